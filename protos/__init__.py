@@ -1,0 +1,1 @@
+"""The wire interfaces: .proto files, and the Python made from them by `make protos`."""

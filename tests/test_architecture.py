@@ -1,0 +1,130 @@
+"""The house: which module may import which, and how big its rooms are.
+
+A module imports only from floors below its own, or from its own folder. The floors are the table
+of docs/design.md.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+FLOORS = {
+    "tracebench.cli": 6,
+    "tracebench.__main__": 7,
+    "tracebench.example": 5,
+    "tracebench.benchmark": 4,
+    "tracebench.load": 3,
+    "tracebench.tracing": 2,
+    "tracebench.report": 2,
+    "tracebench.analysis": 1,
+    "server_middleware": 1,
+    "tracebench.model": 0,
+    "tracebench.vocabulary": 0,
+    "tracebench.errors": 0,
+    "tracebench": 0,
+    "protos": 0,
+}
+PURE = ("tracebench.analysis", "tracebench.model", "tracebench.vocabulary", "tracebench.errors")
+IMPURE = {"time", "socket", "random", "os", "io", "pathlib", "secrets", "datetime", "select"}
+LONGEST_FILE, LONGEST_FUNCTION = 300, 40
+MEDIAN_FILE, MEDIAN_FUNCTION = 120, 8
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    module_name(path): path
+    for folder in ("tracebench", "server_middleware", "protos")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if "_pb2" not in path.name
+}
+
+
+def room(module: str) -> str:
+    """The longest entry of the table that the module lies under."""
+    return max(
+        (name for name in FLOORS if module == name or module.startswith(name + ".")), key=len
+    )
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
+
+
+def imports(node: ast.AST) -> Iterator[tuple[str, int]]:
+    for child in ast.walk(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, child.lineno) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            for alias in child.names:
+                full = f"{child.module}.{alias.name}"
+                yield (full if full in MODULES else str(child.module)), child.lineno
+
+
+def own_imports(module: str) -> list[str]:
+    heads = ("tracebench", "server_middleware", "protos")
+    return [name for name, _ in imports(tree(module)) if name.split(".")[0] in heads]
+
+
+def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function without its docstring."""
+    body = function.body
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    if ast.get_docstring(function) is not None:
+        lines -= (body[0].end_lineno or 0) - body[0].lineno + 1
+    return lines
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_arrows_run_down(module: str) -> None:
+    for target in own_imports(module):
+        here, there = room(module), room(target)
+        assert here == there or FLOORS[there] < FLOORS[here], f"{module} imports {target}"
+
+
+def test_no_cycles() -> None:
+    arrows = {m: {t for t in own_imports(m) if t in MODULES and t != m} for m in MODULES}
+    while leaves := {m for m, targets in arrows.items() if not targets & arrows.keys()}:
+        arrows = {m: t for m, t in arrows.items() if m not in leaves}
+    assert not arrows, f"a cycle among {sorted(arrows)}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_inside_functions_say_why(module: str) -> None:
+    lines = MODULES[module].read_text().splitlines()
+    for function in functions(module):
+        for _, line in imports(function):
+            assert "#" in lines[line - 1], f"{module}:{line} imports in a function without a reason"
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith(PURE)])
+def test_the_core_is_pure(module: str) -> None:
+    used = {name.split(".")[0] for name, _ in imports(tree(module))}
+    assert not used & IMPURE, f"{module} imports {sorted(used & IMPURE)}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_rooms_are_small(module: str) -> None:
+    assert len(MODULES[module].read_text().splitlines()) <= LONGEST_FILE
+    for function in functions(module):
+        assert length(function) <= LONGEST_FUNCTION, f"{module}.{function.name}"
+
+
+def test_most_rooms_are_smaller() -> None:
+    files = sorted(len(path.read_text().splitlines()) for path in MODULES.values())
+    sizes = sorted(length(function) for module in MODULES for function in functions(module))
+    assert files[len(files) // 2] <= MEDIAN_FILE
+    assert sizes[len(sizes) // 2] <= MEDIAN_FUNCTION

@@ -1,0 +1,1 @@
+"""Pure analysis: attribution and closure, statistics, verdict. Data in, data out."""

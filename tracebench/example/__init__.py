@@ -1,0 +1,1 @@
+"""The example model server: EfficientNet-Lite0 over REST and gRPC."""

@@ -1,0 +1,1 @@
+"""The load: what is sent, when, and the stamps of every step."""

@@ -1,0 +1,122 @@
+"""What happened to each request, and how its time divides."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Nanoseconds = npt.NDArray[np.int64]
+
+
+class Outcome(Enum):
+    """How a request ended. Every request that was started has exactly one."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"
+
+
+class Stamp(Enum):
+    """How `arrived_ns` was had."""
+
+    KERNEL = "kernel"
+    USER = "user"
+    """No kernel stamp, or an implausible one: the time at which the client read the reply."""
+    SHARED = "shared"
+    """A kernel stamp of a later reply in the same read: an upper bound (HTTP/2 only)."""
+
+
+class Reply(NamedTuple):
+    """What a server answered, in terms common to both protocols."""
+
+    status: str
+    """HTTP status code in digits, or the name of a gRPC status; empty where there was none."""
+    headers: Mapping[str, str]
+    """Names in lower case; gRPC initial and trailing metadata together."""
+    body: bytes
+    """The first part of the body (HTTP), or the message without its prefix (gRPC)."""
+
+
+class Exchange(NamedTuple):
+    """One request: its ids, its stamps (see the timeline in docs/design.md), and its end.
+
+    A stamp that was never reached is 0.
+    """
+
+    trace_id: str
+    span_id: str
+    scheduled_ns: int
+    connect_ns: int
+    """Time spent on connecting for this request, between `scheduled_ns` and `ready_ns`."""
+    ready_ns: int
+    sent_ns: int
+    first_byte_ns: int
+    arrived_ns: int
+    done_ns: int
+    write_lag_ns: int
+    """At most this long a partial write waited for the client to go on with it."""
+    outcome: Outcome
+    stamp: Stamp
+    reply: Reply
+    reason: str
+    """Why it did not succeed; empty for a success."""
+
+
+class Timing(NamedTuple):
+    """One server's account of one request: exclusive times that never exceed their total."""
+
+    total_ns: int
+    parts_ns: Mapping[str, int]
+    source: Literal["otlp", "mirror", "backend"]
+    scaled: bool = False
+    """A rounded mirror exceeded its total by less than its last digit, and was scaled down."""
+
+
+class Undecomposed(Enum):
+    """Why a successful request has no decomposition."""
+
+    NO_TIMING = "the server reported no timing"
+    MALFORMED = "the reported timing cannot be read"
+    NO_TOTAL = "the reported timing has no total"
+    EXCESS = "the reported parts exceed their total"
+    NEGATIVE_NETWORK = "the server reported more time than the client waited"
+
+
+@dataclass(frozen=True, slots=True)
+class Decomposition:
+    """Components of every decomposed request: columns of equal length, in order of completion."""
+
+    trace_ids: tuple[str, ...]
+    columns: Mapping[str, Nanoseconds]
+    """Component → ns per request; −1 where the server did not report the component."""
+    undecomposed: Mapping[Undecomposed, int]
+    sources: Mapping[str, int]
+    scaled: int
+
+
+@dataclass(frozen=True, slots=True)
+class TcpInfo:
+    """What the kernel knows of the connections (TCP_INFO): medians over them, and a sum."""
+
+    min_rtt_ms: float
+    rtt_ms: float
+    retransmits: int
+    connections: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What one run of the engine yields for one target."""
+
+    exchanges: tuple[Exchange, ...]
+    duration_s: float
+    cpu_s: float
+    """CPU time of this process during the run."""
+    tcp: TcpInfo | None
+    interrupted: bool = False
+    gave_up: str = ""
+    """Why the run was ended early; empty where it was not."""

@@ -1,0 +1,136 @@
+"""What a run found: the one thing that every report is a function of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tracebench.model.exchange import TcpInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """One component's distribution, in ms. See the result contract for the meaning of each."""
+
+    count: int
+    mean_ms: float
+    std_ms: float
+    min_ms: float
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    p999_ms: float
+    max_ms: float
+    ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    unsupported: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RequestCounts:
+    """started = succeeded + failed + timed_out + cancelled, always."""
+
+    started: int
+    succeeded: int
+    failed: int
+    timed_out: int
+    cancelled: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorCount:
+    """Requests that ended for one reason."""
+
+    reason: str
+    count: int
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A request that stands for a percentile."""
+
+    percentile: float
+    trace_id: str
+    end_to_end_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One doubt about the numbers, or one thing worth knowing, and what mends it."""
+
+    code: str
+    severity: Literal["info", "warning", "invalid"]
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the numbers can be trusted."""
+
+    valid: bool
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A latency distribution for drawing: `ms[i]` is the `quantile[i]` quantile."""
+
+    quantile: tuple[float, ...]
+    ms: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TargetResult:
+    """Everything that was learned of one target."""
+
+    address: str
+    requests: RequestCounts
+    errors: tuple[ErrorCount, ...]
+    duration_s: float
+    throughput_rps: float
+    decomposed: int
+    undecomposed: Mapping[str, int]
+    server_timing_source: Mapping[str, int]
+    stamps: Mapping[str, int]
+    tcp: TcpInfo | None
+    latency: Statistics | None
+    """None where no request succeeded or timed out."""
+    components: Mapping[str, Statistics]
+    share: Mapping[str, float]
+    exemplars: tuple[Exemplar, ...]
+    cdf: Curve | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """b − a for one statistic of one component, in ms."""
+
+    a: float
+    b: float
+    delta: float
+    ci95: tuple[float, float] | None
+    """None where either estimate has no interval of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two targets side by side: component → statistic (`mean_ms`, …) → difference."""
+
+    a: str
+    b: str
+    components: Mapping[str, Mapping[str, Difference]]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a run found: the one thing that every report is a function of."""
+
+    tool: Mapping[str, str]
+    environment: Mapping[str, Any]
+    plan: Mapping[str, Any]
+    started_at: str
+    targets: Mapping[str, TargetResult]
+    comparison: Comparison | None = None
+    schema: str = "tracebench.result/1"

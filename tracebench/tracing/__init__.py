@@ -1,0 +1,1 @@
+"""Spans: made of exchanges, read from servers, joined by trace id."""

@@ -1,0 +1,39 @@
+"""Names that must be spelled the same everywhere: components, stamps, headers, attributes.
+
+The words are design terms (see docs/design.md); scripts read them in the result file, servers
+write them on the wire.
+"""
+
+from typing import Final
+
+END_TO_END: Final = "end_to_end"
+BACKLOG: Final = "backlog"
+CONNECT: Final = "connect"
+CLIENT: Final = "client"
+NETWORK: Final = "network"
+SERVER_PROCESSING: Final = "server_processing"
+SERVER_AND_NETWORK: Final = "server_and_network"
+SERVICE_TIME: Final = "service_time"
+
+QUEUE: Final = "queue"
+PREPROCESSING: Final = "preprocessing"
+INFERENCE: Final = "inference"
+POSTPROCESSING: Final = "postprocessing"
+SERVER_OTHER: Final = "server_other"
+
+SERVER_PARTS: Final = (QUEUE, PREPROCESSING, INFERENCE, POSTPROCESSING, SERVER_OTHER)
+"""What `server_processing` is the sum of."""
+
+CLIENT_PARTS: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, SERVER_PROCESSING)
+"""What `end_to_end` is the sum of, for a decomposed request."""
+
+LEAVES: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, *SERVER_PARTS)
+"""The components that are split no further, in the order of a request's life; they sum to it."""
+
+TRACEPARENT: Final = "traceparent"
+BENCHMARK_HEADER: Final = "X-Benchmark"
+TIMING_HEADER: Final = "X-Timing-Info"
+SERVER_TIMING_HEADER: Final = "Server-Timing"
+
+COMPONENT_ATTRIBUTE: Final = "tracebench.component"
+"""Span attribute that says which component a server span's own time belongs to."""
