@@ -1,0 +1,98 @@
+"""A channel: the slots that share one connection, and that connection's successors."""
+
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter_ns
+
+from tracebench.load.connection import Connection, Finished, Owner
+from tracebench.load.slot import Slot
+from tracebench.load.stamps import PathState
+from tracebench.model.exchange import Stamp
+
+Connect = Callable[[Owner, Finished], Connection]
+
+
+class Channel:
+    """Hands exchanges to a connection, and makes a new one where there is none to use."""
+
+    def __init__(self, connect: Connect, finished: Finished) -> None:
+        self.path_states: list[PathState] = []
+        """TCP_INFO of each connection that has been closed."""
+        self.failure = ""
+        """Why the last attempt to connect failed."""
+        self._connect, self._finished = connect, finished
+        self._connection: Connection | None = None
+        self._connecting_since_ns = 0
+        self._waiting: deque[Slot] = deque()
+
+    def open(self) -> None:
+        """Begin to connect."""
+        self._connecting_since_ns = perf_counter_ns()
+        self._connection = self._connect(self, self._finished)
+
+    def is_open(self) -> bool:
+        """Whether requests can be sent."""
+        return self._connection is not None and self._connection.open
+
+    def submit(self, slot: Slot) -> None:
+        """Send the slot's request as soon as a connection can carry it."""
+        slot.submit = self.submit
+        slot.carrier = self
+        slot.asked_ns = perf_counter_ns()
+        self._waiting.append(slot)
+        self._pump()
+
+    def abandon(self, slot: Slot) -> None:
+        """The slot waits no more; a connection that nobody waits for is not awaited either."""
+        slot.carrier = None
+        self._waiting.remove(slot)
+        if self._connection is not None and not self._connection.open and not self._waiting:
+            self._connection.close("")
+
+    def close(self) -> None:
+        """Close the connection; nothing is under way any more."""
+        if self._connection is not None:
+            self._connection.close("")
+
+    def opened(self, connection: Connection) -> None:
+        """Told by a connection that it may carry requests."""
+        now_ns = perf_counter_ns()
+        for slot in self._waiting:
+            slot.connect_ns += now_ns - max(slot.asked_ns, self._connecting_since_ns)
+        self._pump()
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """Told by a connection that it is gone."""
+        if state := connection.path_state():
+            self.path_states.append(state)
+        if connection is self._connection:
+            self._connection = None
+            self.failure = reason
+            if not connection.was_open:
+                self._fail_waiting(reason)
+            elif self._waiting:
+                self.open()
+
+    def _pump(self) -> None:
+        """Give waiting slots to the connection while it takes them."""
+        connection = self._connection
+        if connection is not None and not connection.codec.reusable:
+            connection.retire()
+            self._connection = connection = None
+        if connection is None:
+            return self.open()
+        while self._waiting and connection.open and connection.codec.room > 0:
+            slot = self._waiting.popleft()
+            slot.ready_ns = perf_counter_ns()
+            if not connection.codec.multiplexed:
+                slot.submit = connection.transmit  # it has the connection to itself
+            connection.transmit(slot)
+
+    def _fail_waiting(self, reason: str) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for slot in waiting:
+            now_ns = perf_counter_ns()
+            slot.carrier, slot.error = None, reason
+            slot.connect_ns = now_ns - slot.asked_ns
+            slot.ready_ns = now_ns
+            self._finished(slot, 0, now_ns, Stamp.USER)

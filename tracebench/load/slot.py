@@ -1,0 +1,45 @@
+"""One of the C exchanges that may be under way at once."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+RawReply = tuple[bytes, ...]
+"""HTTP/1.1: (head and the first part of the body,).
+gRPC: (initial header block, length-prefixed message, trailing header block)."""
+
+
+class Carrier(Protocol):
+    """What has a slot's exchange in its hands: a connection, or the channel it waits for."""
+
+    def abandon(self, slot: "Slot") -> None:
+        """Give the slot's exchange up; it has been accounted for."""
+
+
+class Slot:
+    """The stamps of the exchange under way; used again for the slot's next one."""
+
+    __slots__ = (
+        "asked_ns",
+        "carrier",
+        "connect_ns",
+        "error",
+        "first_byte_ns",
+        "ids",
+        "ready_ns",
+        "reply",
+        "scheduled_ns",
+        "sent_ns",
+        "submit",
+        "write_lag_ns",
+    )
+
+    def __init__(self, submit: Callable[["Slot"], None]) -> None:
+        self.submit = submit
+        """Sends the slot's request."""
+        self.carrier: Carrier | None = None
+        self.ids = b""
+        """Of the exchange under way; empty where none is."""
+        self.scheduled_ns = self.asked_ns = self.connect_ns = self.ready_ns = 0
+        self.sent_ns = self.first_byte_ns = self.write_lag_ns = 0
+        self.reply: RawReply | None = None
+        self.error = ""

@@ -1,0 +1,86 @@
+"""TLS: a connection that encrypts in memory, so that the socket and its stamps stay ours."""
+
+import ssl
+from collections.abc import Sequence
+from time import perf_counter_ns
+
+from tracebench.load.codec import Codec, ProtocolError
+from tracebench.load.connection import READ_SIZE, Connection, Finished, Owner
+from tracebench.load.endpoint import Endpoint
+from tracebench.load.loop import READABLE, Loop
+from tracebench.load.slot import Slot
+
+
+class TlsConnection(Connection):
+    """A connection under TLS; `sent` is stamped after encryption."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        endpoint: Endpoint,
+        context: ssl.SSLContext,
+        codec: Codec,
+        owner: Owner,
+        finished: Finished,
+    ) -> None:
+        super().__init__(loop, endpoint, codec, owner, finished)
+        self._receive = self._receive_encrypted
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._session = context.wrap_bio(
+            self._incoming, self._outgoing, server_hostname=endpoint.host
+        )
+
+    def _established(self) -> None:
+        self._loop.change(self._descriptor, self._handshaking, READABLE)
+        self._handshake()
+
+    def _handshaking(self, _events: int) -> None:
+        try:
+            data = self._socket.recv(READ_SIZE)
+        except OSError as error:
+            return self.close((error.strerror or str(error)).lower())
+        if not data:
+            return self.close("the server closed the connection during the TLS handshake")
+        self._incoming.write(data)
+        self._handshake()
+
+    def _handshake(self) -> None:
+        try:
+            self._session.do_handshake()
+        except ssl.SSLWantReadError:
+            return super()._send(None, [self._outgoing.read()])
+        except ssl.SSLError as error:
+            return self.close(f"TLS: {error.reason or error}")
+        super()._send(None, [self._outgoing.read()])
+        super()._established()
+        if self._incoming.pending:  # records that came with the handshake
+            self._settle(self._receive(b""), 0, perf_counter_ns())
+            self._after_reading()
+
+    def _send(self, slot: Slot | None, buffers: list[bytes]) -> None:
+        for buffer in buffers:
+            if buffer:
+                self._session.write(buffer)
+        super()._send(slot, [self._outgoing.read()])
+
+    def _receive_encrypted(self, data: bytes) -> Sequence[Slot]:
+        self._incoming.write(data)
+        plain, ended = self._decrypted()
+        touched = self.codec.receive(plain) if plain else ()
+        if ended:
+            return [*touched, *self.codec.end_of_file()]
+        return touched
+
+    def _decrypted(self) -> tuple[bytes, bool]:
+        """The plain text of all whole records so far, and whether the peer ended the session."""
+        plain = []
+        try:
+            while part := self._session.read(READ_SIZE):
+                plain.append(part)
+        except ssl.SSLWantReadError:
+            return b"".join(plain), False
+        except ssl.SSLZeroReturnError:
+            pass
+        except ssl.SSLError as error:
+            raise ProtocolError(f"TLS: {error.reason or error}") from None
+        return b"".join(plain), True
