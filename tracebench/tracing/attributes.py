@@ -1,0 +1,31 @@
+"""Names of the client root span's attributes and events: what is written here is read again.
+
+HTTP names are the stable semantic conventions of OpenTelemetry; the RPC names are those that its
+release candidate gives (`rpc.system.name`, a fully qualified `rpc.method`).
+"""
+
+from typing import Final
+
+RUN_ID: Final = "tracebench.run.id"
+PROTOCOL: Final = "tracebench.protocol"
+CONCURRENCY: Final = "tracebench.concurrency"
+OUTCOME: Final = "tracebench.outcome"
+"""Only our root spans have it: it is what they are known by."""
+STAMP: Final = "tracebench.stamp"
+CONNECT_NS: Final = "tracebench.connect_ns"
+WRITE_LAG_NS: Final = "tracebench.write_lag_ns"
+
+MIRROR_NS: Final = "tracebench.mirror_ns."
+"""Followed by a component's name; the mirror's total is that of `server_processing`."""
+MIRROR_SCALED: Final = "tracebench.mirror.scaled"
+MIRROR_PROBLEM: Final = "tracebench.mirror.problem"
+"""The name of an `Undecomposed`."""
+
+READY: Final = "ready"
+SENT: Final = "sent"
+FIRST_BYTE: Final = "first_byte"
+ARRIVED: Final = "arrived"
+
+RPC_SYSTEM: Final = "rpc.system.name"
+RPC_METHOD: Final = "rpc.method"
+RPC_STATUS: Final = "rpc.response.status_code"

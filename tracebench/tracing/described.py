@@ -1,0 +1,61 @@
+"""What every root span of one target says alike."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from opentelemetry.semconv.attributes.http_attributes import (
+    HTTP_REQUEST_METHOD,
+    HTTP_RESPONSE_STATUS_CODE,
+)
+from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
+from opentelemetry.semconv.attributes.url_attributes import URL_FULL
+
+from tracebench.tracing.attributes import RPC_METHOD, RPC_STATUS, RPC_SYSTEM
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A target, in the terms of OpenTelemetry's semantic conventions."""
+
+    protocol: Literal["rest", "grpc"]
+    name: str
+    """The name of its spans."""
+    attributes: Mapping[str, str | int]
+
+    def status(self, status: str) -> dict[str, str | int]:
+        """The attribute for a reply's status; none where there was no reply."""
+        if not status:
+            return {}
+        if self.protocol == "grpc":
+            return {RPC_STATUS: status}
+        return {HTTP_RESPONSE_STATUS_CODE: int(status)}
+
+
+def rest(method: str, url: str) -> Described:
+    """Describe requests to an absolute URL; a password in it is not repeated."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    if parts.username is not None:
+        parts = parts._replace(netloc=f"REDACTED:REDACTED@{host}")
+    attributes: dict[str, str | int] = {
+        HTTP_REQUEST_METHOD: method,
+        URL_FULL: parts.geturl(),
+        SERVER_ADDRESS: parts.hostname or "",
+        SERVER_PORT: parts.port or _PORTS[parts.scheme],
+    }
+    return Described("rest", f"{method} {parts.path or '/'}", attributes)
+
+
+def grpc(host: str, port: int, method: str) -> Described:
+    """Describe calls of a method, given as `package.Service/Method`."""
+    attributes: dict[str, str | int] = {
+        RPC_SYSTEM: "grpc",
+        RPC_METHOD: method,
+        SERVER_ADDRESS: host,
+        SERVER_PORT: port,
+    }
+    return Described("grpc", method, attributes)
