@@ -1,0 +1,58 @@
+"""Where spans are sent: from an endpoint as people write it to OpenTelemetry's OTLP exporters."""
+
+from urllib.parse import SplitResult, urlsplit
+
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from tracebench.errors import UsageError
+
+GRPC_PORT = 4317
+_TRACES_PATH = "/v1/traces"
+_SCHEMES = ("http", "https", "grpc", "grpcs")
+
+
+def exporter_for(endpoint: str) -> SpanExporter:
+    """Make the exporter for an endpoint; nothing is sent yet.
+
+    `HOST:PORT`, `grpc://` (`grpcs://` with TLS), and `http://` or `https://` with port 4317 and
+    no path mean OTLP over gRPC. Every other `http://` or `https://` URL means OTLP over HTTP,
+    with the path `/v1/traces` where it has none. OTEL_EXPORTER_OTLP_HEADERS, …_CERTIFICATE and
+    …_TIMEOUT are heeded.
+
+    Raises:
+        UsageError: the endpoint is none of these.
+    """
+    parts = _split(endpoint)
+    bare = parts.path in ("", "/") and not parts.query
+    if parts.scheme.startswith("http") and not (bare and parts.port == GRPC_PORT):
+        return OverHttp(parts._replace(path=_TRACES_PATH).geturl() if bare else endpoint)
+    if not bare or parts.username is not None:
+        raise _malformed(endpoint, "a gRPC endpoint is a host and a port")
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    secure = parts.scheme in ("https", "grpcs")
+    return OverGrpc(f"{host}:{parts.port or GRPC_PORT}", insecure=not secure)
+
+
+def _split(endpoint: str) -> SplitResult:
+    """The parts of an endpoint that has a known scheme, a host and a possible port."""
+    try:
+        parts = urlsplit(endpoint if "://" in endpoint else f"grpc://{endpoint}")
+        port = parts.port
+    except ValueError as error:
+        raise _malformed(endpoint, str(error)) from None
+    if parts.scheme not in _SCHEMES:
+        raise _malformed(endpoint, f"{parts.scheme!r} is no protocol for traces")
+    if not parts.hostname or any(char.isspace() for char in endpoint):
+        raise _malformed(endpoint, "there is no host in it")
+    if "://" not in endpoint and not port:
+        raise _malformed(endpoint, "there is no port in it")
+    return parts
+
+
+def _malformed(endpoint: str, why: str) -> UsageError:
+    return UsageError(
+        f"cannot send traces to {endpoint!r}: {why}; "
+        "give http://HOST:4318, a URL with a path, or HOST:4317 for gRPC"
+    )
