@@ -17,6 +17,7 @@ FLOORS = {
     "tracebench.example": 5,
     "tracebench.benchmark": 4,
     "tracebench.load": 3,
+    "tracebench.environment": 3,
     "tracebench.tracing": 2,
     "tracebench.report": 2,
     "tracebench.analysis": 1,

@@ -1,1 +1,49 @@
 """The command line: options in, plain arguments out."""
+
+import sys
+
+import click
+
+from tracebench import __version__
+from tracebench.cli.demo import demo
+from tracebench.cli.run import run
+from tracebench.cli.serve import serve
+from tracebench.errors import TracebenchError
+
+INTERRUPTED = 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
+@click.version_option(__version__, prog_name="tracebench")
+def cli() -> None:
+    """Where does the time of a request go?
+
+    Loads a REST or gRPC model server and splits each request's latency into client, network,
+    queue, preprocessing, inference, postprocessing and the rest of the server.
+    """
+
+
+cli.add_command(run)
+cli.add_command(demo)
+cli.add_command(serve)
+
+
+def main() -> None:
+    """Run the command; what a user can cause ends in one line on standard error."""
+    try:
+        status = cli.main(prog_name="tracebench", standalone_mode=False)
+    except click.ClickException as error:
+        status = _complain(error.format_message(), error.exit_code)
+    except TracebenchError as error:
+        status = _complain(str(error), error.exit_status)
+    except (click.Abort, KeyboardInterrupt):
+        status = _complain("interrupted before anything was measured", INTERRUPTED)
+    except BrokenPipeError:  # `tracebench … | head`: the reader has gone, and that is all
+        sys.stdout = None
+        status = 0
+    sys.exit(status)
+
+
+def _complain(message: str, status: int) -> int:
+    click.echo(f"tracebench: {' '.join(message.split())}", err=True)
+    return status

@@ -16,10 +16,9 @@ class Channel:
     """Hands exchanges to a connection, and makes a new one where there is none to use."""
 
     def __init__(self, connect: Connect, finished: Finished) -> None:
-        self.path_states: list[PathState] = []
-        """TCP_INFO of each connection that has been closed."""
         self.failure = ""
         """Why the last attempt to connect failed."""
+        self._path_states: list[PathState] = []
         self._connect, self._finished = connect, finished
         self._connection: Connection | None = None
         self._connecting_since_ns = 0
@@ -34,6 +33,11 @@ class Channel:
         """Whether requests can be sent."""
         return self._connection is not None and self._connection.open
 
+    def path_states(self) -> list[PathState]:
+        """TCP_INFO of every connection so far."""
+        live = self._connection.path_state() if self._connection is not None else None
+        return [*self._path_states, live] if live else self._path_states
+
     def submit(self, slot: Slot) -> None:
         """Send the slot's request as soon as a connection can carry it."""
         slot.submit = self.submit
@@ -44,7 +48,6 @@ class Channel:
 
     def abandon(self, slot: Slot) -> None:
         """The slot waits no more; a connection that nobody waits for is not awaited either."""
-        slot.carrier = None
         self._waiting.remove(slot)
         if self._connection is not None and not self._connection.open and not self._waiting:
             self._connection.close("")
@@ -64,7 +67,7 @@ class Channel:
     def closed(self, connection: Connection, reason: str) -> None:
         """Told by a connection that it is gone."""
         if state := connection.path_state():
-            self.path_states.append(state)
+            self._path_states.append(state)
         if connection is self._connection:
             self._connection = None
             self.failure = reason
@@ -77,13 +80,14 @@ class Channel:
         """Give waiting slots to the connection while it takes them."""
         connection = self._connection
         if connection is not None and not connection.codec.reusable:
+            self._connection = None
             connection.retire()
-            self._connection = connection = None
-        if connection is None:
+        if self._connection is None:
             return self.open()
         while self._waiting and connection.open and connection.codec.room > 0:
             slot = self._waiting.popleft()
             slot.ready_ns = perf_counter_ns()
+            slot.carrier = connection
             if not connection.codec.multiplexed:
                 slot.submit = connection.transmit  # it has the connection to itself
             connection.transmit(slot)
@@ -92,7 +96,7 @@ class Channel:
         waiting, self._waiting = self._waiting, deque()
         for slot in waiting:
             now_ns = perf_counter_ns()
-            slot.carrier, slot.error = None, reason
+            slot.error = reason
             slot.connect_ns = now_ns - slot.asked_ns
             slot.ready_ns = now_ns
             self._finished(slot, 0, now_ns, Stamp.USER)

@@ -28,11 +28,12 @@ class Codec(Protocol):
     reusable: bool
     """It may carry one more request after those under way."""
 
-    room: int
-    """How many more exchanges may be opened now."""
-
     def busy(self) -> bool:
         """Whether any exchange is open."""
+
+    @property
+    def room(self) -> int:
+        """How many more exchanges may be opened now."""
 
     def preface(self) -> bytes:
         """What to send when the connection is made; empty for HTTP/1.1."""

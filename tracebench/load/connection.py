@@ -98,12 +98,10 @@ class Connection:
         """
         if not self.codec.reusable:
             return self._owner.submit(slot)
-        slot.carrier = self
         self._send(slot, self.codec.request(slot, slot.ids))
 
     def abandon(self, slot: Slot) -> None:
         """Give an exchange up that has been accounted for."""
-        slot.carrier = None
         farewell = self.codec.cancel(slot)
         if farewell is None:
             self.close("")
@@ -125,10 +123,9 @@ class Connection:
         lost = self.codec.end_of_file()
         self._owner.closed(self, reason)
         self._socket.close()
-        now_ns = perf_counter_ns()
         for slot in lost:
             slot.reply, slot.error = None, reason
-        self._settle(lost, 0, now_ns)
+        self._end(lost)
 
     def path_state(self) -> stamps.PathState | None:
         """TCP_INFO, while the connection exists."""
@@ -182,21 +179,32 @@ class Connection:
     # ── replies in ───────────────────────────────────────────────────────────────────────────
 
     def _readable(self, _events: int) -> None:
+        """Read once, stamp the slots that the bytes belonged to, pass on those that are finished.
+
+        One function, because every call in here is paid for by every request.
+        """
         try:
             data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
-        except BlockingIOError:
-            return
         except OSError as error:
-            return self.close((error.strerror or str(error)).lower())
+            return self._cannot_read(error)
         wall_ns, now_ns = time_ns(), perf_counter_ns()
         if not data:
-            return self._end_of_file(now_ns)
+            return self._end_of_file()
         try:
             touched = self._receive(data)
         except ProtocolError as error:
             return self.close(str(error))
         arrived_ns = now_ns - wall_ns + arrival_wall_ns(ancillary[0][2]) if ancillary else 0
-        self._settle(touched, arrived_ns, now_ns)
+        done_ns = perf_counter_ns()
+        for slot in touched:
+            if slot.sent_ns <= arrived_ns <= done_ns:
+                came_ns, stamp = arrived_ns, _KERNEL if slot is touched[-1] else _SHARED
+            else:
+                came_ns, stamp = now_ns, _USER
+            if not slot.first_byte_ns:
+                slot.first_byte_ns = came_ns
+            if slot.reply is not None or slot.error:
+                self._finished(slot, came_ns, done_ns, stamp)
         if self._attentive:
             self._after_reading()
 
@@ -207,32 +215,21 @@ class Connection:
         if self._retiring:
             self._close_if_idle()
 
-    def _settle(self, touched: Sequence[Slot], arrived_ns: int, read_ns: int) -> None:
-        """Stamp the slots that a read belonged to, and pass on those that are finished.
+    def _cannot_read(self, error: OSError) -> None:
+        if not isinstance(error, BlockingIOError):
+            self.close((error.strerror or str(error)).lower())
 
-        Args:
-            touched: the slots, the one whose bytes came last at the end.
-            arrived_ns: when the kernel received the bytes; 0 where it does not say.
-            read_ns: when they were read.
-        """
-        done_ns = perf_counter_ns()
-        if self._outbox and not self.codec.multiplexed:
-            self.codec.reusable = False  # answered before it was sent: the rest belongs to no one
-        for slot in touched:
-            if slot.sent_ns <= arrived_ns <= done_ns:
-                came_ns, stamp = arrived_ns, _KERNEL if slot is touched[-1] else _SHARED
-            else:
-                came_ns, stamp = read_ns, _USER
-            if not slot.first_byte_ns:
-                slot.first_byte_ns = came_ns
-            if slot.reply is not None or slot.error:
-                slot.carrier = None
-                self._finished(slot, came_ns, done_ns, stamp)
-
-    def _end_of_file(self, now_ns: int) -> None:
-        finished = self.codec.end_of_file()
-        self._settle(finished, 0, now_ns)  # a bare FIN carries no stamp
+    def _end_of_file(self) -> None:
+        ended = self.codec.end_of_file()
         self.close("")
+        self._end(ended)
+
+    def _end(self, slots: Sequence[Slot]) -> None:
+        """Pass on slots that end with the connection; a bare FIN carries no stamp."""
+        now_ns = perf_counter_ns()
+        for slot in slots:
+            slot.first_byte_ns = slot.first_byte_ns or now_ns
+            self._finished(slot, now_ns, now_ns, _USER)
 
     def _close_if_idle(self) -> None:
         if not self._closed and not self.codec.busy():

@@ -104,11 +104,43 @@ class Engine:
         self._loop.clear_timers()
         return Window(self._rows, cpu_s, self._interrupted, self._gave_up)
 
-    def finished(self, slot: Slot, arrived_ns: int, done_ns: int, stamp: Stamp) -> None:
-        """Write the row of an exchange that has its reply or its error, and start the next."""
-        self._record(slot, arrived_ns, done_ns, stamp, None)
+    def finished(
+        self,
+        slot: Slot,
+        arrived_ns: int,
+        done_ns: int,
+        stamp: Stamp,
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Write the row of an exchange that has ended, and start the slot's next one.
+
+        Args:
+            slot: has its reply, or its error.
+            arrived_ns: when the reply's last byte arrived.
+            done_ns: when it was recognised as complete, or given up.
+            stamp: how `arrived_ns` was had.
+            outcome: None where the reply or the error tells it.
+        """
+        self._rows.append(
+            (
+                slot.ids,
+                slot.scheduled_ns,
+                slot.connect_ns,
+                slot.ready_ns,
+                slot.sent_ns,
+                slot.first_byte_ns,
+                arrived_ns,
+                done_ns,
+                slot.write_lag_ns,
+                stamp,
+                outcome,
+                slot.reply,
+                slot.error,
+            )
+        )
         if slot.sent_ns:
-            self._heard_ns = done_ns
+            if outcome is None:
+                self._heard_ns = done_ns
             self._next(slot, done_ns)
         else:
             slot.ids = b""
@@ -131,27 +163,6 @@ class Engine:
         self._active -= 1
         if not self._active:
             self._loop.stop()
-
-    def _record(
-        self, slot: Slot, arrived_ns: int, done_ns: int, stamp: Stamp, outcome: Outcome | None
-    ) -> None:
-        self._rows.append(
-            (
-                slot.ids,
-                slot.scheduled_ns,
-                slot.connect_ns,
-                slot.ready_ns,
-                slot.sent_ns,
-                slot.first_byte_ns,
-                arrived_ns,
-                done_ns,
-                slot.write_lag_ns,
-                stamp,
-                outcome,
-                slot.reply,
-                slot.error,
-            )
-        )
 
     # ── what happens now and then ────────────────────────────────────────────────────────────
 
@@ -195,11 +206,10 @@ class Engine:
         self._loop.call_at(oldest_ns + self._timeout_ns, self._expire)
 
     def _end(self, slot: Slot, now_ns: int, outcome: Outcome, reason: str) -> None:
-        slot.error = reason
-        self._record(slot, 0, now_ns, Stamp.USER, outcome)
         if slot.carrier is not None:
             slot.carrier.abandon(slot)
-        self._next(slot, now_ns)
+        slot.error = reason
+        self.finished(slot, 0, now_ns, Stamp.USER, outcome)
 
     def _failure(self) -> str:
         return next((channel.failure for channel in self.channels if channel.failure), "")

@@ -39,7 +39,6 @@ class Http1Codec(Codec):
 
     def __init__(self, request: HttpRequest) -> None:
         self.reusable = True
-        self.room = 1
         self._request = request
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
@@ -54,6 +53,11 @@ class Http1Codec(Codec):
         """Whether an exchange is open."""
         return self._slot is not None
 
+    @property
+    def room(self) -> int:
+        """One exchange at a time."""
+        return 0 if self._slot is not None else 1
+
     def preface(self) -> bytes:
         """HTTP/1.1 has none."""
         return b""
@@ -61,7 +65,6 @@ class Http1Codec(Codec):
     def begin(self, slot: Slot) -> None:
         """Open an exchange whose request is written by other means."""
         self._slot = slot
-        self.room = 0
         self._touched = (slot,)
         self._kept = b""
         self._completed = 0
@@ -91,7 +94,6 @@ class Http1Codec(Codec):
             kept = self._kept
             slot.reply = (kept if len(kept) <= _TRIM_ABOVE else _excerpt(kept),)
             self._slot = None
-            self.room = 1
         return self._touched
 
     def on_message_complete(self) -> None:

@@ -70,7 +70,6 @@ class MappedConnection(Connection):
         """Send the slot's request; see `Connection.transmit`."""
         if not self.codec.reusable:
             return self._owner.submit(slot)
-        slot.carrier = self
         self.codec.begin(slot)
         mapped = self._mapped
         mapped.memory[mapped.ids_at] = slot.ids

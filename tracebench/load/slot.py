@@ -37,6 +37,7 @@ class Slot:
         self.submit = submit
         """Sends the slot's request."""
         self.carrier: Carrier | None = None
+        """What had the last exchange in its hands, or has the present one."""
         self.ids = b""
         """Of the exchange under way; empty where none is."""
         self.scheduled_ns = self.asked_ns = self.connect_ns = self.ready_ns = 0

@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import Sequence
-from time import perf_counter_ns
 
 from tracebench.load.codec import Codec, ProtocolError
 from tracebench.load.connection import READ_SIZE, Connection, Finished, Owner
@@ -54,7 +53,7 @@ class TlsConnection(Connection):
         super()._send(None, [self._outgoing.read()])
         super()._established()
         if self._incoming.pending:  # records that came with the handshake
-            self._settle(self._receive(b""), 0, perf_counter_ns())
+            self._receive(b"")
             self._after_reading()
 
     def _send(self, slot: Slot | None, buffers: list[bytes]) -> None:

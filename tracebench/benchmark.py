@@ -1,0 +1,169 @@
+"""The public Python door: `run(plan)` → `Result`; where load, tracing and analysis meet."""
+
+import secrets
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import NamedTuple, Protocol
+
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from tracebench import __version__
+from tracebench.analysis.closure import decompose
+from tracebench.analysis.comparison import compare
+from tracebench.analysis.summary import summarise
+from tracebench.analysis.verdict import spans_lost
+from tracebench.environment import environment, plan_facts
+from tracebench.errors import UsageError
+from tracebench.load import prepare_grpc, prepare_rest
+from tracebench.load.measure import measure, once
+from tracebench.load.prepared import Prepared
+from tracebench.load.progress import Progress
+from tracebench.model.exchange import Decomposition, Exchange, Load, Outcome, Timing, Undecomposed
+from tracebench.model.plan import Plan
+from tracebench.model.result import Comparison, Result, TargetResult
+from tracebench.tracing import mirror, spans
+from tracebench.tracing.exporter import JoiningExporter
+from tracebench.tracing.json_lines import JsonLinesExporter
+from tracebench.tracing.otlp import exporter_for
+
+REST, GRPC = "rest", "grpc"
+
+
+class Watcher(Protocol):
+    """Who is told how a run goes."""
+
+    def begins(self, target: str, prepared: Prepared) -> None:
+        """The target answered its preflight, and is measured from now on."""
+
+    def progress(self, progress: Progress) -> None:
+        """Called ten times a second, inside the window: be quick."""
+
+    def ends(self) -> None:
+        """The target was measured."""
+
+
+class Silent(Watcher):
+    """A watcher that says nothing."""
+
+
+class Trial(NamedTuple):
+    """One exchange of a dry run."""
+
+    prepared: Prepared
+    exchange: Exchange
+    decomposition: Decomposition
+
+
+def run(plan: Plan, watcher: Watcher | None = None) -> Result:
+    """Measure the targets of a plan, one after the other.
+
+    Args:
+        plan: what to measure, and how.
+        watcher: is told how it goes; None: nobody.
+
+    Raises:
+        TracebenchError: nothing was measured, because the plan or a target is wrong.
+    """
+    watcher = watcher or Silent()
+    started_at = datetime.now(timezone.utc)
+    with ExitStack() as stack:
+        exporters = _exporters(plan)
+        for exporter in exporters:
+            stack.callback(exporter.shutdown)
+        targets = _measured(plan, prepare(plan), exporters, watcher)
+    return Result(
+        tool={"name": "tracebench", "version": __version__},
+        environment=environment(),
+        plan=plan_facts(plan),
+        started_at=started_at.isoformat(),
+        targets=targets,
+        comparison=_comparison(targets),
+    )
+
+
+def prepare(plan: Plan) -> dict[str, Prepared]:
+    """Build each target's exchange, and see each answer once.
+
+    Raises:
+        TracebenchError: the plan or a target is wrong.
+    """
+    if plan.rest_url is None and plan.grpc_server is None:
+        raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
+    prepared = {}
+    if plan.rest_url is not None:
+        prepared[REST] = prepare_rest.prepare(plan)
+    if plan.grpc_server is not None:
+        prepared[GRPC] = prepare_grpc.prepare(plan)
+    return prepared
+
+
+def try_once(plan: Plan) -> dict[str, Trial]:
+    """Make one exchange with each target, and decompose it.
+
+    Raises:
+        TracebenchError: the plan or a target is wrong.
+    """
+    trials = {}
+    for target, prepared in prepare(plan).items():
+        exchange = once(prepared, plan)
+        decomposition = decompose([exchange], [_timing(exchange)])
+        trials[target] = Trial(prepared, exchange, decomposition)
+    return trials
+
+
+def _exporters(plan: Plan) -> list[SpanExporter]:
+    exporters: list[SpanExporter] = []
+    if plan.otlp_endpoint is not None:
+        exporters.append(exporter_for(plan.otlp_endpoint))
+    if plan.output_traces is not None:
+        exporters.append(JsonLinesExporter(plan.output_traces))
+    return exporters
+
+
+def _measured(
+    plan: Plan,
+    prepared: dict[str, Prepared],
+    exporters: Sequence[SpanExporter],
+    watcher: Watcher,
+) -> dict[str, TargetResult]:
+    targets: dict[str, TargetResult] = {}
+    run_id = secrets.token_hex(8)
+    for target, ready in prepared.items():
+        one_run = spans.Run(run_id, spans.Anchor.now(), plan.concurrency)
+        watcher.begins(target, ready)
+        load = measure(ready, plan, watcher.progress)
+        watcher.ends()
+        targets[target] = _analysed(ready, load, one_run, exporters)
+        if load.interrupted:
+            break
+    return targets
+
+
+def _analysed(
+    prepared: Prepared, load: Load, one_run: spans.Run, exporters: Sequence[SpanExporter]
+) -> TargetResult:
+    timings = [_timing(exchange) for exchange in load.exchanges]
+    joining = JoiningExporter()
+    joining.add(load.exchanges, timings)
+    result = summarise(prepared.address, load, joining.decomposition())
+    if not exporters:
+        return result
+    delivered = spans.export(load.exchanges, timings, prepared.described, one_run, exporters)
+    findings = tuple(spans_lost(one.failed, one.reason) for one in delivered if one.failed)
+    verdict = replace(result.verdict, findings=result.verdict.findings + findings)
+    return replace(result, verdict=verdict)
+
+
+def _timing(exchange: Exchange) -> Timing | Undecomposed:
+    if exchange.outcome is not Outcome.SUCCEEDED:
+        return Undecomposed.NO_TIMING
+    return mirror.read(exchange.reply)
+
+
+def _comparison(targets: dict[str, TargetResult]) -> Comparison | None:
+    if len(targets) < 2:
+        return None
+    (a, of_a), (b, of_b) = targets.items()
+    return compare(a, of_a, b, of_b)

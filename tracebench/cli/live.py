@@ -1,0 +1,67 @@
+"""What is seen while a run goes on: one line on the terminal, redrawn by the engine's ticks.
+
+It is drawn inside the window, so it is a plain line: rich's progress bar takes 2 ms a frame, this
+takes 50 µs. Nothing is drawn where standard error is no terminal.
+"""
+
+import shutil
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tracebench.load.prepared import Prepared
+    from tracebench.load.progress import Progress
+
+_BAR = 24
+
+
+class Live:
+    """A watcher that draws a bar with the rate and the latency of the moment."""
+
+    def __init__(self, requests: int | None, duration_s: float | None) -> None:
+        self._requests, self._duration_s = requests, duration_s
+        self._shown = sys.stderr.isatty()
+        self._target = ""
+        self._last = (0, 0.0)
+
+    def begins(self, target: str, prepared: "Prepared") -> None:
+        """Say what is measured, and what it answered."""
+        self._target = target
+        self._last = (0, 0.0)
+        if self._shown:
+            answer = f": {prepared.answer}" if prepared.answer else ""
+            self._write(f"{target} {prepared.address} answers{answer}"[: _width()], end="\n")
+
+    def progress(self, progress: "Progress") -> None:
+        """Redraw the line."""
+        if self._shown:
+            self._write(self._line(progress)[: _width()])
+
+    def ends(self) -> None:
+        """Wipe the line away."""
+        if self._shown:
+            self._write("")
+
+    def _line(self, progress: "Progress") -> str:
+        before, before_s = self._last
+        rate = (progress.finished - before) / max(progress.elapsed_s - before_s, 1e-9)
+        self._last = (progress.finished, progress.elapsed_s)
+        done = self._share_done(progress)
+        bar = ("█" * round(done * _BAR)).ljust(_BAR, "░")
+        return (
+            f"{self._target:<4} {bar} {done:4.0%}  {progress.finished:,} done  "
+            f"{rate:,.0f}/s  {progress.recent_ms:.3g} ms"
+        )
+
+    def _share_done(self, progress: "Progress") -> float:
+        if self._duration_s:
+            return min(progress.elapsed_s / self._duration_s, 1.0)
+        return progress.finished / self._requests if self._requests else 0.0
+
+    def _write(self, line: str, end: str = "") -> None:
+        sys.stderr.write(f"\r\033[K{line}{end}")
+        sys.stderr.flush()
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns - 1

@@ -1,0 +1,137 @@
+"""The options that say what to measure, and the plan made of them."""
+
+import mimetypes
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tracebench.errors import UsageError
+from tracebench.model.plan import Payload, Plan
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+DEFAULT_REQUESTS = 100
+_POSITIVE = click.IntRange(min=1)
+_SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
+
+TARGETS = (
+    click.option("--rest-url", metavar="URL", help="REST target; /predict is added to a bare host."),
+    click.option("--grpc-server", metavar="[grpcs://]HOST:PORT", help="gRPC target."),
+)
+PAYLOAD = (
+    click.option("--image", metavar="FILE", help="Send a file as an image."),
+    click.option("--data", metavar="FILE", help="Send a file as the body, as it is."),
+    click.option("--json", "json_file", metavar="FILE", help="Send a JSON file as the body."),
+    click.option("--content-type", metavar="TYPE", help="Of --data or --image; else guessed."),
+    click.option("--method", default="POST", show_default=True, help="HTTP method."),
+    click.option("--field", default="image", show_default=True, help="Form field of the image."),
+    click.option("--header", "headers", metavar="K:V", multiple=True, help="May be repeated."),
+)
+TRUST = (
+    click.option("--cacert", metavar="FILE", help="Trust these certificates."),
+    click.option("--insecure", is_flag=True, help="Do not verify the server's certificate."),
+)
+LOAD = (
+    click.option("--requests", type=_POSITIVE, help=f"How many. [default: {DEFAULT_REQUESTS}]"),
+    click.option("--duration", type=_SECONDS, metavar="S", help="Instead: for how many seconds."),
+    click.option(
+        "--concurrency", type=_POSITIVE, default=1, show_default=True, help="Under way at once."
+    ),
+    click.option(
+        "--warmup", type=click.IntRange(min=0), default=0, help="Requests before, not counted."
+    ),
+    click.option(
+        "--timeout", type=_SECONDS, default=30.0, show_default=True, metavar="S", help="Per request."
+    ),
+    click.option(
+        "--connections", type=_POSITIVE, help="gRPC: share this many. [default: one per slot]"
+    ),
+)
+
+
+def options(*groups: tuple[Callable[[Command], Command], ...]) -> Callable[[Command], Command]:
+    """Apply groups of options, in the order in which `--help` shall show them."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed([option for group in groups for option in group]):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def plan(  # noqa: PLR0913 - one argument for each option
+    *,
+    rest_url: str | None,
+    grpc_server: str | None,
+    image: str | None,
+    data: str | None,
+    json_file: str | None,
+    content_type: str | None,
+    headers: tuple[str, ...],
+    requests: int | None,
+    duration: float | None,
+    timeout: float,
+    **same: Any,
+) -> Plan:
+    """Make the plan that the options ask for.
+
+    Raises:
+        UsageError: they contradict each other, or a file cannot be read.
+    """
+    if rest_url is None and grpc_server is None:
+        raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
+    if requests is not None and duration is not None:
+        raise UsageError("--requests and --duration exclude each other: give one of them")
+    if duration is None and requests is None:
+        requests = DEFAULT_REQUESTS
+    return Plan(
+        payload=payload(image, data, json_file, content_type),
+        rest_url=rest_url,
+        grpc_server=grpc_server,
+        headers=tuple(_header(text) for text in headers),
+        requests=requests,
+        duration_s=duration,
+        timeout_s=timeout,
+        **same,
+    )
+
+
+def payload(
+    image: str | None, data: str | None, json_file: str | None, content_type: str | None
+) -> Payload:
+    """Read the one file that is to be sent.
+
+    Raises:
+        UsageError: there is none, or more than one, or it cannot be read.
+    """
+    given = {"image": image, "data": data, "json": json_file}
+    chosen = [(form, path) for form, path in given.items() if path is not None]
+    if len(chosen) != 1:
+        raise UsageError("give one of --image FILE, --data FILE and --json FILE: what is sent")
+    (form, path) = chosen[0]
+    content = _read(f"--{form}", path)
+    guessed = "application/json" if form == "json" else mimetypes.guess_type(path)[0]
+    kind = content_type or guessed or "application/octet-stream"
+    return Payload(content, kind, Path(path).name, form)  # type: ignore[arg-type] # the three keys
+
+
+def _read(option: str, path: str) -> bytes:
+    try:
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read {option} {path!r} ({why}): give a readable file") from None
+    if not content:
+        raise UsageError(f"{option} {path!r} is empty: give a file with something in it")
+    return content
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    name, value = name.strip(), value.strip()
+    if not colon or not name or any(ord(c) < 32 for c in name + value):
+        raise UsageError(f"--header {text!r} is not K:V: give one like 'Authorization: Bearer x'")
+    return name, value

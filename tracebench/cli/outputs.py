@@ -1,0 +1,83 @@
+"""The files that a result is written to: tried before the run, written after it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from tracebench.errors import UsageError
+from tracebench.model.result import Result
+
+FIGURES = (".png", ".svg", ".pdf")
+
+OUTPUTS = (
+    click.option("--output-json", metavar="F", help="Write the result."),
+    click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result."),
+    click.option("--output-traces", metavar="F.jsonl", help="Write every span as OTLP JSON lines."),
+    click.option("--otlp-endpoint", metavar="URL", help="Send every span to a collector or Jaeger."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Where a result goes."""
+
+    json: str | None = None
+    plot: str | None = None
+
+    def check(self) -> None:
+        """See that each can be written, before anything is measured.
+
+        Raises:
+            UsageError: one cannot.
+        """
+        if self.json is not None:
+            check_writable("--output-json", self.json)
+        if self.plot is not None:
+            if Path(self.plot).suffix.lower() not in FIGURES:
+                raise UsageError(
+                    f"--output-plot {self.plot!r} is no figure: end it in {', '.join(FIGURES)}"
+                )
+            check_writable("--output-plot", self.plot)
+
+    def write(self, result: Result) -> None:
+        """Write each, and say so on standard error."""
+        if self.json is not None:
+            from tracebench.report import to_json  # not for --help
+
+            with _saving("--output-json", self.json):
+                Path(self.json).write_text(to_json.dumps(result), encoding="utf-8")
+        if self.plot is not None:
+            from tracebench.report import figure  # matplotlib takes a second to import
+
+            with _saving("--output-plot", self.plot):
+                figure.draw(result, self.plot)
+
+
+def check_writable(option: str, path: str) -> None:
+    """See that a file can be written; one that did not exist does not exist afterwards.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    file = Path(path)
+    existed = file.exists()
+    try:
+        with file.open("ab"):
+            pass
+        if not existed:
+            file.unlink()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot write {option} {path!r} ({why}): give another path") from None
+
+
+@contextmanager
+def _saving(option: str, path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"cannot write {option} {path!r} ({error.strerror})") from None
+    click.echo(f"wrote {path}", err=True)

@@ -1,0 +1,81 @@
+"""`tracebench run`: measure, print, save."""
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from tracebench.cli.live import Live
+from tracebench.cli.options import LOAD, PAYLOAD, TARGETS, TRUST, options, plan
+from tracebench.cli.outputs import OUTPUTS, Outputs, check_writable
+from tracebench.model.plan import Plan
+from tracebench.model.result import Result
+
+INTERRUPTED, INVALID = 130, 3
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+
+
+@click.command(short_help="Load a server and split its latency.")
+@options(TARGETS, PAYLOAD, TRUST, LOAD, OUTPUTS)
+@click.option("--dry-run", is_flag=True, help="Show one exchange and how it is decomposed.")
+def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:
+    """Load a REST or a gRPC server (or both) and split each request's latency.
+
+    \b
+    tracebench run --image photo.jpg --rest-url http://127.0.0.1:5000
+    tracebench run --image photo.jpg --grpc-server 127.0.0.1:50051 --concurrency 8
+    """
+    outputs = Outputs(output_json, output_plot)
+    outputs.check()
+    if given["output_traces"] is not None:
+        check_writable("--output-traces", given["output_traces"])
+    planned = plan(**given)
+    warn_of_proxies()
+    return show_once(planned) if dry_run else measure(planned, outputs)
+
+
+def measure(planned: Plan, outputs: Outputs) -> int:
+    """Run the plan, print and save what was found; returns the exit status."""
+    from tracebench.benchmark import run as benchmark  # numpy, grpc, requests: not for --help
+
+    result = benchmark(planned, Live(planned.requests, planned.duration_s))
+    show(result)
+    outputs.write(result)
+    return exit_status(result)
+
+
+def show(result: Result) -> None:
+    """Print the table: coloured on a terminal, plain elsewhere and with NO_COLOR."""
+    from tracebench.report import table  # rich: not for --help
+
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    click.echo(table.render(result, color=color), color=True)
+
+
+def show_once(planned: Plan) -> int:
+    """Make one exchange with each target, and show it whole."""
+    from tracebench.benchmark import try_once  # numpy, grpc, requests: not for --help
+    from tracebench.cli.trial import render  # as above
+
+    failed = False
+    for target, trial in try_once(planned).items():
+        click.echo(render(target, trial))
+        failed = failed or bool(trial.exchange.reason)
+    return INVALID if failed else 0
+
+
+def exit_status(result: Result) -> int:
+    """0, or 130 for an interrupted run, or 3 for numbers that are not valid."""
+    verdicts = [target.verdict for target in result.targets.values()]
+    codes = {finding.code for verdict in verdicts for finding in verdict.findings}
+    if "interrupted" in codes:
+        return INTERRUPTED
+    return 0 if all(verdict.valid for verdict in verdicts) else INVALID
+
+
+def warn_of_proxies() -> None:
+    """A proxy would be part of the measurement, so none is used: say so where one is set."""
+    found = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
+    if found:
+        click.echo(f"note: {', '.join(found)} is set and not used", err=True)

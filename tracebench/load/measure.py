@@ -1,0 +1,124 @@
+"""One target measured: connect, warm up, run, and read what was recorded."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from statistics import median
+from types import FrameType
+
+from tracebench.errors import TargetError
+from tracebench.load.engine import Engine, Window
+from tracebench.load.exchanges import exchange
+from tracebench.load.loop import Loop
+from tracebench.load.pacing import ClosedLoop
+from tracebench.load.prepared import Prepared
+from tracebench.load.progress import Progress
+from tracebench.load.stamps import PathState
+from tracebench.model.exchange import Exchange, Load, TcpInfo
+from tracebench.model.plan import Plan
+from tracebench.tracing.ids import IdSource
+
+OnProgress = Callable[[Progress], None]
+
+
+def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
+    """Load the target as planned.
+
+    An interrupt (SIGINT) ends the run early; what was measured until then is returned.
+
+    Raises:
+        TargetError: not all connections can be made.
+    """
+    loop = Loop()
+    slots = plan.concurrency
+    shared = plan.connections if prepared.multiplexed else None
+    engine = Engine(
+        loop,
+        partial(prepared.connect, loop),
+        slots=slots,
+        channels=min(shared or slots, slots),
+        timeout_ns=int(plan.timeout_s * 1e9),
+        draw=IdSource().draw,
+    )
+    try:
+        if why := engine.connect():
+            raise TargetError(f"{prepared.address}: {why}: is --concurrency {slots} too high?")
+        with _interruptible(engine):
+            window = _run(engine, plan, on_progress)
+        states = [state for channel in engine.channels for state in channel.path_states()]
+    finally:
+        for channel in engine.channels:
+            channel.close()
+        loop.close()
+    return _load(window, prepared, states)
+
+
+def once(prepared: Prepared, plan: Plan) -> Exchange:
+    """Make one exchange, through the engine, with all its stamps.
+
+    Raises:
+        TargetError: no connection can be made.
+    """
+    single = replace(plan, requests=1, duration_s=None, concurrency=1, warmup=0)
+    return measure(prepared, single, lambda _progress: None).exchanges[0]
+
+
+def _run(engine: Engine, plan: Plan, on_progress: OnProgress) -> Window:
+    if plan.warmup:
+        warmed = engine.run(ClosedLoop(requests=plan.warmup), lambda _progress: None)
+        if warmed.interrupted or warmed.gave_up:
+            return Window([], 0.0, warmed.interrupted, warmed.gave_up)
+    return engine.run(_pacing(plan), on_progress)
+
+
+def _pacing(plan: Plan) -> ClosedLoop:
+    if plan.duration_s is not None:
+        return ClosedLoop(duration_ns=int(plan.duration_s * 1e9))
+    return ClosedLoop(requests=plan.requests or 0)
+
+
+def _load(window: Window, prepared: Prepared, states: list[PathState]) -> Load:
+    rows = window.rows
+    exchanges = tuple(exchange(row, prepared.read) for row in rows)
+    began_ns = min((one.scheduled_ns for one in exchanges), default=0)
+    ended_ns = max((one.done_ns for one in exchanges), default=0)
+    return Load(
+        exchanges=exchanges,
+        duration_s=(ended_ns - began_ns) / 1e9,
+        cpu_s=window.cpu_s,
+        tcp=_tcp(states),
+        interrupted=window.interrupted,
+        gave_up=window.gave_up,
+    )
+
+
+def _tcp(states: list[PathState]) -> TcpInfo | None:
+    if not states:
+        return None
+    return TcpInfo(
+        min_rtt_ms=median(state.min_rtt_us for state in states) / 1e3,
+        rtt_ms=median(state.rtt_us for state in states) / 1e3,
+        retransmits=sum(state.retransmits for state in states),
+        connections=len(states),
+    )
+
+
+@contextmanager
+def _interruptible(engine: Engine) -> Iterator[None]:
+    """Ctrl-C ends the run cleanly; a second one ends the program."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's business
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        engine.interrupt()
+        signal.signal(signal.SIGINT, previous)
+
+    previous = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

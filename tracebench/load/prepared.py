@@ -1,0 +1,38 @@
+"""A target made ready: an exchange that the engine can repeat, and that was seen to work once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tracebench.load.connection import Connection, Finished, Owner
+from tracebench.load.loop import Loop
+from tracebench.load.slot import RawReply
+from tracebench.model.exchange import Reply
+from tracebench.tracing.described import Described
+
+EXCERPT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One target, ready to be measured."""
+
+    described: Described
+    address: str
+    """As the user wrote it, or would have."""
+    connect: Callable[[Loop, Owner, Finished], Connection]
+    read: Callable[[RawReply], tuple[Reply, str]]
+    """Reads a kept reply; the second part says why it is no success, empty for one."""
+    request: str
+    """What is sent, for a person to read: the head, and the size of the body."""
+    answer: str = ""
+    """The start of what the server answered to the preflight."""
+    multiplexed: bool = False
+    """Slots may share a connection."""
+
+
+def excerpt(text: str | bytes) -> str:
+    """The start of a server's words, on one line and without control characters."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"
