@@ -17,7 +17,9 @@ _POSITIVE = click.IntRange(min=1)
 _SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
 
 TARGETS = (
-    click.option("--rest-url", metavar="URL", help="REST target; /predict is added to a bare host."),
+    click.option(
+        "--rest-url", metavar="URL", help="REST target; /predict is added to a bare host."
+    ),
     click.option("--grpc-server", metavar="[grpcs://]HOST:PORT", help="gRPC target."),
 )
 PAYLOAD = (
@@ -43,7 +45,12 @@ LOAD = (
         "--warmup", type=click.IntRange(min=0), default=0, help="Requests before, not counted."
     ),
     click.option(
-        "--timeout", type=_SECONDS, default=30.0, show_default=True, metavar="S", help="Per request."
+        "--timeout",
+        type=_SECONDS,
+        default=30.0,
+        show_default=True,
+        metavar="S",
+        help="Per request.",
     ),
     click.option(
         "--connections", type=_POSITIVE, help="gRPC: share this many. [default: one per slot]"

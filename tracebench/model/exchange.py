@@ -8,6 +8,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tracebench.model.result import TcpInfo
+
 Nanoseconds = npt.NDArray[np.int64]
 
 
@@ -96,16 +98,6 @@ class Decomposition:
     undecomposed: Mapping[Undecomposed, int]
     sources: Mapping[str, int]
     scaled: int
-
-
-@dataclass(frozen=True, slots=True)
-class TcpInfo:
-    """What the kernel knows of the connections (TCP_INFO): medians over them, and a sum."""
-
-    min_rtt_ms: float
-    rtt_ms: float
-    retransmits: int
-    connections: int
 
 
 @dataclass(frozen=True, slots=True)

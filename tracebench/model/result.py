@@ -4,7 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from tracebench.model.exchange import TcpInfo
+
+@dataclass(frozen=True, slots=True)
+class TcpInfo:
+    """What the kernel knows of the connections (TCP_INFO): medians over them, and a sum."""
+
+    min_rtt_ms: float
+    rtt_ms: float
+    retransmits: int
+    connections: int
 
 
 @dataclass(frozen=True, slots=True)

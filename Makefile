@@ -1,0 +1,56 @@
+# One command for each thing a person does here. Everything happens in .venv.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/
+
+.PHONY: demo test quick check format lint types architecture bench protos clean
+
+demo: $(VENV)/demo
+	$(RUN)tracebench demo
+
+test: $(VENV)/dev
+	$(RUN)python -m pytest
+
+quick: $(VENV)/dev
+	$(RUN)python -m pytest -m "not slow"
+
+check: lint types test
+
+lint: $(VENV)/dev
+	$(RUN)ruff format --check .
+	$(RUN)ruff check .
+
+format: $(VENV)/dev
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+types: $(VENV)/dev
+	$(RUN)mypy
+
+architecture: $(VENV)/dev
+	$(RUN)python -m pytest tests/test_architecture.py
+
+bench: $(VENV)/dev
+	$(RUN)python -m benchmarks
+
+# The oldest protobuf that is supported generates: newer runtimes read older code, not the reverse.
+protos:
+	$(PYTHON) -m venv $(VENV)-protos
+	$(VENV)-protos/bin/pip install --quiet grpcio-tools==1.66.2 'setuptools<80'
+	$(VENV)-protos/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. protos/inference.proto
+	rm -r $(VENV)-protos
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info tracebench-demo
+
+$(VENV)/demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)pip install --quiet --upgrade pip
+	$(RUN)pip install --quiet --editable '.[example]'
+	touch $@
+
+$(VENV)/dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)pip install --quiet --upgrade pip
+	$(RUN)pip install --quiet --editable '.[dev]'
+	touch $(VENV)/demo $@

@@ -1,0 +1,48 @@
+"""What `--dry-run` shows: one request, its reply, and how its time divides."""
+
+from tracebench.benchmark import Trial
+from tracebench.model.exchange import Decomposition, Exchange
+from tracebench.vocabulary import END_TO_END, LEAVES
+
+_MS = 1e6
+
+
+def render(target: str, trial: Trial) -> str:
+    """One exchange as text."""
+    prepared, exchange = trial.prepared, trial.exchange
+    request = prepared.request.replace("<trace id>", exchange.trace_id)
+    request = request.replace("<span id>", exchange.span_id)
+    return "\n".join(
+        [
+            f"{target} {prepared.address}",
+            "",
+            *_quoted("> ", request),
+            "",
+            *_quoted("< ", _reply(exchange)),
+            f"< {prepared.answer}",
+            "",
+            *_times(exchange, trial.decomposition),
+            "",
+        ]
+    )
+
+
+def _quoted(mark: str, text: str) -> list[str]:
+    return [mark + line for line in text.splitlines()]
+
+
+def _reply(exchange: Exchange) -> str:
+    reply = exchange.reply
+    lines = [reply.status or exchange.reason]
+    return "\n".join(lines + [f"{name}: {value}" for name, value in reply.headers.items()])
+
+
+def _times(exchange: Exchange, decomposition: Decomposition) -> list[str]:
+    if exchange.reason:
+        return [f"failed: {exchange.reason}"]
+    if not decomposition.trace_ids:
+        (why,) = decomposition.undecomposed
+        total_ms = (exchange.done_ns - exchange.scheduled_ns) / _MS
+        return [f"{total_ms:.3f} ms, not decomposed: {why.value}"]
+    parts = {name: int(decomposition.columns[name][0]) for name in (*LEAVES, END_TO_END)}
+    return [f"{name:<16}{ns / _MS:>12.3f} ms" for name, ns in parts.items() if ns > 0]

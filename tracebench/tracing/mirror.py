@@ -1,0 +1,121 @@
+"""The mirror: the times that a server copies into its reply.
+
+Three spellings of the same facts are read, in this order:
+
+1. `X-Timing-Info`: a JSON object of seconds;
+2. `Server-Timing`: the W3C's header, in ms;
+3. `timing_info`: entries of a gRPC reply's `PredictResponse`, in ms.
+
+Over gRPC the first two are metadata of the same names. What a server says under names of its own
+is left alone: it is part of `server_other`.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from google.protobuf.message import DecodeError
+
+from protos.inference_pb2 import PredictResponse
+from tracebench.analysis.attribution import mirror_timing
+from tracebench.model.exchange import Reply, Timing, Undecomposed
+from tracebench.tracing.server_timing import durations
+from tracebench.vocabulary import (
+    SERVER_PARTS,
+    SERVER_PROCESSING,
+    SERVER_TIMING_HEADER,
+    TIMING_HEADER,
+)
+
+_SECOND_NS, _MILLISECOND_NS = 1e9, 1e6
+_GRPC_SUCCESS = "OK"
+_NAMES: Final = {name: name for name in (*SERVER_PARTS, SERVER_PROCESSING)} | {
+    "total": SERVER_PROCESSING
+}
+_TIMING_KEY, _SERVER_TIMING_KEY = TIMING_HEADER.lower(), SERVER_TIMING_HEADER.lower()
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+class _Number(str):
+    """A number as it was written: its last digit tells how far it was rounded."""
+
+    __slots__ = ()
+
+
+_JSON = json.JSONDecoder(
+    parse_float=_Number, parse_int=_Number, parse_constant=_Number, object_pairs_hook=tuple
+)
+
+
+def read(reply: Reply) -> Timing | Undecomposed:
+    """Read what a server says of its own time.
+
+    The body is read as a `PredictResponse` only where the status is gRPC's OK: an HTTP status is
+    digits, and a call that failed has no message.
+
+    Args:
+        reply: any reply; what is in it is not trusted.
+
+    Returns:
+        The timing; NO_TIMING where no known name is reported, MALFORMED where one cannot be
+        made out, and what `mirror_timing` finds wrong with the numbers.
+    """
+    try:
+        return _read(reply)
+    except (ValueError, OverflowError, RecursionError, DecodeError):
+        return Undecomposed.MALFORMED
+
+
+def _read(reply: Reply) -> Timing | Undecomposed:
+    headers = reply.headers
+    if (text := headers.get(_TIMING_KEY)) is not None and (known := _known(_json(text))):
+        return _timing(known, _SECOND_NS)
+    if (text := headers.get(_SERVER_TIMING_KEY)) is not None and (known := _known(_metrics(text))):
+        return _timing(known, _MILLISECOND_NS)
+    if reply.status == _GRPC_SUCCESS and (known := _known(_entries(reply.body))):
+        return _timing(known, _MILLISECOND_NS)
+    return Undecomposed.NO_TIMING
+
+
+def _json(text: str) -> Iterable[tuple[str, object]]:
+    pairs = _JSON.decode(text)
+    if not isinstance(pairs, tuple):
+        raise ValueError("not a JSON object")
+    return pairs
+
+
+def _metrics(text: str) -> Iterator[tuple[str, object]]:
+    for name, duration in durations(text):
+        yield name, _Number(duration) if _NUMBER.fullmatch(duration) else None
+
+
+def _entries(body: bytes) -> Iterator[tuple[str, object]]:
+    for entry in PredictResponse.FromString(body).timing_info:
+        yield entry.component, _Number(repr(entry.duration_ms))
+
+
+def _known(reported: Iterable[tuple[str, object]]) -> dict[str, _Number]:
+    """What is reported under our names; each may come once, and must be a number."""
+    known: dict[str, _Number] = {}
+    for reported_name, number in reported:
+        name = _NAMES.get(reported_name)
+        if name is None:
+            continue
+        if name in known or not isinstance(number, _Number):
+            raise ValueError(f"{name} is reported twice, or is no number")
+        known[name] = number
+    return known
+
+
+def _timing(numbers: dict[str, _Number], unit_ns: float) -> Timing | Undecomposed:
+    resolution_ns = unit_ns * 10.0 ** min(map(_last_digit, numbers.values()))
+    values_ns = {name: float(number) * unit_ns for name, number in numbers.items()}
+    total_ns = values_ns.pop(SERVER_PROCESSING, None)
+    return mirror_timing(total_ns, values_ns, resolution_ns)
+
+
+def _last_digit(number: str) -> int:
+    """The power of ten of a number's last digit: −3 for `0.125` and for `12.5e-2`."""
+    mantissa, _, exponent = number.lower().partition("e")
+    return int(exponent or 0) - len(mantissa.partition(".")[2])
