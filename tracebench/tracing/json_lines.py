@@ -1,14 +1,23 @@
-"""Spans in a file: OTLP JSON, one ExportTraceServiceRequest a line."""
+"""Spans in a file: OTLP JSON, one ExportTraceServiceRequest a line.
+
+OTLP's JSON is protobuf's mapping with two exceptions: ids are hexadecimal, where the mapping has
+base64, and enums are integers.
+"""
 
 import json
+from base64 import b64decode
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
+from google.protobuf.json_format import MessageToDict
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tracebench.errors import UsageError
-from tracebench.tracing.otlp_json import request
+
+_IDS = {"traceId", "spanId", "parentSpanId"}
 
 
 class JsonLinesExporter(SpanExporter):
@@ -23,8 +32,7 @@ class JsonLinesExporter(SpanExporter):
 
     def __init__(self, path: str) -> None:
         try:
-            # An exporter outlives any block. Text that is no Unicode must not cost a whole batch.
-            self._file = open(path, "w", encoding="utf-8", errors="replace")  # noqa: SIM115
+            self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by shutdown
         except OSError as error:
             raise UsageError(f"cannot write traces to {path!r}: {error.strerror}") from error
 
@@ -34,7 +42,7 @@ class JsonLinesExporter(SpanExporter):
         Raises:
             OSError: the line could not be written, or not all of it.
         """
-        self._file.write(json.dumps(request(spans), ensure_ascii=False, separators=(",", ":")))
+        self._file.write(json.dumps(_request(spans), ensure_ascii=False, separators=(",", ":")))
         self._file.write("\n")
         self._file.flush()
         return SpanExportResult.SUCCESS
@@ -43,3 +51,18 @@ class JsonLinesExporter(SpanExporter):
         """Close the file."""
         with suppress(OSError):  # of a line that could not be written, and was reported then
             self._file.close()
+
+
+def _request(spans: Sequence[ReadableSpan]) -> dict[str, Any]:
+    request: dict[str, Any] = MessageToDict(encode_spans(spans), use_integers_for_enums=True)
+    for of_resource in request["resourceSpans"]:
+        for of_scope in of_resource["scopeSpans"]:
+            for span in of_scope["spans"]:
+                for holder in (span, *span.get("links", ())):
+                    _write_ids_in_hex(holder)
+    return request
+
+
+def _write_ids_in_hex(holder: dict[str, Any]) -> None:
+    for name in _IDS & holder.keys():
+        holder[name] = b64decode(holder[name]).hex()
