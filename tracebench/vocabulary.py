@@ -21,7 +21,10 @@ INFERENCE: Final = "inference"
 POSTPROCESSING: Final = "postprocessing"
 SERVER_OTHER: Final = "server_other"
 
-SERVER_PARTS: Final = (QUEUE, PREPROCESSING, INFERENCE, POSTPROCESSING, SERVER_OTHER)
+REPORTED_PARTS: Final = (QUEUE, PREPROCESSING, INFERENCE, POSTPROCESSING)
+"""What a server may report; the rest of its time is `server_other`."""
+
+SERVER_PARTS: Final = (*REPORTED_PARTS, SERVER_OTHER)
 """What `server_processing` is the sum of."""
 
 CLIENT_PARTS: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, SERVER_PROCESSING)

@@ -68,6 +68,21 @@ class Exchange(NamedTuple):
     """Why it did not succeed; empty for a success."""
 
 
+class ServerSpan(NamedTuple):
+    """One span that a server recorded, on the server's own clock."""
+
+    span_id: str
+    parent_id: str
+    """Empty where it has no parent."""
+    name: str
+    start_ns: int
+    end_ns: int
+    component: str | None
+    """What its own time belongs to; None: what that of the span above it belongs to."""
+    links: tuple[str, ...] = ()
+    """Ids of the spans that it worked for, as a batch does for many requests."""
+
+
 class Timing(NamedTuple):
     """One server's account of one request: exclusive times that never exceed their total."""
 

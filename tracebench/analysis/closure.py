@@ -1,0 +1,121 @@
+"""Each request's latency divided into components that add up to it exactly.
+
+    end_to_end = backlog + connect + client + network + server_processing
+    server_processing = queue + preprocessing + inference + postprocessing + server_other
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from tracebench.model.exchange import (
+    Decomposition,
+    Exchange,
+    Nanoseconds,
+    Outcome,
+    Timing,
+    Undecomposed,
+)
+from tracebench.vocabulary import (
+    BACKLOG,
+    CLIENT,
+    CONNECT,
+    END_TO_END,
+    NETWORK,
+    REPORTED_PARTS,
+    SERVER_AND_NETWORK,
+    SERVER_OTHER,
+    SERVER_PROCESSING,
+    SERVICE_TIME,
+)
+
+NOT_REPORTED = -1
+"""Stands in a column for a part that the server did not report."""
+
+
+def decompose(
+    exchanges: Sequence[Exchange], timings: Sequence[Timing | Undecomposed]
+) -> Decomposition:
+    """Divide the latency of every success whose server time is known.
+
+    Args:
+        exchanges: in order of completion.
+        timings: what the server says of each; ignored for what did not succeed.
+
+    Returns:
+        Columns for the leaf components, `server_processing`, `end_to_end` and `service_time`,
+        and the reasons why other successes have no row. `server_other` is always the rest; in
+        the other parts −1 says that the server did not report them.
+    """
+    undecomposed: Counter[Undecomposed] = Counter()
+    rows: list[tuple[Exchange, Timing]] = []
+    for exchange, timing in zip(exchanges, timings, strict=True):
+        if exchange.outcome is not Outcome.SUCCEEDED:
+            continue
+        if isinstance(timing, Undecomposed):
+            undecomposed[timing] += 1
+        elif timing.total_ns > exchange.arrived_ns - exchange.sent_ns:
+            undecomposed[Undecomposed.NEGATIVE_NETWORK] += 1
+        else:
+            rows.append((exchange, timing))
+    decomposed = [timing for _, timing in rows]
+    return Decomposition(
+        trace_ids=tuple(exchange.trace_id for exchange, _ in rows),
+        columns=_with_server(client_view([exchange for exchange, _ in rows]), decomposed),
+        undecomposed=undecomposed,
+        sources=Counter(timing.source for timing in decomposed),
+        scaled=sum(timing.scaled for timing in decomposed),
+    )
+
+
+def client_view(exchanges: Iterable[Exchange]) -> dict[str, Nanoseconds]:
+    """What the client alone can tell of every success.
+
+    Returns:
+        Columns of `end_to_end`, `service_time`, `backlog`, `connect`, `client` and
+        `server_and_network`, in the order of the exchanges; the last four sum to the first.
+    """
+    successes = [one for one in exchanges if one.outcome is Outcome.SUCCEEDED]
+
+    def column(stamp: Callable[[Exchange], int]) -> Nanoseconds:
+        return np.fromiter(map(stamp, successes), np.int64, len(successes))
+
+    scheduled_ns = column(lambda one: one.scheduled_ns)
+    connect_ns = column(lambda one: one.connect_ns)
+    ready_ns = column(lambda one: one.ready_ns)
+    sent_ns = column(lambda one: one.sent_ns)
+    arrived_ns = column(lambda one: one.arrived_ns)
+    done_ns = column(lambda one: one.done_ns)
+    return {
+        END_TO_END: done_ns - scheduled_ns,
+        SERVICE_TIME: done_ns - sent_ns,
+        BACKLOG: ready_ns - scheduled_ns - connect_ns,
+        CONNECT: connect_ns,
+        CLIENT: (sent_ns - ready_ns) + (done_ns - arrived_ns),
+        SERVER_AND_NETWORK: arrived_ns - sent_ns,
+    }
+
+
+def _with_server(
+    client: dict[str, Nanoseconds], timings: Sequence[Timing]
+) -> Mapping[str, Nanoseconds]:
+    """Split what lies between `sent` and `arrived`."""
+
+    def column(values_ns: Iterator[int]) -> Nanoseconds:
+        return np.fromiter(values_ns, np.int64, len(timings))
+
+    total_ns = column(timing.total_ns for timing in timings)
+    parts_ns = {
+        part: column(timing.parts_ns.get(part, NOT_REPORTED) for timing in timings)
+        for part in REPORTED_PARTS
+    }
+    reported_ns = sum(np.maximum(values_ns, 0) for values_ns in parts_ns.values())
+    network_ns = client.pop(SERVER_AND_NETWORK) - total_ns
+    return {
+        **client,
+        NETWORK: network_ns,
+        SERVER_PROCESSING: total_ns,
+        **parts_ns,
+        SERVER_OTHER: total_ns - reported_ns,
+    }

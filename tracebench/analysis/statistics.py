@@ -1,0 +1,111 @@
+"""What a sample of latencies tells of its distribution, and how far that can be trusted.
+
+Percentiles are nearest-rank: each is a latency that occurred. The confidence intervals take
+requests as independent.
+"""
+
+from math import ceil, floor, sqrt
+from typing import Final
+
+import numpy as np
+
+from tracebench.model.exchange import Nanoseconds
+from tracebench.model.result import Curve, Statistics
+
+NS_PER_MS: Final = 1e6
+PERMILLE: Final = {"p50_ms": 500, "p90_ms": 900, "p95_ms": 950, "p99_ms": 990, "p999_ms": 999}
+SAMPLE_FLOORS: Final = {"p50_ms": 6, "p90_ms": 64, "p95_ms": 130, "p99_ms": 662, "p999_ms": 6_636}
+"""Samples below which a percentile has no interval.
+
+Of fewer than 6, even the least and the greatest enclose the median with less than 95 %
+(1 − 2 · 0.5⁵ = 94 %). The others are where rank np + 1.96·√(np(1−p)) + 1 has come to lie inside
+the sample.
+"""
+_MEAN_FLOOR: Final = 6
+_Z95: Final = 1.959963984540054
+_CURVE: Final = 1 - np.concatenate((np.linspace(1, 0.1, 91), np.geomspace(0.1, 1e-7, 106)[1:]))
+
+
+def describe(values_ns: Nanoseconds) -> Statistics:
+    """Describe a sample.
+
+    The standard deviation is the sample's (n − 1; 0 for one value). The interval of the mean is
+    Student's t; those of the percentiles are the order statistics at ranks
+    np ± 1.96·√(np(1−p)), rounded outwards (Hahn & Meeker, Statistical Intervals, section 5.2).
+
+    Args:
+        values_ns: at least one latency, in any order.
+    """
+    ordered_ns = np.sort(values_ns)
+    count = len(ordered_ns)
+    mean_ns = float(ordered_ns.mean())
+    std_ns = float(ordered_ns.std(ddof=1)) if count > 1 else 0.0
+    ci95 = {}
+    if count >= _MEAN_FLOOR:
+        half_ns = student_t95(count - 1) * std_ns / sqrt(count)
+        ci95["mean_ms"] = ((mean_ns - half_ns) / NS_PER_MS, (mean_ns + half_ns) / NS_PER_MS)
+    for name, permille in PERMILLE.items():
+        if count >= SAMPLE_FLOORS[name]:
+            low, high = interval_ranks(count, permille)
+            ci95[name] = (_at(ordered_ns, low), _at(ordered_ns, high))
+    return Statistics(
+        count=count,
+        mean_ms=mean_ns / NS_PER_MS,
+        std_ms=std_ns / NS_PER_MS,
+        min_ms=_at(ordered_ns, 1),
+        max_ms=_at(ordered_ns, count),
+        ci95=ci95,
+        unsupported=tuple(name for name, least in SAMPLE_FLOORS.items() if count < least),
+        **{name: _at(ordered_ns, rank(count, permille)) for name, permille in PERMILLE.items()},
+    )
+
+
+def rank(count: int, permille: int) -> int:
+    """The nearest rank of a percentile: the least that has p·n values at or below it; from 1."""
+    return max(1, -(-permille * count // 1000))
+
+
+def interval_ranks(count: int, permille: int) -> tuple[int, int]:
+    """The ranks, from 1, whose values enclose a percentile with about 95 % confidence."""
+    p = permille / 1000
+    half = _Z95 * sqrt(count * p * (1 - p))
+    return max(1, floor(count * p - half)), min(count, ceil(count * p + half))
+
+
+def student_t95(degrees: int) -> float:
+    """The 97.5 % quantile of Student's t, within 0.001 from five degrees of freedom on.
+
+    Source: Abramowitz & Stegun, Handbook of Mathematical Functions, 26.7.5.
+    """
+    z = _Z95
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
+    )
+    return z + sum(term / degrees**power for power, term in enumerate(terms, 1))
+
+
+def curve(values_ns: Nanoseconds) -> Curve:
+    """Reduce a sample to at most 200 points of its distribution, denser in the tail.
+
+    Args:
+        values_ns: at least one latency, in any order.
+
+    Returns:
+        The least latency as quantile 0, then latencies that occurred, up to the greatest as 1.
+    """
+    ordered_ns = np.sort(values_ns)
+    count = len(ordered_ns)
+    ranks = np.unique(np.clip(np.ceil(_CURVE * count), 1, count).astype(np.int64))
+    if ranks[-1] != count:
+        ranks = np.append(ranks, count)
+    return Curve(
+        quantile=(0.0, *(ranks / count).tolist()),
+        ms=(_at(ordered_ns, 1), *(ordered_ns[ranks - 1] / NS_PER_MS).tolist()),
+    )
+
+
+def _at(ordered_ns: Nanoseconds, place: int) -> float:
+    return float(ordered_ns[place - 1]) / NS_PER_MS
