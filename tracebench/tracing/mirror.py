@@ -11,7 +11,6 @@ is left alone: it is part of `server_other`.
 """
 
 import json
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -34,7 +33,6 @@ _NAMES: Final = {name: name for name in (*SERVER_PARTS, SERVER_PROCESSING)} | {
     "total": SERVER_PROCESSING
 }
 _TIMING_KEY, _SERVER_TIMING_KEY = TIMING_HEADER.lower(), SERVER_TIMING_HEADER.lower()
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 class _Number(str):
@@ -86,13 +84,12 @@ def _json(text: str) -> Iterable[tuple[str, object]]:
 
 
 def _metrics(text: str) -> Iterator[tuple[str, object]]:
-    for name, duration in durations(text):
-        yield name, _Number(duration) if _NUMBER.fullmatch(duration) else None
+    return ((name, _Number(duration)) for name, duration in durations(text))
 
 
 def _entries(body: bytes) -> Iterator[tuple[str, object]]:
     for entry in PredictResponse.FromString(body).timing_info:
-        yield entry.component, _Number(repr(entry.duration_ms))
+        yield entry.component, _Number(entry.duration_ms)
 
 
 def _known(reported: Iterable[tuple[str, object]]) -> dict[str, _Number]:
