@@ -1,13 +1,16 @@
 """Trace and span ids, drawn ahead so that the hot path only takes the next one."""
 
 import os
+import struct
 from collections.abc import Callable, Iterator
+from itertools import chain
 
 TRACE_DIGITS = 32
 SIZE = 49
 """Bytes of one draw: `<trace id>-<span id>`, 32 and 16 hexadecimal digits in lower case."""
 
 _BLOCK = 128
+_DIVIDE = struct.Struct(f"{SIZE}s" * _BLOCK).unpack
 _INVALID_SPAN_ID = b"0" * 16
 
 
@@ -23,16 +26,14 @@ class IdSource:
     __slots__ = ("draw",)
 
     def __init__(self, entropy: Callable[[int], bytes] = os.urandom) -> None:
-        self.draw: Callable[[], bytes] = _ids(entropy).__next__
+        self.draw: Callable[[], bytes] = chain.from_iterable(_blocks(entropy)).__next__
         """Takes the next ids: `SIZE` bytes, the part of `traceparent` between its version and
         its flags."""
 
 
-def _ids(entropy: Callable[[int], bytes]) -> Iterator[bytes]:
+def _blocks(entropy: Callable[[int], bytes]) -> Iterator[tuple[bytes, ...]]:
     while True:
-        block = _block(entropy)
-        for start in range(0, len(block), SIZE):
-            yield block[start : start + SIZE]
+        yield _DIVIDE(_block(entropy))
 
 
 def _block(entropy: Callable[[int], bytes]) -> bytes:
