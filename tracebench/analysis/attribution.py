@@ -52,7 +52,7 @@ def attribute(entry: ServerSpan, spans: Sequence[ServerSpan]) -> Timing | Undeco
     spent_ns = dict.fromkeys((cover.component for cover in covers), 0)
     for component, duration_ns in _stretches(covers):
         spent_ns[component] += duration_ns
-    parts_ns = {part: spent_ns[part] for part in REPORTED_PARTS if part in spent_ns}
+    parts_ns: dict[str, int] = {part: spent_ns[part] for part in REPORTED_PARTS if part in spent_ns}
     return Timing(entry.end_ns - entry.start_ns, parts_ns, "otlp")
 
 

@@ -1,11 +1,13 @@
 """Each request's latency divided into components that add up to it exactly.
 
-    end_to_end = backlog + connect + client + network + server_processing
-    server_processing = queue + preprocessing + inference + postprocessing + server_other
+- end_to_end = backlog + connect + client + network + server_processing
+- server_processing = queue + preprocessing + inference + postprocessing + server_other
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
+from typing import Final
 
 import numpy as np
 
@@ -30,7 +32,7 @@ from tracebench.vocabulary import (
     SERVICE_TIME,
 )
 
-NOT_REPORTED = -1
+_NOT_REPORTED: Final = -1
 """Stands in a column for a part that the server did not report."""
 
 
@@ -78,15 +80,15 @@ def client_view(exchanges: Iterable[Exchange]) -> dict[str, Nanoseconds]:
     """
     successes = [one for one in exchanges if one.outcome is Outcome.SUCCEEDED]
 
-    def column(stamp: Callable[[Exchange], int]) -> Nanoseconds:
-        return np.fromiter(map(stamp, successes), np.int64, len(successes))
+    def column(stamp: str) -> Nanoseconds:
+        return np.fromiter(map(attrgetter(stamp), successes), np.int64, len(successes))
 
-    scheduled_ns = column(lambda one: one.scheduled_ns)
-    connect_ns = column(lambda one: one.connect_ns)
-    ready_ns = column(lambda one: one.ready_ns)
-    sent_ns = column(lambda one: one.sent_ns)
-    arrived_ns = column(lambda one: one.arrived_ns)
-    done_ns = column(lambda one: one.done_ns)
+    scheduled_ns = column("scheduled_ns")
+    connect_ns = column("connect_ns")
+    ready_ns = column("ready_ns")
+    sent_ns = column("sent_ns")
+    arrived_ns = column("arrived_ns")
+    done_ns = column("done_ns")
     return {
         END_TO_END: done_ns - scheduled_ns,
         SERVICE_TIME: done_ns - sent_ns,
@@ -95,6 +97,11 @@ def client_view(exchanges: Iterable[Exchange]) -> dict[str, Nanoseconds]:
         CLIENT: (sent_ns - ready_ns) + (done_ns - arrived_ns),
         SERVER_AND_NETWORK: arrived_ns - sent_ns,
     }
+
+
+def reported(column_ns: Nanoseconds) -> Nanoseconds:
+    """What a column holds, without the requests that lack the component."""
+    return np.extract(column_ns != _NOT_REPORTED, column_ns)
 
 
 def _with_server(
@@ -107,15 +114,15 @@ def _with_server(
 
     total_ns = column(timing.total_ns for timing in timings)
     parts_ns = {
-        part: column(timing.parts_ns.get(part, NOT_REPORTED) for timing in timings)
+        part: column(timing.parts_ns.get(part, _NOT_REPORTED) for timing in timings)
         for part in REPORTED_PARTS
     }
-    reported_ns = sum(np.maximum(values_ns, 0) for values_ns in parts_ns.values())
+    named_ns = sum(np.maximum(values_ns, 0) for values_ns in parts_ns.values())
     network_ns = client.pop(SERVER_AND_NETWORK) - total_ns
     return {
         **client,
         NETWORK: network_ns,
         SERVER_PROCESSING: total_ns,
         **parts_ns,
-        SERVER_OTHER: total_ns - reported_ns,
+        SERVER_OTHER: total_ns - named_ns,
     }

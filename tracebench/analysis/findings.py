@@ -1,0 +1,130 @@
+"""The list of findings: what can be said against a run, how grave it is, and what mends it.
+
+A finding grows with one number, its value; the levels say from which value on it is how severe.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+from tracebench.analysis.statistics import SAMPLE_FLOORS
+from tracebench.model.result import Finding
+
+Severity = Literal["info", "warning", "invalid"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "invalid")
+
+
+class Kind(NamedTuple):
+    """One kind of finding."""
+
+    levels: Sequence[tuple[float, Severity]]
+    """(limit, severity), ascending: the last limit that the value is above counts."""
+    message: str
+    """A template; it is given the value and whatever else is the evidence."""
+    hint: str
+
+
+_INFO, _WARNING, _INVALID = (((0.0, severity),) for severity in SEVERITIES)
+
+FINDINGS: Final = {
+    "no_successes": Kind(
+        _INVALID,
+        "none of the {value} requests that were started succeeded",
+        "look at the errors; `--dry-run` shows one exchange in full",
+    ),
+    "gave_up": Kind(
+        _INVALID,
+        "the run was given up: {why}",
+        "see what became of the server, or allow slower replies with --timeout",
+    ),
+    "errors": Kind(
+        ((0.0, "warning"), (0.01, "invalid")),
+        "{value:.2%} of the requests did not succeed: {failed} failed, {timed_out} timed out",
+        "mend what the errors name; a lower --concurrency or a longer --timeout may avoid them",
+    ),
+    "client_saturated": Kind(
+        ((0.10, "warning"), (0.50, "invalid")),
+        "{value:.0%} of the mean latency is the tool's own time "
+        "({client_ms:.3g} of {end_to_end_ms:.3g} ms; its CPU was busy {cpu:.0%} of the run)",
+        "lower --concurrency, or give tracebench a core that the server does not use (taskset)",
+    ),
+    "late_writes": Kind(
+        ((0.01, "info"), (0.10, "warning")),
+        "up to {value:.1%} of the mean latency may be the tool resuming a partial write late "
+        "(at most {longest_ms:.3g} ms a request, counted as network)",
+        "lower --concurrency, or send a smaller payload",
+    ),
+    "no_kernel_stamps": Kind(
+        ((0.01, "info"), (0.10, "warning")),
+        "{value:.1%} of the replies carry no kernel receive stamp: there, the tool's own lag in "
+        "reading is counted as network",
+        "measure from Linux; where the server closes connections, let it keep them alive",
+    ),
+    "shared_stamps": Kind(
+        ((0.0, "info"), (0.50, "warning")),
+        "for {value:.1%} of the replies the arrival is an upper bound: several came in one read",
+        "leave --connections out: one connection a slot has exact stamps",
+    ),
+    "no_server_timing": Kind(
+        _INFO,
+        "the server reported no timing in any of its {value} replies",
+        "two lines in the server, `from server_middleware import instrument` and "
+        "`instrument(app)`, or a reply header of its own, "
+        'X-Timing-Info: {"inference": 0.012, "server_processing": 0.015} (seconds)',
+    ),
+    "not_decomposed": Kind(
+        ((0.0, "info"), (0.01, "warning")),
+        "{value:.2%} of the successes could not be decomposed: {reasons}",
+        "look at what the server reports with --dry-run; they count in `latency` alone",
+    ),
+    "scaled_mirror": Kind(
+        _INFO,
+        "in {value} of {decomposed} replies the rounded parts exceeded their total by less than "
+        "a last digit each, and were scaled down to it",
+        "let the server report its times with more digits",
+    ),
+    "too_few_samples": Kind(
+        ((0, "info"), (3, "warning")),
+        "{count} samples are too few for {names}: given without an interval",
+        "measure longer: "
+        + ", ".join(f"{name[:-3]} takes {least}" for name, least in SAMPLE_FLOORS.items())
+        + " (--requests or --duration)",
+    ),
+    "waiting_before_server_span": Kind(
+        ((0.10, "info"),),
+        "{waiting_ms:.3g} ms of the median network time of {network_ms:.3g} ms cannot be the "
+        "path, whose round trip takes {rtt_ms:.3g} ms: it passes outside the server's span "
+        "(accept queue, waiting for a worker, reading and writing)",
+        "give the server more workers or threads; with a large payload, look at bandwidth too",
+    ),
+    "interrupted": Kind(
+        _WARNING,
+        "the run was interrupted: {cancelled} of {started} requests were cancelled",
+        "let it finish, or plan a shorter one with --requests or --duration",
+    ),
+    "spans_lost": Kind(
+        _WARNING,
+        "{value} spans could not be exported: {reason}",
+        "see that the collector takes them, and check --otlp-endpoint or --output-traces",
+    ),
+}
+
+
+def weigh(code: str, value: float, **evidence: object) -> Finding | None:
+    """Judge one value.
+
+    Args:
+        code: a key of FINDINGS.
+        value: what the severity depends on; shares are fractions.
+        evidence: what else the message tells.
+
+    Returns:
+        The finding, or None where the value is above none of its limits.
+    """
+    passed = [severity for limit, severity in FINDINGS[code].levels if value > limit]
+    return state(code, passed[-1], value=value, **evidence) if passed else None
+
+
+def state(code: str, severity: Severity, **evidence: object) -> Finding:
+    """Word a finding whose severity is known; its message is given the evidence."""
+    kind = FINDINGS[code]
+    return Finding(code, severity, kind.message.format(**evidence), kind.hint)

@@ -1,0 +1,67 @@
+"""One sentence about a target: where its time goes, and what that suggests."""
+
+from typing import Final
+
+from tracebench.model.result import TargetResult
+from tracebench.vocabulary import (
+    BACKLOG,
+    CLIENT,
+    CONNECT,
+    END_TO_END,
+    INFERENCE,
+    NETWORK,
+    POSTPROCESSING,
+    PREPROCESSING,
+    QUEUE,
+    REPORTED_PARTS,
+    SERVER_AND_NETWORK,
+    SERVER_OTHER,
+)
+
+_WAITING: Final = "waiting_before_server_span"
+_TOTAL_ALONE: Final = "total_alone"
+_SUGGESTIONS: Final = {
+    BACKLOG: "requests wait for a free slot, because the server does not keep up: "
+    "give it more capacity, or ask for less",
+    CONNECT: "connections are made anew: let the server keep them alive",
+    CLIENT: "the tool itself is the limit: lower the concurrency, or give it a core of its own",
+    NETWORK: "look at the protocol, at compression and at the size of the payload",
+    QUEUE: "requests wait inside the server: add model instances, or batch them",
+    PREPROCESSING: "look at the transform pipeline: decoding, resizing, copies",
+    INFERENCE: "try quantisation, a smaller model or an accelerator",
+    POSTPROCESSING: "look at what is done with the model's output",
+    SERVER_OTHER: "look at the framework: routing, parsing, serialisation",
+    SERVER_AND_NETWORK: "the server reports nothing of its own: two lines of middleware, or an "
+    "X-Timing-Info header, would tell more",
+    _WAITING: "it is not the wire but waiting outside the server's span: "
+    "give the server more workers or threads",
+    _TOTAL_ALONE: "the server reports only its total: wrap its steps in component() to tell them "
+    "apart",
+}
+
+
+def reading(target: TargetResult) -> str:
+    """Say in one sentence which component takes the most of the mean latency, and what to do.
+
+    Returns:
+        Such as `inference takes 72% of the mean latency (12.3 of 17.1 ms): try quantisation, a
+        smaller model or an accelerator`, without a full stop.
+    """
+    if not target.share:
+        return "no request succeeded, so there is no time to divide: look at the errors"
+    most = max(target.share, key=lambda name: target.share[name])
+    whole_ms = target.components[END_TO_END].mean_ms
+    share = target.share[most]
+    return (
+        f"{most.replace('_', ' ')} takes {share:.0%} of the mean latency "
+        f"({share * whole_ms:.3g} of {whole_ms:.3g} ms): {_SUGGESTIONS[_cause(most, target)]}"
+    )
+
+
+def _cause(component: str, target: TargetResult) -> str:
+    """What is behind a large component, where more is known of it than its name."""
+    if component == NETWORK and any(one.code == _WAITING for one in target.verdict.findings):
+        return _WAITING
+    if component == SERVER_OTHER and not target.share.keys() & set(REPORTED_PARTS):
+        return _TOTAL_ALONE
+    return component

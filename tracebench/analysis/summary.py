@@ -1,0 +1,116 @@
+"""From what was measured of one target to what is reported of it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from tracebench.analysis.closure import client_view, reported
+from tracebench.analysis.failures import count_errors
+from tracebench.analysis.statistics import NS_PER_MS, PERMILLE, curve, describe, rank
+from tracebench.analysis.verdict import Evidence, judge
+from tracebench.model.exchange import (
+    Decomposition,
+    Exchange,
+    Load,
+    Nanoseconds,
+    Outcome,
+    Stamp,
+)
+from tracebench.model.result import Exemplar, RequestCounts, Statistics, TargetResult
+from tracebench.vocabulary import END_TO_END, LEAVES, SERVER_AND_NETWORK, SERVICE_TIME
+
+_EXEMPLARS: Final = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
+_RANKED: Final = (Outcome.SUCCEEDED, Outcome.TIMED_OUT)
+_SOURCES: Final = ("otlp", "mirror", "backend")
+
+
+def summarise(address: str, load: Load, decomposition: Decomposition) -> TargetResult:
+    """Summarise what was measured of one target.
+
+    `components` and `share` are those of the decomposed requests; where there are none, what the
+    client alone can tell of all successes. `latency`, `exemplars` and `cdf` cover every success
+    and every time-out, the latter at the latency that it had reached.
+
+    Args:
+        address: the target, as people write it.
+        load: what the engine recorded.
+        decomposition: of the same exchanges.
+    """
+    requests = _requests(load.exchanges)
+    stamps = _stamps(load.exchanges)
+    columns = decomposition.columns if decomposition.trace_ids else client_view(load.exchanges)
+    components = _components(columns)
+    ranked = [one for one in load.exchanges if one.outcome in _RANKED]
+    latency_ns = np.fromiter((one.done_ns - one.scheduled_ns for one in ranked), np.int64)
+    latency = describe(latency_ns) if ranked else None
+    evidence = Evidence(load, decomposition, requests, stamps, latency, components)
+    return TargetResult(
+        address=address,
+        requests=requests,
+        errors=count_errors(load.exchanges),
+        duration_s=load.duration_s,
+        throughput_rps=requests.succeeded / load.duration_s if load.duration_s else 0.0,
+        decomposed=len(decomposition.trace_ids),
+        undecomposed={reason.value: n for reason, n in decomposition.undecomposed.items()},
+        server_timing_source=_sources(decomposition, requests.succeeded),
+        stamps=stamps,
+        tcp=load.tcp,
+        latency=latency,
+        components=components,
+        share=_share(columns),
+        exemplars=_exemplars(ranked, latency_ns),
+        cdf=curve(latency_ns) if ranked else None,
+        verdict=judge(evidence),
+    )
+
+
+def _requests(exchanges: Sequence[Exchange]) -> RequestCounts:
+    outcomes = Counter(one.outcome for one in exchanges)
+    return RequestCounts(
+        started=len(exchanges), **{outcome.value: outcomes[outcome] for outcome in Outcome}
+    )
+
+
+def _stamps(exchanges: Sequence[Exchange]) -> dict[str, int]:
+    stamps = Counter(one.stamp for one in exchanges if one.outcome is Outcome.SUCCEEDED)
+    return {stamp.value: stamps[stamp] for stamp in Stamp}
+
+
+def _sources(decomposition: Decomposition, succeeded: int) -> dict[str, int]:
+    sources = {source: decomposition.sources.get(source, 0) for source in _SOURCES}
+    return {**sources, "none": succeeded - len(decomposition.trace_ids)}
+
+
+def _components(columns: Mapping[str, Nanoseconds]) -> dict[str, Statistics]:
+    """Describe each component over the requests that have it; `service_time` where it says more."""
+    told = dict(columns)
+    if np.array_equal(told[SERVICE_TIME], told[END_TO_END]):
+        del told[SERVICE_TIME]
+    samples = {name: reported(values_ns) for name, values_ns in told.items()}
+    return {name: describe(sample_ns) for name, sample_ns in samples.items() if len(sample_ns)}
+
+
+def _share(columns: Mapping[str, Nanoseconds]) -> dict[str, float]:
+    """The leaves' fractions of all latency; what a request does not report counts as 0."""
+    total_ns = int(columns[END_TO_END].sum())
+    leaves = [name for name in (*LEAVES, SERVER_AND_NETWORK) if name in columns]
+    samples = {name: reported(columns[name]) for name in leaves}
+    return {
+        name: int(sample_ns.sum()) / total_ns
+        for name, sample_ns in samples.items()
+        if len(sample_ns) and total_ns
+    }
+
+
+def _exemplars(exchanges: Sequence[Exchange], latency_ns: Nanoseconds) -> tuple[Exemplar, ...]:
+    """The requests whose latencies the percentiles are."""
+    if not exchanges:
+        return ()
+    order = np.argsort(latency_ns, kind="stable")
+    places = {name: order[rank(len(order), PERMILLE[name]) - 1] for name in _EXEMPLARS}
+    return tuple(
+        Exemplar(PERMILLE[name] / 10, exchanges[at].trace_id, float(latency_ns[at]) / NS_PER_MS)
+        for name, at in places.items()
+    )

@@ -1,0 +1,169 @@
+"""Whether the numbers of a run can be trusted: one small judge for each doubt."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tracebench.analysis.findings import SEVERITIES, state, weigh
+from tracebench.analysis.statistics import NS_PER_MS
+from tracebench.model.exchange import Decomposition, Load, Outcome, Stamp, Undecomposed
+from tracebench.model.result import Finding, RequestCounts, Statistics, Verdict
+from tracebench.vocabulary import CLIENT, END_TO_END, NETWORK
+
+_PATH_ROUND_TRIPS: Final = 10
+"""What takes longer is not the path: a warm connection needs one, a cold one with a large body a
+few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a run is judged by."""
+
+    load: Load
+    decomposition: Decomposition
+    requests: RequestCounts
+    stamps: Mapping[str, int]
+    latency: Statistics | None
+    components: Mapping[str, Statistics]
+
+
+def judge(run: Evidence) -> Verdict:
+    """Look for every doubt; the gravest comes first."""
+    findings = [finding for judging in _JUDGES if (finding := judging(run)) is not None]
+    findings.sort(key=lambda finding: SEVERITIES.index(finding.severity), reverse=True)
+    return Verdict(all(finding.severity != "invalid" for finding in findings), tuple(findings))
+
+
+def spans_lost(failed: int, reason: str) -> Finding:
+    """What to say where spans could not be exported."""
+    return state("spans_lost", "warning", value=failed, reason=reason)
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0
+
+
+def _no_successes(run: Evidence) -> Finding | None:
+    if run.requests.succeeded:
+        return None
+    return state("no_successes", "invalid", value=run.requests.started)
+
+
+def _gave_up(run: Evidence) -> Finding | None:
+    return weigh("gave_up", bool(run.load.gave_up), why=run.load.gave_up)
+
+
+def _errors(run: Evidence) -> Finding | None:
+    failed, timed_out = run.requests.failed, run.requests.timed_out
+    share = _share(failed + timed_out, run.requests.started)
+    return weigh("errors", share, failed=failed, timed_out=timed_out)
+
+
+def _interrupted(run: Evidence) -> Finding | None:
+    counts = run.requests
+    return weigh(
+        "interrupted", run.load.interrupted, cancelled=counts.cancelled, started=counts.started
+    )
+
+
+def _client_saturated(run: Evidence) -> Finding | None:
+    if END_TO_END not in run.components:
+        return None
+    client_ms = run.components[CLIENT].mean_ms
+    end_to_end_ms = run.components[END_TO_END].mean_ms
+    return weigh(
+        "client_saturated",
+        _share(client_ms, end_to_end_ms),
+        client_ms=client_ms,
+        end_to_end_ms=end_to_end_ms,
+        cpu=_share(run.load.cpu_s, run.load.duration_s),
+    )
+
+
+def _late_writes(run: Evidence) -> Finding | None:
+    successes = [one for one in run.load.exchanges if one.outcome is Outcome.SUCCEEDED]
+    lags_ns = [one.write_lag_ns for one in successes]
+    latency_ns = sum(one.done_ns - one.scheduled_ns for one in successes)
+    longest_ms = max(lags_ns, default=0) / NS_PER_MS
+    return weigh("late_writes", _share(sum(lags_ns), latency_ns), longest_ms=longest_ms)
+
+
+def _stamped(run: Evidence, code: str, stamp: Stamp) -> Finding | None:
+    return weigh(code, _share(run.stamps[stamp.value], run.requests.succeeded))
+
+
+def _no_kernel_stamps(run: Evidence) -> Finding | None:
+    return _stamped(run, "no_kernel_stamps", Stamp.USER)
+
+
+def _shared_stamps(run: Evidence) -> Finding | None:
+    return _stamped(run, "shared_stamps", Stamp.SHARED)
+
+
+def _reported_nothing(run: Evidence) -> bool:
+    return run.decomposition.undecomposed == {Undecomposed.NO_TIMING: run.requests.succeeded}
+
+
+def _no_server_timing(run: Evidence) -> Finding | None:
+    return weigh("no_server_timing", _reported_nothing(run) and run.requests.succeeded)
+
+
+def _not_decomposed(run: Evidence) -> Finding | None:
+    if _reported_nothing(run):
+        return None
+    counts = run.decomposition.undecomposed
+    reasons = "; ".join(f"{reason.value} ({count})" for reason, count in counts.items())
+    share = _share(sum(counts.values()), run.requests.succeeded)
+    return weigh("not_decomposed", share, reasons=reasons)
+
+
+def _scaled_mirror(run: Evidence) -> Finding | None:
+    decomposed = len(run.decomposition.trace_ids)
+    return weigh("scaled_mirror", run.decomposition.scaled, decomposed=decomposed)
+
+
+def _too_few_samples(run: Evidence) -> Finding | None:
+    if run.latency is None:
+        return None
+    names = run.latency.unsupported
+    return weigh(
+        "too_few_samples",
+        len(names),
+        count=run.latency.count,
+        names=", ".join(name.removesuffix("_ms") for name in names),
+    )
+
+
+def _waiting_before_server_span(run: Evidence) -> Finding | None:
+    if run.load.tcp is None or NETWORK not in run.components:
+        return None
+    rtt_ms = run.load.tcp.rtt_ms
+    network_ms = run.components[NETWORK].p50_ms
+    if network_ms <= _PATH_ROUND_TRIPS * rtt_ms:
+        return None
+    waiting_ms = network_ms - rtt_ms
+    return weigh(
+        "waiting_before_server_span",
+        _share(waiting_ms, run.components[END_TO_END].p50_ms),
+        waiting_ms=waiting_ms,
+        network_ms=network_ms,
+        rtt_ms=rtt_ms,
+    )
+
+
+_JUDGES: Final = (
+    _no_successes,
+    _gave_up,
+    _errors,
+    _interrupted,
+    _client_saturated,
+    _late_writes,
+    _no_kernel_stamps,
+    _shared_stamps,
+    _no_server_timing,
+    _not_decomposed,
+    _scaled_mirror,
+    _waiting_before_server_span,
+    _too_few_samples,
+)
+"""In the order in which a reader should hear of findings of equal severity."""
