@@ -9,19 +9,20 @@ from functools import partial
 import pytest
 
 from tests.servers import HOST, Script, answering, read_request, reply, serving
-from tracebench.load.connection import Connection, Finished, Owner
+from tracebench.load.connection import Connection, Owner
 from tracebench.load.endpoint import resolve
 from tracebench.load.engine import Engine, Window
 from tracebench.load.exchanges import exchange
 from tracebench.load.http1 import CUT_SHORT, NO_REPLY, Http1Codec, HttpRequest
 from tracebench.load.http1_reply import read
+from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
 from tracebench.load.mapped import MappedConnection
 from tracebench.load.pacing import ClosedLoop
 from tracebench.model.exchange import Exchange, Outcome, Stamp
 from tracebench.tracing.ids import IdSource
 
-Make = Callable[[Loop, int, HttpRequest], Callable[[Owner, Finished], Connection]]
+Make = Callable[[Loop, int, HttpRequest], Callable[[Owner, Ledger], Connection]]
 
 
 def request(body: bytes = b"x" * 1_000) -> HttpRequest:
@@ -29,12 +30,12 @@ def request(body: bytes = b"x" * 1_000) -> HttpRequest:
     return HttpRequest(head.encode(), b"-01\r\n\r\n", body)
 
 
-def copied(loop: Loop, port: int, content: HttpRequest) -> Callable[[Owner, Finished], Connection]:
+def copied(loop: Loop, port: int, content: HttpRequest) -> Callable[[Owner, Ledger], Connection]:
     endpoint = resolve(HOST, port, None)
-    return lambda owner, finished: Connection(loop, endpoint, Http1Codec(content), owner, finished)
+    return lambda owner, ledger: Connection(loop, endpoint, Http1Codec(content), owner, ledger)
 
 
-def mapped(loop: Loop, port: int, content: HttpRequest) -> Callable[[Owner, Finished], Connection]:
+def mapped(loop: Loop, port: int, content: HttpRequest) -> Callable[[Owner, Ledger], Connection]:
     return partial(MappedConnection, loop, resolve(HOST, port, None), content)
 
 
@@ -71,6 +72,15 @@ def run(
             channel.close()
         loop.close()
     return window, [exchange(row, read) for row in window.rows]
+
+
+def until(event: threading.Event) -> Script:
+    """Accept, and say nothing until the event."""
+
+    def script(_connection: socket.socket) -> None:
+        event.wait(5)
+
+    return script
 
 
 def outcomes(exchanges: list[Exchange]) -> Counter[tuple[Outcome, str]]:
@@ -152,8 +162,8 @@ def test_an_early_reply_is_read_though_the_request_cannot_be_sent(make: Make) ->
 
 def test_a_silent_server_runs_into_the_time_out(make: Make) -> None:
     forever = threading.Event()
-    silent = lambda _c: forever.wait(5) and None
-    _, found = run(make, silent, ClosedLoop(4), slots=2, timeout_s=0.2)
+    pacing = ClosedLoop(4)
+    _, found = run(make, until(forever), pacing, slots=2, timeout_s=0.2)
     forever.set()
     assert outcomes(found) == {(Outcome.TIMED_OUT, "no reply within 0.2 s"): 4}
     for one in found:
@@ -180,7 +190,7 @@ def test_an_interrupt_cancels_what_is_under_way(make: Make) -> None:
     forever = threading.Event()
     window, found = run(
         make,
-        lambda _c: forever.wait(5) and None,
+        until(forever),
         ClosedLoop(100),
         slots=3,
         midway=lambda engine: engine.interrupt(),

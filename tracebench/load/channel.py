@@ -4,22 +4,23 @@ from collections import deque
 from collections.abc import Callable
 from time import perf_counter_ns
 
-from tracebench.load.connection import Connection, Finished, Owner
+from tracebench.load.connection import Connection, Owner
+from tracebench.load.ledger import Ledger
 from tracebench.load.slot import Slot
 from tracebench.load.stamps import PathState
 from tracebench.model.exchange import Stamp
 
-Connect = Callable[[Owner, Finished], Connection]
+Connect = Callable[[Owner, Ledger], Connection]
 
 
 class Channel:
     """Hands exchanges to a connection, and makes a new one where there is none to use."""
 
-    def __init__(self, connect: Connect, finished: Finished) -> None:
+    def __init__(self, connect: Connect, ledger: Ledger) -> None:
         self.failure = ""
         """Why the last attempt to connect failed."""
         self._path_states: list[PathState] = []
-        self._connect, self._finished = connect, finished
+        self._connect, self._ledger = connect, ledger
         self._connection: Connection | None = None
         self._connecting_since_ns = 0
         self._waiting: deque[Slot] = deque()
@@ -27,7 +28,7 @@ class Channel:
     def open(self) -> None:
         """Begin to connect."""
         self._connecting_since_ns = perf_counter_ns()
-        self._connection = self._connect(self, self._finished)
+        self._connection = self._connect(self, self._ledger)
 
     def is_open(self) -> bool:
         """Whether requests can be sent."""
@@ -82,14 +83,15 @@ class Channel:
         if connection is not None and not connection.codec.reusable:
             self._connection = None
             connection.retire()
-        if self._connection is None:
+            connection = None
+        if connection is None:
             return self.open()
         while self._waiting and connection.open and connection.codec.room > 0:
             slot = self._waiting.popleft()
             slot.ready_ns = perf_counter_ns()
             slot.carrier = connection
             if not connection.codec.multiplexed:
-                slot.submit = connection.transmit  # it has the connection to itself
+                connection.bind(slot)  # it has the connection to itself
             connection.transmit(slot)
 
     def _fail_waiting(self, reason: str) -> None:
@@ -99,4 +101,4 @@ class Channel:
             slot.error = reason
             slot.connect_ns = now_ns - slot.asked_ns
             slot.ready_ns = now_ns
-            self._finished(slot, 0, now_ns, Stamp.USER)
+            self._ledger.finished(slot, 0, now_ns, Stamp.USER)

@@ -15,16 +15,14 @@ from typing import Protocol
 from tracebench.load import stamps
 from tracebench.load.codec import Codec, ProtocolError
 from tracebench.load.endpoint import Endpoint
-from tracebench.load.loop import READABLE, WRITABLE, Loop
+from tracebench.load.ledger import Ledger
+from tracebench.load.loop import READABLE, WRITABLE, Handler, Loop
 from tracebench.load.slot import Slot
 from tracebench.load.stamps import ANCILLARY_SIZE, arrival_wall_ns
 from tracebench.model.exchange import Stamp
 
 READ_SIZE = 65_536
 MOST_BUFFERS = 64  # more than this are joined: sendmsg takes at most 1,024
-
-Finished = Callable[[Slot, int, int, Stamp], None]
-"""Told of a slot that has its reply or its error: (slot, arrived_ns, done_ns, stamp)."""
 
 _KERNEL, _USER, _SHARED = Stamp.KERNEL, Stamp.USER, Stamp.SHARED  # an enum's look-up takes its time
 
@@ -46,14 +44,15 @@ class Connection:
     """One connection to the target, in the clear, from connect to close."""
 
     def __init__(
-        self, loop: Loop, endpoint: Endpoint, codec: Codec, owner: Owner, finished: Finished
+        self, loop: Loop, endpoint: Endpoint, codec: Codec, owner: Owner, ledger: Ledger
     ) -> None:
         self.codec = codec
         self.open = self.was_open = False
-        self._loop, self._owner, self._finished = loop, owner, finished
+        self._loop, self._owner, self._ledger = loop, owner, ledger
         self._retiring = self._closed = False
         self._attentive = True
         """There is more to do after a read than to settle the slots."""
+        self._reader: Handler = self._readable
         self._outbox: deque[tuple[Slot | None, list[bytes]]] = deque()
         self._socket = sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
         self._recvmsg = sock.recvmsg
@@ -78,7 +77,7 @@ class Connection:
 
     def _established(self) -> None:
         """The transport stands: let the codec speak."""
-        self._loop.change(self._descriptor, self._readable, READABLE)
+        self._loop.change(self._descriptor, self._reader, READABLE)
         if preface := self.codec.preface():
             self._send(None, [preface])
         self._check_open()
@@ -99,6 +98,10 @@ class Connection:
         if not self.codec.reusable:
             return self._owner.submit(slot)
         self._send(slot, self.codec.request(slot, slot.ids))
+
+    def bind(self, slot: Slot) -> None:
+        """Let the slot send through this connection from now on, without asking its channel."""
+        slot.submit = self.transmit
 
     def abandon(self, slot: Slot) -> None:
         """Give an exchange up that has been accounted for."""
@@ -166,7 +169,7 @@ class Connection:
                 slot.write_lag_ns += perf_counter_ns() - self._loop.ready_since_ns
             self._flush()
             if not self._outbox:
-                self._loop.change(self._descriptor, self._readable, READABLE)
+                self._loop.change(self._descriptor, self._reader, READABLE)
         if events & ~WRITABLE:
             self._readable(events)
 
@@ -174,37 +177,42 @@ class Connection:
         """The server has closed its side; a reply, or the reason, is there to be read."""
         self._outbox.clear()
         self.codec.reusable = False
-        self._loop.change(self._descriptor, self._readable, READABLE)
+        self._loop.change(self._descriptor, self._reader, READABLE)
 
     # ── replies in ───────────────────────────────────────────────────────────────────────────
 
     def _readable(self, _events: int) -> None:
-        """Read once, stamp the slots that the bytes belonged to, pass on those that are finished.
-
-        One function, because every call in here is paid for by every request.
-        """
         try:
             data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
-        except OSError as error:
-            return self._cannot_read(error)
-        wall_ns, now_ns = time_ns(), perf_counter_ns()
-        if not data:
-            return self._end_of_file()
-        try:
+            wall_ns, now_ns = time_ns(), perf_counter_ns()
+            if not data:
+                return self._end_of_file()
             touched = self._receive(data)
-        except ProtocolError as error:
-            return self.close(str(error))
+        except (OSError, ProtocolError) as error:
+            return self._cannot_read(error)
         arrived_ns = now_ns - wall_ns + arrival_wall_ns(ancillary[0][2]) if ancillary else 0
-        done_ns = perf_counter_ns()
+        self._settle(touched, arrived_ns, now_ns, perf_counter_ns())
+
+    def _settle(self, touched: Sequence[Slot], arrived_ns: int, read_ns: int, done_ns: int) -> None:
+        """Stamp the slots that a read belonged to, and pass on those that are finished.
+
+        Args:
+            touched: the slots, the one whose bytes came last at the end.
+            arrived_ns: when the kernel received the bytes; 0 where it does not say.
+            read_ns: when they were read.
+            done_ns: when they were understood.
+        """
+        if self._outbox and not self.codec.multiplexed:
+            self.codec.reusable = False  # answered before it was sent: the rest belongs to no one
         for slot in touched:
             if slot.sent_ns <= arrived_ns <= done_ns:
                 came_ns, stamp = arrived_ns, _KERNEL if slot is touched[-1] else _SHARED
             else:
-                came_ns, stamp = now_ns, _USER
+                came_ns, stamp = read_ns, _USER
             if not slot.first_byte_ns:
                 slot.first_byte_ns = came_ns
             if slot.reply is not None or slot.error:
-                self._finished(slot, came_ns, done_ns, stamp)
+                self._ledger.finished(slot, came_ns, done_ns, stamp)
         if self._attentive:
             self._after_reading()
 
@@ -215,8 +223,10 @@ class Connection:
         if self._retiring:
             self._close_if_idle()
 
-    def _cannot_read(self, error: OSError) -> None:
-        if not isinstance(error, BlockingIOError):
+    def _cannot_read(self, error: OSError | ProtocolError) -> None:
+        if isinstance(error, ProtocolError):
+            self.close(str(error))
+        elif not isinstance(error, BlockingIOError):
             self.close((error.strerror or str(error)).lower())
 
     def _end_of_file(self) -> None:
@@ -229,7 +239,7 @@ class Connection:
         now_ns = perf_counter_ns()
         for slot in slots:
             slot.first_byte_ns = slot.first_byte_ns or now_ns
-            self._finished(slot, now_ns, now_ns, _USER)
+            self._ledger.finished(slot, now_ns, now_ns, _USER)
 
     def _close_if_idle(self) -> None:
         if not self._closed and not self.codec.busy():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tracebench.load.engine import Row
+from tracebench.load.ledger import Row
 from tracebench.load.slot import RawReply
 from tracebench.model.exchange import Exchange, Outcome, Reply
 

@@ -44,19 +44,20 @@ class Http1Codec(Codec):
         self._feed = self._parser.feed_data
         self._status = self._parser.get_status_code
         self._keep_alive = self._parser.should_keep_alive
-        self._slot: Slot | None = None
-        self._touched: tuple[Slot, ...] = ()
+        self._open = False
+        self._slot: tuple[Slot, ...] = ()
+        """The slot of the exchange under way, or of the last one."""
         self._kept = b""
         self._completed = 0
 
     def busy(self) -> bool:
         """Whether an exchange is open."""
-        return self._slot is not None
+        return self._open
 
     @property
     def room(self) -> int:
         """One exchange at a time."""
-        return 0 if self._slot is not None else 1
+        return 0 if self._open else 1
 
     def preface(self) -> bytes:
         """HTTP/1.1 has none."""
@@ -64,10 +65,8 @@ class Http1Codec(Codec):
 
     def begin(self, slot: Slot) -> None:
         """Open an exchange whose request is written by other means."""
-        self._slot = slot
-        self._touched = (slot,)
-        self._kept = b""
-        self._completed = 0
+        self._open = True
+        self._slot = (slot,)
 
     def request(self, slot: Slot, ids: bytes) -> list[bytes]:
         """Open an exchange; returns head and body."""
@@ -76,14 +75,12 @@ class Http1Codec(Codec):
 
     def receive(self, data: bytes) -> Sequence[Slot]:
         """Take bytes of the reply; see `Codec.receive`."""
-        slot = self._slot
-        if slot is None:
+        if not self._open:
             raise ProtocolError("the server sent bytes that answer no request")
-        kept = self._kept
-        if not kept:
+        if not self._kept:
             self._kept = data
-        elif len(kept) < KEPT_BYTES:
-            self._kept = kept + data
+        elif len(self._kept) < KEPT_BYTES:
+            self._kept += data
         try:
             self._feed(data)
         except httptools.HttpParserError as error:
@@ -91,10 +88,11 @@ class Http1Codec(Codec):
         if self._completed:
             if self._completed > 1:
                 raise ProtocolError("the server sent two replies to one request")
-            kept = self._kept
-            slot.reply = (kept if len(kept) <= _TRIM_ABOVE else _excerpt(kept),)
-            self._slot = None
-        return self._touched
+            kept, self._kept = self._kept, b""
+            self._slot[0].reply = (kept if len(kept) <= _TRIM_ABOVE else _excerpt(kept),)
+            self._completed = 0
+            self._open = False
+        return self._slot
 
     def on_message_complete(self) -> None:
         """Called by httptools at the end of a reply; an interim one (1xx) is not the end."""
@@ -108,23 +106,23 @@ class Http1Codec(Codec):
 
     def cancel(self, slot: Slot) -> list[bytes] | None:
         """HTTP/1.1 can give a request up only by closing."""
-        self._slot = None
-        self.reusable = False
+        self._open = self.reusable = False
         return None
 
     def end_of_file(self) -> Sequence[Slot]:
         """Finish the open exchange; a body may be delimited by the end of the connection."""
-        self.reusable = False
-        slot, self._slot = self._slot, None
-        if slot is None:
+        if not self._open:
+            self.reusable = False
             return ()
+        self._open = self.reusable = False
+        slot = self._slot[0]
         if not self._kept:
             slot.error = NO_REPLY
         elif ends_with_connection(self._kept):
             slot.reply = (_excerpt(self._kept),)
         else:
             slot.error = CUT_SHORT
-        return (slot,)
+        return self._slot
 
 
 def _excerpt(kept: bytes) -> bytes:

@@ -8,17 +8,22 @@ written into the mapping. `benchmarks/rest_speed.py` shows the difference.
 import mmap
 import os
 from os import sendfile
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 
-from tracebench.load.connection import Connection, Finished, Owner
+from tracebench.load.codec import ProtocolError
+from tracebench.load.connection import READ_SIZE, Connection, Owner
 from tracebench.load.endpoint import Endpoint
 from tracebench.load.http1 import Http1Codec, HttpRequest
-from tracebench.load.loop import Loop
+from tracebench.load.ledger import Ledger
+from tracebench.load.loop import READABLE, Handler, Loop
 from tracebench.load.slot import Slot
+from tracebench.load.stamps import ANCILLARY_SIZE, arrival_wall_ns
+from tracebench.model.exchange import Stamp
 
 LARGEST = 1 << 20
 """Bytes; each connection maps a copy of its own, so larger requests are copied instead."""
 IDS = 49
+_KERNEL = Stamp.KERNEL
 
 
 class MappedRequest:
@@ -61,9 +66,9 @@ class MappedConnection(Connection):
         endpoint: Endpoint,
         request: HttpRequest,
         owner: Owner,
-        finished: Finished,
+        ledger: Ledger,
     ) -> None:
-        super().__init__(loop, endpoint, Http1Codec(request), owner, finished)
+        super().__init__(loop, endpoint, Http1Codec(request), owner, ledger)
         self._mapped = MappedRequest(request)
 
     def transmit(self, slot: Slot) -> None:
@@ -76,13 +81,72 @@ class MappedConnection(Connection):
         slot.sent_ns = perf_counter_ns()
         try:
             sent = sendfile(self._descriptor, mapped.file, 0, mapped.size)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            return self._cannot_send()
+        except OSError as error:
+            return self._refused(slot, error)
         if sent < mapped.size:
-            self._outbox.append((slot, []))
-            self._wait_to_write(slot, mapped.rest(sent))
+            self._partly_sent(slot, sent)
+
+    def _refused(self, slot: Slot, error: OSError) -> None:
+        if isinstance(error, BlockingIOError):
+            self._partly_sent(slot, 0)
+        else:
+            self._cannot_send()
+
+    def _partly_sent(self, slot: Slot, sent: int) -> None:
+        self._outbox.append((slot, []))
+        self._wait_to_write(slot, self._mapped.rest(sent))
+
+    def bind(self, slot: Slot) -> None:
+        """Let the slot send through this connection, and read its replies the short way."""
+        super().bind(slot)
+        self._reader = self._cycle(slot)
+        self._loop.change(self._descriptor, self._reader, READABLE)
+
+    def _cycle(self, slot: Slot) -> Handler:
+        """A reader for the one slot of this connection: the whole hot path in one closure.
+
+        It does what `_readable`, `Ledger.finished`, `Ledger.start` and `transmit` do, for a reply
+        that comes whole, in one read, with a plausible stamp; all else it leaves to them. The
+        calls and look-ups that it saves are a tenth of what a request costs.
+        """
+        recvmsg, codec, ledger, outbox = self._recvmsg, self.codec, self._ledger, self._outbox
+        receive, begin, draw = codec.receive, codec.begin, ledger.draw
+        descriptor, file, size = self._descriptor, self._mapped.file, self._mapped.size
+        memory, ids_at = self._mapped.memory, self._mapped.ids_at
+
+        def readable(_events: int) -> None:
+            try:
+                data, ancillary, _, _ = recvmsg(READ_SIZE, ANCILLARY_SIZE)
+                wall_ns, now_ns = time_ns(), perf_counter_ns()
+                touched = receive(data) if data else ()
+            except (OSError, ProtocolError) as error:
+                return self._cannot_read(error)
+            if not touched:
+                return self._end_of_file()
+            arrived_ns = now_ns - wall_ns + arrival_wall_ns(ancillary[0][2]) if ancillary else 0
+            done_ns = perf_counter_ns()
+            plain = slot.reply is not None and slot.sent_ns <= arrived_ns <= done_ns
+            more = ledger.started < ledger.most and done_ns < ledger.until_ns
+            if not (plain and more and codec.reusable) or outbox:
+                return self._settle(touched, arrived_ns, now_ns, done_ns)
+            record = (slot.ids, slot.scheduled_ns, slot.connect_ns, slot.ready_ns, slot.sent_ns)
+            reached = (slot.first_byte_ns or arrived_ns, arrived_ns, done_ns, slot.write_lag_ns)
+            ledger.rows.append((*record, *reached, _KERNEL, None, slot.reply, ""))
+            ledger.started += 1
+            ledger.heard_ns = slot.scheduled_ns = slot.ready_ns = done_ns
+            slot.ids = memory[ids_at] = draw()
+            slot.connect_ns = slot.first_byte_ns = slot.write_lag_ns = 0
+            slot.reply = None
+            begin(slot)
+            slot.sent_ns = perf_counter_ns()
+            try:
+                sent = sendfile(descriptor, file, 0, size)
+            except OSError as error:
+                return self._refused(slot, error)
+            if sent < size:
+                self._partly_sent(slot, sent)
+
+        return readable
 
     def close(self, reason: str) -> None:
         """Close at once, and give the mapping back."""

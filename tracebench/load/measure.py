@@ -17,8 +17,9 @@ from tracebench.load.pacing import ClosedLoop
 from tracebench.load.prepared import Prepared
 from tracebench.load.progress import Progress
 from tracebench.load.stamps import PathState
-from tracebench.model.exchange import Exchange, Load, TcpInfo
+from tracebench.model.exchange import Exchange, Load
 from tracebench.model.plan import Plan
+from tracebench.model.result import TcpInfo
 from tracebench.tracing.ids import IdSource
 
 OnProgress = Callable[[Progress], None]

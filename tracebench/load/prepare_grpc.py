@@ -13,10 +13,11 @@ from protos import inference_pb2
 from tracebench import __version__
 from tracebench.errors import TargetError, UsageError
 from tracebench.load import grpc_reply
-from tracebench.load.connection import Connection, Finished, Owner
+from tracebench.load.connection import Connection, Owner
 from tracebench.load.endpoint import Endpoint, client_tls, resolve
 from tracebench.load.grpc_request import GrpcRequest
 from tracebench.load.http2 import Http2Codec
+from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
 from tracebench.load.measure import once
 from tracebench.load.prepared import Prepared, excerpt
@@ -170,9 +171,9 @@ def _connect(
     request: GrpcRequest,
     loop: Loop,
     owner: Owner,
-    finished: Finished,
+    ledger: Ledger,
 ) -> Connection:
     codec = Http2Codec(request)
     if tls is not None:
-        return TlsConnection(loop, endpoint, tls, codec, owner, finished)
-    return Connection(loop, endpoint, codec, owner, finished)
+        return TlsConnection(loop, endpoint, tls, codec, owner, ledger)
+    return Connection(loop, endpoint, codec, owner, ledger)

@@ -10,9 +10,10 @@ from requests.structures import CaseInsensitiveDict
 from tracebench import __version__
 from tracebench.errors import TargetError, UsageError
 from tracebench.load import http1_reply
-from tracebench.load.connection import Connection, Finished, Owner
+from tracebench.load.connection import Connection, Owner
 from tracebench.load.endpoint import Endpoint, client_tls, resolve
 from tracebench.load.http1 import Http1Codec, HttpRequest
+from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
 from tracebench.load.mapped import MappedConnection, MappedRequest
 from tracebench.load.prepared import Prepared, excerpt
@@ -157,10 +158,10 @@ def _connect(
     request: HttpRequest,
     loop: Loop,
     owner: Owner,
-    finished: Finished,
+    ledger: Ledger,
 ) -> Connection:
     if tls is not None:
-        return TlsConnection(loop, endpoint, tls, Http1Codec(request), owner, finished)
+        return TlsConnection(loop, endpoint, tls, Http1Codec(request), owner, ledger)
     if MappedRequest.possible(request):
-        return MappedConnection(loop, endpoint, request, owner, finished)
-    return Connection(loop, endpoint, Http1Codec(request), owner, finished)
+        return MappedConnection(loop, endpoint, request, owner, ledger)
+    return Connection(loop, endpoint, Http1Codec(request), owner, ledger)

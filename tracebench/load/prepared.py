@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tracebench.load.connection import Connection, Finished, Owner
+from tracebench.load.connection import Connection, Owner
+from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
 from tracebench.load.slot import RawReply
 from tracebench.model.exchange import Reply
@@ -19,7 +20,7 @@ class Prepared:
     described: Described
     address: str
     """As the user wrote it, or would have."""
-    connect: Callable[[Loop, Owner, Finished], Connection]
+    connect: Callable[[Loop, Owner, Ledger], Connection]
     read: Callable[[RawReply], tuple[Reply, str]]
     """Reads a kept reply; the second part says why it is no success, empty for one."""
     request: str

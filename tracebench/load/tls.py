@@ -4,8 +4,9 @@ import ssl
 from collections.abc import Sequence
 
 from tracebench.load.codec import Codec, ProtocolError
-from tracebench.load.connection import READ_SIZE, Connection, Finished, Owner
+from tracebench.load.connection import READ_SIZE, Connection, Owner
 from tracebench.load.endpoint import Endpoint
+from tracebench.load.ledger import Ledger
 from tracebench.load.loop import READABLE, Loop
 from tracebench.load.slot import Slot
 
@@ -20,9 +21,9 @@ class TlsConnection(Connection):
         context: ssl.SSLContext,
         codec: Codec,
         owner: Owner,
-        finished: Finished,
+        ledger: Ledger,
     ) -> None:
-        super().__init__(loop, endpoint, codec, owner, finished)
+        super().__init__(loop, endpoint, codec, owner, ledger)
         self._receive = self._receive_encrypted
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = context.wrap_bio(
