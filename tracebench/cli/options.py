@@ -18,7 +18,7 @@ _SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
 
 TARGETS = (
     click.option(
-        "--rest-url", metavar="URL", help="REST target; /predict is added to a bare host."
+        "--rest-url", metavar="URL", help="REST target; the path is /predict unless given."
     ),
     click.option("--grpc-server", metavar="[grpcs://]HOST:PORT", help="gRPC target."),
 )
@@ -69,7 +69,7 @@ def options(*groups: tuple[Callable[[Command], Command], ...]) -> Callable[[Comm
     return decorate
 
 
-def plan(  # noqa: PLR0913 - one argument for each option
+def plan(
     *,
     rest_url: str | None,
     grpc_server: str | None,

@@ -16,9 +16,7 @@ OUTPUTS = (
     click.option("--output-json", metavar="F", help="Write the result."),
     click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result."),
     click.option("--output-traces", metavar="F.jsonl", help="Write every span as OTLP JSON lines."),
-    click.option(
-        "--otlp-endpoint", metavar="URL", help="Send every span to a collector or Jaeger."
-    ),
+    click.option("--otlp-endpoint", metavar="URL", help="Also send every span there."),
 )
 
 

@@ -20,7 +20,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 @options(TARGETS, PAYLOAD, TRUST, LOAD, OUTPUTS)
 @click.option("--dry-run", is_flag=True, help="Show one exchange and how it is decomposed.")
 def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:
-    """Load a REST or a gRPC server (or both) and split each request's latency.
+    r"""Load a REST or a gRPC server (or both) and split each request's latency.
 
     \b
     tracebench run --image photo.jpg --rest-url http://127.0.0.1:5000

@@ -22,12 +22,10 @@ class Channel:
         self._path_states: list[PathState] = []
         self._connect, self._ledger = connect, ledger
         self._connection: Connection | None = None
-        self._connecting_since_ns = 0
         self._waiting: deque[Slot] = deque()
 
     def open(self) -> None:
         """Begin to connect."""
-        self._connecting_since_ns = perf_counter_ns()
         self._connection = self._connect(self, self._ledger)
 
     def is_open(self) -> bool:
@@ -43,9 +41,9 @@ class Channel:
         """Send the slot's request as soon as a connection can carry it."""
         slot.submit = self.submit
         slot.carrier = self
-        slot.asked_ns = perf_counter_ns()
+        slot.asked_ns = slot.scheduled_ns
         self._waiting.append(slot)
-        self._pump()
+        self._pump(slot.scheduled_ns)  # the end of the exchange that may have made room
 
     def abandon(self, slot: Slot) -> None:
         """The slot waits no more; a connection that nobody waits for is not awaited either."""
@@ -62,8 +60,8 @@ class Channel:
         """Told by a connection that it may carry requests."""
         now_ns = perf_counter_ns()
         for slot in self._waiting:
-            slot.connect_ns += now_ns - max(slot.asked_ns, self._connecting_since_ns)
-        self._pump()
+            slot.connect_ns = now_ns - slot.asked_ns
+        self._pump(now_ns)
 
     def closed(self, connection: Connection, reason: str) -> None:
         """Told by a connection that it is gone."""
@@ -77,8 +75,8 @@ class Channel:
             elif self._waiting:
                 self.open()
 
-    def _pump(self) -> None:
-        """Give waiting slots to the connection while it takes them."""
+    def _pump(self, ready_ns: int) -> None:
+        """Give waiting slots to the connection while it takes them: it can since `ready_ns`."""
         connection = self._connection
         if connection is not None and not connection.codec.reusable:
             self._connection = None
@@ -88,7 +86,7 @@ class Channel:
             return self.open()
         while self._waiting and connection.open and connection.codec.room > 0:
             slot = self._waiting.popleft()
-            slot.ready_ns = perf_counter_ns()
+            slot.ready_ns = ready_ns
             slot.carrier = connection
             if not connection.codec.multiplexed:
                 connection.bind(slot)  # it has the connection to itself

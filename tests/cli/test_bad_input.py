@@ -1,0 +1,245 @@
+"""Whatever a user can get wrong: one line on standard error, the right exit status, no traceback."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.servers import HOST, Script, answering, read_request, reply, serving
+
+IMAGE = "tracebench/example/coffee.png"
+ROOT = Path(__file__).parents[2]
+
+
+def tracebench(*options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tracebench", *options],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | environment,
+        timeout=60,
+    )
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    return tracebench("run", *options)
+
+
+def complaint(done: subprocess.CompletedProcess[str], status: int) -> str:
+    """The one line on standard error."""
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    lines = done.stderr.splitlines()
+    assert 1 <= len(lines) <= 2, done.stderr
+    assert lines[0].startswith("tracebench: ")
+    return lines[0]
+
+
+URL = "http://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--image", IMAGE], "--rest-url"),
+        (["--image", "missing.png", "--rest-url", URL], "missing.png"),
+        (["--image", "tests", "--rest-url", URL], "tests"),
+        (["--rest-url", URL], "--image"),
+        (["--image", IMAGE, "--data", IMAGE, "--rest-url", URL], "one of"),
+        (["--image", IMAGE, "--rest-url", "localhost:5000"], "localhost:5000"),
+        (["--image", IMAGE, "--rest-url", "http://"], "http://"),
+        (["--image", IMAGE, "--rest-url", "http://127.0.0.1:99999"], "99999"),
+        (["--image", IMAGE, "--rest-url", "ftp://127.0.0.1"], "ftp://"),
+        (["--image", IMAGE, "--rest-url", "http://no.such.host.invalid"], "no.such.host.invalid"),
+        (["--image", IMAGE, "--rest-url", URL], "connection refused"),
+        (["--image", IMAGE, "--grpc-server", "127.0.0.1:9"], "connection refused"),
+        (["--image", IMAGE, "--grpc-server", "127.0.0.1"], "HOST:PORT"),
+        (["--image", IMAGE, "--grpc-server", "http://127.0.0.1:9"], "HOST:PORT"),
+        (["--image", IMAGE, "--grpc-server", "127.0.0.1:70000"], "70000"),
+        (["--image", IMAGE, "--rest-url", URL, "--requests", "0"], "--requests"),
+        (["--image", IMAGE, "--rest-url", URL, "--concurrency", "-1"], "--concurrency"),
+        (["--image", IMAGE, "--rest-url", URL, "--timeout", "0"], "--timeout"),
+        (["--image", IMAGE, "--rest-url", URL, "--timeout", "nan"], "--timeout"),
+        (["--image", IMAGE, "--rest-url", URL, "--duration", "inf"], "--duration"),
+        (["--image", IMAGE, "--rest-url", URL, "--requests", "5", "--duration", "1"], "exclude"),
+        (["--image", IMAGE, "--rest-url", URL, "--header", "nonsense"], "nonsense"),
+        (["--image", IMAGE, "--rest-url", URL, "--method", "HEAD"], "HEAD"),
+        (["--image", IMAGE, "--rest-url", URL, "--output-json", "/no/such/x.json"], "/no/such"),
+        (["--image", IMAGE, "--rest-url", URL, "--output-plot", "/no/such/x.png"], "/no/such"),
+        (["--image", IMAGE, "--rest-url", URL, "--output-plot", "x.bmp"], "x.bmp"),
+        (["--image", IMAGE, "--rest-url", URL, "--output-traces", "/no/such/t"], "/no/such"),
+        (["--image", IMAGE, "--rest-url", URL, "--otlp-endpoint", "gopher://x"], "gopher"),
+        (["--image", IMAGE, "--rest-url", URL, "--nonsense"], "--nonsense"),
+        (["--image", IMAGE, "--rest-url", "https://127.0.0.1:9", "--cacert", "no.pem"], "no.pem"),
+    ],
+)
+def test_wrong_usage(options: list[str], said: str) -> None:
+    assert said in complaint(run(*options), 2)
+
+
+def with_server(script: Script, *options: str) -> subprocess.CompletedProcess[str]:
+    with serving(script) as port:
+        return run("--image", IMAGE, "--rest-url", f"http://{HOST}:{port}", *options)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (reply(b"model not loaded", "500 Internal Server Error"), "500"),
+        (reply(b"model not loaded", "500 Internal Server Error"), "model not loaded"),
+        (reply(b"nothing here", "404 Not Found"), "404"),
+        (reply(b"", "302 Found", "Location: http://elsewhere/x"), "http://elsewhere/x"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "the exchange failed"),
+    ],
+)
+def test_a_target_that_does_not_answer_well(answer: bytes, said: str) -> None:
+    assert said in complaint(with_server(answering(answer)), 2)
+
+
+def test_a_server_that_never_answers() -> None:
+    ended = threading.Event()
+
+    def script(_connection: object) -> None:
+        ended.wait(20)
+
+    said = complaint(with_server(script, "--timeout", "0.3"), 2)
+    ended.set()
+    assert "no answer within 0.3 s" in said
+
+
+def test_tls_failures() -> None:
+    with serving(answering(reply())) as port:
+        done = run("--image", IMAGE, "--rest-url", f"https://{HOST}:{port}")
+        assert "TLS failed" in complaint(done, 2)
+        done = run("--image", IMAGE, "--grpc-server", f"grpcs://{HOST}:{port}", "--timeout", "3")
+        assert complaint(done, 2)
+
+
+def test_an_http_server_is_no_grpc_server() -> None:
+    with serving(answering(reply())) as port:
+        done = run("--image", IMAGE, "--grpc-server", f"{HOST}:{port}", "--timeout", "3")
+    assert complaint(done, 2)
+
+
+def test_a_proxy_in_the_environment_is_not_used_and_said_so() -> None:
+    with serving(answering(reply())) as port:
+        done = tracebench(
+            *("run", "--image", IMAGE, "--rest-url", f"http://{HOST}:{port}", "--requests", "3"),
+            HTTP_PROXY="http://127.0.0.1:9",
+        )
+    assert done.returncode == 0, done.stderr
+    assert "HTTP_PROXY is set and not used" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["garbage", '{"server_processing": -1}', '{"server_processing": NaN}', "[1]", "{}"],
+)
+def test_unreadable_timings_leave_the_request_undecomposed(header: str, tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    answer = reply(b"ok", "200 OK", f"X-Timing-Info: {header}")
+    done = with_server(answering(answer), "--requests", "20", "--output-json", str(file))
+    assert done.returncode == 0, done.stderr
+    target = result(file)
+    assert target["requests"]["succeeded"] == 20
+    assert target["decomposed"] == 0
+
+
+def result(file: Path, name: str = "rest") -> dict[str, object]:
+    import json  # only here
+
+    target: dict[str, object] = json.loads(file.read_text())["targets"][name]
+    return target
+
+
+def accounted(target: dict[str, object]) -> dict[str, int]:
+    """The request counts, whose sum must hold."""
+    counts = target["requests"]
+    assert isinstance(counts, dict)
+    ended = ("succeeded", "failed", "timed_out", "cancelled")
+    assert counts["started"] == sum(counts[name] for name in ended)
+    return counts
+
+
+def test_a_server_that_is_killed_in_mid_run(tmp_path: Path) -> None:
+    file = tmp_path / "result.json"
+    served = 0
+
+    with serving(lambda connection: script(connection)) as port:
+
+        def script(connection: object) -> None:
+            nonlocal served
+            while read_request(connection):  # type: ignore[arg-type] # a socket
+                served += 1
+                if served > 40:
+                    return
+                connection.sendall(reply())  # type: ignore[attr-defined] # as above
+
+        done = run(
+            *("--image", IMAGE, "--rest-url", f"http://{HOST}:{port}", "--requests", "60"),
+            *("--concurrency", "2", "--output-json", str(file)),
+        )
+    assert done.returncode == 3, done.stderr
+    target = result(file)
+    counts = accounted(target)
+    assert counts["succeeded"] >= 38
+    assert counts["failed"] > 0
+    assert target["errors"]
+    assert "NOT VALID" in done.stdout
+
+
+def test_a_server_that_stops_answering_in_mid_run(tmp_path: Path) -> None:
+    file, served, ended = tmp_path / "result.json", 0, threading.Event()
+
+    def script(connection: object) -> None:
+        nonlocal served
+        while read_request(connection):  # type: ignore[arg-type] # a socket
+            served += 1
+            if served > 30:
+                ended.wait(20)
+                return
+            connection.sendall(reply())  # type: ignore[attr-defined] # as above
+
+    done = with_server(script, "--requests", "34", "--timeout", "0.3", "--output-json", str(file))
+    ended.set()
+    assert done.returncode == 3, done.stderr
+    counts = accounted(result(file))
+    assert counts["timed_out"] == 5
+    assert counts["succeeded"] == 29
+
+
+def test_an_interrupt_saves_what_was_measured(tmp_path: Path) -> None:
+    import signal  # only here
+
+    file, busy = tmp_path / "result.json", threading.Event()
+
+    def script(connection: object) -> None:
+        while read_request(connection):  # type: ignore[arg-type] # a socket
+            connection.sendall(reply())  # type: ignore[attr-defined] # as above
+            busy.set()
+            time.sleep(0.005)
+
+    with serving(script) as port:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tracebench", "run", "--image", IMAGE]
+            + ["--rest-url", f"http://{HOST}:{port}", "--duration", "60"]
+            + ["--output-json", str(file)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert busy.wait(20)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        printed, complained = process.communicate(timeout=30)
+    assert process.returncode == 130, complained
+    assert "Traceback" not in complained
+    counts = accounted(result(file))
+    assert counts["succeeded"] > 0
+    assert "client" in printed
