@@ -1,6 +1,8 @@
-"""Whatever a user can get wrong: one line on standard error, the right exit status, no traceback."""
+"""What a user can get wrong: one line on standard error, the right exit status, no traceback."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -151,8 +153,6 @@ def test_unreadable_timings_leave_the_request_undecomposed(header: str, tmp_path
 
 
 def result(file: Path, name: str = "rest") -> dict[str, object]:
-    import json  # only here
-
     target: dict[str, object] = json.loads(file.read_text())["targets"][name]
     return target
 
@@ -214,8 +214,6 @@ def test_a_server_that_stops_answering_in_mid_run(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_saves_what_was_measured(tmp_path: Path) -> None:
-    import signal  # only here
-
     file, busy = tmp_path / "result.json", threading.Event()
 
     def script(connection: object) -> None:
@@ -225,10 +223,10 @@ def test_an_interrupt_saves_what_was_measured(tmp_path: Path) -> None:
             time.sleep(0.005)
 
     with serving(script) as port:
+        command = [sys.executable, "-m", "tracebench", "run", "--image", IMAGE]
+        command += ["--rest-url", f"http://{HOST}:{port}", "--duration", "60"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "tracebench", "run", "--image", IMAGE]
-            + ["--rest-url", f"http://{HOST}:{port}", "--duration", "60"]
-            + ["--output-json", str(file)],
+            [*command, "--output-json", str(file)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,11 +1,13 @@
 """REST: `requests` builds the exchange and tries it once; the engine repeats exactly that."""
 
 import ssl
+import warnings
 from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import InsecureRequestWarning
 
 from tracebench import __version__
 from tracebench.errors import TargetError, UsageError
@@ -102,9 +104,11 @@ def _preflight(session: requests.Session, plan: Plan, request: requests.Prepared
     if plan.cacert and verify:
         verify = plan.cacert
     try:
-        reply = session.send(
-            once, timeout=plan.timeout_s, verify=verify, allow_redirects=False, proxies={}
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
+            reply = session.send(
+                once, timeout=plan.timeout_s, verify=verify, allow_redirects=False, proxies={}
+            )
     except requests.RequestException as error:
         raise TargetError(f"{request.url}: {_cause(error, plan.timeout_s)}") from None
     if reply.is_redirect:

@@ -1,0 +1,79 @@
+"""TLS: verified by default, other certificates by name, and the same stamps under it."""
+
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.servers import HOST, Script, answering, reply, serving
+from tracebench.errors import TargetError
+from tracebench.load import prepare_rest
+from tracebench.load.measure import measure
+from tracebench.model.exchange import Outcome, Stamp
+from tracebench.model.plan import Payload, Plan
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)
+
+
+def under_tls(authority: trustme.CA, script: Script) -> Script:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(HOST).configure_cert(context)
+
+    def wrapped(connection: socket.socket) -> None:
+        with suppress(ssl.SSLError):  # a client that does not trust us
+            with context.wrap_socket(connection, server_side=True) as secured:
+                script(secured)
+
+    return wrapped
+
+
+def plan(port: int, content: bytes = b"x" * 100_000) -> Callable[..., Plan]:
+    payload = Payload(content, "image/png", "x.png", "data")
+
+    def made(**more: object) -> Plan:
+        return Plan(payload, rest_url=f"https://{HOST}:{port}", requests=40, **more)  # type: ignore[arg-type] # options of the test
+
+    return made
+
+
+def test_a_trusted_server_is_measured(authority: trustme.CA, ca_file: str) -> None:
+    answer = reply(b"y" * 200_000)
+    with serving(under_tls(authority, answering(answer))) as port:
+        planned = plan(port)(cacert=ca_file, concurrency=2)
+        load = measure(prepare_rest.prepare(planned), planned, lambda _progress: None)
+    assert [one.outcome for one in load.exchanges] == [Outcome.SUCCEEDED] * 40
+    assert sum(one.stamp is Stamp.KERNEL for one in load.exchanges) >= 36
+    assert load.tcp is not None
+    assert load.tcp.connections == 2
+
+
+def test_each_closed_session_is_made_anew(authority: trustme.CA, ca_file: str) -> None:
+    closing = answering(reply(b"ok", "200 OK", "Connection: close"), close_after=1)
+    with serving(under_tls(authority, closing)) as port:
+        planned = plan(port)(cacert=ca_file)
+        load = measure(prepare_rest.prepare(planned), planned, lambda _progress: None)
+    assert {one.outcome for one in load.exchanges} == {Outcome.SUCCEEDED}
+    assert all(one.connect_ns > 0 for one in load.exchanges[1:])
+
+
+def test_an_unknown_server_is_refused_unless_told_otherwise(authority: trustme.CA) -> None:
+    with serving(under_tls(authority, answering(reply()))) as port:
+        with pytest.raises(TargetError, match="--insecure"):
+            prepare_rest.prepare(plan(port)())
+        planned = plan(port)(insecure=True)
+        load = measure(prepare_rest.prepare(planned), planned, lambda _progress: None)
+    assert {one.outcome for one in load.exchanges} == {Outcome.SUCCEEDED}
