@@ -23,7 +23,9 @@ the sample.
 """
 _MEAN_FLOOR: Final = 6
 _Z95: Final = 1.959963984540054
-_CURVE: Final = 1 - np.concatenate((np.linspace(1, 0.1, 91), np.geomspace(0.1, 1e-7, 106)[1:]))
+_CURVE: Final = 1 - np.concatenate(
+    (np.linspace(1, 0.1, 91), np.geomspace(0.1, 1e-7, 106)[1:], [0.0])
+)
 
 
 def describe(values_ns: Nanoseconds) -> Statistics:
@@ -99,8 +101,6 @@ def curve(values_ns: Nanoseconds) -> Curve:
     ordered_ns = np.sort(values_ns)
     count = len(ordered_ns)
     ranks = np.unique(np.clip(np.ceil(_CURVE * count), 1, count).astype(np.int64))
-    if ranks[-1] != count:
-        ranks = np.append(ranks, count)
     return Curve(
         quantile=(0.0, *(ranks / count).tolist()),
         ms=(_at(ordered_ns, 1), *(ordered_ns[ranks - 1] / NS_PER_MS).tolist()),

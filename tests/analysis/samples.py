@@ -1,0 +1,64 @@
+"""Requests and runs to analyse."""
+
+from collections.abc import Sequence
+
+from tracebench.analysis.closure import decompose
+from tracebench.analysis.summary import summarise
+from tracebench.model.exchange import (
+    Exchange,
+    Load,
+    Outcome,
+    Reply,
+    Stamp,
+    Timing,
+    Undecomposed,
+)
+from tracebench.model.result import TargetResult, TcpInfo
+
+MS = 1_000_000
+NO_TIMING = Undecomposed.NO_TIMING
+SUCCESS = Exchange(
+    trace_id="a" * 32,
+    span_id="b" * 16,
+    scheduled_ns=1_000 * MS,
+    connect_ns=0,
+    ready_ns=1_000 * MS,
+    sent_ns=1_000 * MS + 100_000,
+    first_byte_ns=1_010 * MS,
+    arrived_ns=1_010 * MS + 100_000,
+    done_ns=1_010 * MS + 200_000,
+    write_lag_ns=0,
+    outcome=Outcome.SUCCEEDED,
+    stamp=Stamp.KERNEL,
+    reply=Reply("200", {}, b""),
+    reason="",
+)
+"""10.2 ms in all: 0.2 of the client, and 10 between `sent` and `arrived`."""
+FAILED = SUCCESS._replace(outcome=Outcome.FAILED, reason="HTTP 500", reply=Reply("500", {}, b""))
+TIMED_OUT = SUCCESS._replace(
+    first_byte_ns=0,
+    arrived_ns=0,
+    done_ns=3_000 * MS,
+    outcome=Outcome.TIMED_OUT,
+    reply=Reply("", {}, b""),
+    reason="no reply within 2 s",
+)
+CANCELLED = TIMED_OUT._replace(outcome=Outcome.CANCELLED, reason="cancelled")
+TIMING = Timing(8 * MS, {"preprocessing": 2 * MS, "inference": 5 * MS}, "mirror")
+"""8 ms of the server, 1 of it its own; with SUCCESS that leaves 2 ms of network."""
+NEAR = TcpInfo(min_rtt_ms=0.5, rtt_ms=1.0, retransmits=0, connections=1)
+
+
+def load(exchanges: Sequence[Exchange], *, tcp: TcpInfo | None = NEAR) -> Load:
+    return Load(tuple(exchanges), duration_s=2.0, cpu_s=0.5, tcp=tcp)
+
+
+def target(
+    exchanges: Sequence[Exchange],
+    timing: Timing | Undecomposed = TIMING,
+    *,
+    run: Load | None = None,
+) -> TargetResult:
+    """The result of exchanges that all got the same account from the server."""
+    decomposition = decompose(exchanges, [timing] * len(exchanges))
+    return summarise("http://model:5000", run or load(exchanges), decomposition)

@@ -1,0 +1,152 @@
+"""Closure: whatever happened, the components of a request sum to its latency."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.analysis.samples import (
+    CANCELLED,
+    FAILED,
+    MS,
+    SUCCESS,
+    TIMED_OUT,
+    TIMING,
+)
+from tracebench.analysis.closure import client_view, decompose, reported
+from tracebench.model.exchange import Decomposition, Exchange, Nanoseconds, Timing, Undecomposed
+from tracebench.vocabulary import LEAVES, REPORTED_PARTS, SERVER_PARTS
+
+
+def listed(columns: Mapping[str, Nanoseconds]) -> dict[str, list[int]]:
+    return {name: column.tolist() for name, column in columns.items()}
+
+
+CLIENT_ALONE = {
+    "end_to_end": [10_200_000],
+    "service_time": [10_100_000],
+    "backlog": [0],
+    "connect": [0],
+    "client": [200_000],
+}
+
+
+def test_one_request() -> None:
+    found = decompose([SUCCESS], [TIMING])
+    assert found.trace_ids == (SUCCESS.trace_id,)
+    assert found.sources == {"mirror": 1}
+    assert found.scaled == 0
+    assert found.undecomposed == {}
+    assert listed(found.columns) == CLIENT_ALONE | {
+        "network": [2 * MS],
+        "server_processing": [8 * MS],
+        "queue": [-1],
+        "preprocessing": [2 * MS],
+        "inference": [5 * MS],
+        "postprocessing": [-1],
+        "server_other": [MS],
+    }
+
+
+def test_waiting_and_connecting_are_told_apart() -> None:
+    waited = SUCCESS._replace(scheduled_ns=SUCCESS.scheduled_ns - 9 * MS, connect_ns=2 * MS)
+    columns = listed(decompose([waited], [TIMING]).columns)
+    assert columns["backlog"] == [7 * MS]
+    assert columns["connect"] == [2 * MS]
+    assert columns["client"] == [200_000]
+
+
+def test_a_part_of_no_time_is_not_an_absent_one() -> None:
+    timing = Timing(8 * MS, {"queue": 0}, "mirror")
+    columns = decompose([SUCCESS, SUCCESS], [timing, TIMING]).columns
+    assert listed(columns)["queue"] == [0, -1]
+    assert reported(columns["queue"]).tolist() == [0]
+
+
+def test_a_reported_server_other_is_not_believed() -> None:
+    timing = TIMING._replace(parts_ns={"inference": 5 * MS, "server_other": 123})
+    assert listed(decompose([SUCCESS], [timing]).columns)["server_other"] == [3 * MS]
+
+
+def test_only_successes_are_decomposed() -> None:
+    others = [FAILED, TIMED_OUT, CANCELLED]
+    found = decompose([*others, SUCCESS], [TIMING] * 4)
+    assert found.trace_ids == (SUCCESS.trace_id,)
+    assert found.undecomposed == {}
+
+
+def test_every_reason_is_counted() -> None:
+    reasons = [*Undecomposed, Undecomposed.EXCESS]
+    found = decompose([SUCCESS] * len(reasons), reasons)
+    assert found.undecomposed == dict.fromkeys(Undecomposed, 1) | {Undecomposed.EXCESS: 2}
+    assert found.trace_ids == ()
+
+
+def test_a_server_that_was_busy_longer_than_the_client_waited() -> None:
+    exact, beyond = (TIMING._replace(total_ns=10 * MS + more) for more in (0, 1))
+    found = decompose([SUCCESS] * 3, [exact, beyond, TIMING._replace(total_ns=2**70)])
+    assert listed(found.columns)["network"] == [0]
+    assert found.undecomposed == {Undecomposed.NEGATIVE_NETWORK: 2}
+
+
+def test_sources_and_scaled_mirrors_are_counted() -> None:
+    timings = [TIMING, TIMING._replace(source="otlp"), TIMING._replace(scaled=True)]
+    found = decompose([SUCCESS] * 3, timings)
+    assert found.sources == {"mirror": 2, "otlp": 1}
+    assert found.scaled == 1
+
+
+def test_no_requests() -> None:
+    assert {len(column) for column in decompose([], []).columns.values()} == {0}
+
+
+def test_what_the_client_alone_can_tell() -> None:
+    found = client_view([FAILED, SUCCESS, TIMED_OUT])
+    assert listed(found) == CLIENT_ALONE | {"server_and_network": [10 * MS]}
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[Exchange, Timing]:
+    """Any timeline in order, with any account of the server's that is possible."""
+    steps_ns = draw(st.lists(st.integers(0, 10**12), min_size=5, max_size=5))
+    stamps_ns = np.cumsum([draw(st.integers(0, 10**18)), *steps_ns]).tolist()
+    exchange = SUCCESS._replace(
+        scheduled_ns=stamps_ns[0],
+        connect_ns=draw(st.integers(0, steps_ns[0])),
+        ready_ns=stamps_ns[1],
+        sent_ns=stamps_ns[2],
+        first_byte_ns=stamps_ns[3],
+        arrived_ns=stamps_ns[4],
+        done_ns=stamps_ns[5],
+        trace_id=f"{draw(st.integers(0, 2**128 - 1)):032x}",
+    )
+    parts_ns = draw(st.dictionaries(st.sampled_from(REPORTED_PARTS), st.integers(0, 10**11)))
+    total_ns = sum(parts_ns.values()) + draw(st.integers(0, 10**11))
+    return exchange, Timing(total_ns, parts_ns, "mirror")
+
+
+@given(st.lists(requests(), max_size=5, unique_by=lambda pair: pair[0].trace_id))
+def test_closure(pairs: list[tuple[Exchange, Timing]]) -> None:
+    exchanges = [exchange for exchange, _ in pairs]
+    found = decompose(exchanges, [timing for _, timing in pairs])
+    columns = {name: np.maximum(column, 0) for name, column in found.columns.items()}
+    leaves = sum(columns[name] for name in LEAVES)
+    server = sum(columns[name] for name in SERVER_PARTS)
+    assert np.array_equal(leaves, columns["end_to_end"])
+    assert np.array_equal(server, columns["server_processing"])
+    assert_every_request_is_accounted_for(found, exchanges)
+
+
+def assert_every_request_is_accounted_for(found: Decomposition, exchanges: list[Exchange]) -> None:
+    assert len(found.trace_ids) + sum(found.undecomposed.values()) == len(exchanges)
+    latencies_ns = {one.trace_id: one.done_ns - one.scheduled_ns for one in exchanges}
+    assert [latencies_ns[i] for i in found.trace_ids] == found.columns["end_to_end"].tolist()
+    assert {len(column) for column in found.columns.values()} == {len(found.trace_ids)}
+
+
+@given(st.lists(requests(), max_size=5))
+def test_closure_of_the_client_s_view(pairs: list[tuple[Exchange, Timing]]) -> None:
+    columns = client_view(exchange for exchange, _ in pairs)
+    parts = sum(columns[name] for name in ("backlog", "connect", "client", "server_and_network"))
+    assert np.array_equal(parts, columns["end_to_end"])

@@ -1,0 +1,90 @@
+"""The sentence: what takes the most, and what that suggests."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.analysis.samples import FAILED, MS, NO_TIMING, SUCCESS, load, target
+from tracebench.analysis.reading import reading
+from tracebench.model.exchange import Timing
+from tracebench.model.result import TargetResult, TcpInfo
+from tracebench.vocabulary import LEAVES
+
+
+def test_the_whole_sentence() -> None:
+    result = target([SUCCESS], Timing(9 * MS, {"inference": 8 * MS}, "mirror"))
+    assert reading(result) == (
+        "inference takes 78% of the mean latency (8 of 10.2 ms): "
+        "try quantisation, a smaller model or an accelerator"
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "suggestion"),
+    [
+        ("queue", "model instances"),
+        ("preprocessing", "transform pipeline"),
+        ("inference", "quantisation"),
+        ("postprocessing", "model's output"),
+    ],
+)
+def test_parts_of_the_server(part: str, suggestion: str) -> None:
+    result = target([SUCCESS], Timing(9 * MS, {part: 8 * MS}, "mirror"))
+    assert reading(result).startswith(f"{part} takes 78%")
+    assert suggestion in reading(result)
+
+
+def test_a_framework_that_takes_the_most() -> None:
+    result = target([SUCCESS], Timing(9 * MS, {"inference": MS}, "mirror"))
+    assert reading(result).startswith("server other takes 78%")
+    assert "framework" in reading(result)
+
+
+def test_a_total_alone_says_little_of_the_framework() -> None:
+    said = reading(target([SUCCESS], Timing(9 * MS, {}, "mirror")))
+    assert "reports only its total" in said
+    assert "component()" in said
+
+
+@pytest.mark.parametrize(
+    ("rtt_ms", "suggestion"), [(1.0, "compression"), (0.1, "more workers or threads")]
+)
+def test_network_is_the_wire_or_waiting(rtt_ms: float, suggestion: str) -> None:
+    run = load([SUCCESS], tcp=TcpInfo(0.0, rtt_ms, 0, 1))
+    said = reading(target([SUCCESS], Timing(MS, {}, "mirror"), run=run))
+    assert said.startswith("network takes 88%")
+    assert suggestion in said
+
+
+def waiting(*, connect_ns: int, backlog_ns: int, client_ns: int) -> TargetResult:
+    before_ns = connect_ns + backlog_ns
+    exchange = SUCCESS._replace(
+        scheduled_ns=SUCCESS.ready_ns - before_ns,
+        connect_ns=connect_ns,
+        done_ns=SUCCESS.done_ns + client_ns,
+    )
+    return target([exchange])
+
+
+def test_the_client_s_own_components() -> None:
+    assert "the tool itself is the limit" in reading(
+        waiting(connect_ns=0, backlog_ns=0, client_ns=20 * MS)
+    )
+    assert "keep them alive" in reading(waiting(connect_ns=20 * MS, backlog_ns=0, client_ns=0))
+    assert "does not keep up" in reading(waiting(connect_ns=0, backlog_ns=20 * MS, client_ns=0))
+
+
+def test_a_server_that_reports_nothing() -> None:
+    said = reading(target([SUCCESS], NO_TIMING))
+    assert said.startswith("server and network takes 98%")
+    assert "middleware" in said
+
+
+def test_no_success() -> None:
+    assert "look at the errors" in reading(target([FAILED]))
+
+
+@pytest.mark.parametrize("component", [*LEAVES, "server_and_network"])
+def test_there_is_a_sentence_for_every_component(component: str) -> None:
+    result = replace(target([SUCCESS]), share={component: 1.0})
+    assert reading(result).startswith(f"{component.replace('_', ' ')} takes 100%")
