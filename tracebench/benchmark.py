@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
@@ -19,7 +19,7 @@ from tracebench.errors import UsageError
 from tracebench.load import prepare_grpc, prepare_rest
 from tracebench.load.measure import measure, once
 from tracebench.load.prepared import Prepared
-from tracebench.load.progress import Progress
+from tracebench.load.progress import Watcher
 from tracebench.model.exchange import Decomposition, Exchange, Load, Outcome, Timing, Undecomposed
 from tracebench.model.plan import Plan
 from tracebench.model.result import Comparison, Result, TargetResult
@@ -29,23 +29,6 @@ from tracebench.tracing.json_lines import JsonLinesExporter
 from tracebench.tracing.otlp import exporter_for
 
 REST, GRPC = "rest", "grpc"
-
-
-class Watcher(Protocol):
-    """Who is told how a run goes."""
-
-    def begins(self, target: str, prepared: Prepared) -> None:
-        """The target answered its preflight, and is measured from now on."""
-
-    def progress(self, progress: Progress) -> None:
-        """Called ten times a second, inside the window: be quick."""
-
-    def ends(self) -> None:
-        """The target was measured."""
-
-
-class Silent(Watcher):
-    """A watcher that says nothing."""
 
 
 class Trial(NamedTuple):
@@ -66,7 +49,7 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
     Raises:
         TracebenchError: nothing was measured, because the plan or a target is wrong.
     """
-    watcher = watcher or Silent()
+    watcher = watcher or Watcher()
     started_at = datetime.now(timezone.utc)
     with ExitStack() as stack:
         exporters = _exporters(plan)
@@ -132,7 +115,7 @@ def _measured(
     run_id = secrets.token_hex(8)
     for target, ready in prepared.items():
         one_run = spans.Run(run_id, spans.Anchor.now(), plan.concurrency)
-        watcher.begins(target, ready)
+        watcher.begins(target, ready.address, ready.answer)
         load = measure(ready, plan, watcher.progress)
         watcher.ends()
         targets[target] = _analysed(ready, load, one_run, exporters)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,15 +153,14 @@ def test_unreadable_timings_leave_the_request_undecomposed(header: str, tmp_path
     assert target["decomposed"] == 0
 
 
-def result(file: Path, name: str = "rest") -> dict[str, object]:
-    target: dict[str, object] = json.loads(file.read_text())["targets"][name]
+def result(file: Path, name: str = "rest") -> dict[str, Any]:
+    target: dict[str, Any] = json.loads(file.read_text())["targets"][name]
     return target
 
 
-def accounted(target: dict[str, object]) -> dict[str, int]:
+def accounted(target: dict[str, Any]) -> dict[str, int]:
     """The request counts, whose sum must hold."""
-    counts = target["requests"]
-    assert isinstance(counts, dict)
+    counts: dict[str, int] = target["requests"]
     ended = ("succeeded", "failed", "timed_out", "cancelled")
     assert counts["started"] == sum(counts[name] for name in ended)
     return counts

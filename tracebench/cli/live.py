@@ -6,16 +6,13 @@ takes 50 µs. Nothing is drawn where standard error is no terminal.
 
 import shutil
 import sys
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from tracebench.load.prepared import Prepared
-    from tracebench.load.progress import Progress
+from tracebench.load.progress import Progress, Watcher
 
 _BAR = 24
 
 
-class Live:
+class Live(Watcher):
     """A watcher that draws a bar with the rate and the latency of the moment."""
 
     def __init__(self, requests: int | None, duration_s: float | None) -> None:
@@ -24,15 +21,15 @@ class Live:
         self._target = ""
         self._last = (0, 0.0)
 
-    def begins(self, target: str, prepared: "Prepared") -> None:
+    def begins(self, target: str, address: str, answer: str) -> None:
         """Say what is measured, and what it answered."""
         self._target = target
         self._last = (0, 0.0)
         if self._shown:
-            answer = f": {prepared.answer}" if prepared.answer else ""
-            self._write(f"{target} {prepared.address} answers{answer}"[: _width()], end="\n")
+            said = f": {answer}" if answer else ""
+            self._write(f"{target} {address} answers{said}"[: _width()], end="\n")
 
-    def progress(self, progress: "Progress") -> None:
+    def progress(self, progress: Progress) -> None:
         """Redraw the line."""
         if self._shown:
             self._write(self._line(progress)[: _width()])
@@ -42,7 +39,7 @@ class Live:
         if self._shown:
             self._write("")
 
-    def _line(self, progress: "Progress") -> str:
+    def _line(self, progress: Progress) -> str:
         before, before_s = self._last
         rate = (progress.finished - before) / max(progress.elapsed_s - before_s, 1e-9)
         self._last = (progress.finished, progress.elapsed_s)
@@ -53,7 +50,7 @@ class Live:
             f"{rate:,.0f}/s  {progress.recent_ms:.3g} ms"
         )
 
-    def _share_done(self, progress: "Progress") -> float:
+    def _share_done(self, progress: Progress) -> float:
         if self._duration_s:
             return min(progress.elapsed_s / self._duration_s, 1.0)
         return progress.finished / self._requests if self._requests else 0.0
