@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/
 
-.PHONY: demo test quick check format lint types architecture bench protos clean
+.PHONY: demo test quick check format lint types architecture house bench protos clean
 
 demo: $(VENV)/demo
 	$(RUN)tracebench demo
@@ -29,6 +29,9 @@ types: $(VENV)/dev
 
 architecture: $(VENV)/dev
 	$(RUN)python -m pytest tests/test_architecture.py
+
+house: $(VENV)/dev
+	$(RUN)python -m tests.house
 
 bench: $(VENV)/dev
 	$(RUN)python -m benchmarks

@@ -6,72 +6,15 @@ of docs/design.md.
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-FLOORS = {
-    "tracebench.cli": 6,
-    "tracebench.__main__": 7,
-    "tracebench.example": 5,
-    "tracebench.benchmark": 4,
-    "tracebench.load": 3,
-    "tracebench.environment": 3,
-    "tracebench.tracing": 2,
-    "tracebench.report": 2,
-    "tracebench.analysis": 1,
-    "server_middleware": 1,
-    "tracebench.model": 0,
-    "tracebench.vocabulary": 0,
-    "tracebench.errors": 0,
-    "tracebench": 0,
-    "protos": 0,
-}
+from tests.house import FLOORS, MODULES, ROOT, draw, imports, own_imports, room, tree
+
 PURE = ("tracebench.analysis", "tracebench.model", "tracebench.vocabulary", "tracebench.errors")
 IMPURE = {"time", "socket", "random", "os", "io", "pathlib", "secrets", "datetime", "select"}
 LONGEST_FILE, LONGEST_FUNCTION = 300, 40
 MEDIAN_FILE, MEDIAN_FUNCTION = 120, 8
-
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-MODULES = {
-    module_name(path): path
-    for folder in ("tracebench", "server_middleware", "protos")
-    for path in sorted((ROOT / folder).rglob("*.py"))
-    if "_pb2" not in path.name
-}
-
-
-def room(module: str) -> str:
-    """The longest entry of the table that the module lies under."""
-    return max(
-        (name for name in FLOORS if module == name or module.startswith(name + ".")), key=len
-    )
-
-
-def tree(module: str) -> ast.Module:
-    return ast.parse(MODULES[module].read_text())
-
-
-def imports(node: ast.AST) -> Iterator[tuple[str, int]]:
-    for child in ast.walk(node):
-        if isinstance(child, ast.Import):
-            yield from ((alias.name, child.lineno) for alias in child.names)
-        elif isinstance(child, ast.ImportFrom):
-            assert child.level == 0, "imports are absolute"
-            for alias in child.names:
-                full = f"{child.module}.{alias.name}"
-                yield (full if full in MODULES else str(child.module)), child.lineno
-
-
-def own_imports(module: str) -> list[str]:
-    heads = ("tracebench", "server_middleware", "protos")
-    return [name for name, _ in imports(tree(module)) if name.split(".")[0] in heads]
 
 
 def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -129,3 +72,7 @@ def test_most_rooms_are_smaller() -> None:
     sizes = sorted(length(function) for module in MODULES for function in functions(module))
     assert files[len(files) // 2] <= MEDIAN_FILE
     assert sizes[len(sizes) // 2] <= MEDIAN_FUNCTION
+
+
+def test_the_drawing_in_the_paper_is_true() -> None:
+    assert draw() in (ROOT / "CONTRIBUTING.md").read_text()
