@@ -20,6 +20,11 @@ def test_exact_numbers_are_taken_as_they_are() -> None:
     assert timing == Timing(10 * MS, {"queue": MS, "inference": 7 * MS}, "mirror")
 
 
+def test_numbers_in_full_may_still_be_half_a_nanosecond_off() -> None:
+    found = mirror_timing(3.0, {"queue": 1.5, "inference": 1.5}, 1e-9)
+    assert found == Timing(3, {"queue": 1, "inference": 2}, "mirror", scaled=True)
+
+
 def test_what_was_not_reported_is_absent() -> None:
     assert mirror_timing(10e6, {}, 1.0) == Timing(10 * MS, {}, "mirror")
 
