@@ -50,7 +50,7 @@ def test_a_total_alone_says_little_of_the_framework() -> None:
     ("rtt_ms", "suggestion"), [(1.0, "compression"), (0.1, "more workers or threads")]
 )
 def test_network_is_the_wire_or_waiting(rtt_ms: float, suggestion: str) -> None:
-    run = load([SUCCESS], tcp=TcpInfo(0.0, rtt_ms, 0, 1))
+    run = load([SUCCESS], tcp=TcpInfo(rtt_ms, 7.0, 0, 1))
     said = reading(target([SUCCESS], Timing(MS, {}, "mirror"), run=run))
     assert said.startswith("network takes 88%")
     assert suggestion in said

@@ -192,13 +192,21 @@ def test_too_few_samples(count: int, expected: str, names: str) -> None:
     ],
 )
 def test_waiting_before_server_span(server_ns: int, rtt_ms: float, fires: bool) -> None:
-    run = load([SUCCESS], tcp=TcpInfo(0.0, rtt_ms, 0, 1))
+    run = load([SUCCESS], tcp=TcpInfo(rtt_ms, 7.0, 0, 1))
     result = target([SUCCESS], Timing(server_ns, {}, "mirror"), run=run)
     assert severity(result, "waiting_before_server_span") == ("info" if fires else None)
 
 
+@pytest.mark.parametrize(("network_ns", "fires"), [(500_000, False), (500_001, True)])
+def test_wake_ups_are_no_waiting(network_ns: int, fires: bool) -> None:
+    quick = SUCCESS._replace(arrived_ns=SUCCESS.sent_ns + MS, done_ns=SUCCESS.sent_ns + MS)
+    run = load([quick], tcp=TcpInfo(0.004, 1.0, 0, 1))
+    result = target([quick], Timing(MS - network_ns, {}, "mirror"), run=run)
+    assert (found(result, "waiting_before_server_span") is not None) is fires
+
+
 def test_waiting_is_told_with_figures() -> None:
-    run = load([SUCCESS], tcp=TcpInfo(0.0, 0.05, 0, 1))
+    run = load([SUCCESS], tcp=TcpInfo(0.05, 7.0, 0, 1))
     finding = found(target([SUCCESS], run=run), "waiting_before_server_span")
     assert finding is not None
     assert finding.message.startswith(

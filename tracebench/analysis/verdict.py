@@ -12,7 +12,10 @@ from tracebench.vocabulary import CLIENT, END_TO_END, NETWORK
 
 _PATH_ROUND_TRIPS: Final = 10
 """What takes longer is not the path: a warm connection needs one, a cold one with a large body a
-few."""
+few. The least round trip counts: the smoothed one contains the server's time wherever its kernel
+delays an acknowledgement until the reply."""
+_WAKE_UPS_MS: Final = 0.5
+"""What takes less may be the kernels and the wake-ups of two processes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +140,9 @@ def _too_few_samples(run: Evidence) -> Finding | None:
 def _waiting_before_server_span(run: Evidence) -> Finding | None:
     if run.load.tcp is None or NETWORK not in run.components:
         return None
-    rtt_ms = run.load.tcp.rtt_ms
+    rtt_ms = run.load.tcp.min_rtt_ms
     network_ms = run.components[NETWORK].p50_ms
-    if network_ms <= _PATH_ROUND_TRIPS * rtt_ms:
+    if network_ms <= max(_PATH_ROUND_TRIPS * rtt_ms, _WAKE_UPS_MS):
         return None
     waiting_ms = network_ms - rtt_ms
     return weigh(
