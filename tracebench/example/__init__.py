@@ -1,1 +1,8 @@
 """The example model server: EfficientNet-Lite0 over REST and gRPC."""
+
+from importlib.resources import files
+
+
+def picture() -> bytes:
+    """The default picture: a cup of espresso, PNG. See CREDITS.md."""
+    return files(__package__ or __name__).joinpath("coffee.png").read_bytes()

