@@ -1,0 +1,174 @@
+"""The result as a picture of four panels; no display is needed."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tracebench.model.result import Result, Statistics, TargetResult
+from tracebench.report.palette import COMPONENTS, INVALID, TARGETS
+from tracebench.vocabulary import END_TO_END
+
+_SIZE_IN, _DPI = (12.0, 8.5), 130
+_LABELLED = 0.04
+"""Segments below this share of the axis carry no label of their own."""
+_MARKS = (0.5, 0.95, 0.99)
+
+Targets = Mapping[str, TargetResult]
+
+
+def draw(result: Result, path: str) -> None:
+    """Draw to a file: PNG, SVG or PDF, after its suffix.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    figure = make(result)
+    figure.savefig(path, dpi=_DPI)
+
+
+def make(result: Result) -> Figure:
+    """The figure: component times, latency, shares, distribution."""
+    figure = Figure(figsize=_SIZE_IN, layout="constrained")
+    (times, latency), (shares, curves) = figure.subplots(2, 2)
+    targets = result.targets
+    _stack(times, targets, share=False)
+    _latency(latency, targets)
+    _stack(shares, targets, share=True)
+    _curves(curves, targets)
+    figure.suptitle(_title(result), fontsize=11)
+    handles, labels = times.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False)
+    invalid = [name for name, target in targets.items() if not target.verdict.valid]
+    if invalid:
+        text = f"NOT VALID: {', '.join(invalid)}"
+        figure.text(
+            0.5, 0.5, text, color=INVALID, alpha=0.35, fontsize=44, ha="center", rotation=20
+        )
+    return figure
+
+
+def _title(result: Result) -> str:
+    plan = result.plan
+    amount = f"{plan.get('requests')} requests" if plan.get("requests") else "a fixed duration"
+    targets = "   ".join(f"{name}: {target.address}" for name, target in result.targets.items())
+    return f"{targets}\n{amount} a target, concurrency {plan.get('concurrency')}"
+
+
+def _empty(axes: Axes, text: str) -> None:
+    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _stack(axes: Axes, targets: Targets, *, share: bool) -> None:
+    """Leaf components on top of each other: mean ms, or percent of the mean."""
+    axes.set_title("Share of mean latency" if share else "Where the time goes: mean")
+    axes.set_ylabel("%" if share else "ms")
+    known = {name: target for name, target in targets.items() if target.share}
+    if not known:
+        return _empty(axes, "no request succeeded")
+    places = range(len(known))
+    scales = [100.0 if share else one.components[END_TO_END].mean_ms for one in known.values()]
+    bottoms = [0.0] * len(known)
+    for component, look in COMPONENTS.items():
+        shares = [target.share.get(component, 0.0) for target in known.values()]
+        if not any(shares):
+            continue
+        heights = [part * scale for part, scale in zip(shares, scales, strict=True)]
+        axes.bar(
+            places,
+            heights,
+            0.55,
+            bottom=bottoms,
+            label=component.replace("_", " "),
+            color=look.color,
+            hatch=look.hatch,
+            edgecolor="white",
+            linewidth=0.8,
+        )
+        _label(axes, heights, bottoms, max(scales), share=share)
+        bottoms = [low + height for low, height in zip(bottoms, heights, strict=True)]
+    axes.set_xticks(list(places), list(known))
+    axes.set_xlim(-0.6, len(known) - 0.4)
+
+
+def _label(
+    axes: Axes, heights: Sequence[float], bottoms: Sequence[float], top: float, *, share: bool
+) -> None:
+    for place, (height, low) in enumerate(zip(heights, bottoms, strict=True)):
+        if height > _LABELLED * top:
+            text = f"{height:.1f} %" if share else f"{height:.3g} ms"
+            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
+            axes.text(place, low + height / 2, text, ha="center", va="center", fontsize=9, bbox=box)
+
+
+def _latency(axes: Axes, targets: Targets) -> None:
+    """Mean and 95th percentile, with their intervals where the samples give one."""
+    axes.set_title("Latency of all successes")
+    axes.set_ylabel("ms")
+    known = [(name, one.latency) for name, one in targets.items() if one.latency is not None]
+    if not known:
+        return _empty(axes, "no request succeeded")
+    width = 0.8 / len(known)
+    for number, (name, latency) in enumerate(known):
+        look = TARGETS[number % len(TARGETS)]
+        places = [place + (number - (len(known) - 1) / 2) * width for place in range(2)]
+        values = [latency.mean_ms, latency.p95_ms]
+        bars = axes.bar(
+            places,
+            values,
+            width * 0.92,
+            label=name,
+            color=look.color,
+            hatch=look.hatch,
+            edgecolor="white",
+            yerr=_whiskers(latency),
+            capsize=4,
+        )
+        marks = ["", "~" if "p95_ms" in latency.unsupported else ""]
+        labels = [f"{mark}{value:.3g}" for mark, value in zip(marks, values, strict=True)]
+        axes.bar_label(bars, labels, padding=3, fontsize=9)
+    axes.set_xticks([0, 1], ["mean", "p95"])
+    axes.margins(y=0.15)
+    axes.legend(frameon=False)
+
+
+def _whiskers(latency: Statistics) -> list[list[float]]:
+    below, above = [], []
+    for name in ("mean_ms", "p95_ms"):
+        value = getattr(latency, name)
+        low, high = latency.ci95.get(name, (value, value))
+        below.append(max(value - low, 0.0))
+        above.append(max(high - value, 0.0))
+    return [below, above]
+
+
+def _curves(axes: Axes, targets: Targets) -> None:
+    """The latency distribution of each target, with the usual percentiles marked."""
+    axes.set_title("Latency distribution")
+    axes.set_xlabel("ms")
+    axes.set_ylabel("% of requests below")
+    known = [(name, one.cdf) for name, one in targets.items() if one.cdf is not None]
+    if not known:
+        return _empty(axes, "no request succeeded")
+    for number, (name, curve) in enumerate(known):
+        color = TARGETS[number % len(TARGETS)].color
+        percent = [100 * quantile for quantile in curve.quantile]
+        line = "-" if number == 0 else "--"
+        axes.step(curve.ms, percent, line, where="post", color=color, label=name, linewidth=1.8)
+    for mark in _MARKS:
+        axes.axhline(100 * mark, color="#999999", linewidth=0.6, linestyle=":")
+        axes.annotate(
+            f"p{100 * mark:.0f}",
+            (1.005, 100 * mark),
+            xycoords=("axes fraction", "data"),
+            fontsize=8,
+            va="center",
+        )
+    widest = max(curve.ms[-1] / max(curve.ms[len(curve.ms) // 2], 1e-9) for _, curve in known)
+    if widest > 20:
+        axes.set_xscale("log")
+    axes.set_ylim(0, 101)
+    axes.legend(frameon=False, loc="lower right")

@@ -1,0 +1,43 @@
+"""One colour and one hatch for each component, everywhere.
+
+The colours are Okabe and Ito's (2008), which people with colour blindness can tell apart; hatches
+tell neighbours apart in grey.
+"""
+
+from typing import Final, NamedTuple
+
+from tracebench.vocabulary import (
+    BACKLOG,
+    CLIENT,
+    CONNECT,
+    INFERENCE,
+    NETWORK,
+    POSTPROCESSING,
+    PREPROCESSING,
+    QUEUE,
+    SERVER_AND_NETWORK,
+    SERVER_OTHER,
+)
+
+
+class Look(NamedTuple):
+    """How a component is drawn."""
+
+    color: str
+    hatch: str
+
+
+COMPONENTS: Final = {
+    BACKLOG: Look("#000000", ""),
+    CONNECT: Look("#cc79a7", "\\\\"),
+    CLIENT: Look("#999999", ""),
+    NETWORK: Look("#56b4e9", "//"),
+    QUEUE: Look("#f0e442", "xx"),
+    PREPROCESSING: Look("#e69f00", ""),
+    INFERENCE: Look("#0072b2", ""),
+    POSTPROCESSING: Look("#009e73", "\\\\"),
+    SERVER_OTHER: Look("#dddddd", ".."),
+    SERVER_AND_NETWORK: Look("#56b4e9", "//"),
+}
+TARGETS: Final = (Look("#0072b2", ""), Look("#e69f00", "//"))
+INVALID: Final = "#d55e00"

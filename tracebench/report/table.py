@@ -1,0 +1,196 @@
+"""The result on a terminal: at most 80 columns, plain where colours are not wanted."""
+
+from collections.abc import Iterable
+from io import StringIO
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tracebench.analysis.reading import reading
+from tracebench.model.result import Comparison, Finding, Result, Statistics, TargetResult
+from tracebench.vocabulary import (
+    BACKLOG,
+    CONNECT,
+    END_TO_END,
+    LEAVES,
+    SERVER_AND_NETWORK,
+    SERVER_PARTS,
+    SERVER_PROCESSING,
+)
+
+WIDTH = 80
+_STATISTICS = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
+_BAR = 14
+_QUIET = (BACKLOG, CONNECT)
+"""Rows that are left out where they are nothing."""
+_STYLES = {"invalid": "bold red", "warning": "yellow", "info": "cyan"}
+
+
+def render(result: Result, *, width: int = WIDTH, color: bool = False) -> str:
+    """The whole result as text.
+
+    Args:
+        result: what was found.
+        width: no line is longer.
+        color: with the terminal's codes for colours and weight.
+    """
+    file = StringIO()
+    console = Console(
+        file=file,
+        width=width,
+        force_terminal=color,
+        no_color=not color,
+        color_system="standard" if color else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for name, target in result.targets.items():
+        console.print(_target(name, target))
+    if result.comparison is not None:
+        console.print(_comparison(result.comparison))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def milliseconds(value: float) -> str:
+    """At least three digits that mean something, and never an exponent."""
+    if value == 0:
+        return "0"
+    for limit, digits in ((0.01, 5), (10, 3), (100, 2), (1000, 1)):
+        if abs(value) < limit:
+            return f"{value:.{digits}f}"
+    return f"{value:,.0f}"
+
+
+def _target(name: str, target: TargetResult) -> RenderableType:
+    return Group(
+        Text(f"{name}  {target.address}", style="bold", overflow="ellipsis", no_wrap=True),
+        *(_indented(Text(line)) for line in _facts(target)),
+        "",
+        *_table(target),
+        _indented(Text(_sentence(target), style="bold")),
+        "",
+        *_errors(target),
+        *_verdict(target),
+        "",
+    )
+
+
+def _indented(what: RenderableType, left: int = 2) -> RenderableType:
+    return Padding(what, (0, 0, 0, left))
+
+
+def _facts(target: TargetResult) -> Iterable[str]:
+    counts = target.requests
+    ended = {
+        "failed": counts.failed,
+        "timed out": counts.timed_out,
+        "cancelled": counts.cancelled,
+    }
+    bad = "".join(f", {count:,} {how}" for how, count in ended.items() if count)
+    yield (
+        f"{counts.succeeded:,} of {counts.started:,} requests succeeded{bad}; "
+        f"{target.throughput_rps:,.1f}/s for {target.duration_s:.1f} s"
+    )
+    sources = [
+        f"{count:,} by {source}"
+        for source, count in target.server_timing_source.items()
+        if count and source != "none"
+    ]
+    facts = [f"decomposed: {', '.join(sources) or 'none'}"]
+    if target.tcp is not None:
+        facts.append(f"TCP round trip {milliseconds(target.tcp.min_rtt_ms)} ms")
+        facts.append(f"{target.tcp.connections:,} connections")
+    yield " · ".join(facts)
+
+
+def _table(target: TargetResult) -> Iterable[RenderableType]:
+    if not target.components:
+        return
+    table = Table(box=None, padding=(0, 1), pad_edge=True)
+    table.add_column("ms")
+    for name in _STATISTICS:
+        table.add_column(name.removesuffix("_ms"), justify="right", min_width=8)
+    table.add_column("share", justify="right", min_width=6)
+    table.add_column("")
+    for name in _rows(target):
+        total = name in (SERVER_PROCESSING, END_TO_END)
+        table.add_row(*_cells(name, target), style="bold" if total else None)
+    yield table
+    if any(target.components[name].unsupported for name in _rows(target)):
+        yield _indented(Text("~ fewer samples than this percentile needs", style="dim"))
+    yield ""
+
+
+def _rows(target: TargetResult) -> list[str]:
+    """Components in the order of a request's life, sums below their parts."""
+    order = (*LEAVES[:4], SERVER_AND_NETWORK, *SERVER_PARTS, SERVER_PROCESSING, END_TO_END)
+    known = [name for name in order if name in target.components]
+    return [name for name in known if name not in _QUIET or target.components[name].max_ms > 0]
+
+
+def _cells(name: str, target: TargetResult) -> list[str]:
+    statistics = target.components[name]
+    share = target.share.get(name)
+    label = f"  {name}" if name in SERVER_PARTS else name
+    return [
+        label,
+        *(_value(statistics, key) for key in _STATISTICS),
+        "" if share is None else f"{share:.1%}",
+        "" if share is None else "█" * round(share * _BAR),
+    ]
+
+
+def _value(statistics: Statistics, key: str) -> str:
+    mark = "~" if key in statistics.unsupported else ""
+    return mark + milliseconds(getattr(statistics, key))
+
+
+def _sentence(target: TargetResult) -> str:
+    sentence = reading(target)
+    return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def _errors(target: TargetResult) -> Iterable[RenderableType]:
+    for error in target.errors:
+        example = f": {error.example}" if error.example else ""
+        yield _indented(Text(f"{error.count:,} × {error.reason}{example}", style="red"))
+    if target.errors:
+        yield ""
+
+
+def _verdict(target: TargetResult) -> Iterable[RenderableType]:
+    valid = target.verdict.valid
+    word = "valid" if valid else "NOT VALID: do not trust these numbers"
+    yield _indented(Text(f"Verdict: {word}", style="bold green" if valid else "bold red"))
+    for finding in target.verdict.findings:
+        yield _finding(finding)
+
+
+def _finding(finding: Finding) -> RenderableType:
+    head = Text(f"{finding.severity}: ", style=_STYLES[finding.severity])
+    head.append(f"{finding.message} [{finding.code}]", style="default")
+    return _indented(Group(head, _indented(Text(f"→ {finding.hint}", style="dim"))))
+
+
+def _comparison(comparison: Comparison) -> RenderableType:
+    a, b = comparison.a, comparison.b
+    table = Table(box=None, padding=(0, 1), title=f"{b} against {a}", title_justify="left")
+    table.title_style = "bold"
+    for heading in ("p50, ms", a, b, "difference", "95 % interval"):
+        table.add_column(heading, justify="left" if heading == "p50, ms" else "right")
+    shown = [name for name in (*LEAVES, END_TO_END) if name in comparison.components]
+    for name in shown:
+        one = comparison.components[name]["p50_ms"]
+        if one.a == one.b == 0:
+            continue
+        interval = "unknown" if one.ci95 is None else " … ".join(map(_signed, one.ci95))
+        cells = (milliseconds(one.a), milliseconds(one.b), _signed(one.delta), interval)
+        table.add_row(name, *cells)
+    return table
+
+
+def _signed(value: float) -> str:
+    return ("+" if value > 0 else "") + milliseconds(value)

@@ -1,0 +1,64 @@
+"""The result file: a Result as JSON, and back."""
+
+import json
+import types
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from tracebench.errors import UsageError
+from tracebench.model.result import Result
+
+_FIRST = ("schema", "tool", "environment", "plan", "started_at")
+
+
+def to_dict(result: Result) -> dict[str, Any]:
+    """The result as JSON's own types, in the contract's order."""
+    plain: dict[str, Any] = _plain(result)
+    return {name: plain.pop(name) for name in _FIRST} | plain
+
+
+def dumps(result: Result) -> str:
+    """The result file's text."""
+    return json.dumps(to_dict(result), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def loads(text: str, name: str = "the file") -> Result:
+    """Read a result file.
+
+    Raises:
+        UsageError: it is none, or of another schema.
+    """
+    try:
+        data = json.loads(text)
+        if data["schema"] != Result.__dataclass_fields__["schema"].default:
+            raise UsageError(f"{name} has the schema {data['schema']!r}, which is not read here")
+        result: Result = _built(Result, data)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(f"{name} is no result of tracebench ({error})") from None
+    return result
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _built(kind: Any, value: Any) -> Any:
+    """Build what a type hint says from JSON's types."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (types.UnionType, Union):
+        return None if value is None else _built(arguments[0], value)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        return kind(**{name: _built(hints[name], one) for name, one in value.items()})  # type: ignore[operator] # a class
+    if origin is tuple:
+        return tuple(_built(arguments[0], one) for one in value)
+    if origin is not None and issubclass(origin, Mapping):
+        return {key: _built(arguments[1], one) for key, one in value.items()}
+    return value
