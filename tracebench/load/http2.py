@@ -1,0 +1,279 @@
+"""HTTP/2 for unary gRPC: the codec (RFC 9113).
+
+Header blocks are neither built nor read here. The request's is constant; the peer is told to keep
+no table (SETTINGS_HEADER_TABLE_SIZE 0), so that each block of a reply can be read by itself, after
+the run. `benchmarks/http2_codec.py` tells what a call costs.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NoReturn
+
+from tracebench.load import frames
+from tracebench.load.codec import Codec, ProtocolError
+from tracebench.load.flow import FIRST_WINDOW, Outflow
+from tracebench.load.frames import (
+    ACK,
+    CONTINUATION,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    LARGEST_31_BIT,
+    PING,
+    SETTINGS,
+    SMALLEST_MAX_FRAME,
+    FrameSplitter,
+    frame,
+    frame_header,
+)
+from tracebench.load.grpc_request import TRACE_TAIL, GrpcRequest
+from tracebench.load.http1 import CUT_SHORT, NO_REPLY
+from tracebench.load.http2_stream import Stream
+from tracebench.load.http2_streams import Streams
+from tracebench.load.prepared import excerpt
+from tracebench.load.slot import Slot
+
+MOST_HEADER_BYTES: Final = 65_536
+MOST_ANSWERS: Final = 1_000
+"""How many acknowledgements one read may ask for."""
+REPLENISH_BYTES: Final = 2**30
+"""The connection's receive window is refilled when this much of it is used."""
+PREFACE: Final = (
+    frames.CLIENT_PREFACE
+    + frames.settings(
+        (frames.HEADER_TABLE_SIZE, 0),
+        (frames.ENABLE_PUSH, 0),
+        (frames.INITIAL_WINDOW_SIZE, LARGEST_31_BIT),
+        (frames.MAX_HEADER_LIST_SIZE, MOST_HEADER_BYTES),
+    )
+    + frames.window_update(0, LARGEST_31_BIT - FIRST_WINDOW)
+)
+NOT_HTTP2: Final = "the server does not speak HTTP/2"
+
+
+class Http2Codec(Codec):
+    """One HTTP/2 connection that repeats one gRPC call."""
+
+    multiplexed = True
+
+    def __init__(self, request: GrpcRequest) -> None:
+        self.established = False
+        self.reusable = True
+        self._head = request.head
+        self._outflow = Outflow(request.body)
+        self._streams = Streams(self._outflow)
+        self._most_streams = LARGEST_31_BIT
+        self._splitter = FrameSplitter()
+        self._expected: int | None = SETTINGS
+        """The kind that the next frame must be of; None: any."""
+        self._block, self._block_flags, self._block_stream = bytearray(), 0, 0
+        self._owed: list[bytes] = []
+        self._used_bytes = 0
+        """Of the connection's receive window."""
+        self._farewell = ""
+        """What the peer's GOAWAY said."""
+        self._handlers = {
+            frames.DATA: self._on_data,
+            HEADERS: self._on_headers,
+            frames.RST_STREAM: self._on_reset,
+            SETTINGS: self._on_settings,
+            frames.PUSH_PROMISE: self._on_push,
+            PING: self._on_ping,
+            frames.GOAWAY: self._on_goaway,
+            frames.WINDOW_UPDATE: self._on_window_update,
+            CONTINUATION: self._on_continuation,
+        }
+
+    def busy(self) -> bool:
+        """Whether any exchange is open."""
+        return bool(self._streams.open)
+
+    @property
+    def room(self) -> int:
+        """How many more streams the peer allows."""
+        return self._most_streams - len(self._streams.open)
+
+    def preface(self) -> bytes:
+        """The connection preface and our SETTINGS."""
+        return PREFACE
+
+    # ── requests out ─────────────────────────────────────────────────────────────────────────
+
+    def request(self, slot: Slot, ids: bytes) -> list[bytes]:
+        """Open a stream; returns its headers, and as much of the message as the windows allow.
+
+        What is owed goes first: the peer counts on new settings once it has our acknowledgement.
+        """
+        out = self.outgoing()
+        stream = self._streams.begin(slot)
+        if self._streams.exhausted():
+            self.reusable = False
+        block = self._head + ids + TRACE_TAIL
+        if len(block) <= SMALLEST_MAX_FRAME:
+            out.append(frame_header(len(block), HEADERS, END_HEADERS, stream.id) + block)
+        else:
+            out += _continued(stream.id, block)
+        self._outflow.write(stream, out)
+        return out
+
+    def outgoing(self) -> list[bytes]:
+        """Drain acknowledgements, and what the windows have let through since."""
+        out, self._owed = self._owed, []
+        if self._outflow.is_blocked():
+            self._outflow.flush(out)
+        return out
+
+    def cancel(self, slot: Slot) -> list[bytes] | None:
+        """Give a slot's exchange up; what still comes for it is ignored."""
+        for stream in self._streams.open.values():
+            if stream.slot is slot:
+                self._streams.close(stream)
+                return [frames.rst_stream(stream.id, frames.CANCEL)]
+        return []
+
+    # ── replies in ───────────────────────────────────────────────────────────────────────────
+
+    def receive(self, data: bytes) -> Sequence[Slot]:
+        """Take bytes from the peer; see `Codec.receive`."""
+        try:
+            self._take_frames(data)
+        except ProtocolError:
+            if not self.established:
+                raise ProtocolError(NOT_HTTP2) from None
+            raise
+        return self._streams.touched()
+
+    def end_of_file(self) -> Sequence[Slot]:
+        """Fail what is open, and what a read that could not be finished belonged to."""
+        self.reusable = False
+        for stream in tuple(self._streams.open.values()):
+            error = CUT_SHORT if stream.has_reply() else NO_REPLY
+            self._streams.fail(stream, f"{error} ({self._farewell})" if self._farewell else error)
+        return self._streams.touched()
+
+    # ── one frame each ───────────────────────────────────────────────────────────────────────
+
+    def _take_frames(self, data: bytes) -> None:
+        for kind, flags, stream_id, payload in self._splitter.split(data):
+            if self._expected is not None and kind != self._expected:
+                self._unexpected()
+            handler = self._handlers.get(kind)
+            if handler is not None:
+                handler(flags, stream_id, payload)
+
+    def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._used_bytes += len(payload)
+        if self._used_bytes >= REPLENISH_BYTES:
+            self._owed.append(frames.window_update(0, self._used_bytes))
+            self._used_bytes = 0
+        stream = self._streams.touch(stream_id)
+        if stream is not None:
+            stream.data(frames.without_padding(flags, payload))
+            if flags & END_STREAM:
+                self._complete(stream, b"")
+
+    def _on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._streams.touch(stream_id)
+        fragment = frames.header_fragment(flags, payload)
+        if flags & END_HEADERS:
+            self._take_block(stream_id, flags, fragment)
+        else:
+            self._expected = CONTINUATION
+            self._block = bytearray(fragment)
+            self._block_stream, self._block_flags = stream_id, flags
+
+    def _on_continuation(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if self._expected != CONTINUATION or stream_id != self._block_stream:
+            self._unexpected()
+        self._block += payload
+        if len(self._block) > MOST_HEADER_BYTES:
+            raise ProtocolError(f"the server sent more than {MOST_HEADER_BYTES} bytes of headers")
+        if flags & END_HEADERS:
+            self._expected = None
+            self._take_block(stream_id, self._block_flags, bytes(self._block))
+
+    def _take_block(self, stream_id: int, flags: int, block: bytes) -> None:
+        stream = self._streams.touch(stream_id)
+        if stream is None:
+            return
+        if flags & END_STREAM:
+            self._complete(stream, block)
+        else:
+            stream.headers(block)
+
+    def _on_reset(self, _flags: int, stream_id: int, payload: bytes) -> None:
+        name = frames.error_name(frames.read_uint32(payload))
+        stream = self._streams.touch(stream_id)
+        if stream is not None:
+            self._streams.fail(stream, f"the server reset the stream: {name}")
+
+    def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id or (flags & ACK and (payload or not self.established)):
+            raise ProtocolError("the server sent a SETTINGS frame that makes no sense")
+        if flags & ACK:
+            return
+        for identifier, value in frames.read_settings(payload):
+            self._set(identifier, value)
+        self._expected = None
+        self.established = True
+        self._answer(frame(SETTINGS, ACK, 0))
+
+    def _set(self, identifier: int, value: int) -> None:
+        if identifier == frames.MAX_CONCURRENT_STREAMS:
+            self._most_streams = value
+        elif identifier == frames.INITIAL_WINDOW_SIZE:
+            self._outflow.resize(value, self._streams.open.values())
+        elif identifier == frames.MAX_FRAME_SIZE:
+            self._outflow.limit_frames(value)
+
+    def _on_push(self, _flags: int, _stream_id: int, _payload: bytes) -> None:
+        raise ProtocolError("the server pushed a stream, although it was told not to")
+
+    def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
+        if stream_id or len(payload) != 8:
+            raise ProtocolError("the server sent a PING frame that makes no sense")
+        if not flags & ACK:
+            self._answer(frame(PING, ACK, 0, payload))
+
+    def _on_goaway(self, _flags: int, _stream_id: int, payload: bytes) -> None:
+        last_id, code, debug = frames.read_goaway(payload)
+        self.reusable = False
+        said = debug.decode(errors="replace")
+        self._farewell = excerpt(f"GOAWAY {frames.error_name(code)} {said}")
+        for stream in tuple(self._streams.open.values()):
+            if stream.id > last_id:
+                self._streams.fail(
+                    stream, f"the server did not take the request ({self._farewell})"
+                )
+
+    def _on_window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
+        increment = frames.read_uint32(payload) & LARGEST_31_BIT
+        if not increment:
+            raise ProtocolError("the server sent a WINDOW_UPDATE frame of zero bytes")
+        if not stream_id:
+            self._outflow.widen(None, increment)
+        elif (stream := self._streams.find(stream_id)) is not None:
+            self._outflow.widen(stream, increment)
+
+    # ── what they have in common ─────────────────────────────────────────────────────────────
+
+    def _complete(self, stream: Stream, trailing: bytes) -> None:
+        """The reply has ended; what is left of the request is not sent any more."""
+        if self._streams.close(stream):
+            self._owed.append(frames.rst_stream(stream.id, frames.CANCEL))
+        stream.slot.reply = stream.reply(trailing)
+
+    def _answer(self, acknowledgement: bytes) -> None:
+        self._owed.append(acknowledgement)
+        if len(self._owed) > MOST_ANSWERS:
+            raise ProtocolError("the server floods the connection with PING or SETTINGS frames")
+
+    def _unexpected(self) -> NoReturn:
+        raise ProtocolError("the server sent a header block that is not in order")
+
+
+def _continued(stream_id: int, block: bytes) -> Iterator[bytes]:
+    """A header block that is too large for one frame."""
+    for at in range(0, len(block), SMALLEST_MAX_FRAME):
+        part = block[at : at + SMALLEST_MAX_FRAME]
+        last = END_HEADERS if at + len(part) == len(block) else 0
+        yield frame(CONTINUATION if at else HEADERS, last, stream_id, part)
