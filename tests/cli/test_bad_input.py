@@ -116,7 +116,7 @@ def test_a_server_that_never_answers() -> None:
 
 
 def test_tls_failures() -> None:
-    with serving(answering(reply())) as port:
+    with serving(lambda connection: connection.sendall(reply())) as port:
         done = run("--image", IMAGE, "--rest-url", f"https://{HOST}:{port}")
         assert "TLS failed" in complaint(done, 2)
         done = run("--image", IMAGE, "--grpc-server", f"grpcs://{HOST}:{port}", "--timeout", "3")

@@ -66,8 +66,8 @@ def old_rest() -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.effective_port}"
     finally:
-        server.close()
-        thread.join(5)
+        server.trigger.pull_trigger(server.close)  # its own thread must close it
+        thread.join(1)
 
 
 @contextmanager

@@ -52,6 +52,7 @@ def summarise(address: str, load: Load, decomposition: Decomposition) -> TargetR
         errors=count_errors(load.exchanges),
         duration_s=load.duration_s,
         throughput_rps=requests.succeeded / load.duration_s if load.duration_s else 0.0,
+        client_cpu_s=load.cpu_s,
         decomposed=len(decomposition.trace_ids),
         undecomposed={reason.value: n for reason, n in decomposition.undecomposed.items()},
         server_timing_source=_sources(decomposition, requests.succeeded),

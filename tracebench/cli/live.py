@@ -7,6 +7,8 @@ takes 50 µs. Nothing is drawn where standard error is no terminal.
 import shutil
 import sys
 
+import click
+
 from tracebench.load.progress import Progress, Watcher
 
 _BAR = 24
@@ -25,9 +27,10 @@ class Live(Watcher):
         """Say what is measured, and what it answered."""
         self._target = target
         self._last = (0, 0.0)
-        if self._shown:
-            said = f": {answer}" if answer else ""
-            self._write(f"{target} {address} answers{said}"[: _width()], end="\n")
+        said = f"{target} answers {answer or 'nothing'}"
+        if self._shown and len(said) > _width():
+            said = f"{said[: _width() - 1]}…"
+        click.echo(said, err=True)
 
     def progress(self, progress: Progress) -> None:
         """Redraw the line."""
@@ -55,8 +58,8 @@ class Live(Watcher):
             return min(progress.elapsed_s / self._duration_s, 1.0)
         return progress.finished / self._requests if self._requests else 0.0
 
-    def _write(self, line: str, end: str = "") -> None:
-        sys.stderr.write(f"\r\033[K{line}{end}")
+    def _write(self, line: str) -> None:
+        sys.stderr.write(f"\r\033[K{line}")
         sys.stderr.flush()
 
 

@@ -14,7 +14,21 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_REQUESTS = 100
 _POSITIVE = click.IntRange(min=1)
-_SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
+
+
+class Seconds(click.FloatRange):
+    """A positive number of seconds, up to a day; NaN passes every comparison but this."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True, max=86_400)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Refuse what is no number."""
+        number = super().convert(value, param, ctx)
+        return self.fail("it is no number.", param, ctx) if number != number else number
+
+
+_SECONDS = Seconds()
 
 TARGETS = (
     click.option(

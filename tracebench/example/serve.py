@@ -62,8 +62,8 @@ def running(
         yield Addresses(f"http://{host}:{rest_server.effective_port}", f"{host}:{grpc_port}")
     finally:
         grpc_server.stop(grace=1).wait()
-        rest_server.close()
-        thread.join(5)
+        rest_server.trigger.pull_trigger(rest_server.close)  # its own thread must close it
+        thread.join(1)
 
 
 def serve_forever(

@@ -97,6 +97,8 @@ class TargetResult:
     errors: tuple[ErrorCount, ...]
     duration_s: float
     throughput_rps: float
+    client_cpu_s: float
+    """CPU time that the tool itself took during the run."""
     decomposed: int
     undecomposed: Mapping[str, int]
     server_timing_source: Mapping[str, int]

@@ -39,5 +39,5 @@ COMPONENTS: Final = {
     SERVER_OTHER: Look("#dddddd", ".."),
     SERVER_AND_NETWORK: Look("#56b4e9", "//"),
 }
-TARGETS: Final = (Look("#0072b2", ""), Look("#e69f00", "//"))
+TARGETS: Final = (Look("#444444", ""), Look("#cc79a7", "//"))
 INVALID: Final = "#d55e00"
