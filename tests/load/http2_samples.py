@@ -12,14 +12,19 @@ SETTINGS = frames.settings()
 SETTINGS_ACK = frames.frame(frames.SETTINGS, frames.ACK, 0)
 
 
-def call(message: bytes = b"hello", metadata: tuple[tuple[bytes, bytes], ...] = ()) -> GrpcRequest:
+def call(
+    message: bytes = b"hello",
+    metadata: tuple[tuple[bytes, bytes], ...] = (),
+    method: bytes = b"Say",
+    timeout_s: float = 30.0,
+) -> GrpcRequest:
     return GrpcRequest(
-        path=b"/test.Echo/Say",
+        path=b"/test.Echo/" + method,
         authority=b"localhost:50051",
         scheme=b"http",
         metadata=metadata,
         message=message,
-        timeout_s=30.0,
+        timeout_s=timeout_s,
     )
 
 
