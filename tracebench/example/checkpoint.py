@@ -24,11 +24,11 @@ Weights = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(slots=True)
 class _Storage:
-    """A block of numbers that tensors are views of."""
+    """A block of numbers that tensors are views of; its content follows after all the pickles."""
 
     dtype: np.dtype[Any]
     length: int
-    numbers: npt.NDArray[Any] | None = None
+    content: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +41,29 @@ class _View:
     strides: tuple[int, ...]
 
     def array(self) -> npt.NDArray[Any]:
-        assert self.storage.numbers is not None
-        steps = [stride * self.storage.dtype.itemsize for stride in self.strides]
-        start = self.storage.numbers[self.offset :]
-        strided = np.lib.stride_tricks.as_strided(start, self.shape, steps)
-        return np.array(strided)
+        """A copy of it.
+
+        Raises:
+            ValueError: it reaches beyond its storage.
+        """
+        dtype, size = self.storage.dtype, self.storage.dtype.itemsize
+        steps = tuple(stride * size for stride in self.strides)
+        return np.array(
+            np.ndarray(self.shape, dtype, self.storage.content, self.offset * size, steps)
+        )
 
 
 def _rebuild(
     storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: Any
 ) -> _View:
     return _View(storage, offset, shape, strides)
+
+
+_KNOWN = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
+    **{("torch", name): dtype for name, dtype in _DTYPES.items()},
+}
 
 
 class _Reader(pickle.Unpickler):
@@ -62,14 +74,9 @@ class _Reader(pickle.Unpickler):
         self._storages = storages
 
     def find_class(self, module: str, name: str) -> Any:
-        known = {
-            ("collections", "OrderedDict"): OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): _rebuild,
-            **{("torch", storage): dtype for storage, dtype in _DTYPES.items()},
-        }
-        if (module, name) not in known:
+        if (module, name) not in _KNOWN:
             raise pickle.UnpicklingError(f"the checkpoint asks for {module}.{name}: refused")
-        return known[module, name]
+        return _KNOWN[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
         _kind, dtype, key, _device, length = pid[:5]
@@ -83,18 +90,21 @@ def read(path: Path) -> Weights:
         Name → array, as the network calls its weights.
 
     Raises:
-        ValueError: the file is no such checkpoint.
+        ValueError: the file is no such checkpoint, or ends early.
+        pickle.UnpicklingError: it asks for more than a checkpoint needs.
     """
     storages: dict[str, _Storage] = {}
     with path.open("rb") as file:
-        magic, version, _system, state = (_Reader(file, storages).load() for _ in range(4))
-        if (magic, version) != (_MAGIC, _VERSION):
+        if (_Reader(file, storages).load(), _Reader(file, storages).load()) != (_MAGIC, _VERSION):
             raise ValueError(f"{path} is no checkpoint of the expected format")
+        _system, state = (_Reader(file, storages).load() for _ in range(2))
         for key in _Reader(file, storages).load():
-            storage = storages[key]
-            (length,) = struct.unpack("<q", file.read(8))
-            if length != storage.length:
-                raise ValueError(f"{path} is damaged: a storage has {length} numbers")
-            raw = file.read(length * storage.dtype.itemsize)
-            storage.numbers = np.frombuffer(raw, storage.dtype)
+            _fill(storages[key], file)
     return {name: view.array() for name, view in state.items()}
+
+
+def _fill(storage: _Storage, file: IO[bytes]) -> None:
+    (length,) = struct.unpack("<q", file.read(8))
+    if length != storage.length:
+        raise ValueError(f"a storage of {storage.length} numbers says that it has {length}")
+    storage.content = file.read(length * storage.dtype.itemsize)

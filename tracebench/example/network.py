@@ -17,14 +17,14 @@ INPUT, OUTPUT = "images", "probabilities"
 SIZE, CLASSES = 224, 1000
 _EPSILON = 1e-3
 _STAGES = (
-    # repeats, kernel, stride, expansion, channels
-    (1, 3, 1, 1, 16),
-    (2, 3, 2, 6, 24),
-    (2, 5, 2, 6, 40),
-    (3, 3, 2, 6, 80),
-    (3, 5, 1, 6, 112),
-    (4, 5, 2, 6, 192),
-    (1, 3, 1, 6, 320),
+    # repeats, stride, expansion, channels; the size of the kernels is in the weights
+    (1, 1, 1, 16),
+    (2, 2, 6, 24),
+    (2, 2, 6, 40),
+    (3, 2, 6, 80),
+    (3, 1, 6, 112),
+    (4, 2, 6, 192),
+    (1, 1, 6, 320),
 )
 
 
@@ -100,7 +100,7 @@ def build(weights: Weights) -> onnx.ModelProto:
 
 def _body(graph: _Graph, x: str) -> str:
     number, before = 0, 32
-    for repeats, _kernel, stride, expansion, after in _STAGES:
+    for repeats, stride, expansion, after in _STAGES:
         for repeat in range(repeats):
             x = graph.block(
                 x,
