@@ -1,6 +1,8 @@
 """The classifier over gRPC: grpcio."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import grpc
 
@@ -12,6 +14,9 @@ from protos.inference_pb2_grpc import (
 from server_middleware.grpc import interceptors
 from tracebench.example.answering import LARGEST_BYTES, answer
 from tracebench.example.classifier import BadImageError, Classifier
+from tracebench.example.ports import address, listener
+
+_GRACE_S = 1.0
 
 
 class Service(InferenceServiceServicer):
@@ -28,13 +33,29 @@ class Service(InferenceServiceServicer):
             return PredictResponse(result=answer(self._classifier, request.image_data))
         except BadImageError as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-            raise
 
 
-def create_server(classifier: Classifier, threads: int) -> grpc.Server:
-    """A server without a port yet."""
+@contextmanager
+def listening(classifier: Classifier, host: str, port: int, threads: int) -> Iterator[str]:
+    """Serve in threads of this process; gives `HOST:PORT`.
+
+    Raises:
+        TracebenchError: the port is taken.
+    """
+    listener(host, port).close()  # grpcio would write down why it cannot listen, not raise it
+    with ThreadPoolExecutor(threads) as pool:
+        server = _server(classifier, pool)
+        taken = server.add_insecure_port(address(host, port))
+        server.start()
+        try:
+            yield address(host, taken)
+        finally:
+            server.stop(_GRACE_S).wait()
+
+
+def _server(classifier: Classifier, pool: ThreadPoolExecutor) -> grpc.Server:
     server = grpc.server(
-        ThreadPoolExecutor(threads),
+        pool,
         interceptors=interceptors(),
         options=[
             ("grpc.max_receive_message_length", LARGEST_BYTES),

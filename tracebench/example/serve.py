@@ -4,87 +4,77 @@ import json
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from threading import Event, Timer
 from types import FrameType
 from typing import NamedTuple
 
 from tracebench.errors import TracebenchError, UsageError
 
 _STARTUP_S = 120.0
+_SHUTDOWN_S = 10.0
 
 
 class Addresses(NamedTuple):
     """Where the servers listen."""
 
     rest_url: str
+    """`http://HOST:PORT`, without `/predict`."""
     grpc_server: str
+    """`HOST:PORT`."""
 
 
 @contextmanager
 def running(
-    *,
-    host: str = "127.0.0.1",
-    rest_port: int = 0,
-    grpc_port: int = 0,
-    threads: int = 4,
-    otlp_endpoint: str | None = None,
+    *, host: str = "127.0.0.1", rest_port: int = 0, grpc_port: int = 0, threads: int = 4
 ) -> Iterator[Addresses]:
     """Run both servers in threads of this process; port 0 takes any free one.
 
-    Raises:
-        TracebenchError: a package is missing, or a port is taken.
-    """
-    if otlp_endpoint is not None:
-        _export_spans(otlp_endpoint)
-    try:
-        from waitress.server import create_server as create_rest  # in the extra `example`
+    Each server works on as many requests at once as it has threads.
 
-        from tracebench.example import rest, rpc  # as above
+    Raises:
+        UsageError: a package of the extra `example` is missing.
+        TracebenchError: a port is taken.
+    """
+    try:
+        from tracebench.example import rest, rpc  # their packages are in the extra `example`
         from tracebench.example.classifier import Classifier  # as above
     except ImportError as error:
         raise UsageError(
-            f"the example server needs {error.name}: pip install 'tracebench[example]'"
+            f"the example server needs {error.name or error}: pip install 'tracebench[example]'"
         ) from None
     classifier = Classifier()
-    grpc_server = rpc.create_server(classifier, threads)
-    try:
-        app = rest.create_app(classifier)
-        rest_server = create_rest(app, host=host, port=rest_port, threads=threads, ident=None)
-        grpc_port = grpc_server.add_insecure_port(f"{host}:{grpc_port}")
-    except (OSError, RuntimeError) as error:
-        raise TracebenchError(f"cannot listen on {host} ({error}): choose other ports") from None
-    grpc_server.start()
-    thread = threading.Thread(target=rest_server.run, daemon=True)
-    thread.start()
-    try:
-        yield Addresses(f"http://{host}:{rest_server.effective_port}", f"{host}:{grpc_port}")
-    finally:
-        grpc_server.stop(grace=1).wait()
-        rest_server.trigger.pull_trigger(rest_server.close)  # its own thread must close it
-        thread.join(1)
+    with (
+        rest.listening(classifier, host, rest_port, threads) as rest_url,
+        rpc.listening(classifier, host, grpc_port, threads) as grpc_server,
+    ):
+        yield Addresses(rest_url, grpc_server)
 
 
 def serve_forever(
     *, host: str, rest_port: int, grpc_port: int, threads: int, otlp_endpoint: str | None
 ) -> None:
-    """Run both servers until SIGINT or SIGTERM, and say where they are, as one line of JSON."""
-    ended = threading.Event()
+    """Run both servers until SIGINT or SIGTERM, and say where they are.
+
+    Raises:
+        TracebenchError: as `running` does, or the endpoint is none.
+    """
+    ended = Event()
 
     def end(_number: int, _frame: FrameType | None) -> None:
         ended.set()
 
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
-    with running(
-        host=host,
-        rest_port=rest_port,
-        grpc_port=grpc_port,
-        threads=threads,
-        otlp_endpoint=otlp_endpoint,
-    ) as addresses:
-        print(json.dumps(addresses._asdict()), flush=True)
+    with ExitStack() as stack:
+        if otlp_endpoint is not None:
+            from tracebench.example.exporting import exporting  # the SDK, for who exports
+
+            stack.enter_context(exporting(otlp_endpoint))
+        servers = running(host=host, rest_port=rest_port, grpc_port=grpc_port, threads=threads)
+        addresses = stack.enter_context(servers)
+        print(f"REST  {addresses.rest_url}/predict\ngRPC  {addresses.grpc_server}", flush=True)
         ended.wait()
 
 
@@ -92,41 +82,40 @@ def serve_forever(
 def spawned() -> Iterator[Addresses]:
     """Run both servers in a process of their own, so that they share no interpreter with us.
 
+    They live as long as the pipe to their standard input is open, and so end with this process
+    in whatever way it ends.
+
     Raises:
         TracebenchError: they do not start.
     """
-    command = [sys.executable, "-m", "tracebench", "serve", "--rest-port", "0", "--grpc-port", "0"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, start_new_session=True
-    )  # a session of its own: Ctrl-C is for the measurement, which ends the server afterwards
-    watchdog = threading.Timer(_STARTUP_S, process.kill)
+    command = [sys.executable, "-m", "tracebench.example"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, text=True, start_new_session=True
+    ) as process:  # a session of its own: Ctrl-C is for the measurement, which ends the server
+        try:
+            yield _ready(process)
+        finally:
+            process.stdin.close()  # type: ignore[union-attr] # it is a pipe
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_SHUTDOWN_S)
+            process.kill()  # which one that has ended does not mind
+
+
+def serve_parent() -> None:
+    """Be the process that `spawned` starts: say where the servers are, as one line of JSON."""
+    with running() as addresses:
+        print(json.dumps(addresses._asdict()), flush=True)
+        sys.stdin.read()
+
+
+def _ready(process: subprocess.Popen[str]) -> Addresses:
+    watchdog = Timer(_STARTUP_S, process.kill)
     watchdog.start()
     try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        watchdog.cancel()
-        if not line:
-            raise TracebenchError("the example server did not start: see what it said above")
-        yield Addresses(**json.loads(line))
+        line = process.stdout.readline()  # type: ignore[union-attr] # it is a pipe
     finally:
         watchdog.cancel()
-        process.terminate()
-        process.communicate(timeout=10)
-
-
-def _export_spans(endpoint: str) -> None:
-    """Record the spans of requests that ask for it, and send them in batches."""
-    from opentelemetry import trace  # only a server that exports needs the SDK
-    from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # as above
-    from opentelemetry.sdk.trace import TracerProvider  # as above
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # as above
-    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased  # as above
-
-    from tracebench.tracing.otlp import exporter_for  # as above
-
-    provider = TracerProvider(
-        sampler=ParentBased(ALWAYS_OFF),
-        resource=Resource.create({SERVICE_NAME: "tracebench-example"}),
-    )
-    provider.add_span_processor(BatchSpanProcessor(exporter_for(endpoint)))
-    trace.set_tracer_provider(provider)
+    if not line:
+        raise TracebenchError("the example server did not start: what it said stands above")
+    return Addresses(**json.loads(line))

@@ -1,0 +1,34 @@
+"""The server's spans, sent to a collector."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
+
+from tracebench.tracing.otlp import exporter_for
+
+
+@contextmanager
+def exporting(endpoint: str) -> Iterator[None]:
+    """Record the spans of requests that ask for it; what is left is sent at the end.
+
+    The provider is the process's own: it can be set only once.
+
+    Raises:
+        UsageError: the endpoint is none.
+    """
+    provider = TracerProvider(
+        sampler=ParentBased(ALWAYS_OFF),
+        resource=Resource.create({SERVICE_NAME: "tracebench-example"}),
+        shutdown_on_exit=False,
+    )
+    provider.add_span_processor(BatchSpanProcessor(exporter_for(endpoint)))
+    trace.set_tracer_provider(provider)
+    try:
+        yield
+    finally:
+        provider.shutdown()
