@@ -18,6 +18,8 @@ _CROP = 0.875
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 """What Pillow may decode for strangers; EPS, for one, would run a program."""
 _MOST_PIXELS = 50_000_000
+_DEEP = ("I", "F")
+"""Pillow's modes that it would not scale but cut off, to white."""
 _TOP = 5
 
 Tensor = npt.NDArray[np.float32]
@@ -83,7 +85,7 @@ def _decoded(content: bytes) -> Image.Image:
         raise BadImageError("the image is empty")
     try:
         with Image.open(io.BytesIO(content), formats=_FORMATS) as opened:
-            _refuse_bombs(opened)
+            _refuse_unfit(opened)
             picture: Image.Image = opened.convert("RGB")
             return picture
     except BadImageError:
@@ -94,10 +96,12 @@ def _decoded(content: bytes) -> Image.Image:
         raise BadImageError(f"the image cannot be decoded: {error}") from None
 
 
-def _refuse_bombs(opened: Any) -> None:
-    """A small file may claim to be huge; its header tells before anything is decoded."""
+def _refuse_unfit(opened: Any) -> None:
+    """Refuse by what the header tells, before anything is decoded: a small file may be huge."""
     width, height = opened.size
     if width * height > _MOST_PIXELS:
         raise BadImageError(
             f"the image has {width} x {height} pixels, more than {_MOST_PIXELS:,} in all"
         )
+    if opened.mode.startswith(_DEEP):
+        raise BadImageError("the image has more than 8 bits a channel")
