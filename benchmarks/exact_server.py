@@ -1,24 +1,19 @@
-"""A server of known service time: `python -m benchmarks.exact_server rest|grpc PORT MS`.
+"""A REST server of known service time: `python -m benchmarks.exact_server PORT MS`.
 
-It sleeps, measures how long that really took, and reports just that. Nothing of tracebench is in
-it: REST answers with a hand-written X-Timing-Info, gRPC with `timing_info`.
+It sleeps, measures how long that really took, and reports just that in a hand-written
+X-Timing-Info. Nothing of tracebench is in it.
 """
 
 import socket
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
-import grpc
-
-from protos import inference_pb2, inference_pb2_grpc
-
-THREADS = 80
+ANSWER = b"x" * 400
+"""Larger than the small change of HTTP/2, so that the proxy can tell a reply."""
 
 
-def serve_rest(port: int, service_s: float) -> None:
+def serve(port: int, service_s: float) -> None:
     listener = socket.create_server(("127.0.0.1", port), backlog=256)
     while True:
         connection, _ = listener.accept()
@@ -32,7 +27,7 @@ def answer(connection: socket.socket, service_s: float) -> None:
         time.sleep(service_s)
         took = time.perf_counter() - began
         head = f'HTTP/1.1 200 OK\r\nX-Timing-Info: {{"server_processing": {took!r}}}\r\n'
-        connection.sendall(head.encode() + b"Content-Length: 2\r\n\r\nok")
+        connection.sendall(head.encode() + b"Content-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER)
 
 
 def read_request(connection: socket.socket) -> bool:
@@ -50,26 +45,5 @@ def read_request(connection: socket.socket) -> bool:
     return bool(data)
 
 
-class Exact(inference_pb2_grpc.InferenceServiceServicer):  # type: ignore[misc] # generated
-    def __init__(self, service_s: float) -> None:
-        self.service_s = service_s
-
-    def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        began = time.perf_counter()
-        time.sleep(self.service_s)
-        took_ms = (time.perf_counter() - began) * 1e3
-        timing = inference_pb2.TimingInfo(component="server_processing", duration_ms=took_ms)
-        return inference_pb2.PredictResponse(result="ok", timing_info=[timing])
-
-
-def serve_grpc(port: int, service_s: float) -> None:
-    server = grpc.server(ThreadPoolExecutor(THREADS))
-    inference_pb2_grpc.add_InferenceServiceServicer_to_server(Exact(service_s), server)
-    server.add_insecure_port(f"127.0.0.1:{port}")
-    server.start()
-    server.wait_for_termination()
-
-
 if __name__ == "__main__":
-    serve = {"rest": serve_rest, "grpc": serve_grpc}[sys.argv[1]]
-    serve(int(sys.argv[2]), float(sys.argv[3]) / 1e3)
+    serve(int(sys.argv[1]), float(sys.argv[2]) / 1e3)

@@ -1,7 +1,6 @@
 """Tools measured side by side: same server, same minutes, each on a core of its own."""
 
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -44,14 +43,9 @@ def tracebench(*options: str) -> dict[str, Any]:
 
 
 @contextmanager
-def running(*command: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A server on the server's core, ended with the block; its output can be read."""
-    process = subprocess.Popen(
-        on_core(SERVER_CORE, *command),
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | environment,
-    )
+def running(*command: str, core: str = SERVER_CORE) -> Iterator[subprocess.Popen[str]]:
+    """A server on a core, ended with the block; its output can be read."""
+    process = subprocess.Popen(on_core(core, *command), stdout=subprocess.PIPE, text=True)
     try:
         yield process
     finally:

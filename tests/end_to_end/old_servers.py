@@ -71,8 +71,9 @@ def old_rest() -> Iterator[str]:
 
 
 @contextmanager
-def old_grpc() -> Iterator[str]:
-    server = grpc.server(ThreadPoolExecutor(4))
+def old_grpc(**options: int) -> Iterator[str]:
+    given = [(f"grpc.{name}", value) for name, value in options.items()]
+    server = grpc.server(ThreadPoolExecutor(4), options=given)
     add = inference_pb2_grpc.add_InferenceServiceServicer_to_server
     add(Servicer(), server)  # type: ignore[no-untyped-call] # generated
     port = server.add_insecure_port("127.0.0.1:0")

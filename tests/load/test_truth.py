@@ -43,7 +43,13 @@ class Ledger:
 class Owner:
     """Does nothing."""
 
+    def submit(self, _slot: Slot) -> None:
+        pass
+
     def opened(self, _connection: Connection) -> None:
+        pass
+
+    def has_room(self, _connection: Connection) -> None:
         pass
 
     def closed(self, _connection: Connection, _reason: str) -> None:

@@ -164,8 +164,6 @@ def test_malformed_server_timing(text: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        b"\xff\xff\xff",
-        message(server_processing=3.0)[:-1],
         message(server_processing=float("nan")),
         message(server_processing=float("inf")),
         message(server_processing=-1.0),
@@ -175,6 +173,11 @@ def test_malformed_server_timing(text: str) -> None:
 )
 def test_malformed_messages(body: bytes) -> None:
     assert read(Reply("OK", {}, body)) is MALFORMED
+
+
+@pytest.mark.parametrize("body", [b"\xff\xff\xff", message(server_processing=3.0)[:-1]])
+def test_messages_of_another_kind_report_nothing(body: bytes) -> None:
+    assert read(Reply("OK", {}, body)) is NO_TIMING
 
 
 def test_parts_without_a_total() -> None:

@@ -63,6 +63,11 @@ class Channel:
             slot.connect_ns = now_ns - slot.asked_ns
         self._pump(now_ns)
 
+    def has_room(self, _connection: Connection) -> None:
+        """Told by a connection that shares itself, after each read."""
+        if self._waiting:
+            self._pump(perf_counter_ns())
+
     def closed(self, connection: Connection, reason: str) -> None:
         """Told by a connection that it is gone."""
         if state := connection.path_state():
@@ -71,7 +76,8 @@ class Channel:
             self._connection = None
             self.failure = reason
             if not connection.was_open:
-                self._fail_waiting(reason)
+                self.failure = reason or "the server closed the connection at once"
+                self._fail_waiting(self.failure)
             elif self._waiting:
                 self.open()
 

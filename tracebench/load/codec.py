@@ -15,9 +15,6 @@ class ProtocolError(Exception):
     """The peer broke the protocol: every exchange on the connection fails with this reason."""
 
 
-Token = Slot
-
-
 class Codec(Protocol):
     """One connection's protocol state."""
 

@@ -36,6 +36,9 @@ class Owner(Protocol):
     def opened(self, connection: "Connection") -> None:
         """It may carry requests."""
 
+    def has_room(self, connection: "Connection") -> None:
+        """It is shared, and may carry one more request."""
+
     def closed(self, connection: "Connection", reason: str) -> None:
         """It is gone; the slots that it carried are finished next."""
 
@@ -222,6 +225,8 @@ class Connection:
         self._check_open()
         if self._retiring:
             self._close_if_idle()
+        elif self.open and self.codec.room > 0:
+            self._owner.has_room(self)
 
     def _cannot_read(self, error: OSError | ProtocolError) -> None:
         if isinstance(error, ProtocolError):

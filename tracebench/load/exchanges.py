@@ -1,5 +1,6 @@
 """From the engine's rows to exchanges: here, after the window, replies are read."""
 
+import sys
 from collections.abc import Callable
 
 from tracebench.load.ledger import Row
@@ -12,18 +13,21 @@ _TRACE_DIGITS = 32
 Read = Callable[[RawReply], tuple[Reply, str]]
 
 
-def exchange(row: Row, read: Read) -> Exchange:
+def exchange(row: Row, read: Read, timeout_ns: int = sys.maxsize) -> Exchange:
     """Read one row.
 
     Args:
         row: what the engine wrote.
         read: the protocol's reader of kept replies.
+        timeout_ns: what fails after this long has timed out, whoever noticed it first.
     """
     ids, scheduled, connect, ready, sent, first, arrived, done, lag = row[:9]
     stamp, outcome, raw, error = row[9:]
     reply, reason = (_NO_REPLY, error) if raw is None else read(raw)
     if outcome is None:
         outcome = _outcome(reply, reason)
+    if outcome is Outcome.FAILED and sent and done - sent >= timeout_ns:
+        outcome = Outcome.TIMED_OUT
     if not sent and outcome is Outcome.FAILED:
         reason = f"cannot connect: {reason}"
     text = ids.decode()

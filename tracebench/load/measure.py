@@ -54,7 +54,7 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
         for channel in engine.channels:
             channel.close()
         loop.close()
-    return _load(window, prepared, states)
+    return _load(window, prepared, states, int(plan.timeout_s * 1e9))
 
 
 def once(prepared: Prepared, plan: Plan) -> Exchange:
@@ -81,9 +81,9 @@ def _pacing(plan: Plan) -> ClosedLoop:
     return ClosedLoop(requests=plan.requests or 0)
 
 
-def _load(window: Window, prepared: Prepared, states: list[PathState]) -> Load:
+def _load(window: Window, prepared: Prepared, states: list[PathState], timeout_ns: int) -> Load:
     rows = window.rows
-    exchanges = tuple(exchange(row, prepared.read) for row in rows)
+    exchanges = tuple(exchange(row, prepared.read, timeout_ns) for row in rows)
     began_ns = min((one.scheduled_ns for one in exchanges), default=0)
     ended_ns = max((one.done_ns for one in exchanges), default=0)
     return Load(

@@ -67,9 +67,10 @@ class TlsConnection(Connection):
         self._incoming.write(data)
         plain, ended = self._decrypted()
         touched = self.codec.receive(plain) if plain else ()
-        if ended:
-            return [*touched, *self.codec.end_of_file()]
-        return touched
+        if not ended:
+            return touched
+        last = self.codec.end_of_file()
+        return [*(slot for slot in touched if slot not in last), *last]
 
     def _decrypted(self) -> tuple[bytes, bool]:
         """The plain text of all whole records so far, and whether the peer ended the session."""

@@ -61,7 +61,9 @@ def read(reply: Reply) -> Timing | Undecomposed:
     """
     try:
         return _read(reply)
-    except (ValueError, OverflowError, RecursionError, DecodeError):
+    except DecodeError:  # another kind of message, or one too large to have been kept whole
+        return Undecomposed.NO_TIMING
+    except (ValueError, OverflowError, RecursionError):
         return Undecomposed.MALFORMED
 
 
