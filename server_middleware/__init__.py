@@ -8,7 +8,18 @@
 Nothing but OpenTelemetry's API is imported here: no SDK, no numpy.
 """
 
-from server_middleware.component import component
-from server_middleware.flask import instrument
+from importlib import import_module
+from types import ModuleType
 
-__all__ = ["component", "instrument"]
+from server_middleware.component import component
+from server_middleware.instrument import instrument
+from server_middleware.scope import Handle, this_request
+
+__all__ = ["Handle", "component", "instrument", "this_request"]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import `server_middleware.grpc` when it is first used: only gRPC servers bring grpcio."""
+    if name == "grpc":
+        return import_module("server_middleware.grpc")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

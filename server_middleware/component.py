@@ -1,45 +1,52 @@
 """`component("inference")`: a context manager and a decorator around one part of the work."""
 
-import re
-from contextlib import ContextDecorator
-from contextvars import Token
-from time import perf_counter_ns
+from collections.abc import Callable, Iterable
+from functools import wraps
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
+from typing import Any, TypeVar, cast
 
-from opentelemetry import context as otel_context
 from opentelemetry import trace
 
-from server_middleware.recorder import Interval, Recorder, current
-from tracebench.vocabulary import COMPONENT_ATTRIBUTE
+from server_middleware.names import checked
+from server_middleware.opened import Opened, for_many
+from server_middleware.scope import Handle, current
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_tracer = trace.get_tracer("server_middleware")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-class component(ContextDecorator):  # noqa: N801 - it reads like a keyword where it is used
+class component:  # noqa: N801 - it reads like a keyword where it is used
     """Time a part of the work; where the request is traced, also as a span.
+
+    It costs next to nothing where nobody asked for timings. It may be used at any depth, in
+    threads and in coroutines; an exception marks the span and passes through unchanged.
 
     Args:
         name: `preprocessing`, `inference`, `postprocessing` or `queue`, or a name of your own:
             a letter, then up to 63 letters, digits, and `_`, `.` or `-`.
+        requests: what `this_request()` gave in each of the requests that the work is done for,
+            where these are not the one that is worked for here: a batch. The span is linked to
+            each of them, and the time counts in each.
 
     Raises:
         ValueError: the name is none.
+        TypeError: it decorates a generator function: time the steps inside it.
     """
 
-    def __init__(self, name: str) -> None:
-        if _NAME.fullmatch(name) is None:
-            raise ValueError(f"{name!r} is no component name: use letters, digits, '_', '.', '-'")
-        self._name = name
-        self._open: list[_Open] = []
+    __slots__ = ("_handles", "_name", "_open")
 
-    def _recreate_cm(self) -> "component":
-        return component(self._name)
+    def __init__(self, name: str, *, requests: Iterable[Handle | None] = ()) -> None:
+        self._name = checked(name)
+        self._handles = [handle for handle in requests if handle is not None]
+        self._open: list[Opened] = []
 
     def __enter__(self) -> None:
-        found = current.get()
-        if found is not None:
-            self._open.append(_Open(self._name, *found))
+        if self._handles:
+            self._open.append(for_many(self._name, self._handles))
+            return
+        scope, span = current.get(), trace.get_current_span()
+        if scope is not None or span.is_recording():
+            self._open.append(Opened(self._name, scope, span))
 
     def __exit__(
         self,
@@ -48,29 +55,45 @@ class component(ContextDecorator):  # noqa: N801 - it reads like a keyword where
         traceback: TracebackType | None,
     ) -> None:
         if self._open:
-            self._open.pop().close(error)
+            self._mine().close(error)
 
+    async def __aenter__(self) -> None:
+        self.__enter__()
 
-class _Open:
-    """A component under way."""
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
 
-    __slots__ = ("_attached", "_depth", "_name", "_recorder", "_span", "_start_ns", "_token")
+    def __call__(self, function: _Function) -> _Function:
+        """Decorate a function or a coroutine function: each call is such a part."""
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise TypeError(
+                f"{function.__name__} is a generator: use `with component(…)` inside it"
+            )
+        wrapper = self._around_coroutine if iscoroutinefunction(function) else self._around
+        return cast(_Function, wraps(function)(wrapper(function)))
 
-    def __init__(self, name: str, recorder: Recorder, depth: int) -> None:
-        self._name, self._recorder, self._depth = name, recorder, depth
-        self._token: Token[tuple[Recorder, int] | None] = current.set((recorder, depth + 1))
-        self._span = None
-        if recorder.traced:
-            self._span = _tracer.start_span(name, attributes={COMPONENT_ATTRIBUTE: name})
-            self._attached = otel_context.attach(trace.set_span_in_context(self._span))
-        self._start_ns = perf_counter_ns()
+    def _around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            with component(self._name):
+                return function(*args, **kwargs)
 
-    def close(self, error: BaseException | None) -> None:
-        self._recorder.add(Interval(self._name, self._start_ns, perf_counter_ns(), self._depth))
-        if self._span is not None:
-            otel_context.detach(self._attached)
-            if error is not None:
-                self._span.record_exception(error)
-                self._span.set_status(trace.StatusCode.ERROR, str(error))
-            self._span.end()
-        current.reset(self._token)
+        return timed
+
+    def _around_coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        async def timed(*args: Any, **kwargs: Any) -> Any:
+            with component(self._name):
+                return await function(*args, **kwargs)
+
+        return timed
+
+    def _mine(self) -> Opened:
+        """What was entered here: one object may be in use by several threads at once."""
+        scope = current.get()
+        found = next((one for one in reversed(self._open) if one.scope is scope), self._open[-1])
+        self._open.remove(found)
+        return found

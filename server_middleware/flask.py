@@ -1,50 +1,24 @@
-"""Flask: the server span of OpenTelemetry's own instrumentor, and the mirror around the app."""
+"""What Flask knows of a request."""
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
-from server_middleware.asking import provider_configured, sampled
-from server_middleware.mirror import headers
-from server_middleware.recorder import Recorder, current
 
-StartResponse = Callable[..., Any]
-WsgiApp = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+class FlaskRequests:
+    """Routes and instrumentation of a Flask app.
 
-
-def instrument(app: Any) -> Any:
-    """Let a Flask app time its components and mirror them into replies that ask for it.
-
-    Where a TracerProvider is configured, requests and components are its spans.
-
-    Returns:
-        The app.
+    OpenTelemetry's own instrumentor begins its span inside the app, so it must be asked for.
     """
-    traced = provider_configured()
-    if traced:
-        from opentelemetry.instrumentation.flask import FlaskInstrumentor  # only for its users
 
-        FlaskInstrumentor().instrument_app(app)  # type: ignore[no-untyped-call] # it has no types
-    app.wsgi_app = _Mirroring(app.wsgi_app, traced=traced)
-    return app
+    def __init__(self, app: Any) -> None:
+        self._app = app
 
+    def route(self) -> str | None:
+        """The rule that the current request matched."""
+        import flask  # only apps of Flask bring it
 
-class _Mirroring:
-    """Records each request that asks, and writes its timings into the reply's headers."""
+        rule = flask.request.url_rule if flask.has_request_context() else None
+        return None if rule is None else rule.rule
 
-    def __init__(self, app: WsgiApp, *, traced: bool) -> None:
-        self._app, self._traced = app, traced
-
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        asked = sampled(environ.get("HTTP_TRACEPARENT"))
-        if not asked and "HTTP_X_BENCHMARK" not in environ:
-            return self._app(environ, start_response)
-        recorder = Recorder(traced=self._traced)
-
-        def mirroring(status: str, fields: list[tuple[str, str]], *rest: Any) -> Any:
-            return start_response(status, fields + headers(*recorder.exclusive_ns()), *rest)
-
-        token = current.set((recorder, 0))
-        try:
-            return self._app(environ, mirroring)
-        finally:
-            current.reset(token)
+    def traced(self) -> bool:
+        """Whether OpenTelemetry's instrumentor has the app."""
+        return bool(getattr(self._app, "_is_instrumented_by_opentelemetry", False))

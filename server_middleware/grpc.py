@@ -1,76 +1,109 @@
-"""gRPC: interceptors for `grpc.server(…, interceptors=interceptors())`."""
+"""gRPC: what `grpc.server(…, interceptors=…)` and `grpc.aio.server(…, interceptors=…)` take."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from inspect import isasyncgenfunction, iscoroutinefunction
+from typing import Any, TypeAlias
 
 import grpc
 
-from server_middleware.asking import provider_configured, sampled
-from server_middleware.mirror import headers
-from server_middleware.recorder import Recorder, current
-from tracebench.vocabulary import SERVER_PROCESSING, TRACEPARENT
+from server_middleware import grpc_aio_handlers, grpc_handlers
+from server_middleware.grpc_call import Call, asks
+from server_middleware.threads import follow_threads, starting
 
-Handler = Any  # grpcio's types of handlers say nothing of their messages
+Handler: TypeAlias = Any  # grpcio's types of handlers say nothing of their messages
 
 
 def interceptors() -> list[Any]:
-    """What makes a gRPC server explain itself; unary calls are mirrored.
+    """Let a gRPC server time its components, and mirror them into the calls that ask for it.
 
-    Where a TracerProvider is configured, calls and components are its spans.
+    A call asks by a sampled `traceparent` or by `x-benchmark` in its metadata, or by a field
+    `enable_timing` of its message; any other passes by untouched. Where a TracerProvider is
+    configured, calls and components are spans as well. Behind OpenTelemetry's own interceptor
+    (which must come first in the list) its span is used, and no second one made.
     """
-    if not provider_configured():
-        return [_Mirroring(traced=False)]
-    from opentelemetry.instrumentation.grpc import server_interceptor  # only for its users
-
-    official = server_interceptor()  # type: ignore[no-untyped-call] # it has no types
-    return [official, _Mirroring(traced=True)]
+    follow_threads()
+    return [_Interceptor()]
 
 
-class _Mirroring(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any messages
-    """Records each call that asks, and writes its timings into trailers and message."""
+def aio_interceptors() -> list[Any]:
+    """The same for a server of `grpc.aio`."""
+    follow_threads()
+    return [_AioInterceptor()]
 
-    def __init__(self, *, traced: bool) -> None:
-        self._traced = traced
 
+class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any messages
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Handler], details: Any
     ) -> Handler:
-        """Wrap the handler of a unary call."""
+        """Wrap the handler of a call that asks, or may ask in its message."""
         handler = continuation(details)
-        if handler is None or handler.request_streaming or handler.response_streaming:
-            return handler
-        metadata = dict(details.invocation_metadata)
-        asked = sampled(metadata.get(TRACEPARENT))
-        return grpc.unary_unary_rpc_method_handler(
-            self._recorded(handler.unary_unary, asked=asked),
-            handler.request_deserializer,
-            handler.response_serializer,
-        )
-
-    def _recorded(self, behaviour: Callable[..., Any], *, asked: bool) -> Callable[..., Any]:
-        def call(request: Any, context: grpc.ServicerContext) -> Any:
-            in_message = bool(getattr(request, "enable_timing", False))
-            if not (asked or in_message):
-                return behaviour(request, context)
-            recorder = Recorder(traced=self._traced)
-            token = current.set((recorder, 0))
-            try:
-                response = behaviour(request, context)
-                _mirror(recorder, response, context, in_message=in_message)
-            finally:
-                current.reset(token)
-            return response
-
-        return call
+        if handler is None:
+            return None
+        if not asks(details):
+            return _perhaps(handler, details, grpc_handlers.if_asked)
+        call = Call(details)
+        starting.set(call.started)
+        wrap = grpc_handlers.streaming if handler.response_streaming else grpc_handlers.single
+        return _watched(handler, call, wrap)
 
 
-def _mirror(
-    recorder: Recorder, response: Any, context: grpc.ServicerContext, *, in_message: bool
-) -> None:
-    total_ns, parts_ns = recorder.exclusive_ns()
-    own = context.trailing_metadata() or ()
-    mirrored = [(name.lower(), value) for name, value in headers(total_ns, parts_ns)]
-    context.set_trailing_metadata((*own, *mirrored))
-    if in_message and hasattr(response, "timing_info"):
-        for name, ns in {**parts_ns, SERVER_PROCESSING: total_ns}.items():
-            response.timing_info.add(component=name, duration_ms=ns / 1e6)
+class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # of any messages
+    async def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]], details: Any
+    ) -> Handler:
+        """Wrap the handler of a call that asks, or may ask in its message."""
+        handler = await continuation(details)
+        if handler is None:
+            return None
+        behaviour = _behaviour(handler)
+        if not asks(details):
+            is_async = iscoroutinefunction(behaviour)
+            module = grpc_aio_handlers if is_async else grpc_handlers
+            return _perhaps(handler, details, module.if_asked)
+        return _watched(handler, Call(details), _aio_wrapper(behaviour, handler.response_streaming))
+
+
+def _aio_wrapper(behaviour: Any, response_streaming: bool) -> Callable[..., Any]:
+    """How to wrap any of the kinds of functions that `grpc.aio` takes for handlers."""
+    if isasyncgenfunction(behaviour):
+        return grpc_aio_handlers.streaming
+    if iscoroutinefunction(behaviour):
+        return grpc_aio_handlers.writing if response_streaming else grpc_aio_handlers.single
+    return grpc_handlers.streaming if response_streaming else grpc_handlers.single
+
+
+def _watched(handler: Handler, call: Call, wrap: Callable[..., Any]) -> Handler:
+    """The handler, with its behaviour wrapped, and the (de)serialisers of single messages."""
+    deserialize, serialize = handler.request_deserializer, handler.response_serializer
+    if deserialize is not None and not handler.request_streaming:
+        deserialize = call.deserializing(deserialize)
+    if not handler.response_streaming:
+        serialize = call.serializing(serialize)
+    return _rebuilt(handler, wrap(_behaviour(handler), call), deserialize, serialize)
+
+
+def _perhaps(handler: Handler, details: Any, wrap: Callable[..., Any]) -> Handler:
+    """The handler of a single call, which looks into the message whether it asks."""
+    if handler.request_streaming or handler.response_streaming:
+        return handler
+    return grpc.unary_unary_rpc_method_handler(
+        wrap(handler.unary_unary, details),
+        handler.request_deserializer,
+        handler.response_serializer,
+    )
+
+
+def _behaviour(handler: Handler) -> Any:
+    if handler.request_streaming:
+        return handler.stream_stream if handler.response_streaming else handler.stream_unary
+    return handler.unary_stream if handler.response_streaming else handler.unary_unary
+
+
+def _rebuilt(handler: Handler, behaviour: Any, deserialize: Any, serialize: Any) -> Handler:
+    if handler.request_streaming:
+        if handler.response_streaming:
+            return grpc.stream_stream_rpc_method_handler(behaviour, deserialize, serialize)
+        return grpc.stream_unary_rpc_method_handler(behaviour, deserialize, serialize)
+    if handler.response_streaming:
+        return grpc.unary_stream_rpc_method_handler(behaviour, deserialize, serialize)
+    return grpc.unary_unary_rpc_method_handler(behaviour, deserialize, serialize)

@@ -1,0 +1,171 @@
+"""Any ASGI app: the server span, the mirror, and what streams out of it."""
+
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from time import perf_counter_ns, time_ns
+from typing import Any, Final
+
+from opentelemetry.propagators.textmap import Getter
+
+from server_middleware import http
+from server_middleware.asking import sampled
+from server_middleware.harmless import harmless
+from server_middleware.recorder import Recorder
+from server_middleware.request import Attributes, Request
+from tracebench.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
+
+Message = MutableMapping[str, Any]
+Headers = Iterable[tuple[bytes, bytes]]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
+
+_TRACEPARENT: Final = TRACEPARENT.encode()
+_BENCHMARK: Final = BENCHMARK_HEADER.lower().encode()
+_TIMING: Final = TIMING_HEADER.lower().encode()
+
+
+class Asgi:
+    """The middleware. A request that does not ask passes through after a look at its headers.
+
+    Args:
+        app: the app.
+        proxy_shares_clock: believe `X-Request-Start`.
+    """
+
+    def __init__(self, app: AsgiApp, *, proxy_shares_clock: bool = False) -> None:
+        self._app = app
+        self._proxy_shares_clock = proxy_shares_clock
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one connection or request, as ASGI has it."""
+        if scope["type"] != "http" or not _asks(scope["headers"]):
+            await self._app(scope, receive, send)
+            return
+        exchange = _Exchange(scope, receive, send)
+        exchange.begin(self._waited_ns(scope))
+        await exchange.run(self._app)
+
+    def _waited_ns(self, scope: Message) -> int:
+        stamps = _GETTER.get(scope, "x-request-start") if self._proxy_shares_clock else None
+        return http.queue_of(stamps[0], time_ns()) if stamps else 0
+
+
+def _asks(headers: Headers) -> bool:
+    for name, value in headers:
+        if name == _BENCHMARK or (name == _TRACEPARENT and sampled(value.decode("latin-1"))):
+            return True
+    return False
+
+
+class _Exchange:
+    """One request and its response."""
+
+    def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
+        self._scope, self._outer_receive, self._outer_send = scope, receive, send
+        self._status: int | None = None
+        self._read_ns = self._read_ended_ns = self._size = 0
+
+    def begin(self, waited_ns: int) -> None:
+        """Start the clock, and the span."""
+        self.request = Request(Recorder(waited_ns))
+        self._trace(waited_ns)
+
+    @harmless
+    def _trace(self, waited_ns: int) -> None:
+        name = http.span_name(self._scope["method"])
+        self.request.trace(name, _attributes(self._scope), self._scope, _GETTER)
+        if waited_ns:
+            self.request.queued(self.request.recorder.began_ns + waited_ns)
+
+    async def run(self, app: AsgiApp) -> None:
+        """Let the app answer."""
+        entered = self.request.enter()
+        try:
+            await app(self._scope, self._receive, self._send)
+        except BaseException as error:
+            self._finish(error)
+            raise
+        finally:
+            entered.leave()
+            self._finish(None)
+
+    async def _receive(self) -> Message:
+        if self._status is not None:
+            return await self._outer_receive()  # it waits for the client to go away
+        began_ns = perf_counter_ns()
+        message = await self._outer_receive()
+        self._read_ended_ns = perf_counter_ns()
+        self._read_ns += self._read_ended_ns - began_ns
+        self._size += len(message.get("body", b""))
+        return message
+
+    async def _send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = self._answered(message) or message
+        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        if last:
+            self.request.handed_over()
+        await self._outer_send(message)
+        if last:
+            self._finish(None)  # what the app still does is no part of the response
+
+    @harmless
+    def _answered(self, message: Message) -> Message:
+        self._status = int(message["status"])
+        fields = list(message.get("headers", ()))
+        if any(name.lower() == _TIMING for name, _ in fields):
+            return message  # it was written by hand, in the older style
+        fields += [
+            (name.lower().encode(), value.encode()) for name, value in self.request.mirrored()
+        ]
+        return {**message, "headers": fields}
+
+    def _finish(self, error: BaseException | None) -> None:
+        self.request.handed_over()
+        if self._read_ended_ns:
+            spent: Attributes = {"duration_ms": self._read_ns / 1e6, "size": self._size}
+            self.request.note(http.BODY_READ, self._read_ended_ns, spent)
+            self._read_ended_ns = 0
+        http.finish(self.request, self._scope["method"], _route(self._scope), self._status, error)
+
+
+def _route(scope: Message) -> str | None:
+    """The template that the path matched: Starlette and FastAPI; Litestar; others do not tell."""
+    route = getattr(scope.get("route"), "path", None) or scope.get("path_template")
+    return route if isinstance(route, str) else None
+
+
+def _attributes(scope: Message) -> Attributes:
+    attributes = http.request_attributes(
+        scope["method"],
+        scope.get("scheme", "http"),
+        scope["path"],
+        scope.get("query_string", b"").decode("latin-1"),
+        scope.get("http_version", ""),
+        _first(scope, "user-agent"),
+    )
+    address, port = scope.get("server") or ("", None)
+    attributes |= http.server_attributes(_first(scope, "host") or address, port)
+    if scope.get("client"):
+        attributes |= http.client_attributes(*scope["client"])
+    return attributes
+
+
+def _first(scope: Message, name: str) -> str | None:
+    values = _GETTER.get(scope, name)
+    return values[0] if values else None
+
+
+class _ScopeGetter(Getter[Message]):
+    """Reads headers for OpenTelemetry's propagators."""
+
+    def get(self, carrier: Message, key: str) -> list[str] | None:
+        wanted = key.lower().encode()
+        found = [value.decode("latin-1") for name, value in carrier["headers"] if name == wanted]
+        return found or None
+
+    def keys(self, carrier: Message) -> list[str]:
+        return [name.decode("latin-1") for name, _ in carrier["headers"]]
+
+
+_GETTER: Final = _ScopeGetter()

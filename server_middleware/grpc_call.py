@@ -1,0 +1,176 @@
+"""One gRPC call that asked for its timings, as a server of either kind handles it."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Final
+
+import grpc
+from opentelemetry.propagators.textmap import Getter
+
+from server_middleware import rpc
+from server_middleware.asking import sampled
+from server_middleware.harmless import harmless
+from server_middleware.mirror import timings
+from server_middleware.recorder import Recorder
+from server_middleware.request import Request
+from tracebench.vocabulary import BENCHMARK_HEADER, TRACEPARENT
+
+_BENCHMARK: Final = BENCHMARK_HEADER.lower()
+
+Serialize = Callable[[Any], bytes]
+
+
+def asks(details: Any) -> bool:
+    """Whether a call's metadata asks for its timings."""
+    for name, value in details.invocation_metadata:
+        if name == _BENCHMARK or (name == TRACEPARENT and sampled(value)):
+            return True
+    return False
+
+
+def asks_in_message(message: Any) -> bool:
+    """Whether the message does, by a field `enable_timing`."""
+    return bool(getattr(message, "enable_timing", False))
+
+
+class Call:
+    """The clock of one call, from its headers until its reply is serialised.
+
+    Args:
+        details: gRPC's, of the call.
+    """
+
+    def __init__(self, details: Any) -> None:
+        self._details = details
+        self._request = Request(Recorder())
+        self._queued_ns = 0
+        self._in_message = False
+        self._context: Any = None
+
+    def started(self) -> None:
+        """A thread of the pool has taken the call up."""
+        self._queued_ns = self._request.recorder.queued()
+
+    def deserializing(self, deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+        """The same, timed."""
+
+        def timed(data: bytes) -> Any:
+            recorder = self._request.recorder
+            part = recorder.enter(rpc.DESERIALIZATION, 0)
+            try:
+                return deserialize(data)
+            finally:
+                recorder.leave(part)
+
+        return timed
+
+    def running(self, message: Any, context: Any) -> "Running":
+        """The handler is about to run, with this message: begin the span."""
+        self._context = context
+        self._in_message = asks_in_message(message)
+        self._trace(context)
+        return Running(self, self._request)
+
+    @harmless
+    def _trace(self, context: Any) -> None:
+        attributes = rpc.call_attributes(self._details.method, context.peer())
+        metadata = self._details.invocation_metadata
+        self._request.trace(rpc.span_name(self._details.method), attributes, metadata, _GETTER)
+        if self._queued_ns:
+            self._request.queued(self._queued_ns)
+        ended = getattr(context, "add_callback", None) or context.add_done_callback
+        ended(self._gone)
+
+    def answered(self, response: Any) -> None:
+        """The handler has returned its message."""
+        if self._in_message and hasattr(response, "timing_info"):
+            self._write_into(response)
+        if rpc.status_of(self._context, None) is not grpc.StatusCode.OK:
+            self.finish(None)
+
+    @harmless
+    def _write_into(self, response: Any) -> None:
+        for name, ns in timings(*self._request.recorder.report()).items():
+            response.timing_info.add(component=name, duration_ms=ns / 1e6)
+
+    def serializing(self, serialize: Serialize | None) -> Serialize:
+        """The same, timed; after it the mirror is written, and the call is over."""
+
+        def timed(message: Any) -> bytes:
+            recorder = self._request.recorder
+            part = recorder.enter(rpc.SERIALIZATION, 0)
+            try:
+                data: bytes = message if serialize is None else serialize(message)
+            except Exception as error:
+                self.finish(error)
+                raise
+            finally:
+                recorder.leave(part)
+            self.complete()
+            return data
+
+        return timed
+
+    def complete(self) -> None:
+        """The reply is ready: write the mirror, behind what the handler set, and end the span."""
+        self._mirror()
+        self.finish(None)
+
+    @harmless
+    def _mirror(self) -> None:
+        entered = self._request.enter()
+        mirrored = [(name.lower(), value) for name, value in self._request.mirrored()]
+        entered.leave()
+        own = self._context.trailing_metadata() or ()
+        self._context.set_trailing_metadata((*own, *mirrored))
+
+    def finish(self, error: BaseException | None) -> None:
+        """Nothing more will come from the handler."""
+        rpc.finish(self._request, rpc.status_of(self._context, error), error)
+
+    def _gone(self, *_: object) -> None:
+        """The call is over, for whatever reason."""
+        rpc.finish(self._request, grpc.StatusCode.CANCELLED, None)
+
+
+class Running:
+    """The handler at work: the call is current, and an exception ends it."""
+
+    def __init__(self, call: Call, request: Request) -> None:
+        self._call, self._request = call, request
+
+    def __enter__(self) -> "Running":
+        self._entered = self._request.enter()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._entered.leave()
+        if error is not None:
+            self._call.finish(error)
+
+    def pause(self) -> None:
+        """A message of the stream is on its way: other code runs."""
+        self._entered.leave()
+
+    def resume(self) -> None:
+        """The next one is wanted."""
+        self._entered = self._request.enter()
+
+
+class _MetadataGetter(Getter[Any]):
+    """Reads metadata for OpenTelemetry's propagators."""
+
+    def get(self, carrier: Any, key: str) -> list[str] | None:
+        wanted = key.lower()
+        return [value for name, value in carrier if name == wanted] or None
+
+    def keys(self, carrier: Any) -> list[str]:
+        return [name for name, _ in carrier]
+
+
+_GETTER: Final = _MetadataGetter()

@@ -1,0 +1,29 @@
+"""The promise that measuring never breaks what it measures."""
+
+import logging
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+_logger = logging.getLogger("server_middleware")
+
+
+def harmless(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result | None]:
+    """Log what goes wrong in the function, and return None then.
+
+    What can go wrong is others' code that is called from here: samplers, id generators, span
+    processors, propagators.
+    """
+
+    @wraps(function)
+    def guarded(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result | None:
+        try:
+            return function(*args, **kwargs)
+        except Exception:
+            _logger.warning("%s failed; the request goes on", function.__name__, exc_info=True)
+            return None
+
+    return guarded

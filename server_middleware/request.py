@@ -1,0 +1,134 @@
+"""One request that asked for its timings: its recorder, and its server span where there is one."""
+
+from collections.abc import Mapping
+from threading import Lock
+from time import perf_counter_ns
+from typing import Any, TypeAlias
+
+from opentelemetry import context as otel
+from opentelemetry import propagate, trace
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.util.types import AttributeValue
+
+from server_middleware.harmless import harmless
+from server_middleware.mirror import headers
+from server_middleware.opened import mark
+from server_middleware.recorder import Recorder
+from server_middleware.scope import Entered, Scope
+from tracebench.vocabulary import COMPONENT_ATTRIBUTE, QUEUE
+
+Attributes: TypeAlias = dict[str, AttributeValue]
+
+_tracer = trace.get_tracer("server_middleware")
+
+
+class Request:
+    """What an adapter keeps for one request.
+
+    The adapter lets code run between `enter` and its `leave`, says with `handed_over` that the
+    reply has left its hands, and with `finish` that nothing more will come.
+    """
+
+    __slots__ = ("_context", "_end_ns", "_once", "_scope", "recorder", "span")
+
+    def __init__(self, recorder: Recorder) -> None:
+        self.recorder = recorder
+        self.span: trace.Span | None = None
+        """The server span; None where others make it, or nobody does."""
+        self._context: otel.Context | None = None
+        self._scope = Scope(((recorder, 0),))
+        self._end_ns = 0
+        self._once = Lock()
+
+    @harmless
+    def trace(self, name: str, attributes: Attributes, carrier: Any, getter: Getter[Any]) -> None:
+        """Begin a server span, unless one is under way already, or nobody configured tracing.
+
+        Args:
+            name: of the span.
+            attributes: what is known when the request begins: samplers may look at it.
+            carrier: what the propagators find the caller's context in.
+            getter: how they read it.
+        """
+        if trace.get_current_span().is_recording() or not _provider_configured():
+            return
+        context = propagate.extract(carrier, otel.get_current(), getter)
+        self.span = _tracer.start_span(
+            name,
+            context,
+            trace.SpanKind.SERVER,
+            attributes,
+            start_time=self._epoch_ns(self.recorder.began_ns),
+        )
+        self._context = trace.set_span_in_context(self.span, context)
+
+    @harmless
+    def queued(self, until_ns: int) -> None:
+        """Record the wait for a worker, from the begin of the request on, as a span."""
+        if self.span is not None and self.span.is_recording():
+            began_ns = self._epoch_ns(self.recorder.began_ns)
+            attributes = {COMPONENT_ATTRIBUTE: QUEUE}
+            waiting = _tracer.start_span(
+                QUEUE, self._context, attributes=attributes, start_time=began_ns
+            )
+            waiting.end(self._epoch_ns(until_ns))
+
+    def enter(self) -> Entered:
+        """Make this request, and its span, current."""
+        return Entered(self._scope, self._context)
+
+    def mirrored(self) -> list[tuple[str, str]]:
+        """The headers that mirror the timings up to now."""
+        return headers(*self.recorder.report())
+
+    @harmless
+    def note(self, event: str, at_ns: int, attributes: Attributes) -> None:
+        """Add an event to the server span."""
+        if self.span is not None:
+            self.span.add_event(event, attributes, self._epoch_ns(at_ns))
+
+    def handed_over(self) -> None:
+        """The last of the reply is about to leave: the server span ends here, once."""
+        self._end_ns = self._end_ns or perf_counter_ns()
+
+    @harmless
+    def finish(
+        self,
+        attributes: Mapping[str, AttributeValue],
+        *,
+        name: str | None = None,
+        failed: str | None = None,
+        error: BaseException | None = None,
+    ) -> None:
+        """End the server span; only the first call counts.
+
+        Args:
+            attributes: what has become known since the request began.
+            name: a better name for the span.
+            failed: what kind of error the server is to blame for.
+            error: the exception behind it.
+        """
+        if not self._once.acquire(blocking=False):
+            return
+        self.handed_over()
+        span = self.span
+        if span is None:
+            return
+        span.set_attributes(attributes)
+        if name is not None:
+            span.update_name(name)
+        if failed is not None:
+            span.set_attribute("error.type", failed)
+            span.set_status(trace.StatusCode.ERROR)
+        if error is not None:
+            mark(span, error)
+        span.end(self._epoch_ns(self._end_ns))
+
+    def _epoch_ns(self, monotonic_ns: int) -> int:
+        return self.recorder.epoch_ns(monotonic_ns)
+
+
+def _provider_configured() -> bool:
+    return not isinstance(
+        trace.get_tracer_provider(), trace.ProxyTracerProvider | trace.NoOpTracerProvider
+    )

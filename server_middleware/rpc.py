@@ -1,0 +1,72 @@
+"""What the semantic conventions for RPC say of a gRPC server span, in their present names.
+
+https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
+"""
+
+from typing import Any, Final
+from urllib.parse import unquote
+
+import grpc
+
+from server_middleware.request import Attributes, Request
+
+DESERIALIZATION: Final = "deserialization"
+SERIALIZATION: Final = "serialization"
+
+_SERVER_ERRORS = frozenset(
+    {
+        grpc.StatusCode.UNKNOWN,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.UNIMPLEMENTED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.DATA_LOSS,
+    }
+)
+_STATUS_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def call_attributes(method: str, peer: str) -> Attributes:
+    """What is known when a call begins.
+
+    Args:
+        method: `/package.Service/Method`; that it is served is known.
+        peer: as gRPC spells it: `ipv4:127.0.0.1:5000`, `ipv6:[::1]:5000`, `unix:…`; escaped.
+    """
+    attributes: Attributes = {"rpc.system.name": "grpc", "rpc.method": span_name(method)}
+    kind, _, address = unquote(peer).partition(":")
+    if kind in ("ipv4", "ipv6"):
+        host, _, port = address.rpartition(":")
+        host = host.strip("[]")
+        attributes |= {"client.address": host, "network.peer.address": host}
+        if port.isdecimal():
+            attributes["network.peer.port"] = int(port)
+    return attributes
+
+
+def span_name(method: str) -> str:
+    """`package.Service/Method`."""
+    return method.removeprefix("/")
+
+
+def status_of(context: Any, error: BaseException | None) -> grpc.StatusCode:
+    """The status that a call ends with, as far as its handler has a say in it."""
+    code = context.code()
+    status = _STATUS_BY_NUMBER.get(code) if isinstance(code, int) else code
+    if isinstance(status, grpc.StatusCode) and status is not grpc.StatusCode.OK:
+        return status
+    if error is None:
+        return grpc.StatusCode.OK
+    return grpc.StatusCode.UNKNOWN if isinstance(error, Exception) else grpc.StatusCode.CANCELLED
+
+
+def finish(request: Request, status: grpc.StatusCode, error: BaseException | None) -> None:
+    """End the call's span; an `abort` is no exception worth a stack trace."""
+    failed = status.name if status in _SERVER_ERRORS else None
+    shown = None if failed is None or _is_abort(error) else error
+    request.finish({"rpc.response.status_code": status.name}, failed=failed, error=shown)
+
+
+def _is_abort(error: BaseException | None) -> bool:
+    """`context.abort` leaves handlers by an exception: a bare one, or its own kind."""
+    return type(error) is Exception or isinstance(error, grpc.aio.AbortError)

@@ -1,0 +1,80 @@
+"""Which requests a piece of code works for, and what is therefore current while it runs.
+
+The scope is kept in a context variable of its own, beside OpenTelemetry's context, because
+instrumentors start each request from an empty OpenTelemetry context.
+
+Nothing here uses tokens: a generator may be closed, and a task cancelled, in another context than
+it began in, where resetting by token is an error. What was current before is set again instead,
+and only where what is current is still one's own.
+"""
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Final, NamedTuple
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+
+from server_middleware.recorder import Recorder
+
+
+class Scope(NamedTuple):
+    """The recorders of the requests that are worked for, each with how many components are open."""
+
+    members: tuple[tuple[Recorder, int], ...]
+
+
+current: Final[ContextVar[Scope | None]] = ContextVar("server_middleware_scope", default=None)
+"""None: nobody asked for the timings of what runs here."""
+
+
+class Handle(NamedTuple):
+    """A request, as it is passed on to code that will work for several requests at once."""
+
+    scope: Scope
+    span: trace.Span
+
+
+def this_request() -> Handle | None:
+    """The request that is worked for here, to be named later: `component(…, requests=[…])`.
+
+    Returns:
+        None where the request did not ask for its timings; that may be passed on all the same.
+    """
+    scope = current.get()
+    return None if scope is None else Handle(scope, trace.get_current_span())
+
+
+class Entered:
+    """A scope, and an OpenTelemetry context, that are current until `leave` is called."""
+
+    __slots__ = ("_context", "_context_before", "_scope", "_scope_before")
+
+    def __init__(self, scope: Scope | None, context: otel.Context | None) -> None:
+        self._scope, self._scope_before = scope, current.get()
+        current.set(scope)
+        self._context = context
+        if context is not None:
+            self._context_before = otel.get_current()
+            otel.attach(context)
+
+    def leave(self) -> None:
+        """Make current again what was."""
+        if current.get() is self._scope:
+            current.set(self._scope_before)
+        if self._context is not None and otel.get_current() is self._context:
+            otel.attach(self._context_before)
+
+
+def carried(function: Callable[..., object]) -> Callable[..., object]:
+    """The function, to be run elsewhere: what is current now will be current in it."""
+    scope, context = current.get(), otel.get_current()
+
+    def carrying(*args: object, **kwargs: object) -> object:
+        entered = Entered(scope, context)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            entered.leave()
+
+    return carrying

@@ -1,0 +1,184 @@
+"""Any WSGI app: the server span, the mirror, and what streams out of it."""
+
+from collections.abc import Callable, Iterable
+from time import time_ns
+from typing import Any, Final, Protocol
+
+from opentelemetry.propagators.textmap import Getter
+
+from server_middleware import http
+from server_middleware.asking import sampled
+from server_middleware.harmless import harmless
+from server_middleware.recorder import Recorder
+from server_middleware.request import Attributes, Request
+from server_middleware.wsgi_body import Body, TimedInput, length_of
+from tracebench.vocabulary import TIMING_HEADER
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+
+class Framework(Protocol):
+    """What a framework knows better than WSGI does."""
+
+    def route(self) -> str | None:
+        """The template that the path of the current request matched."""
+
+    def traced(self) -> bool:
+        """Whether somebody else will make a server span inside this middleware."""
+
+
+class PlainWsgi:
+    """No framework, or none that is known."""
+
+    def route(self) -> str | None:
+        """Unknown."""
+        return None
+
+    def traced(self) -> bool:
+        """What is inside is not known to make server spans; what is outside is found anyway."""
+        return False
+
+
+class Wsgi:
+    """The middleware. A request that does not ask passes through after two look-ups.
+
+    Args:
+        app: the app.
+        framework: what else is known of it.
+        proxy_shares_clock: believe `X-Request-Start`.
+    """
+
+    def __init__(
+        self, app: WsgiApp, framework: Framework | None = None, *, proxy_shares_clock: bool = False
+    ) -> None:
+        self._app = app
+        self._framework = framework or PlainWsgi()
+        self._proxy_shares_clock = proxy_shares_clock
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request, as WSGI has it."""
+        traceparent = environ.get("HTTP_TRACEPARENT")
+        asked = traceparent is not None and sampled(traceparent)
+        if not asked and "HTTP_X_BENCHMARK" not in environ:
+            return self._app(environ, start_response)
+        exchange = _Exchange(environ, start_response, self._framework)
+        exchange.begin(self._waited_ns(environ))
+        return exchange.run(self._app)
+
+    def _waited_ns(self, environ: Environ) -> int:
+        if not self._proxy_shares_clock or "HTTP_X_REQUEST_START" not in environ:
+            return 0
+        return http.queue_of(environ["HTTP_X_REQUEST_START"], time_ns())
+
+
+class _Exchange:
+    """One request and its response."""
+
+    def __init__(
+        self, environ: Environ, start_response: StartResponse, framework: Framework
+    ) -> None:
+        self._environ, self._start_response = environ, start_response
+        self._framework = framework
+        self._method = str(environ.get("REQUEST_METHOD", ""))
+        self._route: str | None = None
+        self._status: int | None = None
+        self._length: int | None = None
+        self._input: TimedInput | None = None
+
+    def begin(self, waited_ns: int) -> None:
+        """Start the clock, and the span."""
+        self.request = Request(Recorder(waited_ns))
+        if not self._framework.traced():
+            self._trace(waited_ns)
+
+    @harmless
+    def _trace(self, waited_ns: int) -> None:
+        environ = self._environ
+        attributes = _attributes(environ)
+        self.request.trace(http.span_name(self._method), attributes, environ, _GETTER)
+        if waited_ns:
+            self.request.queued(self.request.recorder.began_ns + waited_ns)
+        if self.request.span is not None and "wsgi.input" in environ:
+            environ["wsgi.input"] = self._input = TimedInput(environ["wsgi.input"])
+
+    def run(self, app: WsgiApp) -> Iterable[bytes]:
+        """Let the app answer."""
+        entered = self.request.enter()
+        try:
+            chunks = app(self._environ, self._mirroring)
+        except BaseException as error:
+            self.finish(error)
+            raise
+        finally:
+            entered.leave()
+        if isinstance(chunks, list | tuple) or self._is_file(chunks):
+            self.finish(None)  # servers look at its length, or send it by themselves
+            return chunks
+        return Body(chunks, self.request, self._expected, self.finish)
+
+    def _mirroring(self, status: str, fields: list[tuple[str, str]], *rest: Any) -> Any:
+        mirrored = self._answered(status, fields)
+        return self._start_response(status, [*fields, *(mirrored or ())], *rest)
+
+    @harmless
+    def _answered(self, status: str, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        self._status = int(status[:3])
+        self._route = self._framework.route()
+        self._length = length_of(fields)
+        if any(name.lower() == _TIMING for name, _ in fields):
+            return []  # it was written by hand, in the older style
+        return self.request.mirrored()
+
+    def _expected(self) -> int | None:
+        return self._length
+
+    def _is_file(self, chunks: Iterable[bytes]) -> bool:
+        wrapper = self._environ.get("wsgi.file_wrapper")
+        return isinstance(wrapper, type) and isinstance(chunks, wrapper)
+
+    def finish(self, error: BaseException | None) -> None:
+        """Nothing more will come."""
+        self.request.handed_over()
+        if self._input is not None:
+            self._input.note(self.request)
+        http.finish(self.request, self._method, self._route, self._status, error)
+
+
+_TIMING: Final = TIMING_HEADER.lower()
+
+
+def _attributes(environ: Environ) -> Attributes:
+    attributes = http.request_attributes(
+        str(environ.get("REQUEST_METHOD", "")),
+        str(environ.get("wsgi.url_scheme", "http")),
+        str(environ.get("SCRIPT_NAME", "")) + str(environ.get("PATH_INFO", "")),
+        str(environ.get("QUERY_STRING", "")),
+        str(environ.get("SERVER_PROTOCOL", "")),
+        environ.get("HTTP_USER_AGENT"),
+    )
+    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or ""
+    attributes |= http.server_attributes(host, _port(environ.get("SERVER_PORT")))
+    if address := environ.get("REMOTE_ADDR"):
+        attributes |= http.client_attributes(address, _port(environ.get("REMOTE_PORT")))
+    return attributes
+
+
+def _port(text: object) -> int | None:
+    return int(text) if isinstance(text, str) and text.isdecimal() else None
+
+
+class _EnvironGetter(Getter[Environ]):
+    """Reads headers for OpenTelemetry's propagators."""
+
+    def get(self, carrier: Environ, key: str) -> list[str] | None:
+        value = carrier.get("HTTP_" + key.upper().replace("-", "_"))
+        return None if value is None else [value]
+
+    def keys(self, carrier: Environ) -> list[str]:
+        headers = [name for name in carrier if name.startswith("HTTP_")]
+        return [name[5:].lower().replace("_", "-") for name in headers]
+
+
+_GETTER: Final = _EnvironGetter()
