@@ -6,6 +6,7 @@ import click
 
 from tracebench import __version__
 from tracebench.cli.demo import demo
+from tracebench.cli.report import report
 from tracebench.cli.run import run
 from tracebench.cli.serve import serve
 from tracebench.errors import TracebenchError
@@ -26,6 +27,7 @@ def cli() -> None:
 cli.add_command(run)
 cli.add_command(demo)
 cli.add_command(serve)
+cli.add_command(report)
 
 
 def main() -> None:

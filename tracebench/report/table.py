@@ -22,7 +22,7 @@ from tracebench.vocabulary import (
 
 WIDTH = 80
 _STATISTICS = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
-_BAR = 14
+_BAR = 12
 _QUIET = (BACKLOG, CONNECT)
 """Rows that are left out where they are nothing."""
 _STYLES = {"invalid": "bold red", "warning": "yellow", "info": "cyan"}
@@ -110,7 +110,7 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
     if not target.components:
         return
     table = Table(box=None, padding=(0, 1), pad_edge=True)
-    table.add_column("ms")
+    table.add_column("ms", no_wrap=True, min_width=len(SERVER_AND_NETWORK))
     for name in _STATISTICS:
         table.add_column(name.removesuffix("_ms"), justify="right", min_width=8)
     table.add_column("share", justify="right", min_width=6)

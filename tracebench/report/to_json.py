@@ -59,6 +59,6 @@ def _built(kind: Any, value: Any) -> Any:
         return kind(**{name: _built(hints[name], one) for name, one in value.items()})  # type: ignore[operator] # a class
     if origin is tuple:
         return tuple(_built(arguments[0], one) for one in value)
-    if origin is not None and issubclass(origin, Mapping):
+    if origin is Mapping:
         return {key: _built(arguments[1], one) for key, one in value.items()}
     return value

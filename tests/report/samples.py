@@ -1,0 +1,87 @@
+"""Results as runs really give them: computed by the analysis from made-up exchanges."""
+
+from collections.abc import Callable
+
+from tracebench.analysis.closure import decompose
+from tracebench.analysis.comparison import compare
+from tracebench.analysis.summary import summarise
+from tracebench.model.exchange import Exchange, Load, Outcome, Reply, Stamp, Timing, Undecomposed
+from tracebench.model.result import Result, TargetResult, TcpInfo
+
+MS = 1_000_000
+PARTS_MS = {"preprocessing": 4.0, "inference": 11.0, "postprocessing": 0.5}
+
+
+def exchange(number: int, total_ms: float, outcome: Outcome, reason: str = "") -> Exchange:
+    start = 1_000 * MS + number * 50 * MS
+    done = start + round(total_ms * MS)
+    ok = outcome is Outcome.SUCCEEDED
+    return Exchange(
+        trace_id=f"{number + 1:032x}",
+        span_id=f"{number + 1:016x}",
+        scheduled_ns=start,
+        connect_ns=0,
+        ready_ns=start,
+        sent_ns=start + 20_000,
+        first_byte_ns=done - 90_000 if ok else 0,
+        arrived_ns=done - 40_000 if ok else 0,
+        done_ns=done,
+        write_lag_ns=0,
+        outcome=outcome,
+        stamp=Stamp.KERNEL if ok else Stamp.USER,
+        reply=Reply("200" if ok else "", {}, b""),
+        reason=reason,
+    )
+
+
+def target(
+    count: int = 200,
+    *,
+    failed: int = 0,
+    reason: str = "HTTP 503",
+    silent: bool = False,
+    scale: Callable[[int], float] = lambda number: 17.0 + number % 7,
+    address: str = "http://127.0.0.1:5000/predict",
+) -> TargetResult:
+    good = [exchange(n, scale(n), Outcome.SUCCEEDED) for n in range(count - failed)]
+    bad = [exchange(count - n, 3.0, Outcome.FAILED, reason) for n in range(failed)]
+    parts = {name: round(ms * MS) for name, ms in PARTS_MS.items()}
+    timing = Timing(sum(parts.values()) + MS // 5, parts, "mirror")
+    timings = [Undecomposed.NO_TIMING if silent else timing for _ in good]
+    load = Load(
+        exchanges=(*good, *bad),
+        duration_s=count * 0.05,
+        cpu_s=0.4,
+        tcp=TcpInfo(0.012, 0.031, 0, 4),
+    )
+    return summarise(address, load, decompose([*good, *bad], timings + [timing] * failed))
+
+
+def result(**targets: TargetResult) -> Result:
+    (a, b) = (*targets, "")[:2]
+    return Result(
+        tool={"name": "tracebench", "version": "0.1.0"},
+        environment={"python": "3.11.7", "cpus": 2},
+        plan={"requests": 200, "duration_s": None, "concurrency": 4},
+        started_at="2026-11-22T12:00:00+00:00",
+        targets=targets,
+        comparison=compare(a, targets[a], b, targets[b]) if b else None,
+    )
+
+
+def both() -> Result:
+    grpc = target(scale=lambda number: 16.5 + number % 5, address="127.0.0.1:50051")
+    return result(rest=target(), grpc=grpc)
+
+
+ALL = {
+    "both": both(),
+    "one": result(rest=target()),
+    "silent": result(rest=target(silent=True)),
+    "single request": result(rest=target(1)),
+    "all failed": result(rest=target(20, failed=20)),
+    "half failed": result(rest=target(200, failed=100, reason="连接被拒绝 " * 30)),
+    "tiny": result(rest=target(scale=lambda _n: 15.8)),
+    "huge": result(rest=target(scale=lambda n: 1e6 + n * 1e5)),
+    "long address": result(rest=target(address="http://" + "model-server." * 12 + "example/x")),
+}

@@ -1,0 +1,59 @@
+"""The figure's panels hold what the result says, in every format, whatever the result is."""
+
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.patches import Rectangle
+
+from tests.report.samples import ALL, both, result, target
+from tracebench.model.result import Result
+from tracebench.report.figure import draw, make
+from tracebench.report.palette import COMPONENTS
+from tracebench.vocabulary import LEAVES
+
+
+@pytest.mark.parametrize("shown", ALL.values(), ids=ALL)
+def test_every_result_can_be_drawn(shown: Result, tmp_path: Path) -> None:
+    file = tmp_path / "x.png"
+    draw(shown, str(file))
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF"), ("PNG", b"\x89PNG")]
+)
+def test_formats(suffix: str, start: bytes, tmp_path: Path) -> None:
+    file = tmp_path / f"x.{suffix}"
+    draw(both(), str(file))
+    assert file.read_bytes().startswith(start)
+
+
+def tops(axes: Axes) -> list[float]:
+    """Where each bar ends."""
+    return [bar.get_y() + bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle)]
+
+
+def test_the_panels() -> None:
+    shown = both()
+    times, latency, shares, curves = make(shown).axes
+    assert [axes.get_ylabel() for axes in (times, latency, shares)] == ["ms", "ms", "%"]
+    assert curves.get_xlabel() == "ms"
+    assert max(tops(shares)) == pytest.approx(100)
+    end_to_end_ms = [one.components["end_to_end"].mean_ms for one in shown.targets.values()]
+    assert max(tops(times)) == pytest.approx(max(end_to_end_ms))
+    means = [one.latency.mean_ms for one in shown.targets.values() if one.latency]
+    assert tops(latency)[::2] == pytest.approx(means)
+    assert [line.get_label() for line in curves.lines[:2]] == ["rest", "grpc"]
+
+
+def test_an_invalid_result_is_stamped() -> None:
+    texts = [text.get_text() for text in make(result(rest=target(20, failed=20))).texts]
+    assert "NOT VALID: rest" in texts
+    assert not any("NOT VALID" in text.get_text() for text in make(both()).texts)
+
+
+def test_every_component_has_a_look() -> None:
+    assert set(LEAVES) <= set(COMPONENTS)
+    looks = [look for name, look in COMPONENTS.items() if name != "server_and_network"]
+    assert len(set(looks)) == len(looks)

@@ -1,0 +1,74 @@
+"""The table: at most 80 columns, plain without colours, and every number that matters in it."""
+
+import pytest
+from rich.cells import cell_len
+
+from tests.report.samples import ALL, both, result, target
+from tracebench.model.result import Result
+from tracebench.report.table import milliseconds, render
+
+
+@pytest.mark.parametrize("shown", ALL.values(), ids=ALL)
+@pytest.mark.parametrize("width", [60, 80])
+def test_it_fits(shown: Result, width: int) -> None:
+    text = render(shown, width=width)
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    assert "\033" not in text
+
+
+def test_colours_only_where_wanted() -> None:
+    assert "\033[" in render(both(), color=True)
+
+
+def row(text: str, name: str) -> list[str]:
+    return next(line.split() for line in text.splitlines() if line.split()[:1] == [name])
+
+
+def test_the_numbers() -> None:
+    text = render(result(rest=target()))
+    assert row(text, "inference")[1:] == ["11.00", "11.00", "11.00", "~11.00", "55.1%", "███████"]
+    assert row(text, "server_processing")[1:] == ["15.70", "15.70", "15.70", "~15.70"]
+    assert "200 of 200 requests succeeded; 20.0/s for 10.0 s" in text
+    assert "decomposed: 200 by mirror" in text
+    assert "Inference takes 55% of the mean latency" in text
+    assert "Verdict: valid" in text
+    assert "too_few_samples" in text
+    assert "backlog" not in text
+
+
+def test_what_failed_is_said() -> None:
+    text = render(result(rest=target(200, failed=100)))
+    assert "100 of 200 requests succeeded, 100 failed" in text
+    assert "100 × HTTP 503" in text
+    assert "NOT VALID" in text
+
+
+def test_a_silent_server_gets_an_answer_and_a_hint() -> None:
+    text = render(result(rest=target(silent=True)))
+    assert row(text, "server_and_network")
+    assert row(text, "client")
+    assert "instrument(app)" in text
+
+
+def test_two_targets_are_compared() -> None:
+    text = render(both())
+    assert "grpc against rest" in text
+    heading = text.index("grpc against rest")
+    assert "end_to_end" in text[heading:]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (0.00042, "0.00042"),
+        (0.0123, "0.012"),
+        (1.2345, "1.234"),
+        (12.345, "12.35"),
+        (123.45, "123.5"),
+        (123456.0, "123,456"),
+        (-0.5, "-0.500"),
+    ],
+)
+def test_milliseconds(value: float, text: str) -> None:
+    assert milliseconds(value) == text

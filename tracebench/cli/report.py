@@ -1,0 +1,29 @@
+"""`tracebench report`: any report again, from a saved result."""
+
+from pathlib import Path
+
+import click
+
+from tracebench.cli.outputs import Outputs
+from tracebench.cli.run import exit_status, show
+from tracebench.errors import UsageError
+
+
+@click.command(short_help="Print or draw a saved result again.")
+@click.argument("file", metavar="RESULT.json")
+@click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result.")
+def report(*, file: str, output_plot: str | None) -> int:
+    """Print a saved result; the exit status is the run's own."""
+    from tracebench.report import to_json  # not for --help
+
+    outputs = Outputs(plot=output_plot)
+    outputs.check()
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read {file!r} ({why}): give a saved result") from None
+    result = to_json.loads(text, file)
+    show(result)
+    outputs.write(result)
+    return exit_status(result)
