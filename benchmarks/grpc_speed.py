@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.side_by_side import missing, output, rounds, running, table, tracebench
 from protos import inference_pb2
 
-PORT, BODY_BYTES, SECONDS, ROUNDS = 18_300, 24_576, 3, 5
+PORT, BODY_BYTES, SECONDS, ROUNDS = 18_300, 24_576, 3, 3
 PATH = "/inference.InferenceService/Predict"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.side_by_side import missing, output, rounds, running, table, tracebench
 
-PORT, BODY_BYTES, SECONDS, ROUNDS = 18_090, 24_576, 3, 5
+PORT, BODY_BYTES, SECONDS, ROUNDS = 18_090, 24_576, 2, 3
 URL = f"http://127.0.0.1:{PORT}/predict"
 NGINX = """
 worker_processes 1; daemon off; pid {folder}/pid; error_log {folder}/error.log;
