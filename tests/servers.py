@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -68,12 +69,14 @@ def reply(body: bytes = b"ok", status: str = "200 OK", *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def answering(*replies: bytes, close_after: int = 0) -> Script:
+def answering(*replies: bytes, close_after: int = 0, service_s: float = 0.0) -> Script:
     """Answer request n of a connection with `replies[n % len]`; close after so many, if any."""
 
     def script(connection: socket.socket) -> None:
         count = 0
         while read_request(connection):
+            if service_s:
+                time.sleep(service_s)
             connection.sendall(replies[count % len(replies)])
             count += 1
             if count == close_after:

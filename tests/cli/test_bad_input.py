@@ -85,6 +85,11 @@ def test_wrong_usage(options: list[str], said: str) -> None:
     assert said in complaint(run(*options), 2)
 
 
+def slowly(answer: bytes) -> Script:
+    """A server that takes long enough for the tool not to be the larger part of it."""
+    return answering(answer, service_s=0.01)
+
+
 def with_server(script: Script, *options: str) -> subprocess.CompletedProcess[str]:
     with serving(script) as port:
         return run("--image", IMAGE, "--rest-url", f"http://{HOST}:{port}", *options)
@@ -130,7 +135,7 @@ def test_an_http_server_is_no_grpc_server() -> None:
 
 
 def test_a_proxy_in_the_environment_is_not_used_and_said_so() -> None:
-    with serving(answering(reply())) as port:
+    with serving(slowly(reply())) as port:
         done = tracebench(
             *("run", "--image", IMAGE, "--rest-url", f"http://{HOST}:{port}", "--requests", "3"),
             HTTP_PROXY="http://127.0.0.1:9",
@@ -146,7 +151,7 @@ def test_a_proxy_in_the_environment_is_not_used_and_said_so() -> None:
 def test_unreadable_timings_leave_the_request_undecomposed(header: str, tmp_path: Path) -> None:
     file = tmp_path / "result.json"
     answer = reply(b"ok", "200 OK", f"X-Timing-Info: {header}")
-    done = with_server(answering(answer), "--requests", "20", "--output-json", str(file))
+    done = with_server(slowly(answer), "--requests", "20", "--output-json", str(file))
     assert done.returncode == 0, done.stderr
     target = result(file)
     assert target["requests"]["succeeded"] == 20

@@ -1,5 +1,6 @@
 """The command line: options in, plain arguments out."""
 
+import os
 import sys
 
 import click
@@ -32,6 +33,7 @@ cli.add_command(report)
 
 def main() -> None:
     """Run the command; what a user can cause ends in one line on standard error."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails there is said here, once
     try:
         status = cli.main(prog_name="tracebench", standalone_mode=False)
     except click.ClickException as error:
