@@ -51,11 +51,16 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
     """
     watcher = watcher or Watcher()
     started_at = datetime.now(timezone.utc)
+    exporters: list[SpanExporter] = []
+    if plan.otlp_endpoint is not None:
+        exporters.append(exporter_for(plan.otlp_endpoint))
+    prepared = prepare(plan)
+    if plan.output_traces is not None:
+        exporters.append(JsonLinesExporter(plan.output_traces))  # it empties the file: not before
     with ExitStack() as stack:
-        exporters = _exporters(plan)
         for exporter in exporters:
             stack.callback(exporter.shutdown)
-        targets = _measured(plan, prepare(plan), exporters, watcher)
+        targets = _measured(plan, prepared, exporters, watcher)
     return Result(
         tool={"name": "tracebench", "version": __version__},
         environment=environment(),
@@ -94,15 +99,6 @@ def try_once(plan: Plan) -> dict[str, Trial]:
         decomposition = decompose([exchange], [_timing(exchange)])
         trials[target] = Trial(prepared, exchange, decomposition)
     return trials
-
-
-def _exporters(plan: Plan) -> list[SpanExporter]:
-    exporters: list[SpanExporter] = []
-    if plan.otlp_endpoint is not None:
-        exporters.append(exporter_for(plan.otlp_endpoint))
-    if plan.output_traces is not None:
-        exporters.append(JsonLinesExporter(plan.output_traces))
-    return exporters
 
 
 def _measured(
