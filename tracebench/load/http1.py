@@ -44,7 +44,8 @@ class Http1Codec(Codec):
         self._feed = self._parser.feed_data
         self._status = self._parser.get_status_code
         self._keep_alive = self._parser.should_keep_alive
-        self._open = False
+        self.open = False
+        """An exchange is under way. To repeat it for the same slot, set it again."""
         self._slot: tuple[Slot, ...] = ()
         """The slot of the exchange under way, or of the last one."""
         self._kept = b""
@@ -52,12 +53,12 @@ class Http1Codec(Codec):
 
     def busy(self) -> bool:
         """Whether an exchange is open."""
-        return self._open
+        return self.open
 
     @property
     def room(self) -> int:
         """One exchange at a time."""
-        return 0 if self._open else 1
+        return 0 if self.open else 1
 
     def preface(self) -> bytes:
         """HTTP/1.1 has none."""
@@ -65,7 +66,7 @@ class Http1Codec(Codec):
 
     def begin(self, slot: Slot) -> None:
         """Open an exchange whose request is written by other means."""
-        self._open = True
+        self.open = True
         self._slot = (slot,)
 
     def request(self, slot: Slot, ids: bytes) -> list[bytes]:
@@ -75,7 +76,7 @@ class Http1Codec(Codec):
 
     def receive(self, data: bytes) -> Sequence[Slot]:
         """Take bytes of the reply; see `Codec.receive`."""
-        if not self._open:
+        if not self.open:
             raise ProtocolError("the server sent bytes that answer no request")
         if not self._kept:
             self._kept = data
@@ -91,7 +92,7 @@ class Http1Codec(Codec):
             kept, self._kept = self._kept, b""
             self._slot[0].reply = (kept if len(kept) <= _TRIM_ABOVE else _excerpt(kept),)
             self._completed = 0
-            self._open = False
+            self.open = False
         return self._slot
 
     def on_message_complete(self) -> None:
@@ -106,15 +107,15 @@ class Http1Codec(Codec):
 
     def cancel(self, slot: Slot) -> list[bytes] | None:
         """HTTP/1.1 can give a request up only by closing."""
-        self._open = self.reusable = False
+        self.open = self.reusable = False
         return None
 
     def end_of_file(self) -> Sequence[Slot]:
         """Finish the open exchange; a body may be delimited by the end of the connection."""
-        if not self._open:
+        if not self.open:
             self.reusable = False
             return ()
-        self._open = self.reusable = False
+        self.open = self.reusable = False
         slot = self._slot[0]
         if not self._kept:
             slot.error = NO_REPLY

@@ -52,23 +52,10 @@ class Ledger:
         slot.error = ""
         slot.submit(slot)
 
-    def finished(
-        self,
-        slot: Slot,
-        arrived_ns: int,
-        done_ns: int,
-        stamp: Stamp,
-        outcome: Outcome | None = None,
+    def write(
+        self, slot: Slot, arrived_ns: int, done_ns: int, stamp: Stamp, outcome: Outcome | None
     ) -> None:
-        """Write the row of an exchange that has ended, and start the slot's next one.
-
-        Args:
-            slot: has its reply, or its error.
-            arrived_ns: when the reply's last byte arrived.
-            done_ns: when it was recognised as complete, or given up.
-            stamp: how `arrived_ns` was had.
-            outcome: None where the reply or the error tells it.
-        """
+        """Write the row of an exchange that has ended; see `finished`."""
         self.rows.append(
             (
                 slot.ids,
@@ -86,6 +73,25 @@ class Ledger:
                 slot.error,
             )
         )
+
+    def finished(
+        self,
+        slot: Slot,
+        arrived_ns: int,
+        done_ns: int,
+        stamp: Stamp,
+        outcome: Outcome | None = None,
+    ) -> None:
+        """Write the row of an exchange that has ended, and start the slot's next one.
+
+        Args:
+            slot: has its reply, or its error.
+            arrived_ns: when the reply's last byte arrived.
+            done_ns: when it was recognised as complete, or given up.
+            stamp: how `arrived_ns` was had.
+            outcome: None where the reply or the error tells it.
+        """
+        self.write(slot, arrived_ns, done_ns, stamp, outcome)
         if slot.sent_ns:
             if outcome is None:
                 self.heard_ns = done_ns

@@ -12,7 +12,8 @@ ANCILLARY_SIZE = 128
 """Room for the three timespecs of one SCM_TIMESTAMPING message."""
 _SO_TIMESTAMPING = 37
 _RX_SOFTWARE, _REPORT_SOFTWARE = 1 << 3, 1 << 4
-_timespec = struct.Struct("@qq").unpack_from
+timespec = struct.Struct("@qq").unpack_from
+"""Seconds and nanoseconds of an SCM_TIMESTAMPING message."""
 _TCP_INFO = struct.Struct("@68xI28xI44xI")  # tcpi_rtt, tcpi_total_retrans, tcpi_min_rtt (µs)
 
 
@@ -30,7 +31,7 @@ def arrival_wall_ns(stamp: bytes) -> int:
     """
     seconds: int
     nanoseconds: int
-    seconds, nanoseconds = _timespec(stamp)
+    seconds, nanoseconds = timespec(stamp)
     return seconds * 1_000_000_000 + nanoseconds
 
 
