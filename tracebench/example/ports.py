@@ -15,8 +15,9 @@ def listener(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]  # the address is named already
         raise TracebenchError(
-            f"cannot listen on {address(host, port)} ({error.strerror}): choose another port"
+            f"cannot listen on {address(host, port)} ({why}): choose another host or port"
         ) from None
 
 

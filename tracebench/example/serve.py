@@ -2,11 +2,12 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from threading import Event, Timer
+from threading import Timer
 from types import FrameType
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from tracebench.errors import TracebenchError, UsageError
 
 _STARTUP_S = 120.0
 _SHUTDOWN_S = 10.0
+_ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Addresses(NamedTuple):
@@ -60,14 +62,7 @@ def serve_forever(
     Raises:
         TracebenchError: as `running` does, or the endpoint is none.
     """
-    ended = Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        ended.set()
-
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
-    with ExitStack() as stack:
+    with _told_to_end() as told, ExitStack() as stack:
         if otlp_endpoint is not None:
             from tracebench.example.exporting import exporting  # the SDK, for who exports
 
@@ -75,7 +70,7 @@ def serve_forever(
         servers = running(host=host, rest_port=rest_port, grpc_port=grpc_port, threads=threads)
         addresses = stack.enter_context(servers)
         print(f"REST  {addresses.rest_url}/predict\ngRPC  {addresses.grpc_server}", flush=True)
-        ended.wait()
+        told.recv(1)
 
 
 @contextmanager
@@ -107,6 +102,30 @@ def serve_parent() -> None:
     with running() as addresses:
         print(json.dumps(addresses._asdict()), flush=True)
         sys.stdin.read()
+
+
+@contextmanager
+def _told_to_end() -> Iterator[socket.socket]:
+    """A socket with something to read once SIGINT or SIGTERM has come.
+
+    The kernel may hand a signal to any thread, gRPC's own as well. A main thread that waits for a
+    lock would then sleep on; the wake-up descriptor is written to by whichever thread it was.
+    """
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno())
+        before = {number: signal.signal(number, _note) for number in _ENDS}
+        try:
+            yield reader
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(-1)
+
+
+def _note(_number: int, _frame: FrameType | None) -> None:
+    """Nothing is left to do: the wake-up descriptor has been written to."""
 
 
 def _ready(process: subprocess.Popen[str]) -> Addresses:
