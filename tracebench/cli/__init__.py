@@ -42,9 +42,6 @@ def main() -> None:
         status = _complain(str(error), error.exit_status)
     except (click.Abort, KeyboardInterrupt):
         status = _complain("interrupted before anything was measured", INTERRUPTED)
-    except BrokenPipeError:  # `tracebench … | head`: the reader has gone, and that is all
-        sys.stdout = None
-        status = 0
     sys.exit(status)
 
 
