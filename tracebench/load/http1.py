@@ -15,7 +15,8 @@ from tracebench.load.slot import Slot
 
 KEPT_BYTES = 16_384
 """A reply's head, and with it the start of its body, is kept up to about this size."""
-_TRIM_ABOVE = 2_048
+SHORT = 2_048
+"""A reply up to this size is kept as it was read."""
 _EXCERPT = 1_024
 NO_REPLY = "the server closed the connection without a reply"
 CUT_SHORT = "the server closed the connection in mid-reply"
@@ -41,15 +42,17 @@ class Http1Codec(Codec):
         self.reusable = True
         self._request = request
         self._parser = httptools.HttpResponseParser(self)
-        self._feed = self._parser.feed_data
+        self.feed = self._parser.feed_data
         self._status = self._parser.get_status_code
         self._keep_alive = self._parser.should_keep_alive
         self.open = False
         """An exchange is under way. To repeat it for the same slot, set it again."""
         self._slot: tuple[Slot, ...] = ()
         """The slot of the exchange under way, or of the last one."""
-        self._kept = b""
-        self._completed = 0
+        self.kept = b""
+        """What has come of the reply under way."""
+        self.completed = 0
+        """Replies that have ended since the last was taken."""
 
     def busy(self) -> bool:
         """Whether an exchange is open."""
@@ -76,29 +79,33 @@ class Http1Codec(Codec):
 
     def receive(self, data: bytes) -> Sequence[Slot]:
         """Take bytes of the reply; see `Codec.receive`."""
-        if not self.open:
-            raise ProtocolError("the server sent bytes that answer no request")
-        if not self._kept:
-            self._kept = data
-        elif len(self._kept) < KEPT_BYTES:
-            self._kept += data
         try:
-            self._feed(data)
+            self.feed(data)
         except httptools.HttpParserError as error:
             raise ProtocolError(f"not HTTP/1.1: {error}") from None
-        if self._completed:
-            if self._completed > 1:
+        return self.fed(data)
+
+    def fed(self, data: bytes) -> Sequence[Slot]:
+        """Go on after the parser was fed: keep the bytes, and finish the exchange at its end."""
+        if not self.open:
+            raise ProtocolError("the server sent bytes that answer no request")
+        if not self.kept:
+            self.kept = data
+        elif len(self.kept) < KEPT_BYTES:
+            self.kept += data
+        if self.completed:
+            if self.completed > 1:
                 raise ProtocolError("the server sent two replies to one request")
-            kept, self._kept = self._kept, b""
-            self._slot[0].reply = (kept if len(kept) <= _TRIM_ABOVE else _excerpt(kept),)
-            self._completed = 0
+            kept, self.kept = self.kept, b""
+            self._slot[0].reply = (kept if len(kept) <= SHORT else _excerpt(kept),)
+            self.completed = 0
             self.open = False
         return self._slot
 
     def on_message_complete(self) -> None:
         """Called by httptools at the end of a reply; an interim one (1xx) is not the end."""
         if self._status() >= 200:
-            self._completed += 1
+            self.completed += 1
             self.reusable = self._keep_alive()  # llhttp knows it only now
 
     def outgoing(self) -> list[bytes]:
@@ -117,10 +124,10 @@ class Http1Codec(Codec):
             return ()
         self.open = self.reusable = False
         slot = self._slot[0]
-        if not self._kept:
+        if not self.kept:
             slot.error = NO_REPLY
-        elif ends_with_connection(self._kept):
-            slot.reply = (_excerpt(self._kept),)
+        elif ends_with_connection(self.kept):
+            slot.reply = (_excerpt(self.kept),)
         else:
             slot.error = CUT_SHORT
         return self._slot

@@ -52,28 +52,6 @@ class Ledger:
         slot.error = ""
         slot.submit(slot)
 
-    def write(
-        self, slot: Slot, arrived_ns: int, done_ns: int, stamp: Stamp, outcome: Outcome | None
-    ) -> None:
-        """Write the row of an exchange that has ended; see `finished`."""
-        self.rows.append(
-            (
-                slot.ids,
-                slot.scheduled_ns,
-                slot.connect_ns,
-                slot.ready_ns,
-                slot.sent_ns,
-                slot.first_byte_ns,
-                arrived_ns,
-                done_ns,
-                slot.write_lag_ns,
-                stamp,
-                outcome,
-                slot.reply,
-                slot.error,
-            )
-        )
-
     def finished(
         self,
         slot: Slot,
@@ -91,7 +69,23 @@ class Ledger:
             stamp: how `arrived_ns` was had.
             outcome: None where the reply or the error tells it.
         """
-        self.write(slot, arrived_ns, done_ns, stamp, outcome)
+        self.rows.append(
+            (
+                slot.ids,
+                slot.scheduled_ns,
+                slot.connect_ns,
+                slot.ready_ns,
+                slot.sent_ns,
+                slot.first_byte_ns,
+                arrived_ns,
+                done_ns,
+                slot.write_lag_ns,
+                stamp,
+                outcome,
+                slot.reply,
+                slot.error,
+            )
+        )
         if slot.sent_ns:
             if outcome is None:
                 self.heard_ns = done_ns
