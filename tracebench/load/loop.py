@@ -11,6 +11,8 @@ from time import perf_counter_ns
 
 READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
+EDGE = getattr(select, "EPOLLET", 0) | getattr(select, "EPOLLRDHUP", 0)
+"""Tell once what has become ready, not as long as it is; and whether the peer has closed."""
 _BLOCKED_NS = 20_000  # a poll that took longer than this has slept: nothing was ready before it
 
 Handler = Callable[[int], None]
