@@ -63,7 +63,7 @@ class _Exchange:
     def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
         self._scope, self._outer_receive, self._outer_send = scope, receive, send
         self._status: int | None = None
-        self._read_ns = self._read_ended_ns = self._size = 0
+        self._read_ns = self._size = 0
 
     def begin(self, waited_ns: int) -> None:
         """Start the clock, and the span."""
@@ -94,8 +94,7 @@ class _Exchange:
             return await self._outer_receive()  # it waits for the client to go away
         began_ns = perf_counter_ns()
         message = await self._outer_receive()
-        self._read_ended_ns = perf_counter_ns()
-        self._read_ns += self._read_ended_ns - began_ns
+        self._read_ns += perf_counter_ns() - began_ns
         self._size += len(message.get("body", b""))
         return message
 
@@ -121,12 +120,12 @@ class _Exchange:
         return {**message, "headers": fields}
 
     def _finish(self, error: BaseException | None) -> None:
-        self.request.handed_over()
-        if self._read_ended_ns:
-            spent: Attributes = {"duration_ms": self._read_ns / 1e6, "size": self._size}
-            self.request.note(http.BODY_READ, self._read_ended_ns, spent)
-            self._read_ended_ns = 0
-        http.finish(self.request, self._scope["method"], _route(self._scope), self._status, error)
+        request = self.request
+        request.handed_over()
+        if request.span is not None and not request.finished:
+            route, method = _route(self._scope), self._scope["method"]
+            body = http.body_attributes(self._size, self._read_ns) if self._size else {}
+            http.finish(request, method, route, self._status, error, body)
 
 
 def _route(scope: Message) -> str | None:
@@ -142,12 +141,13 @@ def _attributes(scope: Message) -> Attributes:
         scope["path"],
         scope.get("query_string", b"").decode("latin-1"),
         scope.get("http_version", ""),
-        _first(scope, "user-agent"),
     )
     address, port = scope.get("server") or ("", None)
-    attributes |= http.server_attributes(_first(scope, "host") or address, port)
+    http.add_server(attributes, _first(scope, "host") or address, port)
     if scope.get("client"):
-        attributes |= http.client_attributes(*scope["client"])
+        http.add_client(attributes, *scope["client"])
+    if agent := _first(scope, "user-agent"):
+        attributes["user_agent.original"] = agent
     return attributes
 
 

@@ -10,7 +10,7 @@ from opentelemetry import trace
 
 from server_middleware.names import checked
 from server_middleware.opened import Opened, for_many
-from server_middleware.scope import Handle, current
+from server_middleware.scope import Handle, Scope, current
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -33,20 +33,23 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         TypeError: it decorates a generator function: time the steps inside it.
     """
 
-    __slots__ = ("_handles", "_name", "_open")
+    __slots__ = ("_name", "_open", "_requests")
 
     def __init__(self, name: str, *, requests: Iterable[Handle | None] = ()) -> None:
         self._name = checked(name)
-        self._handles = [handle for handle in requests if handle is not None]
+        self._requests = requests
         self._open: list[Opened] = []
 
     def __enter__(self) -> None:
-        if self._handles:
-            self._open.append(for_many(self._name, self._handles))
-            return
-        scope, span = current.get(), trace.get_current_span()
-        if scope is not None or span.is_recording():
-            self._open.append(Opened(self._name, scope, span))
+        scope = current.get()
+        traced = trace.get_current_span().is_recording()
+        if self._requests and (handles := [one for one in self._requests if one is not None]):
+            self._open.append(for_many(self._name, handles))
+        elif scope is not None:
+            own = Scope(scope.recorders, scope.depth + 1, self._name)
+            self._open.append(Opened(own, traced))
+        elif traced:
+            self._open.append(Opened(Scope((), 0, self._name), True))
 
     def __exit__(
         self,
@@ -93,6 +96,8 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
 
     def _mine(self) -> Opened:
         """What was entered here: one object may be in use by several threads at once."""
+        if len(self._open) == 1:
+            return self._open.pop(0)
         scope = current.get()
         found = next((one for one in reversed(self._open) if one.scope is scope), self._open[-1])
         self._open.remove(found)

@@ -10,13 +10,13 @@ class FlaskRequests:
     """
 
     def __init__(self, app: Any) -> None:
-        self._app = app
+        from flask.globals import request  # only apps of Flask bring it
+
+        self._app, self._request = app, request
 
     def route(self) -> str | None:
         """The rule that the current request matched."""
-        import flask  # only apps of Flask bring it
-
-        rule = flask.request.url_rule if flask.has_request_context() else None
+        rule = self._request.url_rule if self._request else None
         return None if rule is None else rule.rule
 
     def traced(self) -> bool:

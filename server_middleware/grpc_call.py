@@ -9,10 +9,12 @@ from opentelemetry.propagators.textmap import Getter
 
 from server_middleware import rpc
 from server_middleware.asking import sampled
+from server_middleware.grpc_context import telling
 from server_middleware.harmless import harmless
 from server_middleware.mirror import timings
 from server_middleware.recorder import Recorder
 from server_middleware.request import Request
+from server_middleware.scope import Scope
 from tracebench.vocabulary import BENCHMARK_HEADER, TRACEPARENT
 
 _BENCHMARK: Final = BENCHMARK_HEADER.lower()
@@ -56,7 +58,8 @@ class Call:
 
         def timed(data: bytes) -> Any:
             recorder = self._request.recorder
-            part = recorder.enter(rpc.DESERIALIZATION, 0)
+            part = Scope((), 1, rpc.DESERIALIZATION)
+            recorder.enter(part)
             try:
                 return deserialize(data)
             finally:
@@ -66,10 +69,10 @@ class Call:
 
     def running(self, message: Any, context: Any) -> "Running":
         """The handler is about to run, with this message: begin the span."""
-        self._context = context
+        self._context = telling(context)
         self._in_message = asks_in_message(message)
         self._trace(context)
-        return Running(self, self._request)
+        return Running(self, self._request, self._context)
 
     @harmless
     def _trace(self, context: Any) -> None:
@@ -78,27 +81,26 @@ class Call:
         self._request.trace(rpc.span_name(self._details.method), attributes, metadata, _GETTER)
         if self._queued_ns:
             self._request.queued(self._queued_ns)
-        ended = getattr(context, "add_callback", None) or context.add_done_callback
-        ended(self._gone)
+        if self._context is context:  # those that do not tell call back before the reply is sent
+            ended = getattr(context, "add_callback", None) or context.add_done_callback
+            ended(self._gone)
 
+    @harmless
     def answered(self, response: Any) -> None:
         """The handler has returned its message."""
         if self._in_message and hasattr(response, "timing_info"):
-            self._write_into(response)
+            for name, ns in timings(*self._request.recorder.report()).items():
+                response.timing_info.add(component=name, duration_ms=ns / 1e6)
         if rpc.status_of(self._context, None) is not grpc.StatusCode.OK:
-            self.finish(None)
-
-    @harmless
-    def _write_into(self, response: Any) -> None:
-        for name, ns in timings(*self._request.recorder.report()).items():
-            response.timing_info.add(component=name, duration_ms=ns / 1e6)
+            self.finish(None)  # there may be no message to be serialised
 
     def serializing(self, serialize: Serialize | None) -> Serialize:
         """The same, timed; after it the mirror is written, and the call is over."""
 
         def timed(message: Any) -> bytes:
             recorder = self._request.recorder
-            part = recorder.enter(rpc.SERIALIZATION, 0)
+            part = Scope((), 1, rpc.SERIALIZATION)
+            recorder.enter(part)
             try:
                 data: bytes = message if serialize is None else serialize(message)
             except Exception as error:
@@ -118,12 +120,11 @@ class Call:
 
     @harmless
     def _mirror(self) -> None:
-        entered = self._request.enter()
         mirrored = [(name.lower(), value) for name, value in self._request.mirrored()]
-        entered.leave()
         own = self._context.trailing_metadata() or ()
         self._context.set_trailing_metadata((*own, *mirrored))
 
+    @harmless
     def finish(self, error: BaseException | None) -> None:
         """Nothing more will come from the handler."""
         rpc.finish(self._request, rpc.status_of(self._context, error), error)
@@ -136,8 +137,10 @@ class Call:
 class Running:
     """The handler at work: the call is current, and an exception ends it."""
 
-    def __init__(self, call: Call, request: Request) -> None:
+    def __init__(self, call: Call, request: Request, context: Any) -> None:
         self._call, self._request = call, request
+        self.context = context
+        """To be given to the handler."""
 
     def __enter__(self) -> "Running":
         self._entered = self._request.enter()

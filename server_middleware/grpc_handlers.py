@@ -10,8 +10,8 @@ def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     """One response: the call is over when that is serialised."""
 
     def handle(request: Any, context: Any) -> Any:
-        with call.running(request, context):
-            response = behaviour(request, context)
+        with call.running(request, context) as running:
+            response = behaviour(request, running.context)
         call.answered(response)
         return response
 
@@ -23,7 +23,7 @@ def streaming(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
 
     def handle(request: Any, context: Any) -> Iterator[Any]:
         with call.running(request, context) as running:
-            for response in behaviour(request, context):
+            for response in behaviour(request, running.context):
                 running.pause()
                 yield response
                 running.resume()

@@ -8,9 +8,6 @@ from typing import Final
 
 from server_middleware.request import Attributes, Request
 
-BODY_READ: Final = "http.request.body.read"
-"""Event: the body has been read; how long that took stands in its attributes."""
-
 _METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"}
 )
@@ -20,41 +17,42 @@ _FIRST_SERVER_ERROR = 500
 
 
 def request_attributes(
-    method: str, scheme: str, path: str, query: str, protocol: str, agent: str | None
+    method: str, scheme: str, path: str, query: str, protocol: str
 ) -> Attributes:
-    """The attributes of the request line; `protocol` is `HTTP/1.1` or `1.1`."""
+    """The attributes of the request line; `protocol` is `1.1`."""
     attributes: Attributes = {
         "http.request.method": method if method in _METHODS else _OTHER,
         "url.scheme": scheme,
         "url.path": path,
-        "network.protocol.version": protocol.removeprefix("HTTP/"),
+        "network.protocol.version": protocol,
     }
     if method not in _METHODS:
         attributes["http.request.method_original"] = method
     if query:
         attributes["url.query"] = _SECRET.sub(r"\1=REDACTED", query)
-    if agent:
-        attributes["user_agent.original"] = agent
     return attributes
 
 
-def server_attributes(host: str, port: int | None) -> Attributes:
-    """The attributes of the server as the client named it: `host`, `host:port`, `[::1]:port`."""
+def add_server(attributes: Attributes, host: str, port: int | None) -> None:
+    """Add the server as the client named it: `host`, `host:port`, `[::1]:port`."""
     name, colon, named_port = host.rpartition(":")
     if not colon or not named_port.isdecimal():
         name, named_port = host, ""
-    attributes: Attributes = {"server.address": name.strip("[]")}
+    attributes["server.address"] = name.strip("[]")
     if named_port or port:
         attributes["server.port"] = int(named_port or port or 0)
-    return attributes
 
 
-def client_attributes(address: str, port: int | None) -> Attributes:
-    """The attributes of the other end of the connection."""
-    attributes: Attributes = {"client.address": address, "network.peer.address": address}
+def add_client(attributes: Attributes, address: str, port: int | None) -> None:
+    """Add the other end of the connection."""
+    attributes["client.address"] = attributes["network.peer.address"] = address
     if port:
         attributes["network.peer.port"] = port
-    return attributes
+
+
+def body_attributes(size: int, read_ns: int) -> Attributes:
+    """What was read of the request's body, and how long the app waited for it."""
+    return {"http.request.body.size": size, "tracebench.request.read_ms": read_ns / 1e6}
 
 
 def span_name(method: str, route: str | None = None) -> str:
@@ -69,6 +67,7 @@ def finish(
     route: str | None,
     status: int | None,
     error: BaseException | None,
+    body: Attributes,
 ) -> None:
     """End the request's span.
 
@@ -78,8 +77,9 @@ def finish(
         route: the template that the path matched, where the framework tells.
         status: of the response; None where there was none.
         error: what came out of the app.
+        body: attributes of the request's body.
     """
-    attributes: Attributes = {}
+    attributes = body
     if status is not None:
         attributes["http.response.status_code"] = status
     if route:
@@ -87,7 +87,8 @@ def finish(
     failed = type(error).__qualname__ if error is not None else None
     if failed is None and status is not None and status >= _FIRST_SERVER_ERROR:
         failed = str(status)
-    request.finish(attributes, name=span_name(method, route), failed=failed, error=error)
+    name = span_name(method, route) if route else None
+    request.finish(attributes, name=name, failed=failed, error=error)
 
 
 def queue_of(header: str, now_ns: int) -> int:

@@ -29,6 +29,11 @@ def instrument(app: _App, *, proxy_shares_clock: bool = False) -> _App:
     Raises:
         TypeError: it is no such app.
     """
+    if not callable(app) or isclass(app):
+        raise TypeError(
+            f"cannot instrument {app!r}: it is neither a WSGI nor an ASGI app; a gRPC server takes "
+            "`interceptors=server_middleware.grpc.interceptors()` when it is made"
+        )
     follow_threads()
     return app if _hook(app, proxy_shares_clock) else cast(_App, _wrapped(app, proxy_shares_clock))
 
@@ -53,11 +58,6 @@ def _hook(app: Any, proxy_shares_clock: bool) -> bool:
 def _wrapped(app: Any, proxy_shares_clock: bool) -> Any:
     if isinstance(app, Wsgi | Asgi):
         return app
-    if not callable(app) or isclass(app):
-        raise TypeError(
-            f"cannot instrument {app!r}: it is neither a WSGI nor an ASGI app; a gRPC server takes "
-            "`interceptors=server_middleware.grpc.interceptors()` when it is made"
-        )
     if iscoroutinefunction(app) or iscoroutinefunction(getattr(app, "__call__", None)):  # noqa: B004 - its kind
         return Asgi(app, proxy_shares_clock=proxy_shares_clock)
     return Wsgi(app, proxy_shares_clock=proxy_shares_clock)

@@ -9,6 +9,11 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _TAKEN = frozenset({SERVER_PROCESSING, "total", "trace"})
 
 
+def is_name(name: object) -> bool:
+    """Whether it can be a component's."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None and name not in _TAKEN
+
+
 @lru_cache(maxsize=256)
 def checked(name: str) -> str:
     """Return the name, if it is one.
@@ -17,8 +22,9 @@ def checked(name: str) -> str:
         ValueError: it is not a letter followed by at most 63 letters, digits, `_`, `.` or `-`, or
             it means something else in the mirror.
     """
-    if _NAME.fullmatch(name) is None:
-        raise ValueError(f"{name!r} is no component name: use letters, digits, '_', '.', '-'")
-    if name in _TAKEN:
-        raise ValueError(f"{name!r} is no component name: the mirror uses it for the whole request")
+    if not is_name(name):
+        raise ValueError(
+            f"{name!r} is no name for a component: use letters, digits, '_', '.' and '-', at most "
+            f"64, a letter first; {', '.join(sorted(_TAKEN))} mean the whole request"
+        )
     return name

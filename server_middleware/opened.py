@@ -1,7 +1,8 @@
 """A component under way: in the recorders of its requests, and as a span."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
+from opentelemetry import context as otel
 from opentelemetry import trace
 
 from server_middleware.harmless import harmless
@@ -17,77 +18,74 @@ class Opened:
     The stamps of the recorder are the span's as well, so that mirror and spans tell the same.
 
     Args:
-        name: of the component.
-        scope: what it works for; None where only a span is wanted.
-        parent: the span to be its parent; no span is made unless that one is recorded.
-        links: spans of the other requests that it works for.
+        scope: the component's own.
+        traced: a span is wanted.
+        parent: of the span, if not the current one.
+        links: of the span.
     """
 
-    __slots__ = ("_entered", "_parts", "_span", "scope")
+    __slots__ = ("_entered", "_span", "scope")
 
     def __init__(
         self,
-        name: str,
-        scope: Scope | None,
-        parent: trace.Span,
-        links: Iterable[trace.SpanContext] = (),
+        scope: Scope,
+        traced: bool,
+        parent: otel.Context | None = None,
+        links: Sequence[trace.Link] = (),
     ) -> None:
-        members = scope.members if scope else ()
-        self._parts = [(recorder, recorder.enter(name, depth)) for recorder, depth in members]
-        self._span = (
-            _start(name, self._epoch_ns(), parent, links) if parent.is_recording() else None
-        )
-        context = trace.set_span_in_context(self._span) if self._span is not None else None
-        self.scope = Scope(tuple([(one, depth + 1) for one, depth in members])) if scope else None
-        self._entered = Entered(self.scope, context)
+        self.scope = scope
+        self._span: trace.Span | None = None
+        context = began_ns = None
+        for recorder in scope.recorders:
+            began_ns = recorder.enter(scope) + recorder.to_epoch_ns
+        if traced:
+            self._span = _start(scope.name, began_ns, parent, links)
+            context = trace.set_span_in_context(self._span, parent) if self._span else None
+        self._entered = Entered(scope, context)
 
     def close(self, error: BaseException | None) -> None:
         """End it; an error marks the span."""
-        end_ns = None
-        for recorder, part in self._parts:
-            left_ns = recorder.epoch_ns(recorder.leave(part))
-            end_ns = end_ns or left_ns
+        ended_ns = None
+        for recorder in self.scope.recorders:
+            ended_ns = recorder.leave(self.scope) + recorder.to_epoch_ns
         self._entered.leave()
         if self._span is not None:
-            _end(self._span, end_ns, error)
-
-    def _epoch_ns(self) -> int | None:
-        if not self._parts:
-            return None
-        recorder, part = self._parts[0]
-        return recorder.epoch_ns(part.start_ns)
+            _end(self._span, ended_ns, error)
 
 
-def for_many(name: str, handles: list[Handle]) -> Opened:
+def for_many(name: str, handles: Sequence[Handle]) -> Opened:
     """Open a component that works for many requests at once.
 
     Its span is a child of the first traced one, so that it shares that one's sampling decision,
     and is linked to all of them.
+
+    Args:
+        name: of the component.
+        handles: at least one.
     """
+    recorders = tuple({recorder for handle in handles for recorder in handle.scope.recorders})
+    scope = Scope(recorders, max(handle.scope.depth for handle in handles) + 1, name)
     spans = [handle.span for handle in handles if handle.span.is_recording()]
-    scope = Scope(tuple(member for handle in handles for member in handle.scope.members))
-    parent = spans[0] if spans else trace.INVALID_SPAN
-    return Opened(name, scope, parent, [span.get_span_context() for span in spans])
+    if not spans:
+        return Opened(scope, traced=False)
+    links = [trace.Link(span.get_span_context()) for span in spans]
+    return Opened(scope, True, trace.set_span_in_context(spans[0]), links)
 
 
 @harmless
 def _start(
-    name: str, start_ns: int | None, parent: trace.Span, links: Iterable[trace.SpanContext]
+    name: str, began_ns: int | None, parent: otel.Context | None, links: Sequence[trace.Link]
 ) -> trace.Span:
     return _tracer.start_span(
-        name,
-        trace.set_span_in_context(parent),
-        attributes={COMPONENT_ATTRIBUTE: name},
-        links=[trace.Link(context) for context in links],
-        start_time=start_ns,
+        name, parent, attributes={COMPONENT_ATTRIBUTE: name}, links=links, start_time=began_ns
     )
 
 
 @harmless
-def _end(span: trace.Span, end_ns: int | None, error: BaseException | None) -> None:
+def _end(span: trace.Span, ended_ns: int | None, error: BaseException | None) -> None:
     if error is not None:
         mark(span, error)
-    span.end(end_ns)
+    span.end(ended_ns)
 
 
 def mark(span: trace.Span, error: BaseException) -> None:

@@ -29,18 +29,18 @@ class Request:
     reply has left its hands, and with `finish` that nothing more will come.
     """
 
-    __slots__ = ("_context", "_end_ns", "_once", "_scope", "recorder", "span")
+    __slots__ = ("_context", "_end_ns", "_once", "_scope", "finished", "recorder", "span")
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.span: trace.Span | None = None
         """The server span; None where others make it, or nobody does."""
         self._context: otel.Context | None = None
-        self._scope = Scope(((recorder, 0),))
+        self._scope = Scope((recorder,), 0)
         self._end_ns = 0
         self._once = Lock()
+        self.finished = False
 
-    @harmless
     def trace(self, name: str, attributes: Attributes, carrier: Any, getter: Getter[Any]) -> None:
         """Begin a server span, unless one is under way already, or nobody configured tracing.
 
@@ -79,13 +79,7 @@ class Request:
 
     def mirrored(self) -> list[tuple[str, str]]:
         """The headers that mirror the timings up to now."""
-        return headers(*self.recorder.report())
-
-    @harmless
-    def note(self, event: str, at_ns: int, attributes: Attributes) -> None:
-        """Add an event to the server span."""
-        if self.span is not None:
-            self.span.add_event(event, attributes, self._epoch_ns(at_ns))
+        return headers(*self.recorder.report(), self.span or trace.get_current_span())
 
     def handed_over(self) -> None:
         """The last of the reply is about to leave: the server span ends here, once."""
@@ -110,6 +104,7 @@ class Request:
         """
         if not self._once.acquire(blocking=False):
             return
+        self.finished = True
         self.handed_over()
         span = self.span
         if span is None:
@@ -125,7 +120,7 @@ class Request:
         span.end(self._epoch_ns(self._end_ns))
 
     def _epoch_ns(self, monotonic_ns: int) -> int:
-        return self.recorder.epoch_ns(monotonic_ns)
+        return monotonic_ns + self.recorder.to_epoch_ns
 
 
 def _provider_configured() -> bool:

@@ -18,10 +18,19 @@ from opentelemetry import trace
 from server_middleware.recorder import Recorder
 
 
-class Scope(NamedTuple):
-    """The recorders of the requests that are worked for, each with how many components are open."""
+class Scope:
+    """What is worked for: a request, or a component of one or of several.
 
-    members: tuple[tuple[Recorder, int], ...]
+    Args:
+        recorders: of the requests.
+        depth: so many components are open already.
+        name: of the component.
+    """
+
+    __slots__ = ("depth", "name", "recorders")
+
+    def __init__(self, recorders: tuple[Recorder, ...], depth: int, name: str = "") -> None:
+        self.recorders, self.depth, self.name = recorders, depth, name
 
 
 current: Final[ContextVar[Scope | None]] = ContextVar("server_middleware_scope", default=None)

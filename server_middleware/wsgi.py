@@ -100,7 +100,7 @@ class _Exchange:
         self.request.trace(http.span_name(self._method), attributes, environ, _GETTER)
         if waited_ns:
             self.request.queued(self.request.recorder.began_ns + waited_ns)
-        if self.request.span is not None and "wsgi.input" in environ:
+        if self.request.span is not None and environ.get("CONTENT_LENGTH", "") not in ("", "0"):
             environ["wsgi.input"] = self._input = TimedInput(environ["wsgi.input"])
 
     def run(self, app: WsgiApp) -> Iterable[bytes]:
@@ -140,10 +140,11 @@ class _Exchange:
 
     def finish(self, error: BaseException | None) -> None:
         """Nothing more will come."""
-        self.request.handed_over()
-        if self._input is not None:
-            self._input.note(self.request)
-        http.finish(self.request, self._method, self._route, self._status, error)
+        request = self.request
+        request.handed_over()
+        if request.span is not None and not request.finished:
+            body = self._input.seen() if self._input is not None else {}
+            http.finish(request, self._method, self._route, self._status, error, body)
 
 
 _TIMING: Final = TIMING_HEADER.lower()
@@ -151,17 +152,18 @@ _TIMING: Final = TIMING_HEADER.lower()
 
 def _attributes(environ: Environ) -> Attributes:
     attributes = http.request_attributes(
-        str(environ.get("REQUEST_METHOD", "")),
-        str(environ.get("wsgi.url_scheme", "http")),
-        str(environ.get("SCRIPT_NAME", "")) + str(environ.get("PATH_INFO", "")),
-        str(environ.get("QUERY_STRING", "")),
-        str(environ.get("SERVER_PROTOCOL", "")),
-        environ.get("HTTP_USER_AGENT"),
+        environ["REQUEST_METHOD"],
+        environ["wsgi.url_scheme"],
+        environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
+        environ.get("QUERY_STRING", ""),
+        environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"),
     )
-    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME") or ""
-    attributes |= http.server_attributes(host, _port(environ.get("SERVER_PORT")))
+    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
+    http.add_server(attributes, host, _port(environ.get("SERVER_PORT")))
     if address := environ.get("REMOTE_ADDR"):
-        attributes |= http.client_attributes(address, _port(environ.get("REMOTE_PORT")))
+        http.add_client(attributes, address, _port(environ.get("REMOTE_PORT")))
+    if agent := environ.get("HTTP_USER_AGENT"):
+        attributes["user_agent.original"] = agent
     return attributes
 
 

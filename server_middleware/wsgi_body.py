@@ -1,11 +1,14 @@
 """What goes through a WSGI app: the request's body, and the response's."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import perf_counter_ns
-from typing import Any
+from typing import Any, Final
 
 from server_middleware import http
 from server_middleware.request import Attributes, Request
+
+_READS: Final = frozenset({"read", "read1", "readinto", "readline", "readlines"})
 
 
 def length_of(fields: Iterable[tuple[str, str]]) -> int | None:
@@ -76,36 +79,29 @@ class TimedInput:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._spent_ns = self._ended_ns = self._size = 0
-
-    def read(self, *size: int) -> bytes:
-        """Read as the stream does."""
-        return self._timed(self._stream.read, *size)
-
-    def readline(self, *size: int) -> bytes:
-        """Read a line as the stream does."""
-        return self._timed(self._stream.readline, *size)
-
-    def readlines(self, *hint: int) -> list[bytes]:
-        """Read lines as the stream does."""
-        return list(self) if not hint else self._stream.readlines(*hint)
+        self._spent_ns = self._size = 0
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.readline, b"")
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        found = getattr(self._stream, name)
+        return partial(self._timed, found) if name in _READS else found
 
-    def _timed(self, read: Callable[..., bytes], *arguments: int) -> bytes:
+    def _timed(self, read: Callable[..., Any], *arguments: Any) -> Any:
         began_ns = perf_counter_ns()
         data = read(*arguments)
-        self._ended_ns = perf_counter_ns()
-        self._spent_ns += self._ended_ns - began_ns
-        self._size += len(data)
+        self._spent_ns += perf_counter_ns() - began_ns
+        self._size += _size(data)
         return data
 
-    def note(self, request: Request) -> None:
-        """Put what was read on the request's span."""
-        if self._ended_ns:
-            spent: Attributes = {"duration_ms": self._spent_ns / 1e6, "size": self._size}
-            request.note(http.BODY_READ, self._ended_ns, spent)
+    def seen(self) -> Attributes:
+        """What was read, as attributes of the request's span."""
+        return http.body_attributes(self._size, self._spent_ns) if self._size else {}
+
+
+def _size(data: Any) -> int:
+    """Of what a stream gave: bytes, lines, or the number of bytes put into a buffer."""
+    if isinstance(data, list):
+        return sum(map(len, data))
+    return data if isinstance(data, int) else len(data or b"")

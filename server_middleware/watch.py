@@ -1,0 +1,106 @@
+"""The mirror of a server whose spans others make: it watches them start and end.
+
+It serves `opentelemetry-instrument`: spans that are made by hand under the names of components
+count as well as those of `component()`.
+"""
+
+from typing import Any, Final, NamedTuple
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.instrumentation.propagators import ResponsePropagator, default_setter
+
+from server_middleware.harmless import harmless
+from server_middleware.mirror import headers
+from server_middleware.names import is_name
+from server_middleware.recorder import Recorder
+from server_middleware.scope import Scope, current
+from tracebench.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
+
+MOST_SPANS: Final = 10_000
+"""So many spans are watched at a time; spans that never end must not fill the memory."""
+
+
+class _Watched(NamedTuple):
+    recorder: Recorder
+    scope: Scope
+
+
+class SpanWatch:
+    """A span processor, as the SDK calls it; it does without the SDK's class, so as not to load it.
+
+    A server span whose remote parent is sampled asks for its timings; the spans below it are
+    its parts. A span without a component gives its time to the one above it.
+    """
+
+    def __init__(self) -> None:
+        self._watched: dict[int, _Watched] = {}
+
+    @harmless
+    def on_start(self, span: Any, parent_context: otel.Context | None = None) -> None:
+        """Begin to watch an entry span, or one below a watched one."""
+        parent = span.parent
+        if parent is None or len(self._watched) >= MOST_SPANS:
+            return
+        above = self._watched.get(parent.span_id)
+        if above is not None:
+            scope = Scope((), above.scope.depth + 1, _component(span) or above.scope.name)
+            above.recorder.enter(scope)
+            self._watched[span.context.span_id] = _Watched(above.recorder, scope)
+        elif span.kind is trace.SpanKind.SERVER and parent.is_remote and parent.trace_flags.sampled:
+            self._watched[span.context.span_id] = _Watched(Recorder(), Scope((), 0))
+
+    def _on_ending(self, span: Any) -> None:
+        """The SDK announces the end of a span by this name."""
+
+    @harmless
+    def on_end(self, span: Any) -> None:
+        """Cease to watch it."""
+        watched = self._watched.pop(span.context.span_id, None)
+        if watched is not None and watched.scope.depth:
+            watched.recorder.leave(watched.scope)
+
+    def shutdown(self) -> None:
+        """Nothing is kept."""
+        self._watched.clear()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing waits."""
+        return True
+
+    def mirrored(self, span: trace.Span) -> list[tuple[str, str]]:
+        """The headers that mirror the request of a span; none if it is not watched."""
+        watched = self._watched.get(span.get_span_context().span_id)
+        if watched is None:
+            return []
+        total_ns, parts_ns = watched.recorder.report()
+        parts_ns.pop("", None)
+        return headers(total_ns, parts_ns, span)
+
+
+def _component(span: Any) -> str | None:
+    said = (span.attributes or {}).get(COMPONENT_ATTRIBUTE)
+    if said is not None:
+        return said if is_name(said) else None
+    return span.name if span.name in SERVER_PARTS else None
+
+
+class MirroringPropagator(ResponsePropagator):
+    """OpenTelemetry's hook for response headers; what was hooked in before comes first."""
+
+    def __init__(self, watch: SpanWatch, before: ResponsePropagator | None) -> None:
+        self._watch, self.before = watch, before
+
+    def inject(
+        self, carrier: Any, context: otel.Context | None = None, setter: Any = default_setter
+    ) -> None:
+        """Write the mirror, unless `instrument` does that for this request."""
+        if self.before is not None:
+            self.before.inject(carrier, context=context, setter=setter)
+        if current.get() is None:
+            self._write(carrier, context, setter)
+
+    @harmless
+    def _write(self, carrier: Any, context: otel.Context | None, setter: Any) -> None:
+        for name, value in self._watch.mirrored(trace.get_current_span(context)):
+            setter.set(carrier, name, value)

@@ -1,0 +1,25 @@
+"""Spans of the middleware, kept in memory."""
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from tests.middleware.spans import Spans
+
+# One provider serves all tests: tracers keep the first one that they meet.
+_EXPORTER = InMemorySpanExporter()
+_PROVIDER = TracerProvider()
+_PROVIDER.add_span_processor(SimpleSpanProcessor(_EXPORTER))
+
+
+@pytest.fixture
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
+    """A TracerProvider is configured while the test runs; gives what it records."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", _PROVIDER)
+    _EXPORTER.clear()
+    yield Spans(_EXPORTER, _PROVIDER)
+    _EXPORTER.clear()

@@ -1,0 +1,63 @@
+"""What stands in the headers, and that tracebench reads it back without loss."""
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry import trace
+
+from server_middleware.mirror import MOST_NAMES, headers
+from server_middleware.names import is_name
+from tests.middleware.spans import Spans
+from tracebench.model.exchange import Reply, Timing
+from tracebench.tracing import mirror
+from tracebench.vocabulary import REPORTED_PARTS
+
+
+def test_both_spellings() -> None:
+    assert headers(12_500_000, {"queue": 1, "inference": 10_000_000}) == [
+        ("X-Timing-Info", '{"queue": 1e-09, "inference": 0.01, "server_processing": 0.0125}'),
+        (
+            "Server-Timing",
+            "queue;dur=0.000001, inference;dur=10.000000, server_processing;dur=12.500000",
+        ),
+    ]
+
+
+def test_the_span_is_named_in_the_way_of_trace_context_level_3(spans: Spans) -> None:
+    span = spans.provider.get_tracer("test").start_span("entry")
+    context = span.get_span_context()
+    ids = f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+    assert headers(0, {}, span)[1][1].endswith(f', trace;desc="{ids}"')
+
+
+def test_a_span_that_is_not_recorded_is_not_named() -> None:
+    remote = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(1))
+    assert "trace" not in headers(0, {}, trace.NonRecordingSpan(remote))[1][1]
+
+
+names = st.from_regex(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", fullmatch=True).filter(is_name)
+durations_ns = st.integers(0, 10**12)
+
+
+@given(st.dictionaries(names, durations_ns, max_size=60))
+def test_headers_are_bounded_and_well_formed(parts_ns: dict[str, int]) -> None:
+    pairs = dict(headers(10**13, parts_ns))
+    assert all(len(value) < 4_096 and value.isascii() for value in pairs.values())
+    assert len(json.loads(pairs["X-Timing-Info"])) <= MOST_NAMES + 1
+
+
+def test_standard_names_come_before_own_ones() -> None:
+    own = {f"own_{number}": number for number in range(40)}
+    told = json.loads(headers(100, {**own, "inference": 7})[0][1])
+    assert told["inference"] == 7e-9
+
+
+@given(st.dictionaries(st.sampled_from(REPORTED_PARTS), durations_ns), durations_ns, st.booleans())
+def test_what_is_written_is_read_to_the_ns(
+    parts_ns: dict[str, int], other_ns: int, first: bool
+) -> None:
+    total_ns = sum(parts_ns.values()) + other_ns
+    written = headers(total_ns, parts_ns)[0 if first else 1 :]
+    reply = Reply("200", {name.lower(): value for name, value in written}, b"")
+    assert mirror.read(reply) == Timing(total_ns, parts_ns, "mirror")
