@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from time import monotonic, sleep
 from typing import Any
 
@@ -15,6 +16,7 @@ import grpc
 import httpx
 import uvicorn
 from waitress.server import create_server
+from waitress.wasyncore import close_all
 
 HOST = "127.0.0.1"
 _PATIENCE_S = 20.0
@@ -23,16 +25,15 @@ _PATIENCE_S = 20.0
 @contextmanager
 def waitress_serving(app: Any, threads: int = 4) -> Iterator[str]:
     """Serve a WSGI app; gives its URL."""
-    server = create_server(
-        app, host=HOST, port=0, threads=threads, clear_untrusted_proxy_headers=True
-    )
+    channels: dict[int, Any] = {}
+    server = create_server(app, channels, host=HOST, port=0, threads=threads, ident=None)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
         yield f"http://{HOST}:{server.effective_port}"
     finally:
-        server.close()
-        server.trigger.pull_trigger()
+        server.task_dispatcher.shutdown()
+        server.trigger.pull_trigger(partial(close_all, channels))  # its own thread must do it
         thread.join(_PATIENCE_S)
 
 

@@ -40,6 +40,10 @@ class Spans:
         """Those that have ended by now."""
         return list(self._exporter.get_finished_spans())
 
+    def forget(self) -> None:
+        """Keep none of them."""
+        self._exporter.clear()
+
     def none(self) -> bool:
         """Nothing was recorded."""
         return not self._exporter.get_finished_spans()

@@ -1,0 +1,146 @@
+"""Whatever goes wrong with the measuring, the response is the app's."""
+
+import asyncio
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+import server_middleware
+from protos.inference_pb2 import PredictRequest
+from server_middleware import component, instrument, opened, request
+from tests.middleware import test_grpc
+from tests.middleware.serving import grpc_serving
+from tests.middleware.spans import ASKING, mirrored
+from tests.middleware.test_wsgi import plain
+from tests.middleware.wsgi_client import call, environ
+
+
+class Broken(SpanProcessor):
+    """Fails at one of its duties."""
+
+    def __init__(self, at: str) -> None:
+        self._at = at
+
+    def on_start(self, span: Span, parent_context: Any = None) -> None:
+        if self._at == "start":
+            raise RuntimeError("cannot start")
+
+    def on_end(self, span: ReadableSpan) -> None:
+        if self._at == "end":
+            raise RuntimeError("cannot end")
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, provider: TracerProvider) -> None:
+    """Let a provider of the test's own be the configured one."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    for module in (opened, request):
+        monkeypatch.setattr(module, "_tracer", provider.get_tracer("test"))
+
+
+@pytest.fixture(params=["start", "end"])
+def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    provider = TracerProvider()
+    provider.add_span_processor(Broken(request.param))
+    configure(monkeypatch, provider)
+    yield
+    provider.shutdown()
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_broken_processor_breaks_no_wsgi_response(caplog: pytest.LogCaptureFixture) -> None:
+    answer = call(instrument(plain), environ(ASKING))
+    assert (answer.status, answer.chunks) == ("200 OK", [b"espresso"])
+    assert set(mirrored(answer.headers)) == {"inference", "server_processing"}
+    assert {record.name for record in caplog.records} == {"server_middleware"}
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_broken_processor_breaks_no_call() -> None:
+    with test_grpc.in_threads() as channel:
+        reply, one = test_grpc.predict(channel, PredictRequest(), test_grpc.ASKING)
+    assert reply.result == "espresso"
+    assert set(mirrored(test_grpc.trailers(one))) == test_grpc.QUEUED
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_broken_processor_breaks_no_asgi_response() -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        with component("inference"):
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"espresso"})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"x-benchmark", b"1")]}
+    asyncio.run(instrument(app)(scope, send, send))
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+
+
+def test_a_collector_that_refuses_costs_no_response(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL + 1)
+    provider = TracerProvider(shutdown_on_exit=False)
+    refused = OTLPSpanExporter("http://127.0.0.1:9/v1/traces", timeout=1)
+    provider.add_span_processor(BatchSpanProcessor(refused, export_timeout_millis=100))
+    configure(monkeypatch, provider)
+    for _ in range(20):
+        answer = call(instrument(plain), environ(ASKING))
+        assert (answer.status, answer.chunks) == ("200 OK", [b"espresso"])
+        assert 'trace;desc="00-' in answer.headers["server-timing"]
+    refused.shutdown()  # type: ignore[no-untyped-call] # it has no types
+    provider.shutdown()
+
+
+def test_what_the_sampler_drops_is_timed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
+    headers = call(instrument(plain), environ(ASKING)).headers
+    assert set(mirrored(headers)) == {"inference", "server_processing"}
+    assert "trace" not in headers["server-timing"]
+
+
+@pytest.mark.parametrize("value", [f"00-{'g' * 32}-{'b' * 16}-01", "x" * 9_000, "\r\n", "☕"])
+def test_nothing_of_a_strange_header_comes_back(value: str) -> None:
+    answer = call(instrument(plain), environ({"traceparent": value, "X-Benchmark": value}))
+    told = answer.headers["x-timing-info"] + answer.headers["server-timing"]
+    assert value not in told
+    assert told.isascii()
+
+
+def test_a_message_that_cannot_be_read_is_grpcs_affair() -> None:
+    with test_grpc.in_threads() as channel:
+        raw = channel.unary_unary(
+            f"/{test_grpc.SERVICE}/Predict", lambda data: data, lambda data: data
+        )
+        with pytest.raises(grpc.RpcError) as caught:
+            raw(b"\xff\xff", metadata=test_grpc.ASKING)
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+
+
+def test_a_response_that_cannot_be_serialised_is_grpcs_affair() -> None:
+    add = test_grpc.adding(lambda *_: "espresso", None, None, None)
+    with grpc_serving(add, server_middleware.grpc.interceptors()) as channel:
+        _, one = test_grpc.predict(channel, PredictRequest(), test_grpc.ASKING)
+    assert one.code() is grpc.StatusCode.INTERNAL
+
+
+HEAVY = ("numpy", "matplotlib", "rich", "opentelemetry.sdk", "grpc", "flask", "tracebench.load")
+
+
+def test_importing_it_is_light() -> None:
+    code = f"import sys, server_middleware; print([m for m in {HEAVY!r} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -1,0 +1,120 @@
+"""`opentelemetry-instrument`: the mirror without a change to the server's code."""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import grpc
+import pytest
+from opentelemetry import trace
+from opentelemetry.instrumentation import propagators
+from opentelemetry.sdk.trace import TracerProvider
+
+from protos.inference_pb2 import PredictRequest
+from server_middleware.watch import MirroringPropagator, SpanWatch
+from server_middleware.zero_code import Instrumentor
+from tests.middleware import test_grpc, zero_code_app
+from tests.middleware.serving import HOST, grpc_serving, post, serving_process
+from tests.middleware.spans import ASKING, Spans, mirrored
+
+
+def test_the_entry_point_names_the_instrumentor() -> None:
+    (found,) = [
+        one
+        for one in entry_points(group="opentelemetry_instrumentor")
+        if one.value.startswith("server_middleware")
+    ]
+    assert found.load() is Instrumentor
+
+
+@pytest.mark.slow
+def test_a_server_is_mirrored_from_the_spans_that_it_makes() -> None:
+    with socket.create_server((HOST, 0)) as listener:
+        port = listener.getsockname()[1]
+    quiet = {f"OTEL_{kind}_EXPORTER": "none" for kind in ("TRACES", "METRICS", "LOGS")}
+    program = Path(sys.executable).parent / "opentelemetry-instrument"
+    command = [str(program), sys.executable, str(zero_code_app.__file__), str(port)]
+    with serving_process(command, port, env={**os.environ, **quiet}) as url:
+        asked, unasked = post(f"{url}/predict", ASKING), post(f"{url}/predict", {})
+    times = mirrored(asked.headers)
+    assert list(times) == ["preprocessing", "inference", "server_processing"]
+    assert 0 < times["preprocessing"] + times["inference"] < times["server_processing"]
+    assert 'trace;desc="00-' in asked.headers["server-timing"]
+    assert mirrored(unasked.headers) == {}
+
+
+@pytest.fixture
+def instrumented() -> Iterator[None]:
+    instrumentor = Instrumentor()
+    instrumentor.instrument()
+    yield
+    instrumentor.uninstrument()
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_grpc_servers_get_the_interceptors_once() -> None:
+    add = test_grpc.adding(test_grpc.unary, None, None, None)
+    with grpc_serving(add, []) as channel:
+        _, call = test_grpc.predict(channel, PredictRequest(), test_grpc.ASKING)
+    assert set(mirrored(test_grpc.trailers(call))) == test_grpc.QUEUED
+    with test_grpc.in_threads() as channel:
+        _, call = test_grpc.predict(channel, PredictRequest(), test_grpc.ASKING)
+    names = [name for name, _ in call.trailing_metadata()]
+    assert names.count("x-timing-info") == 1
+
+
+def test_all_is_undone(spans: Spans) -> None:
+    def hooks() -> tuple[object, ...]:
+        found: object = propagators.get_global_response_propagator()  # type: ignore[no-untyped-call]
+        return grpc.server, grpc.aio.server, found
+
+    before = hooks()
+    instrumentor = Instrumentor()
+    instrumentor.instrument()
+    assert all(one is not other for one, other in zip(before, hooks(), strict=True))
+    instrumentor.uninstrument()
+    assert hooks() == before
+
+
+def watched() -> tuple[SpanWatch, trace.Tracer]:
+    provider, watch = TracerProvider(shutdown_on_exit=False), SpanWatch()
+    provider.add_span_processor(watch)  # type: ignore[arg-type] # it is one by its methods
+    return watch, provider.get_tracer("test")
+
+
+def remote(flags: int = 1) -> object:
+    ids = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(flags))
+    return trace.set_span_in_context(trace.NonRecordingSpan(ids))
+
+
+def test_a_request_that_no_client_asked_about_is_not_watched() -> None:
+    watch, tracer = watched()
+    span = tracer.start_span("entry", kind=trace.SpanKind.SERVER)
+    assert watch.mirrored(span) == []
+
+
+def test_spans_that_have_ended_are_forgotten() -> None:
+    watch, tracer = watched()
+    entry = tracer.start_span("entry", remote(), kind=trace.SpanKind.SERVER)  # type: ignore[arg-type]
+    below = trace.set_span_in_context(entry)
+    for _ in range(10):
+        tracer.start_span("inference", below).end()
+    assert "inference" in mirrored({name.lower(): text for name, text in watch.mirrored(entry)})
+    entry.end()
+    assert watch.mirrored(entry) == []
+    assert not watch._watched
+
+
+def test_what_was_hooked_in_before_comes_first() -> None:
+    order: list[str] = []
+
+    class Before(propagators.ResponsePropagator):
+        def inject(self, carrier: object, context: object = None, setter: object = None) -> None:
+            order.append("before")
+
+    watch, _ = watched()
+    MirroringPropagator(watch, Before()).inject({})
+    assert order == ["before"]
