@@ -36,7 +36,7 @@ def copied(loop: Loop, port: int, content: HttpRequest) -> Callable[[Owner, Ledg
 
 
 def mapped(loop: Loop, port: int, content: HttpRequest) -> Callable[[Owner, Ledger], Connection]:
-    return partial(MappedConnection, loop, resolve(HOST, port, None), content)
+    return partial(MappedConnection, loop, resolve(HOST, port, None), [content])
 
 
 @pytest.fixture(params=[copied, mapped], ids=["copied", "mapped"])

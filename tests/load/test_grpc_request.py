@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from tests.load.http2_samples import IDS, call
 from tracebench import __version__
-from tracebench.load.grpc_request import TRACE_TAIL, literal, timeout_text
+from tracebench.load.grpc_request import literal, timeout_text
 
 
 def decoded(block: bytes) -> list[tuple[bytes, bytes]]:
@@ -18,7 +18,7 @@ def decoded(block: bytes) -> list[tuple[bytes, bytes]]:
 
 def test_the_header_block_carries_everything_in_order() -> None:
     request = call(metadata=((b"x-key", b"secret"), (b"x-bin", b"\x00\xff\x01\x02")))
-    assert decoded(request.head + IDS + TRACE_TAIL) == [
+    assert decoded(request.head + IDS + request.tail) == [
         (b":method", b"POST"),
         (b":scheme", b"http"),
         (b":path", b"/test.Echo/Say"),

@@ -21,7 +21,6 @@ from tests.load.http2_samples import (
 )
 from tracebench.load import frames
 from tracebench.load.codec import ProtocolError
-from tracebench.load.grpc_request import TRACE_TAIL
 from tracebench.load.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.http2 import MOST_ANSWERS, MOST_HEADER_BYTES, NOT_HTTP2, Http2Codec
 from tracebench.load.http2_stream import KEPT_BYTES
@@ -54,7 +53,7 @@ def test_a_connection_stands_when_the_settings_have_come() -> None:
 
 
 def test_a_request_is_one_headers_and_one_data_frame() -> None:
-    codec, head = ready(), call().head + IDS + TRACE_TAIL
+    codec, head = ready(), call().head + IDS + call().tail
     expected = (
         frames.frame_header(len(head), frames.HEADERS, frames.END_HEADERS, 1)
         + head
@@ -85,7 +84,7 @@ def test_a_header_block_beyond_a_frame_is_continued() -> None:
         (frames.CONTINUATION, frames.END_HEADERS),
         (frames.DATA, frames.END_STREAM),
     ]
-    assert b"".join(part for *_, part in sent[:3]) == request.head + IDS + TRACE_TAIL
+    assert b"".join(part for *_, part in sent[:3]) == request.head + IDS + request.tail
 
 
 def test_what_is_owed_goes_out_before_a_request() -> None:

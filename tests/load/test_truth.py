@@ -59,10 +59,9 @@ class Owner:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A clock that stands still: [monotonic ns, wall-clock ns]."""
-    now = [0, WALL_NS]
+    """A clock that stands still."""
+    now = [0]
     monkeypatch.setattr(connection_module, "perf_counter_ns", lambda: now[0])
-    monkeypatch.setattr(connection_module, "time_ns", lambda: now[1])
     return now
 
 
@@ -71,6 +70,7 @@ def settled(clock: list[int], sent_ns: int, stamp_wall_ns: int | None) -> tuple[
     ledger = Ledger()
     with serving(answering(reply())) as port:
         loop = Loop()
+        loop.epoch_ns = WALL_NS - clock[0]
         codec = Http1Codec(REQUEST)
         one = Connection(loop, resolve(HOST, port, None), codec, Owner(), ledger)  # type: ignore[arg-type] # stand-ins
         slot = Slot(one.transmit)

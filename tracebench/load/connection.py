@@ -9,7 +9,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 from typing import Protocol
 
 from tracebench.load import stamps
@@ -187,13 +187,13 @@ class Connection:
     def _readable(self, _events: int) -> None:
         try:
             data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
-            wall_ns, now_ns = time_ns(), perf_counter_ns()
+            now_ns = perf_counter_ns()
             if not data:
                 return self._end_of_file()
             touched = self._receive(data)
         except (OSError, ProtocolError) as error:
             return self._cannot_read(error)
-        arrived_ns = now_ns - wall_ns + arrival_wall_ns(ancillary[0][2]) if ancillary else 0
+        arrived_ns = arrival_wall_ns(ancillary[0][2]) - self._loop.epoch_ns if ancillary else 0
         self._settle(touched, arrived_ns, now_ns, perf_counter_ns())
 
     def _settle(self, touched: Sequence[Slot], arrived_ns: int, read_ns: int, done_ns: int) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import perf_counter_ns, process_time
 
 from tracebench.load.channel import Channel, Connect
-from tracebench.load.ledger import Ledger, Row
+from tracebench.load.ledger import FullRow, Ledger, PlainRow
 from tracebench.load.loop import Loop
 from tracebench.load.pacing import ClosedLoop
 from tracebench.load.progress import Progress, progress
@@ -26,7 +26,7 @@ PATIENCE_NS = 5_000_000_000
 class Window:
     """What one run of the engine recorded."""
 
-    rows: list[Row]
+    rows: list[PlainRow | FullRow]
     cpu_s: float
     interrupted: bool
     gave_up: str
@@ -44,8 +44,9 @@ class Engine:
         channels: int,
         timeout_ns: int,
         draw: Callable[[], bytes],
+        choose: Callable[[], int] | None = None,
     ) -> None:
-        self._loop, self._ledger = loop, Ledger(loop, draw)
+        self._loop, self._ledger = loop, Ledger(loop, draw, choose)
         self.channels = [Channel(connect, self._ledger) for _ in range(channels)]
         self._slots = [Slot(self.channels[n % channels].submit) for n in range(slots)]
         self._timeout_ns = timeout_ns

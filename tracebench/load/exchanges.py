@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 
-from tracebench.load.ledger import Row
+from tracebench.load.ledger import FullRow, PlainRow, read_row
 from tracebench.load.slot import RawReply
 from tracebench.model.exchange import Exchange, Outcome, Reply
 
@@ -13,7 +13,7 @@ _TRACE_DIGITS = 32
 Read = Callable[[RawReply], tuple[Reply, str]]
 
 
-def exchange(row: Row, read: Read, timeout_ns: int = sys.maxsize) -> Exchange:
+def exchange(row: PlainRow | FullRow, read: Read, timeout_ns: int = sys.maxsize) -> Exchange:
     """Read one row.
 
     Args:
@@ -21,31 +21,30 @@ def exchange(row: Row, read: Read, timeout_ns: int = sys.maxsize) -> Exchange:
         read: the protocol's reader of kept replies.
         timeout_ns: what fails after this long has timed out, whoever noticed it first.
     """
-    ids, scheduled, connect, ready, sent, first, arrived, done, lag = row[:9]
-    stamp, outcome, raw, error = row[9:]
-    reply, reason = (_NO_REPLY, error) if raw is None else read(raw)
-    if outcome is None:
-        outcome = _outcome(reply, reason)
-    if outcome is Outcome.FAILED and sent and done - sent >= timeout_ns:
+    one = read_row(row)
+    reply, reason = (_NO_REPLY, one.error) if one.reply is None else read(one.reply)
+    outcome = one.outcome or _outcome(reply, reason)
+    if outcome is Outcome.FAILED and one.sent_ns and one.done_ns - one.sent_ns >= timeout_ns:
         outcome = Outcome.TIMED_OUT
-    if not sent and outcome is Outcome.FAILED:
+    if not one.sent_ns and outcome is Outcome.FAILED:
         reason = f"cannot connect: {reason}"
-    text = ids.decode()
+    ids = one.ids.decode()
     return Exchange(
-        trace_id=text[:_TRACE_DIGITS],
-        span_id=text[_TRACE_DIGITS + 1 :],
-        scheduled_ns=scheduled,
-        connect_ns=connect,
-        ready_ns=ready,
-        sent_ns=sent,
-        first_byte_ns=first,
-        arrived_ns=arrived,
-        done_ns=done,
-        write_lag_ns=lag,
+        trace_id=ids[:_TRACE_DIGITS],
+        span_id=ids[_TRACE_DIGITS + 1 :],
+        scheduled_ns=one.scheduled_ns,
+        connect_ns=one.connect_ns,
+        ready_ns=one.ready_ns,
+        sent_ns=one.sent_ns,
+        first_byte_ns=one.first_byte_ns,
+        arrived_ns=one.arrived_ns,
+        done_ns=one.done_ns,
+        write_lag_ns=one.write_lag_ns,
         outcome=outcome,
-        stamp=stamp,
+        stamp=one.stamp,
         reply=reply,
         reason=reason,
+        variant=one.variant,
     )
 
 

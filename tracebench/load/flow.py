@@ -22,12 +22,11 @@ FIRST_WINDOW: Final = 65_535
 
 
 class Outflow:
-    """Sends the same body on many streams."""
+    """Sends the streams' messages."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self) -> None:
         self.first_window = FIRST_WINDOW
         """What a new stream's window is."""
-        self._body = body
         self._window = FIRST_WINDOW
         self._largest_frame = SMALLEST_MAX_FRAME
         self._blocked: dict[int, Stream] = {}
@@ -38,7 +37,7 @@ class Outflow:
 
     def write(self, stream: Stream, out: list[bytes]) -> None:
         """Append what may be sent of a stream's body; the rest waits for `flush`."""
-        body, stream_id = self._body, stream.id
+        body, stream_id = stream.message, stream.id
         size, at = len(body), stream.sent_bytes
         while at < size:
             count = min(size - at, self._largest_frame, self._window, stream.window)

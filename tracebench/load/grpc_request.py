@@ -16,14 +16,13 @@ from tracebench.vocabulary import TRACEPARENT
 PREFIX: Final = Struct(">BI")
 """What stands before a message: whether it is compressed, and its size in bytes."""
 TRACE_HEAD: Final = b"00-"
-TRACE_TAIL: Final = b"-01"
 _TRACEPARENT_SIZE = 55
 _UNITS = ((1_000_000_000, "n"), (1_000_000, "u"), (1_000, "m"), (1, "S"))
 
 
 @dataclass(frozen=True, slots=True)
 class GrpcRequest:
-    """A unary call that is repeated with other ids: `head + ids + TRACE_TAIL`, then `body`."""
+    """A unary call that is repeated with other ids: `head + ids + tail`, then `body`."""
 
     path: bytes
     authority: bytes
@@ -32,13 +31,18 @@ class GrpcRequest:
     """Names in lower case; values of `-bin` names as they are, before base64."""
     message: bytes
     timeout_s: float
+    sampled: bool = True
+    """The server is asked to trace the call."""
     head: bytes = field(init=False, repr=False)
     """The header block up to and with `traceparent: 00-`."""
+    tail: bytes = field(init=False, repr=False)
+    """What ends the block: the flags of `traceparent`."""
     body: bytes = field(init=False, repr=False)
     """The message with its prefix."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "head", _head(self))
+        object.__setattr__(self, "tail", b"-01" if self.sampled else b"-00")
         object.__setattr__(self, "body", PREFIX.pack(0, len(self.message)) + self.message)
 
 

@@ -33,26 +33,25 @@ class HttpRequest:
 
 
 class Http1Codec(Codec):
-    """One HTTP/1.1 connection."""
+    """One HTTP/1.1 connection, for requests among which each slot names its own."""
 
     multiplexed = False
     established = True
 
-    def __init__(self, request: HttpRequest) -> None:
+    def __init__(self, *requests: HttpRequest) -> None:
         self.reusable = True
-        self._request = request
+        self._requests = requests
         self._parser = httptools.HttpResponseParser(self)
-        self.feed = self._parser.feed_data
+        self._feed = self._parser.feed_data
         self._status = self._parser.get_status_code
         self._keep_alive = self._parser.should_keep_alive
         self.open = False
-        """An exchange is under way. To repeat it for the same slot, set it again."""
+        """An exchange is under way. To repeat it for the same slot, leave it so."""
         self._slot: tuple[Slot, ...] = ()
         """The slot of the exchange under way, or of the last one."""
         self.kept = b""
         """What has come of the reply under way."""
-        self.completed = 0
-        """Replies that have ended since the last was taken."""
+        self._completed = 0
 
     def busy(self) -> bool:
         """Whether an exchange is open."""
@@ -75,37 +74,34 @@ class Http1Codec(Codec):
     def request(self, slot: Slot, ids: bytes) -> list[bytes]:
         """Open an exchange; returns head and body."""
         self.begin(slot)
-        return [self._request.head + ids + self._request.tail, self._request.body]
+        request = self._requests[slot.variant]
+        return [request.head + ids + request.tail, request.body]
 
     def receive(self, data: bytes) -> Sequence[Slot]:
         """Take bytes of the reply; see `Codec.receive`."""
         try:
-            self.feed(data)
+            self._feed(data)
         except httptools.HttpParserError as error:
             raise ProtocolError(f"not HTTP/1.1: {error}") from None
-        return self.fed(data)
-
-    def fed(self, data: bytes) -> Sequence[Slot]:
-        """Go on after the parser was fed: keep the bytes, and finish the exchange at its end."""
         if not self.open:
             raise ProtocolError("the server sent bytes that answer no request")
         if not self.kept:
             self.kept = data
         elif len(self.kept) < KEPT_BYTES:
             self.kept += data
-        if self.completed:
-            if self.completed > 1:
+        if self._completed:
+            if self._completed > 1:
                 raise ProtocolError("the server sent two replies to one request")
             kept, self.kept = self.kept, b""
             self._slot[0].reply = (kept if len(kept) <= SHORT else _excerpt(kept),)
-            self.completed = 0
+            self._completed = 0
             self.open = False
         return self._slot
 
     def on_message_complete(self) -> None:
         """Called by httptools at the end of a reply; an interim one (1xx) is not the end."""
         if self._status() >= 200:
-            self.completed += 1
+            self._completed += 1
             self.reusable = self._keep_alive()  # llhttp knows it only now
 
     def outgoing(self) -> list[bytes]:

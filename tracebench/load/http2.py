@@ -25,7 +25,7 @@ from tracebench.load.frames import (
     frame,
     frame_header,
 )
-from tracebench.load.grpc_request import TRACE_TAIL, GrpcRequest
+from tracebench.load.grpc_request import GrpcRequest
 from tracebench.load.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.http2_stream import Stream
 from tracebench.load.http2_streams import Streams
@@ -51,15 +51,15 @@ NOT_HTTP2: Final = "the server does not speak HTTP/2"
 
 
 class Http2Codec(Codec):
-    """One HTTP/2 connection that repeats one gRPC call."""
+    """One HTTP/2 connection that repeats gRPC calls, among which each slot names its own."""
 
     multiplexed = True
 
-    def __init__(self, request: GrpcRequest) -> None:
+    def __init__(self, *requests: GrpcRequest) -> None:
         self.established = False
         self.reusable = True
-        self._head = request.head
-        self._outflow = Outflow(request.body)
+        self._requests = requests
+        self._outflow = Outflow()
         self._streams = Streams(self._outflow)
         self._most_streams = LARGEST_31_BIT
         self._splitter = FrameSplitter()
@@ -104,10 +104,11 @@ class Http2Codec(Codec):
         What is owed goes first: the peer counts on new settings once it has our acknowledgement.
         """
         out = self.outgoing()
-        stream = self._streams.begin(slot)
+        request = self._requests[slot.variant]
+        stream = self._streams.begin(slot, request.body)
         if self._streams.exhausted():
             self.reusable = False
-        block = self._head + ids + TRACE_TAIL
+        block = request.head + ids + request.tail
         if len(block) <= SMALLEST_MAX_FRAME:
             out.append(frame_header(len(block), HEADERS, END_HEADERS, stream.id) + block)
         else:

@@ -12,15 +12,17 @@ KEPT_BYTES: Final = 65_536
 class Stream:
     """An open stream."""
 
-    __slots__ = ("body_bytes", "id", "initial", "parts", "sent_bytes", "slot", "window")
+    __slots__ = ("body_bytes", "id", "initial", "message", "parts", "sent_bytes", "slot", "window")
 
-    def __init__(self, stream_id: int, slot: Slot, window: int) -> None:
+    def __init__(self, stream_id: int, slot: Slot, message: bytes, window: int) -> None:
         self.id = stream_id
         self.slot = slot
+        self.message = message
+        """The body of the request."""
         self.window = window
-        """How many bytes of body the peer still takes; negative after it has shrunk its windows."""
+        """How many bytes of it the peer still takes; negative after it has shrunk its windows."""
         self.sent_bytes = 0
-        """Of the request's body."""
+        """Of the message."""
         self.initial = b""
         """The reply's first header block, undecoded."""
         self.parts: list[bytes] = []

@@ -18,9 +18,9 @@ class Streams:
         self._next_id = 1
         self._touched: dict[Slot, None] = {}
 
-    def begin(self, slot: Slot) -> Stream:
-        """Open a stream."""
-        stream = Stream(self._next_id, slot, self._outflow.first_window)
+    def begin(self, slot: Slot, message: bytes) -> Stream:
+        """Open a stream for a message."""
+        stream = Stream(self._next_id, slot, message, self._outflow.first_window)
         self.open[stream.id] = stream
         self._next_id += 2
         return stream

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 from tracebench.load.loop import Loop
 from tracebench.load.pacing import ClosedLoop
@@ -11,23 +12,64 @@ from tracebench.model.exchange import Outcome, Stamp
 BACKOFF_NS = 100_000_000
 """How long a slot waits after it could not connect."""
 
-Row = tuple[
-    bytes, int, int, int, int, int, int, int, int, Stamp, Outcome | None, RawReply | None, str
+PlainRow = tuple[bytes, int, int, int, int, bytes]
+"""The first five of a row, and the reply's bytes: of an exchange without a remark."""
+FullRow = tuple[
+    bytes, int, int, int, int, RawReply | None, int, int, int, int, Stamp, Outcome | None, str, int
 ]
-"""ids, scheduled, connect, ready, sent, first_byte, arrived, done, write_lag (ns), stamp, outcome
-(None: the reply or the error tells), reply, error."""
+
+
+class Row(NamedTuple):
+    """One exchange, as the engine wrote it down."""
+
+    ids: bytes
+    scheduled_ns: int
+    sent_ns: int
+    arrived_ns: int
+    done_ns: int
+    reply: RawReply | None
+    connect_ns: int
+    ready_ns: int
+    first_byte_ns: int
+    write_lag_ns: int
+    stamp: Stamp
+    outcome: Outcome | None
+    """None: the reply or the error tells."""
+    error: str
+    variant: int
+
+
+def read_row(row: PlainRow | FullRow) -> Row:
+    """Say what a plain row leaves out."""
+    if len(row) > 6:
+        return Row(*row)
+    ids, scheduled_ns, sent_ns, arrived_ns, done_ns, reply = row
+    plain = (0, scheduled_ns, arrived_ns, 0, Stamp.KERNEL, None, "", 0)
+    return Row(ids, scheduled_ns, sent_ns, arrived_ns, done_ns, (reply,), *plain)
 
 
 class Ledger:
     """What all slots share. `mapped.py` reads and writes its fields in its own hot path."""
 
-    __slots__ = ("_active", "_loop", "draw", "heard_ns", "most", "rows", "started", "until_ns")
+    __slots__ = (
+        "_active",
+        "_choose",
+        "_loop",
+        "draw",
+        "heard_ns",
+        "most",
+        "rows",
+        "started",
+        "until_ns",
+    )
 
-    def __init__(self, loop: Loop, draw: Callable[[], bytes]) -> None:
+    def __init__(
+        self, loop: Loop, draw: Callable[[], bytes], choose: Callable[[], int] | None = None
+    ) -> None:
         self._loop = loop
-        self.draw = draw
+        self.draw, self._choose = draw, choose
         self._active = self.most = self.started = self.until_ns = self.heard_ns = 0
-        self.rows: list[Row] = []
+        self.rows: list[PlainRow | FullRow] = []
 
     def open(self, pacing: ClosedLoop, slots: int, now_ns: int) -> None:
         """Begin a window in which so many slots take part."""
@@ -46,6 +88,8 @@ class Ledger:
             return self._leave(slot)
         self.started += 1
         slot.ids = self.draw()
+        if self._choose is not None:
+            slot.variant = self._choose()
         slot.scheduled_ns = slot.ready_ns = scheduled_ns
         slot.connect_ns = slot.sent_ns = slot.first_byte_ns = slot.write_lag_ns = 0
         slot.reply = None
@@ -73,17 +117,18 @@ class Ledger:
             (
                 slot.ids,
                 slot.scheduled_ns,
-                slot.connect_ns,
-                slot.ready_ns,
                 slot.sent_ns,
-                slot.first_byte_ns,
                 arrived_ns,
                 done_ns,
+                slot.reply,
+                slot.connect_ns,
+                slot.ready_ns,
+                slot.first_byte_ns,
                 slot.write_lag_ns,
                 stamp,
                 outcome,
-                slot.reply,
                 slot.error,
+                slot.variant,
             )
         )
         if slot.sent_ns:

@@ -7,7 +7,7 @@ that an instrument needs to know of its own loop: since when a callback has been
 import heapq
 import select
 from collections.abc import Callable
-from time import perf_counter_ns
+from time import perf_counter_ns, time_ns
 
 READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
@@ -29,6 +29,9 @@ class Loop:
         self._poller, self._wait = _poller()
         self.ready_since_ns = 0
         """What is handled in this round became ready at this time at the earliest."""
+        self.epoch_ns = 0
+        """The wall clock at the monotonic clock's zero, read anew in each round: what takes a
+        kernel stamp to the monotonic clock. A step of the wall clock spoils one round at most."""
 
     def watch(self, descriptor: int, handler: Handler, events: int = READABLE) -> None:
         """Call `handler(events)` whenever the descriptor is ready."""
@@ -42,7 +45,7 @@ class Loop:
 
     def forget(self, descriptor: int) -> None:
         """Watch the descriptor no more."""
-        del self._handlers[descriptor]
+        self._handlers[descriptor] = _ignore  # this round may have an event for it still
         self._poller.unregister(descriptor)
 
     def call_at(self, when_ns: int, callback: Callable[[], None]) -> None:
@@ -66,14 +69,10 @@ class Loop:
         while self._running:
             previous_ns, asked_ns = woke_ns, perf_counter_ns()
             ready = wait(self._patience_s(asked_ns))
-            woke_ns = perf_counter_ns()
+            self.epoch_ns = time_ns() - (woke_ns := perf_counter_ns())
             self.ready_since_ns = woke_ns if woke_ns - asked_ns > _BLOCKED_NS else previous_ns
             for descriptor, events in ready:
-                handler = handlers.get(
-                    descriptor
-                )  # an earlier one of this round may have closed it
-                if handler is not None:
-                    handler(events)
+                handlers[descriptor](events)
             if self._timers and self._timers[0][0] <= woke_ns:
                 self._call_timers(woke_ns)
 
@@ -89,6 +88,10 @@ class Loop:
     def _call_timers(self, now_ns: int) -> None:
         while self._timers and self._timers[0][0] <= now_ns:
             heapq.heappop(self._timers)[2]()
+
+
+def _ignore(_events: int) -> None:
+    pass
 
 
 def _poller() -> tuple["select.epoll | select.poll", Callable[[float], list[tuple[int, int]]]]:

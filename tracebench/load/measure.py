@@ -43,6 +43,7 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
         channels=min(shared or slots, slots),
         timeout_ns=int(plan.timeout_s * 1e9),
         draw=IdSource().draw,
+        choose=prepared.variants.__next__ if prepared.variants is not None else None,
     )
     try:
         if why := engine.connect():

@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -61,7 +62,7 @@ def prepare(plan: Plan) -> Prepared:
     prepared = Prepared(
         described=described.grpc(host, port, METHOD),
         address=authority,
-        connect=partial(_connect, endpoint, tls, request),
+        connect=partial(_connect, endpoint, tls, (request,)),
         read=grpc_reply.read,
         request=_text(authority, metadata, message),
         multiplexed=True,
@@ -168,12 +169,12 @@ def _text(authority: str, metadata: tuple[tuple[str, str], ...], message: bytes)
 def _connect(
     endpoint: Endpoint,
     tls: ssl.SSLContext | None,
-    request: GrpcRequest,
+    requests: Sequence[GrpcRequest],
     loop: Loop,
     owner: Owner,
     ledger: Ledger,
 ) -> Connection:
-    codec = Http2Codec(request)
+    codec = Http2Codec(*requests)
     if tls is not None:
         return TlsConnection(loop, endpoint, tls, codec, owner, ledger)
     return Connection(loop, endpoint, codec, owner, ledger)

@@ -2,6 +2,7 @@
 
 import ssl
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 
@@ -51,7 +52,7 @@ def prepare(plan: Plan) -> Prepared:
     return Prepared(
         described=described.rest(plan.method, url),
         address=url,
-        connect=partial(_connect, endpoint, tls, request),
+        connect=partial(_connect, endpoint, tls, (request,)),
         read=http1_reply.read,
         request=f"{_text(request)}\n({len(request.body)} bytes)",
         answer=answer,
@@ -159,13 +160,13 @@ def _text(request: HttpRequest) -> str:
 def _connect(
     endpoint: Endpoint,
     tls: ssl.SSLContext | None,
-    request: HttpRequest,
+    requests: Sequence[HttpRequest],
     loop: Loop,
     owner: Owner,
     ledger: Ledger,
 ) -> Connection:
     if tls is not None:
-        return TlsConnection(loop, endpoint, tls, Http1Codec(request), owner, ledger)
-    if MappedRequest.possible(request):
-        return MappedConnection(loop, endpoint, request, owner, ledger)
-    return Connection(loop, endpoint, Http1Codec(request), owner, ledger)
+        return TlsConnection(loop, endpoint, tls, Http1Codec(*requests), owner, ledger)
+    if MappedRequest.possible(requests):
+        return MappedConnection(loop, endpoint, requests, owner, ledger)
+    return Connection(loop, endpoint, Http1Codec(*requests), owner, ledger)

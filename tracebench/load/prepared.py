@@ -1,6 +1,6 @@
 """A target made ready: an exchange that the engine can repeat, and that was seen to work once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tracebench.load.connection import Connection, Owner
@@ -29,6 +29,8 @@ class Prepared:
     """The start of what the server answered to the preflight."""
     multiplexed: bool = False
     """Slots may share a connection."""
+    variants: Iterator[int] | None = None
+    """Which of several requests each exchange sends, without end; None: there is but one."""
 
 
 def excerpt(text: str | bytes) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 RECENT = 100
-_SCHEDULED, _DONE = 1, 7  # places in the ledger's row
+_SCHEDULED, _DONE = 1, 4  # places in the ledger's row
 
 
 class Progress(NamedTuple):

@@ -30,6 +30,7 @@ class Slot:
         "scheduled_ns",
         "sent_ns",
         "submit",
+        "variant",
         "write_lag_ns",
     )
 
@@ -42,5 +43,7 @@ class Slot:
         """Of the exchange under way; empty where none is."""
         self.scheduled_ns = self.asked_ns = self.connect_ns = self.ready_ns = 0
         self.sent_ns = self.first_byte_ns = self.write_lag_ns = 0
+        self.variant = 0
+        """Which of the target's requests it sends."""
         self.reply: RawReply | None = None
         self.error = ""

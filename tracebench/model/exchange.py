@@ -66,6 +66,8 @@ class Exchange(NamedTuple):
     reply: Reply
     reason: str
     """Why it did not succeed; empty for a success."""
+    variant: int = 0
+    """Which of the target's requests it sent."""
 
 
 class ServerSpan(NamedTuple):
