@@ -41,6 +41,7 @@ protos:
 	$(PYTHON) -m venv $(VENV)-protos
 	$(VENV)-protos/bin/pip install --quiet grpcio-tools==1.66.2 'setuptools<80'
 	$(VENV)-protos/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. protos/inference.proto
+	$(VENV)-protos/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. protos/open_inference.proto protos/reflection.proto
 	rm -r $(VENV)-protos
 
 clean:

@@ -16,8 +16,8 @@ from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import spans_lost
 from tracebench.environment import environment, plan_facts
 from tracebench.errors import UsageError
-from tracebench.load import prepare_grpc, prepare_rest
 from tracebench.load.measure import measure, once
+from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepared import Prepared
 from tracebench.load.progress import Watcher
 from tracebench.model.exchange import Decomposition, Exchange, Load, Outcome, Timing, Undecomposed
@@ -81,9 +81,9 @@ def prepare(plan: Plan) -> dict[str, Prepared]:
         raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
     prepared = {}
     if plan.rest_url is not None:
-        prepared[REST] = prepare_rest.prepare(plan)
+        prepared[REST] = rest.prepare(plan)
     if plan.grpc_server is not None:
-        prepared[GRPC] = prepare_grpc.prepare(plan)
+        prepared[GRPC] = rpc.prepare(plan)
     return prepared
 
 

@@ -3,11 +3,12 @@
 import hashlib
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Payload, Plan
 
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
 _PACKAGES = ("grpcio", "httptools", "numpy", "opentelemetry-sdk", "requests")
@@ -28,15 +29,27 @@ def environment() -> dict[str, Any]:
 def plan_facts(plan: Plan) -> dict[str, Any]:
     """The plan for the result file: no payload but its digest, no secret but its name."""
     facts = asdict(plan)
-    facts["payload"] = {
-        "name": plan.payload.name,
-        "content_type": plan.payload.content_type,
-        "form": plan.payload.form,
-        "bytes": len(plan.payload.content),
-        "sha256": hashlib.sha256(plan.payload.content).hexdigest(),
-    }
+    facts["payload"] = _payload_facts(plan.payloads)
     facts["headers"] = [
         [name, "(hidden)" if name.lower() in _SECRET_HEADERS else value]
         for name, value in plan.headers
     ]
     return facts
+
+
+def _payload_facts(payloads: Sequence[Payload]) -> dict[str, Any]:
+    """What is sent; `bytes` and `sha256` are of all payloads together."""
+    sizes = [len(payload.content) for payload in payloads]
+    digest = hashlib.sha256()
+    for payload in payloads:
+        digest.update(payload.content)
+    return {
+        "name": payloads[0].name,
+        "content_type": payloads[0].content_type,
+        "form": payloads[0].form,
+        "bytes": sum(sizes),
+        "sha256": digest.hexdigest(),
+        "count": len(sizes),
+        "smallest_bytes": min(sizes),
+        "largest_bytes": max(sizes),
+    }

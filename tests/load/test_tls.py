@@ -11,8 +11,8 @@ import trustme
 
 from tests.servers import HOST, Script, answering, reply, serving
 from tracebench.errors import TargetError
-from tracebench.load import prepare_rest
 from tracebench.load.measure import measure
+from tracebench.load.prepare import rest
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.model.plan import Payload, Plan
 
@@ -54,7 +54,7 @@ def test_a_trusted_server_is_measured(authority: trustme.CA, ca_file: str) -> No
     answer = reply(b"y" * 200_000)
     with serving(under_tls(authority, answering(answer))) as port:
         planned = plan(port)(cacert=ca_file, concurrency=2)
-        load = measure(prepare_rest.prepare(planned), planned, lambda _progress: None)
+        load = measure(rest.prepare(planned), planned, lambda _progress: None)
     assert [one.outcome for one in load.exchanges] == [Outcome.SUCCEEDED] * 40
     assert sum(one.stamp is Stamp.KERNEL for one in load.exchanges) >= 36
     assert load.tcp is not None
@@ -65,7 +65,7 @@ def test_each_closed_session_is_made_anew(authority: trustme.CA, ca_file: str) -
     closing = answering(reply(b"ok", "200 OK", "Connection: close"), close_after=1)
     with serving(under_tls(authority, closing)) as port:
         planned = plan(port)(cacert=ca_file)
-        load = measure(prepare_rest.prepare(planned), planned, lambda _progress: None)
+        load = measure(rest.prepare(planned), planned, lambda _progress: None)
     assert {one.outcome for one in load.exchanges} == {Outcome.SUCCEEDED}
     assert all(one.connect_ns > 0 for one in load.exchanges[1:])
 
@@ -73,7 +73,7 @@ def test_each_closed_session_is_made_anew(authority: trustme.CA, ca_file: str) -
 def test_an_unknown_server_is_refused_unless_told_otherwise(authority: trustme.CA) -> None:
     with serving(under_tls(authority, answering(reply()))) as port:
         with pytest.raises(TargetError, match="--insecure"):
-            prepare_rest.prepare(plan(port)())
+            rest.prepare(plan(port)())
         planned = plan(port)(insecure=True)
-        load = measure(prepare_rest.prepare(planned), planned, lambda _progress: None)
+        load = measure(rest.prepare(planned), planned, lambda _progress: None)
     assert {one.outcome for one in load.exchanges} == {Outcome.SUCCEEDED}

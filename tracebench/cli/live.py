@@ -9,6 +9,7 @@ import sys
 
 import click
 
+from tracebench.load.prepared import excerpt
 from tracebench.load.progress import Progress, Watcher
 
 _BAR = 24
@@ -27,7 +28,7 @@ class Live(Watcher):
         """Say what is measured, and what it answered."""
         self._target = target
         self._last = (0, 0.0)
-        said = f"{target} answers {answer or 'nothing'}"
+        said = f"{target} answers {excerpt(answer) or 'nothing'}"
         if self._shown and len(said) > _width():
             said = f"{said[: _width() - 1]}…"
         click.echo(said, err=True)

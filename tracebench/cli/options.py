@@ -45,6 +45,26 @@ PAYLOAD = (
     click.option("--field", default="image", show_default=True, help="Form field of the image."),
     click.option("--header", "headers", metavar="K:V", multiple=True, help="May be repeated."),
 )
+EXPECT = (
+    click.option(
+        "--expect-status",
+        metavar="200,2xx,OK",
+        multiple=True,
+        help="Only these count as a success.",
+    ),
+    click.option(
+        "--expect-json",
+        metavar="PATH[=VALUE]",
+        multiple=True,
+        help="Only replies that have it count, as in 'predictions[0].label=cat'.",
+    ),
+)
+METHOD = (
+    click.option("--grpc-method", metavar="PKG.SERVICE/METHOD", help="Call this with --json."),
+    click.option("--proto", metavar="FILE.proto", help="Describes it. [default: reflection]"),
+    click.option("--proto-path", metavar="DIR", multiple=True, help="Where --proto imports from."),
+    click.option("--descriptor", metavar="FILE.pb", help="Describes it: a FileDescriptorSet."),
+)
 TRUST = (
     click.option("--cacert", metavar="FILE", help="Trust these certificates."),
     click.option("--insecure", is_flag=True, help="Do not verify the server's certificate."),

@@ -11,6 +11,8 @@ from tracebench.model.exchange import Reply
 from tracebench.tracing.described import Described
 
 EXCERPT = 200
+MOST_TRIED = 32
+"""So many different requests are tried before the run; the others are like them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class Prepared:
     """Which of several requests each exchange sends, without end; None: there is but one."""
 
 
-def excerpt(text: str | bytes) -> str:
+def excerpt(text: str | bytes, most: int = EXCERPT) -> str:
     """The start of a server's words, on one line and without control characters."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= EXCERPT else line[: EXCERPT - 1] + "…"
+    return line if len(line) <= most else line[: most - 1] + "…"

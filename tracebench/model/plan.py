@@ -20,7 +20,7 @@ class Payload:
 class Plan:
     """What to measure, and how."""
 
-    payload: Payload
+    payload: Payload | tuple[Payload, ...]
     rest_url: str | None = None
     grpc_server: str | None = None
     method: str = "POST"
@@ -38,3 +38,20 @@ class Plan:
     """HTTP/2 connections that the slots share; None: one a slot, where every stamp is exact."""
     otlp_endpoint: str | None = None
     output_traces: str | None = None
+    grpc_method: str | None = None
+    """`package.Service/Method`; None: `inference.InferenceService/Predict`."""
+    proto: str | None = None
+    """A .proto file that describes the method; with `descriptor` None as well, the server does."""
+    proto_path: tuple[str, ...] = ()
+    descriptor: str | None = None
+    """A file with a FileDescriptorSet."""
+    expect_status: tuple[str, ...] = ()
+    """HTTP statuses (`200`, `2xx`) and names of gRPC ones that count as a success, each perhaps
+    several, parted by commas; empty: what the protocol calls a success."""
+    expect_json: tuple[str, ...] = ()
+    """`path=value`, or `path` for any value: what a reply must have to count as a success."""
+
+    @property
+    def payloads(self) -> tuple[Payload, ...]:
+        """What the requests carry."""
+        return self.payload if isinstance(self.payload, tuple) else (self.payload,)

@@ -1,0 +1,1 @@
+"""From a plan to exchanges that the engine can repeat: the libraries build them, and try them."""

@@ -1,0 +1,163 @@
+"""What a reply must be to count as a success: `--expect-status` and `--expect-json`.
+
+They are judged after the window, on the bytes that were kept, so they cost the run nothing.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import grpc
+
+from tracebench.errors import UsageError
+from tracebench.load.slot import RawReply
+from tracebench.model.exchange import Reply
+from tracebench.model.plan import Plan
+
+Read = Callable[[RawReply], tuple[Reply, str]]
+
+
+class Content(NamedTuple):
+    """A reply's content as JSON has it."""
+
+    value: Any
+    kept_bytes: int = 0
+    """Where only the first part was kept and read: how much that was; else 0."""
+
+
+Document = Callable[[Reply], Content]
+"""Reads a reply; raises ValueError, with the reason, where it cannot be read."""
+
+_HTTP: Final = re.compile(r"[1-5](\d\d|xx)")
+_GRPC: Final = frozenset(code.name for code in grpc.StatusCode)
+_STEP: Final = re.compile(r"\[(\d+)\]|\.?([^.\[\]]+)")
+_MISSING: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One thing that a reply's JSON must have."""
+
+    text: str
+    """As it was asked for."""
+    path: tuple[str, ...]
+    wanted: str | None
+    """JSON, or the plain text of a string; None: whatever it is."""
+
+    def fault(self, content: Content) -> str:
+        """What is wrong with a reply; empty where nothing is."""
+        found = _at(content.value, self.path)
+        if found is not _MISSING and (self.wanted is None or _same(found, self.wanted)):
+            return ""
+        asked = f"--expect-json {self.text!r}"
+        if content.kept_bytes and (found is _MISSING or isinstance(found, dict | list)):
+            return (
+                f"{asked}: not in the first {content.kept_bytes} bytes of the reply: the rest "
+                "is not kept"
+            )
+        return (
+            f"{asked}: the reply has no such field"
+            if found is _MISSING
+            else f"{asked} does not hold"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What one target's replies must be."""
+
+    statuses: tuple[str, ...]
+    """Empty: what the protocol calls a success."""
+    fields: tuple[Field, ...]
+
+    def fault(self, reply: Reply, reason: str, document: Document) -> str:
+        """Why a reply is no success; empty for one.
+
+        Args:
+            reply: the reply.
+            reason: why the protocol calls it none.
+            document: reads the reply's content.
+        """
+        if self.statuses:
+            if not any(_covers(status, reply.status) for status in self.statuses):
+                wanted = ",".join(self.statuses)
+                return f"{reason or reply.status}, where --expect-status is {wanted}"
+            # An OK that has a reason against it is broken; any other status was its own reason.
+            reason = reason if reply.status == "OK" else ""
+        if reason or not self.fields:
+            return reason
+        try:
+            content = document(reply)
+        except (ValueError, RecursionError) as error:
+            return f"--expect-json {self.fields[0].text!r}: {error}"
+        return next(filter(None, (field.fault(content) for field in self.fields)), "")
+
+    def checked(self, read: Read, document: Document) -> Read:
+        """A reader of kept replies that applies these expectations as well."""
+        if not self.statuses and not self.fields:
+            return read
+
+        def judged(raw: RawReply) -> tuple[Reply, str]:
+            reply, reason = read(raw)
+            return reply, self.fault(reply, reason, document)
+
+        return judged
+
+
+def of(plan: Plan, target: str) -> Expectations:
+    """What a plan expects of the target `rest` or `grpc`.
+
+    Raises:
+        UsageError: a status or a path is none.
+    """
+    return Expectations(_statuses(plan, target), tuple(map(_field, plan.expect_json)))
+
+
+def _statuses(plan: Plan, target: str) -> tuple[str, ...]:
+    given = [text.strip() for option in plan.expect_status for text in option.split(",")]
+    for text in given:
+        if not _HTTP.fullmatch(text) and text not in _GRPC:
+            raise UsageError(
+                f"--expect-status {text!r} is no status: give HTTP ones like 200 or 2xx, "
+                "or gRPC ones like OK or NOT_FOUND"
+            )
+    return tuple(text for text in given if (text in _GRPC) == (target == "grpc"))
+
+
+def _field(text: str) -> Field:
+    path, equals, wanted = text.partition("=")
+    steps = tuple(match[1] or match[2] for match in _STEP.finditer(path))
+    if not steps or _STEP.sub("", path):
+        raise UsageError(
+            f"--expect-json {text!r} is no path=value: give one like 'predictions[0].label=cat', "
+            "or the path alone where any value will do"
+        )
+    return Field(text, steps, wanted if equals else None)
+
+
+def _covers(wanted: str, status: str) -> bool:
+    return wanted == status or (wanted[1:] == "xx" and wanted[0] == status[:1])
+
+
+def _at(document: Any, path: tuple[str, ...]) -> Any:
+    for step in path:
+        if isinstance(document, dict):
+            document = document.get(step, _MISSING)
+        elif isinstance(document, list) and step.isdecimal() and int(step) < len(document):
+            document = document[int(step)]
+        else:
+            return _MISSING
+    return document
+
+
+def _same(found: Any, wanted: str) -> bool:
+    """Whether a value is what was written: `5`, `"5"` and `true` mean what they mean in JSON."""
+    if found == wanted:
+        return True
+    try:
+        value = json.loads(wanted)
+    except ValueError:
+        return False
+    return bool(found == value) and isinstance(found, bool) == isinstance(value, bool)

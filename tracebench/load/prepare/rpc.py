@@ -1,0 +1,78 @@
+"""gRPC: `grpcio` tries the calls once; the engine repeats the same messages and metadata."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final
+
+from protos.inference_pb2 import PredictRequest
+from tracebench.errors import TargetError, UsageError
+from tracebench.load.prepare import expectations, reflection, schemas
+from tracebench.load.prepare.expectations import Expectations
+from tracebench.load.prepare.grpc_visit import GrpcVisit, target
+from tracebench.load.prepare.methods import PREDICT, Method, find, split
+from tracebench.load.prepared import MOST_TRIED, Prepared, excerpt
+from tracebench.model.plan import Payload, Plan
+
+_LONGEST_ANSWER: Final = 2_000
+
+
+def prepare(plan: Plan) -> Prepared:
+    """Build the messages, look the target up, and see it answer.
+
+    Raises:
+        UsageError: the address, the method, a payload or a header is wrong.
+        TargetError: the target cannot be reached, or does not answer as expected.
+    """
+    expected = expectations.of(plan, "grpc")
+    _check_options(plan)
+    with GrpcVisit(target(plan), plan) as visit:
+        method = _method(plan, visit)
+        messages = [_message(method, payload) for payload in plan.payloads]
+        answer = _try_out(visit, method, messages, expected)
+    prepared = visit.target.repeated(method.name, messages)
+    read = expected.checked(prepared.read, method.document)
+    return replace(prepared, read=read, answer=answer)
+
+
+def _check_options(plan: Plan) -> None:
+    if plan.grpc_method is None and (plan.proto or plan.descriptor):
+        raise UsageError("--proto and --descriptor describe a method: give --grpc-method as well")
+    if plan.proto and plan.descriptor:
+        raise UsageError("--proto and --descriptor exclude each other: give one of them")
+
+
+def _method(plan: Plan, visit: GrpcVisit) -> Method:
+    if plan.grpc_method is None:
+        return PREDICT
+    service, _ = split(plan.grpc_method)
+    if plan.descriptor is not None:
+        pool = schemas.from_descriptors(plan.descriptor)
+    elif plan.proto is not None:
+        pool = schemas.from_proto(plan.proto, plan.proto_path)
+    else:
+        pool = reflection.pool(visit.call, service)
+    return find(pool, plan.grpc_method)
+
+
+def _message(method: Method, payload: Payload) -> bytes:
+    if payload.form == "json":
+        return method.encode(payload)
+    if method is PREDICT:
+        return method.finish(PredictRequest(image_data=payload.content))
+    raise UsageError(
+        f"--{payload.form} {payload.name!r} is no request of {method.name}: give --json"
+    )
+
+
+def _try_out(
+    visit: GrpcVisit, method: Method, messages: Sequence[bytes], expected: Expectations
+) -> str:
+    """See the first messages answered as expected; returns the start of the first answer."""
+    answers = []
+    for message in messages[:MOST_TRIED]:
+        reply, reason = visit.call(method.name, message)
+        if fault := expected.fault(reply, reason, method.document):
+            answer = excerpt(method.show(reply)) if reply.body else ""
+            raise TargetError(f"{visit.target.authority}: {fault}{answer and f': {answer}'}")
+        answers.append(excerpt(method.show(reply), _LONGEST_ANSWER))
+    return answers[0]

@@ -1,0 +1,126 @@
+"""A visit to an HTTP server before the run, by `requests`: what it says is told to the user."""
+
+import json
+import warnings
+import zlib
+from contextlib import suppress
+from functools import lru_cache
+from typing import Final
+
+import requests
+from urllib3.exceptions import InsecureRequestWarning
+
+from tracebench.errors import TargetError
+from tracebench.load.http1 import SHORT
+from tracebench.load.prepare import kept_json
+from tracebench.load.prepare.expectations import Content, Expectations
+from tracebench.load.prepared import excerpt
+from tracebench.model.exchange import Reply
+from tracebench.model.plan import Plan
+from tracebench.tracing.ids import IdSource, traceparent
+from tracebench.vocabulary import TRACEPARENT
+
+_ANY_ZLIB: Final = 47  # zlib's name for "find out whether it is gzip or deflate"
+_KEPT_BYTES: Final = 1_024
+_MOST_UNPACKED_BYTES: Final = 2**20
+
+
+class Visit:
+    """One session with one server, trusted as the plan says."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.session = requests.Session()
+        self._timeout_s = plan.timeout_s
+        self._verify: bool | str = not plan.insecure
+        if plan.cacert and self._verify:
+            self._verify = plan.cacert
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.session.close()
+
+    def send(self, request: requests.PreparedRequest) -> requests.Response:
+        """Send a request once, traced.
+
+        Raises:
+            TargetError: there is no reply.
+        """
+        once = request.copy()
+        once.headers[TRACEPARENT] = traceparent(IdSource().draw())
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
+                return self.session.send(
+                    once,
+                    timeout=self._timeout_s,
+                    verify=self._verify,
+                    allow_redirects=False,
+                    proxies={},
+                )
+        except requests.RequestException as error:
+            raise TargetError(f"{request.url}: {_cause(error, self._timeout_s)}") from None
+
+    def try_out(self, request: requests.PreparedRequest, expected: Expectations) -> str:
+        """See a request answered as expected; returns the start of the answer.
+
+        Raises:
+            TargetError: it is not.
+        """
+        reply = self.send(request)
+        reason = "" if reply.ok else f"HTTP {reply.status_code} {reply.reason}"
+        if reply.is_redirect and not expected.statuses:
+            raise TargetError(
+                f"{request.url} redirects to {reply.headers['Location']}: give that URL"
+            )
+        status, content = str(reply.status_code), reply.content
+        fault = expected.fault(Reply(status, {}, content), reason, document)
+        if not fault and len(content) > SHORT:  # in the run only its start will be kept
+            fault = expected.fault(Reply(status, {}, content[:_KEPT_BYTES]), reason, document)
+        if fault:
+            raise TargetError(f"{request.url}: {fault}: {excerpt(reply.content) or 'no text'}")
+        return excerpt(reply.content)
+
+
+def document(reply: Reply) -> Content:
+    """A reply's body as JSON, as far as it was kept.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    return _document(
+        reply.body,
+        reply.headers.get("content-encoding", ""),
+        whole=reply.headers.get("content-length") == str(len(reply.body)),
+    )
+
+
+@lru_cache(maxsize=256)
+def _document(kept: bytes, encoding: str, *, whole: bool) -> Content:
+    text = kept
+    with suppress(zlib.error):
+        if encoding in ("gzip", "x-gzip", "deflate"):
+            text = zlib.decompressobj(_ANY_ZLIB).decompress(kept, _MOST_UNPACKED_BYTES)
+    try:
+        return Content(json.loads(text))
+    except ValueError:
+        with suppress(ValueError):
+            if not whole:
+                return Content(kept_json.load(text), len(kept))
+        raise ValueError("the reply is no JSON") from None
+
+
+def _cause(error: requests.RequestException, timeout_s: float) -> str:
+    """What went wrong, and what to change."""
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"TLS failed ({excerpt(_innermost(error))}): see --cacert and --insecure"
+    if isinstance(error, requests.Timeout):
+        return f"no answer within {timeout_s:g} s: is it busy? --timeout S waits longer"
+    return f"the exchange failed ({excerpt(_innermost(error))})"
+
+
+def _innermost(error: BaseException) -> str:
+    """The text of the first cause: urllib3 wraps what the socket said three deep."""
+    reason = getattr(error.args[0], "reason", error.args[0]) if error.args else error
+    return str(reason).rpartition(": ")[2] if isinstance(reason, BaseException) else str(reason)
