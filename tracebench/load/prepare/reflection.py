@@ -82,7 +82,8 @@ def _ask(call: Call, method: str, request: Request) -> Response:
 
 def _services(call: Call, method: str) -> str:
     answer = _ask(call, method, Request(list_services=""))
-    return ", ".join(one.name for one in answer.list_services_response.service)
+    names = [one.name for one in answer.list_services_response.service]
+    return ", ".join(name for name in names if not name.startswith("grpc.reflection."))
 
 
 def _take(answer: Response, files: dict[str, FileDescriptorProto]) -> None:
