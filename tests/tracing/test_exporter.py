@@ -28,7 +28,8 @@ from tests.tracing.samples import (
     spans_of,
 )
 from tracebench.model.exchange import Decomposition, Exchange, Timing, Undecomposed
-from tracebench.tracing.exporter import JoiningExporter
+from tracebench.tracing.exporter import JoiningExporter, Source
+from tracebench.tracing.sdk_spans import from_sdk
 
 NO_TIMING = Undecomposed.NO_TIMING
 SERVER_CLOCK_NS = 1_900_000_000_000_000_000
@@ -220,6 +221,31 @@ def test_a_server_s_trace_without_its_entry_span_is_not_guessed_at() -> None:
     exporter.add([SUCCESS], [NO_TIMING])
     exporter.export(spans)
     assert exporter.decomposition().undecomposed[NO_TIMING] == 1
+
+
+@pytest.mark.parametrize("sources", [["otlp", "backend"], ["backend", "otlp"]])
+def test_spans_taken_from_two_sources_count_once_as_the_server_s_own(sources: list[Source]) -> None:
+    exporter = JoiningExporter()
+    exporter.add([SUCCESS], [MIRROR])
+    for source in sources:
+        exporter.take(map(from_sdk, served()), source)
+    found = exporter.decomposition()
+    assert columns(found) == EXPECTED
+    assert dict(found.sources) == {"otlp": 1}
+
+
+def test_a_backend_is_believed_before_the_mirror() -> None:
+    exporter = JoiningExporter()
+    exporter.add([SUCCESS], [MIRROR])
+    exporter.take(map(from_sdk, served()), "backend")
+    assert dict(exporter.decomposition().sources) == {"backend": 1}
+
+
+def test_root_spans_come_by_their_own_door_only() -> None:
+    exporter = JoiningExporter()
+    exporter.take(map(from_sdk, spans_of([SUCCESS], [MIRROR])))
+    assert exporter.decomposition().undecomposed == {}
+    assert exporter.decomposition().trace_ids == ()
 
 
 def test_what_failed_is_not_decomposed() -> None:

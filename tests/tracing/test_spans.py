@@ -24,6 +24,7 @@ from tracebench.errors import UsageError
 from tracebench.model.exchange import Exchange, Outcome, Reply, Timing, Undecomposed
 from tracebench.tracing import roots
 from tracebench.tracing.described import Described
+from tracebench.tracing.sdk_spans import from_sdk
 from tracebench.tracing.span_context import context_of
 from tracebench.tracing.spans import Anchor
 
@@ -196,7 +197,7 @@ def test_what_is_written_is_read_again(
 ) -> None:
     spans = spans_of([exchange for exchange, _ in pairs], [timing for _, timing in pairs])
     expected = [(moved(exchange), timing) for exchange, timing in pairs]
-    assert [roots.read(span) for span in spans] == expected
+    assert [roots.read(from_sdk(span)) for span in spans] == expected
 
 
 def test_timings_from_server_spans_are_not_repeated_on_the_root() -> None:
@@ -208,4 +209,18 @@ def test_other_spans_are_not_taken_for_roots() -> None:
     other = TracerProvider(shutdown_on_exit=False).get_tracer("server").start_span("inference")
     other.end()
     assert isinstance(other, ReadableSpan)
-    assert roots.read(other) is None
+    assert roots.read(from_sdk(other)) is None
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"tracebench.outcome": "splendid"},
+        {"tracebench.stamp": None},
+        {"tracebench.connect_ns": "x"},
+    ],
+)
+def test_what_only_looks_like_a_root_is_none(broken: dict[str, str | None]) -> None:
+    span = from_sdk(span_of(SUCCESS))
+    assert roots.read(span) is not None
+    assert roots.read(span._replace(attributes={**span.attributes, **broken})) is None

@@ -48,3 +48,5 @@ class Span(NamedTuple):
     failed: bool = False
     flags: int = 0
     """OTLP's `Span.flags`: 0x100 says that 0x200 (the parent is remote) can be believed."""
+    message: str = ""
+    """What its status says of the failure."""

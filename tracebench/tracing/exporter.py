@@ -1,19 +1,24 @@
 """The only sink: joins client and server spans by trace id, and splits each request's time."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from threading import Lock
+from typing import Final, Literal, TypeAlias
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import format_trace_id
 
 from tracebench.analysis.attribution import attribute
 from tracebench.analysis.closure import decompose
 from tracebench.model.exchange import Decomposition, Exchange, ServerSpan, Timing, Undecomposed
+from tracebench.model.span import Span
 from tracebench.tracing import roots
-from tracebench.tracing.server_spans import Recorded, recorded
-from tracebench.tracing.span_context import context_of
+from tracebench.tracing.sdk_spans import from_sdk
+from tracebench.tracing.server_spans import ServerSpans, entry_of
+from tracebench.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
+
+Source: TypeAlias = Literal["otlp", "backend"]
+_SOURCES: Final[tuple[Source, ...]] = ("otlp", "backend")
+"""Whom to believe, first who is believed first."""
 
 
 class JoiningExporter(SpanExporter):
@@ -26,7 +31,7 @@ class JoiningExporter(SpanExporter):
 
     def __init__(self) -> None:
         self._requests: dict[str, tuple[Exchange, Timing | Undecomposed]] = {}
-        self._recorded: defaultdict[str, list[Recorded]] = defaultdict(list)
+        self._spans = {source: ServerSpans() for source in _SOURCES}
         self._lock = Lock()
 
     def add(self, exchanges: Iterable[Exchange], timings: Iterable[Timing | Undecomposed]) -> None:
@@ -42,21 +47,23 @@ class JoiningExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Take ended spans: our root spans, and whatever else was traced."""
-        with self._lock:
-            for span in spans:
-                if root := roots.read(span):
-                    self._requests[root.exchange.trace_id] = root
-                else:
-                    self._record(span)
+        records = [from_sdk(span) for span in spans]
+        found = [root for record in records if (root := roots.read(record)) is not None]
+        self.add([root.exchange for root in found], [root.mirror for root in found])
+        self.take(records)
         return SpanExportResult.SUCCESS
 
-    def _record(self, span: ReadableSpan) -> None:
-        """File a span under its own trace, and under those that it is linked to."""
-        one = recorded(span)
-        traces = {context_of(span).trace_id}
-        traces.update(link.context.trace_id for link in span.links)
-        for trace_id in traces:
-            self._recorded[format_trace_id(trace_id)].append(one)
+    def take(self, spans: Iterable[Span], source: Source = "otlp") -> None:
+        """Take server spans; root spans among them are passed over: theirs is another door.
+
+        Args:
+            spans: in any order; one that comes twice counts once.
+            source: whether the server sent them, or a trace backend was asked for them.
+        """
+        with self._lock:
+            for span in spans:
+                if not roots.is_root(span):
+                    self._spans[source].add(span)
 
     def decomposition(self) -> Decomposition:
         """Join and decompose what has come so far."""
@@ -66,16 +73,26 @@ class JoiningExporter(SpanExporter):
         return decompose([exchange for exchange, _ in pairs], timings)
 
     def _timing(self, exchange: Exchange, mirror: Timing | Undecomposed) -> Timing | Undecomposed:
-        spans = self._recorded.get(exchange.trace_id, ())
-        entry = _entry(spans, exchange.span_id)
-        if entry is None:
-            return mirror
-        return attribute(entry, [one.span for one in spans])
+        for source, kept in self._spans.items():
+            spans = kept.of(exchange.trace_id)
+            if (entry := entry_of(spans, exchange.span_id)) is not None:
+                timing = attribute(_reduced(entry), [_reduced(span) for span in spans])
+                return timing._replace(source=source) if isinstance(timing, Timing) else timing
+        return mirror
 
 
-def _entry(spans: Iterable[Recorded], root_id: str) -> ServerSpan | None:
-    """The child of our root span; among several a SERVER span, and the one that began first."""
-    children = [one for one in spans if one.span.parent_id == root_id]
-    if not children:
-        return None
-    return min(children, key=lambda one: (not one.is_server, one.span.start_ns)).span
+def _reduced(span: Span) -> ServerSpan:
+    """What the attribution needs of a span."""
+    links = tuple(link.span_id for link in span.links)
+    component = span.attributes.get(COMPONENT_ATTRIBUTE)
+    if component is None and span.name in SERVER_PARTS:
+        component = span.name
+    return ServerSpan(
+        span.span_id,
+        span.parent_id,
+        span.name,
+        span.start_ns,
+        span.end_ns,
+        None if component is None else str(component),
+        links,
+    )

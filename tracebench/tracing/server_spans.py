@@ -1,41 +1,61 @@
-"""Spans that servers record, as the attribution wants them."""
+"""Spans that servers recorded, kept until all have come, and given out by request."""
 
-from typing import NamedTuple
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Mapping
 
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanKind, format_span_id
-
-from tracebench.model.exchange import ServerSpan
-from tracebench.tracing.span_context import context_of
-from tracebench.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
+from tracebench.model.span import Span
 
 
-class Recorded(NamedTuple):
-    """A span that is not one of our roots."""
+class ServerSpans:
+    """Spans by trace: those of the trace itself, and those of others that are linked to it."""
 
-    span: ServerSpan
-    is_server: bool
+    def __init__(self) -> None:
+        self._of_trace: defaultdict[str, list[Span]] = defaultdict(list)
+        self._linked_to: defaultdict[str, list[Span]] = defaultdict(list)
+        self._below: dict[str, defaultdict[str, list[Span]]] = {}
+
+    def add(self, span: Span) -> None:
+        """File a span under its own trace, and under those that it is linked to."""
+        self._of_trace[span.trace_id].append(span)
+        self._below.pop(span.trace_id, None)
+        for trace_id in {link.trace_id for link in span.links} - {span.trace_id}:
+            self._linked_to[trace_id].append(span)
+
+    def of(self, trace_id: str) -> list[Span]:
+        """What belongs to a request, each span once, in the order in which they came.
+
+        A span of another trace belongs to it with all that lies below: a batch worked for each
+        request that it is linked to, though it can be the child of only one.
+        """
+        found = {span.span_id: span for span in self._of_trace.get(trace_id, ())}
+        for batch in self._linked_to.get(trace_id, ()):
+            found.update((span.span_id, span) for span in self._subtree(batch))
+        return list(found.values())
+
+    def _subtree(self, top: Span) -> Iterator[Span]:
+        children = self._children(top.trace_id)
+        to_visit, seen = deque([top]), {top.span_id}
+        while to_visit:
+            span = to_visit.popleft()
+            yield span
+            below = [one for one in children.get(span.span_id, ()) if one.span_id not in seen]
+            seen.update(one.span_id for one in below)
+            to_visit.extend(below)
+
+    def _children(self, trace_id: str) -> Mapping[str, list[Span]]:
+        """Parent → children; kept, because a worker may put all its batches into one trace."""
+        if trace_id not in self._below:
+            below = self._below[trace_id] = defaultdict(list)
+            for span in self._of_trace[trace_id]:
+                below[span.parent_id].append(span)
+        return self._below[trace_id]
 
 
-def recorded(span: ReadableSpan) -> Recorded:
-    """Reduce a span to what a decomposition needs of it."""
-    return Recorded(
-        ServerSpan(
-            span_id=format_span_id(context_of(span).span_id),
-            parent_id=format_span_id(span.parent.span_id) if span.parent else "",
-            name=span.name,
-            start_ns=span.start_time or 0,
-            end_ns=span.end_time or 0,
-            component=_component(span),
-            links=tuple(format_span_id(link.context.span_id) for link in span.links),
-        ),
-        span.kind is SpanKind.SERVER,
-    )
+def entry_of(spans: Iterable[Span], root_id: str) -> Span | None:
+    """The child of our root span; among several a SERVER span, and the one that began first.
 
-
-def _component(span: ReadableSpan) -> str | None:
-    """What the span says it is; else its name, where that is one of ours."""
-    said = (span.attributes or {}).get(COMPONENT_ATTRIBUTE)
-    if said is not None:
-        return str(said)
-    return span.name if span.name in SERVER_PARTS else None
+    Its parent must be known: a span whose parent is merely remote (bit 0x200 of its flags) may be
+    the child of a service in between.
+    """
+    children = [span for span in spans if span.parent_id == root_id]
+    return min(children, key=lambda span: (span.kind != "SERVER", span.start_ns), default=None)
