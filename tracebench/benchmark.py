@@ -12,17 +12,19 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from tracebench import __version__
 from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare
+from tracebench.analysis.floor import beside_floor, describe_floor
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import spans_lost
 from tracebench.environment import environment, plan_facts
 from tracebench.errors import UsageError
+from tracebench.load.floor import measure_floor
 from tracebench.load.measure import measure, once
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepared import Prepared
 from tracebench.load.progress import Watcher
 from tracebench.model.exchange import Decomposition, Exchange, Load, Outcome, Timing, Undecomposed
 from tracebench.model.plan import Plan
-from tracebench.model.result import Comparison, Result, TargetResult
+from tracebench.model.result import Comparison, Floor, Result, TargetResult
 from tracebench.tracing import mirror, spans
 from tracebench.tracing.exporter import JoiningExporter
 from tracebench.tracing.json_lines import JsonLinesExporter
@@ -112,12 +114,18 @@ def _measured(
     for target, ready in prepared.items():
         one_run = spans.Run(run_id, spans.Anchor.now(), plan.concurrency)
         watcher.begins(target, ready.address, ready.answer)
+        floor = _floor(ready, plan) if plan.floor else None
         load = measure(ready, plan, watcher.progress)
         watcher.ends()
-        targets[target] = _analysed(ready, load, one_run, exporters)
+        targets[target] = beside_floor(_analysed(ready, load, one_run, exporters), floor)
         if load.interrupted:
             break
     return targets
+
+
+def _floor(prepared: Prepared, plan: Plan) -> Floor:
+    secure = prepared.endpoint.tls is not None
+    return describe_floor(measure_floor(prepared, plan), in_the_clear=secure)
 
 
 def _analysed(

@@ -5,7 +5,8 @@ from rich.cells import cell_len
 
 from tests.report.samples import ALL, both, result, target
 from tracebench.model.result import Result
-from tracebench.report.table import milliseconds, render
+from tracebench.report.numbers import milliseconds
+from tracebench.report.table import render
 
 
 @pytest.mark.parametrize("shown", ALL.values(), ids=ALL)

@@ -82,6 +82,18 @@ FINDINGS: Final = {
         "a last digit each, and were scaled down to it",
         "let the server report its times with more digits",
     ),
+    "close_to_floor": Kind(
+        _INFO,
+        "the median {what} of {median_ms:.3g} ms is {value:.2g} times the floor's {floor_ms:.3g} "
+        "ms: much of it would pass with any server",
+        "compare servers this fast by the difference from the floor",
+    ),
+    "floor_unknown": Kind(
+        _INFO,
+        "a median latency of {median_ms:.3g} ms is little enough that the tool and the kernels "
+        "may be a large part of it",
+        "--floor measures the same exchange against a server that does nothing",
+    ),
     "too_few_samples": Kind(
         ((0, "info"), (3, "warning")),
         "{count} samples are too few for {names}: given without an interval",

@@ -32,7 +32,12 @@ class Evidence:
 
 def judge(run: Evidence) -> Verdict:
     """Look for every doubt; the gravest comes first."""
-    findings = [finding for judging in _JUDGES if (finding := judging(run)) is not None]
+    return with_findings(Verdict(True, ()), *(judging(run) for judging in _JUDGES))
+
+
+def with_findings(verdict: Verdict, *more: Finding | None) -> Verdict:
+    """A verdict with more findings; the gravest still comes first."""
+    findings = [finding for finding in (*verdict.findings, *more) if finding is not None]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity), reverse=True)
     return Verdict(all(finding.severity != "invalid" for finding in findings), tuple(findings))
 

@@ -10,6 +10,7 @@ from statistics import median
 from types import FrameType
 
 from tracebench.errors import TargetError
+from tracebench.load.connecting import connect
 from tracebench.load.engine import Engine, Window
 from tracebench.load.exchanges import exchange
 from tracebench.load.loop import Loop
@@ -38,7 +39,7 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
     shared = plan.connections if prepared.multiplexed else None
     engine = Engine(
         loop,
-        partial(prepared.connect, loop),
+        partial(connect, prepared, loop),
         slots=slots,
         channels=min(shared or slots, slots),
         timeout_ns=int(plan.timeout_s * 1e9),

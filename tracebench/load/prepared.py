@@ -1,11 +1,11 @@
 """A target made ready: an exchange that the engine can repeat, and that was seen to work once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tracebench.load.connection import Connection, Owner
-from tracebench.load.ledger import Ledger
-from tracebench.load.loop import Loop
+from tracebench.load.endpoint import Endpoint
+from tracebench.load.grpc_request import GrpcRequest
+from tracebench.load.http1 import HttpRequest
 from tracebench.load.slot import RawReply
 from tracebench.model.exchange import Reply
 from tracebench.tracing.described import Described
@@ -22,7 +22,9 @@ class Prepared:
     described: Described
     address: str
     """As the user wrote it, or would have."""
-    connect: Callable[[Loop, Owner, Ledger], Connection]
+    endpoint: Endpoint
+    repeated: Sequence[HttpRequest] | Sequence[GrpcRequest]
+    """The target's requests, among which each slot names its own."""
     read: Callable[[RawReply], tuple[Reply, str]]
     """Reads a kept reply; the second part says why it is no success, empty for one."""
     request: str

@@ -38,6 +38,8 @@ class Plan:
     """HTTP/2 connections that the slots share; None: one a slot, where every stamp is exact."""
     otlp_endpoint: str | None = None
     output_traces: str | None = None
+    floor: bool = False
+    """Measure a server that does nothing as well, before each target."""
     grpc_method: str | None = None
     """`package.Service/Method`; None: `inference.InferenceService/Predict`."""
     proto: str | None = None

@@ -89,6 +89,18 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """The same exchange against a server that does nothing, on loopback."""
+
+    end_to_end: Statistics
+    network: Statistics
+    client: Statistics
+    throughput_rps: float
+    in_the_clear: bool
+    """The target is spoken to over TLS, the floor is not."""
+
+
+@dataclass(frozen=True, slots=True)
 class TargetResult:
     """Everything that was learned of one target."""
 
@@ -111,6 +123,7 @@ class TargetResult:
     exemplars: tuple[Exemplar, ...]
     cdf: Curve | None
     verdict: Verdict
+    floor: Floor | None = None
 
 
 @dataclass(frozen=True, slots=True)

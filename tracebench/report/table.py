@@ -10,6 +10,8 @@ from rich.text import Text
 
 from tracebench.analysis.reading import reading
 from tracebench.model.result import Comparison, Finding, Result, Statistics, TargetResult
+from tracebench.report import influence
+from tracebench.report.numbers import milliseconds, signed
 from tracebench.vocabulary import (
     BACKLOG,
     CONNECT,
@@ -54,16 +56,6 @@ def render(result: Result, *, width: int = WIDTH, color: bool = False) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
-def milliseconds(value: float) -> str:
-    """At least three digits that mean something, and never an exponent."""
-    if value == 0:
-        return "0"
-    for limit, digits in ((0.01, 5), (10, 3), (100, 2), (1000, 1)):
-        if abs(value) < limit:
-            return f"{value:.{digits}f}"
-    return f"{value:,.0f}"
-
-
 def _target(name: str, target: TargetResult) -> RenderableType:
     return Group(
         Text(f"{name}  {target.address}", style="bold", overflow="ellipsis", no_wrap=True),
@@ -71,6 +63,7 @@ def _target(name: str, target: TargetResult) -> RenderableType:
         "",
         *_table(target),
         _indented(Text(_sentence(target), style="bold")),
+        *(_indented(Text(line)) for line in influence.lines(target)),
         "",
         *_errors(target),
         *_verdict(target),
@@ -186,11 +179,7 @@ def _comparison(comparison: Comparison) -> RenderableType:
         one = comparison.components[name]["p50_ms"]
         if one.a == one.b == 0:
             continue
-        interval = "unknown" if one.ci95 is None else " … ".join(map(_signed, one.ci95))
-        cells = (milliseconds(one.a), milliseconds(one.b), _signed(one.delta), interval)
+        interval = "unknown" if one.ci95 is None else " … ".join(map(signed, one.ci95))
+        cells = (milliseconds(one.a), milliseconds(one.b), signed(one.delta), interval)
         table.add_row(name, *cells)
     return table
-
-
-def _signed(value: float) -> str:
-    return ("+" if value > 0 else "") + milliseconds(value)

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,15 +11,10 @@ import grpc
 from tracebench import __version__
 from tracebench.errors import UsageError
 from tracebench.load import grpc_reply
-from tracebench.load.connection import Connection, Owner
 from tracebench.load.endpoint import Endpoint, client_tls, resolve
 from tracebench.load.grpc_request import GrpcRequest
-from tracebench.load.http2 import Http2Codec
-from tracebench.load.ledger import Ledger
-from tracebench.load.loop import Loop
 from tracebench.load.measure import once
 from tracebench.load.prepared import Prepared, excerpt
-from tracebench.load.tls import TlsConnection
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Plan
 from tracebench.tracing import described
@@ -70,7 +64,8 @@ class GrpcTarget:
         return Prepared(
             described=described.grpc(self.endpoint.host, self.endpoint.port, method),
             address=self.authority,
-            connect=partial(_connect, self.endpoint, requests),
+            endpoint=self.endpoint,
+            repeated=requests,
             read=grpc_reply.read,
             request="\n".join(lines),
             multiplexed=True,
@@ -167,16 +162,3 @@ def _metadata(plan: Plan) -> tuple[tuple[str, str], ...]:
         if not re.fullmatch(r"[0-9a-z_.-]+", name) or not (value.isascii() and value.isprintable()):
             raise UsageError(f"--header '{name}: {value}' cannot be sent as gRPC metadata")
     return tuple((name, value) for name, value in metadata if name != TRACEPARENT)
-
-
-def _connect(
-    endpoint: Endpoint,
-    requests: Sequence[GrpcRequest],
-    loop: Loop,
-    owner: Owner,
-    ledger: Ledger,
-) -> Connection:
-    codec = Http2Codec(*requests)
-    if endpoint.tls is not None:
-        return TlsConnection(loop, endpoint, endpoint.tls, codec, owner, ledger)
-    return Connection(loop, endpoint, codec, owner, ledger)

@@ -1,8 +1,5 @@
 """REST: `requests` builds the exchange and tries it once; the engine repeats exactly that."""
 
-import ssl
-from collections.abc import Sequence
-from functools import partial
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -11,16 +8,11 @@ from requests.structures import CaseInsensitiveDict
 from tracebench import __version__
 from tracebench.errors import UsageError
 from tracebench.load import http1_reply
-from tracebench.load.connection import Connection, Owner
-from tracebench.load.endpoint import Endpoint, client_tls, resolve
-from tracebench.load.http1 import Http1Codec, HttpRequest
-from tracebench.load.ledger import Ledger
-from tracebench.load.loop import Loop
-from tracebench.load.mapped import MappedConnection, MappedRequest
+from tracebench.load.endpoint import client_tls, resolve
+from tracebench.load.http1 import HttpRequest
 from tracebench.load.prepare import expectations
 from tracebench.load.prepare.visit import Visit, document
 from tracebench.load.prepared import Prepared
-from tracebench.load.tls import TlsConnection
 from tracebench.model.plan import Payload, Plan
 from tracebench.tracing import described
 from tracebench.vocabulary import BENCHMARK_HEADER, TRACEPARENT
@@ -52,7 +44,8 @@ def prepare(plan: Plan) -> Prepared:
     return Prepared(
         described=described.rest(plan.method, url),
         address=url,
-        connect=partial(_connect, endpoint, tls, (request,)),
+        endpoint=endpoint,
+        repeated=(request,),
         read=expected.checked(http1_reply.read, document),
         request=f"{_text(request)}\n({len(request.body)} bytes)",
         answer=answer,
@@ -116,18 +109,3 @@ def _latin(value: str | bytes) -> str:
 
 def _text(request: HttpRequest) -> str:
     return f"{request.head.decode('latin-1')}<trace id>-<span id>-01".replace("\r\n", "\n")
-
-
-def _connect(
-    endpoint: Endpoint,
-    tls: ssl.SSLContext | None,
-    requests: Sequence[HttpRequest],
-    loop: Loop,
-    owner: Owner,
-    ledger: Ledger,
-) -> Connection:
-    if tls is not None:
-        return TlsConnection(loop, endpoint, tls, Http1Codec(*requests), owner, ledger)
-    if MappedRequest.possible(requests):
-        return MappedConnection(loop, endpoint, requests, owner, ledger)
-    return Connection(loop, endpoint, Http1Codec(*requests), owner, ledger)

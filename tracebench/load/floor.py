@@ -1,0 +1,49 @@
+"""The floor: the same exchange against a server that does nothing, through the same engine."""
+
+import socket
+from dataclasses import replace
+from typing import Final
+
+from tracebench.errors import TracebenchError
+from tracebench.load import grpc_reply, http1_reply
+from tracebench.load.endpoint import Endpoint
+from tracebench.load.measure import measure
+from tracebench.load.null_server.serve import HOST, Kind, spawned
+from tracebench.load.prepared import Prepared
+from tracebench.model.exchange import Load
+from tracebench.model.plan import Plan
+
+MOST_REQUESTS: Final = 2_000
+MOST_S: Final = 2.0
+
+
+def measure_floor(prepared: Prepared, plan: Plan) -> Load:
+    """Measure the null server on loopback in the clear, as the plan would measure the target.
+
+    It gets the target's own requests at the plan's concurrency or rate, `MOST_REQUESTS` of them
+    or as many as fit in `MOST_S`.
+
+    Raises:
+        KeyboardInterrupt: the user did not want to wait for it.
+        TracebenchError: it cannot be measured.
+    """
+    kind: Kind = "grpc" if prepared.multiplexed else "rest"
+    short = replace(
+        plan,
+        requests=MOST_REQUESTS,
+        duration_s=MOST_S,
+        warmup=max(plan.warmup, 2 * plan.concurrency),
+    )
+    with spawned(kind) as port:
+        aimed = replace(
+            prepared,
+            address=f"the null server at {HOST}:{port}",
+            endpoint=Endpoint(HOST, port, socket.AF_INET, (HOST, port), tls=None),
+            read=grpc_reply.read if kind == "grpc" else http1_reply.read,
+        )
+        load = measure(aimed, short, lambda _progress: None)
+    if load.interrupted:
+        raise KeyboardInterrupt
+    if reason := load.gave_up or next((one.reason for one in load.exchanges if one.reason), ""):
+        raise TracebenchError(f"the floor could not be measured ({reason}): leave --floor out")
+    return load
