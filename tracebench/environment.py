@@ -6,9 +6,10 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from math import inf
 from typing import Any
 
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Plan, Segment
 
 _SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
 _PACKAGES = ("grpcio", "httptools", "numpy", "opentelemetry-sdk", "requests")
@@ -30,6 +31,10 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
     """The plan for the result file: no payload but its digest, no secret but its name."""
     facts = asdict(plan)
     facts["payload"] = _payload_facts(plan.payloads)
+    if plan.rate is not None:
+        facts["rate"] = [_segment(one) for one in plan.rate]
+    if plan.schedule_s is not None:
+        facts["schedule_s"] = {"count": len(plan.schedule_s), "last_s": plan.schedule_s[-1]}
     facts["headers"] = [
         [name, "(hidden)" if name.lower() in _SECRET_HEADERS else value]
         for name, value in plan.headers
@@ -53,3 +58,8 @@ def _payload_facts(payloads: Sequence[Payload]) -> dict[str, Any]:
         "smallest_bytes": min(sizes),
         "largest_bytes": max(sizes),
     }
+
+
+def _segment(segment: Segment) -> dict[str, float | None]:
+    endless = segment.duration_s == inf
+    return asdict(segment) | {"duration_s": None if endless else segment.duration_s}

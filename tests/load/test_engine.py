@@ -65,7 +65,7 @@ def run(
             timeout_ns=int(timeout_s * 1e9),
             draw=IdSource().draw,
         )
-        assert engine.connect() == ""
+        assert engine.connect(len(engine.channels)) == ""
         midway(engine)
         window = engine.run(pacing, lambda _progress: None)
         for channel in engine.channels:
@@ -212,7 +212,7 @@ def test_a_server_that_goes_away_is_given_up(make: Make, monkeypatch: pytest.Mon
         timeout_ns=100_000_000,
         draw=IdSource().draw,
     )
-    assert engine.connect() == ""
+    assert engine.connect(len(engine.channels)) == ""
     listener.close()
     window = engine.run(ClosedLoop(1_000_000), lambda _progress: None)
     loop.close()
@@ -229,5 +229,7 @@ def test_more_slots_than_the_server_accepts_are_reported() -> None:
     with serving(answering(reply())) as port:
         connect = copied(loop, port, request())
     engine = Engine(loop, connect, slots=2, channels=2, timeout_ns=10**9, draw=IdSource().draw)
-    assert engine.connect() == "0 of 2 connections were made: connection refused"
+    assert (
+        engine.connect(len(engine.channels)) == "0 of 2 connections were made: connection refused"
+    )
     loop.close()

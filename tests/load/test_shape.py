@@ -66,7 +66,8 @@ def test_only_a_length_gives_a_shape(reply: bytes) -> None:
 
 
 def test_the_unknown_matches_nothing() -> None:
-    assert unknown(REPLY) is None
+    match: Match = unknown
+    assert match(REPLY) is None
 
 
 class Parsed:

@@ -132,7 +132,7 @@ def held_up(pause_s: float, every_s: float) -> list[Exchange]:
             timeout_ns=5_000 * MS,
             draw=IdSource().draw,
         )
-        assert engine.connect() == ""
+        assert engine.connect(len(engine.channels)) == ""
 
         def hold_up() -> None:
             time.sleep(pause_s)

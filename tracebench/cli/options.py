@@ -2,17 +2,20 @@
 
 import mimetypes
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from tracebench.cli.rates import Rate, schedule
 from tracebench.errors import UsageError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Plan, Segment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_REQUESTS = 100
+OPEN_CONCURRENCY = 256
 _POSITIVE = click.IntRange(min=1)
 
 
@@ -73,8 +76,22 @@ LOAD = (
     click.option("--requests", type=_POSITIVE, help=f"How many. [default: {DEFAULT_REQUESTS}]"),
     click.option("--duration", type=_SECONDS, metavar="S", help="Instead: for how many seconds."),
     click.option(
-        "--concurrency", type=_POSITIVE, default=1, show_default=True, help="Under way at once."
+        "--concurrency",
+        type=_POSITIVE,
+        help=f"Under way at once. [default: 1; with a rate at most {OPEN_CONCURRENCY}]",
     ),
+    click.option(
+        "--rate", type=Rate(), metavar="R", help="Requests a second: 100, 10:200/60s, 10/9s,50/9s."
+    ),
+    click.option(
+        "--arrival",
+        type=click.Choice(["constant", "poisson"]),
+        default="constant",
+        show_default=True,
+        help="How --rate spaces them.",
+    ),
+    click.option("--arrivals", metavar="FILE", help="Instead: send at these seconds, one a line."),
+    click.option("--seed", type=int, default=0, help="Of what is drawn at random."),
     click.option(
         "--warmup", type=click.IntRange(min=0), default=0, help="Requests before, not counted."
     ),
@@ -115,6 +132,9 @@ def plan(
     requests: int | None,
     duration: float | None,
     timeout: float,
+    concurrency: int | None,
+    rate: tuple[Segment, ...] | None,
+    arrivals: str | None,
     **same: Any,
 ) -> Plan:
     """Make the plan that the options ask for.
@@ -126,8 +146,12 @@ def plan(
         raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
     if requests is not None and duration is not None:
         raise UsageError("--requests and --duration exclude each other: give one of them")
-    if duration is None and requests is None:
+    if rate is not None and arrivals is not None:
+        raise UsageError("--rate and --arrivals exclude each other: give one of them")
+    bounded = arrivals is not None or (rate is not None and rate[-1].duration_s != inf)
+    if duration is None and requests is None and not bounded:
         requests = DEFAULT_REQUESTS
+    is_open = rate is not None or arrivals is not None
     return Plan(
         payload=payload(image, data, json_file, content_type),
         rest_url=rest_url,
@@ -136,6 +160,9 @@ def plan(
         requests=requests,
         duration_s=duration,
         timeout_s=timeout,
+        concurrency=concurrency or (OPEN_CONCURRENCY if is_open else 1),
+        rate=rate,
+        schedule_s=schedule(arrivals) if arrivals is not None else None,
         **same,
     )
 

@@ -41,9 +41,9 @@ class Channel:
         """Send the slot's request as soon as a connection can carry it."""
         slot.submit = self.submit
         slot.carrier = self
-        slot.asked_ns = slot.scheduled_ns
+        slot.asked_ns = slot.ready_ns
         self._waiting.append(slot)
-        self._pump(slot.scheduled_ns)  # the end of the exchange that may have made room
+        self._pump(slot.ready_ns)  # the end of the exchange that may have made room
 
     def abandon(self, slot: Slot) -> None:
         """The slot waits no more; a connection that nobody waits for is not awaited either."""

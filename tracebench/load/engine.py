@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from time import perf_counter_ns, process_time
 
 from tracebench.load.channel import Channel, Connect
+from tracebench.load.dispatch import dispatch
 from tracebench.load.ledger import FullRow, Ledger, PlainRow
 from tracebench.load.loop import Loop
-from tracebench.load.pacing import ClosedLoop
+from tracebench.load.pacing import Pacing
 from tracebench.load.progress import Progress, progress
 from tracebench.load.slot import Slot
 from tracebench.model.exchange import Outcome, Stamp
@@ -28,6 +29,9 @@ class Window:
 
     rows: list[PlainRow | FullRow]
     cpu_s: float
+    asked_rps: float
+    stalled_ns: int
+    longest_stall_ns: int
     interrupted: bool
     gave_up: str
 
@@ -52,15 +56,16 @@ class Engine:
         self._timeout_ns = timeout_ns
         self._interrupted = False
 
-    def connect(self) -> str:
-        """Open every channel; returns why one could not be opened, or nothing."""
+    def connect(self, count: int) -> str:
+        """Open so many channels; returns why one could not be opened, or nothing."""
         deadline_ns = perf_counter_ns() + self._timeout_ns
-        for channel in self.channels:
+        channels = self.channels[:count]
+        for channel in channels:
             channel.open()
 
         def check() -> None:
             now_ns = perf_counter_ns()
-            waiting = any(not channel.is_open() for channel in self.channels)
+            waiting = any(not channel.is_open() for channel in channels)
             if not waiting or self._failure() or now_ns > deadline_ns:
                 self._loop.stop()
             else:
@@ -68,38 +73,49 @@ class Engine:
 
         self._loop.call_at(0, check)
         self._loop.run()
-        opened = sum(channel.is_open() for channel in self.channels)
-        if opened == len(self.channels):
+        opened = sum(channel.is_open() for channel in channels)
+        if opened == len(channels):
             return ""
         why = self._failure() or f"no answer within {self._timeout_ns / 1e9:g} s"
-        return f"{opened} of {len(self.channels)} connections were made: {why}"
+        return f"{opened} of {len(channels)} connections were made: {why}"
 
     def interrupt(self) -> None:
         """End the run soon; what is under way is counted as cancelled."""
         self._interrupted = True
 
-    def run(self, pacing: ClosedLoop, on_progress: Callable[[Progress], None]) -> Window:
+    def run(self, pacing: Pacing, on_progress: Callable[[Progress], None]) -> Window:
         """Run until the pacing admits no more and everything under way has ended."""
         self._on_progress, self._gave_up = on_progress, ""
-        ledger = self._ledger
+        loop, ledger = self._loop, self._ledger
+        self._dispatch = dispatch(pacing, ledger, loop)
         with _no_garbage_collection():
+            loop.stalled_ns = loop.longest_stall_ns = 0
             cpu_s = process_time()
             self._began_ns = perf_counter_ns()
-            ledger.open(pacing, len(self._slots), self._began_ns)
-            self._loop.call_at(self._began_ns + TICK_NS, self._tick)
-            self._loop.call_at(self._began_ns + self._timeout_ns, self._expire)
-            for slot in self._slots:
-                ledger.start(slot, perf_counter_ns())
-            if ledger.active():
-                self._loop.run()
+            ledger.open(self._dispatch.freed, self._began_ns)
+            loop.call_at(self._began_ns + TICK_NS, self._tick)
+            loop.call_at(self._began_ns + self._timeout_ns, self._expire)
+            self._dispatch.begin(self._slots, self._began_ns)
+            if self._dispatch.active():
+                loop.run()
             cpu_s = process_time() - cpu_s
-        self._loop.clear_timers()
-        return Window(ledger.rows, cpu_s, self._interrupted, self._gave_up)
+        loop.clear_timers()
+        return Window(
+            rows=ledger.rows,
+            cpu_s=cpu_s,
+            asked_rps=pacing.asked_rps,
+            stalled_ns=loop.stalled_ns,
+            longest_stall_ns=loop.longest_stall_ns,
+            interrupted=self._interrupted,
+            gave_up=self._gave_up,
+        )
 
     # ── what happens now and then ────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
         now_ns, ledger = perf_counter_ns(), self._ledger
+        if self._dispatch.idle():
+            ledger.heard_ns = now_ns
         silent_ns = now_ns - ledger.heard_ns
         if self._interrupted:
             self._halt(now_ns)
@@ -108,13 +124,14 @@ class Engine:
             if failure := self._failure():
                 self._gave_up += f" ({failure})"
             self._halt(now_ns)
+        self._dispatch.drop_late(now_ns, self._timeout_ns)
         self._on_progress(progress(ledger.started, ledger.rows, now_ns - self._began_ns))
-        if ledger.active():
+        if self._dispatch.active():
             self._loop.call_at(perf_counter_ns() + TICK_NS, self._tick)
 
     def _halt(self, now_ns: int) -> None:
         """Start nothing more, and give up what is under way."""
-        self._ledger.most = 0
+        self._dispatch.stop(now_ns)
         for slot in self._slots:
             if slot.ids:
                 self._end(slot, now_ns, Outcome.CANCELLED, "cancelled")

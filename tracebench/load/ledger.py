@@ -5,7 +5,6 @@ from functools import partial
 from typing import NamedTuple
 
 from tracebench.load.loop import Loop
-from tracebench.load.pacing import ClosedLoop
 from tracebench.load.slot import RawReply, Slot
 from tracebench.model.exchange import Outcome, Stamp
 
@@ -52,8 +51,8 @@ class Ledger:
     """What all slots share. `mapped.py` reads and writes its fields in its own hot path."""
 
     __slots__ = (
-        "_active",
         "_choose",
+        "_freed",
         "_loop",
         "draw",
         "heard_ns",
@@ -68,29 +67,29 @@ class Ledger:
     ) -> None:
         self._loop = loop
         self.draw, self._choose = draw, choose
-        self._active = self.most = self.started = self.until_ns = self.heard_ns = 0
+        self.started = self.heard_ns = 0
+        self.most = self.until_ns = 0
+        """A slot that is free goes on at once as long as fewer were started, and until then."""
         self.rows: list[PlainRow | FullRow] = []
 
-    def open(self, pacing: ClosedLoop, slots: int, now_ns: int) -> None:
-        """Begin a window in which so many slots take part."""
+    def open(self, freed: Callable[[Slot, int], None], now_ns: int) -> None:
+        """Begin a window; slots whose exchange has ended are handed to `freed`, with the time."""
+        self._freed = freed
         self.rows = []
-        self.started, self._active = 0, slots
-        self.most, self.until_ns = pacing.requests, now_ns + pacing.duration_ns
+        self.started = self.most = self.until_ns = 0
         self.heard_ns = now_ns
 
-    def active(self) -> bool:
-        """Whether any slot has not left yet."""
-        return self._active > 0
+    def goes_on(self, now_ns: int) -> bool:
+        """Whether a slot that is free goes on at once."""
+        return self.started < self.most and now_ns < self.until_ns
 
-    def start(self, slot: Slot, scheduled_ns: int) -> None:
-        """Start the slot's next exchange, or let the slot leave."""
-        if self.started >= self.most or scheduled_ns >= self.until_ns:
-            return self._leave(slot)
+    def start(self, slot: Slot, scheduled_ns: int, ready_ns: int) -> None:
+        """Start an exchange that was due at `scheduled_ns`, for a slot that is free since then."""
         self.started += 1
         slot.ids = self.draw()
         if self._choose is not None:
             slot.variant = self._choose()
-        slot.scheduled_ns = slot.ready_ns = scheduled_ns
+        slot.scheduled_ns, slot.ready_ns = scheduled_ns, ready_ns
         slot.connect_ns = slot.sent_ns = slot.first_byte_ns = slot.write_lag_ns = 0
         slot.reply = None
         slot.error = ""
@@ -104,7 +103,7 @@ class Ledger:
         stamp: Stamp,
         outcome: Outcome | None = None,
     ) -> None:
-        """Write the row of an exchange that has ended, and start the slot's next one.
+        """Write the row of an exchange that has ended, and free its slot.
 
         Args:
             slot: has its reply, or its error.
@@ -113,6 +112,20 @@ class Ledger:
             stamp: how `arrived_ns` was had.
             outcome: None where the reply or the error tells it.
         """
+        self.write(slot, arrived_ns, done_ns, stamp, outcome)
+        slot.ids = b""
+        if slot.sent_ns:
+            if outcome is None:
+                self.heard_ns = done_ns
+            self._freed(slot, done_ns)
+        else:
+            when_ns = done_ns + BACKOFF_NS
+            self._loop.call_at(when_ns, partial(self._freed, slot, when_ns))
+
+    def write(
+        self, slot: Slot, arrived_ns: int, done_ns: int, stamp: Stamp, outcome: Outcome | None
+    ) -> None:
+        """Write a row."""
         self.rows.append(
             (
                 slot.ids,
@@ -131,17 +144,3 @@ class Ledger:
                 slot.variant,
             )
         )
-        if slot.sent_ns:
-            if outcome is None:
-                self.heard_ns = done_ns
-            self.start(slot, done_ns)
-        else:
-            slot.ids = b""
-            when_ns = done_ns + BACKOFF_NS
-            self._loop.call_at(when_ns, partial(self.start, slot, when_ns))
-
-    def _leave(self, slot: Slot) -> None:
-        slot.ids = b""
-        self._active -= 1
-        if not self._active:
-            self._loop.stop()

@@ -14,6 +14,10 @@ WRITABLE = select.POLLOUT
 EDGE = getattr(select, "EPOLLET", 0) | getattr(select, "EPOLLRDHUP", 0)
 """Tell once what has become ready, not as long as it is; and whether the peer has closed."""
 _BLOCKED_NS = 20_000  # a poll that took longer than this has slept: nothing was ready before it
+_SPIN_NS = 150_000  # a wake-up is late by the timer's slack (50 µs) and the scheduler's mood
+_MS = 1_000_000
+STALL_NS = 1_000_000
+"""A round that takes longer keeps replies waiting, and what is due."""
 
 Handler = Callable[[int], None]
 
@@ -26,12 +30,14 @@ class Loop:
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timers_made = 0
         self._running = False
-        self._poller, self._wait = _poller()
+        self._poller, self._poll, self._nap = _poller()
         self.ready_since_ns = 0
         """What is handled in this round became ready at this time at the earliest."""
         self.epoch_ns = 0
         """The wall clock at the monotonic clock's zero, read anew in each round: what takes a
         kernel stamp to the monotonic clock. A step of the wall clock spoils one round at most."""
+        self.stalled_ns = self.longest_stall_ns = 0
+        """How long rounds took that were longer than `STALL_NS`: all together, and the longest."""
 
     def watch(self, descriptor: int, handler: Handler, events: int = READABLE) -> None:
         """Call `handler(events)` whenever the descriptor is ready."""
@@ -49,7 +55,7 @@ class Loop:
         self._poller.unregister(descriptor)
 
     def call_at(self, when_ns: int, callback: Callable[[], None]) -> None:
-        """Call back once, at `when_ns` on the monotonic clock or up to 1 ms later."""
+        """Call back once, at `when_ns` on the monotonic clock or a few µs later."""
         self._timers_made += 1
         heapq.heappush(self._timers, (when_ns, self._timers_made, callback))
 
@@ -68,7 +74,9 @@ class Loop:
         woke_ns = perf_counter_ns()
         while self._running:
             previous_ns, asked_ns = woke_ns, perf_counter_ns()
-            ready = wait(self._patience_s(asked_ns))
+            if asked_ns - woke_ns > STALL_NS:
+                self._stalled(asked_ns - woke_ns)
+            ready = wait(asked_ns)
             self.epoch_ns = time_ns() - (woke_ns := perf_counter_ns())
             self.ready_since_ns = woke_ns if woke_ns - asked_ns > _BLOCKED_NS else previous_ns
             for descriptor, events in ready:
@@ -82,8 +90,24 @@ class Loop:
         if isinstance(self._poller, select.epoll):
             self._poller.close()
 
-    def _patience_s(self, now_ns: int) -> float:
-        return max(0, self._timers[0][0] - now_ns) / 1e9 if self._timers else 1.0
+    def _wait(self, now_ns: int) -> list[tuple[int, int]]:
+        """Wait for events, no longer than until the next timer.
+
+        Polls count in whole milliseconds, so the rest of the way to a timer is slept in a nap,
+        and the end of it spent polling without a wait: to be on time costs a little of the CPU.
+        """
+        if not self._timers:
+            return self._poll(1.0)
+        left_ns = self._timers[0][0] - now_ns - _SPIN_NS
+        if left_ns >= _MS:
+            return self._poll(left_ns // _MS / 1e3)
+        if left_ns > 0:
+            self._nap(left_ns / 1e9)
+        return self._poll(0)
+
+    def _stalled(self, took_ns: int) -> None:
+        self.stalled_ns += took_ns
+        self.longest_stall_ns = max(self.longest_stall_ns, took_ns)
 
     def _call_timers(self, now_ns: int) -> None:
         while self._timers and self._timers[0][0] <= now_ns:
@@ -94,10 +118,19 @@ def _ignore(_events: int) -> None:
     pass
 
 
-def _poller() -> tuple["select.epoll | select.poll", Callable[[float], list[tuple[int, int]]]]:
-    """Epoll where there is one, else poll: the same events, but it waits in milliseconds."""
+Poll = Callable[[float], list[tuple[int, int]]]
+Nap = Callable[[float], object]
+
+
+def _poller() -> tuple["select.epoll | select.poll", Poll, Nap]:
+    """Epoll where there is one, else poll: the same events.
+
+    Returns:
+        The poller, its poll for so many seconds, and a nap for so many seconds that any event
+        ends. `select` has the finer clock, and may be asked about an epoll.
+    """
     if hasattr(select, "epoll"):
         epoll = select.epoll()
-        return epoll, epoll.poll
+        return epoll, epoll.poll, lambda seconds: select.select([epoll], (), (), seconds)
     poll = select.poll()
-    return poll, lambda seconds: poll.poll(seconds * 1e3)
+    return poll, lambda seconds: poll.poll(seconds * 1e3), lambda _seconds: None

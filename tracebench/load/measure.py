@@ -13,8 +13,9 @@ from tracebench.errors import TargetError
 from tracebench.load.connecting import connect
 from tracebench.load.engine import Engine, Window
 from tracebench.load.exchanges import exchange
+from tracebench.load.host import CpuTimes, shares
 from tracebench.load.loop import Loop
-from tracebench.load.pacing import ClosedLoop
+from tracebench.load.pacing import is_open, pacing, warm_up
 from tracebench.load.prepared import Prepared
 from tracebench.load.progress import Progress
 from tracebench.load.stamps import PathState
@@ -47,16 +48,18 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
         choose=prepared.variants.__next__ if prepared.variants is not None else None,
     )
     try:
-        if why := engine.connect():
+        if why := engine.connect(1 if is_open(plan) else len(engine.channels)):
             raise TargetError(f"{prepared.address}: {why}: is --concurrency {slots} too high?")
         with _interruptible(engine):
+            before = CpuTimes.now()
             window = _run(engine, plan, on_progress)
+            machine = shares(before, CpuTimes.now())
         states = [state for channel in engine.channels for state in channel.path_states()]
     finally:
         for channel in engine.channels:
             channel.close()
         loop.close()
-    return _load(window, prepared, states, int(plan.timeout_s * 1e9))
+    return _load(window, prepared, states, plan, machine)
 
 
 def once(prepared: Prepared, plan: Plan) -> Exchange:
@@ -65,34 +68,42 @@ def once(prepared: Prepared, plan: Plan) -> Exchange:
     Raises:
         TargetError: no connection can be made.
     """
-    single = replace(plan, requests=1, duration_s=None, concurrency=1, warmup=0)
+    single = replace(
+        plan, requests=1, duration_s=None, rate=None, schedule_s=None, concurrency=1, warmup=0
+    )
     return measure(prepared, single, lambda _progress: None).exchanges[0]
 
 
 def _run(engine: Engine, plan: Plan, on_progress: OnProgress) -> Window:
     if plan.warmup:
-        warmed = engine.run(ClosedLoop(requests=plan.warmup), lambda _progress: None)
+        warmed = engine.run(warm_up(plan), lambda _progress: None)
         if warmed.interrupted or warmed.gave_up:
-            return Window([], 0.0, warmed.interrupted, warmed.gave_up)
-    return engine.run(_pacing(plan), on_progress)
+            return replace(warmed, rows=[])
+    return engine.run(pacing(plan), on_progress)
 
 
-def _pacing(plan: Plan) -> ClosedLoop:
-    if plan.duration_s is not None:
-        return ClosedLoop(duration_ns=int(plan.duration_s * 1e9))
-    return ClosedLoop(requests=plan.requests or 0)
-
-
-def _load(window: Window, prepared: Prepared, states: list[PathState], timeout_ns: int) -> Load:
-    rows = window.rows
-    exchanges = tuple(exchange(row, prepared.read, timeout_ns) for row in rows)
+def _load(
+    window: Window,
+    prepared: Prepared,
+    states: list[PathState],
+    plan: Plan,
+    machine: tuple[float, float] | None,
+) -> Load:
+    timeout_ns = int(plan.timeout_s * 1e9)
+    exchanges = tuple(exchange(row, prepared.read, timeout_ns) for row in window.rows)
     began_ns = min((one.scheduled_ns for one in exchanges), default=0)
     ended_ns = max((one.done_ns for one in exchanges), default=0)
+    idle_share, stolen_share = machine or (None, None)
     return Load(
         exchanges=exchanges,
         duration_s=(ended_ns - began_ns) / 1e9,
         cpu_s=window.cpu_s,
         tcp=_tcp(states),
+        asked_rps=window.asked_rps,
+        stalled_s=window.stalled_ns / 1e9,
+        longest_stall_s=window.longest_stall_ns / 1e9,
+        idle_share=idle_share,
+        stolen_share=stolen_share,
         interrupted=window.interrupted,
         gave_up=window.gave_up,
     )

@@ -24,6 +24,7 @@ class Slot:
         "connect_ns",
         "error",
         "first_byte_ns",
+        "freed_ns",
         "ids",
         "ready_ns",
         "reply",
@@ -41,6 +42,8 @@ class Slot:
         """What had the last exchange in its hands, or has the present one."""
         self.ids = b""
         """Of the exchange under way; empty where none is."""
+        self.freed_ns = 0
+        """When the last exchange ended."""
         self.scheduled_ns = self.asked_ns = self.connect_ns = self.ready_ns = 0
         self.sent_ns = self.first_byte_ns = self.write_lag_ns = 0
         self.variant = 0

@@ -126,6 +126,15 @@ class Load:
     cpu_s: float
     """CPU time of this process during the run."""
     tcp: TcpInfo | None
+    asked_rps: float = 0.0
+    """Open loop: the mean rate that was asked for; 0 for a closed loop."""
+    stalled_s: float = 0.0
+    """How long the engine's loop was kept from looking for replies, in stretches above 1 ms."""
+    longest_stall_s: float = 0.0
+    idle_share: float | None = None
+    """Of the CPU time of the whole machine; None where the system does not tell."""
+    stolen_share: float | None = None
+    """The same, of what a hypervisor gave to other machines."""
     interrupted: bool = False
     gave_up: str = ""
     """Why the run was ended early; empty where it was not."""

@@ -1,7 +1,9 @@
 """What to measure, and how."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
+
+Arrival: TypeAlias = Literal["constant", "poisson"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +16,16 @@ class Payload:
     form: Literal["image", "data", "json"]
     """Over REST a multipart field, the body as it is, or a JSON body; over gRPC `image_data` for
     the first two, and the message's JSON mapping for the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of time in which the rate goes evenly from one value to another."""
+
+    from_rps: float
+    to_rps: float
+    duration_s: float
+    """Infinite for the last one, where nothing else ends it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,14 @@ class Plan:
     """How many requests to measure for each target; None: as many as fit in `duration_s`."""
     duration_s: float | None = None
     concurrency: int = 1
+    """How many requests may be under way at once."""
+    rate: tuple[Segment, ...] | None = None
+    """Open loop: how many requests a second are due; None: see `schedule_s`, else closed loop."""
+    arrival: Arrival = "constant"
+    schedule_s: tuple[float, ...] | None = None
+    """Open loop: when each request is due, in seconds from the begin."""
+    seed: int = 0
+    """Of what is drawn at random, trace ids excepted."""
     warmup: int = 0
     timeout_s: float = 30.0
     connections: int | None = None

@@ -1,0 +1,76 @@
+"""Rates as they are written: `100`, `10:200/60s`, `10/30s,50/30s`; and schedules in files."""
+
+import re
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tracebench.errors import UsageError
+from tracebench.model.plan import Segment
+
+_HIGHEST_RPS = 1e6
+_SEGMENT = re.compile(r"(?P<a>[^:/]+)(?::(?P<b>[^:/]+))?(?:/(?P<s>[^:/]+?)s?)?")
+
+
+class Rate(click.ParamType):  # type: ignore[type-arg] # generic since click 8.2 only
+    """Requests a second: one value, steps, ramps, or several of these one after the other."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Segment, ...]:
+        """Read the segments; only the last may leave its duration out."""
+        *timed, last = (self._segment(text) for text in str(value).split(","))
+        for segment in (*timed, last):
+            ramp = segment.from_rps != segment.to_rps
+            if segment.duration_s == inf and (ramp or segment in timed or not segment.from_rps):
+                self.fail(f"{value!r}: say how long, as in 10:200/60s or 10/30s,50/30s", param, ctx)
+        return (*timed, last)
+
+    def _segment(self, text: str) -> Segment:
+        found = _SEGMENT.fullmatch(text.strip())
+        if found is None:
+            self.fail(f"{text!r} is no rate: give one like 100, 10:200/60s or 10/30s,50/30s")
+        first = self._number(found["a"], _HIGHEST_RPS)
+        last = first if found["b"] is None else self._number(found["b"], _HIGHEST_RPS)
+        duration_s = inf if found["s"] is None else self._number(found["s"], 86_400)
+        if not duration_s:
+            self.fail(f"{text!r} lasts no time: give it some seconds")
+        return Segment(first, last, duration_s)
+
+    def _number(self, text: str, most: float) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            self.fail(f"{text!r} is no number: give a rate like 100, 10:200/60s or 10/30s,50/30s")
+        if not 0 <= number <= most:
+            self.fail(f"{text!r} is not between 0 and {most:g}")
+        return number
+
+
+def schedule(path: str) -> tuple[float, ...]:
+    """Read when requests are due: a number of seconds a line, never falling, from any begin.
+
+    Raises:
+        UsageError: the file cannot be read, or does not hold that.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").split()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read --arrivals {path!r} ({why}): give a readable file") from None
+    times_s: list[float] = []
+    for number, text in enumerate(lines, 1):
+        try:
+            at_s = float(text)
+        except ValueError:
+            at_s = inf
+        if not isfinite(at_s) or (times_s and at_s < times_s[-1]):
+            raise UsageError(
+                f"--arrivals {path!r}: entry {number} is {text!r}: give seconds that never fall"
+            )
+        times_s.append(at_s)
+    if not times_s:
+        raise UsageError(f"--arrivals {path!r} is empty: give a number of seconds a line")
+    return tuple(at_s - times_s[0] for at_s in times_s)
