@@ -7,14 +7,13 @@ from typing import Final, Literal, TypeAlias
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from tracebench.analysis.attribution import attribute
 from tracebench.analysis.closure import decompose
-from tracebench.model.exchange import Decomposition, Exchange, ServerSpan, Timing, Undecomposed
+from tracebench.model.exchange import Decomposition, Exchange, Timing, Undecomposed
 from tracebench.model.span import Span
 from tracebench.tracing import roots
+from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.sdk_spans import from_sdk
 from tracebench.tracing.server_spans import ServerSpans, entry_of
-from tracebench.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
 
 Source: TypeAlias = Literal["otlp", "backend"]
 _SOURCES: Final[tuple[Source, ...]] = ("otlp", "backend")
@@ -27,9 +26,13 @@ class JoiningExporter(SpanExporter):
     Server spans may arrive before their root span or after it; all are kept until the end. A
     request counts once, by its trace id, however often and through whichever door it comes, and
     a server's spans are believed before its mirror. Make one exporter for each target.
+
+    Args:
+        mapper: says which spans are which component; None: the built-in profiles.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, mapper: Mapper | None = None) -> None:
+        self._mapper = mapper or Mapper()
         self._requests: dict[str, tuple[Exchange, Timing | Undecomposed]] = {}
         self._spans = {source: ServerSpans() for source in _SOURCES}
         self._lock = Lock()
@@ -76,23 +79,6 @@ class JoiningExporter(SpanExporter):
         for source, kept in self._spans.items():
             spans = kept.of(exchange.trace_id)
             if (entry := entry_of(spans, exchange.span_id)) is not None:
-                timing = attribute(_reduced(entry), [_reduced(span) for span in spans])
+                timing = self._mapper.timing(entry, spans)
                 return timing._replace(source=source) if isinstance(timing, Timing) else timing
         return mirror
-
-
-def _reduced(span: Span) -> ServerSpan:
-    """What the attribution needs of a span."""
-    links = tuple(link.span_id for link in span.links)
-    component = span.attributes.get(COMPONENT_ATTRIBUTE)
-    if component is None and span.name in SERVER_PARTS:
-        component = span.name
-    return ServerSpan(
-        span.span_id,
-        span.parent_id,
-        span.name,
-        span.start_ns,
-        span.end_ns,
-        None if component is None else str(component),
-        links,
-    )

@@ -1,0 +1,238 @@
+"""What each built-in profile makes of its server's spans."""
+
+import pytest
+
+from tests.tracing.mapping.samples import MS, at, span, split, timing
+from tracebench.model.exchange import Timing, Undecomposed
+from tracebench.model.span import Link, Span
+from tracebench.tracing.mapping.mapper import Mapper
+from tracebench.tracing.mapping.reading import built_in
+
+MAPPER = Mapper()
+
+
+def triton_model(name: str, parent: str, start_ms: float) -> list[Span]:
+    """A model that waits 1 ms, reads for 1, computes for 2 and writes for 1."""
+    scope = "triton-server"
+    queued = {"REQUEST_START": start_ms, "QUEUE_START": start_ms + 0.5}
+    stages = {
+        "COMPUTE_START": start_ms + 1.5,
+        "COMPUTE_INPUT_END": start_ms + 2.5,
+        "COMPUTE_OUTPUT_START": start_ms + 4.5,
+        "COMPUTE_END": start_ms + 5.5,
+    }
+    model = span(name, start_ms, start_ms + 6, parent, events=queued, scope=scope, kind="SERVER")
+    compute = span(
+        "compute",
+        start_ms + 1.5,
+        start_ms + 5.5,
+        name,
+        events=stages,
+        scope=scope,
+        kind="SERVER",
+        span_id=f"compute {name}",
+    )
+    return [compute, model]
+
+
+def infer_request(end_ms: float, **events: float) -> Span:
+    scope = "triton-server"
+    return span("InferRequest", 0, end_ms, scope=scope, kind="SERVER", events=events)
+
+
+def test_triton_tells_its_stages_as_events() -> None:
+    spans = [*triton_model("resnet", "InferRequest", 1), infer_request(8)]
+    assert split(MAPPER, *spans) == {
+        "server_processing": 8,
+        "queue": 1,
+        "preprocessing": 1,
+        "inference": 2,
+        "postprocessing": 1,
+    }
+
+
+def test_triton_s_ensembles_add_up_their_steps() -> None:
+    whole = span(
+        "ensemble", 1, 15, "InferRequest", scope="triton-server", events={"QUEUE_START": 1}
+    )
+    steps = [*triton_model("decode", "ensemble", 2), *triton_model("resnet", "ensemble", 8)]
+    assert split(MAPPER, *steps, whole, infer_request(16)) == {
+        "server_processing": 16,
+        "queue": 2,
+        "preprocessing": 2,
+        "inference": 4,
+        "postprocessing": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("events", "total"),
+    [
+        ({"GRPC_SEND_END": 19.0, "INFER_RESPONSE_COMPLETE": 7.5}, 7.5),
+        ({"INFER_RESPONSE_COMPLETE": 7.5, "HTTP_SEND_END": 7.75}, 7.75),
+        ({"GRPC_WAITREAD_START": -600.0}, 20),
+    ],
+)
+def test_triton_s_request_ends_with_its_response(events: dict[str, float], total: float) -> None:
+    spans = [*triton_model("resnet", "InferRequest", 1), infer_request(20, **events)]
+    assert split(MAPPER, *spans)["server_processing"] == total
+    assert split(MAPPER, *spans)["inference"] == 2
+
+
+def llm_request(**attributes: float | str) -> Span:
+    named = {f"gen_ai.latency.{name}": value for name, value in attributes.items()}
+    return span("llm_request", 0, 100, kind="SERVER", attributes=named)
+
+
+def test_vllm_tells_its_stages_as_attributes_in_seconds() -> None:
+    told = llm_request(
+        time_in_queue=0.0105,
+        time_in_model_prefill=0.02,
+        time_in_model_decode=0.05,
+        time_in_model_inference=0.07,
+        e2e=0.099,
+    )
+    expected = {"server_processing": 100, "queue": 10.5, "inference": 70}
+    assert split(MAPPER, told) == expected
+
+
+@pytest.mark.parametrize("told", [-0.001, float("nan"), float("inf"), "soon", 1e30])
+def test_what_is_no_duration_is_malformed(told: float | str) -> None:
+    assert timing(MAPPER, llm_request(time_in_queue=told)) is Undecomposed.MALFORMED
+
+
+def test_durations_that_exceed_their_span_are_an_excess() -> None:
+    found = timing(MAPPER, llm_request(time_in_queue=0.05, time_in_model_inference=0.0502))
+    assert found is Undecomposed.EXCESS
+
+
+def test_durations_that_exceed_their_span_by_rounding_are_clipped() -> None:
+    told = llm_request(time_in_queue=0.05, time_in_model_inference=0.05005)
+    assert split(MAPPER, told) == {"server_processing": 100, "queue": 50, "inference": 50}
+
+
+def test_sglang() -> None:
+    spans = [
+        span(" Req 1f00", 0, 100, kind="SERVER", span_id="req"),
+        span("tokenizer thread", 0, 100, "req", span_id="thread"),
+        span("tokenize", 1, 4, "thread"),
+        span("dispatch", 4, 5, "thread"),
+        span("prefill_waiting", 5, 15, "thread"),
+        span("prefill_forward", 15, 40, "thread"),
+        span("decode_loop", 40, 90, "thread"),
+    ]
+    expected = {"server_processing": 100, "queue": 10, "preprocessing": 3, "inference": 75}
+    assert split(MAPPER, *spans) == expected
+
+
+def test_tgi_tells_its_stages_as_text() -> None:
+    told = {"validation_time": "1.5ms", "queue_time": "250µs", "inference_time": "90ms"}
+    generate = span("generate", 0, 100, attributes={**told, "total_time": "99.8ms"})
+    expected = {"server_processing": 100, "preprocessing": 1.5, "queue": 0.25, "inference": 90}
+    assert split(MAPPER, generate) == expected
+
+
+def test_tgi_s_spans_are_believed_before_what_it_tells() -> None:
+    told = {"queue_time": "9ms", "inference_time": "90ms"}
+    spans = [
+        span("generate", 0, 100, attributes=told),
+        span("queued", 1, 11, "generate"),
+        span("infer", 11, 100, "generate"),
+    ]
+    assert split(MAPPER, *spans) == {"server_processing": 100, "queue": 10, "inference": 89}
+
+
+def test_fastapi_s_own_spans() -> None:
+    spans = [
+        span("POST /predict", 0, 10, kind="SERVER", scope="fastapi"),
+        span("fastapi.dependencies", 1, 2, "POST /predict", scope="fastapi"),
+        span("fastapi.endpoint", 3, 8, "POST /predict", scope="fastapi"),
+        span("fastapi.serialization", 8, 9.5, "POST /predict", scope="fastapi"),
+        span("preprocessing", 3, 4, "fastapi.endpoint"),
+    ]
+    assert split(MAPPER, *spans) == {
+        "server_processing": 10,
+        "preprocessing": 2,
+        "inference": 4,
+        "postprocessing": 1.5,
+    }
+
+
+def test_ray_serve() -> None:
+    spans = [
+        span("proxy_http_request", 0, 10, kind="SERVER"),
+        span("route_to_replica", 2, 9, "proxy_http_request"),
+        span("replica_handle_request Model __call__", 4, 8, "route_to_replica", kind="SERVER"),
+    ]
+    assert split(MAPPER, *spans) == {"server_processing": 10, "queue": 6, "inference": 4}
+
+
+@pytest.mark.parametrize("scope", ["opentelemetry.instrumentation.asgi", "mlserver's"])
+def test_servers_that_tell_their_total_alone(scope: str) -> None:
+    resource = {"service.name": "mlserver"} if scope == "mlserver's" else {}
+    spans = [
+        span("POST /predict", 0, 10, kind="SERVER", scope=scope, resource=resource),
+        span(
+            "POST /predict http receive", 1, 2, "POST /predict", attributes={"asgi.event.type": "x"}
+        ),
+    ]
+    assert split(MAPPER, *spans) == {"server_processing": 10}
+    mapped = MAPPER.map(spans)
+    assert mapped.profiles == ("mlserver" if resource else "bentoml",)
+    assert mapped.spans[1].component == "server_other"
+
+
+def test_the_middleware_says_it_itself() -> None:
+    spans = [
+        span("POST /predict", 0, 10, kind="SERVER"),
+        span("forward", 2, 5, "POST /predict", attributes={"tracebench.component": "inference"}),
+        span("queue", 1, 2, "POST /predict"),
+        span("postprocessing", 6, 7, "POST /predict", attributes={"tracebench.component": "queue"}),
+    ]
+    assert split(MAPPER, *spans) == {"server_processing": 10, "queue": 2, "inference": 3}
+
+
+def test_a_batch_in_another_trace_counts_for_those_it_is_linked_to() -> None:
+    spans = [
+        span("proxy_http_request", 0, 10, kind="SERVER"),
+        span("batch", 3, 9, "worker", links=(Link("a" * 32, "proxy_http_request"),)),
+        span("inference", 4, 8, "batch"),
+    ]
+    assert split(MAPPER, *spans) == {"server_processing": 10, "queue": 6, "inference": 4}
+
+
+def test_spans_whose_parent_is_missing_or_in_a_circle_are_not_guessed_at() -> None:
+    spans = [
+        span("entry", 0, 10, kind="SERVER"),
+        span("inference", 1, 2, "lost"),
+        span("queue", 1, 2, "postprocessing"),
+        span("postprocessing", 1, 2, "queue"),
+    ]
+    assert timing(MAPPER, *spans) == Timing(10 * MS, {}, "otlp")
+
+
+def test_several_profiles_apply_where_servers_stand_one_behind_the_other() -> None:
+    spans = [
+        span("proxy_http_request", 0, 200, kind="SERVER"),
+        span("replica_handle_request", 50, 190, "proxy_http_request"),
+        llm_request(time_in_queue=0.03, time_in_model_inference=0.05)._replace(
+            parent_id="replica_handle_request", start_ns=at(60), end_ns=at(160)
+        ),
+    ]
+    assert MAPPER.map(spans).profiles == ("ray_serve", "vllm")
+    assert split(MAPPER, *spans) == {"server_processing": 200, "queue": 90, "inference": 110}
+
+
+def test_every_profile_is_about_a_server() -> None:
+    assert {profile.name for profile in built_in()} == {
+        "triton",
+        "vllm",
+        "sglang",
+        "tgi",
+        "fastapi",
+        "mlserver",
+        "bentoml",
+        "ray_serve",
+        "middleware",
+    }
+    assert all(profile.about and profile.rules for profile in built_in())

@@ -1,0 +1,1 @@
+"""From the spans that servers emit to components: rules as data, one TOML file a server."""

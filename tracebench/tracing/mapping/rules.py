@@ -1,0 +1,120 @@
+"""Rules that say which component a span, a stretch between events or an attribute is."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import translate
+from functools import cache
+from typing import Final
+
+from tracebench.model.span import Attributes, Span
+from tracebench.vocabulary import SERVER_PARTS, SERVER_PROCESSING
+
+COMPONENTS: Final = (*SERVER_PARTS, SERVER_PROCESSING)
+UNITS_NS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+TEXT: Final = "text"
+"""The unit of a duration that is written with its own, such as `12.5ms`."""
+FROM_ATTRIBUTE: Final = "@"
+"""`component = "@name"`: what the attribute of that name says."""
+_REGEX: Final = "re:"
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A text as it is, a glob with `*`, `?` and `[…]`, or `re:` and a regular expression."""
+
+    text: str
+
+    def fits(self, value: str) -> bool:
+        """Whether the whole value fits; what is equal always does."""
+        return value == self.text or _regex(self.text).fullmatch(value) is not None
+
+
+@cache
+def _regex(text: str) -> re.Pattern[str]:
+    return re.compile(text.removeprefix(_REGEX) if text.startswith(_REGEX) else translate(text))
+
+
+AnyOf = tuple[Pattern, ...]
+"""One of them must fit; where there is none, everything does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a span must be like; each must hold."""
+
+    span: AnyOf = ()
+    kind: AnyOf = ()
+    scope: AnyOf = ()
+    attributes: tuple[tuple[str, AnyOf], ...] = ()
+    resource: tuple[tuple[str, AnyOf], ...] = ()
+
+    def name_fits(self, name: str, kind: str, scope: str) -> bool:
+        """Whether those hold that speak of what many spans share."""
+        return (
+            _one_fits(self.span, name)
+            and _one_fits(self.kind, kind)
+            and _one_fits(self.scope, scope)
+        )
+
+    def rest_fits(self, span: Span) -> bool:
+        """Whether the others do."""
+        return _all_fit(self.attributes, span.attributes) and _all_fit(self.resource, span.resource)
+
+
+def _one_fits(patterns: AnyOf, value: str) -> bool:
+    return not patterns or any(pattern.fits(value) for pattern in patterns)
+
+
+def _all_fit(wanted: Iterable[tuple[str, AnyOf]], attributes: Attributes) -> bool:
+    return all(
+        name in attributes and _one_fits(patterns, _written(attributes[name]))
+        for name, patterns in wanted
+    )
+
+
+def _written(value: object) -> str:
+    """An attribute's value as a rule spells it: booleans as TOML and JSON do."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Gives a component to a span, to a stretch of it, or to a duration that it tells."""
+
+    conditions: Conditions
+    component: str
+    starts: tuple[str, ...] = ()
+    """Names of events: the stretch begins at the first of these that the span has."""
+    ends: tuple[str, ...] = ()
+    """As `starts`, for its end; where the span has none of them, its children are asked."""
+    duration: str = ""
+    """The attribute that holds a duration."""
+    unit: str = "s"
+
+    @property
+    def is_stretch(self) -> bool:
+        """Whether it speaks of a part of a span, between events."""
+        return bool(self.starts or self.ends)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it speaks of a span's own time."""
+        return not self.is_stretch and not self.duration
+
+    def component_of(self, span: Span) -> str:
+        """The component, which the span may name itself."""
+        if self.component.startswith(FROM_ATTRIBUTE):
+            return str(span.attributes.get(self.component.removeprefix(FROM_ATTRIBUTE), ""))
+        return self.component
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The rules for one kind of server."""
+
+    name: str
+    rules: tuple[Rule, ...]
+    when: tuple[Conditions, ...] = ()
+    """It applies to a trace in which one of these holds for a span; to all where there is none."""
+    about: str = ""
