@@ -135,6 +135,12 @@ class Load:
     """Of the CPU time of the whole machine; None where the system does not tell."""
     stolen_share: float | None = None
     """The same, of what a hypervisor gave to other machines."""
+    same_host: bool = False
+    """Both ends of the connections have one address: the server runs on this machine."""
+    clock_step_s: float = 0.0
+    """How far the wall clock went from the monotonic one between begin and end."""
+    gc_pause_s: float = 0.0
+    """How long Python collected garbage during the run."""
     interrupted: bool = False
     gave_up: str = ""
     """Why the run was ended early; empty where it was not."""
