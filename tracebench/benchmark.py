@@ -1,20 +1,15 @@
 """The public Python door: `run(plan)` → `Result`; where load, tracing and analysis meet."""
 
 import secrets
-from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import NamedTuple
-
-from opentelemetry.sdk.trace.export import SpanExporter
 
 from tracebench import __version__
 from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare
 from tracebench.analysis.floor import beside_floor, describe_floor
 from tracebench.analysis.summary import summarise
-from tracebench.analysis.verdict import spans_lost
 from tracebench.environment import environment, plan_facts
 from tracebench.errors import UsageError
 from tracebench.load.floor import measure_floor
@@ -27,8 +22,7 @@ from tracebench.model.plan import Plan
 from tracebench.model.result import Comparison, Floor, Result, TargetResult
 from tracebench.tracing import mirror, spans
 from tracebench.tracing.exporter import JoiningExporter
-from tracebench.tracing.json_lines import JsonLinesExporter
-from tracebench.tracing.otlp import exporter_for
+from tracebench.tracing.traces import Traces
 
 REST, GRPC = "rest", "grpc"
 
@@ -53,18 +47,13 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
     """
     watcher = watcher or Watcher()
     started_at = datetime.now(timezone.utc)
-    exporters: list[SpanExporter] = []
-    if plan.otlp_endpoint is not None:
-        exporters.append(exporter_for(plan.otlp_endpoint))
+    run_id = secrets.token_hex(8)
+    traces = Traces(plan)
     prepared = prepare(plan)
-    if plan.output_traces is not None:
-        exporters.append(JsonLinesExporter(plan.output_traces))  # it empties the file: not before
-    with ExitStack() as stack:
-        for exporter in exporters:
-            stack.callback(exporter.shutdown)
-        targets = _measured(plan, prepared, exporters, watcher)
+    with traces:  # it empties a file: not before all else is known to be well
+        targets = _measured(plan, prepared, run_id, traces, watcher)
     return Result(
-        tool={"name": "tracebench", "version": __version__},
+        tool={"name": "tracebench", "version": __version__, "run_id": run_id},
         environment=environment(),
         plan=plan_facts(plan),
         started_at=started_at.isoformat(),
@@ -106,18 +95,18 @@ def try_once(plan: Plan) -> dict[str, Trial]:
 def _measured(
     plan: Plan,
     prepared: dict[str, Prepared],
-    exporters: Sequence[SpanExporter],
+    run_id: str,
+    traces: Traces,
     watcher: Watcher,
 ) -> dict[str, TargetResult]:
     targets: dict[str, TargetResult] = {}
-    run_id = secrets.token_hex(8)
     for target, ready in prepared.items():
         one_run = spans.Run(run_id, spans.Anchor.now(), plan.concurrency)
         watcher.begins(target, ready.address, ready.answer)
         floor = _floor(ready, plan) if plan.floor else None
         load = measure(ready, plan, watcher.progress)
         watcher.ends()
-        targets[target] = beside_floor(_analysed(ready, load, one_run, exporters), floor)
+        targets[target] = beside_floor(_analysed(ready, load, one_run, traces), floor)
         if load.interrupted:
             break
     return targets
@@ -128,19 +117,16 @@ def _floor(prepared: Prepared, plan: Plan) -> Floor:
     return describe_floor(measure_floor(prepared, plan), in_the_clear=secure)
 
 
-def _analysed(
-    prepared: Prepared, load: Load, one_run: spans.Run, exporters: Sequence[SpanExporter]
-) -> TargetResult:
+def _analysed(prepared: Prepared, load: Load, one_run: spans.Run, traces: Traces) -> TargetResult:
     timings = [_timing(exchange) for exchange in load.exchanges]
     joining = JoiningExporter()
     joining.add(load.exchanges, timings)
+    findings = traces.export(load.exchanges, timings, prepared.described, one_run)
+    findings += traces.read_back(load.exchanges, joining)
     result = summarise(prepared.address, load, joining.decomposition())
-    if not exporters:
-        return result
-    delivered = spans.export(load.exchanges, timings, prepared.described, one_run, exporters)
-    findings = tuple(spans_lost(one.failed, one.reason) for one in delivered if one.failed)
-    verdict = replace(result.verdict, findings=result.verdict.findings + findings)
-    return replace(result, verdict=verdict)
+    verdict = replace(result.verdict, findings=(*result.verdict.findings, *findings))
+    result = replace(result, verdict=verdict)
+    return traces.linked(result, load.exchanges, prepared.described, one_run)
 
 
 def _timing(exchange: Exchange) -> Timing | Undecomposed:

@@ -31,8 +31,10 @@ def test_a_wrong_configuration_would_be_noticed() -> None:
 @pytest.fixture(scope="module")
 def composed() -> dict[str, Any]:
     """The services as compose understands them."""
-    services: dict[str, Any] = json.loads(ran(built("compose"), "config", "--format=json"))
-    return services["services"]
+    services: dict[str, Any] = json.loads(ran(built("compose"), "config", "--format=json"))[
+        "services"
+    ]
+    return services
 
 
 def test_compose_accepts_the_services(composed: dict[str, Any]) -> None:

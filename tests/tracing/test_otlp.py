@@ -155,7 +155,8 @@ def test_spans_arrive(collector: Callable[[Received], AbstractContextManager[str
     assert [len(batch) for batch in batches] == [512, 88]
     span = batches[1][0]
     assert span.trace_id.hex() == SUCCESS.trace_id
-    assert [event.name for event in span.events] == ["ready", "sent", "first_byte", "arrived"]
+    names = [event.name for event in span.events]
+    assert names == ["ready", "sent", "first_byte", "arrived", "done"]
 
 
 def test_a_collector_that_refuses_is_counted_with_its_reason(

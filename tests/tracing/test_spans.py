@@ -55,6 +55,7 @@ def test_a_rest_span_in_full() -> None:
         ("sent", 6_000_020_100),
         ("first_byte", 6_005_100_000),
         ("arrived", 6_005_200_000),
+        ("done", 6_005_250_007),
     ]
     assert span.status.status_code is StatusCode.UNSET
     assert span.attributes == {
@@ -92,7 +93,7 @@ def test_a_grpc_span_follows_the_rpc_conventions() -> None:
 
 
 def test_what_was_not_reached_has_no_event() -> None:
-    assert [event.name for event in span_of(TIMED_OUT).events] == ["ready", "sent"]
+    assert [event.name for event in span_of(TIMED_OUT).events] == ["ready", "sent", "done"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_the_environment_has_no_say(
     monkeypatch.setenv(variable, value)
     span = span_of(SUCCESS, MIRROR)
     assert span.attributes == expected.attributes
-    assert len(span.events) == 4
+    assert len(span.events) == 5
 
 
 def test_a_disabled_sdk_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,12 @@ FINDINGS: Final = {
         "the run was interrupted: {cancelled} of {started} requests were cancelled",
         "let it finish, or plan a shorter one with --requests or --duration",
     ),
+    "traces_missing": Kind(
+        ((0.0, "info"), (0.005, "warning")),
+        "{value:.2%} of the traces could not be read back ({missing} of {asked}): {reason}",
+        "see that the server exports every trace that asks for it to the same Jaeger, that "
+        "Jaeger keeps as many, and that --jaeger names it",
+    ),
     "spans_lost": Kind(
         _WARNING,
         "{value} spans could not be exported: {reason}",

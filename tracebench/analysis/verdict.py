@@ -47,6 +47,12 @@ def spans_lost(failed: int, reason: str) -> Finding:
     return state("spans_lost", "warning", value=failed, reason=reason)
 
 
+def traces_missing(missing: int, asked: int, reason: str) -> Finding | None:
+    """What to say where traces could not be read back from a backend."""
+    share = _share(missing, asked)
+    return weigh("traces_missing", share, missing=missing, asked=asked, reason=reason)
+
+
 def _share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 

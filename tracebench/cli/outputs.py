@@ -17,6 +17,8 @@ OUTPUTS = (
     click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result."),
     click.option("--output-traces", metavar="F.jsonl", help="Write every span as OTLP JSON lines."),
     click.option("--otlp-endpoint", metavar="URL", help="Also send every span there."),
+    click.option("--jaeger", metavar="URL", help="Read the server's spans back; link to its UI."),
+    click.option("--trace-ui", metavar="URL", help="Link there instead. [default: --jaeger]"),
 )
 
 

@@ -60,6 +60,10 @@ class Plan:
     output_traces: str | None = None
     floor: bool = False
     """Measure a server that does nothing as well, before each target."""
+    jaeger: str | None = None
+    """Base URL of Jaeger's UI, which is that of its query API too: to read server spans back."""
+    trace_ui: str | None = None
+    """Base URL of the UI that results link to, where people reach it by another one."""
     grpc_method: str | None = None
     """`package.Service/Method`; None: `inference.InferenceService/Predict`."""
     proto: str | None = None

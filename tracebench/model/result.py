@@ -60,6 +60,8 @@ class Exemplar:
     percentile: float
     trace_id: str
     end_to_end_ms: float
+    url: str | None = None
+    """Its page in the trace UI, where one was named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,8 @@ class TargetResult:
     cdf: Curve | None
     verdict: Verdict
     floor: Floor | None = None
+    search_url: str | None = None
+    """The list of its traces in the trace UI, where one was named and the spans were exported."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ def render(result: Result, *, width: int = WIDTH, color: bool = False) -> str:
 
     Args:
         result: what was found.
-        width: no line is longer.
+        width: no line is longer, but for links.
         color: with the terminal's codes for colours and weight.
     """
     file = StringIO()
@@ -51,6 +51,8 @@ def render(result: Result, *, width: int = WIDTH, color: bool = False) -> str:
     )
     for name, target in result.targets.items():
         console.print(_target(name, target))
+        for line in _links(target):
+            console.print(line, soft_wrap=True)  # whole, to be copied: longer than the width
     if result.comparison is not None:
         console.print(_comparison(result.comparison))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
@@ -144,6 +146,17 @@ def _value(statistics: Statistics, key: str) -> str:
 def _sentence(target: TargetResult) -> str:
     sentence = reading(target)
     return f"{sentence[:1].upper()}{sentence[1:]}."
+
+
+def _links(target: TargetResult) -> Iterable[str]:
+    """The last exemplar is the slowest one."""
+    linked = [one for one in target.exemplars if one.url is not None]
+    if target.search_url is not None:
+        yield f"  traces: {target.search_url}"
+    for one in linked[-1:]:
+        yield f"  p{one.percentile:g}, {milliseconds(one.end_to_end_ms)} ms: {one.url}"
+    if linked or target.search_url is not None:
+        yield ""
 
 
 def _errors(target: TargetResult) -> Iterable[RenderableType]:

@@ -6,6 +6,9 @@ release candidate gives (`rpc.system.name`, a fully qualified `rpc.method`).
 
 from typing import Final
 
+SERVICE: Final = "tracebench"
+"""The `service.name` of whoever makes root spans."""
+
 RUN_ID: Final = "tracebench.run.id"
 PROTOCOL: Final = "tracebench.protocol"
 CONCURRENCY: Final = "tracebench.concurrency"
@@ -25,6 +28,8 @@ READY: Final = "ready"
 SENT: Final = "sent"
 FIRST_BYTE: Final = "first_byte"
 ARRIVED: Final = "arrived"
+DONE: Final = "done"
+"""The end of the span as well: here it stands among the others for who looks at the trace."""
 
 RPC_SYSTEM: Final = "rpc.system.name"
 RPC_METHOD: Final = "rpc.method"

@@ -7,6 +7,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from tracebench.errors import UsageError
+from tracebench.tracing.attributes import SERVICE
 
 _UNLIMITED = dict.fromkeys(
     (
@@ -48,7 +49,7 @@ def tracer(ids: IdGenerator, processor: SpanProcessor) -> Tracer:
     """
     provider = TracerProvider(
         sampler=ALWAYS_ON,
-        resource=Resource.create({SERVICE_NAME: "tracebench"}),
+        resource=Resource.create({SERVICE_NAME: SERVICE}),
         shutdown_on_exit=False,
         id_generator=ids,
         span_limits=SpanLimits(**_UNLIMITED),

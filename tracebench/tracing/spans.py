@@ -94,6 +94,7 @@ def _make(
         (attributes.SENT, exchange.sent_ns),
         (attributes.FIRST_BYTE, exchange.first_byte_ns),
         (attributes.ARRIVED, exchange.arrived_ns),
+        (attributes.DONE, exchange.done_ns),
     ):
         if reached_ns:
             span.add_event(event, timestamp=reached_ns + offset_ns)

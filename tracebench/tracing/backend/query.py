@@ -1,0 +1,121 @@
+"""Jaeger's query API, of which one thing is wanted: the spans of a trace, as they were recorded."""
+
+import json
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+import urllib3
+
+from tracebench.errors import TargetError
+from tracebench.model.span import Span
+from tracebench.tracing.backend import legacy
+from tracebench.tracing.backend.url import base_url
+from tracebench.tracing.otlp_json import read_json
+from tracebench.tracing.otlp_span import OtlpError
+
+CONNECTIONS: Final = 4
+_TIMEOUT_S: Final = 10.0
+_LARGEST_ANSWER: Final = 16 << 20
+"""In bytes. A trace that is larger is not that of one request."""
+_NOT_A_TRACE = (KeyError, TypeError, ValueError, AttributeError, RecursionError, OtlpError)
+
+
+class UnreadableError(Exception):
+    """The backend did not answer, or not as it should; the message says how."""
+
+
+class QueryApi:
+    """Jaeger's query API: OTLP JSON (`/api/v3`), or where it is too old for that, its own.
+
+    Both are asked for raw traces: Jaeger can be told to shift the spans of machines whose clocks
+    seem to be off, and would then answer with its own estimate. Safe to use from several threads.
+
+    Args:
+        url: of the UI, under which both are.
+
+    Raises:
+        UsageError: it is no base URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url: Final = base_url("--jaeger", url)
+        self._path = urlsplit(self.url).path
+        self._pool = urllib3.connection_from_url(
+            self.url,
+            maxsize=CONNECTIONS,
+            block=True,
+            retries=urllib3.Retry(
+                2, read=0, redirect=False, status_forcelist=(502, 503, 504), backoff_factor=0.1
+            ),
+            timeout=urllib3.Timeout(_TIMEOUT_S),
+        )
+        self._trace: Callable[[str], list[Span]] = self._otlp
+
+    def check(self) -> None:
+        """See that it is there, and which of both it speaks.
+
+        Raises:
+            TargetError: it does not answer as Jaeger does.
+        """
+        try:
+            if not self._has("/api/v3/services"):
+                self._trace = self._old
+                if not self._has("/api/services"):
+                    raise UnreadableError("there is no API of Jaeger's under it")
+        except UnreadableError as error:
+            raise TargetError(
+                f"cannot read traces from --jaeger {self.url!r} ({error}): give the URL of "
+                "Jaeger's UI, like http://localhost:16686"
+            ) from None
+
+    def spans(self, trace_id: str) -> list[Span]:
+        """What is known of a trace so far; nothing where it is not known.
+
+        Raises:
+            UnreadableError: the backend did not answer, or not as it should.
+        """
+        try:
+            return self._trace(trace_id)
+        except _NOT_A_TRACE as error:
+            raise UnreadableError(f"the answer for {trace_id} is no trace ({error})") from None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+    def _has(self, path: str) -> bool:
+        answer = self._get(path)
+        return answer is not None and answer.lstrip().startswith(b"{")
+
+    def _otlp(self, trace_id: str) -> list[Span]:
+        # 2.20 renamed the parameter; the old name goes on to work.
+        answer = self._get(f"/api/v3/traces/{trace_id}?raw_traces=true&rawTraces=true")
+        if answer is None:
+            return []
+        # {"result": OTLP}: the wrapping of a gateway to gRPC
+        _, _, otlp = answer.partition(b'"result":')
+        return read_json(otlp.rstrip().removesuffix(b"}"))
+
+    def _old(self, trace_id: str) -> list[Span]:
+        answer = self._get(f"/api/traces/{trace_id}?raw=true")
+        return [] if answer is None else list(legacy.spans_in(json.loads(answer)))
+
+    def _get(self, path: str) -> bytes | None:
+        """What is under a path; None where nothing is."""
+        try:
+            with self._pool.request("GET", self._path + path, preload_content=False) as reply:
+                body = reply.read(_LARGEST_ANSWER + 1, decode_content=True)
+        except urllib3.exceptions.HTTPError as error:
+            raise UnreadableError(_cause(error)) from None
+        if len(body) > _LARGEST_ANSWER:
+            raise UnreadableError(f"an answer has more than {_LARGEST_ANSWER >> 20} MiB")
+        if reply.status not in (200, 404):
+            raise UnreadableError(f"HTTP {reply.status}")
+        return body if reply.status == 200 else None
+
+
+def _cause(error: Exception) -> str:
+    """The reason in an exception of urllib3, without the objects that are named before it."""
+    reason = getattr(error, "reason", None) or error
+    return str(reason).rpartition(": ")[2] or repr(reason)

@@ -1,0 +1,102 @@
+"""Where a run's spans go, where the server's are read back from, and where people look at both."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+
+from opentelemetry.sdk.trace.export import SpanExporter
+
+from tracebench.analysis.verdict import spans_lost, traces_missing
+from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
+from tracebench.model.plan import Plan
+from tracebench.model.result import Finding, TargetResult
+from tracebench.tracing import spans
+from tracebench.tracing.backend import links
+from tracebench.tracing.backend.query import QueryApi
+from tracebench.tracing.backend.reading import Patience, read
+from tracebench.tracing.backend.url import base_url
+from tracebench.tracing.described import Described
+from tracebench.tracing.exporter import JoiningExporter
+from tracebench.tracing.json_lines import JsonLinesExporter
+from tracebench.tracing.otlp import exporter_for
+
+
+class Traces:
+    """What a plan says of traces. It is checked at once, and in use within `with`.
+
+    Raises:
+        UsageError: an endpoint or a URL is none.
+        TargetError: spans are to be read back from where there is no Jaeger.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._exporters: list[SpanExporter] = []
+        if plan.otlp_endpoint is not None:
+            self._exporters.append(exporter_for(plan.otlp_endpoint))
+        self._searchable = plan.otlp_endpoint is not None
+        self._file = plan.output_traces
+        self._jaeger: QueryApi | None = None
+        self._ui: str | None = None
+        if plan.jaeger is not None:
+            self._jaeger = QueryApi(plan.jaeger)
+            self._jaeger.check()
+            self._ui = self._jaeger.url
+        if plan.trace_ui is not None:
+            self._ui = base_url("--trace-ui", plan.trace_ui)
+        self._opened = ExitStack()
+
+    def __enter__(self) -> "Traces":
+        """Open the file of spans, which empties it.
+
+        Raises:
+            UsageError: it cannot be written.
+        """
+        if self._file is not None:
+            self._exporters.append(JsonLinesExporter(self._file))
+        for exporter in self._exporters:
+            self._opened.callback(exporter.shutdown)
+        if self._jaeger is not None:
+            self._opened.callback(self._jaeger.close)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it, and what is connected."""
+        self._opened.close()
+
+    def export(
+        self,
+        exchanges: Sequence[Exchange],
+        timings: Sequence[Timing | Undecomposed],
+        described: Described,
+        run: spans.Run,
+    ) -> list[Finding]:
+        """Export a root span for each exchange; returns what is to be said of it."""
+        if not self._exporters:
+            return []
+        delivered = spans.export(exchanges, timings, described, run, self._exporters)
+        return [spans_lost(one.failed, one.reason) for one in delivered if one.failed]
+
+    def read_back(self, exchanges: Sequence[Exchange], joining: JoiningExporter) -> list[Finding]:
+        """Read the server's spans of all successes; returns what is to be said of it."""
+        if self._jaeger is None:
+            return []
+        roots = {e.trace_id: e.span_id for e in exchanges if e.outcome is Outcome.SUCCEEDED}
+        reading = read(
+            self._jaeger, roots, lambda found: joining.take(found, "backend"), Patience()
+        )
+        missing = traces_missing(reading.missing, reading.asked, reading.reason)
+        return [missing] if missing is not None else []
+
+    def linked(
+        self,
+        result: TargetResult,
+        exchanges: Sequence[Exchange],
+        described: Described,
+        run: spans.Run,
+    ) -> TargetResult:
+        """The result with links, where there is a UI to link to."""
+        if self._ui is None:
+            return result
+        result = links.with_traces(self._ui, result, exchanges)
+        if not self._searchable:
+            return result
+        return links.with_search(self._ui, result, exchanges, described, run)
