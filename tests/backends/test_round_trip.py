@@ -1,0 +1,170 @@
+"""One run seen from all sides: in Jaeger, in the collector's metrics and file, and read back."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+import requests
+
+from tests.backends.conftest import LIMIT_S, Collector, Jaeger
+from tests.example.pictures import COFFEE
+from tests.example.programs import program, told
+from tracebench.benchmark import run
+from tracebench.model.plan import Payload, Plan
+from tracebench.model.result import Result
+
+pytestmark = pytest.mark.slow
+
+REQUESTS = 200
+TARGETS = ("rest", "grpc")
+DECOMPOSED_AT_LEAST = 0.995
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A run, and where its traces are."""
+
+    result: Result
+    jaeger: Jaeger
+    collector: Collector
+
+    @property
+    def run_id(self) -> str:
+        return self.result.tool["run_id"]
+
+
+@pytest.fixture(scope="module")
+def seen(jaeger: Jaeger, collector: Collector) -> Iterator[Seen]:
+    """The example server sends its spans through the collector, and so does tracebench."""
+    ports = ("--rest-port=0", "--grpc-port=0")
+    with program(
+        "-m", "tracebench", "serve", *ports, f"--otlp-endpoint={collector.otlp}"
+    ) as server:
+        rest_url, grpc_server = (line.split()[1] for line in told(server))
+        plan = Plan(
+            Payload(COFFEE, "image/png", "coffee.png", "image"),
+            rest_url=rest_url,
+            grpc_server=grpc_server,
+            requests=REQUESTS,
+            concurrency=4,
+            otlp_endpoint=collector.otlp,
+            jaeger=jaeger.ui,
+        )
+        yield Seen(run(plan), jaeger, collector)
+
+
+def eventually(what: Callable[[], Any]) -> Any:
+    """Wait until it is true: batches are sent, metrics are flushed in their own time."""
+    until = time.monotonic() + LIMIT_S
+    while not (found := what()):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return found
+
+
+def found(search_url: str) -> list[dict[str, Any]]:
+    """What the UI's search page would list, without its limit."""
+    query = {name: one for name, (one,) in parse_qs(urlsplit(search_url).query).items()}
+    api = search_url.partition("/search?")[0] + "/api/traces"
+    reply = requests.get(api, params={**query, "limit": 10 * REQUESTS}, timeout=LIMIT_S)
+    traces: list[dict[str, Any]] = reply.json()["data"]
+    return traces
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_is_read_back_decomposes_the_run(seen: Seen, target: str) -> None:
+    result = seen.result.targets[target]
+    assert result.requests.succeeded == REQUESTS
+    assert result.server_timing_source["backend"] >= DECOMPOSED_AT_LEAST * REQUESTS
+    assert {"preprocessing", "inference", "postprocessing"} <= result.components.keys()
+    assert all(finding.code != "traces_missing" for finding in result.verdict.findings)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_run_is_found_whole_by_its_id(seen: Seen, target: str) -> None:
+    url = seen.result.targets[target].search_url
+    assert url is not None
+    assert seen.run_id in url
+    traces = eventually(lambda: len(some := found(url)) >= REQUESTS and some)
+    assert len(traces) == REQUESTS
+    assert all(is_connected(trace) for trace in traces)
+
+
+def is_connected(trace: dict[str, Any]) -> bool:
+    """Spans of both sides in one tree, of which tracebench's is the root."""
+    spans = {span["spanID"]: span for span in trace["spans"]}
+    parents = {
+        id: next((reference["spanID"] for reference in span["references"]), None)
+        for id, span in spans.items()
+    }
+    services = {
+        id: trace["processes"][span["processID"]]["serviceName"] for id, span in spans.items()
+    }
+    roots = [services[id] for id, parent in parents.items() if parent is None]
+    known = all(parent is None or parent in spans for parent in parents.values())
+    both = set(services.values()) == {"tracebench", "tracebench-example"}
+    return known and both and roots == ["tracebench"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_links_of_exemplars_resolve(seen: Seen, target: str) -> None:
+    exemplars = seen.result.targets[target].exemplars
+    assert len(exemplars) == 4
+    for exemplar in exemplars:
+        assert exemplar.url is not None
+        assert requests.get(exemplar.url, timeout=LIMIT_S).ok  # the page, which asks for:
+        page, _, query = exemplar.url.partition("?uiFind=")
+        api = page.replace("/trace/", "/api/traces/")
+        reply = requests.get(api, timeout=LIMIT_S)
+        assert reply.status_code == 200
+        (trace,) = reply.json()["data"]
+        assert query in {span["spanID"] for span in trace["spans"]}
+        assert exemplar.trace_id == trace["traceID"]
+
+
+def test_metrics_are_made_of_every_span(seen: Seen) -> None:
+    def counted() -> bool:
+        lines = requests.get(seen.collector.metrics, timeout=LIMIT_S).text.splitlines()
+        ours = [line for line in lines if seen.run_id in line]
+        calls = [line for line in ours if line.startswith("tracebench_calls_total{")]
+        finest = [line for line in ours if "_milliseconds_bucket{" in line and 'le="0.05"' in line]
+        counts = [float(line.rpartition(" ")[2]) for line in calls]
+        inference = [line for line in lines if 'tracebench_component="inference"' in line]
+        return counts == [REQUESTS, REQUESTS] and len(finest) == 2 and bool(inference)
+
+    eventually(counted)
+
+
+def test_the_collectors_file_has_every_span(seen: Seen) -> None:
+    def ids() -> set[str]:
+        requests_ = map(json.loads, seen.collector.traces.read_text().splitlines())
+        spans = (
+            span
+            for request in requests_
+            for of_resource in request["resourceSpans"]
+            for of_scope in of_resource["scopeSpans"]
+            for span in of_scope["spans"]
+        )
+        return {
+            span["traceId"] for span in spans if seen.run_id in json.dumps(span.get("attributes"))
+        }
+
+    eventually(lambda: len(ids()) == 2 * REQUESTS)
+
+
+def test_a_jaeger_that_knows_nothing_of_it_is_said_to_know_nothing(jaeger: Jaeger) -> None:
+    ports = ("--rest-port=0", "--grpc-port=0")
+    with program("-m", "tracebench", "serve", *ports) as server:  # it exports nothing
+        rest_url, _ = (line.split()[1] for line in told(server))
+        payload = Payload(COFFEE, "image/png", "coffee.png", "image")
+        result = run(Plan(payload, rest_url=rest_url, requests=5, jaeger=jaeger.ui))
+    rest = result.targets["rest"]
+    assert rest.server_timing_source["mirror"] == 5
+    (finding,) = (one for one in rest.verdict.findings if one.code == "traces_missing")
+    assert finding.severity == "warning"
+    assert "5 of 5" in finding.message
+    assert rest.search_url is None  # root spans were not exported
