@@ -27,7 +27,8 @@ TARGET = {
     "verdict",
 }
 STATISTICS = (
-    "count mean_ms std_ms min_ms p50_ms p90_ms p95_ms p99_ms p999_ms max_ms ci95 unsupported"
+    "count mean_ms std_ms min_ms p50_ms p90_ms p95_ms p99_ms p999_ms max_ms ci95 unsupported "
+    "effective_count"
 )
 
 

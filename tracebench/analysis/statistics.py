@@ -1,7 +1,7 @@
 """What a sample of latencies tells of its distribution, and how far that can be trusted.
 
-Percentiles are nearest-rank: each is a latency that occurred. The confidence intervals take
-requests as independent.
+Percentiles are nearest-rank: each is a latency that occurred. Where successive requests are
+correlated, the confidence intervals count them as the fewer independent ones that they are worth.
 """
 
 from math import ceil, floor, sqrt
@@ -9,6 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from tracebench.analysis.correlation import exceedance_inflation, inflation
+from tracebench.analysis.student import Z95, student_t95
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import Curve, Statistics
 
@@ -22,7 +24,6 @@ Of fewer than 6, even the least and the greatest enclose the median with less th
 the sample.
 """
 _MEAN_FLOOR: Final = 6
-_Z95: Final = 1.959963984540054
 _CURVE: Final = 1 - np.concatenate(
     (np.linspace(1, 0.1, 91), np.geomspace(0.1, 1e-7, 106)[1:], [0.0])
 )
@@ -34,22 +35,23 @@ def describe(values_ns: Nanoseconds) -> Statistics:
     The standard deviation is the sample's (n − 1; 0 for one value). The interval of the mean is
     Student's t; those of the percentiles are the order statistics at ranks
     np ± 1.96·√(np(1−p)), rounded outwards (Hahn & Meeker, Statistical Intervals, section 5.2).
+    Both are wider where the series is correlated, each by what batches of its own quantity tell.
 
     Args:
-        values_ns: at least one latency, in any order.
+        values_ns: at least one latency, in the order of time.
     """
     ordered_ns = np.sort(values_ns)
     count = len(ordered_ns)
     mean_ns = float(ordered_ns.mean())
     std_ns = float(ordered_ns.std(ddof=1)) if count > 1 else 0.0
+    excess = inflation(values_ns)
     ci95 = {}
     if count >= _MEAN_FLOOR:
-        half_ns = student_t95(count - 1) * std_ns / sqrt(count)
+        half_ns = student_t95(count - 1) * std_ns * sqrt(excess / count)
         ci95["mean_ms"] = ((mean_ns - half_ns) / NS_PER_MS, (mean_ns + half_ns) / NS_PER_MS)
-    for name, permille in PERMILLE.items():
-        if count >= SAMPLE_FLOORS[name]:
-            low, high = interval_ranks(count, permille)
-            ci95[name] = (_at(ordered_ns, low), _at(ordered_ns, high))
+    for name in PERMILLE:
+        if interval_ns := _interval(name, values_ns, ordered_ns):
+            ci95[name] = (interval_ns[0] / NS_PER_MS, interval_ns[1] / NS_PER_MS)
     return Statistics(
         count=count,
         mean_ms=mean_ns / NS_PER_MS,
@@ -57,9 +59,22 @@ def describe(values_ns: Nanoseconds) -> Statistics:
         min_ms=_at(ordered_ns, 1),
         max_ms=_at(ordered_ns, count),
         ci95=ci95,
-        unsupported=tuple(name for name, least in SAMPLE_FLOORS.items() if count < least),
+        unsupported=tuple(name for name in PERMILLE if name not in ci95),
+        effective_count=round(count / excess),
         **{name: _at(ordered_ns, rank(count, permille)) for name, permille in PERMILLE.items()},
     )
+
+
+def _interval(name: str, values_ns: Nanoseconds, ordered_ns: Nanoseconds) -> tuple[int, int] | None:
+    """A percentile's interval; None where the sample is worth too little for one."""
+    count, permille = len(ordered_ns), PERMILLE[name]
+    if count < SAMPLE_FLOORS[name]:
+        return None
+    excess = exceedance_inflation(values_ns, int(ordered_ns[rank(count, permille) - 1]))
+    if count / excess < SAMPLE_FLOORS[name]:
+        return None
+    low, high = interval_ranks(count, permille, excess)
+    return int(ordered_ns[low - 1]), int(ordered_ns[high - 1])
 
 
 def rank(count: int, permille: int) -> int:
@@ -67,26 +82,17 @@ def rank(count: int, permille: int) -> int:
     return max(1, -(-permille * count // 1000))
 
 
-def interval_ranks(count: int, permille: int) -> tuple[int, int]:
-    """The ranks, from 1, whose values enclose a percentile with about 95 % confidence."""
-    p = permille / 1000
-    half = _Z95 * sqrt(count * p * (1 - p))
-    return max(1, floor(count * p - half)), min(count, ceil(count * p + half))
+def interval_ranks(count: int, permille: int, excess: float = 1.0) -> tuple[int, int]:
+    """The ranks, from 1, whose values enclose a percentile with about 95 % confidence.
 
-
-def student_t95(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t, within 0.001 from five degrees of freedom on.
-
-    Source: Abramowitz & Stegun, Handbook of Mathematical Functions, 26.7.5.
+    Args:
+        count: of the values.
+        permille: which percentile, ten times.
+        excess: how many times the variance is that of independent values.
     """
-    z = _Z95
-    terms = (
-        (z**3 + z) / 4,
-        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
-        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
-        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
-    )
-    return z + sum(term / float(degrees) ** power for power, term in enumerate(terms, 1))
+    p = permille / 1000
+    half = Z95 * sqrt(excess * count * p * (1 - p))
+    return max(1, floor(count * p - half)), min(count, ceil(count * p + half))
 
 
 def curve(values_ns: Nanoseconds) -> Curve:

@@ -31,6 +31,9 @@ class Statistics:
     max_ms: float
     ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     unsupported: tuple[str, ...] = ()
+    effective_count: int | None = None
+    """How many independent values would tell as much of the mean; less than `count` where
+    successive requests are correlated."""
 
 
 @dataclass(frozen=True, slots=True)
