@@ -55,7 +55,7 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
     return Result(
         tool={"name": "tracebench", "version": __version__, "run_id": run_id},
         environment=environment(),
-        plan=plan_facts(plan),
+        plan=plan_facts(plan, {target: one.sizes() for target, one in prepared.items()}),
         started_at=started_at.isoformat(),
         targets=targets,
         comparison=_comparison(targets),

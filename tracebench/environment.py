@@ -3,7 +3,7 @@
 import hashlib
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from math import inf
@@ -27,14 +27,20 @@ def environment() -> dict[str, Any]:
     }
 
 
-def plan_facts(plan: Plan) -> dict[str, Any]:
-    """The plan for the result file: no payload but its digest, no secret but its name."""
+def plan_facts(plan: Plan, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """The plan for the result file: no payload but its digest, no secret but its name.
+
+    Args:
+        plan: what was asked for.
+        sizes: target → the size of each different request that was sent to it, in bytes.
+    """
     facts = asdict(plan)
     facts["payload"] = _payload_facts(plan.payloads)
     if plan.rate is not None:
         facts["rate"] = [_segment(one) for one in plan.rate]
     if plan.schedule_s is not None:
         facts["schedule_s"] = {"count": len(plan.schedule_s), "last_s": plan.schedule_s[-1]}
+    facts["sent"] = {target: _size_facts(those) for target, those in sizes.items()}
     facts["headers"] = [
         [name, "(hidden)" if name.lower() in _SECRET_HEADERS else value]
         for name, value in plan.headers
@@ -43,23 +49,26 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
 
 
 def _payload_facts(payloads: Sequence[Payload]) -> dict[str, Any]:
-    """What is sent; `bytes` and `sha256` are of all payloads together."""
-    sizes = [len(payload.content) for payload in payloads]
+    """What the plan gives to send; the digest is of all payloads together."""
     digest = hashlib.sha256()
     for payload in payloads:
         digest.update(payload.content)
+    first = payloads[0] if payloads else Payload(b"", "", "made up", "json")
     return {
-        "name": payloads[0].name,
-        "content_type": payloads[0].content_type,
-        "form": payloads[0].form,
-        "bytes": sum(sizes),
+        "name": first.name,
+        "content_type": first.content_type,
+        "form": first.form,
+        "bytes": sum(len(payload.content) for payload in payloads),
         "sha256": digest.hexdigest(),
-        "count": len(sizes),
-        "smallest_bytes": min(sizes),
-        "largest_bytes": max(sizes),
+        "count": len(payloads),
     }
 
 
 def _segment(segment: Segment) -> dict[str, float | None]:
     endless = segment.duration_s == inf
     return asdict(segment) | {"duration_s": None if endless else segment.duration_s}
+
+
+def _size_facts(sizes: Sequence[int]) -> dict[str, int]:
+    """How large the bodies or messages are that were sent to one target."""
+    return {"count": len(sizes), "smallest_bytes": min(sizes), "largest_bytes": max(sizes)}

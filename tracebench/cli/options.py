@@ -1,16 +1,15 @@
 """The options that say what to measure, and the plan made of them."""
 
-import mimetypes
 from collections.abc import Callable
 from math import inf
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from tracebench.cli.payloads import read_payloads
 from tracebench.cli.rates import Rate, schedule
 from tracebench.errors import UsageError
-from tracebench.model.plan import Payload, Plan, Segment
+from tracebench.model.plan import Plan, Segment
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,15 +38,6 @@ TARGETS = (
     ),
     click.option("--grpc-server", metavar="[grpcs://]HOST:PORT", help="gRPC target."),
 )
-PAYLOAD = (
-    click.option("--image", metavar="FILE", help="Send a file as an image."),
-    click.option("--data", metavar="FILE", help="Send a file as the body, as it is."),
-    click.option("--json", "json_file", metavar="FILE", help="Send a JSON file as the body."),
-    click.option("--content-type", metavar="TYPE", help="Of --data or --image; else guessed."),
-    click.option("--method", default="POST", show_default=True, help="HTTP method."),
-    click.option("--field", default="image", show_default=True, help="Form field of the image."),
-    click.option("--header", "headers", metavar="K:V", multiple=True, help="May be repeated."),
-)
 EXPECT = (
     click.option(
         "--expect-status",
@@ -63,6 +53,7 @@ EXPECT = (
     ),
 )
 METHOD = (
+    click.option("--oip", metavar="MODEL", help="Speak the Open Inference Protocol v2 to it."),
     click.option("--grpc-method", metavar="PKG.SERVICE/METHOD", help="Call this with --json."),
     click.option("--proto", metavar="FILE.proto", help="Describes it. [default: reflection]"),
     click.option("--proto-path", metavar="DIR", multiple=True, help="Where --proto imports from."),
@@ -127,6 +118,7 @@ def plan(
     image: str | None,
     data: str | None,
     json_file: str | None,
+    payloads: str | None,
     content_type: str | None,
     headers: tuple[str, ...],
     requests: int | None,
@@ -144,16 +136,17 @@ def plan(
     """
     if rest_url is None and grpc_server is None:
         raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
-    if requests is not None and duration is not None:
-        raise UsageError("--requests and --duration exclude each other: give one of them")
-    if rate is not None and arrivals is not None:
-        raise UsageError("--rate and --arrivals exclude each other: give one of them")
+    _at_most_one("--requests", requests, "--duration", duration)
+    _at_most_one("--rate", rate, "--arrivals", arrivals)
+    sent = read_payloads(image, data, json_file, payloads, content_type)
+    if not sent and same["oip"] is None:
+        raise UsageError("give one of --image, --data, --json and --payloads: what is sent")
     bounded = arrivals is not None or (rate is not None and rate[-1].duration_s != inf)
     if duration is None and requests is None and not bounded:
         requests = DEFAULT_REQUESTS
     is_open = rate is not None or arrivals is not None
     return Plan(
-        payload=payload(image, data, json_file, content_type),
+        payload=sent,
         rest_url=rest_url,
         grpc_server=grpc_server,
         headers=tuple(_header(text) for text in headers),
@@ -167,34 +160,9 @@ def plan(
     )
 
 
-def payload(
-    image: str | None, data: str | None, json_file: str | None, content_type: str | None
-) -> Payload:
-    """Read the one file that is to be sent.
-
-    Raises:
-        UsageError: there is none, or more than one, or it cannot be read.
-    """
-    given = {"image": image, "data": data, "json": json_file}
-    chosen = [(form, path) for form, path in given.items() if path is not None]
-    if len(chosen) != 1:
-        raise UsageError("give one of --image FILE, --data FILE and --json FILE: what is sent")
-    (form, path) = chosen[0]
-    content = _read(f"--{form}", path)
-    guessed = "application/json" if form == "json" else mimetypes.guess_type(path)[0]
-    kind = content_type or guessed or "application/octet-stream"
-    return Payload(content, kind, Path(path).name, form)  # type: ignore[arg-type] # the three keys
-
-
-def _read(option: str, path: str) -> bytes:
-    try:
-        content = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read {option} {path!r} ({why}): give a readable file") from None
-    if not content:
-        raise UsageError(f"{option} {path!r} is empty: give a file with something in it")
-    return content
+def _at_most_one(name: str, value: object, other_name: str, other: object) -> None:
+    if value is not None and other is not None:
+        raise UsageError(f"{name} and {other_name} exclude each other: give one of them")
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -8,8 +8,9 @@ import click
 
 from tracebench.cli.influence import INFLUENCE
 from tracebench.cli.live import Live
-from tracebench.cli.options import EXPECT, LOAD, METHOD, PAYLOAD, TARGETS, TRUST, options, plan
+from tracebench.cli.options import EXPECT, LOAD, METHOD, TARGETS, TRUST, options, plan
 from tracebench.cli.outputs import OUTPUTS, Outputs, check_writable
+from tracebench.cli.payloads import PAYLOAD
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
+from random import Random
 
 from tracebench.load.endpoint import Endpoint
 from tracebench.load.grpc_request import GrpcRequest
 from tracebench.load.http1 import HttpRequest
 from tracebench.load.slot import RawReply
 from tracebench.model.exchange import Reply
+from tracebench.model.plan import Plan
 from tracebench.tracing.described import Described
 
 EXCERPT = 200
+_DRAWN = 2**16
 MOST_TRIED = 32
 """So many different requests are tried before the run; the others are like them."""
 
@@ -35,6 +39,25 @@ class Prepared:
     """Slots may share a connection."""
     variants: Iterator[int] | None = None
     """Which of several requests each exchange sends, without end; None: there is but one."""
+
+    def sizes(self) -> list[int]:
+        """Of the bodies or messages that are sent, in bytes."""
+        return [
+            len(one.message if isinstance(one, GrpcRequest) else one.body) for one in self.repeated
+        ]
+
+
+def variants(plan: Plan, count: int) -> Iterator[int] | None:
+    """Which of so many requests to send next, without end; None: there is but one.
+
+    What is drawn at random is drawn before the run, and comes again after a while.
+    """
+    if count == 1:
+        return None
+    if plan.order == "rotate":
+        return cycle(range(count))
+    drawn = Random(plan.seed).choices(range(count), k=max(_DRAWN, 16 * count))
+    return cycle(drawn)
 
 
 def excerpt(text: str | bytes, most: int = EXCERPT) -> str:

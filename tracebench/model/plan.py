@@ -33,8 +33,20 @@ class Plan:
     """What to measure, and how."""
 
     payload: Payload | tuple[Payload, ...]
+    """Several are sent in `order`; with `oip`, none: it is made up from the model's metadata."""
+    order: Literal["rotate", "random"] = "rotate"
+    """Of several payloads."""
     rest_url: str | None = None
     grpc_server: str | None = None
+    oip: str | None = None
+    """A model to speak the Open Inference Protocol v2 to."""
+    grpc_method: str | None = None
+    """`package.Service/Method`; None: `inference.InferenceService/Predict`."""
+    proto: str | None = None
+    """A .proto file that describes the method; with `descriptor` None as well, the server does."""
+    proto_path: tuple[str, ...] = ()
+    descriptor: str | None = None
+    """A file with a FileDescriptorSet."""
     method: str = "POST"
     field: str = "image"
     headers: tuple[tuple[str, str], ...] = ()
@@ -64,13 +76,6 @@ class Plan:
     """Base URL of Jaeger's UI, which is that of its query API too: to read server spans back."""
     trace_ui: str | None = None
     """Base URL of the UI that results link to, where people reach it by another one."""
-    grpc_method: str | None = None
-    """`package.Service/Method`; None: `inference.InferenceService/Predict`."""
-    proto: str | None = None
-    """A .proto file that describes the method; with `descriptor` None as well, the server does."""
-    proto_path: tuple[str, ...] = ()
-    descriptor: str | None = None
-    """A file with a FileDescriptorSet."""
     expect_status: tuple[str, ...] = ()
     """HTTP statuses (`200`, `2xx`) and names of gRPC ones that count as a success, each perhaps
     several, parted by commas; empty: what the protocol calls a success."""

@@ -1,5 +1,6 @@
-"""REST: `requests` builds the exchange and tries it once; the engine repeats exactly that."""
+"""REST: `requests` builds the exchange and tries it; the engine repeats exactly that."""
 
+from itertools import islice
 from urllib.parse import urlsplit, urlunsplit
 
 import requests
@@ -10,9 +11,9 @@ from tracebench.errors import UsageError
 from tracebench.load import http1_reply
 from tracebench.load.endpoint import client_tls, resolve
 from tracebench.load.http1 import HttpRequest
-from tracebench.load.prepare import expectations
+from tracebench.load.prepare import expectations, oip
 from tracebench.load.prepare.visit import Visit, document
-from tracebench.load.prepared import Prepared
+from tracebench.load.prepared import MOST_TRIED, Prepared, variants
 from tracebench.model.plan import Payload, Plan
 from tracebench.tracing import described
 from tracebench.vocabulary import BENCHMARK_HEADER, TRACEPARENT
@@ -23,32 +24,42 @@ _REFUSED_METHODS = ("HEAD", "CONNECT")
 
 
 def prepare(plan: Plan) -> Prepared:
-    """Build the request, look the target up, and see it answer once.
+    """Build the requests, look the target up, and see it answer.
 
     Raises:
-        UsageError: the URL or the method is wrong.
-        TargetError: the target cannot be reached, or does not answer with a 2xx status.
+        UsageError: the URL, the method or a payload is wrong.
+        TargetError: the target cannot be reached, or does not answer as expected.
     """
+    if plan.method.upper() in _REFUSED_METHODS or not plan.method.isalpha():
+        raise UsageError(f"--method {plan.method!r} cannot be measured: use one like POST or GET")
     url = complete_url(plan.rest_url or "")
+    if plan.oip is not None:
+        url = oip.infer_url(plan.rest_url or "", plan.oip)
     parts = urlsplit(url)
     expected = expectations.of(plan, "rest")
     with Visit(plan) as visit:
-        prepared = _request(visit.session, plan, url, plan.payloads[0])
         tls = None
         if parts.scheme == "https":
             tls = client_tls(plan.cacert, insecure=plan.insecure, protocol="http/1.1")
         host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
         endpoint = resolve(host, port, tls)
-        answer = visit.try_out(prepared, expected)
-    request = _repeated(prepared, parts.netloc.rpartition("@")[2])
+        payloads = plan.payloads if plan.oip is None else oip.rest_payloads(plan, visit, url)
+        prepared = [_request(visit.session, plan, url, payload) for payload in payloads]
+        names = [payload.name if len(payloads) > 1 else "" for payload in payloads]
+        answers = [
+            visit.try_out(request, expected, name)
+            for request, name in islice(zip(prepared, names, strict=True), MOST_TRIED)
+        ]
+    repeated = [_repeated(request, parts.netloc.rpartition("@")[2]) for request in prepared]
     return Prepared(
         described=described.rest(plan.method, url),
         address=url,
         endpoint=endpoint,
-        repeated=(request,),
+        repeated=repeated,
         read=expected.checked(http1_reply.read, document),
-        request=f"{_text(request)}\n({len(request.body)} bytes)",
-        answer=answer,
+        request=f"{_text(repeated[0])}\n({len(repeated[0].body)} bytes)",
+        answer=answers[0],
+        variants=variants(plan, len(repeated)),
     )
 
 
@@ -73,8 +84,6 @@ def complete_url(url: str) -> str:
 def _request(
     session: requests.Session, plan: Plan, url: str, payload: Payload
 ) -> requests.PreparedRequest:
-    if plan.method.upper() in _REFUSED_METHODS or not plan.method.isalpha():
-        raise UsageError(f"--method {plan.method!r} cannot be measured: use one like POST or GET")
     headers = CaseInsensitiveDict({"User-Agent": f"tracebench/{__version__}"})
     headers.update(plan.headers)
     headers[BENCHMARK_HEADER] = "1"

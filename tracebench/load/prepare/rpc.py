@@ -6,11 +6,11 @@ from typing import Final
 
 from protos.inference_pb2 import PredictRequest
 from tracebench.errors import TargetError, UsageError
-from tracebench.load.prepare import expectations, reflection, schemas
+from tracebench.load.prepare import expectations, oip, reflection, schemas
 from tracebench.load.prepare.expectations import Expectations
 from tracebench.load.prepare.grpc_visit import GrpcVisit, target
-from tracebench.load.prepare.methods import PREDICT, Method, find, split
-from tracebench.load.prepared import MOST_TRIED, Prepared, excerpt
+from tracebench.load.prepare.methods import INFER, PREDICT, Method, find, split
+from tracebench.load.prepared import MOST_TRIED, Prepared, excerpt, variants
 from tracebench.model.plan import Payload, Plan
 
 _LONGEST_ANSWER: Final = 2_000
@@ -27,14 +27,19 @@ def prepare(plan: Plan) -> Prepared:
     _check_options(plan)
     with GrpcVisit(target(plan), plan) as visit:
         method = _method(plan, visit)
-        messages = [_message(method, payload) for payload in plan.payloads]
+        if plan.oip is None:
+            messages = [_message(method, payload) for payload in plan.payloads]
+        else:
+            messages = oip.grpc_messages(plan, visit)
         answer = _try_out(visit, method, messages, expected)
     prepared = visit.target.repeated(method.name, messages)
     read = expected.checked(prepared.read, method.document)
-    return replace(prepared, read=read, answer=answer)
+    return replace(prepared, read=read, answer=answer, variants=variants(plan, len(messages)))
 
 
 def _check_options(plan: Plan) -> None:
+    if plan.oip is not None and plan.grpc_method is not None:
+        raise UsageError("--oip and --grpc-method exclude each other: give one of them")
     if plan.grpc_method is None and (plan.proto or plan.descriptor):
         raise UsageError("--proto and --descriptor describe a method: give --grpc-method as well")
     if plan.proto and plan.descriptor:
@@ -42,6 +47,8 @@ def _check_options(plan: Plan) -> None:
 
 
 def _method(plan: Plan, visit: GrpcVisit) -> Method:
+    if plan.oip is not None:
+        return INFER
     if plan.grpc_method is None:
         return PREDICT
     service, _ = split(plan.grpc_method)

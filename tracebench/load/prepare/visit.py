@@ -5,7 +5,7 @@ import warnings
 import zlib
 from contextlib import suppress
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import requests
 from urllib3.exceptions import InsecureRequestWarning
@@ -30,6 +30,9 @@ class Visit:
 
     def __init__(self, plan: Plan) -> None:
         self.session = requests.Session()
+        self._headers = {
+            name: value for name, value in plan.headers if not name.lower().startswith("content-")
+        }
         self._timeout_s = plan.timeout_s
         self._verify: bool | str = not plan.insecure
         if plan.cacert and self._verify:
@@ -62,8 +65,25 @@ class Visit:
         except requests.RequestException as error:
             raise TargetError(f"{request.url}: {_cause(error, self._timeout_s)}") from None
 
-    def try_out(self, request: requests.PreparedRequest, expected: Expectations) -> str:
+    def get(self, url: str) -> tuple[int, str, Any]:
+        """Get a document; returns its status, the start of it, and what it is as JSON, or None."""
+        reply = self.send(
+            self.session.prepare_request(requests.Request("GET", url, headers=self._headers))
+        )
+        content = None
+        with suppress(ValueError):
+            content = json.loads(reply.content)
+        return reply.status_code, excerpt(reply.content) or "no text", content
+
+    def try_out(
+        self, request: requests.PreparedRequest, expected: Expectations, name: str = ""
+    ) -> str:
         """See a request answered as expected; returns the start of the answer.
+
+        Args:
+            request: what to send.
+            expected: what its reply must be.
+            name: of the payload, where there are several.
 
         Raises:
             TargetError: it is not.
@@ -79,7 +99,8 @@ class Visit:
         if not fault and len(content) > SHORT:  # in the run only its start will be kept
             fault = expected.fault(Reply(status, {}, content[:_KEPT_BYTES]), reason, document)
         if fault:
-            raise TargetError(f"{request.url}: {fault}: {excerpt(reply.content) or 'no text'}")
+            where = f"{request.url}: {name}" if name else request.url
+            raise TargetError(f"{where}: {fault}: {excerpt(reply.content) or 'no text'}")
         return excerpt(reply.content)
 
 

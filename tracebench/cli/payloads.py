@@ -1,0 +1,132 @@
+"""The options that say what is sent, and the payloads read for them."""
+
+import json
+import mimetypes
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final, Literal, cast
+
+import click
+
+from tracebench.errors import UsageError
+from tracebench.model.plan import Payload
+
+Form = Literal["image", "data", "json"]
+
+MOST_BYTES: Final = 256 * 2**20
+MOST_PAYLOADS: Final = 100_000
+_OPTIONS: Final = "--image, --data, --json and --payloads"
+
+PAYLOAD = (
+    click.option("--image", metavar="FILE|DIR", help="Send a file as an image, or many in turn."),
+    click.option("--data", metavar="FILE|DIR", help="Send a file as the body, as it is."),
+    click.option("--json", "json_file", metavar="FILE|DIR", help="Send a JSON file as the body."),
+    click.option("--payloads", metavar="FILE.jsonl", help="Send many: one JSON request a line."),
+    click.option(
+        "--order",
+        type=click.Choice(["rotate", "random"]),
+        default="rotate",
+        show_default=True,
+        help="Of many.",
+    ),
+    click.option("--content-type", metavar="TYPE", help="Of --data or --image; else guessed."),
+    click.option("--method", default="POST", show_default=True, help="HTTP method."),
+    click.option("--field", default="image", show_default=True, help="Form field of the image."),
+    click.option("--header", "headers", metavar="K:V", multiple=True, help="May be repeated."),
+)
+
+
+def read_payloads(
+    image: str | None,
+    data: str | None,
+    json_file: str | None,
+    payloads: str | None,
+    content_type: str | None,
+) -> tuple[Payload, ...]:
+    """Read what is to be sent; nothing where no option says what.
+
+    Raises:
+        UsageError: more than one option says it, or it cannot be read, or it is too much.
+    """
+    given = {"image": image, "data": data, "json": json_file, "payloads": payloads}
+    chosen = [(form, path) for form, path in given.items() if path is not None]
+    if not chosen:
+        return ()
+    if len(chosen) > 1:
+        raise UsageError(f"give one of {_OPTIONS}: what is sent")
+    ((form, path),) = chosen
+    if form == "payloads":
+        return tuple(_lines(path))
+    option = f"--{form}"
+    if not _is_folder(path):
+        _check_size(option, path, [Path(path)])
+        return (_payload(cast(Form, form), option, path, content_type),)
+    files = _files(cast(Form, form), Path(path))
+    if not files:
+        raise UsageError(f"{option} {path!r} is a folder without such files: give another")
+    _check_size(option, path, files)
+    return tuple(_payload(cast(Form, form), option, str(file), content_type) for file in files)
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except ValueError:  # a null byte, of which reading will complain
+        return False
+
+
+def _files(form: Form, folder: Path) -> list[Path]:
+    """The files of a folder that are of a kind, in order of their names."""
+    found = sorted(one for one in folder.iterdir() if one.is_file() and one.name[0] != ".")
+    if form == "json":
+        return [one for one in found if one.suffix.lower() == ".json"]
+    if form == "image":
+        return [one for one in found if (_guessed(one.name) or "").startswith("image/")]
+    return found
+
+
+def _check_size(option: str, path: str, files: Sequence[Path]) -> None:
+    """Refuse what would fill the memory, before it does."""
+    size = sum(file.stat().st_size for file in files if file.is_file())
+    if size > MOST_BYTES or len(files) > MOST_PAYLOADS:
+        raise UsageError(
+            f"{option} {path!r} holds {len(files)} files of {size / 2**20:.0f} MiB in all: give at "
+            f"most {MOST_PAYLOADS} of {MOST_BYTES // 2**20} MiB, for they are kept in memory"
+        )
+
+
+def _payload(form: Form, option: str, path: str, content_type: str | None) -> Payload:
+    guessed = "application/json" if form == "json" else _guessed(path)
+    kind = content_type or guessed or "application/octet-stream"
+    return Payload(_read(option, path), kind, Path(path).name, form)
+
+
+def _lines(path: str) -> Iterator[Payload]:
+    _check_size("--payloads", path, [Path(path)])
+    lines = _read("--payloads", path).splitlines()
+    filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+    if not 0 < len(filled) <= MOST_PAYLOADS:
+        raise UsageError(
+            f"--payloads {path!r} has {len(filled)} requests: give 1 to {MOST_PAYLOADS}, one a line"
+        )
+    for number, line in filled:
+        try:
+            json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"--payloads {path!r}, line {number}, is no JSON ({error})") from None
+        yield Payload(line, "application/json", f"{Path(path).name}:{number}", "json")
+
+
+def _guessed(name: str) -> str | None:
+    return mimetypes.guess_type(name)[0]
+
+
+def _read(option: str, path: str) -> bytes:
+    try:
+        content = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read {option} {path!r} ({why}): give a readable file") from None
+    if not content:
+        raise UsageError(f"{option} {path!r} is empty: give a file with something in it")
+    return content
