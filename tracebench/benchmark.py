@@ -70,6 +70,8 @@ def prepare(plan: Plan) -> dict[str, Prepared]:
     """
     if plan.rest_url is None and plan.grpc_server is None:
         raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
+    if not plan.payloads and plan.oip is None:
+        raise UsageError("give one of --image, --data, --json and --payloads: what is sent")
     prepared = {}
     if plan.rest_url is not None:
         prepared[REST] = rest.prepare(plan)

@@ -138,15 +138,12 @@ def plan(
         raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
     _at_most_one("--requests", requests, "--duration", duration)
     _at_most_one("--rate", rate, "--arrivals", arrivals)
-    sent = read_payloads(image, data, json_file, payloads, content_type)
-    if not sent and same["oip"] is None:
-        raise UsageError("give one of --image, --data, --json and --payloads: what is sent")
     bounded = arrivals is not None or (rate is not None and rate[-1].duration_s != inf)
     if duration is None and requests is None and not bounded:
         requests = DEFAULT_REQUESTS
     is_open = rate is not None or arrivals is not None
     return Plan(
-        payload=sent,
+        payload=read_payloads(image, data, json_file, payloads, content_type),
         rest_url=rest_url,
         grpc_server=grpc_server,
         headers=tuple(_header(text) for text in headers),
