@@ -32,6 +32,10 @@ class Channel:
         """Whether requests can be sent."""
         return self._connection is not None and self._connection.open
 
+    def is_local(self) -> bool:
+        """Whether the server is on this machine, as far as a connection tells."""
+        return self._connection is not None and self._connection.is_local()
+
     def path_states(self) -> list[PathState]:
         """TCP_INFO of every connection so far."""
         live = self._connection.path_state() if self._connection is not None else None

@@ -133,6 +133,13 @@ class Connection:
             slot.reply, slot.error = None, reason
         self._end(lost)
 
+    def is_local(self) -> bool:
+        """Whether both ends have one address: the server is on this machine."""
+        try:
+            return bool(self._socket.getsockname()[0] == self._socket.getpeername()[0])
+        except OSError:  # it is gone
+            return False
+
     def path_state(self) -> stamps.PathState | None:
         """TCP_INFO, while the connection exists."""
         return stamps.path_state(self._socket)

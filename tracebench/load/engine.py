@@ -7,7 +7,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter_ns, process_time
+from time import perf_counter, perf_counter_ns, process_time
 
 from tracebench.load.channel import Channel, Connect
 from tracebench.load.dispatch import dispatch
@@ -32,6 +32,7 @@ class Window:
     asked_rps: float
     stalled_ns: int
     longest_stall_ns: int
+    gc_pause_s: float
     interrupted: bool
     gave_up: str
 
@@ -88,7 +89,7 @@ class Engine:
         self._on_progress, self._gave_up = on_progress, ""
         loop, ledger = self._loop, self._ledger
         self._dispatch = dispatch(pacing, ledger, loop)
-        with _no_garbage_collection():
+        with _no_garbage_collection() as pauses_s:
             loop.stalled_ns = loop.longest_stall_ns = 0
             cpu_s = process_time()
             self._began_ns = perf_counter_ns()
@@ -106,6 +107,7 @@ class Engine:
             asked_rps=pacing.asked_rps,
             stalled_ns=loop.stalled_ns,
             longest_stall_ns=loop.longest_stall_ns,
+            gc_pause_s=sum(pauses_s),
             interrupted=self._interrupted,
             gave_up=self._gave_up,
         )
@@ -165,10 +167,21 @@ class Engine:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def _no_garbage_collection() -> Iterator[list[float]]:
+    """Collect before, and not within; somebody else's code may do so all the same.
+
+    Gives how long each collection took, in s.
+    """
+    pauses_s: list[float] = []
+
+    def note(phase: str, _info: dict[str, int]) -> None:
+        pauses_s.append(-perf_counter() if phase == "start" else pauses_s.pop() + perf_counter())
+
     gc.collect()
     gc.disable()
+    gc.callbacks.append(note)
     try:
-        yield
+        yield pauses_s
     finally:
+        gc.callbacks.remove(note)
         gc.enable()

@@ -1,6 +1,7 @@
-"""What the machine itself tells: how much of its CPU time was taken away, or left over."""
+"""What the machine itself tells: of its CPU time, and of its clocks."""
 
 from pathlib import Path
+from time import perf_counter_ns, time_ns
 from typing import NamedTuple
 
 _STAT = Path("/proc/stat")
@@ -26,9 +27,35 @@ class CpuTimes(NamedTuple):
         return cls(total, idle + wait, stolen)
 
 
-def shares(before: CpuTimes | None, after: CpuTimes | None) -> tuple[float, float] | None:
-    """The shares of the CPU time between two readings that were idle, and that were stolen."""
-    if before is None or after is None or after.total == before.total:
-        return None
-    total = after.total - before.total
-    return (after.idle - before.idle) / total, (after.stolen - before.stolen) / total
+class Moment(NamedTuple):
+    """The begin of what is watched."""
+
+    cpu: CpuTimes | None
+    epoch_ns: int
+    """The wall clock at the monotonic clock's zero."""
+
+    @classmethod
+    def now(cls) -> "Moment":
+        """Read everything."""
+        return cls(CpuTimes.now(), time_ns() - perf_counter_ns())
+
+
+class Machine(NamedTuple):
+    """What became of the machine in the meantime."""
+
+    idle_share: float | None
+    """Of its CPU time; None where the system does not tell."""
+    stolen_share: float | None
+    clock_step_s: float
+    """How far the wall clock moved against the monotonic one."""
+
+
+def since(before: Moment) -> Machine:
+    """Compare with now."""
+    after = Moment.now()
+    step_s = (after.epoch_ns - before.epoch_ns) / 1e9
+    if before.cpu is None or after.cpu is None or after.cpu.total == before.cpu.total:
+        return Machine(None, None, step_s)
+    total = after.cpu.total - before.cpu.total
+    idle, stolen = after.cpu.idle - before.cpu.idle, after.cpu.stolen - before.cpu.stolen
+    return Machine(idle / total, stolen / total, step_s)

@@ -10,10 +10,10 @@ from statistics import median
 from types import FrameType
 
 from tracebench.errors import TargetError
+from tracebench.load import host
 from tracebench.load.connecting import connect
 from tracebench.load.engine import Engine, Window
 from tracebench.load.exchanges import exchange
-from tracebench.load.host import CpuTimes, shares
 from tracebench.load.loop import Loop
 from tracebench.load.pacing import is_open, pacing, warm_up
 from tracebench.load.prepared import Prepared
@@ -51,15 +51,16 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
         if why := engine.connect(1 if is_open(plan) else len(engine.channels)):
             raise TargetError(f"{prepared.address}: {why}: is --concurrency {slots} too high?")
         with _interruptible(engine):
-            before = CpuTimes.now()
+            same_host, before = engine.channels[0].is_local(), host.Moment.now()
             window = _run(engine, plan, on_progress)
-            machine = shares(before, CpuTimes.now())
+            machine = host.since(before)
         states = [state for channel in engine.channels for state in channel.path_states()]
     finally:
         for channel in engine.channels:
             channel.close()
         loop.close()
-    return _load(window, prepared, states, plan, machine)
+    load = _load(window, prepared, states, plan)
+    return replace(load, same_host=same_host, **machine._asdict())
 
 
 def once(prepared: Prepared, plan: Plan) -> Exchange:
@@ -82,18 +83,11 @@ def _run(engine: Engine, plan: Plan, on_progress: OnProgress) -> Window:
     return engine.run(pacing(plan), on_progress)
 
 
-def _load(
-    window: Window,
-    prepared: Prepared,
-    states: list[PathState],
-    plan: Plan,
-    machine: tuple[float, float] | None,
-) -> Load:
+def _load(window: Window, prepared: Prepared, states: list[PathState], plan: Plan) -> Load:
     timeout_ns = int(plan.timeout_s * 1e9)
     exchanges = tuple(exchange(row, prepared.read, timeout_ns) for row in window.rows)
     began_ns = min((one.scheduled_ns for one in exchanges), default=0)
     ended_ns = max((one.done_ns for one in exchanges), default=0)
-    idle_share, stolen_share = machine or (None, None)
     return Load(
         exchanges=exchanges,
         duration_s=(ended_ns - began_ns) / 1e9,
@@ -102,8 +96,7 @@ def _load(
         asked_rps=window.asked_rps,
         stalled_s=window.stalled_ns / 1e9,
         longest_stall_s=window.longest_stall_ns / 1e9,
-        idle_share=idle_share,
-        stolen_share=stolen_share,
+        gc_pause_s=window.gc_pause_s,
         interrupted=window.interrupted,
         gave_up=window.gave_up,
     )
