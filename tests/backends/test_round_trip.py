@@ -69,8 +69,9 @@ def eventually(what: Callable[[], Any]) -> Any:
 def found(search_url: str) -> list[dict[str, Any]]:
     """What the UI's search page would list, without its limit."""
     query = {name: one for name, (one,) in parse_qs(urlsplit(search_url).query).items()}
+    query["limit"] = str(10 * REQUESTS)
     api = search_url.partition("/search?")[0] + "/api/traces"
-    reply = requests.get(api, params={**query, "limit": 10 * REQUESTS}, timeout=LIMIT_S)
+    reply = requests.get(api, params=query, timeout=LIMIT_S)
     traces: list[dict[str, Any]] = reply.json()["data"]
     return traces
 
