@@ -6,12 +6,16 @@ from datetime import datetime, timezone
 from typing import NamedTuple
 
 from tracebench import __version__
+from tracebench.analysis.clients import client_cost
 from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare
 from tracebench.analysis.floor import beside_floor, describe_floor
 from tracebench.analysis.summary import summarise
+from tracebench.analysis.verdict import interrupted, with_findings
 from tracebench.environment import environment, plan_facts
 from tracebench.errors import UsageError
+from tracebench.load.clients import catalogue
+from tracebench.load.clients.interleaved import Interleaved, interleaved
 from tracebench.load.floor import measure_floor
 from tracebench.load.measure import measure, once
 from tracebench.load.prepare import rest, rpc
@@ -102,14 +106,20 @@ def _measured(
     watcher: Watcher,
 ) -> dict[str, TargetResult]:
     targets: dict[str, TargetResult] = {}
+    libraries = catalogue.load(plan)
     for target, ready in prepared.items():
         one_run = spans.Run(run_id, spans.Anchor.now(), plan.concurrency)
         watcher.begins(target, ready.address, ready.answer)
         floor = _floor(ready, plan) if plan.floor else None
         load = measure(ready, plan, watcher.progress)
         watcher.ends()
-        targets[target] = beside_floor(_analysed(ready, load, one_run, traces), floor)
-        if load.interrupted:
+        result = beside_floor(_analysed(ready, load, one_run, traces), floor)
+        cut_short = load.interrupted
+        if libraries[target] and not cut_short:
+            by_turns = interleaved(ready, plan, libraries[target])
+            result, cut_short = _beside_libraries(result, by_turns), by_turns.interrupted
+        targets[target] = result
+        if cut_short:
             break
     return targets
 
@@ -117,6 +127,14 @@ def _measured(
 def _floor(prepared: Prepared, plan: Plan) -> Floor:
     secure = prepared.endpoint.tls is not None
     return describe_floor(measure_floor(prepared, plan), in_the_clear=secure)
+
+
+def _beside_libraries(result: TargetResult, by_turns: Interleaved) -> TargetResult:
+    costs = {
+        name: client_cost(by_turns.engine, blocks) for name, blocks in by_turns.libraries.items()
+    }
+    finding = interrupted(result.requests) if by_turns.interrupted else None
+    return replace(result, clients=costs, verdict=with_findings(result.verdict, finding))
 
 
 def _analysed(prepared: Prepared, load: Load, one_run: spans.Run, traces: Traces) -> TargetResult:

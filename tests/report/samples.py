@@ -1,11 +1,25 @@
 """Results as runs really give them: computed by the analysis from made-up exchanges."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
+
+from tracebench.analysis.clients import client_cost
 from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare
+from tracebench.analysis.floor import beside_floor, describe_floor
 from tracebench.analysis.summary import summarise
-from tracebench.model.exchange import Exchange, Load, Outcome, Reply, Stamp, Timing, Undecomposed
+from tracebench.model.exchange import (
+    Block,
+    Exchange,
+    Load,
+    Outcome,
+    Reply,
+    Stamp,
+    Timing,
+    Undecomposed,
+)
 from tracebench.model.result import Result, TargetResult, TcpInfo
 
 MS = 1_000_000
@@ -74,7 +88,18 @@ def both() -> Result:
     return result(rest=target(), grpc=grpc)
 
 
+def influenced() -> Result:
+    """With all that tells of the tool's own influence."""
+    quick = [exchange(n, 0.5, Outcome.SUCCEEDED) for n in range(200)]
+    floor = describe_floor(Load(tuple(quick), 0.1, 0.1, None), in_the_clear=True)
+    engine = [Block(np.full(40, 17 * MS), {}, 0.7)] * 10
+    slower = [Block(np.full(40, (18 + n % 2) * MS), {"HTTP 503": 1}, 0.8) for n in range(10)]
+    costs = {"requests": client_cost(engine, slower), "httpx": client_cost([], [])}
+    return result(rest=replace(beside_floor(target(), floor), clients=costs))
+
+
 ALL = {
+    "influenced": influenced(),
     "both": both(),
     "one": result(rest=target()),
     "silent": result(rest=target(silent=True)),

@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from tests.report.samples import ALL, both, result, target
+from tests.report.samples import ALL, both, influenced, result, target
 from tracebench.model.result import Result
 from tracebench.report.numbers import milliseconds
 from tracebench.report.table import render
@@ -56,6 +56,19 @@ def test_two_targets_are_compared() -> None:
     assert "grpc against rest" in text
     heading = text.index("grpc against rest")
     assert "end_to_end" in text[heading:]
+
+
+def test_the_tools_own_influence_is_told() -> None:
+    text = " ".join(render(influenced()).split())
+    assert (
+        "floor (a server that does nothing), p50: end_to_end 0.500, network 0.440, client 0.060; "
+        "2,000/s; in the clear" in text
+    )
+    assert (
+        "by requests: +1.500 ms a request (95 % interval +1.123 … +1.877) beside the engine's "
+        "17.00; p50 +1.500, p95 +1.500; 50/s; 10 × HTTP 503" in text
+    )
+    assert "by httpx: nothing was measured" in text
 
 
 @pytest.mark.parametrize(

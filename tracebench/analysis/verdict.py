@@ -42,6 +42,12 @@ def with_findings(verdict: Verdict, *more: Finding | None) -> Verdict:
     return Verdict(all(finding.severity != "invalid" for finding in findings), tuple(findings))
 
 
+def interrupted(counts: RequestCounts) -> Finding:
+    """What to say where the user ended the run."""
+    cancelled, started = counts.cancelled, counts.started
+    return state("interrupted", "warning", cancelled=cancelled, started=started)
+
+
 def spans_lost(failed: int, reason: str) -> Finding:
     """What to say where spans could not be exported."""
     return state("spans_lost", "warning", value=failed, reason=reason)
@@ -74,10 +80,7 @@ def _errors(run: Evidence) -> Finding | None:
 
 
 def _interrupted(run: Evidence) -> Finding | None:
-    counts = run.requests
-    return weigh(
-        "interrupted", run.load.interrupted, cancelled=counts.cancelled, started=counts.started
-    )
+    return interrupted(run.requests) if run.load.interrupted else None
 
 
 def _client_saturated(run: Evidence) -> Finding | None:

@@ -2,6 +2,15 @@
 
 import click
 
+CLIENTS = ("requests", "httpx", "aiohttp", "grpcio", "grpc.aio")
+
 INFLUENCE = (
     click.option("--floor", is_flag=True, help="Also measure a server that does nothing."),
+    click.option(
+        "--client",
+        "clients",
+        type=click.Choice(CLIENTS),
+        multiple=True,
+        help="Also send by this library, by turns with the engine: what it costs. Repeatable.",
+    ),
 )

@@ -144,3 +144,14 @@ class Load:
     interrupted: bool = False
     gave_up: str = ""
     """Why the run was ended early; empty where it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A short stretch of load in a run that goes to and fro between clients."""
+
+    latency_ns: Nanoseconds
+    """Of every success."""
+    errors: Mapping[str, int]
+    """Reason → how often."""
+    duration_s: float

@@ -72,6 +72,8 @@ class Plan:
     output_traces: str | None = None
     floor: bool = False
     """Measure a server that does nothing as well, before each target."""
+    clients: tuple[str, ...] = ()
+    """Libraries that send the same exchange by turns with the engine, after the run."""
     jaeger: str | None = None
     """Base URL of Jaeger's UI, which is that of its query API too: to read server spans back."""
     trace_ui: str | None = None

@@ -106,6 +106,30 @@ class Floor:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """b − a for one statistic, in ms."""
+
+    a: float
+    b: float
+    delta: float
+    ci95: tuple[float, float] | None
+    """None where the samples do not give one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCost:
+    """The same exchange, sent by a library by turns with the engine."""
+
+    latency: Statistics | None
+    """Around each call that succeeded; None where none did."""
+    throughput_rps: float
+    failed: int
+    errors: tuple[ErrorCount, ...]
+    cost_ms: Mapping[str, Difference]
+    """Statistic (`mean_ms`, …) → the library's against the engine's, over pairs of blocks."""
+
+
+@dataclass(frozen=True, slots=True)
 class TargetResult:
     """Everything that was learned of one target."""
 
@@ -131,17 +155,7 @@ class TargetResult:
     floor: Floor | None = None
     search_url: str | None = None
     """The list of its traces in the trace UI, where one was named and the spans were exported."""
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """b − a for one statistic of one component, in ms."""
-
-    a: float
-    b: float
-    delta: float
-    ci95: tuple[float, float] | None
-    """None where either estimate has no interval of its own."""
+    clients: Mapping[str, ClientCost] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from tracebench.tracing.ids import IdSource, traceparent
 from tracebench.vocabulary import TRACEPARENT
 
 _ADDRESS: Final = re.compile(r"(?:(grpcs?)://)?(\[[0-9a-fA-F:.%]+\]|[^:/@\s\[\]]+):(\d{1,5})/?")
-_OPTIONS: Final = [
+CHANNEL_OPTIONS: Final = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.enable_http_proxy", 0),
@@ -108,11 +108,11 @@ class GrpcVisit:
         self._plan = plan
         self._channel: grpc.Channel | None = None
         if target.endpoint.tls is None:
-            self._channel = grpc.insecure_channel(target.authority, _OPTIONS)
+            self._channel = grpc.insecure_channel(target.authority, CHANNEL_OPTIONS)
         elif not plan.insecure:  # grpcio cannot be told to trust anyone
             roots = Path(plan.cacert).read_bytes() if plan.cacert else None
             credentials = grpc.ssl_channel_credentials(roots)
-            self._channel = grpc.secure_channel(target.authority, credentials, _OPTIONS)
+            self._channel = grpc.secure_channel(target.authority, credentials, CHANNEL_OPTIONS)
 
     def __enter__(self) -> "GrpcVisit":
         return self

@@ -1,0 +1,105 @@
+"""The tool's own influence, from the plan to the result, against servers that really answer."""
+
+import json
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.cli.test_bad_input import run as command
+from tests.servers import HOST, Script, answering, read_request, reply, serving
+from tracebench.benchmark import run
+from tracebench.load import floor
+from tracebench.model.plan import Payload, Plan
+from tracebench.model.result import TargetResult
+from tracebench.report import to_json
+
+PAYLOAD = Payload(b"x" * 1_000, "image/png", "x.png", "image")
+
+
+def measured(script: Script, **more: object) -> TargetResult:
+    with serving(script) as port:
+        result = run(Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", **more))  # type: ignore[arg-type] # options of the test
+    text = to_json.dumps(result)
+    assert to_json.dumps(to_json.loads(text)) == text
+    return result.targets["rest"]
+
+
+def codes(target: TargetResult) -> set[str]:
+    return {finding.code for finding in target.verdict.findings}
+
+
+def test_the_floor_stands_beside_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(floor, "MOST_S", 0.1)
+    target = measured(answering(reply(), service_s=0.01), requests=20, floor=True)
+    assert target.floor is not None
+    assert target.floor.end_to_end.p50_ms < 5 < target.components["end_to_end"].p50_ms
+    assert not codes(target) & {"close_to_floor", "floor_unknown"}
+
+
+def test_a_fast_target_without_a_floor_is_told_of_it() -> None:
+    target = measured(answering(reply()), requests=100)
+    assert target.floor is None
+    assert target.latency is not None
+    assert ("floor_unknown" in codes(target)) is (target.latency.p50_ms < 1)
+
+
+def test_a_library_stands_beside_the_engine() -> None:
+    target = measured(answering(reply()), requests=100, clients=("requests",))
+    (cost,) = target.clients.values()
+    assert cost.failed == 0
+    assert cost.latency is not None
+    assert cost.latency.count == 200
+    assert cost.cost_ms["p50_ms"].delta > 0
+    assert target.requests.started == 100  # the blocks are no part of the run
+
+
+def test_ctrl_c_among_the_libraries_keeps_the_run(tmp_path: Path) -> None:
+    count = 0
+
+    def script(connection: socket.socket) -> None:
+        nonlocal count
+        while read_request(connection):
+            count += 1
+            if count == 40:  # the preflight, the run, and some of the libraries' blocks
+                os.kill(os.getpid(), signal.SIGINT)
+            connection.sendall(reply())
+
+    target = measured(script, requests=10, clients=("requests",))
+    assert "interrupted" in codes(target)
+    assert target.requests.succeeded == 10
+    assert threading.active_count() < 20
+    assert set(target.clients) == {"requests"}
+
+
+def test_the_command_line_says_what_is_missing() -> None:
+    with serving(answering(reply())) as port:
+        url = f"http://{HOST}:{port}"
+        done = command("--data", "README.md", "--rest-url", url, "--client", "grpcio")
+    assert done.returncode == 2
+    assert "--client grpcio sends to --grpc-server" in done.stderr
+
+
+@pytest.mark.slow
+def test_all_of_it_from_the_command_line(tmp_path: Path) -> None:
+    saved = tmp_path / "result.json"
+    with serving(answering(reply())) as port:
+        done = command(
+            "--data",
+            "README.md",
+            "--rest-url",
+            f"http://{HOST}:{port}",
+            "--floor",
+            *("--client", "httpx", "--client", "aiohttp"),
+            *("--output-json", str(saved)),
+        )
+    told = " ".join(done.stdout.split())
+    assert "floor (a server that does nothing)" in told
+    assert "by aiohttp: +" in told
+    target = json.loads(saved.read_text())["targets"]["rest"]
+    assert set(target["floor"]) >= {"end_to_end", "network", "client", "throughput_rps"}
+    assert set(target["clients"]["httpx"]) >= {"latency", "throughput_rps", "cost_ms"}
+    assert set(target["clients"]["httpx"]["cost_ms"]["mean_ms"]) >= {"delta", "ci95"}

@@ -1,0 +1,44 @@
+"""`aiohttp`: one ClientSession for all tasks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import cycle
+
+import aiohttp
+
+from tracebench.load.clients import tasks
+from tracebench.load.clients.job import Job, Sample, http_calls
+from tracebench.vocabulary import TRACEPARENT
+
+
+def send(job: Job) -> list[Sample]:
+    """Send a block."""
+    return tasks.run(job, _opened)
+
+
+@asynccontextmanager
+async def _opened(job: Job) -> AsyncIterator[tasks.Call]:
+    calls = cycle(http_calls(job.prepared))
+    connector = aiohttp.TCPConnector(
+        limit=job.plan.concurrency, ssl=job.prepared.endpoint.tls or False
+    )
+    timeout = aiohttp.ClientTimeout(total=job.plan.timeout_s)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+
+        async def call(context: str) -> str:
+            one = next(calls)
+            try:
+                async with session.request(
+                    one.method,
+                    one.url,
+                    data=one.body or None,
+                    headers={**one.headers, TRACEPARENT: context},
+                    allow_redirects=False,
+                ) as reply:
+                    await reply.read()
+            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                return type(error).__name__
+            return "" if 200 <= reply.status < 300 else f"HTTP {reply.status}"
+
+        yield call

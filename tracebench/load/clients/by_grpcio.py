@@ -1,0 +1,88 @@
+"""`grpcio`: one channel, called by threads or by tasks.
+
+Messages go through as bytes: what protobuf takes to make them is no cost of the channel.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from itertools import cycle
+from pathlib import Path
+from typing import Any, cast
+
+import grpc
+import grpc.aio
+
+from tracebench.load.clients import tasks, threads
+from tracebench.load.clients.job import Job, Sample
+from tracebench.load.grpc_request import GrpcRequest
+from tracebench.load.prepare.grpc_visit import CHANNEL_OPTIONS
+from tracebench.model.plan import Plan
+from tracebench.vocabulary import TRACEPARENT
+
+
+def send(job: Job) -> list[Sample]:
+    """Send a block, from threads."""
+    with _channel(job, grpc.insecure_channel, grpc.secure_channel) as channel:
+
+        @contextmanager
+        def opened(_job: Job) -> Iterator[threads.Call]:
+            messages = cycle(_requests(job))
+            first = next(messages)
+            method = channel.unary_unary(first.path.decode(), bytes, bytes)
+
+            def call(context: str) -> str:
+                message = next(messages).message
+                metadata = (*_metadata(first), (TRACEPARENT, context))
+                try:
+                    method(message, timeout=first.timeout_s, metadata=metadata)
+                except grpc.RpcError as error:
+                    return str(error.code().name)
+                return ""
+
+            yield call
+
+        return threads.run(job, opened)
+
+
+def send_aio(job: Job) -> list[Sample]:
+    """Send a block, from tasks."""
+    return tasks.run(job, _opened_aio)
+
+
+@asynccontextmanager
+async def _opened_aio(job: Job) -> AsyncIterator[tasks.Call]:
+    messages = cycle(_requests(job))
+    first = next(messages)
+    async with _channel(job, grpc.aio.insecure_channel, grpc.aio.secure_channel) as channel:
+        method = channel.unary_unary(first.path.decode(), bytes, bytes)
+
+        async def call(context: str) -> str:
+            message = next(messages).message
+            metadata = (*_metadata(first), (TRACEPARENT, context))
+            try:
+                await method(message, timeout=first.timeout_s, metadata=metadata)
+            except grpc.aio.AioRpcError as error:
+                return str(error.code().name)
+            return ""
+
+        yield call
+
+
+def _requests(job: Job) -> Sequence[GrpcRequest]:
+    return cast(Sequence[GrpcRequest], job.prepared.repeated)
+
+
+def _metadata(request: GrpcRequest) -> Iterator[tuple[str, str]]:
+    return ((name.decode(), value.decode()) for name, value in request.metadata)
+
+
+def _channel(job: Job, insecure: Callable[..., Any], secure: Callable[..., Any]) -> Any:
+    """A channel of either kind; they have no type in common."""
+    if job.prepared.endpoint.tls is None:
+        return insecure(job.prepared.address, CHANNEL_OPTIONS)
+    return secure(job.prepared.address, _credentials(job.plan), CHANNEL_OPTIONS)
+
+
+def _credentials(plan: Plan) -> grpc.ChannelCredentials:
+    roots = Path(plan.cacert).read_bytes() if plan.cacert else None
+    return grpc.ssl_channel_credentials(roots)

@@ -1,0 +1,43 @@
+"""`httpx`: one AsyncClient for all tasks."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import cycle
+
+import httpx
+
+from tracebench.load.clients import tasks
+from tracebench.load.clients.job import Job, Sample, http_calls
+from tracebench.vocabulary import TRACEPARENT
+
+
+def send(job: Job) -> list[Sample]:
+    """Send a block."""
+    return tasks.run(job, _opened)
+
+
+@asynccontextmanager
+async def _opened(job: Job) -> AsyncIterator[tasks.Call]:
+    calls = cycle(http_calls(job.prepared))
+    slots = job.plan.concurrency
+    async with httpx.AsyncClient(
+        verify=job.prepared.endpoint.tls or False,
+        timeout=job.plan.timeout_s,
+        limits=httpx.Limits(max_connections=slots, max_keepalive_connections=slots),
+        trust_env=False,
+    ) as client:
+
+        async def call(context: str) -> str:
+            one = next(calls)
+            try:
+                reply = await client.request(
+                    one.method,
+                    one.url,
+                    content=one.body or None,
+                    headers={**one.headers, TRACEPARENT: context},
+                )
+            except httpx.HTTPError as error:
+                return type(error).__name__
+            return "" if reply.is_success else f"HTTP {reply.status_code}"
+
+        yield call

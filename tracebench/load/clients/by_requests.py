@@ -1,0 +1,51 @@
+"""`requests`: a session for each thread, as its documentation advises."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle
+from typing import Final
+
+import requests
+from urllib3.exceptions import InsecureRequestWarning
+
+from tracebench.load.clients import threads
+from tracebench.load.clients.job import Job, Sample, http_calls
+from tracebench.vocabulary import TRACEPARENT
+
+_NO_PROXIES: Final = {"http": "", "https": ""}
+
+
+def send(job: Job) -> list[Sample]:
+    """Send a block."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
+        return threads.run(job, _opened)
+
+
+@contextmanager
+def _opened(job: Job) -> Iterator[threads.Call]:
+    verify: bool | str = not job.plan.insecure
+    if job.plan.cacert and verify:
+        verify = job.plan.cacert
+    calls = cycle(http_calls(job.prepared))
+    with requests.Session() as session:
+
+        def call(context: str) -> str:
+            one = next(calls)
+            try:
+                reply = session.request(
+                    one.method,
+                    one.url,
+                    data=one.body or None,
+                    headers={**one.headers, TRACEPARENT: context},
+                    timeout=job.plan.timeout_s,
+                    verify=verify,
+                    allow_redirects=False,
+                    proxies=_NO_PROXIES,
+                )
+            except requests.RequestException as error:
+                return type(error).__name__
+            return "" if 200 <= reply.status_code < 300 else f"HTTP {reply.status_code}"
+
+        yield call
