@@ -1,5 +1,6 @@
 """Where spans are sent: from an endpoint as people write it to OpenTelemetry's OTLP exporters."""
 
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
@@ -13,26 +14,48 @@ _TRACES_PATH = "/v1/traces"
 _SCHEMES = ("http", "https", "grpc", "grpcs")
 
 
+class Endpoint(NamedTuple):
+    """Who takes spans: a URL over HTTP, a host and a port over gRPC."""
+
+    http: bool
+    address: str
+    secure: bool
+
+
 def exporter_for(endpoint: str) -> SpanExporter:
     """Make the exporter for an endpoint; nothing is sent yet.
 
+    OTEL_EXPORTER_OTLP_HEADERS, …_CERTIFICATE and …_TIMEOUT are heeded.
+
+    Raises:
+        UsageError: it is no endpoint.
+    """
+    one = endpoint_of(endpoint)
+    if one.http:
+        return OverHttp(one.address)
+    return OverGrpc(one.address, insecure=not one.secure)
+
+
+def endpoint_of(endpoint: str) -> Endpoint:
+    """Read an endpoint as people write it.
+
     `HOST:PORT`, `grpc://` (`grpcs://` with TLS), and `http://` or `https://` with port 4317 and
     no path mean OTLP over gRPC. Every other `http://` or `https://` URL means OTLP over HTTP,
-    with the path `/v1/traces` where it has none. OTEL_EXPORTER_OTLP_HEADERS, …_CERTIFICATE and
-    …_TIMEOUT are heeded.
+    with the path `/v1/traces` where it has none.
 
     Raises:
         UsageError: the endpoint is none of these.
     """
     parts = _split(endpoint)
+    secure = parts.scheme in ("https", "grpcs")
     bare = parts.path in ("", "/") and not parts.query
     if parts.scheme.startswith("http") and not (bare and parts.port == GRPC_PORT):
-        return OverHttp(parts._replace(path=_TRACES_PATH).geturl() if bare else endpoint)
+        url = parts._replace(path=_TRACES_PATH).geturl() if bare else endpoint
+        return Endpoint(True, url, secure)
     if not bare or parts.username is not None:
         raise _malformed(endpoint, "a gRPC endpoint is a host and a port")
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    secure = parts.scheme in ("https", "grpcs")
-    return OverGrpc(f"{host}:{parts.port or GRPC_PORT}", insecure=not secure)
+    return Endpoint(False, f"{host}:{parts.port or GRPC_PORT}", secure)
 
 
 def _split(endpoint: str) -> SplitResult:

@@ -22,13 +22,17 @@ from tracebench.tracing.otlp_span import (
 
 Message: TypeAlias = ExportTraceServiceRequest
 
+_IDS = (0, 8)
+"""Bytes in the parent's id: it may have none."""
+
 
 class Headline(NamedTuple):
-    """The ids of a span, all that a join needs; as bytes, for speed."""
+    """The ids of a span, all that a join needs."""
 
-    trace_id: bytes
-    span_id: bytes
-    parent_id: bytes
+    trace_id: str
+    parent_id: str
+    linked: tuple[str, ...]
+    """Traces that it is linked to."""
 
 
 def parse(data: bytes) -> Message:
@@ -64,11 +68,26 @@ def read_protobuf(data: bytes, on_bad: OnBad = ignore) -> list[Span]:
 
 
 def headlines(message: Message) -> Iterator[Headline]:
-    """The ids of every span, without reading the rest: 0.3 µs each."""
+    """The ids of every span, without reading the rest: 1 µs each."""
+    for raw in _raw_spans(message):
+        linked = tuple(link.trace_id.hex() for link in raw.links)
+        yield Headline(raw.trace_id.hex(), raw.parent_span_id.hex(), linked)
+
+
+def count(message: Message) -> tuple[int, int]:
+    """How many spans there are, and how many of them have no proper id: 0.3 µs each."""
+    spans = bad = 0
+    for raw in _raw_spans(message):
+        spans += 1
+        if len(raw.trace_id) != 16 or len(raw.span_id) != 8 or len(raw.parent_span_id) not in _IDS:
+            bad += 1
+    return spans, bad
+
+
+def _raw_spans(message: Message) -> Iterator[trace_pb2.Span]:
     for of_resource in message.resource_spans:
         for of_scope in of_resource.scope_spans:
-            for raw in of_scope.spans:
-                yield Headline(raw.trace_id, raw.span_id, raw.parent_span_id)
+            yield from of_scope.spans
 
 
 def _span(raw: trace_pb2.Span, resource: Attributes, scope: InstrumentationScope) -> Span:

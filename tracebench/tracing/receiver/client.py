@@ -1,0 +1,223 @@
+"""The engine's side of the receiver: starts its process, and fetches what came."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection as Pipe
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Final, NamedTuple
+
+from tracebench.errors import UsageError
+from tracebench.model.span import Span
+from tracebench.tracing.receiver.bind import DEFAULT, address, bind_of
+from tracebench.tracing.receiver.bounds import Bounds
+from tracebench.tracing.receiver.gathering import Gathering
+from tracebench.tracing.receiver.messages import Fetched, Ready, Setup
+from tracebench.tracing.receiver.patience import Patience
+from tracebench.tracing.receiver.store import (
+    FORWARD_FAILED,
+    FORWARD_WAITING,
+    FORWARDED,
+    RECEIVED,
+    REJECTED,
+    SPAN_COUNTS,
+)
+
+_START_S: Final = 30.0
+_POLL_S: Final = 0.1
+_FORWARDING_S: Final = 5.0
+
+
+class Waiting(NamedTuple):
+    """A look at the wait for stragglers."""
+
+    joined: int
+    wanted: int
+    left_s: float
+    """How long it still takes if nothing comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What came for one target. Counts of spans are of the receiver's whole life."""
+
+    spans: Iterable[Span]
+    """Read from what was received each time that they are iterated over."""
+    wanted: int
+    joined: int
+    """Requests of which the entry span (the child of our root span) came."""
+    received: int
+    rejected: int
+    """Unusable, and so said to the exporter."""
+    dropped: int
+    """Beyond the memory that one target may take."""
+    forwarded: int
+    forward_failed: int
+    refused: Mapping[str, int]
+    """Reason → requests or connections."""
+    failure: str = ""
+    """Why the receiver ended early; empty where it did not."""
+
+
+class Receiver:
+    """Takes spans over OTLP in a process of its own, until it is closed.
+
+    Args:
+        bind: `HOST:PORT` for gRPC; HTTP takes the next port. Port 0: any two.
+        forward: where to pass on what comes; None: nowhere.
+        bounds: the limits.
+
+    Raises:
+        UsageError: `bind` is malformed or in use, or `forward` is malformed.
+    """
+
+    def __init__(
+        self, bind: str = DEFAULT, forward: str | None = None, bounds: Bounds | None = None
+    ) -> None:
+        self._bounds = bounds or Bounds()
+        at = bind_of(bind)
+        self._process, self._pipe = _start()
+        try:
+            self._pipe.send(Setup(at, forward, self._bounds))
+            ready = self._first_word()
+            if ready.failure:
+                raise UsageError(
+                    f"cannot receive OTLP at {ready.failure}; "
+                    "give a free address with --receive-otlp HOST:PORT (HTTP takes PORT + 1)"
+                )
+        except BaseException:
+            self.close()
+            raise
+        self.grpc_address = address(at.host, ready.grpc_port)
+        self.http_address = address(at.host, ready.http_port)
+
+    def __enter__(self) -> "Receiver":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the process; what was not collected is lost."""
+        self._pipe.close()
+        try:
+            self._process.wait(_FORWARDING_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
+    def collect(
+        self,
+        roots: Mapping[str, str],
+        stopped: Callable[[], bool] = lambda: False,
+        on_wait: Callable[[Waiting], object] = lambda _waiting: None,
+    ) -> Received:
+        """Wait for stragglers, and give all that came since the last call.
+
+        Args:
+            roots: trace id → id of the client's root span, for every request that was answered.
+            stopped: whether to wait no more; asked ten times a second.
+            on_wait: is told as often.
+        """
+        gathering = Gathering(roots, self._bounds.kept_bytes)
+        counts: Counter[str] = Counter()
+        failure = ""
+        try:
+            self._wait(gathering, counts, len(roots), stopped, on_wait)
+        except (EOFError, OSError) as error:
+            failure = f"its process ended ({error or 'the pipe was closed'})"
+        return Received(
+            spans=gathering,
+            wanted=len(roots),
+            joined=len(roots) - len(gathering.missing),
+            received=counts[RECEIVED],
+            rejected=counts[REJECTED],
+            dropped=gathering.dropped,
+            forwarded=counts[FORWARDED],
+            forward_failed=counts[FORWARD_FAILED] + counts[FORWARD_WAITING],
+            refused={name: n for name, n in counts.items() if name not in SPAN_COUNTS},
+            failure=failure,
+        )
+
+    def _wait(
+        self,
+        gathering: Gathering,
+        counts: Counter[str],
+        wanted: int,
+        stopped: Callable[[], bool],
+        on_wait: Callable[[Waiting], object],
+    ) -> None:
+        patience = Patience(self._gather(gathering, counts), monotonic())
+        while gathering.missing and not stopped() and not patience.is_over(monotonic()):
+            left_s = patience.left_s(monotonic())
+            on_wait(Waiting(wanted - len(gathering.missing), wanted, left_s))
+            sleep(_POLL_S)
+            before = len(gathering.missing)
+            self._gather(gathering, counts)
+            if len(gathering.missing) < before:
+                patience.came(monotonic())
+        deadline_s = monotonic() + _FORWARDING_S
+        while counts[FORWARD_WAITING] and not stopped() and monotonic() < deadline_s:
+            sleep(_POLL_S)
+            self._gather(gathering, counts)
+
+    def _gather(self, gathering: Gathering, counts: Counter[str]) -> list[float]:
+        """Fetch all that there is; returns when each batch came, in s."""
+        arrivals_s: list[float] = []
+        while True:
+            self._pipe.send_bytes(b"fetch")
+            fetched: Fetched = self._pipe.recv()
+            counts.clear()
+            counts.update(fetched.counts)
+            if not fetched.batches:
+                return arrivals_s
+            for batch in fetched.batches:
+                gathering.add(batch)
+                arrivals_s.append(batch.arrived_ns / 1e9)
+
+    def _first_word(self) -> Ready:
+        try:
+            if self._pipe.poll(_START_S):
+                ready: Ready = self._pipe.recv()
+                return ready
+        except (EOFError, OSError):
+            pass
+        return Ready(failure="the address: the receiver's process did not start")
+
+
+def _start() -> tuple[subprocess.Popen[bytes], Pipe]:
+    """Start a Python that imports what this one does, and a pipe to it.
+
+    It is no fork, since threads of gRPC's do not survive one, and no `multiprocessing.Process`,
+    which would run the caller's main module again.
+    """
+    ours, theirs = socket.socketpair()
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; "
+        f"from tracebench.tracing.receiver.process import main; main({theirs.fileno()})"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        pass_fds=[theirs.fileno()],
+        env={**os.environ, "GRPC_VERBOSITY": "NONE"},
+        start_new_session=True,  # Ctrl-C reaches only the engine
+    )
+    theirs.close()
+    return process, Pipe(ours.detach())

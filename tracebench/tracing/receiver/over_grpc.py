@@ -1,0 +1,91 @@
+"""OTLP over gRPC."""
+
+import zlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import grpc
+from google.protobuf.any_pb2 import Any as Detail
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+
+from tracebench.tracing.receiver.bounds import Bounds
+from tracebench.tracing.receiver.http_reply import success
+from tracebench.tracing.receiver.inflate import Body, TooLargeError
+from tracebench.tracing.receiver.intake import (
+    OK,
+    RESOURCE_EXHAUSTED,
+    RETRY_AFTER_S,
+    Answer,
+    Intake,
+)
+
+_PACKAGE: Final = "opentelemetry.proto.collector"
+TRACES: Final = f"{_PACKAGE}.trace.v1.TraceService"
+DROPPED: Final = (f"{_PACKAGE}.metrics.v1.MetricsService", f"{_PACKAGE}.logs.v1.LogsService")
+_COMPRESSED: Final = (b"\x1f\x8b", b"\x78")
+"""How gzip and zlib begin. An export request begins with 0x0a, or is empty."""
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+Server = grpc.aio.Server
+Behaviour = Callable[[bytes, Any], Awaitable[bytes]]
+
+
+def server(intake: Intake, bounds: Bounds) -> grpc.aio.Server:
+    """Make the server; it has no port yet."""
+    options = [
+        ("grpc.so_reuseport", 0),  # a port in use shall be an error, not shared
+        ("grpc.max_receive_message_length", bounds.body_bytes),
+        # grpcio would inflate a bomb whole before it looks at its size: we do that ourselves.
+        ("grpc.per_message_decompression", 0),
+        ("grpc.server_handshake_timeout_ms", 10_000),
+        # Ends calls whose body never comes; exporters connect anew without losing anything.
+        ("grpc.max_connection_age_ms", 120_000),
+        ("grpc.max_connection_age_grace_ms", int(bounds.request_s * 1000)),
+    ]
+    made = grpc.aio.server(options=options, maximum_concurrent_rpcs=bounds.calls)
+
+    async def export(body: bytes, context: Any) -> bytes:
+        try:
+            plain = _inflated(body, bounds.body_bytes)
+        except TooLargeError as error:
+            intake.refuse("too large")
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
+        except zlib.error as error:
+            intake.refuse("malformed")
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"cannot decompress: {error}")
+        answer = intake.traces("protobuf", plain)
+        if answer.code != OK:
+            await context.abort(_CODES[answer.code], answer.message, _details(answer))
+        return success(answer).SerializeToString()
+
+    async def drop(_body: bytes, _context: Any) -> bytes:
+        return b""
+
+    made.add_generic_rpc_handlers([_service(TRACES, export), *[_service(n, drop) for n in DROPPED]])
+    return made
+
+
+def _service(name: str, behaviour: Behaviour) -> "grpc.GenericRpcHandler[bytes, bytes]":
+    """A service with the one method that all of OTLP's have; bytes in, bytes out."""
+    handler = grpc.unary_unary_rpc_method_handler(behaviour)
+    return grpc.method_handlers_generic_handler(name, {"Export": handler})
+
+
+def _inflated(body: bytes, limit_bytes: int) -> bytes:
+    if not body.startswith(_COMPRESSED):
+        return body
+    collected = Body("gzip", limit_bytes)
+    collected.feed(body)
+    return collected.whole()
+
+
+def _details(answer: Answer) -> tuple[tuple[str, bytes], ...]:
+    """Without a RetryInfo, exporters give up what they could send again."""
+    if answer.code != RESOURCE_EXHAUSTED:
+        return ()
+    detail = Detail()
+    detail.Pack(RetryInfo(retry_delay=Duration(seconds=RETRY_AFTER_S)))
+    status = Status(code=answer.code, message=answer.message, details=[detail])
+    return (("grpc-status-details-bin", status.SerializeToString()),)

@@ -1,0 +1,245 @@
+"""OTLP over HTTP/1.1: httptools parses, asyncio carries, every wait and size is bounded."""
+
+import asyncio
+import zlib
+from collections import OrderedDict
+from http import HTTPStatus
+from typing import Final
+
+import httptools
+
+from tracebench.tracing.receiver.bounds import Bounds
+from tracebench.tracing.receiver.http_reply import MEDIA_TYPES, refusal, reply_to
+from tracebench.tracing.receiver.inflate import ENCODINGS, Body, TooLargeError
+from tracebench.tracing.receiver.intake import OK, RETRY_AFTER_S, Answer, Intake
+from tracebench.tracing.receiver.store import Encoding
+
+TRACES: Final = b"/v1/traces"
+DROPPED: Final = (b"/v1/metrics", b"/v1/logs")
+"""Taken and thrown away, so that servers that send them log no errors."""
+_LINGER_S: Final = 3.0
+"""A peer that is refused while it sends reads the reply only when it has done so."""
+_SWEEP_S: Final = 1.0
+
+
+class Site:
+    """What all connections share; the first in `connections` has been silent for longest."""
+
+    def __init__(self, intake: Intake, bounds: Bounds) -> None:
+        self.intake, self.bounds = intake, bounds
+        self.underway_bytes = 0
+        self.connections: OrderedDict[Connection, None] = OrderedDict()
+
+    def joined(self, connection: "Connection") -> None:
+        """Take a connection, at the cost of the most silent one where there are too many."""
+        self.connections[connection] = None
+        if len(self.connections) > self.bounds.connections:
+            self.intake.refuse("too many connections")
+            silent, _ = self.connections.popitem(last=False)
+            silent.abort()
+
+    async def sweep(self) -> None:
+        """Close what is over its time, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            now_s = loop.time()
+            for late in [one for one in self.connections if one.deadline_s < now_s]:
+                late.expire()
+
+
+class Connection(asyncio.Protocol):
+    """One connection; requests on it are answered in order."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._now_s = asyncio.get_running_loop().time
+        self.deadline_s = self._now_s() + site.bounds.request_s
+        self._over = False
+        self._parser = httptools.HttpRequestParser(self)
+        self._body: Body | None = None
+        self._reset()
+
+    def _reset(self) -> None:
+        self._release()
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._came_bytes = self._head_bytes = 0
+        self._encoding: Encoding = "json"
+        self._busy = False
+
+    # ── what asyncio calls ───────────────────────────────────────────────────────────────────
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Join the others."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._site.joined(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the others."""
+        self._over = True
+        self._release()
+        self._site.connections.pop(self, None)
+
+    def pause_writing(self) -> None:
+        """A peer that reads no replies is heard no further."""
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; what comes after a refusal is read and thrown away."""
+        if self._over:
+            return
+        self._site.connections.move_to_end(self)
+        if not self._busy:
+            self._busy = True
+            self.deadline_s = self._now_s() + self._site.bounds.request_s
+        self._came_bytes += len(data)
+        try:
+            self._feed(data)
+        except httptools.HttpParserError as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, f"no HTTP/1.1: {error}", "no HTTP")
+        bounds = self._site.bounds
+        framing_bytes = 0 if self._body is None else 2 * bounds.body_bytes
+        if self._came_bytes > bounds.head_bytes + framing_bytes:
+            self._head_too_long()
+
+    def _feed(self, data: bytes) -> None:
+        while data and not self._over:
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._head_without_upgrade() + data[upgrade.args[0] :]
+                self._parser = httptools.HttpRequestParser(self)
+
+    def _head_without_upgrade(self) -> bytes:
+        """Java's client offers h2c with its first request; httptools would pass its body over."""
+        kept = {n: v for n, v in self._headers.items() if n not in (b"upgrade", b"connection")}
+        lines = b"".join(b"%s: %s\r\n" % pair for pair in kept.items())
+        head = b"%s %s HTTP/1.1\r\n%s\r\n" % (self._parser.get_method(), self._url, lines)
+        self._url, self._headers, self._head_bytes = b"", {}, 0
+        return head
+
+    # ── what httptools calls ─────────────────────────────────────────────────────────────────
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        self._url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._head_bytes += len(name) + len(value)
+        self._headers[name.lower()] = value.strip()
+
+    def on_headers_complete(self) -> None:
+        """Decide whether to read the body."""
+        if self._over or self._parser.should_upgrade():
+            return
+        media_type = self._headers.get(b"content-type", b"").split(b";")[0].strip().lower()
+        self._encoding = MEDIA_TYPES.get(media_type.decode("latin-1"), "json")
+        coding = self._headers.get(b"content-encoding", b"identity").decode("latin-1").lower()
+        length = self._headers.get(b"content-length", b"0")
+        limit_bytes = self._site.bounds.body_bytes
+        if self._head_bytes + len(self._url) > self._site.bounds.head_bytes:
+            self._head_too_long()
+        elif self._path() not in (TRACES, *DROPPED):
+            self._refuse(HTTPStatus.NOT_FOUND, "post to /v1/traces", "no such path")
+        elif self._parser.get_method() != b"POST":
+            self._refuse(HTTPStatus.METHOD_NOT_ALLOWED, "use POST", "not POST")
+        elif media_type.decode("latin-1") not in MEDIA_TYPES:
+            message = f"send {' or '.join(MEDIA_TYPES)}"
+            self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, "media type")
+        elif coding not in ENCODINGS:
+            message = f"the content encoding may be {', '.join(ENCODINGS)}"
+            self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, "content encoding")
+        elif int(length) > limit_bytes:  # llhttp has seen to it that it is a number
+            self._too_large()
+        else:
+            self._body = Body(coding, limit_bytes)
+            if self._headers.get(b"expect", b"").lower() == b"100-continue":
+                self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, piece: bytes) -> None:
+        """A piece of the body."""
+        if self._over or self._body is None:
+            return
+        before_bytes = len(self._body)
+        try:
+            self._body.feed(piece)
+            self._site.underway_bytes += len(self._body) - before_bytes
+            if self._site.underway_bytes > self._site.bounds.underway_bytes:
+                self._refuse(HTTPStatus.TOO_MANY_REQUESTS, "too much at once", "no room")
+        except TooLargeError:
+            self._too_large()
+        except zlib.error as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, f"cannot decompress: {error}", "malformed")
+
+    def on_message_complete(self) -> None:
+        """Answer; the connection is kept where the peer wishes it."""
+        if self._over or self._body is None:
+            return
+        try:
+            body = self._body.whole()
+        except zlib.error as error:
+            self._refuse(HTTPStatus.BAD_REQUEST, f"cannot decompress: {error}", "malformed")
+            return
+        traces = self._path() == TRACES
+        answer = self._site.intake.traces(self._encoding, body) if traces else Answer(OK)
+        self._transport.write(reply_to(answer, self._encoding))
+        if not self._parser.should_keep_alive():
+            self._over = True
+            self._transport.close()
+        self._reset()
+        self.deadline_s = self._now_s() + self._site.bounds.idle_s
+
+    # ── endings ──────────────────────────────────────────────────────────────────────────────
+
+    def expire(self) -> None:
+        """The time is over: for the request, for the next one, or for reading a refusal."""
+        if self._busy and not self._over:
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not come to its end", "slow")
+        else:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._over = True
+        self._transport.abort()
+
+    def _release(self) -> None:
+        if self._body is not None:
+            self._site.underway_bytes -= len(self._body)
+        self._body = None
+
+    def _path(self) -> bytes:
+        return self._url.split(b"?")[0]
+
+    def _head_too_long(self) -> None:
+        too_long = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        self._refuse(too_long, "there are too many headers", "head too long")
+
+    def _too_large(self) -> None:
+        message = f"send no more than {self._site.bounds.body_bytes} bytes, also when decompressed"
+        self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, "too large")
+
+    def _refuse(self, status: HTTPStatus, message: str, reason: str) -> None:
+        """Answer and end; what still comes is thrown away for a moment, so that it is read."""
+        if self._over:
+            return
+        self._over = True
+        self._release()
+        self._site.intake.refuse(reason)
+        headers = {"Connection": "close"}
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = "POST"
+        if status is HTTPStatus.TOO_MANY_REQUESTS:
+            headers["Retry-After"] = str(RETRY_AFTER_S)
+        self._transport.write(refusal(status, message, self._encoding, headers))
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        self.deadline_s = self._now_s() + _LINGER_S

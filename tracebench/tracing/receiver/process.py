@@ -1,0 +1,102 @@
+"""The receiver's process: both servers on one event loop, and a connection to the engine's process.
+
+It ends when that connection does, so that it never outlives its parent.
+"""
+
+import asyncio
+import resource
+import signal
+import socket
+from contextlib import suppress
+from multiprocessing.connection import Connection as Pipe
+
+from tracebench.errors import UsageError
+from tracebench.tracing.receiver import over_grpc, over_http
+from tracebench.tracing.receiver.bind import Bind, address
+from tracebench.tracing.receiver.forward import Forwarder
+from tracebench.tracing.receiver.intake import Intake
+from tracebench.tracing.receiver.messages import Fetched, Ready, Setup
+from tracebench.tracing.receiver.store import Store
+
+_OPEN_FILES = 4096
+_BACKLOG = 1024
+
+
+def main(descriptor: int) -> None:
+    """Serve until the other end of the pipe is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which tells us
+    _allow_open_files()
+    pipe = Pipe(descriptor)
+    with suppress(EOFError, OSError):
+        asyncio.run(_serve(pipe, pipe.recv()))
+
+
+async def _serve(pipe: Pipe, setup: Setup) -> None:
+    store = Store(setup.bounds)
+    forwarder = None
+    if setup.forward is not None:
+        forwarder = Forwarder(setup.forward, setup.bounds.queued_bytes, store.counts)
+    intake = Intake(store, forwarder.put if forwarder else lambda _batch: None)
+    site = over_http.Site(intake, setup.bounds)
+    rpc = over_grpc.server(intake, setup.bounds)
+    try:
+        listening = _listen(setup.bind.host, setup.bind.http_port)
+        grpc_port = await _open_rpc(rpc, setup.bind)
+    except (OSError, UsageError) as error:
+        pipe.send(Ready(failure=str(error)))
+        return
+    loop = asyncio.get_running_loop()
+    await loop.create_server(lambda: over_http.Connection(site), sock=listening, backlog=_BACKLOG)
+    sweeping = asyncio.create_task(site.sweep())
+    pipe.send(Ready(grpc_port, listening.getsockname()[1]))
+    over = asyncio.Event()
+
+    def answer() -> None:
+        try:
+            pipe.recv_bytes()
+            if forwarder:
+                forwarder.settle()
+            pipe.send(Fetched(store.take(), store.counts))
+        except (EOFError, OSError):
+            loop.remove_reader(pipe.fileno())
+            over.set()
+
+    loop.add_reader(pipe.fileno(), answer)
+    await over.wait()
+    sweeping.cancel()
+    await rpc.stop(None)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        listening.bind(where)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        raise OSError(f"{address(host, port)}: {error.strerror}") from None
+    return listening
+
+
+async def _open_rpc(server: over_grpc.Server, bind: Bind) -> int:
+    """Start the gRPC server; returns its port."""
+    if bind.grpc_port:
+        _listen(bind.host, bind.grpc_port).close()  # gRPC does not tell why it cannot
+    try:
+        port = server.add_insecure_port(address(bind.host, bind.grpc_port))
+    except RuntimeError as error:
+        raise OSError(f"{address(bind.host, bind.grpc_port)}: {error}") from None
+    await server.start()
+    return port
+
+
+def _allow_open_files() -> None:
+    """A crowd of connections must not leave none for the exporters."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))

@@ -1,0 +1,61 @@
+"""What has come and was not fetched yet: requests as bytes, up to a limit, and counts."""
+
+from collections import Counter, deque
+from typing import Final, Literal, NamedTuple, TypeAlias
+
+from tracebench.tracing.receiver.bounds import Bounds
+
+Encoding: TypeAlias = Literal["protobuf", "json"]
+
+RECEIVED, REJECTED = "received", "rejected"
+FORWARDED, FORWARD_FAILED, FORWARD_WAITING = "forwarded", "forward_failed", "forward_waiting"
+SPAN_COUNTS: Final = (RECEIVED, REJECTED, FORWARDED, FORWARD_FAILED, FORWARD_WAITING)
+
+
+_DIGESTIBLE_BYTES: Final = 16 << 20
+
+
+class Batch(NamedTuple):
+    """One request, checked but not read."""
+
+    encoding: Encoding
+    arrived_ns: int
+    """On the monotonic clock, which all processes of a machine share."""
+    spans: int
+    body: bytes
+
+
+class Store:
+    """Keeps batches until they are fetched.
+
+    `counts` has spans under SPAN_COUNTS; every other name is a reason for which a request
+    or a connection was refused.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.counts: Counter[str] = Counter()
+        self._bounds = bounds
+        self._batches: deque[Batch] = deque()
+        self._bytes = self._spans = 0
+
+    def add(self, batch: Batch) -> bool:
+        """Keep a batch; False where there is no room for it."""
+        kept_bytes = self._bytes + len(batch.body)
+        kept_spans = self._spans + batch.spans
+        if kept_bytes > self._bounds.kept_bytes or kept_spans > self._bounds.kept_spans:
+            return False
+        self._bytes, self._spans = kept_bytes, kept_spans
+        self._batches.append(batch)
+        return True
+
+    def take(self) -> list[Batch]:
+        """Hand over the oldest batches, a digestible number of bytes; there is room again."""
+        taken: list[Batch] = []
+        taken_bytes = 0
+        while self._batches and taken_bytes < _DIGESTIBLE_BYTES:
+            batch = self._batches.popleft()
+            taken.append(batch)
+            taken_bytes += len(batch.body)
+            self._spans -= batch.spans
+        self._bytes -= taken_bytes
+        return taken
