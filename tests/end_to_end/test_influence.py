@@ -33,7 +33,7 @@ def codes(target: TargetResult) -> set[str]:
 
 
 def test_the_floor_stands_beside_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(floor, "MOST_S", 0.1)
+    monkeypatch.setattr(floor, "LASTS_S", 0.1)
     target = measured(answering(reply(), service_s=0.01), requests=20, floor=True)
     assert target.floor is not None
     assert target.floor.end_to_end.p50_ms < 5 < target.components["end_to_end"].p50_ms

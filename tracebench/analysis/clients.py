@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from tracebench.analysis.statistics import describe, student_t95
+from tracebench.analysis.statistics import describe
+from tracebench.analysis.student import student_t95
 from tracebench.model.exchange import Block
 from tracebench.model.result import ClientCost, Difference, ErrorCount, Statistics
 

@@ -9,19 +9,18 @@ from tracebench.load import grpc_reply, http1_reply
 from tracebench.load.endpoint import Endpoint
 from tracebench.load.measure import measure
 from tracebench.load.null_server.serve import HOST, Kind, spawned
+from tracebench.load.pacing import is_open
 from tracebench.load.prepared import Prepared
 from tracebench.model.exchange import Load
 from tracebench.model.plan import Plan
 
-MOST_REQUESTS: Final = 2_000
-MOST_S: Final = 2.0
+LASTS_S: Final = 1.0
 
 
 def measure_floor(prepared: Prepared, plan: Plan) -> Load:
     """Measure the null server on loopback in the clear, as the plan would measure the target.
 
-    It gets the target's own requests at the plan's concurrency or rate, `MOST_REQUESTS` of them
-    or as many as fit in `MOST_S`.
+    It gets the target's own requests at the plan's concurrency or rate, for `LASTS_S`.
 
     Raises:
         KeyboardInterrupt: the user did not want to wait for it.
@@ -30,9 +29,9 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
     kind: Kind = "grpc" if prepared.multiplexed else "rest"
     short = replace(
         plan,
-        requests=MOST_REQUESTS,
-        duration_s=MOST_S,
-        warmup=max(plan.warmup, 2 * plan.concurrency),
+        requests=None,
+        duration_s=LASTS_S,
+        warmup=0 if is_open(plan) else 2 * plan.concurrency,
     )
     with spawned(kind) as port:
         aimed = replace(
@@ -44,6 +43,12 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
         load = measure(aimed, short, lambda _progress: None)
     if load.interrupted:
         raise KeyboardInterrupt
-    if reason := load.gave_up or next((one.reason for one in load.exchanges if one.reason), ""):
+    if reason := _fault(load):
         raise TracebenchError(f"the floor could not be measured ({reason}): leave --floor out")
     return load
+
+
+def _fault(load: Load) -> str:
+    if not load.exchanges:
+        return f"nothing is due in the first {LASTS_S:g} s"
+    return load.gave_up or next((one.reason for one in load.exchanges if one.reason), "")

@@ -119,6 +119,7 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ("requests", {"grpc_server": "x:1"}, "--client requests sends to --rest-url"),
         ("grpcio", {"rest_url": "http://x"}, "--client grpcio sends to --grpc-server"),
+        ("httpx", {"rest_url": "http://x", "schedule_s": (1.0,)}, "closed loop"),
         ("grpc.aio", {"grpc_server": "grpcs://x:1", "insecure": True}, "--cacert"),
     ],
 )

@@ -2,25 +2,27 @@
 
 import socket
 from dataclasses import replace
+from math import inf
 
 import grpc
 import pytest
 import requests
 
 from tests.servers import HOST, answering, reply, serving
+from tracebench.errors import TracebenchError
 from tracebench.load import floor
 from tracebench.load.floor import measure_floor
 from tracebench.load.null_server.serve import spawned
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepared import Prepared
 from tracebench.model.exchange import Load, Outcome, Stamp
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Plan, Segment
 
 PLAN = Plan(Payload(b"x" * 30_000, "image/png", "x.png", "image"), concurrency=3)
 
 
 def measured(prepared: Prepared, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Load:
-    monkeypatch.setattr(floor, "MOST_S", 0.1)
+    monkeypatch.setattr(floor, "LASTS_S", 0.1)
     return measure_floor(prepared, plan)
 
 
@@ -46,6 +48,17 @@ def test_the_floor_of_a_grpc_target(monkeypatch: pytest.MonkeyPatch) -> None:
         check(measured(prepared, plan, monkeypatch))
         shared = replace(plan, connections=1, requests=50)
         assert len(measured(prepared, shared, monkeypatch).exchanges) > 20
+
+
+def test_an_open_loop_is_kept() -> None:
+    with spawned("rest") as port:
+        rate = (Segment(100, 100, inf),)
+        plan = replace(PLAN, rest_url=f"http://{HOST}:{port}", rate=rate, concurrency=256)
+        load = measure_floor(rest.prepare(plan), plan)
+        assert 90 <= len(load.exchanges) <= 100
+        late = replace(plan, rate=None, schedule_s=(5.0,))
+        with pytest.raises(TracebenchError, match="nothing is due in the first 1 s"):
+            measure_floor(rest.prepare(late), late)
 
 
 def test_others_are_answered_and_the_process_ends() -> None:

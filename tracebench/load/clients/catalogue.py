@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from tracebench.errors import UsageError
 from tracebench.load.clients.job import Job, Sample
+from tracebench.load.pacing import is_open
 from tracebench.model.plan import Plan
 
 Send = Callable[[Job], list[Sample]]
@@ -53,6 +54,8 @@ def load(plan: Plan) -> dict[str, dict[str, Send]]:
 
 
 def _check(name: str, library: Library, plan: Plan) -> None:
+    if is_open(plan):
+        raise UsageError(f"--client {name} keeps a closed loop: leave --rate and --arrivals out")
     is_rest = library.target == "rest"
     if (plan.rest_url if is_rest else plan.grpc_server) is None:
         option = "--rest-url" if is_rest else "--grpc-server"

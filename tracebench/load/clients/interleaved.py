@@ -85,7 +85,8 @@ def _by_library(job: Job, send: Send) -> Block:
 def _block(samples: Sequence[Sample]) -> Block:
     began_ns = min((one.began_ns for one in samples), default=0)
     ended_ns = max((one.ended_ns for one in samples), default=0)
-    good = [one.ended_ns - one.began_ns for one in samples if not one.reason]
+    in_time = sorted(samples, key=lambda one: one.ended_ns)
+    good = [one.ended_ns - one.began_ns for one in in_time if not one.reason]
     return Block(
         latency_ns=np.array(good, np.int64),
         errors=Counter(one.reason for one in samples if one.reason),
