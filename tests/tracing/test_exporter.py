@@ -28,7 +28,8 @@ from tests.tracing.samples import (
     spans_of,
 )
 from tracebench.model.exchange import Decomposition, Exchange, Timing, Undecomposed
-from tracebench.tracing.exporter import JoiningExporter, Source
+from tracebench.tracing.exporter import JoiningExporter
+from tracebench.tracing.joining import Source
 from tracebench.tracing.sdk_spans import from_sdk
 
 NO_TIMING = Undecomposed.NO_TIMING

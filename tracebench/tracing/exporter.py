@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from threading import Lock
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -11,11 +11,11 @@ from tracebench.analysis.closure import decompose
 from tracebench.model.exchange import Decomposition, Exchange, Timing, Undecomposed
 from tracebench.model.span import Span
 from tracebench.tracing import roots
+from tracebench.tracing.joining import Source, join
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.sdk_spans import from_sdk
-from tracebench.tracing.server_spans import ServerSpans, entry_of
+from tracebench.tracing.server_spans import ServerSpans
 
-Source: TypeAlias = Literal["otlp", "backend"]
 _SOURCES: Final[tuple[Source, ...]] = ("otlp", "backend")
 """Whom to believe, first who is believed first."""
 
@@ -72,13 +72,7 @@ class JoiningExporter(SpanExporter):
         """Join and decompose what has come so far."""
         with self._lock:
             pairs = list(self._requests.values())
-            timings = [self._timing(exchange, mirror) for exchange, mirror in pairs]
+            timings = [
+                join(exchange, mirror, self._spans, self._mapper) for exchange, mirror in pairs
+            ]
         return decompose([exchange for exchange, _ in pairs], timings)
-
-    def _timing(self, exchange: Exchange, mirror: Timing | Undecomposed) -> Timing | Undecomposed:
-        for source, kept in self._spans.items():
-            spans = kept.of(exchange.trace_id)
-            if (entry := entry_of(spans, exchange.span_id)) is not None:
-                timing = self._mapper.timing(entry, spans)
-                return timing._replace(source=source) if isinstance(timing, Timing) else timing
-        return mirror
