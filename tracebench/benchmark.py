@@ -1,14 +1,15 @@
 """The public Python door: `run(plan)` → `Result`; where load, tracing and analysis meet."""
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tracebench import __version__
 from tracebench.analysis.clients import client_cost
 from tracebench.analysis.closure import decompose
-from tracebench.analysis.comparison import compare
+from tracebench.analysis.comparison import compare_two
 from tracebench.analysis.floor import beside_floor, describe_floor
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import interrupted, with_findings
@@ -23,9 +24,8 @@ from tracebench.load.prepared import Prepared
 from tracebench.load.progress import Watcher
 from tracebench.model.exchange import Decomposition, Exchange, Load, Outcome, Timing, Undecomposed
 from tracebench.model.plan import Plan
-from tracebench.model.result import Comparison, Floor, Result, TargetResult
-from tracebench.tracing import mirror, spans
-from tracebench.tracing.exporter import JoiningExporter
+from tracebench.model.result import Floor, Result, TargetResult
+from tracebench.tracing import mirror, run_facts, spans
 from tracebench.tracing.traces import Traces
 
 REST, GRPC = "rest", "grpc"
@@ -50,20 +50,17 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
         TracebenchError: nothing was measured, because the plan or a target is wrong.
     """
     watcher = watcher or Watcher()
-    started_at = datetime.now(timezone.utc)
-    run_id = secrets.token_hex(8)
     traces = Traces(plan)
     prepared = prepare(plan)
+    session: dict[str, Any] = {
+        "tool": {"name": "tracebench", "version": __version__, "run_id": secrets.token_hex(8)},
+        "environment": environment(),
+        "plan": plan_facts(plan, {target: one.sizes() for target, one in prepared.items()}),
+        "started_at": datetime.now(timezone.utc).isoformat(),
+    }
     with traces:  # it empties a file: not before all else is known to be well
-        targets = _measured(plan, prepared, run_id, traces, watcher)
-    return Result(
-        tool={"name": "tracebench", "version": __version__, "run_id": run_id},
-        environment=environment(),
-        plan=plan_facts(plan, {target: one.sizes() for target, one in prepared.items()}),
-        started_at=started_at.isoformat(),
-        targets=targets,
-        comparison=_comparison(targets),
-    )
+        targets = _measured(plan, prepared, session, traces, watcher)
+    return Result(**session, targets=targets, comparison=compare_two(targets))
 
 
 def prepare(plan: Plan) -> dict[str, Prepared]:
@@ -101,18 +98,19 @@ def try_once(plan: Plan) -> dict[str, Trial]:
 def _measured(
     plan: Plan,
     prepared: dict[str, Prepared],
-    run_id: str,
+    session: Mapping[str, Any],
     traces: Traces,
     watcher: Watcher,
 ) -> dict[str, TargetResult]:
     targets: dict[str, TargetResult] = {}
     libraries = catalogue.load(plan)
     for target, ready in prepared.items():
-        one_run = spans.Run(run_id, spans.Anchor.now(), plan.concurrency)
+        one_run = spans.Run(session["tool"]["run_id"], spans.Anchor.now(), plan.concurrency)
         watcher.begins(target, ready.address, ready.answer)
         floor = _floor(ready, plan) if plan.floor else None
         load = measure(ready, plan, watcher.progress)
         watcher.ends()
+        one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
         result = beside_floor(_analysed(ready, load, one_run, traces), floor)
         cut_short = load.interrupted
         if libraries[target] and not cut_short:
@@ -139,7 +137,7 @@ def _beside_libraries(result: TargetResult, by_turns: Interleaved) -> TargetResu
 
 def _analysed(prepared: Prepared, load: Load, one_run: spans.Run, traces: Traces) -> TargetResult:
     timings = [_timing(exchange) for exchange in load.exchanges]
-    joining = JoiningExporter()
+    joining = traces.joining()
     joining.add(load.exchanges, timings)
     findings = traces.export(load.exchanges, timings, prepared.described, one_run)
     findings += traces.read_back(load.exchanges, joining)
@@ -153,10 +151,3 @@ def _timing(exchange: Exchange) -> Timing | Undecomposed:
     if exchange.outcome is not Outcome.SUCCEEDED:
         return Undecomposed.NO_TIMING
     return mirror.read(exchange.reply)
-
-
-def _comparison(targets: dict[str, TargetResult]) -> Comparison | None:
-    if len(targets) < 2:
-        return None
-    (a, of_a), (b, of_b) = targets.items()
-    return compare(a, of_a, b, of_b)

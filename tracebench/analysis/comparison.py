@@ -1,5 +1,6 @@
 """Two targets side by side."""
 
+from collections.abc import Mapping
 from math import hypot
 from typing import Final
 
@@ -21,6 +22,14 @@ def compare(a_name: str, a: TargetResult, b_name: str, b: TargetResult) -> Compa
             if component in b.components
         },
     )
+
+
+def compare_two(targets: Mapping[str, TargetResult]) -> Comparison | None:
+    """Compare the second target with the first; None where there are not two."""
+    if len(targets) != 2:
+        return None
+    (a, of_a), (b, of_b) = targets.items()
+    return compare(a, of_a, b, of_b)
 
 
 def _difference(name: str, a: Statistics, b: Statistics) -> Difference:

@@ -119,6 +119,23 @@ FINDINGS: Final = {
         "see that the server exports every trace that asks for it to the same Jaeger, that "
         "Jaeger keeps as many, and that --jaeger names it",
     ),
+    "unreadable_archive": Kind(
+        ((0.0, "info"), (0.01, "warning")),
+        "{bad} lines or spans of the archive cannot be read: {why}",
+        "see that the file is whole; what can be read is all that counts here",
+    ),
+    "no_run_facts": Kind(
+        _INFO,
+        "the archive has lost what the run knew besides its requests (CPU time, TCP, plan): "
+        "duration and rate are those from the first request to the last",
+        "let the collector keep the resource attribute tracebench.run.facts",
+    ),
+    "other_client": Kind(
+        _INFO,
+        "another client made these requests: only begin and end of each are known, so backlog, "
+        "connect and client are 0 here, and what it took for itself is counted as network",
+        "measure with `tracebench run` to tell the client from the network",
+    ),
     "spans_lost": Kind(
         _WARNING,
         "{value} spans could not be exported: {reason}",

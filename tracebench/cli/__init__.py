@@ -6,6 +6,7 @@ import sys
 import click
 
 from tracebench import __version__
+from tracebench.cli.analyze import analyze
 from tracebench.cli.demo import demo
 from tracebench.cli.report import report
 from tracebench.cli.run import run
@@ -29,6 +30,7 @@ cli.add_command(run)
 cli.add_command(demo)
 cli.add_command(serve)
 cli.add_command(report)
+cli.add_command(analyze)
 
 
 def main() -> None:

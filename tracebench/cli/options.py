@@ -99,6 +99,13 @@ LOAD = (
     ),
 )
 
+MAPPING = (
+    click.option(
+        "--map", "maps", metavar="COMPONENT=SPAN", multiple=True, help="As in 'inference=forward*'."
+    ),
+    click.option("--mapping", metavar="FILE.toml", help="Rules that map spans to components."),
+)
+
 
 def options(*groups: tuple[Callable[[Command], Command], ...]) -> Callable[[Command], Command]:
     """Apply groups of options, in the order in which `--help` shall show them."""

@@ -8,7 +8,7 @@ import click
 
 from tracebench.cli.influence import INFLUENCE
 from tracebench.cli.live import Live
-from tracebench.cli.options import EXPECT, LOAD, METHOD, TARGETS, TRUST, options, plan
+from tracebench.cli.options import EXPECT, LOAD, MAPPING, METHOD, TARGETS, TRUST, options, plan
 from tracebench.cli.outputs import OUTPUTS, Outputs, check_writable
 from tracebench.cli.payloads import PAYLOAD
 from tracebench.model.plan import Plan
@@ -19,7 +19,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @click.command(short_help="Load a server and split its latency.")
-@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, INFLUENCE, OUTPUTS)
+@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, INFLUENCE, MAPPING, OUTPUTS)
 @click.option("--dry-run", is_flag=True, help="Show one exchange and how it is decomposed.")
 def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:
     r"""Load a REST or a gRPC server (or both) and split each request's latency.

@@ -70,6 +70,10 @@ class Plan:
     """HTTP/2 connections that the slots share; None: one a slot, where every stamp is exact."""
     otlp_endpoint: str | None = None
     output_traces: str | None = None
+    maps: tuple[str, ...] = ()
+    """`component=span`: rules that come before those of `mapping` and of the built-in profiles."""
+    mapping: str | None = None
+    """A TOML file of such rules; see docs/mapping.md."""
     floor: bool = False
     """Measure a server that does nothing as well, before each target."""
     clients: tuple[str, ...] = ()

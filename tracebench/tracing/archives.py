@@ -6,6 +6,7 @@ A file may be compressed with gzip, be one JSON document on many lines, or one p
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import BinaryIO, Final, cast
 
 from tracebench.errors import UsageError
@@ -87,15 +88,17 @@ class Archives:
 _HOW: Final = "`run --output-traces` and the collector's file exporter write them"
 
 
-def _opened(path: str) -> BinaryIO:
+@contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
     try:
-        file = open(path, "rb")  # noqa: SIM115 - the caller closes it
+        file = open(path, "rb")  # noqa: SIM115 - closed below
         start = file.read(len(_GZIP))
         file.seek(0)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read {path!r} ({why}): give a file of spans") from None
-    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if start == _GZIP else file
+    with file:
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=file)) if start == _GZIP else file
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:

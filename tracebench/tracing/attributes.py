@@ -10,6 +10,8 @@ SERVICE: Final = "tracebench"
 """The `service.name` of whoever makes root spans."""
 
 RUN_ID: Final = "tracebench.run.id"
+RUN_FACTS: Final = "tracebench.run.facts"
+"""Of the resource: see run_facts.py."""
 PROTOCOL: Final = "tracebench.protocol"
 CONCURRENCY: Final = "tracebench.concurrency"
 OUTCOME: Final = "tracebench.outcome"

@@ -43,15 +43,15 @@ def requests(spans: Iterable[Span]) -> Iterator[Requests]:
     it ended; more is not known.
     """
     roots: defaultdict[tuple[Target, str], list[Span]] = defaultdict(list)
-    served: set[str] = set()
+    served: set[tuple[str, str]] = set()
     for span in spans:
         if span.kind == "CLIENT" and not span.parent_id:
             roots[_target(span), span.name].append(span)
         elif span.kind == "SERVER" and span.parent_id:
-            served.add(span.parent_id)
+            served.add((span.trace_id, span.parent_id))
     by_target: defaultdict[Target, list[Span]] = defaultdict(list)
     for (target, _), alike in roots.items():
-        if any(span.span_id in served for span in alike):
+        if any((span.trace_id, span.span_id) in served for span in alike):
             by_target[target] += alike
     for target, those in by_target.items():
         those.sort(key=lambda span: span.end_ns)

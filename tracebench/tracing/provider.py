@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import NoOpTracer, Tracer
 
 from tracebench.errors import UsageError
-from tracebench.tracing.attributes import SERVICE
+from tracebench.tracing.attributes import RUN_FACTS, SERVICE
 
 _UNLIMITED = dict.fromkeys(
     (
@@ -39,17 +39,22 @@ class WireIds(IdGenerator):
         return self.span_id
 
 
-def tracer(ids: IdGenerator, processor: SpanProcessor) -> Tracer:
+def tracer(ids: IdGenerator, processor: SpanProcessor, facts: str = "") -> Tracer:
     """A tracer that records every span, whole, and hands it to the processor.
 
     OTEL_TRACES_SAMPLER and the OTEL_*_LIMIT variables have no say; OTEL_RESOURCE_ATTRIBUTES has.
+
+    Args:
+        ids: gives the ids that were on the wire.
+        processor: takes the ended spans.
+        facts: what the resource says of the run.
 
     Raises:
         UsageError: OTEL_SDK_DISABLED is set.
     """
     provider = TracerProvider(
         sampler=ALWAYS_ON,
-        resource=Resource.create({SERVICE_NAME: SERVICE}),
+        resource=Resource.create({SERVICE_NAME: SERVICE, **({RUN_FACTS: facts} if facts else {})}),
         shutdown_on_exit=False,
         id_generator=ids,
         span_limits=SpanLimits(**_UNLIMITED),

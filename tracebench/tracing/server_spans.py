@@ -2,6 +2,7 @@
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from tracebench.model.span import Span
 
@@ -20,6 +21,10 @@ class ServerSpans:
         self._below.pop(span.trace_id, None)
         for trace_id in {link.trace_id for link in span.links} - {span.trace_id}:
             self._linked_to[trace_id].append(span)
+
+    def __iter__(self) -> Iterator[Span]:
+        """Every span, each as often as it came."""
+        return chain.from_iterable(self._of_trace.values())
 
     def of(self, trace_id: str) -> list[Span]:
         """What belongs to a request, each span once, in the order in which they came.

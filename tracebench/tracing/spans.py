@@ -44,6 +44,8 @@ class Run:
     id: str
     anchor: Anchor
     concurrency: int
+    facts: str = ""
+    """What else the run knew; written by run_facts.py."""
 
 
 def export(
@@ -69,7 +71,7 @@ def export(
         UsageError: the environment has OpenTelemetry disabled.
     """
     ids, delivery = WireIds(), Delivery(exporters)
-    maker = tracer(ids, delivery)
+    maker = tracer(ids, delivery, run.facts)
     common = _common(described, run)
     for exchange, timing in zip(exchanges, timings, strict=True):
         ids.trace_id, ids.span_id = int(exchange.trace_id, 16), int(exchange.span_id, 16)

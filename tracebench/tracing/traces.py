@@ -17,6 +17,7 @@ from tracebench.tracing.backend.url import base_url
 from tracebench.tracing.described import Described
 from tracebench.tracing.exporter import JoiningExporter
 from tracebench.tracing.json_lines import JsonLinesExporter
+from tracebench.tracing.mapping.mapper import mapper_of
 from tracebench.tracing.otlp import exporter_for
 
 
@@ -24,7 +25,7 @@ class Traces:
     """What a plan says of traces. It is checked at once, and in use within `with`.
 
     Raises:
-        UsageError: an endpoint or a URL is none.
+        UsageError: an endpoint or a URL is none, or a mapping.
         TargetError: spans are to be read back from where there is no Jaeger.
     """
 
@@ -42,6 +43,7 @@ class Traces:
             self._ui = self._jaeger.url
         if plan.trace_ui is not None:
             self._ui = base_url("--trace-ui", plan.trace_ui)
+        self._mapper = mapper_of(plan.maps, plan.mapping)
         self._opened = ExitStack()
 
     def __enter__(self) -> "Traces":
@@ -61,6 +63,10 @@ class Traces:
     def __exit__(self, *_: object) -> None:
         """Close it, and what is connected."""
         self._opened.close()
+
+    def joining(self) -> JoiningExporter:
+        """What joins a target's requests with its server's spans."""
+        return JoiningExporter(self._mapper)
 
     def export(
         self,

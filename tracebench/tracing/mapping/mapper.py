@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from tracebench.analysis.attribution import attribute
 from tracebench.model.exchange import ServerSpan, Timing, Undecomposed
 from tracebench.model.span import Span
-from tracebench.tracing.mapping.reading import built_in
+from tracebench.tracing.mapping.reading import built_in, read_file, read_short
 from tracebench.tracing.mapping.rules import Conditions, Profile, Rule
 from tracebench.tracing.mapping.stages import Stage, durations, stretches
 from tracebench.vocabulary import SERVER_PROCESSING
@@ -113,6 +113,16 @@ class Mapper:
                 if conditions.name_fits(name, kind, scope)
             ),
         )
+
+
+def mapper_of(short: Iterable[str], path: str | None) -> Mapper:
+    """The mapper that the options `--map` and `--mapping` ask for.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    profiles = built_in() if path is None else (read_file(path), *built_in())
+    return Mapper(map(read_short, short), profiles)
 
 
 def _mapped(spans: Sequence[Span], rules: Sequence[Sequence[Rule]]) -> Iterable[Mapped]:

@@ -1,0 +1,212 @@
+"""Archives give the result again: of the run that wrote them, and of other clients."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.old_servers import old_grpc, old_rest
+from tests.servers import answering, reply, serving
+from tests.tracing.otlp_samples import RECORDED
+from tracebench.archive import analyze
+from tracebench.benchmark import run
+from tracebench.errors import UsageError
+from tracebench.model.plan import Payload, Plan
+from tracebench.model.result import Result
+from tracebench.report.to_json import to_dict
+
+REQUESTS = 40
+PAYLOAD = Payload(b"\x89PNG" * 500, "image/png", "x.png", "image")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Result, Path]]:
+    path = tmp_path_factory.mktemp("archive") / "traces.jsonl"
+    with old_rest() as url, old_grpc() as address:
+        plan = Plan(
+            PAYLOAD,
+            rest_url=url,
+            grpc_server=address,
+            requests=REQUESTS,
+            concurrency=3,
+            output_traces=str(path),
+        )
+        yield run(plan), path
+
+
+def test_an_archive_gives_the_run_s_result_to_the_digit(written: tuple[Result, Path]) -> None:
+    result, path = written
+    assert result.targets["rest"].decomposed == result.targets["grpc"].decomposed == REQUESTS
+    assert to_dict(analyze([str(path)])) == json.loads(json.dumps(to_dict(result)))
+
+
+def test_a_compressed_archive_and_one_that_is_given_twice(
+    written: tuple[Result, Path], tmp_path: Path
+) -> None:
+    result, path = written
+    packed = tmp_path / "traces.jsonl.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    assert analyze([str(packed), str(path)]).targets == result.targets
+
+
+def test_failures_are_counted_as_in_the_run(tmp_path: Path) -> None:
+    path = str(tmp_path / "traces.jsonl")
+    replies = [reply(b"ok"), reply(b"ok"), reply(b"no", "503 Busy")]
+    with serving(answering(*replies)) as port:
+        url = f"http://127.0.0.1:{port}"
+        result = run(Plan(PAYLOAD, rest_url=url, requests=12, output_traces=path))
+    found = analyze([path]).targets["rest"]
+    expected = result.targets["rest"]
+    assert found.errors[0].reason == expected.errors[0].reason
+    assert replace(found, errors=()) == replace(expected, errors=())
+
+
+def lines(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def rewritten(path: Path, requests: list[Any], more: bytes = b"") -> str:
+    text = "".join(json.dumps(one) + "\n" for one in requests)
+    path.write_bytes(text.encode() + more)
+    return str(path)
+
+
+def test_what_cannot_be_read_is_counted(written: tuple[Result, Path], tmp_path: Path) -> None:
+    result, path = written
+    broken = rewritten(tmp_path / "broken.jsonl", lines(path), b'{"resourceSpans": [{"sco\n\n[]\n')
+    found = analyze([broken]).targets["rest"]
+    assert found.components == result.targets["rest"].components
+    [finding] = [one for one in found.verdict.findings if one.code == "unreadable_archive"]
+    assert finding.severity == "warning"
+    assert finding.message.startswith("2 lines or spans of the archive cannot be read: ")
+    assert "broken.jsonl:3: no OTLP JSON" in finding.message
+
+
+def test_a_compressed_archive_that_ends_in_the_middle(
+    written: tuple[Result, Path], tmp_path: Path
+) -> None:
+    whole = gzip.compress(written[1].read_bytes(), 0)
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(whole[: len(whole) * 3 // 4])
+    found = analyze([str(cut)]).targets["rest"]
+    assert "ends in the middle" in str(found.verdict.findings)
+
+
+def test_without_the_run_s_facts_the_components_are_the_same(
+    written: tuple[Result, Path], tmp_path: Path
+) -> None:
+    result, path = written
+    requests = lines(path)
+    for request in requests:
+        for of_resource in request["resourceSpans"]:
+            of_resource["resource"] = {}
+    found = analyze([rewritten(tmp_path / "bare.jsonl", requests)])
+    assert found.targets["grpc"].components == result.targets["grpc"].components
+    assert "no_run_facts" in {one.code for one in found.targets["grpc"].verdict.findings}
+    assert found.comparison == result.comparison
+
+
+def test_two_runs_are_told_apart(written: tuple[Result, Path], tmp_path: Path) -> None:
+    result, path = written
+    text = path.read_text().replace(result.tool["run_id"], "other")
+    other = tmp_path / "other.jsonl"
+    other.write_text(_moved(text))
+    found = analyze([str(path), str(other)])
+    run_id = result.tool["run_id"]
+    assert set(found.targets) == {f"rest {run_id}", f"grpc {run_id}", "rest other", "grpc other"}
+    assert found.targets["rest other"].components == result.targets["rest"].components
+    assert found.comparison is None
+
+
+def _moved(text: str) -> str:
+    """The same requests under other trace ids."""
+    requests = [json.loads(line) for line in text.splitlines()]
+    for request in requests:
+        for of_resource in request["resourceSpans"]:
+            for of_scope in of_resource["scopeSpans"]:
+                for span in of_scope["spans"]:
+                    span["traceId"] = span["traceId"][::-1]
+    return "".join(json.dumps(one) + "\n" for one in requests)
+
+
+def client_span(trace: str, start_ms: int, end_ms: int, **more: Any) -> dict[str, Any]:
+    return {
+        "traceId": trace * 32,
+        "spanId": "c" * 16,
+        "name": "POST",
+        "kind": 3,
+        "startTimeUnixNano": start_ms * 10**6,
+        "endTimeUnixNano": end_ms * 10**6,
+        "attributes": [{"key": "url.full", "value": {"stringValue": "http://model/predict"}}],
+        **more,
+    }
+
+
+def server_span(trace: str, name: str, parent: str, start_ms: int, end_ms: int) -> dict[str, Any]:
+    return {
+        **client_span(trace, start_ms, end_ms),
+        "spanId": ("5" if parent == "c" * 16 else "6") * 16,
+        "parentSpanId": parent,
+        "name": name,
+        "kind": 2 if parent == "c" * 16 else 1,
+    }
+
+
+def service(name: str, *spans: dict[str, Any]) -> dict[str, Any]:
+    attributes = [{"key": "service.name", "value": {"stringValue": name}}]
+    of_scope = {"scope": {"name": "any"}, "spans": list(spans)}
+    return {"resource": {"attributes": attributes}, "scopeSpans": [of_scope]}
+
+
+def test_another_client_s_traces(tmp_path: Path) -> None:
+    clients = [client_span("a", 1000, 1010), client_span("b", 1001, 1021)]
+    failed = client_span("e", 1000, 1100, status={"code": 2, "message": "timeout"})
+    other = {**client_span("d", 0, 5), "name": "SELECT"}
+    servers = [
+        server_span("a", "POST /predict", "c" * 16, 90_000, 90_008),
+        server_span("a", "inference", "5" * 16, 90_001, 90_006),
+        server_span("b", "POST /predict", "c" * 16, 80_000, 80_014),
+    ]
+    requests = [
+        {"resourceSpans": [service("model", *servers)]},
+        {"resourceSpans": [service("shop", *clients, failed, other)]},
+    ]
+    result = analyze([rewritten(tmp_path / "theirs.jsonl", requests)])
+    found = result.targets["rest"]
+    assert found.address == "http://model/predict"
+    assert (found.requests.started, found.requests.failed, found.decomposed) == (3, 1, 2)
+    assert found.errors[0].reason == "timeout"
+    means = {name: found.components[name].mean_ms for name in found.components}
+    assert means == {
+        "end_to_end": 15,
+        "backlog": 0,
+        "connect": 0,
+        "client": 0,
+        "network": 4,
+        "server_processing": 11,
+        "inference": 5,
+        "server_other": 8.5,
+    }
+    codes = {one.code for one in found.verdict.findings}
+    assert "other_client" in codes
+    assert "no_kernel_stamps" not in codes
+    assert found.duration_s == 0.1
+
+
+def test_files_without_requests_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "text").write_bytes(b"hello\nworld\n")
+    with pytest.raises(UsageError, match=r"no spans in '.*empty': give OTLP JSON lines"):
+        analyze([str(tmp_path / "empty")])
+    with pytest.raises(UsageError, match=r"no spans in '.*text' \(.*text:1: no OTLP JSON"):
+        analyze([str(tmp_path / "text")])
+    with pytest.raises(UsageError, match=r"cannot read '.*none' \(No such file or directory\)"):
+        analyze([str(tmp_path / "none")])
+    with pytest.raises(UsageError, match=r"cannot read '.*' \(Is a directory\)"):
+        analyze([str(tmp_path)])
+    with pytest.raises(UsageError, match=r"no requests among 9 spans in .*: give the client's"):
+        analyze([str(RECORDED / "triton-3.json")])

@@ -1,0 +1,147 @@
+"""Archives of spans → the result that the run which wrote them gave: `analyze(paths)`."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from tracebench import __version__
+from tracebench.analysis.archived import facts_lost, other_client, unreadable
+from tracebench.analysis.closure import decompose
+from tracebench.analysis.comparison import compare_two
+from tracebench.analysis.floor import beside_floor
+from tracebench.analysis.summary import summarise
+from tracebench.analysis.verdict import with_findings
+from tracebench.errors import UsageError
+from tracebench.model.exchange import Exchange, Load, Timing, Undecomposed
+from tracebench.model.result import Finding, Result, TargetResult
+from tracebench.model.span import Span
+from tracebench.tracing import foreign, roots, run_facts
+from tracebench.tracing.archives import Archives
+from tracebench.tracing.attributes import PROTOCOL, RUN_FACTS, RUN_ID
+from tracebench.tracing.joining import Source, join
+from tracebench.tracing.mapping.mapper import Mapper, mapper_of
+from tracebench.tracing.server_spans import ServerSpans
+
+_NS_PER_S: Final = 1e9
+_UNKNOWN: Final[Mapping[str, Any]] = {"tool": {}, "environment": {}, "plan": {}, "started_at": ""}
+
+_Requests: TypeAlias = dict[str, tuple[Exchange, Timing | Undecomposed]]
+
+
+class _Key(NamedTuple):
+    """What requests are grouped by."""
+
+    protocol: str
+    run: str
+    """A run's id; for another client its name and whom it spoke to."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """The requests of one run to one target, in the order in which they stand."""
+
+    requests: _Requests
+    facts: run_facts.RunFacts | None = None
+    address: str = "unknown"
+    is_ours: bool = True
+
+    def load(self) -> Load:
+        """What the run knew, or as much as its requests tell."""
+        exchanges = tuple(exchange for exchange, _ in self.requests.values())
+        if self.facts is not None:
+            return self.facts.load_of(exchanges)
+        first_ns = min(one.scheduled_ns for one in exchanges)
+        last_ns = max(one.done_ns for one in exchanges)
+        return Load(exchanges, (last_ns - first_ns) / _NS_PER_S, cpu_s=0.0, tcp=None)
+
+
+def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None = None) -> Result:
+    """Analyse archives again: of tracebench, of a collector's file exporter, of another client.
+
+    Args:
+        paths: OTLP JSON lines; they are read one after the other, and count as one archive.
+        maps: `component=span`, rules that come before all others.
+        mapping: a TOML file of rules; see docs/mapping.md.
+
+    Raises:
+        UsageError: a file cannot be read, no request is in any, or a rule is wrong.
+    """
+    mapper = mapper_of(maps, mapping)
+    archives = Archives(paths)
+    groups, kept = _read(archives)
+    _add_other_clients(groups, kept)
+    if not groups:
+        raise UsageError(
+            f"no requests among {archives.spans} spans in {' '.join(map(repr, paths))}: give the "
+            "client's spans too (tracebench's own, or CLIENT spans with SERVER children)"
+        )
+    damage = unreadable(archives.bad, archives.spans, archives.problem)
+    targets = {
+        name: _analysed(group, kept, mapper, damage) for name, group in _named(groups).items()
+    }
+    session = _session(list(groups.values()))
+    return Result(**session, targets=targets, comparison=compare_two(targets))
+
+
+def _read(spans: Iterable[Span]) -> tuple[dict[_Key, _Group], ServerSpans]:
+    """Part our root spans, of which only the requests are kept, from all others."""
+    groups: dict[_Key, _Group] = {}
+    kept = ServerSpans()
+    for span in spans:
+        if (root := roots.read(span)) is None:
+            kept.add(span)
+            continue
+        key = _Key(*(str(span.attributes.get(name, "")) for name in (PROTOCOL, RUN_ID)))
+        group = groups.setdefault(key, _Group({}))
+        group.requests[span.trace_id] = (root.exchange, root.mirror)
+        if group.facts is None and RUN_FACTS in span.resource:
+            group.facts = run_facts.read(span.resource[RUN_FACTS])
+            group.address = group.facts.address if group.facts else group.address
+    return groups, kept
+
+
+def _add_other_clients(groups: dict[_Key, _Group], kept: ServerSpans) -> None:
+    for target, exchanges in foreign.requests(kept):
+        key = _Key(target.protocol, f"{target.client} {target.address}")
+        requests: _Requests = {one.trace_id: (one, Undecomposed.NO_TIMING) for one in exchanges}
+        groups[key] = _Group(requests, address=target.address, is_ours=False)
+
+
+def _named(groups: Mapping[_Key, _Group]) -> dict[str, _Group]:
+    """Called by their protocol, and by their run as well where there are several."""
+    counts = Counter(key.protocol for key in groups)
+    return {
+        key.protocol if counts[key.protocol] == 1 else f"{key.protocol} {key.run}": group
+        for key, group in groups.items()
+    }
+
+
+def _analysed(
+    group: _Group, kept: ServerSpans, mapper: Mapper, damage: Finding | None
+) -> TargetResult:
+    sources: Mapping[Source, ServerSpans] = {"otlp": kept}
+    timings = [join(*request, sources, mapper) for request in group.requests.values()]
+    load = group.load()
+    result = summarise(group.address, load, decompose(load.exchanges, timings))
+    if group.facts is not None and not group.facts.session.get("plan", {}).get("floor"):
+        result = beside_floor(result, None)
+    about = None if group.facts else facts_lost() if group.is_ours else other_client()
+    verdict = result.verdict
+    if not group.is_ours:  # of a client that has no kernel stamps, that finding says all
+        others = (one for one in verdict.findings if one.code != "no_kernel_stamps")
+        verdict = replace(verdict, findings=tuple(others))
+    return replace(result, verdict=with_findings(verdict, about, damage))
+
+
+def _session(groups: Sequence[_Group]) -> Mapping[str, Any]:
+    """When, where and how: of the run, where there was one that says so."""
+    told = {id(group.facts): group.facts for group in groups}.values()
+    sessions = [facts.session for facts in told if facts is not None]
+    if len(sessions) == len(groups) and all(one == sessions[0] for one in sessions):
+        return {name: sessions[0].get(name, unknown) for name, unknown in _UNKNOWN.items()}
+    first_ns = min(one.scheduled_ns for group in groups for one, _ in group.requests.values())
+    started_at = datetime.fromtimestamp(first_ns / _NS_PER_S, timezone.utc).isoformat()
+    tool = {"name": "tracebench", "version": __version__}
+    return {**_UNKNOWN, "tool": tool, "started_at": started_at}

@@ -1,0 +1,35 @@
+"""`tracebench analyze`: every report from archived spans."""
+
+import click
+
+from tracebench.cli.options import MAPPING, options
+from tracebench.cli.outputs import Outputs
+from tracebench.cli.run import exit_status, show
+
+
+@click.command(short_help="Split the latency of archived traces.")
+@click.argument("files", metavar="TRACES.jsonl...", nargs=-1, required=True)
+@options(MAPPING)
+@click.option("--output-json", metavar="F", help="Write the result.")
+@click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result.")
+def analyze(
+    *,
+    files: tuple[str, ...],
+    maps: tuple[str, ...],
+    mapping: str | None,
+    output_json: str | None,
+    output_plot: str | None,
+) -> int:
+    """Analyse spans from files: OTLP JSON lines, perhaps compressed with gzip.
+
+    They may be tracebench's own (run --output-traces), a collector's, or those of another client
+    that traces its requests.
+    """
+    from tracebench.archive import analyze as analyzed  # numpy: not for --help
+
+    outputs = Outputs(output_json, output_plot)
+    outputs.check()
+    result = analyzed(files, maps, mapping)
+    show(result)
+    outputs.write(result)
+    return exit_status(result)

@@ -1,0 +1,46 @@
+"""What a run knew besides its requests: with it, an archive gives the same result."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from tracebench.model.exchange import Exchange, Load
+from tracebench.model.result import TcpInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """All of one target's run that its root spans do not tell."""
+
+    address: str
+    session: Mapping[str, Any]
+    """The fields of a `Result` that say when, where, how and by what it was measured."""
+    load: Mapping[str, Any]
+    """The fields of a `Load`, without its exchanges."""
+
+    def load_of(self, exchanges: tuple[Exchange, ...]) -> Load:
+        """The load again."""
+        return Load(exchanges=exchanges, **self.load)
+
+
+def written(address: str, load: Load, session: Mapping[str, Any]) -> str:
+    """The facts as text, for an attribute."""
+    told = {one.name: getattr(load, one.name) for one in fields(Load) if one.name != "exchanges"}
+    told["tcp"] = None if load.tcp is None else asdict(load.tcp)
+    facts = {"address": address, "session": session, "load": told}
+    return json.dumps(facts, ensure_ascii=False, default=str)
+
+
+def read(text: object) -> RunFacts | None:
+    """Read what was written; None for anything else. Fields of other versions are passed over."""
+    try:
+        facts = json.loads(str(text))
+        load, session = dict(facts["load"]), dict(facts["session"])
+        known = {one.name: load[one.name] for one in fields(Load) if one.name in load}
+        known["tcp"] = None if load["tcp"] is None else TcpInfo(**load["tcp"])
+        found = RunFacts(str(facts["address"]), session, known)
+        found.load_of(())
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found
