@@ -9,7 +9,7 @@ from tracebench.load.http1 import Http1Codec, HttpRequest
 from tracebench.load.http2 import Http2Codec
 from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
-from tracebench.load.mapped import MappedConnection, MappedRequest
+from tracebench.load.mapped import MappedConnection, MappedRequests
 from tracebench.load.prepared import Prepared
 from tracebench.load.tls import TlsConnection
 
@@ -22,7 +22,7 @@ def connect(prepared: Prepared, loop: Loop, owner: Owner, ledger: Ledger) -> Con
         codec = Http2Codec(*cast(Sequence[GrpcRequest], prepared.repeated))
     else:
         requests = cast(Sequence[HttpRequest], prepared.repeated)
-        if endpoint.tls is None and MappedRequest.possible(requests):
+        if endpoint.tls is None and MappedRequests.possible(requests):
             return MappedConnection(loop, endpoint, requests, owner, ledger)
         codec = Http1Codec(*requests)
     if endpoint.tls is not None:

@@ -51,9 +51,9 @@ class Ledger:
     """What all slots share. `mapped.py` reads and writes its fields in its own hot path."""
 
     __slots__ = (
-        "_choose",
         "_freed",
         "_loop",
+        "choose",
         "draw",
         "heard_ns",
         "most",
@@ -66,7 +66,7 @@ class Ledger:
         self, loop: Loop, draw: Callable[[], bytes], choose: Callable[[], int] | None = None
     ) -> None:
         self._loop = loop
-        self.draw, self._choose = draw, choose
+        self.draw, self.choose = draw, choose
         self.started = self.heard_ns = 0
         self.most = self.until_ns = 0
         """A slot that is free goes on at once as long as fewer were started, and until then."""
@@ -87,8 +87,8 @@ class Ledger:
         """Start an exchange that was due at `scheduled_ns`, for a slot that is free since then."""
         self.started += 1
         slot.ids = self.draw()
-        if self._choose is not None:
-            slot.variant = self._choose()
+        if self.choose is not None:
+            slot.variant = self.choose()
         slot.scheduled_ns, slot.ready_ns = scheduled_ns, ready_ns
         slot.connect_ns = slot.sent_ns = slot.first_byte_ns = slot.write_lag_ns = 0
         slot.reply = None

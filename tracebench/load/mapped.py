@@ -8,6 +8,7 @@ written into the mapping. `benchmarks/rest_speed.py` shows the difference.
 import mmap
 import os
 from collections.abc import Sequence
+from itertools import accumulate
 from os import sendfile
 from time import perf_counter_ns
 
@@ -20,36 +21,48 @@ from tracebench.load.loop import EDGE, READABLE, Handler, Loop
 from tracebench.load.shape import Match, shape, unknown
 from tracebench.load.slot import Slot
 from tracebench.load.stamps import ANCILLARY_SIZE, timespec
+from tracebench.model.exchange import Stamp
 
 LARGEST = 1 << 20
-"""Bytes; each connection maps a copy of its own, so larger requests are copied instead."""
+"""Bytes of all requests; each connection maps a copy of its own, so larger ones are copied."""
 IDS = 49
 MOST_SHAPES = 8
 """So many kinds of replies are learnt on a connection; then the server is known to vary them."""
 
 
-class MappedRequest:
-    """One connection's copy of the request. Its ids may be changed once the last was answered."""
+Part = tuple[int, int, slice]
+"""Of a request: where it starts, its size, and where its ids are."""
 
-    def __init__(self, request: HttpRequest) -> None:
-        content = request.head + bytes(IDS) + request.tail + request.body
-        self.size = len(content)
-        self.ids_at = slice(len(request.head), len(request.head) + IDS)
+
+class MappedRequests:
+    """One connection's copies of its requests, one after the other in one file.
+
+    The ids of one may be changed once the last was answered.
+    """
+
+    def __init__(self, requests: Sequence[HttpRequest]) -> None:
+        contents = [one.head + bytes(IDS) + one.tail + one.body for one in requests]
+        starts = [0, *accumulate(map(len, contents))]
+        self.parts: list[Part] = []
+        for start, content, one in zip(starts, contents, requests, strict=False):
+            ids_at = start + len(one.head)
+            self.parts.append((start, len(content), slice(ids_at, ids_at + IDS)))
         self.file = os.memfd_create("tracebench-request")
-        os.truncate(self.file, self.size)
-        self._memory = mmap.mmap(self.file, self.size)
-        self._memory[:] = content
+        os.truncate(self.file, starts[-1])
+        self._memory = mmap.mmap(self.file, starts[-1])
+        self._memory[:] = b"".join(contents)
         self.memory = memoryview(self._memory)
 
     @staticmethod
     def possible(requests: Sequence[HttpRequest]) -> bool:
         """Whether this system can, and the requests are of a size for it."""
-        one = len(requests) == 1 and len(requests[0].body) <= LARGEST
-        return one and hasattr(os, "memfd_create")
+        size = sum(len(one.head) + len(one.body) for one in requests)
+        return hasattr(os, "memfd_create") and size <= LARGEST
 
-    def rest(self, sent: int) -> bytes:
-        """What is left after `sent` bytes."""
-        return bytes(self.memory[sent:])
+    def rest(self, variant: int, sent: int) -> bytes:
+        """What is left of a request after `sent` bytes."""
+        start, size, _ = self.parts[variant]
+        return bytes(self.memory[start + sent : start + size])
 
     def close(self) -> None:
         """Give the memory back."""
@@ -72,7 +85,7 @@ class MappedConnection(Connection):
         ledger: Ledger,
     ) -> None:
         super().__init__(loop, endpoint, Http1Codec(*requests), owner, ledger)
-        self._variants = [MappedRequest(request) for request in requests]
+        self._mapped = MappedRequests(requests)
         self._alike: Match = unknown
         self._shapes = 0
 
@@ -81,14 +94,14 @@ class MappedConnection(Connection):
         if not self.codec.reusable:
             return self._owner.submit(slot)
         self.codec.begin(slot)
-        mapped = self._variants[slot.variant]
-        mapped.memory[mapped.ids_at] = slot.ids
+        start, size, ids_at = self._mapped.parts[slot.variant]
+        self._mapped.memory[ids_at] = slot.ids
         slot.sent_ns = perf_counter_ns()
         try:
-            sent = sendfile(self._descriptor, mapped.file, 0, mapped.size)
+            sent = sendfile(self._descriptor, self._mapped.file, start, size)
         except OSError as error:
             return self._refused(slot, error)
-        if sent < mapped.size:
+        if sent < size:
             self._partly_sent(slot, sent)
 
     def _refused(self, slot: Slot, error: OSError) -> None:
@@ -99,7 +112,7 @@ class MappedConnection(Connection):
 
     def _partly_sent(self, slot: Slot, sent: int) -> None:
         self._outbox.append((slot, []))
-        self._wait_to_write(slot, self._variants[slot.variant].rest(sent))
+        self._wait_to_write(slot, self._mapped.rest(slot.variant, sent))
 
     def bind(self, slot: Slot) -> None:
         """Let the slot send through this connection, and read its replies the short way."""
@@ -115,8 +128,8 @@ class MappedConnection(Connection):
         look-ups that it saves are a sixth of what a request costs.
         """
         recvmsg, codec, ledger, loop = self._recvmsg, self.codec, self._ledger, self._loop
-        draw, mapped, descriptor = ledger.draw, self._variants[0], self._descriptor
-        file, size, memory, ids_at = mapped.file, mapped.size, mapped.memory, mapped.ids_at
+        draw, descriptor, mapped = ledger.draw, self._descriptor, self._mapped
+        (start, size, ids_at), file, memory = mapped.parts[0], mapped.file, mapped.memory
 
         def readable(events: int) -> None:
             try:
@@ -132,14 +145,14 @@ class MappedConnection(Connection):
                 or events != READABLE
                 or not slot.sent_ns <= arrived_ns <= done_ns
                 or codec.kept
-                or not codec.open
-                or not codec.reusable
+                or not (codec.open and codec.reusable)
                 or slot.connect_ns
                 or slot.write_lag_ns
-                or ledger.started >= ledger.most
-                or done_ns >= ledger.until_ns
+                or not (ledger.started < ledger.most and done_ns < ledger.until_ns)
             ):
                 return self._take(events, data, arrived_ns, done_ns)
+            if ledger.choose is not None:
+                return self._turn(slot, data, arrived_ns, done_ns)
             row = (slot.ids, slot.scheduled_ns, slot.sent_ns, arrived_ns, done_ns, data)
             ledger.rows.append(row)
             ledger.started += 1
@@ -147,12 +160,20 @@ class MappedConnection(Connection):
             slot.ids = memory[ids_at] = draw()
             slot.sent_ns = perf_counter_ns()
             try:
-                if (sent := sendfile(descriptor, file, 0, size)) < size:
+                if (sent := sendfile(descriptor, file, start, size)) < size:
                     self._partly_sent(slot, sent)
             except OSError as error:
                 self._refused(slot, error)
 
         return readable
+
+    def _turn(self, slot: Slot, data: bytes, arrived_ns: int, done_ns: int) -> None:
+        """Go on to another of several requests."""
+        ledger = self._ledger
+        slot.reply, slot.first_byte_ns = (data,), arrived_ns
+        ledger.write(slot, arrived_ns, done_ns, Stamp.KERNEL, None)
+        ledger.heard_ns = done_ns
+        ledger.start(slot, done_ns, done_ns)
 
     def _take(self, events: int, data: bytes, arrived_ns: int, read_ns: int) -> None:
         """The general road, for bytes that have been read."""
@@ -171,7 +192,6 @@ class MappedConnection(Connection):
         self._settle(touched, arrived_ns, read_ns, perf_counter_ns())
 
     def close(self, reason: str) -> None:
-        """Close at once, and give the mappings back."""
+        """Close at once, and give the mapping back."""
         super().close(reason)
-        for mapped in self._variants:
-            mapped.close()
+        self._mapped.close()
