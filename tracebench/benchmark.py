@@ -109,9 +109,10 @@ def _measured(
         watcher.begins(target, ready.address, ready.answer)
         floor = _floor(ready, plan) if plan.floor else None
         load = measure(ready, plan, watcher.progress)
-        watcher.ends()
         one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
-        result = beside_floor(_analysed(ready, load, one_run, traces), floor)
+        analysed = _analysed(ready, load, one_run, traces, watcher)
+        watcher.ends()
+        result = beside_floor(analysed, floor)
         cut_short = load.interrupted
         if libraries[target] and not cut_short:
             by_turns = interleaved(ready, plan, libraries[target])
@@ -135,12 +136,14 @@ def _beside_libraries(result: TargetResult, by_turns: Interleaved) -> TargetResu
     return replace(result, clients=costs, verdict=with_findings(result.verdict, finding))
 
 
-def _analysed(prepared: Prepared, load: Load, one_run: spans.Run, traces: Traces) -> TargetResult:
+def _analysed(
+    prepared: Prepared, load: Load, one_run: spans.Run, traces: Traces, watcher: Watcher
+) -> TargetResult:
     timings = [_timing(exchange) for exchange in load.exchanges]
     joining = traces.joining()
     joining.add(load.exchanges, timings)
     findings = traces.export(load.exchanges, timings, prepared.described, one_run)
-    findings += traces.read_back(load.exchanges, joining)
+    findings += traces.read_back(load.exchanges, joining, watcher.waits)
     result = summarise(prepared.address, load, joining.decomposition())
     verdict = replace(result.verdict, findings=(*result.verdict.findings, *findings))
     result = replace(result, verdict=verdict)

@@ -4,11 +4,11 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 import requests
@@ -56,6 +56,15 @@ def _answers(url: str) -> bool:
         return requests.get(url, timeout=LIMIT_S).ok
     except requests.ConnectionError:
         return False
+
+
+def eventually(what: Callable[[], Any]) -> Any:
+    """Wait until it is true: batches are sent, metrics are flushed in their own time."""
+    until = time.monotonic() + LIMIT_S
+    while not (found := what()):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """One run seen from all sides: in Jaeger, in the collector's metrics and file, and read back."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from tests.backends.conftest import LIMIT_S, Collector, Jaeger
+from tests.backends.conftest import LIMIT_S, Collector, Jaeger, eventually
 from tests.example.pictures import COFFEE
 from tests.example.programs import program, told
 from tracebench.benchmark import run
@@ -55,15 +54,6 @@ def seen(jaeger: Jaeger, collector: Collector) -> Iterator[Seen]:
             jaeger=jaeger.ui,
         )
         yield Seen(run(plan), jaeger, collector)
-
-
-def eventually(what: Callable[[], Any]) -> Any:
-    """Wait until it is true: batches are sent, metrics are flushed in their own time."""
-    until = time.monotonic() + LIMIT_S
-    while not (found := what()):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    return found
 
 
 def found(search_url: str) -> list[dict[str, Any]]:

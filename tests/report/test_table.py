@@ -1,5 +1,7 @@
 """The table: at most 80 columns, plain without colours, and every number that matters in it."""
 
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 
@@ -7,6 +9,8 @@ from tests.report.samples import ALL, both, influenced, result, target
 from tracebench.model.result import Result
 from tracebench.report.numbers import milliseconds
 from tracebench.report.table import render
+
+LINK = "http://localhost:16686/search?" + "x" * 200
 
 
 @pytest.mark.parametrize("shown", ALL.values(), ids=ALL)
@@ -86,3 +90,11 @@ def test_the_tools_own_influence_is_told() -> None:
 )
 def test_milliseconds(value: float, text: str) -> None:
     assert milliseconds(value) == text
+
+
+def test_links_are_whole() -> None:
+    one = target()
+    exemplars = tuple(replace(each, url=LINK + str(each.percentile)) for each in one.exemplars)
+    text = render(result(rest=replace(one, exemplars=exemplars, search_url=LINK)), width=60)
+    shown = [line for line in text.splitlines() if LINK in line]
+    assert shown == [f"  traces: {LINK}", f"  p99, 23.00 ms: {LINK}99.0"]

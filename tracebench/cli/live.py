@@ -38,6 +38,11 @@ class Live(Watcher):
         if self._shown:
             self._write(self._line(progress)[: _width()])
 
+    def waits(self, for_what: str) -> None:
+        """Say for what, and how to go on without."""
+        if self._shown:
+            self._write(f"{for_what} (Ctrl-C: go on without)"[: _width()])
+
     def ends(self) -> None:
         """Wipe the line away."""
         if self._shown:

@@ -33,5 +33,8 @@ class Watcher:
     def progress(self, progress: Progress) -> None:
         """Called ten times a second, inside the window: be quick."""
 
+    def waits(self, for_what: str) -> None:
+        """Called now and then while the load is over, and not all spans have come."""
+
     def ends(self) -> None:
-        """The target was measured."""
+        """The target was measured, and its spans have come."""

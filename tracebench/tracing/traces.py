@@ -1,7 +1,8 @@
 """Where a run's spans go, where the server's are read back from, and where people look at both."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
@@ -20,6 +21,8 @@ from tracebench.tracing.json_lines import JsonLinesExporter
 from tracebench.tracing.mapping.mapper import mapper_of
 from tracebench.tracing.otlp import exporter_for
 
+_PATIENCE = Patience()
+
 
 class Traces:
     """What a plan says of traces. It is checked at once, and in use within `with`.
@@ -29,7 +32,7 @@ class Traces:
         TargetError: spans are to be read back from where there is no Jaeger.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, patience: Patience = _PATIENCE) -> None:
         self._exporters: list[SpanExporter] = []
         if plan.otlp_endpoint is not None:
             self._exporters.append(exporter_for(plan.otlp_endpoint))
@@ -44,6 +47,7 @@ class Traces:
         if plan.trace_ui is not None:
             self._ui = base_url("--trace-ui", plan.trace_ui)
         self._mapper = mapper_of(plan.maps, plan.mapping)
+        self._patience = patience
         self._opened = ExitStack()
 
     def __enter__(self) -> "Traces":
@@ -81,16 +85,31 @@ class Traces:
         delivered = spans.export(exchanges, timings, described, run, self._exporters)
         return [spans_lost(one.failed, one.reason) for one in delivered if one.failed]
 
-    def read_back(self, exchanges: Sequence[Exchange], joining: JoiningExporter) -> list[Finding]:
-        """Read the server's spans of all successes; returns what is to be said of it."""
+    def read_back(
+        self,
+        exchanges: Sequence[Exchange],
+        joining: JoiningExporter,
+        on_wait: Callable[[str], object] = lambda for_what: None,
+    ) -> list[Finding]:
+        """Read the server's spans of all successes; returns what is to be said of it.
+
+        Args:
+            exchanges: the requests.
+            joining: takes their spans.
+            on_wait: is told now and then what is waited for.
+        """
         if self._jaeger is None:
             return []
         roots = {e.trace_id: e.span_id for e in exchanges if e.outcome is Outcome.SUCCEEDED}
+
+        def tell(missing: int) -> None:
+            on_wait(f"waiting for {missing:,} of {len(roots):,} traces in Jaeger")
+
         reading = read(
-            self._jaeger, roots, lambda found: joining.take(found, "backend"), Patience()
+            self._jaeger, roots, partial(joining.take, source="backend"), self._patience, tell
         )
         missing = traces_missing(reading.missing, reading.asked, reading.reason)
-        return [missing] if missing is not None else []
+        return [] if missing is None else [missing]
 
     def linked(
         self,

@@ -46,6 +46,7 @@ def read(
     roots: Mapping[str, str],
     take: Callable[[Iterable[Span]], None],
     patience: Patience,
+    on_wait: Callable[[int], object] = lambda missing: None,
 ) -> Reading:
     """Read the spans of traces; an interrupt (SIGINT) ends it.
 
@@ -57,13 +58,15 @@ def read(
         roots: trace id → id of our root span in it, in the order in which the requests ended.
         take: is given the spans of each trace that is whole, once.
         patience: how long to wait.
+        on_wait: is told now and then how many are missing yet.
     """
     # The newest first: it is the oldest that a store with a limit has already thrown away.
     missing = dict(reversed(list(roots.items())))
     pool = ThreadPoolExecutor(CONNECTIONS, "read-back")
     try:
+        on_wait(len(missing))
         time.sleep(patience.settle_s if missing else 0)
-        reason = _take_whole(partial(pool.map, api.spans), missing, take, patience)
+        reason = _take_whole(partial(pool.map, api.spans), missing, take, patience, on_wait)
     except UnreadableError as error:
         reason = str(error)
     except KeyboardInterrupt:
@@ -78,6 +81,7 @@ def _take_whole(
     missing: dict[str, str],
     take: Callable[[Iterable[Span]], None],
     patience: Patience,
+    on_wait: Callable[[int], object],
 ) -> str:
     """Ask for traces until none is missing; returns why it was given up before."""
     begun_s = news_s = time.monotonic()
@@ -92,6 +96,7 @@ def _take_whole(
             else:
                 missing[trace_id] = root_id  # to be asked for again after all others
                 in_vain += 1
+        on_wait(len(missing))
         if time.monotonic() - begun_s > patience.longest_s:
             return f"reading them took more than {patience.longest_s:g} s"
         if time.monotonic() - news_s > patience.quiet_s:

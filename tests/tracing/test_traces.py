@@ -1,0 +1,72 @@
+"""What a plan says of traces: exported, read back, linked to; each where it was asked for."""
+
+from dataclasses import replace
+
+from tests.report.samples import target
+from tests.tracing.backend.jaegers import ROOT, TRACE, answering, modern
+from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS, TIMED_OUT
+from tracebench.model.exchange import Undecomposed
+from tracebench.model.plan import Payload, Plan
+from tracebench.model.result import TargetResult
+from tracebench.tracing.backend.reading import Patience
+from tracebench.tracing.exporter import JoiningExporter
+from tracebench.tracing.traces import Traces
+
+PLAN = Plan(Payload(b"x", "text/plain", "x", "data"))
+UI = "http://127.0.0.1:1/base"
+NO_PATIENCE = Patience(settle_s=0, quiet_s=0, pause_s=0)
+ASKED = SUCCESS._replace(
+    trace_id=TRACE, span_id=ROOT, arrived_ns=7_000_000_000, done_ns=7_000_000_001
+)
+
+
+def linked(plan: Plan) -> TargetResult:
+    result = target()
+    exchanges = [SUCCESS._replace(trace_id=one.trace_id) for one in result.exemplars]
+    return Traces(plan).linked(result, exchanges, REST, RUN)
+
+
+def test_without_a_ui_nothing_is_linked() -> None:
+    assert linked(replace(PLAN, otlp_endpoint="http://127.0.0.1:1")) == target()
+
+
+def test_traces_are_linked_to_the_ui() -> None:
+    found = linked(replace(PLAN, trace_ui=UI + "/"))
+    assert all(one.url and one.url.startswith(f"{UI}/trace/") for one in found.exemplars)
+    assert found.search_url is None  # nobody exports root spans, which have the run id
+
+
+def test_the_run_is_linked_to_the_ui_where_its_spans_are_exported() -> None:
+    url = linked(replace(PLAN, trace_ui=UI, otlp_endpoint="http://127.0.0.1:1")).search_url
+    assert url is not None
+    assert url.startswith(f"{UI}/search?")
+    assert RUN.id in url
+
+
+def test_people_may_reach_jaeger_by_another_url() -> None:
+    with answering(modern) as api:
+        own = linked(replace(PLAN, jaeger=api.url))
+        other = linked(replace(PLAN, jaeger=api.url, trace_ui=UI))
+    assert str(own.exemplars[0].url).startswith(api.url)
+    assert str(other.exemplars[0].url).startswith(UI)
+
+
+def test_spans_that_are_read_back_decompose() -> None:
+    joining = JoiningExporter()
+    exchanges = [ASKED, TIMED_OUT]
+    with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_PATIENCE) as traces:
+        joining.add(exchanges, [Undecomposed.NO_TIMING] * 2)
+        assert traces.read_back(exchanges, joining) == []  # a failure has no trace to wait for
+    assert joining.decomposition().sources == {"backend": 1}
+
+
+def test_traces_that_are_missing_are_a_finding_and_the_mirror_holds() -> None:
+    joining = JoiningExporter()
+    joining.add([SUCCESS], [MIRROR])
+    waited_for: list[str] = []
+    with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_PATIENCE) as traces:
+        (finding,) = traces.read_back([SUCCESS], joining, waited_for.append)
+    assert (finding.code, finding.severity) == ("traces_missing", "warning")
+    assert "100.00% of the traces could not be read back (1 of 1)" in finding.message
+    assert waited_for[0] == "waiting for 1 of 1 traces in Jaeger"
+    assert joining.decomposition().sources == {"mirror": 1}
