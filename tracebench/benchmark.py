@@ -11,6 +11,7 @@ from tracebench.analysis.clients import client_cost
 from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare_two
 from tracebench.analysis.floor import beside_floor, describe_floor
+from tracebench.analysis.steady import settled
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import interrupted, with_findings
 from tracebench.environment import environment, plan_facts
@@ -108,7 +109,7 @@ def _measured(
         one_run = spans.Run(session["tool"]["run_id"], spans.Anchor.now(), plan.concurrency)
         watcher.begins(target, ready.address, ready.answer)
         floor = _floor(ready, plan) if plan.floor else None
-        load = measure(ready, plan, watcher.progress)
+        load = settled(measure(ready, plan, watcher.progress), plan.warmup)
         one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
         analysed = _analysed(ready, load, one_run, traces, watcher)
         watcher.ends()

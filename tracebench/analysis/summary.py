@@ -64,6 +64,7 @@ def summarise(address: str, load: Load, decomposition: Decomposition) -> TargetR
         exemplars=_exemplars(ranked, latency_ns),
         cdf=curve(latency_ns) if ranked else None,
         verdict=judge(evidence),
+        warmup=load.warmup,
     )
 
 

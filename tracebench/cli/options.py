@@ -30,6 +30,18 @@ class Seconds(click.FloatRange):
         return self.fail("it is no number.", param, ctx) if number != number else number
 
 
+class Warmup(click.IntRange):
+    """A number of requests, or `auto`."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Let `auto` pass."""
+        return value if value == "auto" else super().convert(value, param, ctx)
+
+    def get_metavar(self, *_: Any, **__: Any) -> str:
+        """Say both."""
+        return "N|auto"
+
+
 _SECONDS = Seconds()
 
 TARGETS = (
@@ -84,7 +96,10 @@ LOAD = (
     click.option("--arrivals", metavar="FILE", help="Instead: send at these seconds, one a line."),
     click.option("--seed", type=int, default=0, help="Of what is drawn at random."),
     click.option(
-        "--warmup", type=click.IntRange(min=0), default=0, help="Requests before, not counted."
+        "--warmup",
+        type=Warmup(min=0),
+        default=0,
+        help="Requests before, not counted; auto: cut the run's begin.",
     ),
     click.option(
         "--timeout",

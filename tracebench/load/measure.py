@@ -76,7 +76,7 @@ def once(prepared: Prepared, plan: Plan) -> Exchange:
 
 
 def _run(engine: Engine, plan: Plan, on_progress: OnProgress) -> Window:
-    if plan.warmup:
+    if plan.warmup_requests:
         warmed = engine.run(warm_up(plan), lambda _progress: None)
         if warmed.interrupted or warmed.gave_up:
             return replace(warmed, rows=[])

@@ -57,7 +57,11 @@ def pacing(plan: Plan) -> Pacing:
 
 def warm_up(plan: Plan) -> Pacing:
     """When to send what comes before."""
-    return _open(plan, plan.warmup, inf) if is_open(plan) else ClosedLoop(requests=plan.warmup)
+    return (
+        _open(plan, plan.warmup_requests, inf)
+        if is_open(plan)
+        else ClosedLoop(requests=plan.warmup_requests)
+    )
 
 
 def _open(plan: Plan, requests: int, duration_s: float) -> OpenLoop:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.model.result import TcpInfo
+from tracebench.model.result import TcpInfo, Warmup
 
 Nanoseconds = npt.NDArray[np.int64]
 
@@ -141,6 +141,8 @@ class Load:
     """How far the wall clock went from the monotonic one between begin and end."""
     gc_pause_s: float = 0.0
     """How long Python collected garbage during the run."""
+    warmup: Warmup | None = None
+    """What is not among the exchanges."""
     interrupted: bool = False
     gave_up: str = ""
     """Why the run was ended early; empty where it was not."""

@@ -64,7 +64,8 @@ class Plan:
     """Open loop: when each request is due, in seconds from the begin."""
     seed: int = 0
     """Of what is drawn at random, trace ids excepted."""
-    warmup: int = 0
+    warmup: int | Literal["auto"] = 0
+    """How many requests come before those that count; `auto`: what MSER-5 cuts of them."""
     timeout_s: float = 30.0
     connections: int | None = None
     """HTTP/2 connections that the slots share; None: one a slot, where every stamp is exact."""
@@ -92,3 +93,8 @@ class Plan:
     def payloads(self) -> tuple[Payload, ...]:
         """What the requests carry."""
         return self.payload if isinstance(self.payload, tuple) else (self.payload,)
+
+    @property
+    def warmup_requests(self) -> int:
+        """How many requests come before the run."""
+        return 0 if self.warmup == "auto" else self.warmup

@@ -130,6 +130,20 @@ class ClientCost:
 
 
 @dataclass(frozen=True, slots=True)
+class Warmup:
+    """What came before the requests that count, and was left out."""
+
+    method: Literal["requests", "MSER-5"]
+    """As many as was said, before the run; or cut from the begin of the run by that rule."""
+    cut: int
+    cut_s: float | None = None
+    """How long they took; None where that was not measured."""
+    cut_mean_ms: float | None = None
+    kept_mean_ms: float | None = None
+    """What was cut, and why: the mean latency of those, and of the others."""
+
+
+@dataclass(frozen=True, slots=True)
 class TargetResult:
     """Everything that was learned of one target."""
 
@@ -153,6 +167,8 @@ class TargetResult:
     cdf: Curve | None
     verdict: Verdict
     floor: Floor | None = None
+    warmup: Warmup | None = None
+    """None where nothing was left out, nor looked for."""
     search_url: str | None = None
     """The list of its traces in the trace UI, where one was named and the spans were exported."""
     clients: Mapping[str, ClientCost] = field(default_factory=dict)
