@@ -72,6 +72,10 @@ def prepare(plan: Plan) -> dict[str, Prepared]:
     """
     if plan.rest_url is None and plan.grpc_server is None:
         raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
+    if plan.grpc_method is not None and plan.grpc_server is None:
+        raise UsageError(
+            f"--grpc-method {plan.grpc_method!r} is called nowhere: give --grpc-server"
+        )
     if not plan.payloads and plan.oip is None:
         raise UsageError("give one of --image, --data, --json and --payloads: what is sent")
     prepared = {}

@@ -63,6 +63,7 @@ URL = "http://127.0.0.1:9"
         (["--image", IMAGE, "--rest-url", URL, "--expect-json", "=1"], "no path=value"),
         (["--image", IMAGE, "--grpc-server", URL[7:], "--grpc-method", "x"], "connection refused"),
         (["--image", IMAGE, "--grpc-server", URL[7:], "--proto", "x"], "--grpc-method"),
+        (["--image", IMAGE, "--rest-url", URL, "--grpc-method", "a.B/C"], "give --grpc-server"),
         (["--oip", "m", "--rest-url", URL], "connection refused"),
         (["--oip", "m", "--rest-url", f"{URL}/v2/models/m/infer"], "leave '/v2/models/m/infer'"),
         (["--oip", "m", "--grpc-server", URL[7:], "--grpc-method", "a.B/C"], "exclude each other"),

@@ -92,7 +92,6 @@ def test_a_compressed_body_is_unpacked() -> None:
         (("2xx",), "201", "", ""),
         (("200", "404"), "404", "HTTP 404", ""),
         (("200,404",), "500", "HTTP 500", "HTTP 500, where --expect-status is 200,404"),
-        (("NOT_FOUND",), "500", "HTTP 500", "HTTP 500"),
         ((), "500", "HTTP 500", "HTTP 500"),
     ],
 )
@@ -105,6 +104,14 @@ def test_statuses(wanted: tuple[str, ...], status: str, reason: str, said: str) 
 def test_statuses_that_are_none(status: str) -> None:
     with pytest.raises(UsageError, match="--expect-status"):
         expected(statuses=(status,))
+
+
+def test_a_status_of_the_other_protocol() -> None:
+    both = Plan(PAYLOAD, rest_url="http://h", grpc_server="h:1", expect_status=("OK", "201"))
+    assert expectations.of(both, "rest").statuses == ("201",)
+    assert expectations.of(both, "grpc").statuses == ("OK",)
+    with pytest.raises(UsageError, match="'OK' is no status of rest"):
+        expectations.of(Plan(PAYLOAD, rest_url="http://h", expect_status=("OK",)), "rest")
 
 
 @pytest.mark.parametrize("field", ["", "=1", "a[", "a[x]=1", "a..b"])

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+import trustme
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from tests.load.zoo import CLASSIFY, PROTO, classify, zoo
@@ -45,6 +47,21 @@ def test_reflection(version: Any) -> None:
         found = run(asking(grpc_server=address, concurrency=2)).targets["grpc"]
     assert found.requests.succeeded == 20
     assert asked == {"cat": 21}  # one before the run
+
+
+@pytest.mark.parametrize("trusts", [{"insecure": True}, {"cacert": "ca.pem"}])
+def test_reflection_over_tls(
+    trusts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1")
+    key, chain = issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.chdir(tmp_path)
+    with zoo("v1alpha", grpc.ssl_server_credentials([(key, chain)])) as (address, asked):
+        found = run(asking(grpc_server=address, **trusts)).targets["grpc"]
+    assert found.requests.succeeded == 20
+    assert asked == {"cat": 21}
 
 
 def test_a_proto_file_and_a_descriptor_need_no_reflection(descriptor: str) -> None:

@@ -36,7 +36,10 @@ def classify() -> Method:
 
 
 @contextmanager
-def zoo(reflects: Literal["v1", "v1alpha", "no"] = "v1alpha") -> Iterator[tuple[str, Counter[str]]]:
+def zoo(
+    reflects: Literal["v1", "v1alpha", "no"] = "v1alpha",
+    credentials: grpc.ServerCredentials | None = None,
+) -> Iterator[tuple[str, Counter[str]]]:
     """Run the server; gives its address, and what it was asked for how often."""
     asked: Counter[str] = Counter()
 
@@ -58,10 +61,13 @@ def zoo(reflects: Literal["v1", "v1alpha", "no"] = "v1alpha") -> Iterator[tuple[
         reflection.enable_server_reflection(names, server, pool=descriptors())
     elif reflects == "v1":
         server.add_generic_rpc_handlers((_one_file_at_a_time(),))
-    port = server.add_insecure_port("127.0.0.1:0")
+    if credentials is None:
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    else:
+        address = f"grpcs://127.0.0.1:{server.add_secure_port('127.0.0.1:0', credentials)}"
     server.start()
     try:
-        yield f"127.0.0.1:{port}", asked
+        yield address, asked
     finally:
         server.stop(None).wait()
 

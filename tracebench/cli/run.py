@@ -22,12 +22,12 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 @options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, INFLUENCE, MAPPING, OUTPUTS)
 @click.option("--dry-run", is_flag=True, help="Show one exchange and how it is decomposed.")
 def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:
-    r"""Load a REST or a gRPC server (or both) and split each request's latency.
+    """Load a REST or a gRPC server (or both) and split each request's latency.
 
     \b
     tracebench run --image photo.jpg --rest-url http://127.0.0.1:5000
     tracebench run --image photo.jpg --grpc-server 127.0.0.1:50051 --concurrency 8
-    """
+    """  # noqa: D301 - click wants the character, not its name
     outputs = Outputs(output_json, output_plot)
     outputs.check()
     if given["output_traces"] is not None:

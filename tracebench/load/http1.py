@@ -17,7 +17,8 @@ KEPT_BYTES = 16_384
 """A reply's head, and with it the start of its body, is kept up to about this size."""
 SHORT = 2_048
 """A reply up to this size is kept as it was read."""
-_EXCERPT = 1_024
+EXCERPT = 1_024
+"""So much of a longer reply's body is kept."""
 NO_REPLY = "the server closed the connection without a reply"
 CUT_SHORT = "the server closed the connection in mid-reply"
 
@@ -131,4 +132,4 @@ class Http1Codec(Codec):
 
 def _excerpt(kept: bytes) -> bytes:
     """The head and the start of the body, as a copy that does not hold a large read in memory."""
-    return kept[: kept.find(b"\r\n\r\n") + 4 + _EXCERPT]
+    return kept[: kept.find(b"\r\n\r\n") + 4 + EXCERPT]

@@ -123,7 +123,14 @@ def _statuses(plan: Plan, target: str) -> tuple[str, ...]:
                 f"--expect-status {text!r} is no status: give HTTP ones like 200 or 2xx, "
                 "or gRPC ones like OK or NOT_FOUND"
             )
-    return tuple(text for text in given if (text in _GRPC) == (target == "grpc"))
+    fitting = tuple(text for text in given if (text in _GRPC) == (target == "grpc"))
+    alone = plan.rest_url is None or plan.grpc_server is None
+    if given and not fitting and alone:
+        raise UsageError(
+            f"--expect-status {','.join(given)!r} is no status of {target}: HTTP has numbers like "
+            "200 or 2xx, gRPC names like OK"
+        )
+    return fitting
 
 
 def _field(text: str) -> Field:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor import FieldDescriptor
@@ -58,16 +58,16 @@ class Method:
         Raises:
             ValueError: it is another kind of message, or was too large to be kept whole.
         """
-        return _document(self, reply.body)
+        return Content(_read(self, reply.body, defaults=True))
 
     def show(self, reply: Reply) -> str:
         """A reply's message as JSON text (of `Predict`, the result); empty if it cannot be read."""
         try:
-            content = self.document(reply).value
+            content = _read(self, reply.body, defaults=False)
         except ValueError:
             return ""
         if self is PREDICT:
-            return str(content["result"])
+            return str(content.get("result", ""))
         return json.dumps(content, ensure_ascii=False)
 
 
@@ -129,12 +129,12 @@ def _pool(kind: type[Message]) -> DescriptorPool:
 
 
 @lru_cache(maxsize=256)
-def _document(method: Method, body: bytes) -> Content:
+def _read(method: Method, body: bytes, *, defaults: bool) -> Any:
     try:
-        value = json_format.MessageToDict(
+        return json_format.MessageToDict(
             method.reply.FromString(body),
             preserving_proto_field_name=True,
-            always_print_fields_with_no_presence=True,
+            always_print_fields_with_no_presence=defaults,
             descriptor_pool=_pool(method.reply),
         )
     except (DecodeError, TypeError):  # TypeError: an Any whose type is not known
@@ -142,4 +142,3 @@ def _document(method: Method, body: bytes) -> Content:
             f"the {len(body)} bytes of the reply that are kept are no whole "
             f"{method.reply.DESCRIPTOR.full_name}"
         ) from None
-    return Content(value)

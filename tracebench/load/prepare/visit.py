@@ -11,7 +11,7 @@ import requests
 from urllib3.exceptions import InsecureRequestWarning
 
 from tracebench.errors import TargetError
-from tracebench.load.http1 import SHORT
+from tracebench.load.http1 import EXCERPT, SHORT
 from tracebench.load.prepare import kept_json
 from tracebench.load.prepare.expectations import Content, Expectations
 from tracebench.load.prepared import excerpt
@@ -21,7 +21,6 @@ from tracebench.tracing.ids import IdSource, traceparent
 from tracebench.vocabulary import TRACEPARENT
 
 _ANY_ZLIB: Final = 47  # zlib's name for "find out whether it is gzip or deflate"
-_KEPT_BYTES: Final = 1_024
 _MOST_UNPACKED_BYTES: Final = 2**20
 
 
@@ -97,7 +96,7 @@ class Visit:
         status, content = str(reply.status_code), reply.content
         fault = expected.fault(Reply(status, {}, content), reason, document)
         if not fault and len(content) > SHORT:  # in the run only its start will be kept
-            fault = expected.fault(Reply(status, {}, content[:_KEPT_BYTES]), reason, document)
+            fault = expected.fault(Reply(status, {}, content[:EXCERPT]), reason, document)
         if fault:
             where = f"{request.url}: {name}" if name else request.url
             raise TargetError(f"{where}: {fault}: {excerpt(reply.content) or 'no text'}")
