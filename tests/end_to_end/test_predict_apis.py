@@ -11,6 +11,7 @@ import waitress.server
 from click.testing import CliRunner
 
 from tracebench.cli import cli
+from tracebench.errors import TargetError
 
 TF_REQUEST = {"signature_name": "serving_default", "instances": [[1.0, 2.0], [3.0, 4.0]]}
 
@@ -45,7 +46,8 @@ def ran(tmp_path: Path, document: object, *options: str) -> str:
     done = CliRunner().invoke(
         cli, ["run", "--json", str(file), "--requests", "20", *options], standalone_mode=False
     )
-    assert done.exception is None, done.exception
+    if done.exception is not None:
+        raise done.exception
     return done.stdout
 
 
@@ -56,7 +58,7 @@ def test_tf_serving_predict(base: str, tmp_path: Path) -> None:
 
 
 def test_tf_serving_says_what_is_wrong(base: str, tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="HTTP 400 BAD REQUEST: .*Missing 'inputs'"):
+    with pytest.raises(TargetError, match=r"HTTP 400 BAD REQUEST: .*Missing 'inputs'"):
         ran(tmp_path, {"rows": []}, "--rest-url", f"{base}/v1/models/half_plus_two:predict")
 
 
