@@ -30,6 +30,7 @@ def test_rest(url: str, name: str, full: str, address: str, port: int) -> None:
             "url.full": full,
             "server.address": address,
             "server.port": port,
+            "network.protocol.version": "1.1",
         },
     )
 

@@ -63,6 +63,7 @@ def test_a_rest_span_in_full() -> None:
         "url.full": "http://model:5000/predict",
         "server.address": "model",
         "server.port": 5000,
+        "network.protocol.version": "1.1",
         "http.response.status_code": 200,
         "tracebench.run.id": "run-1",
         "tracebench.protocol": "rest",

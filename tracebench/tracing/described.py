@@ -9,6 +9,7 @@ from opentelemetry.semconv.attributes.http_attributes import (
     HTTP_REQUEST_METHOD,
     HTTP_RESPONSE_STATUS_CODE,
 )
+from opentelemetry.semconv.attributes.network_attributes import NETWORK_PROTOCOL_VERSION
 from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
 from opentelemetry.semconv.attributes.url_attributes import URL_FULL
 
@@ -46,6 +47,7 @@ def rest(method: str, url: str) -> Described:
         URL_FULL: parts.geturl(),
         SERVER_ADDRESS: parts.hostname or "",
         SERVER_PORT: parts.port or _PORTS[parts.scheme],
+        NETWORK_PROTOCOL_VERSION: "1.1",
     }
     return Described("rest", f"{method} {parts.path or '/'}", attributes)
 
