@@ -36,6 +36,12 @@ FINDINGS: Final = {
         "the run was given up: {why}",
         "see what became of the server, or allow slower replies with --timeout",
     ),
+    "not_stable": Kind(
+        _INVALID,
+        "the run ended before {name} was known within {share:.3g} of its value: its 95 % interval "
+        "is {known}",
+        "measure longer (--duration, --requests), or be content with less (--until-stable)",
+    ),
     "errors": Kind(
         ((0.0, "warning"), (0.01, "invalid")),
         "{value:.2%} of the requests did not succeed: {failed} failed, {timed_out} timed out",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from tracebench.analysis.findings import SEVERITIES, state, weigh
@@ -71,6 +72,19 @@ def _no_successes(run: Evidence) -> Finding | None:
 
 def _gave_up(run: Evidence) -> Finding | None:
     return weigh("gave_up", bool(run.load.gave_up), why=run.load.gave_up)
+
+
+def _not_stable(run: Evidence) -> Finding | None:
+    asked, latency = run.load.until_stable, run.latency
+    if asked is None or latency is None:
+        return None
+    value_ms: float = getattr(latency, asked.statistic)
+    low_ms, high_ms = latency.ci95.get(asked.statistic, (0.0, inf))
+    if max(high_ms - value_ms, value_ms - low_ms) <= asked.share * value_ms:
+        return None
+    known = f"[{low_ms:.4g}, {high_ms:.4g}] ms" if high_ms < inf else "unknown"
+    name, share = asked.statistic.removesuffix("_ms"), asked.share
+    return state("not_stable", "invalid", name=name, share=share, known=known)
 
 
 def _errors(run: Evidence) -> Finding | None:
@@ -171,6 +185,7 @@ def _waiting_before_server_span(run: Evidence) -> Finding | None:
 _JUDGES: Final = (
     _no_successes,
     _gave_up,
+    _not_stable,
     _errors,
     _interrupted,
     _client_saturated,

@@ -8,13 +8,15 @@ import click
 
 from tracebench.cli.payloads import read_payloads
 from tracebench.cli.rates import Rate, schedule
+from tracebench.cli.stability import UntilStable
 from tracebench.errors import UsageError
-from tracebench.model.plan import Plan, Segment
+from tracebench.model.plan import Plan, Segment, Stability
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_REQUESTS = 100
 OPEN_CONCURRENCY = 256
+LONGEST_S = 300.0
 _POSITIVE = click.IntRange(min=1)
 
 
@@ -78,6 +80,12 @@ TRUST = (
 LOAD = (
     click.option("--requests", type=_POSITIVE, help=f"How many. [default: {DEFAULT_REQUESTS}]"),
     click.option("--duration", type=_SECONDS, metavar="S", help="Instead: for how many seconds."),
+    click.option(
+        "--until-stable",
+        type=UntilStable(),
+        metavar="'p95 2%'",
+        help="End when the latency is known so well. [bounds: as above, or 300 s]",
+    ),
     click.option(
         "--concurrency",
         type=_POSITIVE,
@@ -161,8 +169,8 @@ def plan(
     _at_most_one("--requests", requests, "--duration", duration)
     _at_most_one("--rate", rate, "--arrivals", arrivals)
     bounded = arrivals is not None or (rate is not None and rate[-1].duration_s != inf)
-    if duration is None and requests is None and not bounded:
-        requests = DEFAULT_REQUESTS
+    if requests is None and duration is None and not bounded:
+        requests, duration = _default_bounds(same["until_stable"])
     is_open = rate is not None or arrivals is not None
     return Plan(
         payload=read_payloads(image, data, json_file, payloads, content_type),
@@ -177,6 +185,10 @@ def plan(
         schedule_s=schedule(arrivals) if arrivals is not None else None,
         **same,
     )
+
+
+def _default_bounds(until_stable: Stability | None) -> tuple[int | None, float | None]:
+    return (DEFAULT_REQUESTS, None) if until_stable is None else (None, LONGEST_S)
 
 
 def _at_most_one(name: str, value: object, other_name: str, other: object) -> None:

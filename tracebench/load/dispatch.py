@@ -29,6 +29,9 @@ class Dispatch(Protocol):
     def idle(self) -> bool:
         """Whether nothing is under way now, and no slot is held up."""
 
+    def finish(self) -> None:
+        """Let nothing more be due; what is due already has its turn."""
+
     def stop(self, now_ns: int) -> None:
         """Start nothing more."""
 
@@ -73,6 +76,10 @@ class ClosedDispatch:
     def idle(self) -> bool:
         """A slot goes on, or has left."""
         return False
+
+    def finish(self) -> None:
+        """Let every slot leave when it is free."""
+        self._ledger.most = 0
 
     def stop(self, now_ns: int) -> None:
         """Let every slot leave when it is free."""
@@ -133,6 +140,11 @@ class OpenDispatch:
     def idle(self) -> bool:
         """Whether every slot waits for a request to be due."""
         return len(self._idle) == self._slots
+
+    def finish(self) -> None:
+        """Forget what is still to come; what is due already has its turn."""
+        since_ns = perf_counter_ns() - self._began_ns
+        self._count = bisect_right(self._arrivals_ns, since_ns, self._next, self._count)
 
     def stop(self, now_ns: int) -> None:
         """Forget what is still to come; what was due is counted as cancelled."""

@@ -11,7 +11,7 @@ from time import perf_counter, perf_counter_ns, process_time
 
 from tracebench.load.channel import Channel, Connect
 from tracebench.load.dispatch import dispatch
-from tracebench.load.ledger import FullRow, Ledger, PlainRow
+from tracebench.load.ledger import Ledger, Rows
 from tracebench.load.loop import Loop
 from tracebench.load.pacing import Pacing
 from tracebench.load.progress import Progress, progress
@@ -27,7 +27,7 @@ PATIENCE_NS = 5_000_000_000
 class Window:
     """What one run of the engine recorded."""
 
-    rows: list[PlainRow | FullRow]
+    rows: Rows
     cpu_s: float
     asked_rps: float
     stalled_ns: int
@@ -84,9 +84,14 @@ class Engine:
         """End the run soon; what is under way is counted as cancelled."""
         self._interrupted = True
 
-    def run(self, pacing: Pacing, on_progress: Callable[[Progress], None]) -> Window:
-        """Run until the pacing admits no more and everything under way has ended."""
-        self._on_progress, self._gave_up = on_progress, ""
+    def run(
+        self,
+        pacing: Pacing,
+        on_progress: Callable[[Progress], None],
+        enough: Callable[[Rows], bool] = lambda _rows: False,
+    ) -> Window:
+        """Run until the pacing admits no more, or `enough` says so; what is under way ends."""
+        self._on_progress, self._enough, self._gave_up = on_progress, enough, ""
         loop, ledger = self._loop, self._ledger
         self._dispatch = dispatch(pacing, ledger, loop)
         with _no_garbage_collection() as pauses_s:
@@ -126,6 +131,8 @@ class Engine:
             if failure := self._failure():
                 self._gave_up += f" ({failure})"
             self._halt(now_ns)
+        elif self._enough(ledger.rows):
+            self._dispatch.finish()
         self._dispatch.drop_late(now_ns, self._timeout_ns)
         self._on_progress(progress(ledger.started, ledger.rows, now_ns - self._began_ns))
         if self._dispatch.active():

@@ -16,6 +16,7 @@ PlainRow = tuple[bytes, int, int, int, int, bytes]
 FullRow = tuple[
     bytes, int, int, int, int, RawReply | None, int, int, int, int, Stamp, Outcome | None, str, int
 ]
+Rows = list[PlainRow | FullRow]
 
 
 class Row(NamedTuple):
@@ -36,6 +37,11 @@ class Row(NamedTuple):
     """None: the reply or the error tells."""
     error: str
     variant: int
+
+
+def latency_ns(row: PlainRow | FullRow) -> int:
+    """From when it was scheduled until it was done."""
+    return row[4] - row[1]
 
 
 def read_row(row: PlainRow | FullRow) -> Row:
@@ -70,7 +76,7 @@ class Ledger:
         self.started = self.heard_ns = 0
         self.most = self.until_ns = 0
         """A slot that is free goes on at once as long as fewer were started, and until then."""
-        self.rows: list[PlainRow | FullRow] = []
+        self.rows: Rows = []
 
     def open(self, freed: Callable[[Slot, int], None], now_ns: int) -> None:
         """Begin a window; slots whose exchange has ended are handed to `freed`, with the time."""

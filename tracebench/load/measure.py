@@ -13,6 +13,7 @@ from tracebench.errors import TargetError
 from tracebench.load import host
 from tracebench.load.connecting import connect
 from tracebench.load.engine import Engine, Window
+from tracebench.load.enough import Enough
 from tracebench.load.exchanges import exchange
 from tracebench.load.loop import Loop
 from tracebench.load.pacing import is_open, pacing, warm_up
@@ -70,7 +71,14 @@ def once(prepared: Prepared, plan: Plan) -> Exchange:
         TargetError: no connection can be made.
     """
     single = replace(
-        plan, requests=1, duration_s=None, rate=None, schedule_s=None, concurrency=1, warmup=0
+        plan,
+        requests=1,
+        duration_s=None,
+        until_stable=None,
+        concurrency=1,
+        rate=None,
+        schedule_s=None,
+        warmup=0,
     )
     return measure(prepared, single, lambda _progress: None).exchanges[0]
 
@@ -80,6 +88,8 @@ def _run(engine: Engine, plan: Plan, on_progress: OnProgress) -> Window:
         warmed = engine.run(warm_up(plan), lambda _progress: None)
         if warmed.interrupted or warmed.gave_up:
             return replace(warmed, rows=[])
+    if plan.until_stable is not None:
+        return engine.run(pacing(plan), on_progress, Enough(plan.until_stable))
     return engine.run(pacing(plan), on_progress)
 
 
@@ -94,6 +104,7 @@ def _load(window: Window, prepared: Prepared, states: list[PathState], plan: Pla
         cpu_s=window.cpu_s,
         tcp=_tcp(states),
         asked_rps=window.asked_rps,
+        until_stable=plan.until_stable,
         stalled_s=window.stalled_ns / 1e9,
         longest_stall_s=window.longest_stall_ns / 1e9,
         gc_pause_s=window.gc_pause_s,

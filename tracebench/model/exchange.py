@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from tracebench.model.plan import Stability
 from tracebench.model.result import TcpInfo, Warmup
 
 Nanoseconds = npt.NDArray[np.int64]
@@ -128,6 +129,8 @@ class Load:
     tcp: TcpInfo | None
     asked_rps: float = 0.0
     """Open loop: the mean rate that was asked for; 0 for a closed loop."""
+    until_stable: Stability | None = None
+    """How well the latency was to be known."""
     stalled_s: float = 0.0
     """How long the engine's loop was kept from looking for replies, in stretches above 1 ms."""
     longest_stall_s: float = 0.0

@@ -29,6 +29,16 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Stability:
+    """How well a statistic shall be known."""
+
+    statistic: str
+    """`mean_ms`, `p50_ms`, …."""
+    share: float
+    """How far either end of its 95 % interval may lie from it, as a fraction of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to measure, and how."""
 
@@ -55,6 +65,8 @@ class Plan:
     requests: int | None = 100
     """How many requests to measure for each target; None: as many as fit in `duration_s`."""
     duration_s: float | None = None
+    until_stable: Stability | None = None
+    """End the run when the latency is known so well, within the bounds above."""
     concurrency: int = 1
     """How many requests may be under way at once."""
     rate: tuple[Segment, ...] | None = None

@@ -1,0 +1,33 @@
+"""`--until-stable` as it is written: `p95 2%`."""
+
+import re
+from typing import Any
+
+import click
+
+from tracebench.analysis.statistics import PERMILLE
+from tracebench.model.plan import Stability
+
+_WRITTEN = re.compile(r"(mean|p[0-9.]+) +([0-9.]+) *%")
+_STATISTICS = ("mean_ms", *PERMILLE)
+
+
+class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic since click 8.2 only
+    """A statistic of the latency, and how well it shall be known."""
+
+    name = "stability"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Stability:
+        """Read both."""
+        found = _WRITTEN.fullmatch(str(value).strip())
+        statistic = f"{found[1].replace('.', '')}_ms" if found else ""
+        if found is None or statistic not in _STATISTICS:
+            names = ", ".join(name.removesuffix("_ms") for name in _STATISTICS)
+            self.fail(f"{value!r}: give one of {names} and a share, as in 'p95 2%'", param, ctx)
+        try:
+            share = float(found[2]) / 100
+        except ValueError:
+            share = 0.0
+        if not 0 < share < 1:
+            self.fail(f"{value!r}: give a share above 0% and below 100%", param, ctx)
+        return Stability(statistic, share)

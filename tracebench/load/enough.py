@@ -1,0 +1,39 @@
+"""When a run may end: as soon as a statistic is known well enough (`--until-stable`)."""
+
+from typing import Final
+
+import numpy as np
+
+from tracebench.analysis.steady import stable
+from tracebench.load.ledger import Rows, latency_ns
+from tracebench.model.plan import Stability
+
+_MOST_LOOKED_AT: Final = 20_000
+"""Latencies, evenly spaced, so that a look inside the window takes no more than some ms."""
+_GROWTH: Final = 1.1
+"""A look is worth its time when the run has grown by so much since the last."""
+_FEWEST: Final = 100
+_MARGIN: Final = 0.95
+"""The last replies widen the interval again, a little."""
+
+
+class Enough:
+    """Looks at a run under way, now and then."""
+
+    def __init__(self, asked: Stability) -> None:
+        self._asked = asked
+        self._next_look = _FEWEST
+        self.reached = False
+
+    def __call__(self, rows: Rows) -> bool:
+        """Whether the run may end."""
+        if len(rows) >= self._next_look:
+            self._next_look = int(len(rows) * _GROWTH) + 1
+            self.reached = self._look(rows)
+        return self.reached
+
+    def _look(self, rows: Rows) -> bool:
+        step = -(-len(rows) // _MOST_LOOKED_AT)
+        looked_at = rows[::step]
+        values_ns = np.fromiter(map(latency_ns, looked_at), np.int64, len(looked_at))
+        return bool(stable(values_ns, self._asked.statistic, _MARGIN * self._asked.share))
