@@ -15,12 +15,14 @@ from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import with_findings
 from tracebench.errors import UsageError
 from tracebench.model.exchange import Exchange, Load, Timing, Undecomposed
+from tracebench.model.inventory import Inventory
 from tracebench.model.result import Finding, Result, TargetResult
 from tracebench.model.span import Span
 from tracebench.tracing import foreign, roots, run_facts
 from tracebench.tracing.archives import Archives
 from tracebench.tracing.attributes import PROTOCOL, RUN_FACTS, RUN_ID
 from tracebench.tracing.joining import Source, join
+from tracebench.tracing.mapping.inventory import take_stock
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 from tracebench.tracing.server_spans import ServerSpans
 
@@ -83,6 +85,24 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
     }
     session = _session(list(groups.values()))
     return Result(**session, targets=targets, comparison=compare_two(targets))
+
+
+def inventory(
+    paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None = None
+) -> Inventory:
+    """Take stock of archives: what the servers in them emit, and how it is mapped.
+
+    Args:
+        paths: as for `analyze`, as are `maps` and `mapping`.
+        maps: see there.
+        mapping: see there.
+
+    Raises:
+        UsageError: a file cannot be read, no span is in any, or a rule is wrong.
+    """
+    archives = Archives(paths)
+    services = take_stock(archives, mapper_of(maps, mapping))
+    return Inventory(services, archives.bad, archives.problem)
 
 
 def _read(spans: Iterable[Span]) -> tuple[dict[_Key, _Group], ServerSpans]:

@@ -11,6 +11,7 @@ from tracebench.cli.demo import demo
 from tracebench.cli.report import report
 from tracebench.cli.run import run
 from tracebench.cli.serve import serve
+from tracebench.cli.spans import spans
 from tracebench.errors import TracebenchError
 
 INTERRUPTED = 130
@@ -31,6 +32,7 @@ cli.add_command(demo)
 cli.add_command(serve)
 cli.add_command(report)
 cli.add_command(analyze)
+cli.add_command(spans)
 
 
 def main() -> None:

@@ -1,9 +1,8 @@
 """The result on a terminal: at most 80 columns, plain where colours are not wanted."""
 
-from collections.abc import Iterable
-from io import StringIO
+from collections.abc import Iterable, Iterator
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +11,7 @@ from tracebench.analysis.reading import reading
 from tracebench.model.result import Comparison, Finding, Result, Statistics, TargetResult
 from tracebench.report import influence
 from tracebench.report.numbers import milliseconds, signed
+from tracebench.report.terminal import WIDTH, printed
 from tracebench.vocabulary import (
     BACKLOG,
     CONNECT,
@@ -22,7 +22,6 @@ from tracebench.vocabulary import (
     SERVER_PROCESSING,
 )
 
-WIDTH = 80
 _STATISTICS = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
 _BAR = 12
 _QUIET = (BACKLOG, CONNECT)
@@ -38,24 +37,15 @@ def render(result: Result, *, width: int = WIDTH, color: bool = False) -> str:
         width: no line is longer, but for links.
         color: with the terminal's codes for colours and weight.
     """
-    file = StringIO()
-    console = Console(
-        file=file,
-        width=width,
-        force_terminal=color,
-        no_color=not color,
-        color_system="standard" if color else None,
-        highlight=False,
-        markup=False,
-        emoji=False,
-    )
+    return printed(_parts(result), width, color=color)
+
+
+def _parts(result: Result) -> Iterator[RenderableType | str]:
     for name, target in result.targets.items():
-        console.print(_target(name, target))
-        for line in _links(target):
-            console.print(line, soft_wrap=True)  # whole, to be copied: longer than the width
+        yield _target(name, target)
+        yield from _links(target)
     if result.comparison is not None:
-        console.print(_comparison(result.comparison))
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+        yield _comparison(result.comparison)
 
 
 def _target(name: str, target: TargetResult) -> RenderableType:

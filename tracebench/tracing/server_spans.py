@@ -26,6 +26,11 @@ class ServerSpans:
         """Every span, each as often as it came."""
         return chain.from_iterable(self._of_trace.values())
 
+    def traces(self) -> list[str]:
+        """The traces that have spans, those first that no span of is linked to another trace."""
+        batches = {span.trace_id for linked in self._linked_to.values() for span in linked}
+        return sorted(self._of_trace, key=batches.__contains__)
+
     def of(self, trace_id: str) -> list[Span]:
         """What belongs to a request, each span once, in the order in which they came.
 

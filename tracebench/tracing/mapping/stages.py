@@ -17,11 +17,14 @@ _ROUNDING: Final = 1.001
 _ROUNDING_NS: Final = 1_000
 
 
+TO: Final = " → "
+
+
 class Stage(NamedTuple):
     """A stretch of a span."""
 
     name: str
-    """The events, `A → B`, or the attribute that tells of it."""
+    """The events, `A → B`, where those may be `begin` and `end`; or the attribute that tells it."""
     component: str
     start_ns: int
     end_ns: int
@@ -55,9 +58,9 @@ def stretches(
 
 
 def _between(span: Span, rule: Rule, children: Sequence[Span]) -> Iterator[Stage]:
-    starts = _times(rule.starts, [span]) if rule.starts else ("", [span.start_ns])
-    ends = _times(rule.ends, [span], children) if rule.ends else ("", [span.end_ns])
-    name = f"{starts[0]} → {ends[0]}".strip()
+    starts = _times(rule.starts, [span]) if rule.starts else ("begin", [span.start_ns])
+    ends = _times(rule.ends, [span], children) if rule.ends else ("end", [span.end_ns])
+    name = f"{starts[0]}{TO}{ends[0]}"
     done_ns = None
     for start_ns in starts[1]:
         end_ns = next((at_ns for at_ns in ends[1] if at_ns >= start_ns), None)

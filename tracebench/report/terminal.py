@@ -1,0 +1,32 @@
+"""What is printed on a terminal, as text."""
+
+from collections.abc import Iterable
+from io import StringIO
+
+from rich.console import Console, RenderableType
+
+WIDTH = 80
+
+
+def printed(parts: Iterable[RenderableType | str], width: int, *, color: bool) -> str:
+    """Print one after the other into a text.
+
+    Args:
+        parts: a plain text is not wrapped, so that it can be copied: it may be longer.
+        width: nothing else is longer.
+        color: with the terminal's codes for colours and weight.
+    """
+    file = StringIO()
+    console = Console(
+        file=file,
+        width=width,
+        force_terminal=color,
+        no_color=not color,
+        color_system="standard" if color else None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, str))
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
