@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.tracing.mapping.samples import span, split
 from tracebench.errors import UsageError
-from tracebench.tracing.mapping.mapper import Mapper
+from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 from tracebench.tracing.mapping.reading import read, read_file, read_short
 
 OURS = """
@@ -76,6 +76,15 @@ def test_rules_of_one_s_own_come_first() -> None:
     mapper = Mapper([read_short("queue=inference"), read_short("inference = model.*")])
     spans = [entry, span("inference", 1, 3, "entry"), span("model.forward", 4, 8, "entry")]
     assert split(mapper, *spans) == {"server_processing": 10, "queue": 2, "inference": 4}
+
+
+def test_a_file_comes_before_what_a_span_says_of_itself(tmp_path: Path) -> None:
+    path = tmp_path / "ours.toml"
+    path.write_text("[[when]]\nspan = 'entry'\n[[rule]]\nspan = 'x'\ncomponent = 'queue'\n")
+    said = span("x", 1, 3, "entry", attributes={"tracebench.component": "inference"})
+    spans = [span("entry", 0, 10), said]
+    assert split(mapper_of((), str(path)), *spans) == {"server_processing": 10, "queue": 2}
+    assert split(mapper_of((), None), *spans) == {"server_processing": 10, "inference": 2}
 
 
 def test_a_file_is_read(tmp_path: Path) -> None:

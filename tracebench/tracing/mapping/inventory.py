@@ -51,6 +51,7 @@ class _Stock:
     def add(self, mapped: Mapped, *, is_entry: bool, is_orphan: bool) -> None:
         span, name = mapped.span, suggestion.without_ids(mapped.span.name)
         self.traces.add(span.trace_id)
+        self.profiles.update(dict.fromkeys(mapped.profiles))
         self.spans += 1
         self.orphans += is_orphan
         component = SERVER_PROCESSING if is_entry else mapped.component
@@ -116,10 +117,8 @@ def take_stock(spans: Iterable[Span], mapper: Mapper) -> tuple[Service, ...]:
     for trace_id in kept.traces():
         of_trace = kept.of(trace_id)
         known = {span.span_id for span in of_trace}
-        mapped = mapper.map(of_trace)
-        for one in mapped.spans:
+        for one in mapper.map(of_trace):
             span, stock = one.span, stocks[str(one.span.resource.get("service.name", ""))]
-            stock.profiles.update(dict.fromkeys(mapped.profiles))
             if (key := (span.trace_id, span.span_id)) in counted:
                 continue
             counted.add(key)

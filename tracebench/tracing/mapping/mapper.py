@@ -1,7 +1,7 @@
 """Which component each span of a trace is, and which stretches of it are others."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -24,14 +24,8 @@ class Mapped(NamedTuple):
     component: str | None
     """Of its own time; None: no rule says."""
     stages: tuple[Stage, ...]
-
-
-class MappedTrace(NamedTuple):
-    """What the rules say of a trace."""
-
     profiles: tuple[str, ...]
-    """Those that apply and were needed."""
-    spans: tuple[Mapped, ...]
+    """Those that it is the sign of: they apply to its whole trace."""
 
 
 class _Candidates(NamedTuple):
@@ -46,13 +40,12 @@ class Mapper:
 
     Args:
         rules: they come before all others.
-        profiles: in the order in which they are asked; those for every trace come first.
+        profiles: in the order in which they are asked; None: the built-in ones.
     """
 
     def __init__(self, rules: Iterable[Rule] = (), profiles: Iterable[Profile] | None = None):
         known = built_in() if profiles is None else profiles
-        ordered = sorted(known, key=lambda profile: bool(profile.when))
-        self._profiles = (Profile("your own rules", tuple(rules)), *ordered)
+        self._profiles = (Profile("your own rules", tuple(rules)), *known)
         self._always = {at for at, profile in enumerate(self._profiles) if not profile.when}
         self._candidates = lru_cache(_KINDS_OF_SPANS)(self._look_up)
 
@@ -68,7 +61,7 @@ class Mapper:
             that a span tells is none, or where those together exceed it.
         """
         reduced: list[ServerSpan] = []
-        for one in self.map(spans).spans:
+        for one in self.map(spans):
             component = one.component
             for at, stage in enumerate(one.stages):
                 if stage.problem is not None:
@@ -81,21 +74,21 @@ class Mapper:
         [whole] = [one for one in reduced if one.span_id == entry.span_id]
         return attribute(whole._replace(start_ns=entry.start_ns, end_ns=entry.end_ns), reduced)
 
-    def map(self, spans: Sequence[Span]) -> MappedTrace:
+    def map(self, spans: Sequence[Span]) -> Iterator[Mapped]:
         """Find the rules for each span of one trace."""
-        candidates = [self._candidates(span.name, span.kind, span.scope) for span in spans]
-        applying = self._always | {
-            at
-            for span, found in zip(spans, candidates, strict=True)
-            for at, conditions in found.when
-            if conditions.rest_fits(span)
-        }
-        rules = [
-            [rule for at, rule in found.rules if at in applying and rule.conditions.rest_fits(span)]
-            for span, found in zip(spans, candidates, strict=True)
+        found = [self._candidates(span.name, span.kind, span.scope) for span in spans]
+        told = [
+            {at for at, conditions in candidates.when if conditions.rest_fits(span)}
+            for span, candidates in zip(spans, found, strict=True)
         ]
-        named = tuple(self._profiles[at].name for at in sorted(applying - self._always))
-        return MappedTrace(named, tuple(_mapped(spans, rules)))
+        applying = self._always.union(*told)
+        rules = [
+            [rule for at, rule in one.rules if at in applying and rule.conditions.rest_fits(span)]
+            for span, one in zip(spans, found, strict=True)
+        ]
+        for mapped, indices in zip(_mapped(spans, rules), told, strict=True):
+            names = tuple(self._profiles[at].name for at in sorted(indices))
+            yield mapped._replace(profiles=names)
 
     def _look_up(self, name: str, kind: str, scope: str) -> _Candidates:
         profiles = list(enumerate(self._profiles))
@@ -135,7 +128,7 @@ def _mapped(spans: Sequence[Span], rules: Sequence[Sequence[Rule]]) -> Iterable[
     for span, own, component in zip(spans, rules, components, strict=True):
         between = stretches(span, [rule for rule in own if rule.is_stretch], children)
         told = durations(span, [rule for rule in own if rule.duration], below[span.span_id])
-        yield Mapped(span, component, (*between, *told))
+        yield Mapped(span, component, (*between, *told), ())
 
 
 def _component(span: Span, rules: Iterable[Rule]) -> str | None:

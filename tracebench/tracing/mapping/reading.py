@@ -36,9 +36,10 @@ _BUILT_IN: Final = Path(__file__).parent / "profiles"
 
 @cache
 def built_in() -> tuple[Profile, ...]:
-    """The profiles that come with tracebench, by name."""
+    """The profiles that come with tracebench: first those for every trace, then by name."""
     paths = sorted(_BUILT_IN.glob("*.toml"))
-    return tuple(read(path.read_text(encoding="utf-8"), path.stem) for path in paths)
+    profiles = [read(path.read_text(encoding="utf-8"), path.stem) for path in paths]
+    return tuple(sorted(profiles, key=lambda profile: bool(profile.when)))
 
 
 def read_file(path: str) -> Profile:
