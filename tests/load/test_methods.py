@@ -146,6 +146,13 @@ def test_expectations_of_a_known_message() -> None:
         assert run(missing).targets["grpc"].requests.succeeded == 20
 
 
+def test_timings_under_a_number_of_the_servers_own() -> None:
+    with zoo() as (address, _):
+        found = run(asking(grpc_server=address, expect_json=("label=CAT",))).targets["grpc"]
+    assert found.decomposed == found.requests.succeeded == 20
+    assert found.components["inference"].p50_ms == pytest.approx(0.002)
+
+
 def test_a_call_that_fails_before_the_run() -> None:
     with zoo() as (address, _), pytest.raises(TracebenchError, match="NOT_FOUND: no such animal"):
         run(asking({"name": "dragon"}, grpc_server=address))

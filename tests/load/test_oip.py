@@ -166,6 +166,7 @@ def one(**changes: Any) -> dict[str, Any]:
         (one(data=[1]), "'a' has 1 values, and the shape [2]"),
         (one(data=[1, "x"]), "'a' has data that is not FP32"),
         (one(datatype="INT8", data=[1, 2**40]), "'a' has data that is not INT8"),
+        (one(datatype="FP16", data=[1, 1e9]), "'a' has data that is not FP16"),
         (one(datatype="FP16", data=[1, "x"]), "'a' has data that is not FP16"),
         (one(datatype="BYTES"), "'a' has data that is not BYTES"),
         (one() | {"outputs": [1]}, '"outputs"'),

@@ -48,10 +48,13 @@ def zoo(
         asked[question.name] += 1
         if question.name == "dragon":
             context.abort(grpc.StatusCode.NOT_FOUND, "no such animal")
-        reply = classify().reply(
+        reply: Any = classify().reply(
             label=question.name.upper(), legs=4, scores=[0.5, 0.25], question=question
         )
-        return reply.SerializeToString()
+        if question.enable_timing:
+            reply.timing_info.add(component="inference", duration_ms=0.002)
+            reply.timing_info.add(component="total", duration_ms=0.003)
+        return bytes(reply.SerializeToString())
 
     server = grpc.server(ThreadPoolExecutor(4))
     handlers = {"Classify": grpc.unary_unary_rpc_method_handler(answer)}

@@ -1,6 +1,7 @@
 """Unary gRPC methods: JSON into their requests, and their replies into JSON."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, cast
@@ -12,12 +13,15 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 
 from protos import inference_pb2, open_inference_pb2
 from tracebench.errors import UsageError
-from tracebench.load.prepare.expectations import Content
+from tracebench.load.prepare.expectations import Content, Read
 from tracebench.load.prepared import excerpt
+from tracebench.load.slot import RawReply
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Payload
 
 _TIMING_SWITCH: Final = "enable_timing"
+_TIMINGS: Final = "timing_info"
+_TIMING_FIELDS: Final = {"component", "duration_ms"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,29 @@ class Method:
             ValueError: it is another kind of message, or was too large to be kept whole.
         """
         return Content(_read(self, reply.body, defaults=True))
+
+    def timed(self, read: Read) -> Read:
+        """A reader that puts the reply's own `timing_info` where that of `Predict` is looked for.
+
+        Hand-instrumented servers give the field a number of their own.
+        """
+        field = self.reply.DESCRIPTOR.fields_by_name.get(_TIMINGS)
+        if self is PREDICT or field is None or field.message_type is None:
+            return read
+        if not {one.name for one in field.message_type.fields} >= _TIMING_FIELDS:
+            return read
+
+        def normalised(raw: RawReply) -> tuple[Reply, str]:
+            reply, reason = read(raw)
+            with suppress(DecodeError, TypeError):  # not whole; or it only has the names
+                timings = getattr(self.reply.FromString(reply.body), _TIMINGS)
+                predicted = inference_pb2.PredictResponse()
+                for one in timings:
+                    predicted.timing_info.add(component=one.component, duration_ms=one.duration_ms)
+                reply = reply._replace(body=predicted.SerializeToString())
+            return reply, reason
+
+        return normalised
 
     def show(self, reply: Reply) -> str:
         """A reply's message as JSON text (of `Predict`, the result); empty if it cannot be read."""

@@ -51,7 +51,7 @@ def rest_payloads(plan: Plan, visit: Visit, url: str) -> tuple[Payload, ...]:
     _check_ready(visit, model_url, plan.oip or "")
     if plan.payloads:
         for payload in plan.payloads:
-            _document(payload)
+            read_document(payload)
         return plan.payloads
     status, said, content = visit.get(model_url)
     try:
@@ -87,7 +87,12 @@ def _made_up(plan: Plan, inputs: Sequence[Tensor]) -> dict[str, Any]:
     return tensors.generated(inputs, plan.seed)
 
 
-def _document(payload: Payload) -> Any:
+def read_document(payload: Payload) -> Any:
+    """Read a request of the protocol.
+
+    Raises:
+        UsageError: it is none.
+    """
     if payload.form != "json":
         raise UsageError(f"--oip takes its tensors from --json, not from --{payload.form}")
     try:
@@ -101,9 +106,9 @@ def _document(payload: Payload) -> Any:
 
 
 def _message(payload: Payload, model: str) -> bytes:
-    document = _document(payload)
+    content = read_document(payload)
     try:
-        return tensors.message(document, model).SerializeToString()
+        return tensors.message(content, model).SerializeToString()
     except UsageError as error:
         raise UsageError(f"--json {payload.name!r}: {error}") from None
 

@@ -33,7 +33,7 @@ def prepare(plan: Plan) -> Prepared:
             messages = oip.grpc_messages(plan, visit)
         answer = _try_out(visit, method, messages, expected)
     prepared = visit.target.repeated(method.name, messages)
-    read = expected.checked(prepared.read, method.document)
+    read = method.timed(expected.checked(prepared.read, method.document))
     return replace(prepared, read=read, answer=answer, variants=variants(plan, len(messages)))
 
 

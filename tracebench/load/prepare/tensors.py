@@ -110,7 +110,7 @@ def message(document: Any, model: str) -> ModelInferRequest:
                 request.raw_input_contents.append(_raw(given["datatype"], values))
             else:
                 _fill(tensor, values)
-        except (TypeError, ValueError, AttributeError, struct.error) as error:
+        except (ArithmeticError, AttributeError, TypeError, ValueError, struct.error) as error:
             raise _wrong(given, f"has data that is not {given['datatype']} ({error})") from None
     for wanted in document.get("outputs", ()):
         output = request.outputs.add(name=str(wanted.get("name", "")))
