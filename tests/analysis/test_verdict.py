@@ -17,14 +17,15 @@ from tests.analysis.samples import (
     target,
 )
 from tracebench.analysis.closure import decompose
-from tracebench.analysis.findings import FINDINGS, SEVERITIES
+from tracebench.analysis.findings import FINDINGS
+from tracebench.analysis.kinds import SEVERITIES
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import spans_lost
 from tracebench.model.exchange import Exchange, Load, Stamp, Timing, Undecomposed
 from tracebench.model.result import Finding, TargetResult, TcpInfo
 
 ENOUGH = 7_000
-NEAR_WIRE = Timing(9_900_000, {"inference": 5 * MS}, "mirror")
+NEAR_WIRE = Timing(9_900_000, {"inference": 9 * MS}, "mirror")
 """Leaves 0.1 ms of network, a tenth of the round trip."""
 
 

@@ -3,36 +3,20 @@
 A finding grows with one number, its value; the levels say from which value on it is how severe.
 """
 
-from collections.abc import Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
+from tracebench.analysis.kinds import INFO, INVALID, LOAD_KINDS, WARNING, Kind, Severity
 from tracebench.analysis.statistics import SAMPLE_FLOORS
 from tracebench.model.result import Finding
 
-Severity = Literal["info", "warning", "invalid"]
-SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "invalid")
-
-
-class Kind(NamedTuple):
-    """One kind of finding."""
-
-    levels: Sequence[tuple[float, Severity]]
-    """(limit, severity), ascending: the last limit that the value is above counts."""
-    message: str
-    """A template; it is given the value and whatever else is the evidence."""
-    hint: str
-
-
-_INFO, _WARNING, _INVALID = (((0.0, severity),) for severity in SEVERITIES)
-
 FINDINGS: Final = {
     "no_successes": Kind(
-        _INVALID,
+        INVALID,
         "none of the {value} requests that were started succeeded",
         "look at the errors; `--dry-run` shows one exchange in full",
     ),
     "gave_up": Kind(
-        _INVALID,
+        INVALID,
         "the run was given up: {why}",
         "see what became of the server, or allow slower replies with --timeout",
     ),
@@ -71,7 +55,7 @@ FINDINGS: Final = {
         "leave --connections out: one connection a slot has exact stamps",
     ),
     "no_server_timing": Kind(
-        _INFO,
+        INFO,
         "the server reported no timing in any of its {value} replies",
         "two lines in the server, `from server_middleware import instrument` and "
         "`instrument(app)`, or a reply header of its own, "
@@ -83,26 +67,26 @@ FINDINGS: Final = {
         "look at what the server reports with --dry-run; they count in `latency` alone",
     ),
     "scaled_mirror": Kind(
-        _INFO,
+        INFO,
         "in {value} of {decomposed} replies the rounded parts exceeded their total by less than "
         "a last digit each, and were scaled down to it",
         "let the server report its times with more digits",
     ),
     "close_to_floor": Kind(
-        _INFO,
+        INFO,
         "the median {what} of {median_ms:.3g} ms is {value:.2g} times the floor's {floor_ms:.3g} "
         "ms: much of it would pass with any server",
         "compare servers this fast by the difference from the floor",
     ),
     "floor_unknown": Kind(
-        _INFO,
+        INFO,
         "a median latency of {median_ms:.3g} ms is little enough that the tool and the kernels "
         "may be a large part of it",
         "--floor measures the same exchange against a server that does nothing",
     ),
     "too_few_samples": Kind(
         ((0, "info"), (3, "warning")),
-        "{count} samples are too few for {names}: given without an interval",
+        "{count} samples{worth} are too few for {names}: given without an interval",
         "measure longer: "
         + ", ".join(f"{name[:-3]} takes {least}" for name, least in SAMPLE_FLOORS.items())
         + " (--requests or --duration)",
@@ -115,7 +99,7 @@ FINDINGS: Final = {
         "give the server more workers or threads; with a large payload, look at bandwidth too",
     ),
     "interrupted": Kind(
-        _WARNING,
+        WARNING,
         "the run was interrupted: {cancelled} of {started} requests were cancelled",
         "let it finish, or plan a shorter one with --requests or --duration",
     ),
@@ -131,23 +115,23 @@ FINDINGS: Final = {
         "see that the file is whole; what can be read is all that counts here",
     ),
     "no_run_facts": Kind(
-        _INFO,
+        INFO,
         "the archive has lost what the run knew besides its requests (CPU time, TCP, plan): "
         "duration and rate are those from the first request to the last",
         "let the collector keep the resource attribute tracebench.run.facts",
     ),
     "other_client": Kind(
-        _INFO,
+        INFO,
         "another client made these requests: only begin and end of each are known, so backlog, "
         "connect and client are 0 here, and what it took for itself is counted as network",
         "measure with `tracebench run` to tell the client from the network",
     ),
     "spans_lost": Kind(
-        _WARNING,
+        WARNING,
         "{value} spans could not be exported: {reason}",
         "see that the collector takes them, and check --otlp-endpoint or --output-traces",
     ),
-}
+} | LOAD_KINDS
 
 
 def weigh(code: str, value: float, **evidence: object) -> Finding | None:

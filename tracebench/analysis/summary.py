@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
 
 from tracebench.analysis.closure import client_view, reported
+from tracebench.analysis.evidence import Evidence
 from tracebench.analysis.failures import count_errors
 from tracebench.analysis.statistics import NS_PER_MS, PERMILLE, curve, describe, rank
-from tracebench.analysis.verdict import Evidence, judge
+from tracebench.analysis.verdict import judge
 from tracebench.model.exchange import (
     Decomposition,
     Exchange,
@@ -43,9 +45,10 @@ def summarise(address: str, load: Load, decomposition: Decomposition) -> TargetR
     columns = decomposition.columns if decomposition.trace_ids else client_view(load.exchanges)
     components = _components(columns)
     ranked = [one for one in load.exchanges if one.outcome in _RANKED]
+    ranked.sort(key=attrgetter("scheduled_ns"))
     latency_ns = np.fromiter((one.done_ns - one.scheduled_ns for one in ranked), np.int64)
     latency = describe(latency_ns) if ranked else None
-    evidence = Evidence(load, decomposition, requests, stamps, latency, components)
+    evidence = Evidence(load, decomposition, requests, stamps, latency_ns, latency, components)
     return TargetResult(
         address=address,
         requests=requests,

@@ -1,14 +1,16 @@
 """Whether the numbers of a run can be trusted: one small judge for each doubt."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from tracebench.analysis.findings import SEVERITIES, state, weigh
+from tracebench.analysis.evidence import Evidence, part_of
+from tracebench.analysis.findings import state, weigh
+from tracebench.analysis.judge_load import LOAD_JUDGES
+from tracebench.analysis.judge_series import SERIES_JUDGES
+from tracebench.analysis.kinds import SEVERITIES
 from tracebench.analysis.statistics import NS_PER_MS
-from tracebench.model.exchange import Decomposition, Load, Outcome, Stamp, Undecomposed
-from tracebench.model.result import Finding, RequestCounts, Statistics, Verdict
+from tracebench.model.exchange import Outcome, Stamp, Undecomposed
+from tracebench.model.result import Finding, RequestCounts, Verdict
 from tracebench.vocabulary import CLIENT, END_TO_END, NETWORK
 
 _PATH_ROUND_TRIPS: Final = 10
@@ -17,18 +19,6 @@ few. The least round trip counts: the smoothed one contains the server's time wh
 delays an acknowledgement until the reply."""
 _WAKE_UPS_MS: Final = 0.5
 """What takes less may be the kernels and the wake-ups of two processes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What a run is judged by."""
-
-    load: Load
-    decomposition: Decomposition
-    requests: RequestCounts
-    stamps: Mapping[str, int]
-    latency: Statistics | None
-    components: Mapping[str, Statistics]
 
 
 def judge(run: Evidence) -> Verdict:
@@ -56,12 +46,8 @@ def spans_lost(failed: int, reason: str) -> Finding:
 
 def traces_missing(missing: int, asked: int, reason: str) -> Finding | None:
     """What to say where traces could not be read back from a backend."""
-    share = _share(missing, asked)
+    share = part_of(missing, asked)
     return weigh("traces_missing", share, missing=missing, asked=asked, reason=reason)
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
 
 
 def _no_successes(run: Evidence) -> Finding | None:
@@ -89,7 +75,7 @@ def _not_stable(run: Evidence) -> Finding | None:
 
 def _errors(run: Evidence) -> Finding | None:
     failed, timed_out = run.requests.failed, run.requests.timed_out
-    share = _share(failed + timed_out, run.requests.started)
+    share = part_of(failed + timed_out, run.requests.started)
     return weigh("errors", share, failed=failed, timed_out=timed_out)
 
 
@@ -104,10 +90,10 @@ def _client_saturated(run: Evidence) -> Finding | None:
     end_to_end_ms = run.components[END_TO_END].mean_ms
     return weigh(
         "client_saturated",
-        _share(client_ms, end_to_end_ms),
+        part_of(client_ms, end_to_end_ms),
         client_ms=client_ms,
         end_to_end_ms=end_to_end_ms,
-        cpu=_share(run.load.cpu_s, run.load.duration_s),
+        cpu=part_of(run.load.cpu_s, run.load.duration_s),
     )
 
 
@@ -116,11 +102,11 @@ def _late_writes(run: Evidence) -> Finding | None:
     lags_ns = [one.write_lag_ns for one in successes]
     latency_ns = sum(one.done_ns - one.scheduled_ns for one in successes)
     longest_ms = max(lags_ns, default=0) / NS_PER_MS
-    return weigh("late_writes", _share(sum(lags_ns), latency_ns), longest_ms=longest_ms)
+    return weigh("late_writes", part_of(sum(lags_ns), latency_ns), longest_ms=longest_ms)
 
 
 def _stamped(run: Evidence, code: str, stamp: Stamp) -> Finding | None:
-    return weigh(code, _share(run.stamps[stamp.value], run.requests.succeeded))
+    return weigh(code, part_of(run.stamps[stamp.value], run.requests.succeeded))
 
 
 def _no_kernel_stamps(run: Evidence) -> Finding | None:
@@ -144,7 +130,7 @@ def _not_decomposed(run: Evidence) -> Finding | None:
         return None
     counts = run.decomposition.undecomposed
     reasons = "; ".join(f"{reason.value} ({count})" for reason, count in counts.items())
-    share = _share(sum(counts.values()), run.requests.succeeded)
+    share = part_of(sum(counts.values()), run.requests.succeeded)
     return weigh("not_decomposed", share, reasons=reasons)
 
 
@@ -156,11 +142,12 @@ def _scaled_mirror(run: Evidence) -> Finding | None:
 def _too_few_samples(run: Evidence) -> Finding | None:
     if run.latency is None:
         return None
-    names = run.latency.unsupported
+    names, count, worth = run.latency.unsupported, run.latency.count, run.latency.effective_count
     return weigh(
         "too_few_samples",
         len(names),
-        count=run.latency.count,
+        count=count,
+        worth=f" (worth {worth} independent ones)" if worth and worth < count else "",
         names=", ".join(name.removesuffix("_ms") for name in names),
     )
 
@@ -175,7 +162,7 @@ def _waiting_before_server_span(run: Evidence) -> Finding | None:
     waiting_ms = network_ms - rtt_ms
     return weigh(
         "waiting_before_server_span",
-        _share(waiting_ms, run.components[END_TO_END].p50_ms),
+        part_of(waiting_ms, run.components[END_TO_END].p50_ms),
         waiting_ms=waiting_ms,
         network_ms=network_ms,
         rtt_ms=rtt_ms,
@@ -189,6 +176,7 @@ _JUDGES: Final = (
     _errors,
     _interrupted,
     _client_saturated,
+    *LOAD_JUDGES,
     _late_writes,
     _no_kernel_stamps,
     _shared_stamps,
@@ -196,6 +184,7 @@ _JUDGES: Final = (
     _not_decomposed,
     _scaled_mirror,
     _waiting_before_server_span,
+    *SERIES_JUDGES,
     _too_few_samples,
 )
 """In the order in which a reader should hear of findings of equal severity."""

@@ -1,0 +1,94 @@
+"""Doubts about what the series of latencies is: steady, long enough, and of one server."""
+
+from typing import Final
+
+from tracebench.analysis import repeated, spread
+from tracebench.analysis.evidence import Evidence, part_of
+from tracebench.analysis.findings import weigh
+from tracebench.analysis.statistics import NS_PER_MS
+from tracebench.analysis.steady import drift, rest
+from tracebench.model.exchange import Undecomposed
+from tracebench.model.result import Finding
+from tracebench.vocabulary import REPORTED_PARTS, SERVER_OTHER, SERVER_PROCESSING
+
+_EVEN: Final = 0.10
+"""An open loop whose halves differ by more has a rate that changes, so its latency may too."""
+
+
+def _changes_its_rate(run: Evidence) -> bool:
+    if not run.load.asked_rps or not run.load.exchanges:
+        return False
+    due_ns = [one.scheduled_ns for one in run.load.exchanges]
+    middle_ns = (min(due_ns) + max(due_ns)) / 2
+    early = sum(one_ns <= middle_ns for one_ns in due_ns)
+    return abs(2 * early - len(due_ns)) > _EVEN * len(due_ns)
+
+
+def _not_stationary(run: Evidence) -> Finding | None:
+    found = drift(run.latency_ns)
+    if found is None or _changes_its_rate(run):
+        return None
+    return weigh("not_stationary", found.change, **found._asdict())
+
+
+def _warmup_too_short(run: Evidence) -> Finding | None:
+    found = rest(run.latency_ns)
+    return weigh("warmup_too_short", found.shift, cut=found.cut, count=len(run.latency_ns))
+
+
+def _correlated_samples(run: Evidence) -> Finding | None:
+    if run.latency is None or not run.latency.effective_count:
+        return None
+    count, effective = run.latency.count, run.latency.effective_count
+    return weigh("correlated_samples", count / effective, count=count, effective=effective)
+
+
+def _unexplained_share(run: Evidence) -> Finding | None:
+    if not run.components.keys() & set(REPORTED_PARTS):
+        return None
+    other, total = (run.components[name].mean_ms for name in (SERVER_OTHER, SERVER_PROCESSING))
+    return weigh("unexplained_share", part_of(other, total))
+
+
+def _negative_network(run: Evidence) -> Finding | None:
+    count = run.decomposition.undecomposed.get(Undecomposed.NEGATIVE_NETWORK, 0)
+    return weigh("negative_network", part_of(count, run.requests.succeeded))
+
+
+def _cached_replies(run: Evidence) -> Finding | None:
+    found = repeated.first_and_second(run.load.exchanges)
+    if found is None:
+        return None
+    return weigh(
+        "cached_replies",
+        1 - part_of(found.second_ns, found.first_ns),
+        payloads=found.payloads,
+        first_ms=found.first_ns / NS_PER_MS,
+        second_ms=found.second_ns / NS_PER_MS,
+    )
+
+
+def _uneven_slots(run: Evidence) -> Finding | None:
+    if run.load.asked_rps:
+        return None
+    found = spread.slowest(spread.by_slot(run.load.exchanges))
+    if found is None:
+        return None
+    return weigh(
+        "uneven_slots",
+        found.slowest_ns / found.usual_ns - 1,
+        slots=found.slots,
+        slowest_ms=found.slowest_ns / NS_PER_MS,
+        usual_ms=found.usual_ns / NS_PER_MS,
+    )
+
+
+SERIES_JUDGES: Final = (
+    _not_stationary,
+    _warmup_too_short,
+    _uneven_slots,
+    _cached_replies,
+    _negative_network,
+    _unexplained_share,
+    _correlated_samples,
+)

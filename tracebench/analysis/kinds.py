@@ -1,0 +1,110 @@
+"""What a finding is made of, and those on the load, the machine and the series of latencies."""
+
+from collections.abc import Sequence
+from typing import Final, Literal, NamedTuple
+
+Severity = Literal["info", "warning", "invalid"]
+SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "invalid")
+
+
+class Kind(NamedTuple):
+    """One kind of finding."""
+
+    levels: Sequence[tuple[float, Severity]]
+    """(limit, severity), ascending: the last limit that the value is above counts."""
+    message: str
+    """A template; it is given the value and whatever else is the evidence."""
+    hint: str
+
+
+INFO, WARNING, INVALID = (((0.0, severity),) for severity in SEVERITIES)
+
+LOAD_KINDS: Final = {
+    "rate_not_met": Kind(
+        ((0.01, "warning"), (0.05, "invalid")),
+        "the rate asked for was missed by {value:.1%}: {achieved_rps:.5g}/s were sent instead of "
+        "{asked_rps:.5g}/s",
+        "ask for less with --rate, or allow more under way at once with --concurrency",
+    ),
+    "arrivals_not_as_asked": Kind(
+        ((0.01, "info"), (0.10, "warning")),
+        "{value:.1%} of the requests left more than a mean gap ({gap_ms:.3g} ms) after their "
+        "time, because the tool was busy: the server got them in bunches",
+        "lower --rate, or give tracebench a core that the server does not use (taskset)",
+    ),
+    "loop_lag": Kind(
+        ((0.005, "info"), (0.02, "warning"), (0.05, "invalid")),
+        "the tool did not look for replies during {value:.1%} of the run, "
+        "{longest_ms:.3g} ms at the longest",
+        "give tracebench a core of its own (taskset), and stop what else runs on it",
+    ),
+    "gc_pauses": Kind(
+        ((0.001, "info"), (0.01, "warning")),
+        "Python collected garbage during {value:.1%} of the run",
+        "keep other code out of the process that measures",
+    ),
+    "cpu_shared": Kind(
+        ((0.50, "info"), (0.90, "warning")),
+        "the server runs on the tool's own machine (both ends of the connections have one "
+        "address), whose CPUs were busy {value:.0%} of the run: they take time from each other",
+        "run tracebench on another machine, or give each its own cores (taskset)",
+    ),
+    "noisy_neighbour": Kind(
+        ((0.01, "info"), (0.05, "warning")),
+        "the hypervisor gave {value:.1%} of this machine's CPU time to others",
+        "measure again later, or on a machine of your own; compare by interleaved runs",
+    ),
+    "clock_stepped": Kind(
+        WARNING,
+        "the wall clock went {step_ms:+.3g} ms from the monotonic one during the run: times of "
+        "spans shift by that, and stamps at the step fall back to the tool's own",
+        "let the clock settle (chronyc tracking), then measure again; durations are not affected",
+    ),
+    "connection_churn": Kind(
+        ((0.05, "info"), (0.20, "warning")),
+        "{value:.1%} of the requests had to make a connection first "
+        "({connections} connections for {count} requests)",
+        "let the server keep connections alive, unless its clients really come anew",
+    ),
+    "not_stationary": Kind(
+        ((0.02, "info"), (0.10, "warning"), (0.50, "invalid")),
+        "the server changed by {value:.0%} within the run: the mean latency was {before_ms:.3g} "
+        "ms before {at:.0%} of the requests, and {after_ms:.3g} ms after",
+        "measure longer, after --warmup auto; see whether memory, heat or a full queue grows",
+    ),
+    "warmup_too_short": Kind(
+        ((0.02, "info"), (0.10, "warning")),
+        "the first {cut} of {count} requests look like warm-up: they move the mean by "
+        "{value:.0%} more than chance does",
+        "--warmup auto cuts them; or give a longer --warmup, and measure longer",
+    ),
+    "correlated_samples": Kind(
+        ((2.0, "info"), (20.0, "warning")),
+        "successive requests are correlated: {count} tell as much of the mean as {effective} "
+        "independent ones, which the intervals allow for",
+        "measure {value:.0f} times as long for the intervals that as many would give",
+    ),
+    "unexplained_share": Kind(
+        ((0.25, "info"), (0.50, "warning")),
+        "{value:.0%} of the server's time is in none of the parts that it reports",
+        "wrap what else it does in component(): reading, batching, writing",
+    ),
+    "negative_network": Kind(
+        ((0.0, "info"), (0.01, "warning")),
+        "for {value:.2%} of the replies the server reports more time than the client waited: "
+        "they are not decomposed",
+        "see that it reports the right unit, and that its span ends before the reply is sent",
+    ),
+    "cached_replies": Kind(
+        ((0.50, "info"), (0.80, "warning")),
+        "a payload's second reply took {value:.0%} less than its first (medians over {payloads} "
+        "payloads: {second_ms:.3g} after {first_ms:.3g} ms): a cache may answer",
+        "send more payloads than the cache holds, or switch it off",
+    ),
+    "uneven_slots": Kind(
+        ((0.20, "info"), (0.50, "warning")),
+        "the slowest of {slots} slots has a median of {slowest_ms:.3g} ms, {value:.0%} above the "
+        "usual {usual_ms:.3g} ms: its connection has a slower worker",
+        "compare the server's workers; percentiles of all describe none of them",
+    ),
+}

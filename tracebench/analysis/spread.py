@@ -1,0 +1,59 @@
+"""Whether all slots meet the same server: connections often stay with one of its workers."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from tracebench.analysis.statistics import interval_ranks, rank
+from tracebench.model.exchange import Exchange, Nanoseconds, Outcome
+
+_FEWEST: Final = 30
+"""Requests of a slot, for a median that means something."""
+_STRICT: Final = (3.8906 / 1.9600) ** 2
+"""From 95 % to 99.99 %: it is the slowest of many."""
+
+
+class Slowest(NamedTuple):
+    """The slot with the greatest median, beside the median slot."""
+
+    slowest_ns: float
+    usual_ns: float
+    slots: int
+
+
+def by_slot(exchanges: Iterable[Exchange]) -> list[Nanoseconds]:
+    """Tell the slots of a closed loop apart, and return the latencies of each.
+
+    A slot's next request is scheduled when its last one is done, to the nanosecond.
+    """
+    slot_of: dict[int, int] = {}
+    slots: list[list[int]] = []
+    for one in sorted(exchanges, key=lambda one: one.scheduled_ns):
+        slot = slot_of.pop(one.scheduled_ns, len(slots))
+        if slot == len(slots):
+            slots.append([])
+        slot_of[one.done_ns] = slot
+        if one.outcome is Outcome.SUCCEEDED:
+            slots[slot].append(one.done_ns - one.scheduled_ns)
+    return [np.array(latencies_ns, np.int64) for latencies_ns in slots]
+
+
+def slowest(slots: Sequence[Nanoseconds]) -> Slowest | None:
+    """Find a slot that is slower than the others, beyond chance.
+
+    Returns:
+        None where the 99.99 % interval of its median reaches down to the median slot's, or where
+        fewer than two slots have 30 requests.
+    """
+    known = [np.sort(slot) for slot in slots if len(slot) >= _FEWEST]
+    if len(known) < 2:
+        return None
+    medians = [float(slot[rank(len(slot), 500) - 1]) for slot in known]
+    usual_ns = median(medians)
+    most = int(np.argmax(medians))
+    low, _ = interval_ranks(len(known[most]), 500, _STRICT)
+    if known[most][low - 1] <= usual_ns:
+        return None
+    return Slowest(medians[most], usual_ns, len(known))
