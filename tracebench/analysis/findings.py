@@ -21,7 +21,7 @@ FINDINGS: Final = {
         "see what became of the server, or allow slower replies with --timeout",
     ),
     "not_stable": Kind(
-        _INVALID,
+        INVALID,
         "the run ended before {name} was known within {share:.3g} of its value: its 95 % interval "
         "is {known}",
         "measure longer (--duration, --requests), or be content with less (--until-stable)",
