@@ -11,6 +11,7 @@ from tracebench.analysis.clients import client_cost
 from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare_two
 from tracebench.analysis.floor import beside_floor, describe_floor
+from tracebench.analysis.observer import observer_effect
 from tracebench.analysis.steady import settled
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import interrupted, with_findings
@@ -94,7 +95,7 @@ def try_once(plan: Plan) -> dict[str, Trial]:
     """
     trials = {}
     for target, prepared in prepare(plan).items():
-        exchange = once(prepared, plan)
+        exchange = once(replace(prepared, variants=None), plan)
         decomposition = decompose([exchange], [_timing(exchange)])
         trials[target] = Trial(prepared, exchange, decomposition)
     return trials
@@ -144,15 +145,17 @@ def _beside_libraries(result: TargetResult, by_turns: Interleaved) -> TargetResu
 def _analysed(
     prepared: Prepared, load: Load, one_run: spans.Run, traces: Traces, watcher: Watcher
 ) -> TargetResult:
-    timings = [_timing(exchange) for exchange in load.exchanges]
+    asked = [one for one in load.exchanges if one.variant < prepared.untraced_from]
+    unasked = [one for one in load.exchanges if one.variant >= prepared.untraced_from]
+    timings = [_timing(exchange) for exchange in asked]
     joining = traces.joining()
-    joining.add(load.exchanges, timings)
-    findings = traces.export(load.exchanges, timings, prepared.described, one_run)
-    findings += traces.read_back(load.exchanges, joining, watcher.waits)
+    joining.add(asked, timings)
+    findings = traces.export(asked, timings, prepared.described, one_run)
+    findings += traces.read_back(asked, joining, watcher.waits)
     result = summarise(prepared.address, load, joining.decomposition())
     verdict = replace(result.verdict, findings=(*result.verdict.findings, *findings))
-    result = replace(result, verdict=verdict)
-    return traces.linked(result, load.exchanges, prepared.described, one_run)
+    result = replace(result, verdict=verdict, observer_effect=observer_effect(asked, unasked))
+    return traces.linked(result, asked, prepared.described, one_run)
 
 
 def _timing(exchange: Exchange) -> Timing | Undecomposed:

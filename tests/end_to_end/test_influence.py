@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -103,3 +105,43 @@ def test_all_of_it_from_the_command_line(tmp_path: Path) -> None:
     assert set(target["floor"]) >= {"end_to_end", "network", "client", "throughput_rps"}
     assert set(target["clients"]["httpx"]) >= {"latency", "throughput_rps", "cost_ms"}
     assert set(target["clients"]["httpx"]["cost_ms"]["mean_ms"]) >= {"delta", "ci95"}
+
+
+def timed(sleeps_s: float) -> Script:
+    """A server that times itself where it is asked to, and takes longer then."""
+
+    def script(connection: socket.socket) -> None:
+        while got := read_request(connection):
+            asked = b"\r\nX-Benchmark: 1\r\n" in got
+            assert asked is (re.search(rb"traceparent: 00-\w{32}-\w{16}-01", got) is not None)
+            time.sleep(0.001 + sleeps_s * asked)
+            timing = ('X-Timing-Info: {"server_processing": 0.001}',) if asked else ()
+            connection.sendall(reply(b"ok", "200 OK", *timing))
+
+    return script
+
+
+def test_the_observer_effect_of_a_server_that_pays_for_tracing(tmp_path: Path) -> None:
+    spans = tmp_path / "spans.jsonl"
+    target = measured(timed(0.002), requests=300, observer_effect=True, output_traces=str(spans))
+    effect = target.observer_effect
+    assert effect is not None
+    assert effect.traced + effect.untraced == target.requests.succeeded == 300
+    for difference in (effect.mean_ms, effect.p50_ms):
+        assert difference.ci95 is not None
+        low, high = difference.ci95
+        assert 1.5 < low <= high < 3.5
+    # Who was not asked for timings is no doubt about those who were, and left no trace.
+    assert target.decomposed == effect.traced
+    assert target.server_timing_source == {
+        "otlp": 0,
+        "mirror": effect.traced,
+        "backend": 0,
+        "none": 0,
+    }
+    assert not codes(target) & {"not_decomposed", "no_server_timing"}
+    assert spans.read_text().count('"traceId"') == effect.traced
+
+
+def test_an_observer_that_does_not_ask_is_not_seen() -> None:
+    assert measured(answering(reply()), requests=20).observer_effect is None

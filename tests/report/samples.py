@@ -9,6 +9,7 @@ from tracebench.analysis.clients import client_cost
 from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare
 from tracebench.analysis.floor import beside_floor, describe_floor
+from tracebench.analysis.observer import observer_effect
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import (
     Block,
@@ -95,7 +96,12 @@ def influenced() -> Result:
     engine = [Block(np.full(40, 17 * MS), {}, 0.7)] * 10
     slower = [Block(np.full(40, (18 + n % 2) * MS), {"HTTP 503": 1}, 0.8) for n in range(10)]
     costs = {"requests": client_cost(engine, slower), "httpx": client_cost([], [])}
-    return result(rest=replace(beside_floor(target(), floor), clients=costs))
+    effect = observer_effect(
+        [exchange(n, 19 + n % 5, Outcome.SUCCEEDED) for n in range(100)],
+        [exchange(n, 17 + n % 5, Outcome.SUCCEEDED) for n in range(90)],
+    )
+    beside = beside_floor(target(), floor)
+    return result(rest=replace(beside, clients=costs, observer_effect=effect))
 
 
 ALL = {

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from tests.report.samples import ALL, both, influenced, result, target
+from tests.report.samples import ALL, both, exchange, influenced, result, target
+from tracebench.analysis.observer import observer_effect
+from tracebench.model.exchange import Outcome
 from tracebench.model.result import Result
 from tracebench.report.numbers import milliseconds
 from tracebench.report.table import render
@@ -73,6 +75,17 @@ def test_the_tools_own_influence_is_told() -> None:
         "17.00; p50 +1.500, p95 +1.500; 50/s; 10 × HTTP 503" in text
     )
     assert "by httpx: nothing was measured" in text
+    assert (
+        "tracing costs +2.000 ms a request (95 % interval +1.590 … +2.410); p50 +2.000, "
+        "p95 +2.000; 100 requests asked for it, 90 did not" in text
+    )
+
+
+def test_tracing_that_costs_nothing_is_said_to() -> None:
+    alike = [exchange(n, 17 + n % 5, Outcome.SUCCEEDED) for n in range(100)]
+    effect = observer_effect(alike, alike)
+    text = " ".join(render(result(rest=replace(target(), observer_effect=effect))).split())
+    assert "tracing costs nothing that shows: 0 ms a request" in text
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def compare(a_name: str, a: TargetResult, b_name: str, b: TargetResult) -> Compa
         b=b_name,
         components={
             component: {
-                name: _difference(name, of_a, b.components[component]) for name in _STATISTICS
+                name: difference(name, of_a, b.components[component]) for name in _STATISTICS
             }
             for component, of_a in a.components.items()
             if component in b.components
@@ -32,7 +32,7 @@ def compare_two(targets: Mapping[str, TargetResult]) -> Comparison | None:
     return compare(a, of_a, b, of_b)
 
 
-def _difference(name: str, a: Statistics, b: Statistics) -> Difference:
+def difference(name: str, a: Statistics, b: Statistics) -> Difference:
     """One statistic's difference, with its 95 % interval where both have one of their own.
 
     The interval is MOVER's, which needs nothing but the two intervals and keeps their asymmetry

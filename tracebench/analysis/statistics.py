@@ -29,7 +29,7 @@ _CURVE: Final = 1 - np.concatenate(
 )
 
 
-def describe(values_ns: Nanoseconds) -> Statistics:
+def describe(values_ns: Nanoseconds, *, independent: bool = False) -> Statistics:
     """Describe a sample.
 
     The standard deviation is the sample's (n − 1; 0 for one value). The interval of the mean is
@@ -39,18 +39,20 @@ def describe(values_ns: Nanoseconds) -> Statistics:
 
     Args:
         values_ns: at least one latency, in the order of time.
+        independent: they are known to be, however the series looks.
     """
     ordered_ns = np.sort(values_ns)
     count = len(ordered_ns)
     mean_ns = float(ordered_ns.mean())
     std_ns = float(ordered_ns.std(ddof=1)) if count > 1 else 0.0
-    excess = inflation(values_ns)
+    excess = 1.0 if independent else inflation(values_ns)
     ci95 = {}
     if count >= _MEAN_FLOOR:
         half_ns = student_t95(count - 1) * std_ns * sqrt(excess / count)
         ci95["mean_ms"] = ((mean_ns - half_ns) / NS_PER_MS, (mean_ns + half_ns) / NS_PER_MS)
     for name in PERMILLE:
-        if interval_ns := _interval(name, values_ns, ordered_ns):
+        series_ns = None if independent else values_ns
+        if interval_ns := _interval(name, series_ns, ordered_ns):
             ci95[name] = (interval_ns[0] / NS_PER_MS, interval_ns[1] / NS_PER_MS)
     return Statistics(
         count=count,
@@ -65,12 +67,22 @@ def describe(values_ns: Nanoseconds) -> Statistics:
     )
 
 
-def _interval(name: str, values_ns: Nanoseconds, ordered_ns: Nanoseconds) -> tuple[int, int] | None:
-    """A percentile's interval; None where the sample is worth too little for one."""
+def _interval(
+    name: str, series_ns: Nanoseconds | None, ordered_ns: Nanoseconds
+) -> tuple[int, int] | None:
+    """A percentile's interval; None where the sample is worth too little for one.
+
+    Args:
+        name: a key of PERMILLE.
+        series_ns: in the order of time; None: independent values.
+        ordered_ns: the same, sorted.
+    """
     count, permille = len(ordered_ns), PERMILLE[name]
     if count < SAMPLE_FLOORS[name]:
         return None
-    excess = exceedance_inflation(values_ns, int(ordered_ns[rank(count, permille) - 1]))
+    excess = 1.0
+    if series_ns is not None:
+        excess = exceedance_inflation(series_ns, int(ordered_ns[rank(count, permille) - 1]))
     if count / excess < SAMPLE_FLOORS[name]:
         return None
     low, high = interval_ranks(count, permille, excess)

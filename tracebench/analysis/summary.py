@@ -58,7 +58,7 @@ def summarise(address: str, load: Load, decomposition: Decomposition) -> TargetR
         client_cpu_s=load.cpu_s,
         decomposed=len(decomposition.trace_ids),
         undecomposed={reason.value: n for reason, n in decomposition.undecomposed.items()},
-        server_timing_source=_sources(decomposition, requests.succeeded),
+        server_timing_source=_sources(decomposition),
         stamps=stamps,
         tcp=load.tcp,
         latency=latency,
@@ -83,9 +83,9 @@ def _stamps(exchanges: Sequence[Exchange]) -> dict[str, int]:
     return {stamp.value: stamps[stamp] for stamp in Stamp}
 
 
-def _sources(decomposition: Decomposition, succeeded: int) -> dict[str, int]:
+def _sources(decomposition: Decomposition) -> dict[str, int]:
     sources = {source: decomposition.sources.get(source, 0) for source in _SOURCES}
-    return {**sources, "none": succeeded - len(decomposition.trace_ids)}
+    return {**sources, "none": sum(decomposition.undecomposed.values())}
 
 
 def _components(columns: Mapping[str, Nanoseconds]) -> dict[str, Statistics]:

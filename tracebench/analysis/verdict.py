@@ -118,11 +118,13 @@ def _shared_stamps(run: Evidence) -> Finding | None:
 
 
 def _reported_nothing(run: Evidence) -> bool:
-    return run.decomposition.undecomposed == {Undecomposed.NO_TIMING: run.requests.succeeded}
+    only = set(run.decomposition.undecomposed) == {Undecomposed.NO_TIMING}
+    return only and not run.decomposition.trace_ids
 
 
 def _no_server_timing(run: Evidence) -> Finding | None:
-    return weigh("no_server_timing", _reported_nothing(run) and run.requests.succeeded)
+    silent = run.decomposition.undecomposed.get(Undecomposed.NO_TIMING, 0)
+    return weigh("no_server_timing", silent if _reported_nothing(run) else 0)
 
 
 def _not_decomposed(run: Evidence) -> Finding | None:
@@ -130,7 +132,8 @@ def _not_decomposed(run: Evidence) -> Finding | None:
         return None
     counts = run.decomposition.undecomposed
     reasons = "; ".join(f"{reason.value} ({count})" for reason, count in counts.items())
-    share = part_of(sum(counts.values()), run.requests.succeeded)
+    undecomposed = sum(counts.values())
+    share = part_of(undecomposed, undecomposed + len(run.decomposition.trace_ids))
     return weigh("not_decomposed", share, reasons=reasons)
 
 

@@ -7,6 +7,11 @@ CLIENTS = ("requests", "httpx", "aiohttp", "grpcio", "grpc.aio")
 INFLUENCE = (
     click.option("--floor", is_flag=True, help="Also measure a server that does nothing."),
     click.option(
+        "--observer-effect",
+        is_flag=True,
+        help="Draw for each request whether to ask for tracing: what does tracing cost?",
+    ),
+    click.option(
         "--client",
         "clients",
         type=click.Choice(CLIENTS),

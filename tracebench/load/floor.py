@@ -31,6 +31,7 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
         plan,
         requests=None,
         duration_s=LASTS_S,
+        until_stable=None,
         warmup=0 if is_open(plan) else 2 * plan.concurrency,
     )
     with spawned(kind) as port:

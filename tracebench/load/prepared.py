@@ -1,5 +1,6 @@
 """A target made ready: an exchange that the engine can repeat, and that was seen to work once."""
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
@@ -39,11 +40,14 @@ class Prepared:
     """Slots may share a connection."""
     variants: Iterator[int] | None = None
     """Which of several requests each exchange sends, without end; None: there is but one."""
+    untraced_from: int = sys.maxsize
+    """Requests from this place on ask for no tracing."""
 
     def sizes(self) -> list[int]:
         """Of the bodies or messages that are sent, in bytes."""
         return [
-            len(one.message if isinstance(one, GrpcRequest) else one.body) for one in self.repeated
+            len(one.message if isinstance(one, GrpcRequest) else one.body)
+            for one in self.repeated[: self.untraced_from]
         ]
 
 

@@ -89,6 +89,8 @@ class Plan:
     """A TOML file of such rules; see docs/mapping.md."""
     floor: bool = False
     """Measure a server that does nothing as well, before each target."""
+    observer_effect: bool = False
+    """Draw at random for each request whether tracing is asked for: what does tracing cost?"""
     clients: tuple[str, ...] = ()
     """Libraries that send the same exchange by turns with the engine, after the run."""
     jaeger: str | None = None

@@ -144,6 +144,17 @@ class Warmup:
 
 
 @dataclass(frozen=True, slots=True)
+class ObserverEffect:
+    """What tracing costs the server: requests that asked for it against those that did not."""
+
+    traced: int
+    untraced: int
+    mean_ms: Difference
+    p50_ms: Difference
+    p95_ms: Difference
+
+
+@dataclass(frozen=True, slots=True)
 class TargetResult:
     """Everything that was learned of one target."""
 
@@ -169,6 +180,7 @@ class TargetResult:
     floor: Floor | None = None
     warmup: Warmup | None = None
     """None where nothing was left out, nor looked for."""
+    observer_effect: ObserverEffect | None = None
     search_url: str | None = None
     """The list of its traces in the trace UI, where one was named and the spans were exported."""
     clients: Mapping[str, ClientCost] = field(default_factory=dict)

@@ -54,6 +54,8 @@ def load(plan: Plan) -> dict[str, dict[str, Send]]:
 
 
 def _check(name: str, library: Library, plan: Plan) -> None:
+    if plan.observer_effect:
+        raise UsageError(f"--client {name} and --observer-effect exclude each other: run twice")
     if is_open(plan):
         raise UsageError(f"--client {name} keeps a closed loop: leave --rate and --arrivals out")
     is_rest = library.target == "rest"

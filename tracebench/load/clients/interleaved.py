@@ -71,7 +71,7 @@ def _by_engine(job: Job) -> Block:
         block = replace(plan, requests=job.bounds.requests)
     else:
         block = replace(plan, duration_s=job.bounds.duration_ns / 1e9)
-    block = replace(block, warmup=job.warmup.requests)
+    block = replace(block, warmup=job.warmup.requests, until_stable=None)
     load = measure(job.prepared, block, lambda _progress: None)
     if load.interrupted:
         raise KeyboardInterrupt

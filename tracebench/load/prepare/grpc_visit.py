@@ -44,20 +44,25 @@ class GrpcTarget:
         host, port = self.endpoint.host, self.endpoint.port
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def request(self, method: str, message: bytes) -> GrpcRequest:
-        """A call of `package.Service/Method` that the engine can repeat."""
-        return GrpcRequest(
-            path=f"/{method}".encode(),
-            authority=self.authority.encode(),
-            scheme=b"https" if self.endpoint.tls else b"http",
-            metadata=tuple((name.encode(), value.encode()) for name, value in self.metadata),
-            message=message,
-            timeout_s=self.timeout_s,
-        )
+    def requests(
+        self, method: str, messages: Sequence[bytes], *, sampled: bool = True
+    ) -> list[GrpcRequest]:
+        """Calls of `package.Service/Method` that the engine can repeat."""
+        return [
+            GrpcRequest(
+                path=f"/{method}".encode(),
+                authority=self.authority.encode(),
+                scheme=b"https" if self.endpoint.tls else b"http",
+                metadata=tuple((name.encode(), value.encode()) for name, value in self.metadata),
+                message=message,
+                timeout_s=self.timeout_s,
+                sampled=sampled,
+            )
+            for message in messages
+        ]
 
     def repeated(self, method: str, messages: Sequence[bytes]) -> Prepared:
         """The call, ready for the engine."""
-        requests = [self.request(method, message) for message in messages]
         lines = [f"/{method} at {self.authority}"]
         lines += [f"{name}: {value}" for name, value in self.metadata]
         lines += ["traceparent: 00-<trace id>-<span id>-01", f"({len(messages[0])} bytes)"]
@@ -65,7 +70,7 @@ class GrpcTarget:
             described=described.grpc(self.endpoint.host, self.endpoint.port, method),
             address=self.authority,
             endpoint=self.endpoint,
-            repeated=requests,
+            repeated=self.requests(method, messages),
             read=grpc_reply.read,
             request="\n".join(lines),
             multiplexed=True,

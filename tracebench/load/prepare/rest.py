@@ -11,7 +11,8 @@ from tracebench.errors import UsageError
 from tracebench.load import http1_reply
 from tracebench.load.endpoint import client_tls, resolve
 from tracebench.load.http1 import HttpRequest
-from tracebench.load.prepare import expectations, oip
+from tracebench.load.prepare import expectations, oip, twins
+from tracebench.load.prepare.twins import with_twins
 from tracebench.load.prepare.visit import Visit, document
 from tracebench.load.prepared import MOST_TRIED, Prepared, variants
 from tracebench.model.plan import Payload, Plan
@@ -51,7 +52,7 @@ def prepare(plan: Plan) -> Prepared:
             for request, name in islice(zip(prepared, names, strict=True), MOST_TRIED)
         ]
     repeated = [_repeated(request, parts.netloc.rpartition("@")[2]) for request in prepared]
-    return Prepared(
+    ready = Prepared(
         described=described.rest(plan.method, url),
         address=url,
         endpoint=endpoint,
@@ -61,6 +62,9 @@ def prepare(plan: Plan) -> Prepared:
         answer=answers[0],
         variants=variants(plan, len(repeated)),
     )
+    if not plan.observer_effect:
+        return ready
+    return with_twins(ready, [twins.untraced_http(one) for one in repeated], plan.seed)
 
 
 def complete_url(url: str) -> str:

@@ -10,6 +10,7 @@ from tracebench.load.prepare import expectations, oip, reflection, schemas
 from tracebench.load.prepare.expectations import Expectations
 from tracebench.load.prepare.grpc_visit import GrpcVisit, target
 from tracebench.load.prepare.methods import INFER, PREDICT, Method, find, split
+from tracebench.load.prepare.twins import with_twins
 from tracebench.load.prepared import MOST_TRIED, Prepared, excerpt, variants
 from tracebench.model.plan import Payload, Plan
 
@@ -34,7 +35,11 @@ def prepare(plan: Plan) -> Prepared:
         answer = _try_out(visit, method, messages, expected)
     prepared = visit.target.repeated(method.name, messages)
     read = method.timed(expected.checked(prepared.read, method.document))
-    return replace(prepared, read=read, answer=answer, variants=variants(plan, len(messages)))
+    ready = replace(prepared, read=read, answer=answer, variants=variants(plan, len(messages)))
+    if not plan.observer_effect:
+        return ready
+    unasked = [method.untimed(message) for message in messages]
+    return with_twins(ready, visit.target.requests(method.name, unasked, sampled=False), plan.seed)
 
 
 def _check_options(plan: Plan) -> None:
