@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/
 
-.PHONY: demo test quick check format lint types architecture house bench protos clean
+.PHONY: demo test quick check format lint types architecture house verdict bench check-long protos clean
 
 demo: $(VENV)/demo
 	$(RUN)tracebench demo
@@ -32,6 +32,9 @@ architecture: $(VENV)/dev
 
 house: $(VENV)/dev
 	$(RUN)python -m tests.house
+
+verdict: $(VENV)/dev
+	$(RUN)python -m tests.verdict_table
 
 bench: $(VENV)/dev
 	$(RUN)python -m benchmarks

@@ -17,7 +17,6 @@ from tests.analysis.samples import (
     target,
 )
 from tracebench.analysis.closure import decompose
-from tracebench.analysis.findings import FINDINGS
 from tracebench.analysis.kinds import SEVERITIES
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import spans_lost
@@ -251,13 +250,3 @@ def test_the_gravest_comes_first() -> None:
     ranks = [SEVERITIES.index(one.severity) for one in result.verdict.findings]
     assert ranks == sorted(ranks, reverse=True)
     assert ranks[0] == SEVERITIES.index("invalid")
-
-
-@pytest.mark.parametrize("code", FINDINGS)
-def test_the_table_is_in_order(code: str) -> None:
-    kind = FINDINGS[code]
-    assert list(kind.levels) == sorted(kind.levels, key=lambda level: level[0])
-    ranks = [SEVERITIES.index(severity) for _, severity in kind.levels]
-    assert ranks == sorted(set(ranks))
-    assert kind.message
-    assert kind.hint

@@ -82,7 +82,7 @@ LOAD_KINDS: Final = {
         ((2.0, "info"), (20.0, "warning")),
         "successive requests are correlated: {count} tell as much of the mean as {effective} "
         "independent ones, which the intervals allow for",
-        "measure {value:.0f} times as long for the intervals that as many would give",
+        "measure longer for shorter intervals; a drift, a warm-up or a stall correlates them too",
     ),
     "unexplained_share": Kind(
         ((0.25, "info"), (0.50, "warning")),
