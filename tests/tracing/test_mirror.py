@@ -1,4 +1,4 @@
-"""The mirror in its three spellings, and in no spelling at all."""
+"""The mirror in its four spellings, and in no spelling at all."""
 
 import json
 from collections.abc import Mapping
@@ -46,6 +46,24 @@ def test_milliseconds_in_server_timing() -> None:
 def test_milliseconds_in_a_grpc_message() -> None:
     body = message(queue=0.25, preprocessing=1.0, inference=4.0, server_processing=10.0)
     assert read(Reply("OK", {}, body)) == Timing(10_000_000, FULL_NS, "mirror")
+
+
+TGI = {
+    "x-compute-time": "91",
+    "x-total-time": "91",
+    "x-validation-time": "1",
+    "x-queue-time": "0",
+    "x-inference-time": "89",
+    "x-time-per-token": "4",
+}
+
+
+def test_whole_milliseconds_of_text_generation_inference() -> None:
+    parts_ns = {"queue": 0, "preprocessing": 1_000_000, "inference": 89_000_000}
+    assert read(Reply("200", TGI, b"")) == Timing(91_000_000, parts_ns, "mirror")
+    assert read(Reply("200", {**TGI, "x-queue-time": "soon"}, b"")) is MALFORMED
+    for name in ("x-total-time", "x-inference-time"):
+        assert read(Reply("200", {k: v for k, v in TGI.items() if k != name}, b"")) is NO_TIMING
 
 
 @pytest.mark.parametrize("name", ["server_processing", "total"])

@@ -1,17 +1,18 @@
 """The mirror: the times that a server copies into its reply.
 
-Three spellings of the same facts are read, in this order:
+Four spellings of the same facts are read, in this order:
 
 1. `X-Timing-Info`: a JSON object of seconds;
 2. `Server-Timing`: the W3C's header, in ms;
-3. `timing_info`: entries of a gRPC reply's `PredictResponse`, in ms.
+3. `x-total-time`, `x-inference-time` and so on: Text Generation Inference's headers, in whole ms;
+4. `timing_info`: entries of a gRPC reply's `PredictResponse`, in ms.
 
 Over gRPC the first two are metadata of the same names. What a server says under names of its own
 is left alone: it is part of `server_other`.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -21,6 +22,9 @@ from tracebench.analysis.attribution import mirror_timing
 from tracebench.model.exchange import Reply, Timing, Undecomposed
 from tracebench.tracing.server_timing import durations
 from tracebench.vocabulary import (
+    INFERENCE,
+    PREPROCESSING,
+    QUEUE,
     SERVER_PARTS,
     SERVER_PROCESSING,
     SERVER_TIMING_HEADER,
@@ -33,6 +37,14 @@ _NAMES: Final = {name: name for name in (*SERVER_PARTS, SERVER_PROCESSING)} | {
     "total": SERVER_PROCESSING
 }
 _TIMING_KEY, _SERVER_TIMING_KEY = TIMING_HEADER.lower(), SERVER_TIMING_HEADER.lower()
+_TGI_HEADERS: Final = {
+    "x-total-time": SERVER_PROCESSING,
+    "x-validation-time": PREPROCESSING,
+    "x-queue-time": QUEUE,
+    "x-inference-time": INFERENCE,
+}
+"""Of its router, which rounds each down: so the parts never exceed the total."""
+_TGI_TOTAL, _TGI_INFERENCE = "x-total-time", "x-inference-time"
 
 
 class _Number(str):
@@ -73,6 +85,8 @@ def _read(reply: Reply) -> Timing | Undecomposed:
         return _timing(known, _SECOND_NS)
     if (text := headers.get(_SERVER_TIMING_KEY)) is not None and (known := _known(_metrics(text))):
         return _timing(known, _MILLISECOND_NS)
+    if _TGI_TOTAL in headers and _TGI_INFERENCE in headers:
+        return _timing(_known(_tgi(headers)), _MILLISECOND_NS)
     if reply.status == _GRPC_SUCCESS and (known := _known(_entries(reply.body))):
         return _timing(known, _MILLISECOND_NS)
     return Undecomposed.NO_TIMING
@@ -87,6 +101,12 @@ def _json(text: str) -> Iterable[tuple[str, object]]:
 
 def _metrics(text: str) -> Iterator[tuple[str, object]]:
     return ((name, _Number(duration)) for name, duration in durations(text))
+
+
+def _tgi(headers: Mapping[str, str]) -> Iterator[tuple[str, object]]:
+    for header, name in _TGI_HEADERS.items():
+        if header in headers:
+            yield name, _Number(headers[header])
 
 
 def _entries(body: bytes) -> Iterator[tuple[str, object]]:

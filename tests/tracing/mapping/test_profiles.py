@@ -2,11 +2,13 @@
 
 import pytest
 
+from tests.house import ROOT as ROOT_FOLDER
+from tests.tracing.mapping.profile_table import table
 from tests.tracing.mapping.samples import MS, at, span, split, timing
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.span import Link, Span
 from tracebench.tracing.mapping.mapper import Mapper
-from tracebench.tracing.mapping.reading import built_in
+from tracebench.tracing.mapping.reading import built_in, read
 
 MAPPER = Mapper()
 
@@ -237,3 +239,15 @@ def test_every_profile_is_about_a_server() -> None:
         "middleware",
     }
     assert all(profile.about and profile.rules for profile in built_in())
+
+
+def test_the_table_in_the_paper_is_true() -> None:
+    paper = (ROOT_FOLDER / "docs" / "mapping.md").read_text()
+    assert table() in paper
+    assert len(paper.splitlines()) <= 120
+
+
+def test_the_rules_in_the_paper_can_be_pasted() -> None:
+    paper = (ROOT_FOLDER / "docs" / "mapping.md").read_text()
+    [example] = [part.partition("```")[0] for part in paper.split("```toml\n")[1:]]
+    assert len(read(example, "paper").rules) == 4

@@ -28,11 +28,12 @@ class Mapped(NamedTuple):
     """Those that it is the sign of: they apply to its whole trace."""
 
 
-class _Candidates(NamedTuple):
-    """What may concern spans of one name, kind and scope; each with its profile's index."""
+class _Sorted(NamedTuple):
+    """Rules that may concern a span, by what they speak of."""
 
-    rules: tuple[tuple[int, Rule], ...]
-    when: tuple[tuple[int, Conditions], ...]
+    whole: tuple[Rule, ...]
+    stretches: tuple[Rule, ...]
+    durations: tuple[Rule, ...]
 
 
 class Mapper:
@@ -46,8 +47,11 @@ class Mapper:
     def __init__(self, rules: Iterable[Rule] = (), profiles: Iterable[Profile] | None = None):
         known = built_in() if profiles is None else profiles
         self._profiles = (Profile("your own rules", tuple(rules)), *known)
-        self._always = {at for at, profile in enumerate(self._profiles) if not profile.when}
-        self._candidates = lru_cache(_KINDS_OF_SPANS)(self._look_up)
+        self._always = frozenset(
+            at for at, profile in enumerate(self._profiles) if not profile.when
+        )
+        self._signs = lru_cache(_KINDS_OF_SPANS)(self._find_signs)
+        self._rules = lru_cache(_KINDS_OF_SPANS)(self._find_rules)
 
     def timing(self, entry: Span, spans: Sequence[Span]) -> Timing | Undecomposed:
         """Divide a request's entry span among the components.
@@ -76,35 +80,37 @@ class Mapper:
 
     def map(self, spans: Sequence[Span]) -> Iterator[Mapped]:
         """Find the rules for each span of one trace."""
-        found = [self._candidates(span.name, span.kind, span.scope) for span in spans]
+        kinds = [(span.name, span.kind, span.scope) for span in spans]
         told = [
-            {at for at, conditions in candidates.when if conditions.rest_fits(span)}
-            for span, candidates in zip(spans, found, strict=True)
+            [at for at, sign in self._signs(*kind) if sign.rest_fits(span)]
+            for span, kind in zip(spans, kinds, strict=True)
         ]
         applying = self._always.union(*told)
-        rules = [
-            [rule for at, rule in one.rules if at in applying and rule.conditions.rest_fits(span)]
-            for span, one in zip(spans, found, strict=True)
-        ]
+        rules = [self._rules(*kind, applying) for kind in kinds]
         for mapped, indices in zip(_mapped(spans, rules), told, strict=True):
-            names = tuple(self._profiles[at].name for at in sorted(indices))
-            yield mapped._replace(profiles=names)
+            names = tuple(self._profiles[at].name for at in dict.fromkeys(indices))
+            yield mapped._replace(profiles=names) if names else mapped
 
-    def _look_up(self, name: str, kind: str, scope: str) -> _Candidates:
-        profiles = list(enumerate(self._profiles))
-        return _Candidates(
-            tuple(
-                (at, rule)
-                for at, profile in profiles
-                for rule in profile.rules
-                if rule.conditions.name_fits(name, kind, scope)
-            ),
-            tuple(
-                (at, conditions)
-                for at, profile in profiles
-                for conditions in profile.when
-                if conditions.name_fits(name, kind, scope)
-            ),
+    def _find_signs(self, name: str, kind: str, scope: str) -> tuple[tuple[int, Conditions], ...]:
+        """Conditions that such a span may fulfil, with the index of the profile that has them."""
+        return tuple(
+            (at, conditions)
+            for at, profile in enumerate(self._profiles)
+            for conditions in profile.when
+            if conditions.name_fits(name, kind, scope)
+        )
+
+    def _find_rules(self, name: str, kind: str, scope: str, applying: frozenset[int]) -> _Sorted:
+        rules = [
+            rule
+            for at in sorted(applying)
+            for rule in self._profiles[at].rules
+            if rule.conditions.name_fits(name, kind, scope)
+        ]
+        return _Sorted(
+            tuple(rule for rule in rules if rule.is_whole),
+            tuple(rule for rule in rules if rule.is_stretch),
+            tuple(rule for rule in rules if rule.duration),
         )
 
 
@@ -118,22 +124,32 @@ def mapper_of(short: Iterable[str], path: str | None) -> Mapper:
     return Mapper(map(read_short, short), profiles)
 
 
-def _mapped(spans: Sequence[Span], rules: Sequence[Sequence[Rule]]) -> Iterable[Mapped]:
-    components = [_component(span, own) for span, own in zip(spans, rules, strict=True)]
+def _mapped(spans: Sequence[Span], rules: Sequence[_Sorted]) -> Iterator[Mapped]:
+    components = [_component(span, own.whole) for span, own in zip(spans, rules, strict=True)]
     children: defaultdict[str, list[Span]] = defaultdict(list)
     below: defaultdict[str, set[str | None]] = defaultdict(set)
-    for span, component in zip(spans, components, strict=True):
-        children[span.parent_id].append(span)
-        below[span.parent_id].add(component)
+    if any(own.stretches or own.durations for own in rules):
+        for span, component in zip(spans, components, strict=True):
+            children[span.parent_id].append(span)
+            below[span.parent_id].add(component)
     for span, own, component in zip(spans, rules, components, strict=True):
-        between = stretches(span, [rule for rule in own if rule.is_stretch], children)
-        told = durations(span, [rule for rule in own if rule.duration], below[span.span_id])
-        yield Mapped(span, component, (*between, *told), ())
+        stages: list[Stage] = []
+        if own.stretches:
+            stages += stretches(span, _fitting(span, own.stretches), children)
+        if own.durations:
+            stages += durations(span, _fitting(span, own.durations), below[span.span_id])
+        yield Mapped(span, component, tuple(stages), ())
+
+
+def _fitting(span: Span, rules: Iterable[Rule]) -> list[Rule]:
+    return [rule for rule in rules if rule.conditions.rest_fits(span)]
 
 
 def _component(span: Span, rules: Iterable[Rule]) -> str | None:
-    named = (rule.component_of(span) for rule in rules if rule.is_whole)
-    return next(filter(None, named), None)
+    for rule in rules:
+        if rule.conditions.rest_fits(span) and (component := rule.component_of(span)):
+            return component
+    return None
 
 
 def _reduced(span: Span, component: str | None) -> ServerSpan:

@@ -17,6 +17,7 @@ TEXT: Final = "text"
 FROM_ATTRIBUTE: Final = "@"
 """`component = "@name"`: what the attribute of that name says."""
 _REGEX: Final = "re:"
+_GLOB: Final = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +28,18 @@ class Pattern:
 
     def fits(self, value: str) -> bool:
         """Whether the whole value fits; what is equal always does."""
-        return value == self.text or _regex(self.text).fullmatch(value) is not None
+        if value == self.text:
+            return True
+        regex = _regex(self.text)
+        return regex is not None and regex.fullmatch(value) is not None
 
 
 @cache
-def _regex(text: str) -> re.Pattern[str]:
-    return re.compile(text.removeprefix(_REGEX) if text.startswith(_REGEX) else translate(text))
+def _regex(text: str) -> re.Pattern[str] | None:
+    """None for what only fits itself."""
+    if text.startswith(_REGEX):
+        return re.compile(text.removeprefix(_REGEX))
+    return re.compile(translate(text)) if _GLOB.intersection(text) else None
 
 
 AnyOf = tuple[Pattern, ...]
@@ -59,6 +66,8 @@ class Conditions:
 
     def rest_fits(self, span: Span) -> bool:
         """Whether the others do."""
+        if not self.attributes and not self.resource:
+            return True
         return _all_fit(self.attributes, span.attributes) and _all_fit(self.resource, span.resource)
 
 
