@@ -83,3 +83,12 @@ def answering(*replies: bytes, close_after: int = 0, service_s: float = 0.0) -> 
                 return
 
     return script
+
+
+def free_ports() -> int:
+    """A port that is free, and so is the one after it."""
+    while True:
+        with socket.create_server((HOST, 0)) as first:
+            port: int = first.getsockname()[1]
+            with suppress(OSError, OverflowError), socket.create_server((HOST, port + 1)):
+                return port

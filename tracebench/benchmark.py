@@ -151,9 +151,11 @@ def _analysed(
     joining = traces.joining()
     joining.add(asked, timings)
     findings = traces.export(asked, timings, prepared.described, one_run)
+    findings += traces.receive(asked, timings, joining, watcher.waits)
     findings += traces.read_back(asked, joining, watcher.waits)
-    result = summarise(prepared.address, load, joining.decomposition())
-    verdict = replace(result.verdict, findings=(*result.verdict.findings, *findings))
+    epoch_ns = one_run.anchor.offset_ns
+    result = summarise(prepared.address, load, joining.decomposition(), epoch_ns)
+    verdict = with_findings(result.verdict, *findings)
     result = replace(result, verdict=verdict, observer_effect=observer_effect(asked, unasked))
     return traces.linked(result, asked, prepared.described, one_run)
 

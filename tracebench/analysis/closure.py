@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from tracebench.analysis.clocks import clock_offset
 from tracebench.model.exchange import (
     Decomposition,
     Exchange,
@@ -68,6 +69,7 @@ def decompose(
         undecomposed=undecomposed,
         sources=Counter(timing.source for timing in decomposed),
         scaled=sum(timing.scaled for timing in decomposed),
+        clock=clock_offset(rows),
     )
 
 

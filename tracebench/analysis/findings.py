@@ -6,6 +6,7 @@ A finding grows with one number, its value; the levels say from which value on i
 from typing import Final
 
 from tracebench.analysis.kinds import INFO, INVALID, LOAD_KINDS, WARNING, Kind, Severity
+from tracebench.analysis.span_kinds import SPAN_KINDS
 from tracebench.analysis.statistics import SAMPLE_FLOORS
 from tracebench.model.result import Finding
 
@@ -129,9 +130,10 @@ FINDINGS: Final = {
     "spans_lost": Kind(
         WARNING,
         "{value} spans could not be exported: {reason}",
-        "see that the collector takes them, and check --otlp-endpoint or --output-traces",
+        "see that the collector takes them, and check --otlp-endpoint, --forward-otlp or "
+        "--output-traces",
     ),
-} | LOAD_KINDS
+} | {**LOAD_KINDS, **SPAN_KINDS}
 
 
 def weigh(code: str, value: float, **evidence: object) -> Finding | None:

@@ -13,6 +13,7 @@ from tracebench.analysis.failures import count_errors
 from tracebench.analysis.statistics import NS_PER_MS, PERMILLE, curve, describe, rank
 from tracebench.analysis.verdict import judge
 from tracebench.model.exchange import (
+    ClockOffset,
     Decomposition,
     Exchange,
     Load,
@@ -28,7 +29,9 @@ _RANKED: Final = (Outcome.SUCCEEDED, Outcome.TIMED_OUT)
 _SOURCES: Final = ("otlp", "mirror", "backend")
 
 
-def summarise(address: str, load: Load, decomposition: Decomposition) -> TargetResult:
+def summarise(
+    address: str, load: Load, decomposition: Decomposition, epoch_ns: int = 0
+) -> TargetResult:
     """Summarise what was measured of one target.
 
     `components` and `share` are those of the decomposed requests; where there are none, what the
@@ -39,6 +42,7 @@ def summarise(address: str, load: Load, decomposition: Decomposition) -> TargetR
         address: the target, as people write it.
         load: what the engine recorded.
         decomposition: of the same exchanges.
+        epoch_ns: what to add to the exchanges' times to have ns since the epoch.
     """
     requests = _requests(load.exchanges)
     stamps = _stamps(load.exchanges)
@@ -68,7 +72,14 @@ def summarise(address: str, load: Load, decomposition: Decomposition) -> TargetR
         cdf=curve(latency_ns) if ranked else None,
         verdict=judge(evidence),
         warmup=load.warmup,
+        clock_offset_ms=_clock_offset_ms(decomposition.clock, epoch_ns),
     )
+
+
+def _clock_offset_ms(clock: ClockOffset | None, epoch_ns: int) -> tuple[float, float] | None:
+    if clock is None:
+        return None
+    return (clock.low_ns - epoch_ns) / NS_PER_MS, (clock.high_ns - epoch_ns) / NS_PER_MS
 
 
 def _requests(exchanges: Sequence[Exchange]) -> RequestCounts:

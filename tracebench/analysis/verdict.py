@@ -7,6 +7,7 @@ from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.findings import state, weigh
 from tracebench.analysis.judge_load import LOAD_JUDGES
 from tracebench.analysis.judge_series import SERIES_JUDGES
+from tracebench.analysis.judge_spans import clock_moved
 from tracebench.analysis.kinds import SEVERITIES
 from tracebench.analysis.statistics import NS_PER_MS
 from tracebench.model.exchange import Outcome, Stamp, Undecomposed
@@ -189,5 +190,6 @@ _JUDGES: Final = (
     _waiting_before_server_span,
     *SERIES_JUDGES,
     _too_few_samples,
+    clock_moved,
 )
 """In the order in which a reader should hear of findings of equal severity."""

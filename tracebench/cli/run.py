@@ -11,6 +11,7 @@ from tracebench.cli.live import Live
 from tracebench.cli.options import EXPECT, LOAD, MAPPING, METHOD, TARGETS, TRUST, options, plan
 from tracebench.cli.outputs import OUTPUTS, Outputs, check_writable
 from tracebench.cli.payloads import PAYLOAD
+from tracebench.cli.receiving import RECEIVE, warn_of_strangers
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
 
@@ -19,7 +20,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @click.command(short_help="Load a server and split its latency.")
-@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, INFLUENCE, MAPPING, OUTPUTS)
+@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, INFLUENCE, MAPPING, RECEIVE, OUTPUTS)
 @click.option("--dry-run", is_flag=True, help="Show one exchange and how it is decomposed.")
 def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.
@@ -34,6 +35,7 @@ def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **gi
         check_writable("--output-traces", given["output_traces"])
     planned = plan(**given)
     warn_of_proxies()
+    warn_of_strangers(planned)
     return show_once(planned) if dry_run else measure(planned, outputs)
 
 

@@ -1,15 +1,12 @@
 """One target measured: connect, warm up, run, and read what was recorded."""
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from statistics import median
-from types import FrameType
 
 from tracebench.errors import TargetError
+from tracebench.interrupt import interruptible
 from tracebench.load import host
 from tracebench.load.connecting import connect
 from tracebench.load.engine import Engine, Window
@@ -51,7 +48,7 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
     try:
         if why := engine.connect(1 if is_open(plan) else len(engine.channels)):
             raise TargetError(f"{prepared.address}: {why}: is --concurrency {slots} too high?")
-        with _interruptible(engine):
+        with interruptible(engine.interrupt):
             same_host, before = engine.channels[0].is_local(), host.Moment.now()
             window = _run(engine, plan, on_progress)
             machine = host.since(before)
@@ -122,21 +119,3 @@ def _tcp(states: list[PathState]) -> TcpInfo | None:
         retransmits=sum(state.retransmits for state in states),
         connections=len(states),
     )
-
-
-@contextmanager
-def _interruptible(engine: Engine) -> Iterator[None]:
-    """Ctrl-C ends the run cleanly; a second one ends the program."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's business
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        engine.interrupt()
-        signal.signal(signal.SIGINT, previous)
-
-    previous = signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)

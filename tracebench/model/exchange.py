@@ -94,6 +94,8 @@ class Timing(NamedTuple):
     source: Literal["otlp", "mirror", "backend"]
     scaled: bool = False
     """A rounded mirror exceeded its total by less than its last digit, and was scaled down."""
+    started_ns: int | None = None
+    """When the entry span began, on the server's clock; a mirror does not tell."""
 
 
 class Undecomposed(Enum):
@@ -106,6 +108,15 @@ class Undecomposed(Enum):
     NEGATIVE_NETWORK = "the server reported more time than the client waited"
 
 
+class ClockOffset(NamedTuple):
+    """What to take off the server's times to have the client's: an interval."""
+
+    low_ns: int
+    high_ns: int
+    moved_ns: int
+    """How far it went during the run at least: a step, or a drift; 0 where one offset fits all."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decomposition:
     """Components of every decomposed request: columns of equal length, in order of completion."""
@@ -116,6 +127,8 @@ class Decomposition:
     undecomposed: Mapping[Undecomposed, int]
     sources: Mapping[str, int]
     scaled: int
+    clock: ClockOffset | None = None
+    """Between the server's clock and that of the exchanges; None where no spans came."""
 
 
 @dataclass(frozen=True, slots=True)

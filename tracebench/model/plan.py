@@ -83,6 +83,10 @@ class Plan:
     """HTTP/2 connections that the slots share; None: one a slot, where every stamp is exact."""
     otlp_endpoint: str | None = None
     output_traces: str | None = None
+    receive_otlp: str | None = None
+    """`HOST:PORT` at which servers' spans are taken over gRPC; HTTP has the next port."""
+    forward_otlp: str | None = None
+    """Where to pass on what is received."""
     maps: tuple[str, ...] = ()
     """`component=span`: rules that come before those of `mapping` and of the built-in profiles."""
     mapping: str | None = None

@@ -184,6 +184,9 @@ class TargetResult:
     search_url: str | None = None
     """The list of its traces in the trace UI, where one was named and the spans were exported."""
     clients: Mapping[str, ClientCost] = field(default_factory=dict)
+    clock_offset_ms: tuple[float, float] | None = None
+    """How far the server's clock is ahead of the client's: an interval from causality alone, which
+    no other number depends on; None where no spans of the server's came."""
 
 
 @dataclass(frozen=True, slots=True)

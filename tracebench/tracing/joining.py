@@ -28,5 +28,7 @@ def join(
         of_trace = spans.of(exchange.trace_id)
         if (entry := entry_of(of_trace, exchange.span_id)) is not None:
             timing = mapper.timing(entry, of_trace)
-            return timing._replace(source=source) if isinstance(timing, Timing) else timing
+            if isinstance(timing, Timing):
+                return timing._replace(source=source, started_ns=entry.start_ns)
+            return timing
     return mirror

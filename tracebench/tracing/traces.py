@@ -20,6 +20,8 @@ from tracebench.tracing.exporter import JoiningExporter
 from tracebench.tracing.json_lines import JsonLinesExporter
 from tracebench.tracing.mapping.mapper import mapper_of
 from tracebench.tracing.otlp import exporter_for
+from tracebench.tracing.receiver.client import Receiver
+from tracebench.tracing.receiver.joined import check, collect, doubts
 
 _PATIENCE = Patience()
 
@@ -46,16 +48,22 @@ class Traces:
             self._ui = self._jaeger.url
         if plan.trace_ui is not None:
             self._ui = base_url("--trace-ui", plan.trace_ui)
+        self._receive_at, self._forward_to = plan.receive_otlp, plan.forward_otlp
+        check(plan)
+        self._receiver: Receiver | None = None
         self._mapper = mapper_of(plan.maps, plan.mapping)
         self._patience = patience
         self._opened = ExitStack()
 
     def __enter__(self) -> "Traces":
-        """Open the file of spans, which empties it.
+        """Listen, and open the file of spans, which empties it.
 
         Raises:
-            UsageError: it cannot be written.
+            UsageError: the address is in use, or the file cannot be written.
         """
+        if self._receive_at is not None:
+            receiver = Receiver(self._receive_at, self._forward_to)
+            self._receiver = self._opened.enter_context(receiver)
         if self._file is not None:
             self._exporters.append(JsonLinesExporter(self._file))
         for exporter in self._exporters:
@@ -84,6 +92,27 @@ class Traces:
             return []
         delivered = spans.export(exchanges, timings, described, run, self._exporters)
         return [spans_lost(one.failed, one.reason) for one in delivered if one.failed]
+
+    def receive(
+        self,
+        exchanges: Sequence[Exchange],
+        timings: Sequence[Timing | Undecomposed],
+        joining: JoiningExporter,
+        on_wait: Callable[[str], object] = lambda for_what: None,
+    ) -> list[Finding]:
+        """Wait for the spans that servers send of all successes; returns what is to be said of it.
+
+        Args:
+            exchanges: the requests.
+            timings: what the mirror said of each.
+            joining: takes their spans.
+            on_wait: is told now and then what is waited for.
+        """
+        if self._receiver is None:
+            return []
+        received = collect(self._receiver, exchanges, on_wait)
+        joining.take(received.spans)
+        return doubts(received, exchanges, timings)
 
     def read_back(
         self,

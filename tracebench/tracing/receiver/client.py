@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from time import monotonic, sleep
@@ -49,8 +49,8 @@ class Received:
     spans: Iterable[Span]
     """Read from what was received each time that they are iterated over."""
     wanted: int
-    joined: int
-    """Requests of which the entry span (the child of our root span) came."""
+    missing: Collection[str]
+    """Traces of which the entry span (the child of our root span) did not come."""
     received: int
     rejected: int
     """Unusable, and so said to the exporter."""
@@ -60,8 +60,13 @@ class Received:
     forward_failed: int
     refused: Mapping[str, int]
     """Reason → requests or connections."""
-    failure: str = ""
-    """Why the receiver ended early; empty where it did not."""
+    ended_by: str
+    """Why no more was waited for."""
+
+    @property
+    def joined(self) -> int:
+        """How many traces have their entry span."""
+        return self.wanted - len(self.missing)
 
 
 class Receiver:
@@ -136,22 +141,21 @@ class Receiver:
         """
         gathering = Gathering(roots, self._bounds.kept_bytes)
         counts: Counter[str] = Counter()
-        failure = ""
         try:
-            self._wait(gathering, counts, len(roots), stopped, on_wait)
-        except (EOFError, OSError) as error:
-            failure = f"its process ended ({error or 'the pipe was closed'})"
+            ended_by = self._wait(gathering, counts, len(roots), stopped, on_wait)
+        except (EOFError, OSError):
+            ended_by = "the receiver's process has ended"
         return Received(
             spans=gathering,
             wanted=len(roots),
-            joined=len(roots) - len(gathering.missing),
+            missing=gathering.missing.keys(),
             received=counts[RECEIVED],
             rejected=counts[REJECTED],
             dropped=gathering.dropped,
             forwarded=counts[FORWARDED],
             forward_failed=counts[FORWARD_FAILED] + counts[FORWARD_WAITING],
             refused={name: n for name, n in counts.items() if name not in SPAN_COUNTS},
-            failure=failure,
+            ended_by=ended_by,
         )
 
     def _wait(
@@ -161,7 +165,7 @@ class Receiver:
         wanted: int,
         stopped: Callable[[], bool],
         on_wait: Callable[[Waiting], object],
-    ) -> None:
+    ) -> str:
         patience = Patience(self._gather(gathering, counts), monotonic())
         while gathering.missing and not stopped() and not patience.is_over(monotonic()):
             left_s = patience.left_s(monotonic())
@@ -171,10 +175,13 @@ class Receiver:
             self._gather(gathering, counts)
             if len(gathering.missing) < before:
                 patience.came(monotonic())
+        waited = f"no more came within {patience.quiet_s:.0f} s"
+        ended_by = "the waiting was interrupted" if stopped() else waited
         deadline_s = monotonic() + _FORWARDING_S
         while counts[FORWARD_WAITING] and not stopped() and monotonic() < deadline_s:
             sleep(_POLL_S)
             self._gather(gathering, counts)
+        return ended_by
 
     def _gather(self, gathering: Gathering, counts: Counter[str]) -> list[float]:
         """Fetch all that there is; returns when each batch came, in s."""

@@ -1,0 +1,55 @@
+"""A server that exports over OTLP is decomposed with nothing of ours in it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.servers import free_ports
+from tracebench.benchmark import run
+from tracebench.model.plan import Payload, Plan
+from tracebench.model.result import TargetResult
+
+SERVER = Path(__file__).parent / "otlp_server.py"
+PAYLOAD = Payload(b'{"inputs": [1]}', "application/json", "in.json", "json")
+
+
+@contextmanager
+def exporting(protocol: str, endpoint: str, **settings: str) -> Iterator[str]:
+    """The server in a process of its own; gives its URL."""
+    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **settings}
+    command = [sys.executable, str(SERVER), protocol]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}/predict"
+        finally:
+            process.kill()
+
+
+def measured(url: str, receive_otlp: str) -> TargetResult:
+    plan = Plan(PAYLOAD, rest_url=url, requests=400, concurrency=8, receive_otlp=receive_otlp)
+    return run(plan).targets["rest"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_a_batching_exporter_is_waited_for(protocol: str) -> None:
+    grpc_port = free_ports()
+    port = grpc_port + (protocol == "http")
+    delay_ms = "5000" if protocol == "grpc" else "500"
+    address = f"http://127.0.0.1:{port}"
+    with exporting(protocol, address, OTEL_BSP_SCHEDULE_DELAY=delay_ms) as url:
+        found = measured(url, f"127.0.0.1:{grpc_port}")
+    assert found.server_timing_source["otlp"] >= 0.995 * 400
+    assert found.components["inference"].min_ms >= 2
+    assert found.components["server_processing"].p50_ms > found.components["inference"].p50_ms
+    assert sum(found.share.values()) == pytest.approx(1, abs=1e-12)
+    assert found.clock_offset_ms is not None
+    low_ms, high_ms = found.clock_offset_ms
+    assert low_ms <= 0 <= high_ms
+    assert "low_join_share" not in {one.code for one in found.verdict.findings}

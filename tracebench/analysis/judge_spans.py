@@ -1,0 +1,37 @@
+"""What is to be said of spans that servers send over OTLP, and of their clock."""
+
+from collections.abc import Mapping
+
+from tracebench.analysis.evidence import Evidence, part_of
+from tracebench.analysis.findings import state, weigh
+from tracebench.analysis.span_kinds import MOST_UNJOINED
+from tracebench.analysis.statistics import NS_PER_MS
+from tracebench.model.result import Finding
+
+
+def low_join_share(missing: int, uncovered: int, wanted: int, reason: str) -> Finding | None:
+    """What to say where answered requests have no server span.
+
+    Args:
+        missing: so many have none.
+        uncovered: so many of these have no mirror either.
+        wanted: all.
+        reason: why no more was waited for.
+    """
+    share = part_of(missing, wanted)
+    evidence = {"missing": missing, "wanted": wanted, "reason": reason}
+    if share > MOST_UNJOINED >= part_of(uncovered, wanted):
+        return state("low_join_share", "warning", value=share, **evidence)
+    return weigh("low_join_share", share, **evidence)
+
+
+def spans_refused(refused: Mapping[str, int]) -> Finding | None:
+    """What to say where the receiver did not take all that was sent to it; reason → count."""
+    reasons = "; ".join(f"{reason} ({count})" for reason, count in refused.items() if count)
+    return weigh("spans_refused", sum(refused.values()), reasons=reasons)
+
+
+def clock_moved(run: Evidence) -> Finding | None:
+    """Say where no one offset between the clocks fits all requests."""
+    clock = run.decomposition.clock
+    return weigh("clock_moved", clock.moved_ns / NS_PER_MS) if clock is not None else None

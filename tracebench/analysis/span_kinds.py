@@ -1,0 +1,31 @@
+"""The findings on spans that servers send over OTLP."""
+
+from typing import Final
+
+from tracebench.analysis.kinds import INFO, WARNING, Kind
+
+MOST_UNJOINED: Final = 0.05
+"""Of the requests; where more have no server span, what is said of the others is not said of the
+run."""
+
+SPAN_KINDS: Final = {
+    "low_join_share": Kind(
+        ((0.0, "info"), (0.005, "warning"), (MOST_UNJOINED, "invalid")),
+        "no span of the server's came over OTLP for {value:.2%} of the requests that it answered "
+        "({missing} of {wanted}): {reason}",
+        "let the server export to where --receive-otlp listens (OTEL_EXPORTER_OTLP_ENDPOINT), "
+        "sample what its caller samples (OTEL_TRACES_SAMPLER=parentbased_always_off), and queue "
+        "enough (OTEL_BSP_MAX_QUEUE_SIZE); one that was up before the receiver may take two "
+        "minutes to connect over gRPC",
+    ),
+    "spans_refused": Kind(
+        WARNING,
+        "the OTLP receiver refused {value} requests or spans: {reasons}",
+        "let the server export smaller batches to it alone, and see what else sends to it",
+    ),
+    "clock_moved": Kind(
+        INFO,
+        "the server's clock moved by at least {value:.3g} ms against the client's during the run",
+        "no component depends on it; where traces are looked at, keep both clocks with NTP or PTP",
+    ),
+}
