@@ -152,7 +152,7 @@ def _analysed(
     joining.add(asked, timings)
     findings = traces.export(asked, timings, prepared.described, one_run)
     findings += traces.receive(asked, timings, joining, watcher.waits)
-    findings += traces.read_back(asked, joining, watcher.waits)
+    findings += traces.read_back(asked, joining, one_run, watcher.waits)
     epoch_ns = one_run.anchor.offset_ns
     result = summarise(prepared.address, load, joining.decomposition(), epoch_ns)
     verdict = with_findings(result.verdict, *findings)

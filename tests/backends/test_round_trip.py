@@ -15,6 +15,9 @@ from tests.example.programs import program, told
 from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import Result
+from tracebench.model.span import Span
+from tracebench.tracing.backend.query import QueryApi
+from tracebench.tracing.backend.reading import Patience, read
 
 pytestmark = pytest.mark.slow
 
@@ -117,6 +120,27 @@ def test_links_of_exemplars_resolve(seen: Seen, target: str) -> None:
         assert exemplar.trace_id == trace["traceID"]
 
 
+def test_a_search_finds_what_asking_for_each_finds(seen: Seen) -> None:
+    url = seen.result.targets["rest"].search_url
+    assert url is not None
+    traces = found(url)
+    roots = {trace["traceID"]: root_of(trace) for trace in traces}
+    starts_ns = {one: root["startTime"] * 1_000 for one, root in roots.items()}
+    both: list[list[Span]] = [[], []]
+    api = QueryApi(seen.jaeger.ui)
+    for spans, known in zip(both, ({}, starts_ns), strict=True):
+        ids = {one: root["spanID"] for one, root in roots.items()}
+        read(api, ids, spans.extend, Patience(settle_s=0), starts_ns=known)
+    api.close()
+    each, searched = (sorted(spans, key=lambda span: span.span_id) for spans in both)
+    assert each == searched
+    assert len(each) > REQUESTS
+
+
+def root_of(trace: dict[str, Any]) -> dict[str, Any]:
+    return next(span for span in trace["spans"] if not span["references"])
+
+
 def test_metrics_are_made_of_every_span(seen: Seen) -> None:
     def counted() -> bool:
         lines = requests.get(seen.collector.metrics, timeout=LIMIT_S).text.splitlines()
@@ -145,17 +169,3 @@ def test_the_collectors_file_has_every_span(seen: Seen) -> None:
         }
 
     eventually(lambda: len(ids()) == 2 * REQUESTS)
-
-
-def test_a_jaeger_that_knows_nothing_of_it_is_said_to_know_nothing(jaeger: Jaeger) -> None:
-    ports = ("--rest-port=0", "--grpc-port=0")
-    with program("-m", "tracebench", "serve", *ports) as server:  # it exports nothing
-        rest_url, _ = (line.split()[1] for line in told(server))
-        payload = Payload(COFFEE, "image/png", "coffee.png", "image")
-        result = run(Plan(payload, rest_url=rest_url, requests=5, jaeger=jaeger.ui))
-    rest = result.targets["rest"]
-    assert rest.server_timing_source["mirror"] == 5
-    (finding,) = (one for one in rest.verdict.findings if one.code == "traces_missing")
-    assert finding.severity == "warning"
-    assert "5 of 5" in finding.message
-    assert rest.search_url is None  # root spans were not exported

@@ -56,7 +56,7 @@ def test_spans_that_are_read_back_decompose() -> None:
     exchanges = [ASKED, TIMED_OUT]
     with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_PATIENCE) as traces:
         joining.add(exchanges, [Undecomposed.NO_TIMING] * 2)
-        assert traces.read_back(exchanges, joining) == []  # a failure has no trace to wait for
+        assert traces.read_back(exchanges, joining, RUN) == []  # a failure has no trace to wait for
     assert joining.decomposition().sources == {"backend": 1}
 
 
@@ -65,7 +65,7 @@ def test_traces_that_are_missing_are_a_finding_and_the_mirror_holds() -> None:
     joining.add([SUCCESS], [MIRROR])
     waited_for: list[str] = []
     with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_PATIENCE) as traces:
-        (finding,) = traces.read_back([SUCCESS], joining, waited_for.append)
+        (finding,) = traces.read_back([SUCCESS], joining, RUN, waited_for.append)
     assert (finding.code, finding.severity) == ("traces_missing", "warning")
     assert "100.00% of the traces could not be read back (1 of 1)" in finding.message
     assert waited_for[0] == "waiting for 1 of 1 traces in Jaeger"

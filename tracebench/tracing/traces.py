@@ -13,7 +13,7 @@ from tracebench.model.result import Finding, TargetResult
 from tracebench.tracing import spans
 from tracebench.tracing.backend import links
 from tracebench.tracing.backend.query import QueryApi
-from tracebench.tracing.backend.reading import Patience, read
+from tracebench.tracing.backend.reading import NOT_EXPORTED, Patience, read
 from tracebench.tracing.backend.url import base_url
 from tracebench.tracing.described import Described
 from tracebench.tracing.exporter import JoiningExporter
@@ -38,7 +38,7 @@ class Traces:
         self._exporters: list[SpanExporter] = []
         if plan.otlp_endpoint is not None:
             self._exporters.append(exporter_for(plan.otlp_endpoint))
-        self._searchable = plan.otlp_endpoint is not None
+        self._exports = plan.otlp_endpoint is not None
         self._file = plan.output_traces
         self._jaeger: QueryApi | None = None
         self._ui: str | None = None
@@ -61,15 +61,17 @@ class Traces:
         Raises:
             UsageError: the address is in use, or the file cannot be written.
         """
-        if self._receive_at is not None:
-            receiver = Receiver(self._receive_at, self._forward_to)
-            self._receiver = self._opened.enter_context(receiver)
-        if self._file is not None:
-            self._exporters.append(JsonLinesExporter(self._file))
-        for exporter in self._exporters:
-            self._opened.callback(exporter.shutdown)
-        if self._jaeger is not None:
-            self._opened.callback(self._jaeger.close)
+        with ExitStack() as opening:
+            if self._receive_at is not None:
+                receiver = Receiver(self._receive_at, self._forward_to)
+                self._receiver = opening.enter_context(receiver)
+            if self._file is not None:
+                self._exporters.append(JsonLinesExporter(self._file))
+            for exporter in self._exporters:
+                opening.callback(exporter.shutdown)
+            if self._jaeger is not None:
+                opening.callback(self._jaeger.close)
+            self._opened = opening.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -118,6 +120,7 @@ class Traces:
         self,
         exchanges: Sequence[Exchange],
         joining: JoiningExporter,
+        run: spans.Run,
         on_wait: Callable[[str], object] = lambda for_what: None,
     ) -> list[Finding]:
         """Read the server's spans of all successes; returns what is to be said of it.
@@ -125,17 +128,25 @@ class Traces:
         Args:
             exchanges: the requests.
             joining: takes their spans.
+            run: as it was exported.
             on_wait: is told now and then what is waited for.
         """
         if self._jaeger is None:
             return []
-        roots = {e.trace_id: e.span_id for e in exchanges if e.outcome is Outcome.SUCCEEDED}
+        asked = [one for one in exchanges if one.outcome is Outcome.SUCCEEDED]
+        roots = {one.trace_id: one.span_id for one in asked}
+        starts_ns = {one.trace_id: one.scheduled_ns + run.anchor.offset_ns for one in asked}
 
         def tell(missing: int) -> None:
             on_wait(f"waiting for {missing:,} of {len(roots):,} traces in Jaeger")
 
         reading = read(
-            self._jaeger, roots, partial(joining.take, source="backend"), self._patience, tell
+            self._jaeger,
+            roots,
+            partial(joining.take, source="backend"),
+            self._patience,
+            starts_ns=starts_ns if self._exports else NOT_EXPORTED,
+            on_wait=tell,
         )
         missing = traces_missing(reading.missing, reading.asked, reading.reason)
         return [] if missing is None else [missing]
@@ -151,6 +162,6 @@ class Traces:
         if self._ui is None:
             return result
         result = links.with_traces(self._ui, result, exchanges)
-        if not self._searchable:
+        if not self._exports:
             return result
         return links.with_search(self._ui, result, exchanges, described, run)

@@ -27,6 +27,10 @@ def test_every_exemplar_is_linked() -> None:
     ]
 
 
+def test_what_was_not_traced_is_not_linked() -> None:
+    assert with_traces(UI, target(), [SUCCESS]) == target()
+
+
 def test_the_search_finds_all_root_spans_of_the_run() -> None:
     later = SUCCESS._replace(scheduled_ns=7_000_000_000, done_ns=7_005_250_001)
     url = with_search(UI, target(), [later, SUCCESS], REST, RUN).search_url

@@ -42,12 +42,13 @@ def search_url(ui: str, tags: Mapping[str, str], start_ns: int, end_ns: int) -> 
 
 
 def with_traces(ui: str, result: TargetResult, exchanges: Iterable[Exchange]) -> TargetResult:
-    """The result with a link at each exemplar."""
+    """The result with a link at each exemplar that is one of the exchanges: has a trace."""
     wanted = {one.trace_id for one in result.exemplars}
     roots = {one.trace_id: one.span_id for one in exchanges if one.trace_id in wanted}
 
     def link(one: Exemplar) -> Exemplar:
-        return replace(one, url=trace_url(ui, one.trace_id, roots[one.trace_id]))
+        root = roots.get(one.trace_id)
+        return one if root is None else replace(one, url=trace_url(ui, one.trace_id, root))
 
     return replace(result, exemplars=tuple(link(one) for one in result.exemplars))
 

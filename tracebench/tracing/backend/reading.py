@@ -1,18 +1,20 @@
 """Reading a run's server spans back: each trace when it is whole, and not for ever."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
+from types import MappingProxyType
 from typing import Final
 
 from tracebench.model.span import Span
+from tracebench.tracing.backend.asking import Asking
 from tracebench.tracing.backend.query import CONNECTIONS, QueryApi, UnreadableError
 
 _AT_ONCE: Final = 256
 """Traces that are asked for in one go: some MB."""
+NOT_EXPORTED: Final[Mapping[str, int]] = MappingProxyType({})
 _NO_ENTRY: Final = "no span of the server's in them is a child of tracebench's"
 
 
@@ -46,6 +48,8 @@ def read(
     roots: Mapping[str, str],
     take: Callable[[Iterable[Span]], None],
     patience: Patience,
+    *,
+    starts_ns: Mapping[str, int] = NOT_EXPORTED,
     on_wait: Callable[[int], object] = lambda missing: None,
 ) -> Reading:
     """Read the spans of traces; an interrupt (SIGINT) ends it.
@@ -58,6 +62,7 @@ def read(
         roots: trace id → id of our root span in it, in the order in which the requests ended.
         take: is given the spans of each trace that is whole, once.
         patience: how long to wait.
+        starts_ns: trace id → when our root span in it began (epoch), if they were exported.
         on_wait: is told now and then how many are missing yet.
     """
     # The newest first: it is the oldest that a store with a limit has already thrown away.
@@ -66,7 +71,7 @@ def read(
     try:
         on_wait(len(missing))
         time.sleep(patience.settle_s if missing else 0)
-        reason = _take_whole(partial(pool.map, api.spans), missing, take, patience, on_wait)
+        reason = _take_whole(Asking(api, pool, starts_ns), missing, take, patience, on_wait)
     except UnreadableError as error:
         reason = str(error)
     except KeyboardInterrupt:
@@ -77,7 +82,7 @@ def read(
 
 
 def _take_whole(
-    ask: Callable[[Iterable[str]], Iterable[list[Span]]],
+    ask: Callable[[Sequence[str]], Iterable[list[Span]]],
     missing: dict[str, str],
     take: Callable[[Iterable[Span]], None],
     patience: Patience,
