@@ -17,7 +17,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from time import thread_time_ns
-from typing import Any
+from typing import Any, TypeVar
 
 import flask
 from opentelemetry import trace
@@ -36,6 +36,7 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 Part = Callable[[str], AbstractContextManager[Any]]
 Call = Callable[[], object]
+App = TypeVar("App")
 
 
 class Dropping(SpanExporter):
@@ -128,7 +129,7 @@ def asgi_call(app: Callable[..., Awaitable[None]], asked: bool) -> Call:
     def call() -> None:
         # a coroutine that never waits can be run without an event loop
         try:
-            app(dict(scope), receive, send).__await__().send(None)  # type: ignore[attr-defined]
+            app(dict(scope), receive, send).__await__().send(None)
         except StopIteration:
             return
 
@@ -143,20 +144,28 @@ def official_flask(app: flask.Flask) -> flask.Flask:
 def variants(part: Part) -> dict[str, dict[str, Call]]:
     """Framework → variant → one call."""
     untimed, spans = nullcontext, trace.get_tracer("benchmark").start_as_current_span
-    table: dict[str, dict[str, Call]] = {}
-    for name, make, official, call in (
-        ("flask", flask_app, official_flask, wsgi_call),
-        ("wsgi", wsgi_app, OfficialWsgi, wsgi_call),
-        ("asgi", asgi_app, OfficialAsgi, asgi_call),
-    ):
-        ours = instrument(make(part))  # type: ignore[operator]
-        table[name] = {
-            "bare": call(make(untimed), True),  # type: ignore[operator]
-            "not asked": call(ours, False),  # type: ignore[operator]
-            "asked": call(ours, True),  # type: ignore[operator]
-            "official": call(official(make(spans)), True),  # type: ignore[operator]
-        }
-    return table
+    return {
+        "flask": _four(flask_app, official_flask, wsgi_call, part, untimed, spans),
+        "wsgi": _four(wsgi_app, OfficialWsgi, wsgi_call, part, untimed, spans),
+        "asgi": _four(asgi_app, OfficialAsgi, asgi_call, part, untimed, spans),
+    }
+
+
+def _four(
+    make: Callable[[Part], App],
+    official: Callable[[App], Any],
+    call: Callable[[Any, bool], Call],
+    part: Part,
+    untimed: Part,
+    spans: Part,
+) -> dict[str, Call]:
+    ours = instrument(make(part))
+    return {
+        "bare": call(make(untimed), True),
+        "not asked": call(ours, False),
+        "asked": call(ours, True),
+        "official": call(official(make(spans)), True),
+    }
 
 
 def least_us(calls: dict[str, Call]) -> dict[str, float]:

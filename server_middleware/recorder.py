@@ -52,7 +52,10 @@ class Recorder:
         """Begin a component; returns when."""
         with self._lock:
             now_ns = self._settle()
-            insort(self._open, part, key=_DEPTH)
+            if not self._open or self._open[-1].depth <= part.depth:
+                self._open.append(part)
+            else:
+                insort(self._open, part, key=_DEPTH)
             self._spent_ns.setdefault(part.name, 0)
             return now_ns
 
@@ -60,7 +63,10 @@ class Recorder:
         """End a component; returns when."""
         with self._lock:
             now_ns = self._settle()
-            self._open.remove(part)
+            if self._open[-1] is part:
+                self._open.pop()
+            else:
+                self._open.remove(part)
             return now_ns
 
     def queued(self) -> int:
