@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -15,9 +17,17 @@ from tests.tracing.archive import requests_in
 from tests.tracing.samples import MIRROR, RUN, SUCCESS, TIMED_OUT, spans_of
 from tracebench.errors import UsageError
 from tracebench.model.exchange import Timing, Undecomposed
+from tracebench.model.span import Event as SpanEvent
+from tracebench.model.span import Link as SpanLink
+from tracebench.model.span import Span
+from tracebench.tracing.archives import Archives
 from tracebench.tracing.delivery import Delivered
 from tracebench.tracing.described import rest
 from tracebench.tracing.json_lines import JsonLinesExporter
+from tracebench.tracing.otlp_json import read_json
+from tracebench.tracing.otlp_span import KINDS
+from tracebench.tracing.otlp_write import request
+from tracebench.tracing.sdk_spans import from_sdk
 from tracebench.tracing.spans import export
 
 SAMPLED = TraceFlags(TraceFlags.SAMPLED)
@@ -97,3 +107,54 @@ def test_a_full_disk_is_counted() -> None:
     [delivered] = export([SUCCESS] * 513, nothing, rest("POST", "http://h/"), RUN, [exporter])
     exporter.shutdown()
     assert delivered == Delivered(0, 513, "[Errno 28] No space left on device")
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"))
+    | st.binary(max_size=9),
+    lambda inner: st.lists(inner, max_size=3).map(tuple) | st.dictionaries(st.text(), inner),
+    max_leaves=6,
+)
+attributes = st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), values, max_size=3)
+times = st.integers(0, 2**63 - 1)
+trace_ids = st.integers(1, 2**128 - 1).map(lambda number: f"{number:032x}")
+span_ids = st.integers(1, 2**64 - 1).map(lambda number: f"{number:016x}")
+records = st.builds(
+    Span,
+    trace_ids,
+    span_ids,
+    span_ids | st.just(""),
+    st.text(st.characters(codec="utf-8")),
+    st.sampled_from(KINDS),
+    times,
+    times,
+    attributes,
+    st.lists(st.builds(SpanEvent, st.text(max_size=3), times, attributes), max_size=2).map(tuple),
+    st.lists(st.builds(SpanLink, trace_ids, span_ids), max_size=2).map(tuple),
+    attributes,
+    st.text(st.characters(codec="utf-8"), max_size=3),
+    st.booleans(),
+    st.integers(0, 2**32 - 1),
+    st.text(st.characters(codec="utf-8"), max_size=3),
+)
+
+
+@given(st.lists(records, max_size=4))
+def test_spans_of_others_are_read_as_they_were_written(spans: list[Span]) -> None:
+    assert read_json(json.dumps(request(spans))) == spans
+
+
+def test_spans_of_others_stand_in_the_file_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    exporter = JsonLinesExporter(str(path))
+    exporter.export([FOREIGN])
+    theirs = from_sdk(FOREIGN)._replace(start_ns=1, end_ns=2, events=())
+    exporter.add([theirs] * 600)
+    exporter.shutdown()
+    assert len(path.read_text().splitlines()) == 1 + 2
+    found = list(Archives([str(path)]))
+    assert found == [theirs] * 600
