@@ -1,8 +1,11 @@
 """One run seen from all sides: in Jaeger, in the collector's metrics and file, and read back."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -154,18 +157,18 @@ def test_metrics_are_made_of_every_span(seen: Seen) -> None:
     eventually(counted)
 
 
-def test_the_collectors_file_has_every_span(seen: Seen) -> None:
-    def ids() -> set[str]:
-        requests_ = map(json.loads, seen.collector.traces.read_text().splitlines())
-        spans = (
-            span
-            for request in requests_
-            for of_resource in request["resourceSpans"]
-            for of_scope in of_resource["scopeSpans"]
-            for span in of_scope["spans"]
-        )
-        return {
-            span["traceId"] for span in spans if seen.run_id in json.dumps(span.get("attributes"))
-        }
+def test_the_collectors_file_tells_the_same_as_jaeger(seen: Seen, tmp_path: Path) -> None:
+    def analysed() -> dict[str, Any]:
+        found = tmp_path / "result.json"
+        traces = (sys.executable, "-m", "tracebench", "analyze", str(seen.collector.traces))
+        command = [*traces, "--output-json", str(found)]
+        subprocess.run(command, check=True, capture_output=True, timeout=LIMIT_S)
+        targets: dict[str, Any] = json.loads(found.read_text())["targets"]
+        whole = all(one["decomposed"] == REQUESTS for one in targets.values())
+        return targets if len(targets) == 2 and whole else {}
 
-    eventually(lambda: len(ids()) == 2 * REQUESTS)
+    for name, target in eventually(analysed).items():
+        told = {part: one["p50_ms"] for part, one in target["components"].items()}
+        assert told == {
+            part: one.p50_ms for part, one in seen.result.targets[name].components.items()
+        }
