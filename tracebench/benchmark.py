@@ -14,7 +14,7 @@ from tracebench.analysis.floor import beside_floor, describe_floor
 from tracebench.analysis.observer import observer_effect
 from tracebench.analysis.steady import settled
 from tracebench.analysis.summary import summarise
-from tracebench.analysis.verdict import interrupted, with_findings
+from tracebench.analysis.verdict import clients_cut_short, interrupted, with_findings
 from tracebench.environment import environment, plan_facts
 from tracebench.errors import UsageError
 from tracebench.load.clients import catalogue
@@ -110,19 +110,19 @@ def _measured(
 ) -> dict[str, TargetResult]:
     targets: dict[str, TargetResult] = {}
     libraries = catalogue.load(plan)
+    floors = {target: _floor(ready, plan) for target, ready in prepared.items() if plan.floor}
     for target, ready in prepared.items():
         one_run = spans.Run(session["tool"]["run_id"], spans.Anchor.now(), plan.concurrency)
         watcher.begins(target, ready.address, ready.answer)
-        floor = _floor(ready, plan) if plan.floor else None
         load = settled(measure(ready, plan, watcher.progress), plan.warmup)
         one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
         analysed = _analysed(ready, load, one_run, traces, watcher)
-        watcher.ends()
-        result = beside_floor(analysed, floor)
+        result = beside_floor(analysed, floors.get(target))
         cut_short = load.interrupted
         if libraries[target] and not cut_short:
-            by_turns = interleaved(ready, plan, libraries[target])
+            by_turns = interleaved(ready, plan, libraries[target], watcher.waits)
             result, cut_short = _beside_libraries(result, by_turns), by_turns.interrupted
+        watcher.ends()
         targets[target] = result
         if cut_short:
             break
@@ -138,7 +138,11 @@ def _beside_libraries(result: TargetResult, by_turns: Interleaved) -> TargetResu
     costs = {
         name: client_cost(by_turns.engine, blocks) for name, blocks in by_turns.libraries.items()
     }
-    finding = interrupted(result.requests) if by_turns.interrupted else None
+    finding = None
+    if by_turns.interrupted:
+        finding = interrupted(result.requests)
+    elif by_turns.fault:
+        finding = clients_cut_short(len(by_turns.engine), by_turns.fault)
     return replace(result, clients=costs, verdict=with_findings(result.verdict, finding))
 
 

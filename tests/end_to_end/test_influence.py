@@ -14,7 +14,9 @@ import pytest
 from tests.cli.test_bad_input import run as command
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.benchmark import run
+from tracebench.errors import TargetError
 from tracebench.load import floor
+from tracebench.load.clients.job import Job, Sample
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
 from tracebench.report import to_json
@@ -75,6 +77,21 @@ def test_ctrl_c_among_the_libraries_keeps_the_run(tmp_path: Path) -> None:
     assert target.requests.succeeded == 10
     assert threading.active_count() < 20
     assert set(target.clients) == {"requests"}
+
+
+def test_a_server_that_goes_away_among_the_libraries_keeps_the_run() -> None:
+    with serving(answering(reply())) as port, pytest.MonkeyPatch.context() as patch:
+        gone = TargetError("connection refused")
+
+        def send(_job: Job) -> list[Sample]:
+            raise gone
+
+        patch.setattr("tracebench.load.clients.by_requests.send", send)
+        plan = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", clients=("requests",))
+        target = run(plan).targets["rest"]
+    (finding,) = [one for one in target.verdict.findings if one.code == "clients_cut_short"]
+    assert finding.message.endswith("ended after 0 rounds: connection refused")
+    assert target.requests.succeeded == 100
 
 
 def test_the_command_line_says_what_is_missing() -> None:

@@ -127,6 +127,11 @@ FINDINGS: Final = {
         "connect and client are 0 here, and what it took for itself is counted as network",
         "measure with `tracebench run` to tell the client from the network",
     ),
+    "clients_cut_short": Kind(
+        WARNING,
+        "the comparison with client libraries ended after {value} rounds: {why}",
+        "see what became of the server, and run again",
+    ),
     "spans_lost": Kind(
         WARNING,
         "{value} spans could not be exported: {reason}",

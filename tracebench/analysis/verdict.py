@@ -40,6 +40,11 @@ def interrupted(counts: RequestCounts) -> Finding:
     return state("interrupted", "warning", cancelled=cancelled, started=started)
 
 
+def clients_cut_short(rounds: int, why: str) -> Finding:
+    """What to say where libraries could not be compared in as many rounds as was planned."""
+    return state("clients_cut_short", "warning", value=rounds, why=why)
+
+
 def spans_lost(failed: int, reason: str) -> Finding:
     """What to say where spans could not be exported."""
     return state("spans_lost", "warning", value=failed, reason=reason)

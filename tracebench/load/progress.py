@@ -34,7 +34,7 @@ class Watcher:
         """Called ten times a second, inside the window: be quick."""
 
     def waits(self, for_what: str) -> None:
-        """Called now and then while the load is over, and not all spans have come."""
+        """Called now and then while the load is over, and not all that belongs to it is there."""
 
     def ends(self) -> None:
         """The target was measured, and its spans have come."""

@@ -25,7 +25,7 @@ def by_turns(plan: dict[str, object], send: catalogue.Send) -> Interleaved:
     with spawned("rest") as port, pytest.MonkeyPatch.context() as patch:
         patch.setattr(interleaved, "ROUNDS", 4)
         planned = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", **plan)  # type: ignore[arg-type] # options of the test
-        return interleaved.interleaved(rest.prepare(planned), planned, {"other": send})
+        return interleaved.interleaved(rest.prepare(planned), planned, {"other": send}, print)
 
 
 def made_up(job: Job) -> Sequence[Sample]:

@@ -1,12 +1,13 @@
 """The engine and libraries by turns: blocks that share whatever the server and the machine do."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
+from tracebench.errors import TargetError
 from tracebench.load.clients.catalogue import Send
 from tracebench.load.clients.job import Job, Sample
 from tracebench.load.measure import measure
@@ -18,6 +19,8 @@ from tracebench.model.plan import Plan
 ROUNDS: Final = 10
 LEAST_REQUESTS: Final = 20
 """Of a block, so that it has a 95th percentile."""
+LONGEST_S: Final = 3.0
+"""Of a block, however long the plan."""
 ENGINE: Final = "engine"
 
 
@@ -28,21 +31,26 @@ class Interleaved:
     engine: Sequence[Block]
     libraries: Mapping[str, Sequence[Block]]
     interrupted: bool
+    fault: str = ""
+    """Why it ended before its time; empty where it did not, or the user ended it."""
 
 
-def interleaved(prepared: Prepared, plan: Plan, libraries: Mapping[str, Send]) -> Interleaved:
+def interleaved(
+    prepared: Prepared, plan: Plan, libraries: Mapping[str, Send], waits: Callable[[str], None]
+) -> Interleaved:
     """Send in `ROUNDS` rounds, in each a block by the engine and one by each library.
 
     Each round begins with another of them. A block has connections of its own, which are warmed
     up first and closed after it, so that nobody's idle connections keep the server from others.
-    A block is as long as the plan divided by the rounds, so each takes as long as the plan.
+    A block is as long as the plan divided by the rounds, up to `LONGEST_S`.
     """
     names = [ENGINE, *libraries]
     blocks: dict[str, list[Block]] = {name: [] for name in names}
     job = _job(prepared, plan)
-    interrupted = False
+    interrupted, fault = False, ""
     try:
         for turn in range(ROUNDS):
+            waits(f"round {turn + 1} of {ROUNDS}: {', '.join(names)}")
             begin = turn % len(names)
             one_round = {
                 name: _by_library(job, libraries[name]) if name in libraries else _by_engine(job)
@@ -52,13 +60,15 @@ def interleaved(prepared: Prepared, plan: Plan, libraries: Mapping[str, Send]) -
                 blocks[name].append(block)
     except KeyboardInterrupt:
         interrupted = True
-    return Interleaved(blocks.pop(ENGINE), blocks, interrupted)
+    except TargetError as error:
+        fault = str(error)
+    return Interleaved(blocks.pop(ENGINE), blocks, interrupted, fault)
 
 
 def _job(prepared: Prepared, plan: Plan) -> Job:
     slots = plan.concurrency
     if plan.duration_s is not None:
-        bounds = ClosedLoop(duration_ns=int(plan.duration_s / ROUNDS * 1e9))
+        bounds = ClosedLoop(duration_ns=int(min(plan.duration_s / ROUNDS, LONGEST_S) * 1e9))
     else:
         requests = -(-(plan.requests or 0) // ROUNDS)
         bounds = ClosedLoop(requests=max(requests, LEAST_REQUESTS, 2 * slots))
