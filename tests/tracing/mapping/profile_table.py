@@ -23,10 +23,14 @@ def _tells(rule: Rule) -> bool:
 
 def _map(rule: Rule) -> str:
     if rule.is_stretch:
-        what = f"{_texts(rule.starts) or 'begin'} → {_texts(rule.ends) or 'end'}"
+        what = f"{_texts(rule.starts) or 'begin'} → {_end(rule)}"
     else:
         what = f"`{rule.duration}`" if rule.duration else _sign(rule.conditions)
     return f"{what} = {rule.component}"
+
+
+def _end(rule: Rule) -> str:
+    return f"end of {_patterns(rule.last)}" if rule.last else _texts(rule.ends) or "end"
 
 
 def _texts(names: tuple[str, ...]) -> str:

@@ -184,6 +184,26 @@ def test_servers_that_tell_their_total_alone(scope: str) -> None:
     assert receive.component == "server_other"
 
 
+def test_background_tasks_of_asgi_servers_are_not_the_reply() -> None:
+    scope = "opentelemetry.instrumentation.asgi"
+    spans = [
+        span("POST /predict", 0, 500, kind="SERVER", scope=scope),
+        span("POST /predict http send", 8, 9, "POST /predict", scope=scope),
+        span("POST /predict http send", 9, 10, "POST /predict", scope=scope, span_id="body"),
+        span("inference", 2, 6, "POST /predict"),
+        span("postprocessing", 9.5, 400, "POST /predict"),
+    ]
+    expected = {"server_processing": 10, "inference": 4, "postprocessing": 0.5}
+    assert split(MAPPER, *spans) == expected
+
+
+def test_of_several_replies_the_last_ends_the_request() -> None:
+    first = infer_request(20, INFER_RESPONSE_COMPLETE=7.5)
+    later = first.events[0]._replace(time_ns=at(9.5))
+    streamed = first._replace(events=(*first.events, later))
+    assert split(MAPPER, streamed) == {"server_processing": 9.5}
+
+
 def test_the_middleware_says_it_itself() -> None:
     spans = [
         span("POST /predict", 0, 10, kind="SERVER"),

@@ -27,7 +27,7 @@ else:
     import tomli as tomllib
 
 _CONDITIONS: Final = {"span", "kind", "scope", "attributes", "resource"}
-_STRETCH: Final = {"from", "to"}
+_STRETCH: Final = {"from", "to", "to_end_of"}
 _DURATION: Final = {"duration", "unit"}
 _KINDS: Final = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _FROM_ATTRIBUTE: Final = re.compile(f"{FROM_ATTRIBUTE}.")
@@ -102,6 +102,8 @@ def _rule(table: Mapping[str, Any], where: str) -> Rule:
     _only(table, _CONDITIONS | _STRETCH | _DURATION | {"component"}, where)
     if table.keys() & _STRETCH and table.keys() & _DURATION:
         raise UsageError(f"{where}: `from`/`to` and `duration` exclude each other: drop one")
+    if "to" in table and "to_end_of" in table:
+        raise UsageError(f"{where}: `to` and `to_end_of` exclude each other: drop one")
     if "unit" in table and "duration" not in table:
         raise UsageError(f"{where}: `unit` without `duration`: name the attribute that holds it")
     rule = Rule(
@@ -109,11 +111,12 @@ def _rule(table: Mapping[str, Any], where: str) -> Rule:
         _component(table.get("component"), where),
         _texts(table.get("from", ()), f"{where}: `from`"),
         _texts(table.get("to", ()), f"{where}: `to`"),
+        _patterns(table.get("to_end_of", ()), f"{where}: `to_end_of`"),
         _text(table.get("duration", ""), f"{where}: `duration`"),
         _unit(table.get("unit", "s"), where),
     )
     if rule.component == SERVER_PROCESSING and not rule.is_stretch:
-        raise UsageError(f"{where}: {SERVER_PROCESSING} takes `from`, `to` or both: events")
+        raise UsageError(f"{where}: {SERVER_PROCESSING} takes `from` or `to`: events")
     if rule.is_whole and rule.conditions == Conditions():
         raise UsageError(f"{where} fits every span: give `span`, or another condition")
     return rule

@@ -97,6 +97,8 @@ class Rule:
     """Names of events: the stretch begins at the first of these that the span has."""
     ends: tuple[str, ...] = ()
     """As `starts`, for its end; where the span has none of them, its children are asked."""
+    last: AnyOf = ()
+    """Instead of `ends`: children's names; the stretch ends when the last of those ends."""
     duration: str = ""
     """The attribute that holds a duration."""
     unit: str = "s"
@@ -104,7 +106,7 @@ class Rule:
     @property
     def is_stretch(self) -> bool:
         """Whether it speaks of a part of a span, between events."""
-        return bool(self.starts or self.ends)
+        return bool(self.starts or self.ends or self.last)
 
     @property
     def is_whole(self) -> bool:

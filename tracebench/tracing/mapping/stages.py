@@ -37,36 +37,49 @@ def stretches(
 ) -> Iterator[Stage]:
     """What lies between the events of a span.
 
-    Each start goes with the first end after it. Of rules for the same events the first counts,
-    and of those for `server_processing` the first that fits.
+    Each start goes with the first end after it, but for `server_processing`: there the first
+    start goes with the last end. Of rules for the same events the first counts, and of those for
+    `server_processing` the first that fits.
 
     Args:
         span: its own events begin a stretch; the end may be an event of a child.
         rules: those for the span that speak of events.
-        children: of all spans, by their ids.
+        children: of each span, by its id.
     """
     seen = set()
     for rule in rules:
         is_total = rule.component == SERVER_PROCESSING
-        key = SERVER_PROCESSING if is_total else (rule.starts, rule.ends)
+        key = SERVER_PROCESSING if is_total else (rule.starts, rule.ends, rule.last)
         if key in seen:
             continue
-        found = list(_between(span, rule, children.get(span.span_id, ())))
+        found = list(_between(span, rule, children.get(span.span_id, ()), is_total))
         if found:
             seen.add(key)
-        yield from (_total(found),) if is_total and found else found
+        yield from found
 
 
-def _between(span: Span, rule: Rule, children: Sequence[Span]) -> Iterator[Stage]:
-    starts = _times(rule.starts, [span]) if rule.starts else ("begin", [span.start_ns])
-    ends = _times(rule.ends, [span], children) if rule.ends else ("end", [span.end_ns])
-    name = f"{starts[0]}{TO}{ends[0]}"
-    done_ns = None
-    for start_ns in starts[1]:
-        end_ns = next((at_ns for at_ns in ends[1] if at_ns >= start_ns), None)
-        if end_ns is not None and (done_ns is None or start_ns >= done_ns):
-            yield Stage(name, rule.component, start_ns, end_ns)
-            done_ns = end_ns
+def _between(span: Span, rule: Rule, children: Sequence[Span], is_total: bool) -> Iterator[Stage]:
+    """The stretches from each start to the first end after it; the total is the longest of all."""
+    begin, starts_ns = _starts(span, rule)
+    end, ends_ns = _ends(span, rule, children)
+    name, done_ns = f"{begin}{TO}{end}", None
+    for start_ns in starts_ns[:1] if is_total else starts_ns:
+        after_ns = [at_ns for at_ns in ends_ns if at_ns >= start_ns]
+        if after_ns and (done_ns is None or start_ns >= done_ns):
+            done_ns = after_ns[-1 if is_total else 0]
+            yield Stage(name, rule.component, start_ns, done_ns)
+
+
+def _starts(span: Span, rule: Rule) -> tuple[str, list[int]]:
+    return _times(rule.starts, [span]) if rule.starts else ("begin", [span.start_ns])
+
+
+def _ends(span: Span, rule: Rule, children: Sequence[Span]) -> tuple[str, list[int]]:
+    if rule.last:
+        names = [pattern.text for pattern in rule.last]
+        fitting = [one for one in children if any(each.fits(one.name) for each in rule.last)]
+        return f"end of {names[0]}", sorted(one.end_ns for one in fitting)
+    return _times(rule.ends, [span], children) if rule.ends else ("end", [span.end_ns])
 
 
 def _times(names: Iterable[str], *holders: Sequence[Span]) -> tuple[str, list[int]]:
@@ -77,10 +90,6 @@ def _times(names: Iterable[str], *holders: Sequence[Span]) -> tuple[str, list[in
             if times_ns := sorted(times):
                 return name, times_ns
     return "", []
-
-
-def _total(found: Sequence[Stage]) -> Stage:
-    return found[0]._replace(end_ns=found[-1].end_ns)
 
 
 def durations(span: Span, rules: Iterable[Rule], known: Container[str | None]) -> Iterator[Stage]:
