@@ -16,12 +16,12 @@ from tracebench.analysis.steady import settled
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import clients_cut_short, interrupted, with_findings
 from tracebench.environment import environment, plan_facts
-from tracebench.errors import UsageError
 from tracebench.load.clients import catalogue
 from tracebench.load.clients.interleaved import Interleaved, interleaved
 from tracebench.load.floor import measure_floor
 from tracebench.load.measure import measure, once
 from tracebench.load.prepare import rest, rpc
+from tracebench.load.prepare.consistency import check
 from tracebench.load.prepared import Prepared
 from tracebench.load.progress import Watcher
 from tracebench.model.exchange import Decomposition, Exchange, Load, Outcome, Timing, Undecomposed
@@ -71,14 +71,7 @@ def prepare(plan: Plan) -> dict[str, Prepared]:
     Raises:
         TracebenchError: the plan or a target is wrong.
     """
-    if plan.rest_url is None and plan.grpc_server is None:
-        raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
-    if plan.grpc_method is not None and plan.grpc_server is None:
-        raise UsageError(
-            f"--grpc-method {plan.grpc_method!r} is called nowhere: give --grpc-server"
-        )
-    if not plan.payloads and plan.oip is None:
-        raise UsageError("give one of --image, --data, --json and --payloads: what is sent")
+    check(plan)
     prepared = {}
     if plan.rest_url is not None:
         prepared[REST] = rest.prepare(plan)

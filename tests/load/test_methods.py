@@ -112,7 +112,7 @@ def test_wrong_json_names_the_field(question: Any, said: str) -> None:
         ({"grpc_method": "zoo.v2.Animals/Classify"}, "it has zoo.v1.Animals"),
         ({"grpc_method": "zoo.v1.Animals/Feed"}, "are Classify, Watch"),
         ({"grpc_method": "zoo.v1.Animals/Watch"}, "only unary"),
-        ({"grpc_method": None, "proto": "x.proto"}, "give --grpc-method"),
+        ({"grpc_method": None, "proto": "x.proto"}, "give --grpc-method too"),
         ({"proto": "x.proto"}, "cannot read --proto 'x.proto'"),
         ({"proto": __file__}, "cannot be compiled"),
         ({"descriptor": "x.pb"}, "cannot read --descriptor 'x.pb'"),

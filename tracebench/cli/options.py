@@ -1,5 +1,6 @@
 """The options that say what to measure, and the plan made of them."""
 
+import re
 from collections.abc import Callable
 from math import inf
 from typing import Any, TypeVar
@@ -12,6 +13,8 @@ from tracebench.cli.stability import UntilStable
 from tracebench.errors import UsageError
 from tracebench.model.plan import Plan, Segment, Stability
 
+_TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+"""A header's name (RFC 9110, section 5.6.2)."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_REQUESTS = 100
@@ -199,6 +202,6 @@ def _at_most_one(name: str, value: object, other_name: str, other: object) -> No
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     name, value = name.strip(), value.strip()
-    if not colon or not name or any(ord(c) < 32 for c in name + value):
+    if not colon or not _TOKEN.fullmatch(name) or any(not 31 < ord(c) < 256 for c in value):
         raise UsageError(f"--header {text!r} is not K:V: give one like 'Authorization: Bearer x'")
     return name, value

@@ -25,7 +25,6 @@ def prepare(plan: Plan) -> Prepared:
         TargetError: the target cannot be reached, or does not answer as expected.
     """
     expected = expectations.of(plan, "grpc")
-    _check_options(plan)
     with GrpcVisit(target(plan), plan) as visit:
         method = _method(plan, visit)
         if plan.oip is None:
@@ -40,15 +39,6 @@ def prepare(plan: Plan) -> Prepared:
         return ready
     unasked = [method.untimed(message) for message in messages]
     return with_twins(ready, visit.target.requests(method.name, unasked, sampled=False), plan.seed)
-
-
-def _check_options(plan: Plan) -> None:
-    if plan.oip is not None and plan.grpc_method is not None:
-        raise UsageError("--oip and --grpc-method exclude each other: give one of them")
-    if plan.grpc_method is None and (plan.proto or plan.descriptor):
-        raise UsageError("--proto and --descriptor describe a method: give --grpc-method as well")
-    if plan.proto and plan.descriptor:
-        raise UsageError("--proto and --descriptor exclude each other: give one of them")
 
 
 def _method(plan: Plan, visit: GrpcVisit) -> Method:

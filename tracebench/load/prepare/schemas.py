@@ -31,7 +31,8 @@ def from_descriptors(path: str) -> DescriptorPool:
     try:
         content = Path(path).read_bytes()
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read --descriptor {path!r} ({error}): give a file") from None
+        why = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot read --descriptor {path!r} ({why}): give a file") from None
     found = FileDescriptorSet()
     with suppress(DecodeError):
         found.ParseFromString(content)
@@ -57,7 +58,8 @@ def from_proto(path: str, folders: Sequence[str]) -> DescriptorPool:
         command = [*_compiler(), *includes, "--include_imports", f"--descriptor_set_out={out}"]
         done = subprocess.run([*command, path], capture_output=True, text=True)
         if done.returncode:
-            said = (done.stderr.strip().splitlines() or ["no reason given"])[0]
+            lines = [line for line in done.stderr.splitlines() if ": warning: " not in line]
+            said = lines[0] if lines else "no reason given"
             raise UsageError(f"--proto {path!r} cannot be compiled: {excerpt(said)}")
         return from_descriptors(str(out))
 
