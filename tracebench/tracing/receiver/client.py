@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from tracebench.errors import UsageError
 from tracebench.model.span import Span
+from tracebench.tracing.otlp import endpoint_of
 from tracebench.tracing.receiver.bind import DEFAULT, address, bind_of
 from tracebench.tracing.receiver.bounds import Bounds
 from tracebench.tracing.receiver.gathering import Gathering
@@ -86,6 +87,8 @@ class Receiver:
     ) -> None:
         self._bounds = bounds or Bounds()
         at = bind_of(bind)
+        if forward is not None:
+            endpoint_of(forward)
         self._process, self._pipe = _start()
         try:
             self._pipe.send(Setup(at, forward, self._bounds))

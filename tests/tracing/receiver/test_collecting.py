@@ -1,0 +1,110 @@
+"""Waiting for stragglers, and which spans are given out."""
+
+from threading import Timer
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.tracing.otlp_samples import PARENT, message
+from tests.tracing.receiver.talk import JSON, batch, json_batch, new_trace, post
+from tracebench.tracing.receiver.client import Receiver, Waiting
+from tracebench.tracing.receiver.gathering import Gathering
+from tracebench.tracing.receiver.patience import LONGEST_S, Patience
+from tracebench.tracing.receiver.store import Batch, Encoding
+
+ONE, OTHER, BATCH = "1" * 32, "2" * 32, "3" * 32
+
+
+def kept(body: bytes, encoding: Encoding = "protobuf") -> Batch:
+    return Batch(encoding, 0, 1, body)
+
+
+def linked(trace_id: str, to: str) -> bytes:
+    request = ExportTraceServiceRequest.FromString(batch(trace_id))
+    request.resource_spans[0].scope_spans[0].spans[0].links.add(
+        trace_id=bytes.fromhex(to), span_id=bytes(7) + b"\x01"
+    )
+    return request.SerializeToString()
+
+
+def test_spans_of_the_runs_traces_and_of_batches_linked_to_them() -> None:
+    gathering = Gathering({ONE: PARENT, "4" * 32: "5" * 16}, 1 << 20)
+    assert gathering.add(kept(batch(BATCH, 2))) == 0
+    assert gathering.add(kept(linked(BATCH, ONE))) == 0
+    assert gathering.add(kept(batch(OTHER))) == 0
+    assert gathering.add(kept(json_batch(ONE), "json")) == 1
+    assert gathering.add(kept(batch(ONE))) == 0
+    assert list(gathering.missing) == ["4" * 32]
+    for _ in range(2):  # it can be read again
+        assert [span.trace_id for span in gathering] == [BATCH, BATCH, BATCH, ONE, ONE]
+
+
+def test_only_a_child_of_our_root_is_an_entry() -> None:
+    gathering = Gathering({ONE: "9" * 16, OTHER: ""}, 1 << 20)
+    gathering.add(kept(batch(ONE)))
+    gathering.add(kept(message(1, bytes.fromhex(OTHER))))
+    assert set(gathering.missing) == {ONE, OTHER}
+
+
+def test_memory_for_one_target_is_bounded() -> None:
+    body = batch(ONE)
+    gathering = Gathering({ONE: PARENT}, len(body))
+    assert gathering.add(kept(body)) == 1
+    assert gathering.add(kept(body)._replace(spans=7)) == 0
+    assert (gathering.dropped, len(list(gathering))) == (7, 1)
+
+
+@pytest.mark.parametrize(
+    ("arrivals_s", "quiet_s"),
+    [
+        ([], 6),
+        ([3], 6),
+        ([0, 0.1, 0.2], 6),
+        ([0, 5, 10, 15], 6),
+        ([0, 8, 16], 9),
+        ([9, 1], 9),
+        ([0, 100], 20),
+    ],
+)
+def test_patience_learns_the_interval(arrivals_s: list[float], quiet_s: float) -> None:
+    patience = Patience(arrivals_s, now_s=200)
+    assert patience.quiet_s == quiet_s
+    assert not patience.is_over(200 + quiet_s)
+    assert patience.is_over(200.01 + quiet_s)
+    patience.came(203)
+    assert not patience.is_over(203 + quiet_s)
+    assert patience.left_s(204) == quiet_s - 1
+
+
+def test_patience_has_an_end() -> None:
+    patience = Patience([], now_s=0)
+    patience.came(LONGEST_S - 1)
+    assert patience.left_s(LONGEST_S - 1) == 1
+    assert patience.is_over(LONGEST_S + 0.1)
+
+
+def test_stragglers_are_waited_for(receiver: Receiver) -> None:
+    one, other = new_trace(), new_trace()
+    post(receiver, batch(one))
+    looks: list[Waiting] = []
+    straggler = Timer(0.5, lambda: post(receiver, json_batch(other), JSON))
+    straggler.start()
+    received = receiver.collect({one: PARENT, other: PARENT}, on_wait=looks.append)
+    straggler.join()
+    assert received.joined == received.wanted == 2
+    assert {(look.joined, look.wanted) for look in looks} == {(1, 2)}
+    assert 5 < looks[0].left_s <= 6
+
+
+def test_nothing_is_waited_for_where_all_is_there(receiver: Receiver) -> None:
+    trace_id = new_trace()
+    post(receiver, batch(trace_id))
+    looks: list[Waiting] = []
+    assert receiver.collect({trace_id: PARENT}, on_wait=looks.append).joined == 1
+    assert not looks
+
+
+def test_the_wait_can_be_stopped(receiver: Receiver) -> None:
+    answers = iter([False, False, True, True, True])
+    received = receiver.collect({new_trace(): PARENT}, stopped=lambda: next(answers))
+    assert (received.joined, received.ended_by) == (0, "the waiting was interrupted")
