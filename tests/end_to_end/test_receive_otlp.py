@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import free_ports
+from tracebench.archive import analyze
 from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
@@ -31,20 +32,27 @@ def exporting(protocol: str, endpoint: str, **settings: str) -> Iterator[str]:
             process.kill()
 
 
-def measured(url: str, receive_otlp: str) -> TargetResult:
-    plan = Plan(PAYLOAD, rest_url=url, requests=400, concurrency=8, receive_otlp=receive_otlp)
+def measured(url: str, receive_otlp: str, archive: Path) -> TargetResult:
+    plan = Plan(
+        PAYLOAD,
+        rest_url=url,
+        requests=400,
+        concurrency=8,
+        receive_otlp=receive_otlp,
+        output_traces=str(archive),
+    )
     return run(plan).targets["rest"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
-def test_a_batching_exporter_is_waited_for(protocol: str) -> None:
+def test_a_batching_exporter_is_waited_for(protocol: str, tmp_path: Path) -> None:
     grpc_port = free_ports()
     port = grpc_port + (protocol == "http")
     delay_ms = "5000" if protocol == "grpc" else "500"
     address = f"http://127.0.0.1:{port}"
     with exporting(protocol, address, OTEL_BSP_SCHEDULE_DELAY=delay_ms) as url:
-        found = measured(url, f"127.0.0.1:{grpc_port}")
+        found = measured(url, f"127.0.0.1:{grpc_port}", tmp_path / "t.jsonl")
     assert found.server_timing_source["otlp"] >= 0.995 * 400
     assert found.components["inference"].min_ms >= 2
     assert found.components["server_processing"].p50_ms > found.components["inference"].p50_ms
@@ -52,4 +60,7 @@ def test_a_batching_exporter_is_waited_for(protocol: str) -> None:
     assert found.clock_offset_ms is not None
     low_ms, high_ms = found.clock_offset_ms
     assert low_ms <= 0 <= high_ms
+    again = analyze([str(tmp_path / "t.jsonl")]).targets["rest"]
+    assert again.components == found.components
+    assert again.clock_offset_ms == pytest.approx(found.clock_offset_ms, abs=1e-6)
     assert "low_join_share" not in {one.code for one in found.verdict.findings}

@@ -1,6 +1,6 @@
 """Where a run's spans go, where the server's are read back from, and where people look at both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -10,6 +10,7 @@ from tracebench.analysis.verdict import spans_lost, traces_missing
 from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
 from tracebench.model.plan import Plan
 from tracebench.model.result import Finding, TargetResult
+from tracebench.model.span import Span
 from tracebench.tracing import spans
 from tracebench.tracing.backend import links
 from tracebench.tracing.backend.query import QueryApi
@@ -40,6 +41,7 @@ class Traces:
             self._exporters.append(exporter_for(plan.otlp_endpoint))
         self._exports = plan.otlp_endpoint is not None
         self._file = plan.output_traces
+        self._archive: JsonLinesExporter | None = None
         self._jaeger: QueryApi | None = None
         self._ui: str | None = None
         if plan.jaeger is not None:
@@ -66,7 +68,8 @@ class Traces:
                 receiver = Receiver(self._receive_at, self._forward_to)
                 self._receiver = opening.enter_context(receiver)
             if self._file is not None:
-                self._exporters.append(JsonLinesExporter(self._file))
+                self._archive = JsonLinesExporter(self._file)
+                self._exporters.append(self._archive)
             for exporter in self._exporters:
                 opening.callback(exporter.shutdown)
             if self._jaeger is not None:
@@ -114,7 +117,16 @@ class Traces:
             return []
         received = collect(self._receiver, exchanges, on_wait)
         joining.take(received.spans)
-        return doubts(received, exchanges, timings)
+        return [*doubts(received, exchanges, timings), *self._archived(received.spans)]
+
+    def _archived(self, found: Iterable[Span]) -> list[Finding]:
+        """Write the server's spans into the file, too; returns what is to be said of it."""
+        try:
+            if self._archive is not None:
+                self._archive.add(found)
+        except OSError as error:
+            return [spans_lost(sum(1 for _ in found), str(error.strerror))]
+        return []
 
     def read_back(
         self,
