@@ -1,6 +1,6 @@
 """Nothing is left behind by requests: no memory, no context, no open component.
 
-The full count of 200,000 requests on each adapter is `python -m benchmarks.middleware --leaks`.
+The full count of 200,000 requests on each adapter is `python -m benchmarks.leaks`.
 """
 
 import gc
