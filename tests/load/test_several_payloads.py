@@ -143,6 +143,15 @@ def test_every_payload_is_tried_before_the_run() -> None:
     assert counted == {"0": 1, "1": 1, "2": 1, "3": 1}
 
 
+def test_a_payload_that_is_refused_over_grpc_is_named() -> None:
+    animals = tuple(
+        Payload(json.dumps({"name": name}).encode(), JSON, f"{name}.json", "json")
+        for name in ("ant", "dragon")
+    )
+    with zoo() as (address, _), pytest.raises(TargetError, match=r"dragon\.json: the call ended"):
+        run(Plan(animals, grpc_server=address, grpc_method=CLASSIFY))
+
+
 def test_one_payload_that_is_wrong_for_grpc_is_named() -> None:
     with zoo() as (address, _), pytest.raises(UsageError, match=r"--json '0\.json' is no zoo"):
         run(Plan(payloads(2), grpc_server=address, grpc_method=CLASSIFY))

@@ -66,7 +66,8 @@ EXPECT = (
         "--expect-json",
         metavar="PATH[=VALUE]",
         multiple=True,
-        help="Only replies that have it count, as in 'predictions[0].label=cat'.",
+        help="Only replies that have it count, as in 'predictions[0].label=cat'; of longer ones "
+        "the first KB (REST).",
     ),
 )
 METHOD = (

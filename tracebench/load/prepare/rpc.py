@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Final
 
 from protos.inference_pb2 import PredictRequest
 from tracebench.errors import TargetError, UsageError
+from tracebench.load.http2_stream import KEPT_BYTES
 from tracebench.load.prepare import expectations, oip, reflection, schemas
 from tracebench.load.prepare.expectations import Expectations
 from tracebench.load.prepare.grpc_visit import GrpcVisit, target
@@ -31,7 +33,8 @@ def prepare(plan: Plan) -> Prepared:
             messages = [_message(method, payload) for payload in plan.payloads]
         else:
             messages = oip.grpc_messages(plan, visit)
-        answer = _try_out(visit, method, messages, expected)
+        names = [one.name if len(messages) > 1 else "" for one in plan.payloads] or [""]
+        answer = _try_out(visit, method, messages, names, expected)
     prepared = visit.target.repeated(method.name, messages)
     read = method.timed(expected.checked(prepared.read, method.document))
     ready = replace(prepared, read=read, answer=answer, variants=variants(plan, len(messages)))
@@ -67,14 +70,22 @@ def _message(method: Method, payload: Payload) -> bytes:
 
 
 def _try_out(
-    visit: GrpcVisit, method: Method, messages: Sequence[bytes], expected: Expectations
+    visit: GrpcVisit,
+    method: Method,
+    messages: Sequence[bytes],
+    names: Sequence[str],
+    expected: Expectations,
 ) -> str:
     """See the first messages answered as expected; returns the start of the first answer."""
     answers = []
-    for message in messages[:MOST_TRIED]:
+    for message, name in islice(zip(messages, names, strict=True), MOST_TRIED):
         reply, reason = visit.call(method.name, message)
-        if fault := expected.fault(reply, reason, method.document):
-            answer = excerpt(method.show(reply)) if reply.body else ""
-            raise TargetError(f"{visit.target.authority}: {fault}{answer and f': {answer}'}")
+        fault = expected.fault(reply, reason, method.document)
+        if not fault and len(reply.body) > KEPT_BYTES:  # in the run only its start will be kept
+            kept = reply._replace(body=reply.body[:KEPT_BYTES])
+            fault = expected.fault(kept, reason, method.document)
+        if fault:
+            parts = [visit.target.authority, name, fault, excerpt(method.show(reply))]
+            raise TargetError(": ".join(filter(None, parts)))
         answers.append(excerpt(method.show(reply), _LONGEST_ANSWER))
     return answers[0]
