@@ -58,6 +58,30 @@ def reading(target: TargetResult) -> str:
     )
 
 
+_TAILS: Final = {"slowest_1_percent": "1 %", "slowest_5_percent": "5 %"}
+
+
+def tail_reading(target: TargetResult) -> str:
+    """Say in one sentence what the slowest requests spend their extra time on.
+
+    Returns:
+        Such as `of the 41 ms that the slowest 1 % take longer than the median request, 82 % is
+        queue [78, 86]`, of the smallest share that there is; empty where there is none.
+    """
+    name = next((name for name in _TAILS if name in target.tail), None)
+    if name is None:
+        return ""
+    tail = target.tail[name]
+    most = max(tail.components, key=lambda component: tail.components[component].share)
+    part = tail.components[most]
+    low, high = part.ci95 or (0.0, 0.0)
+    interval = f" [{low:.0%}, {high:.0%}]".replace("%", "") if part.ci95 else ""
+    return (
+        f"of the {tail.excess_ms:.3g} ms that the slowest {_TAILS[name]} take longer than the "
+        f"median request, {100 * part.share:.0f} % is {most.replace('_', ' ')}{interval}"
+    )
+
+
 def _cause(component: str, target: TargetResult) -> str:
     """What is behind a large component, where more is known of it than its name."""
     if component == NETWORK and any(one.code == _WAITING for one in target.verdict.findings):

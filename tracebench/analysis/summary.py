@@ -11,6 +11,7 @@ from tracebench.analysis.closure import client_view, reported
 from tracebench.analysis.evidence import Evidence
 from tracebench.analysis.failures import count_errors
 from tracebench.analysis.statistics import NS_PER_MS, PERMILLE, curve, describe, rank
+from tracebench.analysis.tail import attribute_tail
 from tracebench.analysis.verdict import judge
 from tracebench.model.exchange import (
     ClockOffset,
@@ -73,6 +74,7 @@ def summarise(
         verdict=judge(evidence),
         warmup=load.warmup,
         clock_offset_ms=_clock_offset_ms(decomposition.clock, epoch_ns),
+        tail=attribute_tail(columns),
     )
 
 

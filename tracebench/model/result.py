@@ -155,6 +155,32 @@ class ObserverEffect:
 
 
 @dataclass(frozen=True, slots=True)
+class TailPart:
+    """What one leaf component adds to the tail."""
+
+    excess_ms: float
+    share: float
+    """Of the excess of all; below 0 where the slow requests spend less on it than the others."""
+    ci95: tuple[float, float] | None
+    """Of the share; None where the slow requests are one event."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What the slowest requests take longer than the median request, and on what."""
+
+    count: int
+    usual_count: int
+    """How many requests around the median they are compared with."""
+    slowest_ms: float
+    usual_ms: float
+    """Mean latencies of both."""
+    excess_ms: float
+    """The difference; the components' sum to it."""
+    components: Mapping[str, TailPart]
+
+
+@dataclass(frozen=True, slots=True)
 class TargetResult:
     """Everything that was learned of one target."""
 
@@ -180,6 +206,8 @@ class TargetResult:
     floor: Floor | None = None
     warmup: Warmup | None = None
     """None where nothing was left out, nor looked for."""
+    tail: Mapping[str, Tail] = field(default_factory=dict)
+    """`slowest_1_percent` and `slowest_5_percent`, where there are enough requests."""
     observer_effect: ObserverEffect | None = None
     search_url: str | None = None
     """The list of its traces in the trace UI, where one was named and the spans were exported."""

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tracebench.analysis.reading import reading
+from tracebench.analysis.reading import reading, tail_reading
 from tracebench.model.result import Comparison, Finding, Result, Statistics, TargetResult
 from tracebench.report import influence
 from tracebench.report.numbers import milliseconds, signed
@@ -54,7 +54,7 @@ def _target(name: str, target: TargetResult) -> RenderableType:
         *(_indented(Text(line)) for line in _facts(target)),
         "",
         *_table(target),
-        _indented(Text(_sentence(target), style="bold")),
+        *(_indented(Text(one, style="bold")) for one in _sentences(target)),
         *(_indented(Text(line)) for line in influence.lines(target)),
         "",
         *_errors(target),
@@ -79,6 +79,9 @@ def _facts(target: TargetResult) -> Iterable[str]:
         f"{counts.succeeded:,} of {counts.started:,} requests succeeded{bad}; "
         f"{target.throughput_rps:,.1f}/s for {target.duration_s:.1f} s"
     )
+    if target.warmup is not None:
+        before = "" if target.warmup.cut_s is None else f" ({target.warmup.cut_s:.1f} s)"
+        yield f"warm-up left out: {target.warmup.cut:,} requests{before}"
     sources = [
         f"{count:,} by {source}"
         for source, count in target.server_timing_source.items()
@@ -133,9 +136,9 @@ def _value(statistics: Statistics, key: str) -> str:
     return mark + milliseconds(getattr(statistics, key))
 
 
-def _sentence(target: TargetResult) -> str:
-    sentence = reading(target)
-    return f"{sentence[:1].upper()}{sentence[1:]}."
+def _sentences(target: TargetResult) -> Iterable[str]:
+    for sentence in filter(None, (reading(target), tail_reading(target))):
+        yield f"{sentence[:1].upper()}{sentence[1:]}."
 
 
 def _links(target: TargetResult) -> Iterable[str]:
