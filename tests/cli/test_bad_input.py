@@ -73,6 +73,8 @@ URL = "http://127.0.0.1:9"
         (["--image", IMAGE, "--rest-url", URL, "--jaeger", "localhost:16686"], "no base URL"),
         (["--image", IMAGE, "--rest-url", URL, "--jaeger", URL], f"--jaeger {URL!r}"),
         (["--image", IMAGE, "--rest-url", URL, "--trace-ui", "x"], "--trace-ui 'x'"),
+        (["--image", IMAGE, "--rest-url", URL, "--receive-otlp", "x:y"], "OTLP at 'x:y'"),
+        (["--image", IMAGE, "--rest-url", URL, "--forward-otlp", URL], "add --receive-otlp"),
         (["--image", IMAGE, "--rest-url", "http://127.0.0.1:99999"], "99999"),
         (["--image", IMAGE, "--rest-url", "ftp://127.0.0.1"], "ftp://"),
         (["--image", IMAGE, "--rest-url", "http://no.such.host.invalid"], "no.such.host.invalid"),

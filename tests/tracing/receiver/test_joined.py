@@ -1,0 +1,81 @@
+"""What is said of spans that did not come, and of what was refused."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.tracing.samples import MIRROR, SUCCESS, TIMED_OUT
+from tracebench.errors import UsageError
+from tracebench.model.exchange import Undecomposed
+from tracebench.model.plan import Payload, Plan
+from tracebench.tracing.receiver.client import Received
+from tracebench.tracing.receiver.joined import check, doubts
+from tracebench.tracing.traces import Traces
+
+PAYLOAD = Payload(b"{}", "application/json", "x.json", "json")
+SILENT = Undecomposed.NO_TIMING
+
+
+def received(missing: int = 0) -> Received:
+    return Received(
+        spans=(),
+        wanted=1000,
+        missing=[f"{n:032x}" for n in range(missing)],
+        received=4000,
+        rejected=0,
+        dropped=0,
+        forwarded=0,
+        forward_failed=0,
+        refused={},
+        ended_by="no more came within 6 s",
+    )
+
+
+EXCHANGES = [SUCCESS._replace(trace_id=f"{n:032x}") for n in range(1000)]
+
+
+@pytest.mark.parametrize(
+    ("missing", "severity"),
+    [(1, "info"), (5, "info"), (6, "warning"), (50, "warning"), (51, "invalid")],
+)
+def test_requests_without_spans(missing: int, severity: str) -> None:
+    [finding] = doubts(received(missing), EXCHANGES, [SILENT] * 1000)
+    assert (finding.code, finding.severity) == ("low_join_share", severity)
+    assert f"({missing} of 1000): no more came within 6 s" in finding.message
+
+
+def test_a_mirror_covers_what_is_missing() -> None:
+    [finding] = doubts(received(900), EXCHANGES, [MIRROR] * 1000)
+    assert finding.severity == "warning"
+    assert "90.00%" in finding.message
+
+
+def test_nothing_is_said_where_all_came() -> None:
+    assert doubts(received(), EXCHANGES, [SILENT] * 1000) == []
+
+
+def test_what_was_refused_is_told() -> None:
+    trouble = replace(received(), rejected=2, dropped=3, refused={"no room": 4}, forward_failed=5)
+    found = doubts(trouble, [TIMED_OUT], [SILENT])
+    assert [finding.code for finding in found] == ["spans_refused", "spans_lost"]
+    assert "9 requests or spans" in found[0].message
+    assert "no room (4)" in found[0].message
+    assert found[1].message.startswith("5 spans")
+
+
+@pytest.mark.parametrize(
+    ("receive", "forward", "complaint"),
+    [
+        (None, "http://x:4318", "nothing to pass on"),
+        ("127.0.0.1:4317", "ftp://x", "ftp"),
+        ("127.0.0.1:x", None, "cannot receive"),
+    ],
+)
+def test_plans_that_cannot_be_meant(
+    receive: str | None, forward: str | None, complaint: str
+) -> None:
+    plan = Plan(PAYLOAD, receive_otlp=receive, forward_otlp=forward)
+    with pytest.raises(UsageError, match=complaint):
+        check(plan)
+    with pytest.raises(UsageError, match=complaint):
+        Traces(plan)
