@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.old_servers import old_grpc, old_rest
-from tests.servers import answering, reply, serving
+from tests.end_to_end.test_receive_otlp import exporting
+from tests.servers import answering, free_ports, reply, serving
 from tests.tracing.otlp_samples import RECORDED
 from tracebench.archive import analyze
 from tracebench.benchmark import run
@@ -195,6 +196,24 @@ def test_another_client_s_traces(tmp_path: Path) -> None:
     assert "other_client" in codes
     assert "no_kernel_stamps" not in codes
     assert found.duration_s == 0.1
+
+
+@pytest.mark.slow
+def test_the_spans_that_a_server_sent_are_archived_as_well(tmp_path: Path) -> None:
+    path, port = str(tmp_path / "traces.jsonl"), free_ports()
+    endpoint = f"http://127.0.0.1:{port + 1}"
+    with exporting("http", endpoint, OTEL_BSP_SCHEDULE_DELAY="200") as url:
+        plan = Plan(
+            PAYLOAD,
+            rest_url=url,
+            requests=REQUESTS,
+            concurrency=2,
+            receive_otlp=f"127.0.0.1:{port}",
+            output_traces=path,
+        )
+        result = run(plan)
+    assert result.targets["rest"].server_timing_source["otlp"] == REQUESTS
+    assert to_dict(analyze([path])) == json.loads(json.dumps(to_dict(result)))
 
 
 def test_files_without_requests_are_refused(tmp_path: Path) -> None:

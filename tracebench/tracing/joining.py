@@ -27,7 +27,7 @@ def join(
     for source, spans in kept.items():
         of_trace = spans.of(exchange.trace_id)
         if (entry := entry_of(of_trace, exchange.span_id)) is not None:
-            timing = mapper.timing(entry, of_trace)
+            timing = mapper.timing(entry, of_trace, exchange.arrived_ns - exchange.sent_ns)
             if isinstance(timing, Timing):
                 return timing._replace(source=source, started_ns=entry.start_ns)
             return timing

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from functools import partial
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
@@ -23,6 +22,7 @@ from tracebench.tracing.mapping.mapper import mapper_of
 from tracebench.tracing.otlp import exporter_for
 from tracebench.tracing.receiver.client import Receiver
 from tracebench.tracing.receiver.joined import check, collect, doubts
+from tracebench.tracing.roots import is_root
 
 _PATIENCE = Patience()
 
@@ -123,7 +123,7 @@ class Traces:
         """Write the server's spans into the file, too; returns what is to be said of it."""
         try:
             if self._archive is not None:
-                self._archive.add(found)
+                self._archive.add(span for span in found if not is_root(span))
         except OSError as error:
             return [spans_lost(sum(1 for _ in found), str(error.strerror))]
         return []
@@ -152,16 +152,24 @@ class Traces:
         def tell(missing: int) -> None:
             on_wait(f"waiting for {missing:,} of {len(roots):,} traces in Jaeger")
 
+        findings: list[Finding] = []
+
+        def take(found: Iterable[Span]) -> None:
+            of_trace = list(found)
+            joining.take(of_trace, "backend")
+            if not findings:  # once is enough to say that the disk is full
+                findings.extend(self._archived(of_trace))
+
         reading = read(
             self._jaeger,
             roots,
-            partial(joining.take, source="backend"),
+            take,
             self._patience,
             starts_ns=starts_ns if self._exports else NOT_EXPORTED,
             on_wait=tell,
         )
         missing = traces_missing(reading.missing, reading.asked, reading.reason)
-        return [] if missing is None else [missing]
+        return findings if missing is None else [*findings, missing]
 
     def linked(
         self,

@@ -26,7 +26,7 @@ def _map(rule: Rule) -> str:
         what = f"{_texts(rule.starts) or 'begin'} → {_end(rule)}"
     else:
         what = f"`{rule.duration}`" if rule.duration else _sign(rule.conditions)
-    return f"{what} = {rule.component}"
+    return f"{what} = {rule.component}{' (where outlived)' if rule.outlived else ''}"
 
 
 def _end(rule: Rule) -> str:

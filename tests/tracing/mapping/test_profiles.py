@@ -160,6 +160,22 @@ def test_fastapi_s_own_spans() -> None:
     }
 
 
+@pytest.mark.parametrize(("waited_ms", "total"), [(600, 500), (500, 500), (499, 9.5), (9, 9.5)])
+def test_fastapi_s_span_is_cut_where_it_outlives_the_exchange(
+    waited_ms: float, total: float
+) -> None:
+    spans = [
+        span("POST /predict", 0, 500, kind="SERVER", scope="fastapi"),
+        span("fastapi.endpoint", 3, 8, "POST /predict", scope="fastapi"),
+        span("fastapi.serialization", 8, 9.5, "POST /predict", scope="fastapi"),
+        span("postprocessing", 9, 400, "POST /predict"),
+    ]
+    found = MAPPER.timing(spans[0], spans, round(waited_ms * MS))
+    assert isinstance(found, Timing)
+    assert found.total_ns == total * MS
+    assert sum(found.parts_ns.values()) <= found.total_ns
+
+
 def test_ray_serve() -> None:
     spans = [
         span("proxy_http_request", 0, 10, kind="SERVER"),

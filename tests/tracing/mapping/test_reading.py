@@ -113,6 +113,8 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         ("resource = 'x'\ncomponent = 'queue'", "rule 1: `resource` is no table"),
         ("attributes = { a = 1 }\ncomponent = 'queue'", "rule 1: `attributes`: 'a': 1 is no text"),
         ("from = 'A'\nduration = 'b'\ncomponent = 'queue'", "rule 1: `from`/`to` and `duration`"),
+        ("to = 'A'\noutlived = true\ncomponent = 'queue'", "rule 1: `outlived` is true or false"),
+        ("to = 'A'\noutlived = 3\ncomponent = 'queue'", "rule 1: `outlived` is true or false"),
         ("to = 'A'\nto_end_of = 'b'\ncomponent = 'queue'", "rule 1: `to` and `to_end_of` exclude"),
         ("span = 'x'\nunit = 's'\ncomponent = 'queue'", "rule 1: `unit` without `duration`"),
         (

@@ -53,30 +53,34 @@ class Mapper:
         self._signs = lru_cache(_KINDS_OF_SPANS)(self._find_signs)
         self._rules = lru_cache(_KINDS_OF_SPANS)(self._find_rules)
 
-    def timing(self, entry: Span, spans: Sequence[Span]) -> Timing | Undecomposed:
+    def timing(
+        self, entry: Span, spans: Sequence[Span], longest_ns: int | None = None
+    ) -> Timing | Undecomposed:
         """Divide a request's entry span among the components.
 
         Args:
             entry: the request's first span in the server; one of the spans.
             spans: of the trace, each once.
+            longest_ns: what the client waited; a server's time that exceeds it goes on after the
+                reply. None: unknown.
 
         Returns:
             What `attribute` makes of the mapped spans; MALFORMED or EXCESS where a duration
             that a span tells is none, or where those together exceed it.
         """
         reduced: list[ServerSpan] = []
+        totals: list[Stage] = []
         for one in self.map(spans):
-            component = one.component
             for at, stage in enumerate(one.stages):
                 if stage.problem is not None:
                     return stage.problem
                 if stage.component != SERVER_PROCESSING:
                     reduced.append(_as_child(stage, one.span, at))
-                elif one.span is entry:
-                    entry = entry._replace(start_ns=stage.start_ns, end_ns=stage.end_ns)
-            reduced.append(_reduced(one.span, component))
+                elif one.span.span_id == entry.span_id:
+                    totals.append(stage)
+            reduced.append(_reduced(one.span, one.component))
         [whole] = [one for one in reduced if one.span_id == entry.span_id]
-        return attribute(whole._replace(start_ns=entry.start_ns, end_ns=entry.end_ns), reduced)
+        return attribute(_ended(whole, totals, longest_ns), reduced)
 
     def map(self, spans: Sequence[Span]) -> Iterator[Mapped]:
         """Find the rules for each span of one trace."""
@@ -150,6 +154,15 @@ def _component(span: Span, rules: Iterable[Rule]) -> str | None:
         if rule.conditions.rest_fits(span) and (component := rule.component_of(span)):
             return component
     return None
+
+
+def _ended(whole: ServerSpan, totals: Iterable[Stage], longest_ns: int | None) -> ServerSpan:
+    """The entry span from begin to end of the server's part of the request."""
+    for stage in sorted(totals, key=lambda stage: stage.outlived):
+        goes_on = longest_ns is not None and whole.end_ns - whole.start_ns > longest_ns
+        if goes_on or not stage.outlived:
+            whole = whole._replace(start_ns=stage.start_ns, end_ns=stage.end_ns)
+    return whole
 
 
 def _reduced(span: Span, component: str | None) -> ServerSpan:

@@ -28,6 +28,7 @@ else:
 
 _CONDITIONS: Final = {"span", "kind", "scope", "attributes", "resource"}
 _STRETCH: Final = {"from", "to", "to_end_of"}
+_OUTLIVED: Final = "outlived"
 _DURATION: Final = {"duration", "unit"}
 _KINDS: Final = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _FROM_ATTRIBUTE: Final = re.compile(f"{FROM_ATTRIBUTE}.")
@@ -99,7 +100,7 @@ def _tables(data: Mapping[str, Any], key: str, name: str) -> list[Mapping[str, A
 
 
 def _rule(table: Mapping[str, Any], where: str) -> Rule:
-    _only(table, _CONDITIONS | _STRETCH | _DURATION | {"component"}, where)
+    _only(table, _CONDITIONS | _STRETCH | _DURATION | {"component", _OUTLIVED}, where)
     if table.keys() & _STRETCH and table.keys() & _DURATION:
         raise UsageError(f"{where}: `from`/`to` and `duration` exclude each other: drop one")
     if "to" in table and "to_end_of" in table:
@@ -112,6 +113,7 @@ def _rule(table: Mapping[str, Any], where: str) -> Rule:
         _texts(table.get("from", ()), f"{where}: `from`"),
         _texts(table.get("to", ()), f"{where}: `to`"),
         _patterns(table.get("to_end_of", ()), f"{where}: `to_end_of`"),
+        _outlived(table, where),
         _text(table.get("duration", ""), f"{where}: `duration`"),
         _unit(table.get("unit", "s"), where),
     )
@@ -126,6 +128,13 @@ def _component(value: object, where: str) -> str:
     if isinstance(value, str) and (value in COMPONENTS or _FROM_ATTRIBUTE.match(value)):
         return value
     raise UsageError(f"{where}: {value!r} is no component: give one of {', '.join(COMPONENTS)}")
+
+
+def _outlived(table: Mapping[str, Any], where: str) -> bool:
+    value = table.get(_OUTLIVED, False)
+    if isinstance(value, bool) and (not value or table.get("component") == SERVER_PROCESSING):
+        return value
+    raise UsageError(f"{where}: `outlived` is true or false, and for {SERVER_PROCESSING} alone")
 
 
 def _unit(value: object, where: str) -> str:

@@ -99,6 +99,8 @@ class Rule:
     """As `starts`, for its end; where the span has none of them, its children are asked."""
     last: AnyOf = ()
     """Instead of `ends`: children's names; the stretch ends when the last of those ends."""
+    outlived: bool = False
+    """Of `server_processing`: only where the span goes on after the client has the reply."""
     duration: str = ""
     """The attribute that holds a duration."""
     unit: str = "s"

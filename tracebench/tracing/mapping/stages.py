@@ -30,6 +30,8 @@ class Stage(NamedTuple):
     end_ns: int
     problem: Undecomposed | None = None
     """Why it cannot be used."""
+    outlived: bool = False
+    """It counts only where the span goes on after the client has the reply."""
 
 
 def stretches(
@@ -49,7 +51,7 @@ def stretches(
     seen = set()
     for rule in rules:
         is_total = rule.component == SERVER_PROCESSING
-        key = SERVER_PROCESSING if is_total else (rule.starts, rule.ends, rule.last)
+        key = rule.outlived if is_total else (rule.starts, rule.ends, rule.last)
         if key in seen:
             continue
         found = list(_between(span, rule, children.get(span.span_id, ()), is_total))
@@ -67,7 +69,7 @@ def _between(span: Span, rule: Rule, children: Sequence[Span], is_total: bool) -
         after_ns = [at_ns for at_ns in ends_ns if at_ns >= start_ns]
         if after_ns and (done_ns is None or start_ns >= done_ns):
             done_ns = after_ns[-1 if is_total else 0]
-            yield Stage(name, rule.component, start_ns, done_ns)
+            yield Stage(name, rule.component, start_ns, done_ns, outlived=rule.outlived)
 
 
 def _starts(span: Span, rule: Rule) -> tuple[str, list[int]]:

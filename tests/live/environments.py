@@ -1,0 +1,41 @@
+"""Environments of real servers, beside the repository's own: `python -m tests.live.environments`.
+
+It takes some minutes and 1.5 GB; the tests in this folder are skipped where it has not been done.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.house import ROOT
+
+PACKAGES = {
+    "litserve": ("litserve", "fastapi>=0.142", "opentelemetry-sdk", "opentelemetry-exporter-otlp"),
+    "mlserver": ("mlserver",),
+}
+
+
+def folder(server: str) -> Path:
+    return ROOT / f".venv-{server}"
+
+
+def program(server: str, name: str) -> str:
+    """A program of a server's environment; without it the test is skipped."""
+    path = folder(server) / "bin" / name
+    if not path.exists():
+        pytest.skip(f"no {server}: install it by `python -m tests.live.environments`")
+    return str(path)
+
+
+def install(server: str) -> None:
+    if not folder(server).exists():
+        subprocess.run([sys.executable, "-m", "venv", str(folder(server))], check=True)
+    pip = [str(folder(server) / "bin" / "pip"), "install", "--quiet"]
+    subprocess.run([*pip, *PACKAGES[server]], check=True)
+
+
+if __name__ == "__main__":
+    for each in PACKAGES:
+        install(each)
