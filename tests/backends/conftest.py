@@ -1,4 +1,4 @@
-"""Real backends for tests, of those that tests/backends/build.sh has built."""
+"""Real backends for tests, where they are: docs/traces.md tells their names and versions."""
 
 import os
 import socket
@@ -24,7 +24,7 @@ def built(name: str) -> str:
     """The path of a program, whatever its version; without it the test is skipped."""
     found = sorted(_FOLDER.glob(f"{name}-*"))
     if not found:
-        pytest.skip(f"no {name} in {_FOLDER}: tests/backends/build.sh builds it")
+        pytest.skip(f"no {name}-* in {_FOLDER}: docs/traces.md tells what is looked for")
     return str(found[-1])
 
 
