@@ -129,7 +129,12 @@ def test_a_server_that_never_answers_ends_in_the_timeout(name: str) -> None:
 
 
 @contextmanager
-def echo(seen: list[tuple[bytes, dict[str, str | bytes]]], *, fail: bool = False) -> Iterator[int]:
+def echo(
+    seen: list[tuple[bytes, dict[str, str | bytes]]],
+    *,
+    fail: bool = False,
+    credentials: grpc.ServerCredentials | None = None,
+) -> Iterator[int]:
     def predict(message: bytes, context: grpc.ServicerContext) -> bytes:
         seen.append((message, dict(context.invocation_metadata())))
         if fail and len(seen) > 1:
@@ -142,7 +147,10 @@ def echo(seen: list[tuple[bytes, dict[str, str | bytes]]], *, fail: bool = False
     server.add_generic_rpc_handlers(
         (grpc.method_handlers_generic_handler("inference.InferenceService", service),)
     )
-    port = server.add_insecure_port(f"{HOST}:0")
+    if credentials is None:
+        port = server.add_insecure_port(f"{HOST}:0")
+    else:
+        port = server.add_secure_port(f"{HOST}:0", credentials)
     server.start()
     try:
         yield port
@@ -176,6 +184,20 @@ def test_grpc_errors_have_reasons(name: str) -> None:
         planned = Plan(PAYLOAD, grpc_server=f"{HOST}:{port}", clients=(name,), concurrency=2)
         samples = sent_by(name, planned)
     assert [one.reason for one in samples] == ["RESOURCE_EXHAUSTED"] * 6
+
+
+@pytest.mark.parametrize("name", RPC)
+def test_grpc_under_tls(name: str, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    leaf = authority.issue_cert(HOST)
+    pair = (leaf.private_key_pem.bytes(), leaf.cert_chain_pems[0].bytes())
+    ca_file = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    with echo([], credentials=grpc.ssl_server_credentials([pair])) as port:
+        planned = Plan(
+            PAYLOAD, grpc_server=f"grpcs://{HOST}:{port}", clients=(name,), cacert=str(ca_file)
+        )
+        assert [one.reason for one in sent_by(name, planned)] == [""] * 6
 
 
 def under_tls(context: ssl.SSLContext, script: Script) -> Script:
