@@ -1,6 +1,7 @@
 """OTLP as protobuf → records. See opentelemetry-proto's trace.proto for what the fields mean."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 from google.protobuf.message import DecodeError
@@ -27,8 +28,10 @@ _IDS = (0, 8)
 
 
 class Headline(NamedTuple):
-    """The ids of a span, all that a join needs."""
+    """The ids of a span, all that a join needs, and who made it."""
 
+    resource: int
+    """A number for what stands in the resource."""
     trace_id: str
     parent_id: str
     linked: tuple[str, ...]
@@ -69,25 +72,26 @@ def read_protobuf(data: bytes, on_bad: OnBad = ignore) -> list[Span]:
 
 def headlines(message: Message) -> Iterator[Headline]:
     """The ids of every span, without reading the rest: 1 µs each."""
-    for raw in _raw_spans(message):
-        linked = tuple(link.trace_id.hex() for link in raw.links)
-        yield Headline(raw.trace_id.hex(), raw.parent_span_id.hex(), linked)
+    for of_resource in message.resource_spans:
+        resource = hash(of_resource.resource.SerializeToString(deterministic=True))
+        for raw in _raw_spans(of_resource):
+            linked = tuple(link.trace_id.hex() for link in raw.links)
+            yield Headline(resource, raw.trace_id.hex(), raw.parent_span_id.hex(), linked)
 
 
 def count(message: Message) -> tuple[int, int]:
     """How many spans there are, and how many of them have no proper id: 0.3 µs each."""
     spans = bad = 0
-    for raw in _raw_spans(message):
+    for raw in chain.from_iterable(map(_raw_spans, message.resource_spans)):
         spans += 1
         if len(raw.trace_id) != 16 or len(raw.span_id) != 8 or len(raw.parent_span_id) not in _IDS:
             bad += 1
     return spans, bad
 
 
-def _raw_spans(message: Message) -> Iterator[trace_pb2.Span]:
-    for of_resource in message.resource_spans:
-        for of_scope in of_resource.scope_spans:
-            yield from of_scope.spans
+def _raw_spans(of_resource: trace_pb2.ResourceSpans) -> Iterator[trace_pb2.Span]:
+    for of_scope in of_resource.scope_spans:
+        yield from of_scope.spans
 
 
 def _span(raw: trace_pb2.Span, resource: Attributes, scope: InstrumentationScope) -> Span:

@@ -1,13 +1,15 @@
 """Waiting for stragglers, and which spans are given out."""
 
+import json
 from threading import Timer
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.tracing.otlp_samples import PARENT, message
-from tests.tracing.receiver.talk import JSON, batch, json_batch, new_trace, post
+from tests.tracing.otlp_samples import PARENT, message, request, span
+from tests.tracing.receiver.talk import batch, json_batch, new_trace, post
 from tracebench.tracing.receiver.client import Receiver, Waiting
+from tracebench.tracing.receiver.forward import to_protobuf
 from tracebench.tracing.receiver.gathering import Gathering
 from tracebench.tracing.receiver.patience import LONGEST_S, Patience
 from tracebench.tracing.receiver.store import Batch, Encoding
@@ -46,6 +48,29 @@ def test_only_a_child_of_our_root_is_an_entry() -> None:
     assert set(gathering.missing) == {ONE, OTHER}
 
 
+def made_by(service: str, trace_id: str, parent: str) -> bytes:
+    one = request(span(traceId=trace_id, parentSpanId=parent))
+    one["resourceSpans"][0]["resource"]["attributes"][0]["value"] = {"stringValue": service}
+    return json.dumps(one).encode()
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_each_of_several_processes_must_have_sent_since_the_load_ended(binary: bool) -> None:
+    proxy, replica = (made_by("proxy", ONE, PARENT), made_by("replica", ONE, "8" * 16))
+    encoding: Encoding = "protobuf" if binary else "json"
+    if binary:
+        proxy, replica = to_protobuf(proxy), to_protobuf(replica)
+    gathering = Gathering({ONE: PARENT}, 1 << 20)
+    gathering.add(Batch(encoding, 5, 1, proxy))
+    assert gathering.is_whole(100)  # there seems to be one alone
+    gathering.add(Batch(encoding, 90, 1, replica))
+    assert not gathering.is_whole(100)
+    gathering.add(Batch(encoding, 110, 1, replica))
+    assert not gathering.is_whole(100)
+    gathering.add(Batch(encoding, 120, 1, proxy))
+    assert gathering.is_whole(100)
+
+
 def test_memory_for_one_target_is_bounded() -> None:
     body = batch(ONE)
     gathering = Gathering({ONE: PARENT}, len(body))
@@ -67,7 +92,7 @@ def test_memory_for_one_target_is_bounded() -> None:
     ],
 )
 def test_patience_learns_the_interval(arrivals_s: list[float], quiet_s: float) -> None:
-    patience = Patience(arrivals_s, now_s=200)
+    patience = Patience(arrivals_s, load_began_s=190, now_s=200)
     assert patience.quiet_s == quiet_s
     assert not patience.is_over(200 + quiet_s)
     assert patience.is_over(200.01 + quiet_s)
@@ -76,8 +101,14 @@ def test_patience_learns_the_interval(arrivals_s: list[float], quiet_s: float) -
     assert patience.left_s(204) == quiet_s - 1
 
 
+def test_a_short_run_ends_before_all_exporters_were_heard_of() -> None:
+    patience = Patience([], load_began_s=10, now_s=12)
+    assert not patience.knows_all(16)
+    assert patience.knows_all(16.1)
+
+
 def test_patience_has_an_end() -> None:
-    patience = Patience([], now_s=0)
+    patience = Patience([], load_began_s=0, now_s=0)
     patience.came(LONGEST_S - 1)
     assert patience.left_s(LONGEST_S - 1) == 1
     assert patience.is_over(LONGEST_S + 0.1)
@@ -87,12 +118,12 @@ def test_stragglers_are_waited_for(receiver: Receiver) -> None:
     one, other = new_trace(), new_trace()
     post(receiver, batch(one))
     looks: list[Waiting] = []
-    straggler = Timer(0.5, lambda: post(receiver, json_batch(other), JSON))
+    straggler = Timer(0.5, lambda: post(receiver, batch(other)))
     straggler.start()
     received = receiver.collect({one: PARENT, other: PARENT}, on_wait=looks.append)
     straggler.join()
     assert received.joined == received.wanted == 2
-    assert {(look.joined, look.wanted) for look in looks} == {(1, 2)}
+    assert {look.missing for look in looks} == {1}
     assert 5 < looks[0].left_s <= 6
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
-from time import monotonic, sleep
+from time import monotonic, monotonic_ns, sleep
 from types import TracebackType
 from typing import Final, NamedTuple
 
@@ -37,8 +37,8 @@ _FORWARDING_S: Final = 5.0
 class Waiting(NamedTuple):
     """A look at the wait for stragglers."""
 
-    joined: int
-    wanted: int
+    missing: int
+    """Requests without an entry span."""
     left_s: float
     """How long it still takes if nothing comes."""
 
@@ -132,6 +132,7 @@ class Receiver:
     def collect(
         self,
         roots: Mapping[str, str],
+        load_began_s: float = 0.0,
         stopped: Callable[[], bool] = lambda: False,
         on_wait: Callable[[Waiting], object] = lambda _waiting: None,
     ) -> Received:
@@ -139,13 +140,15 @@ class Receiver:
 
         Args:
             roots: trace id → id of the client's root span, for every request that was answered.
+            load_began_s: on the monotonic clock; until exporters have had time to send once since
+                then, there may be some that were not heard of.
             stopped: whether to wait no more; asked ten times a second.
             on_wait: is told as often.
         """
         gathering = Gathering(roots, self._bounds.kept_bytes)
         counts: Counter[str] = Counter()
         try:
-            ended_by = self._wait(gathering, counts, len(roots), stopped, on_wait)
+            ended_by = self._wait(gathering, counts, load_began_s, stopped, on_wait)
         except (EOFError, OSError):
             ended_by = "the receiver's process has ended"
         return Received(
@@ -165,14 +168,16 @@ class Receiver:
         self,
         gathering: Gathering,
         counts: Counter[str],
-        wanted: int,
+        load_began_s: float,
         stopped: Callable[[], bool],
         on_wait: Callable[[Waiting], object],
     ) -> str:
-        patience = Patience(self._gather(gathering, counts), monotonic())
-        while gathering.missing and not stopped() and not patience.is_over(monotonic()):
-            left_s = patience.left_s(monotonic())
-            on_wait(Waiting(wanted - len(gathering.missing), wanted, left_s))
+        load_ended_ns = monotonic_ns()
+        patience = Patience(self._gather(gathering, counts), load_began_s, monotonic())
+        while not stopped() and not patience.is_over(now_s := monotonic()):
+            if gathering.is_whole(load_ended_ns) and patience.knows_all(now_s):
+                break
+            on_wait(Waiting(len(gathering.missing), patience.left_s(now_s)))
             sleep(_POLL_S)
             before = len(gathering.missing)
             self._gather(gathering, counts)

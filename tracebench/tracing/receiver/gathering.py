@@ -26,6 +26,7 @@ class Gathering:
         self._traces = set(roots)
         self._room_bytes = most_bytes
         self._batches: list[Batch] = []
+        self._heard_ns: dict[int, int] = {}
 
     def add(self, batch: Batch) -> int:
         """Take a batch; returns how many requests it brought the entry span of."""
@@ -38,9 +39,20 @@ class Gathering:
         for one in _headlines(batch):
             if one.parent_id and self.missing.get(one.trace_id) == one.parent_id:
                 del self.missing[one.trace_id]
+            if one.trace_id in self._traces:
+                self._heard_ns[one.resource] = batch.arrived_ns
             if not self._traces.isdisjoint(one.linked):
                 self._traces.add(one.trace_id)
         return before - len(self.missing)
+
+    def is_whole(self, load_ended_ns: int) -> bool:
+        """Whether each request has its entry span, and nobody may have more to send.
+
+        An entry span is the last of its trace that its process sends. Where several processes
+        worked on the run, each must have sent something since the load ended.
+        """
+        heard_ns = self._heard_ns.values()
+        return not self.missing and (len(heard_ns) < 2 or min(heard_ns) >= load_ended_ns)
 
     def __iter__(self) -> Iterator[Span]:
         for batch in self._batches:
@@ -54,6 +66,11 @@ def _headlines(batch: Batch) -> Iterator[Headline]:
         return headlines(parse(batch.body))
     spans = read_json(batch.body)
     return (
-        Headline(span.trace_id, span.parent_id, tuple(link.trace_id for link in span.links))
+        Headline(
+            hash(str(span.resource)),
+            span.trace_id,
+            span.parent_id,
+            tuple(link.trace_id for link in span.links),
+        )
         for span in spans
     )

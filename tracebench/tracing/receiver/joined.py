@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from threading import Event
+from typing import Final
 
 from tracebench.analysis.judge_spans import low_join_share, spans_refused
 from tracebench.analysis.verdict import spans_lost
@@ -13,6 +14,8 @@ from tracebench.model.result import Finding
 from tracebench.tracing.otlp import endpoint_of
 from tracebench.tracing.receiver.bind import bind_of
 from tracebench.tracing.receiver.client import Received, Receiver, Waiting
+
+_NS_PER_S: Final = 1e9
 
 
 def check(plan: Plan) -> None:
@@ -42,17 +45,17 @@ def collect(
         on_wait: is told now and then what is waited for.
     """
     roots = {one.trace_id: one.span_id for one in exchanges if one.outcome is Outcome.SUCCEEDED}
+    began_s = min((one.scheduled_ns for one in exchanges), default=0) / _NS_PER_S
     interrupted = Event()
 
     def tell(waiting: Waiting) -> None:
-        missing = waiting.wanted - waiting.joined
-        on_wait(
-            f"waiting for spans of {missing:,} of {waiting.wanted:,} requests, "
-            f"{waiting.left_s:.0f} s more unless some come"
-        )
+        what = f"spans of {waiting.missing:,} of {len(roots):,} requests"
+        if not waiting.missing:
+            what = "other processes' spans of the same requests"
+        on_wait(f"waiting for {what}, {waiting.left_s:.0f} s more unless some come")
 
     with interruptible(interrupted.set):
-        return receiver.collect(roots, interrupted.is_set, tell)
+        return receiver.collect(roots, began_s, interrupted.is_set, tell)
 
 
 def doubts(

@@ -17,17 +17,23 @@ class Patience:
     Args:
         arrivals_s: when batches came during the run; the longest pause between two of them is an
             interval at which they are flushed.
+        load_began_s: since then spans are made.
         now_s: when the waiting begins; all on one clock.
     """
 
-    def __init__(self, arrivals_s: Sequence[float], now_s: float) -> None:
+    def __init__(self, arrivals_s: Sequence[float], load_began_s: float, now_s: float) -> None:
         pauses_s = [b - a for a, b in pairwise(sorted(arrivals_s))]
         self.quiet_s = min(max([FLUSH_S, *pauses_s]) + MARGIN_S, LONGEST_QUIET_S)
+        self._load_began_s = load_began_s
         self._began_s = self._new_s = now_s
 
     def came(self, now_s: float) -> None:
         """Something that was waited for came."""
         self._new_s = now_s
+
+    def knows_all(self, now_s: float) -> bool:
+        """Whether every exporter must have been heard of: a short run ends before they flush."""
+        return now_s - self._load_began_s > FLUSH_S + MARGIN_S
 
     def is_over(self, now_s: float) -> bool:
         """Whether nothing more is to be expected."""
