@@ -14,6 +14,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from tests.load.zoo import CLASSIFY, PROTO, classify, zoo
 from tracebench.benchmark import run, try_once
 from tracebench.errors import TargetError, TracebenchError, UsageError
+from tracebench.load.prepare import reflection, schemas
+from tracebench.model.exchange import Reply
 from tracebench.model.plan import Payload, Plan
 
 QUESTION = {
@@ -125,6 +127,28 @@ def test_what_cannot_be_called(more: dict[str, Any], said: str) -> None:
     with zoo() as (address, _), pytest.raises(UsageError) as caught:
         run(asking(grpc_server=address, **more))
     assert said in str(caught.value)
+
+
+def test_a_proto_file_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "grpc_tools", None)  # as where it is not installed
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UsageError, match=r"pip install grpcio-tools, or give --descriptor"):
+        schemas.from_proto(str(PROTO), ())
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_reflection_that_is_refused(allowed: int) -> None:
+    answers = iter([(Reply("OK", {}, b""), "")] * allowed)
+
+    def call(_method: str, _message: bytes) -> tuple[Reply, str]:
+        denied = (
+            Reply("PERMISSION_DENIED", {}, b""),
+            "the call ended with PERMISSION_DENIED: no key",
+        )
+        return next(answers, denied)
+
+    with pytest.raises(TargetError, match=r"server reflection failed: .*: no key"):
+        reflection.pool(call, "zoo.v1.Animals")
 
 
 def test_descriptors_that_lack_an_import(descriptor: str, tmp_path: Path) -> None:
