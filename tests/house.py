@@ -9,6 +9,7 @@ FLOORS = {
     "tracebench.cli": 6,
     "tracebench.__main__": 7,
     "tracebench.example": 5,
+    "tracebench.sweep": 5,
     "tracebench.archive": 4,
     "tracebench.benchmark": 4,
     "tracebench.load": 3,

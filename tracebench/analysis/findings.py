@@ -99,6 +99,18 @@ FINDINGS: Final = {
         "(accept queue, waiting for a worker, reading and writing)",
         "give the server more workers or threads; with a large payload, look at bandwidth too",
     ),
+    "littles_law": Kind(
+        ((0.05, "warning"),),
+        "at {load:g} under way, throughput × mean time in each component sums to {found:.3g}: "
+        "{off:.0%} off, and the ends of the run explain less",
+        "look at that step's errors and undecomposed requests, and measure longer (--duration)",
+    ),
+    "steps_not_valid": Kind(
+        WARNING,
+        "not valid: {value} of {steps} steps ({loads})",
+        "see the verdict of each in --output-json; the scaling counts only those that the tool "
+        "itself limited",
+    ),
     "interrupted": Kind(
         WARNING,
         "the run was interrupted: {cancelled} of {started} requests were cancelled",

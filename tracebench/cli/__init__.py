@@ -12,6 +12,7 @@ from tracebench.cli.report import report
 from tracebench.cli.run import run
 from tracebench.cli.serve import serve
 from tracebench.cli.spans import spans
+from tracebench.cli.sweep import sweep
 from tracebench.errors import TracebenchError
 
 INTERRUPTED = 130
@@ -28,6 +29,7 @@ def cli() -> None:
 
 
 cli.add_command(run)
+cli.add_command(sweep)
 cli.add_command(demo)
 cli.add_command(serve)
 cli.add_command(report)

@@ -18,9 +18,12 @@ _BAR = 24
 class Live(Watcher):
     """A watcher that draws a bar with the rate and the latency of the moment."""
 
-    def __init__(self, requests: int | None, duration_s: float | None) -> None:
+    def __init__(
+        self, requests: int | None, duration_s: float | None, *, tells_answer: bool = True
+    ) -> None:
         self._requests, self._duration_s = requests, duration_s
         self._shown = sys.stderr.isatty()
+        self._tells_answer = tells_answer
         self._target = ""
         self._last = (0, 0.0)
 
@@ -31,7 +34,8 @@ class Live(Watcher):
         said = f"{target} answers {excerpt(answer) or 'nothing'}"
         if self._shown and len(said) > _width():
             said = f"{said[: _width() - 1]}…"
-        click.echo(said, err=True)
+        if self._tells_answer:
+            click.echo(said, err=True)
 
     def progress(self, progress: Progress) -> None:
         """Redraw the line."""

@@ -81,7 +81,7 @@ TRUST = (
     click.option("--cacert", metavar="FILE", help="Trust these certificates."),
     click.option("--insecure", is_flag=True, help="Do not verify the server's certificate."),
 )
-LOAD = (
+AMOUNT = (
     click.option("--requests", type=_POSITIVE, help=f"How many. [default: {DEFAULT_REQUESTS}]"),
     click.option("--duration", type=_SECONDS, metavar="S", help="Instead: for how many seconds."),
     click.option(
@@ -90,6 +90,8 @@ LOAD = (
         metavar="'p95 2%'",
         help="End when the latency is known so well. [bounds: as above, or 300 s]",
     ),
+)
+SHAPE = (
     click.option(
         "--concurrency",
         type=_POSITIVE,
@@ -98,6 +100,9 @@ LOAD = (
     click.option(
         "--rate", type=Rate(), metavar="R", help="Requests a second: 100, 10:200/60s, 10/9s,50/9s."
     ),
+    click.option("--arrivals", metavar="FILE", help="Instead: send at these seconds, one a line."),
+)
+MANNER = (
     click.option(
         "--arrival",
         type=click.Choice(["constant", "poisson"]),
@@ -105,7 +110,6 @@ LOAD = (
         show_default=True,
         help="How --rate spaces them.",
     ),
-    click.option("--arrivals", metavar="FILE", help="Instead: send at these seconds, one a line."),
     click.option("--seed", type=int, default=0, help="Of what is drawn at random."),
     click.option(
         "--warmup",
@@ -125,6 +129,7 @@ LOAD = (
         "--connections", type=_POSITIVE, help="gRPC: share this many. [default: one per slot]"
     ),
 )
+LOAD = (*AMOUNT, *SHAPE, *MANNER)
 
 MAPPING = (
     click.option(

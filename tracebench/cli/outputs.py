@@ -9,6 +9,7 @@ import click
 
 from tracebench.errors import UsageError
 from tracebench.model.result import Result
+from tracebench.model.sweep import Sweep
 
 FIGURES = (".png", ".svg", ".pdf")
 
@@ -44,7 +45,7 @@ class Outputs:
                 )
             check_writable("--output-plot", self.plot)
 
-    def write(self, result: Result) -> None:
+    def write(self, result: Result | Sweep) -> None:
         """Write each, and say so on standard error."""
         if self.json is not None:
             from tracebench.report import to_json  # not for --help
@@ -52,10 +53,13 @@ class Outputs:
             with _saving("--output-json", self.json):
                 Path(self.json).write_text(to_json.dumps(result), encoding="utf-8")
         if self.plot is not None:
-            from tracebench.report import figure  # matplotlib takes a second to import
+            from tracebench.report import figure, sweep_figure  # matplotlib takes a second
 
             with _saving("--output-plot", self.plot):
-                figure.draw(result, self.plot)
+                if isinstance(result, Sweep):
+                    sweep_figure.draw(result, self.plot)
+                else:
+                    figure.draw(result, self.plot)
 
 
 def check_writable(option: str, path: str) -> None:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from tracebench.load.ledger import Rows, latency_ns
+from tracebench.model.result import Result
 
 RECENT = 100
 
@@ -38,3 +39,14 @@ class Watcher:
 
     def ends(self) -> None:
         """The target was measured, and its spans have come."""
+
+
+class SweepWatcher:
+    """Who is told how a sweep goes; this one does not care."""
+
+    def begins(self, load: float) -> Watcher:
+        """A step begins; gives who is told of its run."""
+        return Watcher()
+
+    def ends(self, load: float, result: Result) -> None:
+        """The step was measured."""

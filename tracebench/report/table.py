@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from tracebench.analysis.reading import reading, tail_reading
-from tracebench.model.result import Comparison, Finding, Result, Statistics, TargetResult
+from tracebench.model.result import Comparison, Result, Statistics, TargetResult
 from tracebench.report import influence
 from tracebench.report.numbers import milliseconds, signed
-from tracebench.report.terminal import WIDTH, printed
+from tracebench.report.terminal import WIDTH, finding_lines, indented, printed
 from tracebench.vocabulary import (
     BACKLOG,
     CONNECT,
@@ -26,7 +25,6 @@ _STATISTICS = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
 _BAR = 12
 _QUIET = (BACKLOG, CONNECT)
 """Rows that are left out where they are nothing."""
-_STYLES = {"invalid": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def render(result: Result, *, width: int = WIDTH, color: bool = False) -> str:
@@ -51,20 +49,16 @@ def _parts(result: Result) -> Iterator[RenderableType | str]:
 def _target(name: str, target: TargetResult) -> RenderableType:
     return Group(
         Text(f"{name}  {target.address}", style="bold", overflow="ellipsis", no_wrap=True),
-        *(_indented(Text(line)) for line in _facts(target)),
+        *(indented(Text(line)) for line in _facts(target)),
         "",
         *_table(target),
-        *(_indented(Text(one, style="bold")) for one in _sentences(target)),
-        *(_indented(Text(line)) for line in influence.lines(target)),
+        *(indented(Text(one, style="bold")) for one in _sentences(target)),
+        *(indented(Text(line)) for line in influence.lines(target)),
         "",
         *_errors(target),
         *_verdict(target),
         "",
     )
-
-
-def _indented(what: RenderableType, left: int = 2) -> RenderableType:
-    return Padding(what, (0, 0, 0, left))
 
 
 def _facts(target: TargetResult) -> Iterable[str]:
@@ -108,7 +102,7 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
         table.add_row(*_cells(name, target), style="bold" if total else None)
     yield table
     if any(target.components[name].unsupported for name in _rows(target)):
-        yield _indented(Text("~ fewer samples than this percentile needs", style="dim"))
+        yield indented(Text("~ fewer samples than this percentile needs", style="dim"))
     yield ""
 
 
@@ -155,7 +149,7 @@ def _links(target: TargetResult) -> Iterable[str]:
 def _errors(target: TargetResult) -> Iterable[RenderableType]:
     for error in target.errors:
         example = f": {error.example}" if error.example else ""
-        yield _indented(Text(f"{error.count:,} × {error.reason}{example}", style="red"))
+        yield indented(Text(f"{error.count:,} × {error.reason}{example}", style="red"))
     if target.errors:
         yield ""
 
@@ -163,15 +157,9 @@ def _errors(target: TargetResult) -> Iterable[RenderableType]:
 def _verdict(target: TargetResult) -> Iterable[RenderableType]:
     valid = target.verdict.valid
     word = "valid" if valid else "NOT VALID: do not trust these numbers"
-    yield _indented(Text(f"Verdict: {word}", style="bold green" if valid else "bold red"))
+    yield indented(Text(f"Verdict: {word}", style="bold green" if valid else "bold red"))
     for finding in target.verdict.findings:
-        yield _finding(finding)
-
-
-def _finding(finding: Finding) -> RenderableType:
-    head = Text(f"{finding.severity}: ", style=_STYLES[finding.severity])
-    head.append(f"{finding.message} [{finding.code}]", style="default")
-    return _indented(Group(head, _indented(Text(f"→ {finding.hint}", style="dim"))))
+        yield finding_lines(finding)
 
 
 def _comparison(comparison: Comparison) -> RenderableType:

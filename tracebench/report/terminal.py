@@ -3,9 +3,14 @@
 from collections.abc import Iterable
 from io import StringIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from tracebench.model.result import Finding
 
 WIDTH = 80
+_STYLES = {"invalid": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def printed(parts: Iterable[RenderableType | str], width: int, *, color: bool) -> str:
@@ -30,3 +35,15 @@ def printed(parts: Iterable[RenderableType | str], width: int, *, color: bool) -
     for part in parts:
         console.print(part, soft_wrap=isinstance(part, str))
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+
+
+def indented(what: RenderableType, left: int = 2) -> RenderableType:
+    """Moved to the right."""
+    return Padding(what, (0, 0, 0, left))
+
+
+def finding_lines(finding: Finding) -> RenderableType:
+    """A finding, and below it what mends it."""
+    head = Text(f"{finding.severity}: ", style=_STYLES[finding.severity])
+    head.append(f"{finding.message} [{finding.code}]", style="default")
+    return indented(Group(head, indented(Text(f"→ {finding.hint}", style="dim"))))

@@ -8,17 +8,18 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from tracebench.errors import UsageError
 from tracebench.model.result import Result
+from tracebench.model.sweep import Sweep
 
 _FIRST = ("schema", "tool", "environment", "plan", "started_at")
 
 
-def to_dict(result: Result) -> dict[str, Any]:
+def to_dict(result: Result | Sweep) -> dict[str, Any]:
     """The result as JSON's own types, in the contract's order."""
     plain: dict[str, Any] = _plain(result)
-    return {name: plain.pop(name) for name in _FIRST} | plain
+    return {name: plain.pop(name) for name in _FIRST if name in plain} | plain
 
 
-def dumps(result: Result) -> str:
+def dumps(result: Result | Sweep) -> str:
     """The result file's text."""
     return json.dumps(to_dict(result), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 

@@ -1,0 +1,50 @@
+"""The picture of a sweep holds what the sweep says, whatever it is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.report.sweep_samples import ALL
+from tracebench.model.sweep import Sweep
+from tracebench.report.sweep_figure import draw, make
+
+
+@pytest.mark.parametrize("shown", ALL.values(), ids=ALL)
+def test_every_sweep_can_be_drawn(shown: Sweep, tmp_path: Path) -> None:
+    file = tmp_path / "x.png"
+    draw(shown, str(file))
+    assert file.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(("suffix", "start"), [("svg", b"<?xml"), ("pdf", b"%PDF")])
+def test_formats(suffix: str, start: bytes, tmp_path: Path) -> None:
+    file = tmp_path / f"x.{suffix}"
+    draw(ALL["workers"], str(file))
+    assert file.read_bytes().startswith(start)
+
+
+def test_the_panels() -> None:
+    shown = ALL["workers"]
+    throughput, latency, stack, growth = make(shown).axes
+    lines = {line.get_label(): line for line in throughput.lines}
+    points = shown.scaling["rest"].points
+    assert np.asarray(lines["measured"].get_ydata()).tolist() == [
+        one.throughput_rps for one in points
+    ]
+    assert [line.get_label() for line in latency.lines] == ["p50", "p95", "p99"]
+    tops = [line.get_ydata() for line in stack.lines]
+    assert np.asarray(tops[-1]).tolist() == pytest.approx(
+        [sum(one.mean_ms.values()) for one in points]
+    )
+    named = {text.get_text() for text in growth.texts}
+    assert named == {"network", "inference"}
+    assert np.asarray(lines["knee: 4"].get_xdata()).tolist() == pytest.approx([4, 4], rel=0.02)
+
+
+def test_each_target_has_its_panels_and_its_sentence() -> None:
+    figure = make(ALL["both"])
+    assert len(figure.axes) == 8
+    titles = [part.get_suptitle() for part in figure.subfigs]
+    assert all("saturates first" in title for title in titles)
+    assert ["rest" in title for title in titles] == [True, False]

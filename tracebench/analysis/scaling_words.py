@@ -1,0 +1,126 @@
+"""What saturates first, in one sentence, and what that suggests."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from tracebench.analysis.saturation import COMPUTE
+from tracebench.model.result import TargetResult
+from tracebench.model.sweep import Bottleneck, Kind, Point, Scaling
+
+_MOST_OF_IT: Final = 0.6
+"""Of what is done side by side, from where on one component is what the others wait for."""
+_ALIKE: Final = 0.4
+"""Of the greatest growth, from where on another component is named with it."""
+_ABOUT_ONE: Final = (0.75, 1.25)
+_SUGGESTIONS: Final = {
+    "client": "this says nothing of the server: lower the load, or give tracebench a core of its "
+    "own (taskset)",
+    "path": "look at bandwidth, at compression and at the size of the payload",
+    "waiting": "give it more workers or threads, as long as its cores are not busy, or replicas",
+    "queue": "add model instances (or the threads that serve them), replicas, or batching",
+    "compute": "more threads or workers on the same cores will not help; batching, a smaller or "
+    "quantised model, an accelerator, or replicas on other machines may",
+    "unknown": "two lines of middleware, or an X-Timing-Info header, would tell whether requests "
+    "wait or are worked on",
+}
+
+
+def sentence(kind: Kind, scaling: Scaling, usable: Mapping[float, TargetResult]) -> str:
+    """Say what saturates first, by which evidence, and what that suggests; no full stop.
+
+    Args:
+        kind: what the loads are.
+        scaling: all but this sentence.
+        usable: load → the results that count.
+    """
+    points = [one for one in scaling.points if one.load in usable]
+    if len(points) < 2:
+        return "fewer than two steps can be used, so there is no scaling to tell: look at errors"
+    found, base = scaling.bottleneck, points[0]
+    if found is None:
+        return _not_yet(kind, points)
+    past = next(one for one in points if one.load == found.load)
+    most = max(one.throughput_rps for one in points)
+    return (
+        f"{_subject(found, past)} saturates first, at {most:.3g}/s: "
+        f"{_evidence(kind, found, base, past)}; {_SUGGESTIONS[found.cause]}"
+    )
+
+
+def _not_yet(kind: Kind, points: Sequence[Point]) -> str:
+    before, last = points[-2:]
+    gain = last.throughput_rps / before.throughput_rps - 1
+    grown = {name: ms - points[0].mean_ms.get(name, 0.0) for name, ms in last.mean_ms.items()}
+    most = max(grown, key=lambda name: grown[name])
+    return (
+        f"nothing saturates up to {_load(kind, last.load)}: throughput still grew by {gain:.0%} in "
+        f"the last step, to {last.throughput_rps:.3g}/s, and {_name(most)} by most, "
+        f"{_from_to(most, points[0], last)}; go on to higher loads"
+    )
+
+
+def _subject(found: Bottleneck, past: Point) -> str:
+    if found.cause == "client":
+        return "the tool itself"
+    if found.cause == "path":
+        return "the path to the server"
+    if found.cause == "compute":
+        return _name(found.component)
+    busiest = _busiest(past)
+    if found.cause == "queue" and busiest is not None:
+        return busiest
+    return "the server" if found.cause == "unknown" else "the server's pool of workers"
+
+
+def _busiest(past: Point) -> str | None:
+    """The component in which nearly all are that are not waiting."""
+    work = {name: past.in_flight.get(name, 0.0) for name in COMPUTE}
+    most = max(work, key=lambda name: work[name])
+    return most if work[most] >= _MOST_OF_IT * sum(work.values()) else None
+
+
+def _evidence(kind: Kind, found: Bottleneck, base: Point, past: Point) -> str:
+    loads = f"from {_load(kind, base.load)} to {past.load:g}"
+    if found.cause == "compute":
+        alone = "" if found.at_a_time is None else f", the work of {found.at_a_time:.2g} at a time"
+        return f"{loads} {_stretched(base, past)}{alone}"
+    grows = f"{loads} {_name(found.component)} grows {_from_to(found.component, base, past)}"
+    if found.cause == "waiting":
+        grows = f"{grows}: waiting before the server's span"
+    if found.at_a_time is None or found.cause == "unknown":
+        return grows
+    busiest = _busiest(past) if found.cause == "queue" else None
+    if busiest is None:
+        return f"{grows}, while it works on {found.at_a_time:.2g} at a time"
+    number = past.in_flight[busiest]
+    one = ": one model instance" if _ABOUT_ONE[0] <= number <= _ABOUT_ONE[1] else ""
+    return f"{grows}, while {_name(busiest)} has {number:.2g} at a time{one}"
+
+
+def _stretched(base: Point, past: Point) -> str:
+    """The components that share what is short, the most important first."""
+    growth_ms = {
+        name: past.mean_ms.get(name, 0.0) - base.mean_ms.get(name, 0.0) for name in COMPUTE
+    }
+    least_ms = _ALIKE * max(growth_ms.values())
+    named = sorted((n for n in COMPUTE if growth_ms[n] >= least_ms), key=lambda n: -growth_ms[n])
+    each = [
+        f"{_name(name)} takes {past.growth[name]:.2g} times as long"
+        if name in past.growth
+        else f"{_name(name)} grows {_from_to(name, base, past)}"
+        for name in named
+    ]
+    return " and ".join(each)
+
+
+def _load(kind: Kind, load: float) -> str:
+    return f"{load:g} under way" if kind == "concurrency" else f"{load:g}/s"
+
+
+def _name(component: str) -> str:
+    return component.replace("_", " ")
+
+
+def _from_to(component: str, base: Point, past: Point) -> str:
+    before_ms, after_ms = (one.mean_ms.get(component, 0.0) for one in (base, past))
+    return f"({before_ms:.3g} → {after_ms:.3g} ms)"

@@ -1,0 +1,138 @@
+"""`tracebench sweep`: the same run over a list of loads; print and save how the server scales."""
+
+import os
+import sys
+from dataclasses import replace
+from math import inf
+from typing import Any
+
+import click
+
+from tracebench.cli.influence import INFLUENCE
+from tracebench.cli.live import Live
+from tracebench.cli.loads import Loads
+from tracebench.cli.options import (
+    AMOUNT,
+    EXPECT,
+    MANNER,
+    MAPPING,
+    METHOD,
+    TARGETS,
+    TRUST,
+    options,
+    plan,
+)
+from tracebench.cli.outputs import OUTPUTS, Outputs, check_writable
+from tracebench.cli.payloads import PAYLOAD
+from tracebench.cli.receiving import RECEIVE, warn_of_strangers
+from tracebench.cli.run import INTERRUPTED, INVALID, warn_of_proxies
+from tracebench.errors import UsageError
+from tracebench.load.progress import SweepWatcher, Watcher
+from tracebench.model.plan import Plan, Segment
+from tracebench.model.result import Result
+from tracebench.model.sweep import Kind, Sweep
+
+_STEP_S = 5.0
+LOADS = (
+    click.option(
+        "--concurrency",
+        type=Loads(whole=True),
+        metavar="1,2,4|auto",
+        help="Each of these under way at once; with --rate the most. [default: auto]",
+    ),
+    click.option(
+        "--rate",
+        type=Loads(whole=False),
+        metavar="10,20|auto",
+        help="Instead: each of these requests a second.",
+    ),
+)
+
+
+@click.command(short_help="Find what saturates first as the load grows.")
+@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER)
+@options(INFLUENCE, MAPPING, RECEIVE, OUTPUTS)
+def sweep(
+    *,
+    output_json: str | None,
+    output_plot: str | None,
+    concurrency: tuple[float, ...] | None,
+    rate: tuple[float, ...] | None,
+    **given: Any,
+) -> int:
+    """Run at growing loads, and say what saturates first.
+
+    \b
+    tracebench sweep --image photo.jpg --rest-url http://127.0.0.1:5000
+    tracebench sweep --image photo.jpg --grpc-server 127.0.0.1:50051 --rate 10,20,40
+
+    Each load is a run of 5 seconds, unless --requests or --duration says more. `auto` doubles the
+    load until throughput stops growing.
+    """  # noqa: D301 - click wants the character, not its name
+    outputs = Outputs(output_json, output_plot)
+    outputs.check()
+    if given["output_traces"] is not None:
+        check_writable("--output-traces", given["output_traces"])
+    planned, kind, loads = _planned(concurrency, rate, given)
+    warn_of_proxies()
+    warn_of_strangers(planned)
+    from tracebench.sweep import sweep as measure  # numpy, grpc, requests: not for --help
+
+    found = measure(planned, kind, loads, Steps(planned, kind))
+    _show(found)
+    outputs.write(found)
+    return exit_status(found)
+
+
+class Steps(SweepWatcher):
+    """A line on standard error for each step."""
+
+    def __init__(self, planned: Plan, kind: Kind) -> None:
+        self._planned, self._kind = planned, kind
+        self._first = True
+
+    def begins(self, load: float) -> Watcher:
+        """Say at the first step what the targets answer."""
+        told, self._first = self._first, False
+        return Live(self._planned.requests, self._planned.duration_s, tells_answer=told)
+
+    def ends(self, load: float, result: Result) -> None:
+        """Say in a line what the step found."""
+        targets = ", ".join(
+            f"{name} {target.throughput_rps:,.4g}/s"
+            + (f" at p50 {target.latency.p50_ms:.3g} ms" if target.latency else "")
+            for name, target in result.targets.items()
+        )
+        click.echo(f"{self._kind} {load:g}: {targets}", err=True)
+
+
+def exit_status(found: Sweep) -> int:
+    """0, or 130 for an interrupted sweep, or 3 where a step that was asked for is not valid."""
+    if found.interrupted:
+        return INTERRUPTED
+    return 0 if found.valid else INVALID
+
+
+def _planned(
+    concurrency: tuple[float, ...] | None, rate: tuple[float, ...] | None, given: dict[str, Any]
+) -> tuple[Plan, Kind, tuple[float, ...] | None]:
+    """The plan of the steps, and over what they go."""
+    slots = None
+    if rate is not None and concurrency is not None:
+        if len(concurrency) != 1:
+            raise UsageError("--rate goes over rates: give one --concurrency with it, or none")
+        slots = int(concurrency[0])
+    if not (given["requests"] or given["duration"] or given["until_stable"]):
+        given["duration"] = _STEP_S
+    first = None if rate is None else (Segment(1.0, 1.0, inf),)
+    planned = plan(concurrency=slots, rate=first, arrivals=None, **given)
+    if rate is not None:
+        return planned, "rate", rate or None
+    return replace(planned, concurrency=1), "concurrency", concurrency or None
+
+
+def _show(found: Sweep) -> None:
+    from tracebench.report import sweep_table  # rich: not for --help
+
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    click.echo(sweep_table.render(found, color=color), color=True)

@@ -1,0 +1,193 @@
+"""A sweep as a picture: throughput and its knee, latency, and each component's growth."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from math import log10
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patheffects import Normal, Stroke
+from matplotlib.ticker import LogLocator
+
+from tracebench.analysis.scalability_law import predict
+from tracebench.model.result import TargetResult
+from tracebench.model.sweep import Kind, Point, Scaling, Sweep
+from tracebench.report.palette import COMPONENTS, INVALID
+from tracebench.report.sweep_table import shown
+
+_SIZE_IN, _DPI = (12.0, 8.5), 130
+_AXIS = {"concurrency": "requests under way (concurrency)", "rate": "requests a second asked for"}
+_PERCENTILES = {
+    "p50_ms": ("o-", "#444444"),
+    "p95_ms": ("s--", "#e69f00"),
+    "p99_ms": ("^:", "#d55e00"),
+}
+_GREY = "#777777"
+_MARKERS = "osv^DPX*"
+_OUTLINE = [Stroke(linewidth=3.2, foreground="#333333"), Normal()]
+"""Around lines whose colours, made for areas, would be faint on white."""
+_TEXT_APART = 0.055
+
+
+def draw(sweep: Sweep, path: str) -> None:
+    """Draw to a file: PNG, SVG or PDF, after its suffix.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    make(sweep).savefig(path, dpi=_DPI)
+
+
+def make(sweep: Sweep) -> Figure:
+    """The figure: four panels for each target, the targets side by side."""
+    count = len(sweep.scaling)
+    width_in, height_in = _SIZE_IN
+    figure = Figure(figsize=(width_in * max(1.0, 0.8 * count), height_in), layout="constrained")
+    parts = figure.subfigures(1, count, squeeze=False, wspace=0.04)[0]
+    for part, (name, scaling) in zip(parts, sweep.scaling.items(), strict=True):
+        targets = {s.load: s.result.targets[name] for s in sweep.steps if name in s.result.targets}
+        _target(
+            part, f"{name}: {next(iter(targets.values())).address}", sweep.kind, scaling, targets
+        )
+    return figure
+
+
+def _target(
+    part: SubFigure,
+    title: str,
+    kind: Kind,
+    scaling: Scaling,
+    targets: Mapping[float, TargetResult],
+) -> None:
+    (throughput, latency), (stack, growth) = part.subplots(2, 2)
+    points = scaling.points
+    _throughput(throughput, kind, scaling)
+    _latency(latency, targets)
+    _stack(stack, points)
+    _growth(growth, points)
+    for axes in (throughput, latency, stack, growth):
+        _loads(axes, kind, [point.load for point in points])
+    part.suptitle(f"{_headline(scaling)}\n{title}", fontsize=12)
+    handles, labels = stack.get_legend_handles_labels()
+    if handles:
+        part.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
+
+
+def _headline(scaling: Scaling) -> str:
+    head = scaling.sentence.partition(";")[0].partition(":")[0]
+    return head[:1].upper() + head[1:]
+
+
+def _loads(axes: Axes, kind: Kind, loads: Sequence[float]) -> None:
+    """The loads as ticks, evenly apart where they were doubled."""
+    axes.set_xlabel(_AXIS[kind])
+    if loads[-1] > 4 * loads[0]:
+        axes.set_xscale("log", base=2)
+    axes.set_xticks(loads, [f"{load:g}" for load in loads], minor=False)
+    axes.minorticks_off()
+    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def _throughput(axes: Axes, kind: Kind, scaling: Scaling) -> None:
+    axes.set_title("Throughput")
+    axes.set_ylabel("requests a second")
+    loads = [point.load for point in scaling.points]
+    rates = [point.throughput_rps for point in scaling.points]
+    top = max(rates) * 1.25 or 1.0
+    fine = np.geomspace(loads[0], loads[-1], 200)
+    if scaling.knee is not None and scaling.capacity_rps is not None:
+        ideal = fine * scaling.capacity_rps / scaling.knee
+        axes.plot(fine, ideal, ":", color=_GREY, label="without waiting")
+        axes.axhline(scaling.capacity_rps, color=_GREY, linestyle="--", label="capacity")
+        knee = f"knee: {scaling.knee:.3g}"
+        axes.axvline(scaling.knee, color=INVALID, linewidth=1.2, label=knee)
+    if scaling.law is not None and scaling.law.fits:
+        curve = [predict(scaling.law, load) for load in fine]
+        axes.plot(
+            fine, curve, "-", color="#56b4e9", linewidth=4, alpha=0.5, label="scalability law"
+        )
+    axes.plot(loads, rates, "o-", color="#0072b2", label="measured")
+    for point in scaling.points:
+        if not point.valid:
+            axes.plot(point.load, point.throughput_rps, "X", color=INVALID, markersize=11)
+    axes.set_ylim(0, top)
+    axes.legend(frameon=False, loc="lower right")
+
+
+def _latency(axes: Axes, targets: Mapping[float, TargetResult]) -> None:
+    axes.set_title("Latency of all successes")
+    axes.set_ylabel("ms")
+    known = [(load, one.latency) for load, one in targets.items() if one.latency is not None]
+    for name, (line, color) in _PERCENTILES.items():
+        values = [getattr(latency, name) for _, latency in known]
+        label = name.removesuffix("_ms")
+        axes.plot([load for load, _ in known], values, line, color=color, label=label)
+    if known:
+        _logarithmic(axes)
+        axes.legend(frameon=False)
+
+
+def _stack(axes: Axes, points: Sequence[Point]) -> None:
+    axes.set_title("Where the time goes: mean")
+    axes.set_ylabel("ms")
+    known = [point for point in points if point.mean_ms]
+    bottom = np.zeros(len(known))
+    for name in shown(points):
+        height = np.array([point.mean_ms.get(name, 0.0) for point in known])
+        look = COMPONENTS[name]
+        axes.fill_between(
+            [point.load for point in known],
+            bottom,
+            bottom + height,
+            label=name.replace("_", " "),
+            facecolor=look.color,
+            hatch=look.hatch,
+            edgecolor="white",
+            linewidth=0.8,
+        )
+        axes.plot([point.load for point in known], bottom + height, color="#333333", linewidth=0.6)
+        bottom += height
+    axes.set_ylim(0, None)
+
+
+def _growth(axes: Axes, points: Sequence[Point]) -> None:
+    """Each component alone, so that what hides in the stack is seen to grow as well."""
+    axes.set_title("Growth of each component: mean")
+    axes.set_ylabel("ms")
+    ends = []
+    for name, marker in zip(shown(points), cycle(_MARKERS)):
+        known = [(p.load, p.mean_ms[name]) for p in points if p.mean_ms.get(name, 0.0) > 0]
+        loads, means_ms = zip(*known, strict=True)
+        color = COMPONENTS[name].color
+        axes.plot(loads, means_ms, marker=marker, color=color, linewidth=2, path_effects=_OUTLINE)
+        ends.append((name, means_ms[-1]))
+    if ends:
+        _logarithmic(axes)
+        _name_lines(axes, ends)
+
+
+def _logarithmic(axes: Axes) -> None:
+    """A logarithmic axis with numbers that people read."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(LogLocator(subs=()))
+
+
+def _name_lines(axes: Axes, ends: Sequence[tuple[str, float]]) -> None:
+    """Names at the ends of lines, at least a line of text apart: no colour must be matched."""
+    low, high = (log10(limit) for limit in axes.get_ylim())
+    below = -1.0
+    for name, end in sorted(ends, key=lambda one: one[1]):
+        place = max((log10(end) - low) / (high - low), below + _TEXT_APART)
+        axes.annotate(
+            name.replace("_", " "),
+            (1.02, place),
+            xycoords="axes fraction",
+            fontsize=9,
+            va="center",
+            annotation_clip=False,
+        )
+        below = place

@@ -1,0 +1,159 @@
+"""A sweep on a terminal: at most 80 columns, one row for each load."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tracebench.model.result import Statistics, TargetResult
+from tracebench.model.sweep import Kind, Law, Point, Scaling, Sweep
+from tracebench.report.numbers import milliseconds
+from tracebench.report.terminal import WIDTH, finding_lines, indented, printed
+from tracebench.vocabulary import (
+    INFERENCE,
+    LEAVES,
+    POSTPROCESSING,
+    PREPROCESSING,
+    SERVER_AND_NETWORK,
+    SERVER_OTHER,
+)
+
+HEADINGS: Final = {"concurrency": "under way", "rate": "rate, /s"}
+_SHORT: Final = {
+    PREPROCESSING: "preproc",
+    INFERENCE: "infer",
+    POSTPROCESSING: "postproc",
+    SERVER_OTHER: "other",
+    SERVER_AND_NETWORK: "server+net",
+}
+_LEAST_SHARE: Final = 0.002
+"""A component that takes less of the time at every load has no column."""
+_PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
+
+
+def render(sweep: Sweep, *, width: int = WIDTH, color: bool = False) -> str:
+    """The whole sweep as text.
+
+    Args:
+        sweep: what was found.
+        width: no line is longer.
+        color: with the terminal's codes for colours and weight.
+    """
+    targets = (_target(sweep, name, scaling) for name, scaling in sweep.scaling.items())
+    ended = Text(f"{len(sweep.steps)} steps; ended: {sweep.ended}", style="dim")
+    return printed([*targets, ended], width, color=color)
+
+
+def _target(sweep: Sweep, name: str, scaling: Scaling) -> RenderableType:
+    targets = {step.load: step.result.targets.get(name) for step in sweep.steps}
+    known = {load: target for load, target in targets.items() if target is not None}
+    address = next(iter(known.values())).address
+    sentence = f"{scaling.sentence[:1].upper()}{scaling.sentence[1:]}."
+    return Group(
+        Text(f"{name}  {address}", style="bold", overflow="ellipsis", no_wrap=True),
+        "",
+        _loads(sweep.kind, scaling.points, known),
+        "",
+        *_components(sweep.kind, scaling.points),
+        indented(Text(sentence, style="bold")),
+        *(indented(Text(line)) for line in _laws(sweep.kind, scaling)),
+        *(finding_lines(finding) for finding in scaling.findings),
+        "",
+    )
+
+
+def _table(title: str, headings: Iterable[str]) -> Table:
+    table = Table(box=None, padding=(0, 1), pad_edge=True, title=title, title_justify="left")
+    table.title_style = "none"
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    return table
+
+
+def _loads(
+    kind: Kind, points: Sequence[Point], targets: Mapping[float, TargetResult]
+) -> RenderableType:
+    percentiles = [f"{name.removesuffix('_ms')} ms" for name in _PERCENTILES]
+    headings = (HEADINGS[kind], "done/s", "used", *percentiles, "our CPU", "failed", "")
+    table = _table("", headings)
+    for point in points:
+        target = targets[point.load]
+        counts = target.requests
+        failed = counts.failed + counts.timed_out
+        table.add_row(
+            f"{point.load:,g}",
+            milliseconds(point.throughput_rps),
+            "" if point.utilisation is None else f"{point.utilisation:.0%}",
+            *(_percentile(target.latency, name) for name in _PERCENTILES),
+            f"{point.client_cpu:.0%}",
+            f"{failed:,}" if failed else "",
+            "" if point.valid else "not valid",
+            style=None if point.valid else "red",
+        )
+    return table
+
+
+def _percentile(latency: Statistics | None, name: str) -> str:
+    if latency is None:
+        return ""
+    mark = "~" if name in latency.unsupported else ""
+    return mark + milliseconds(getattr(latency, name))
+
+
+def shown(points: Sequence[Point]) -> list[str]:
+    """The components that take a part of the time worth showing, in the order of a request."""
+    names = []
+    for name in (*LEAVES, SERVER_AND_NETWORK):
+        shares = (p.mean_ms.get(name, 0.0) / sum(p.mean_ms.values()) for p in points if p.mean_ms)
+        if any(share > _LEAST_SHARE for share in shares):
+            names.append(name)
+    return names
+
+
+def _components(kind: Kind, points: Sequence[Point]) -> Iterable[RenderableType]:
+    names = shown(points)
+    if not names:
+        return
+    yield _grid("mean ms in each component", kind, names, points, lambda point: point.mean_ms)
+    yield ""
+    title = "requests in each at a time, mean (Little's law)"
+    yield _grid(title, kind, [*names, "sum"], points, _in_flight)
+    yield ""
+
+
+def _grid(
+    title: str,
+    kind: Kind,
+    names: Sequence[str],
+    points: Sequence[Point],
+    values: Callable[[Point], Mapping[str, float]],
+) -> Table:
+    table = _table(title, (HEADINGS[kind], *(_SHORT.get(name, name) for name in names)))
+    for point in points:
+        cells = (f"{values(point)[n]:.3g}" if n in values(point) else "" for n in names)
+        table.add_row(f"{point.load:,g}", *cells)
+    return table
+
+
+def _in_flight(point: Point) -> Mapping[str, float]:
+    return {**point.in_flight, "sum": sum(point.in_flight.values())} if point.in_flight else {}
+
+
+def _laws(kind: Kind, scaling: Scaling) -> Iterable[str]:
+    if scaling.knee is not None and kind == "concurrency":
+        most = f"{scaling.capacity_rps:,.3g}/s"
+        yield f"Knee at {scaling.knee:.2g} under way: fewer cannot reach {most}, more only wait."
+    if scaling.law is not None:
+        yield _law(scaling.law)
+
+
+def _law(law: Law) -> str:
+    name = "Universal Scalability Law"
+    if not law.fits:
+        return f"{name}: does not fit (up to {law.error:.0%} off)."
+    return (
+        f"{name}: σ = {law.sigma:.2g} (contention), κ = {law.kappa:.2g} (coherence), "
+        f"within {law.error:.0%}."
+    )

@@ -1,0 +1,121 @@
+"""`sweep(plan, …)` → `Sweep`: the same plan over a list of loads; a public Python door."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from typing import Final
+
+from tracebench.analysis.scaling import has_stopped_growing, scale
+from tracebench.benchmark import run
+from tracebench.errors import TracebenchError
+from tracebench.load.progress import SweepWatcher
+from tracebench.model.plan import Plan, Segment
+from tracebench.model.result import TargetResult
+from tracebench.model.sweep import Kind, Scaling, Step, Sweep
+
+INTERRUPTED = "it was interrupted"
+MOST: Final = {"concurrency": 1024, "rate": 100_000}
+"""Where doubling ends at the latest."""
+_LEAST: Final[dict[Kind, float]] = {"concurrency": 1, "rate": 10}
+_WARMUP_A_SLOT = 2
+
+
+def sweep(
+    plan: Plan, kind: Kind, loads: Sequence[float] | None, watcher: SweepWatcher | None = None
+) -> Sweep:
+    """Measure a plan at each load, the least first.
+
+    An interrupt ends it, and so does a step that fails: what was measured until then is returned.
+
+    Args:
+        plan: what to measure at each load; `warmup` is raised to two requests a
+            slot of a closed loop.
+        kind: what the loads are.
+        loads: None: doubled from 1 on (10 a second) until throughput stops growing by more than
+            5 % twice, or the numbers of a step are not valid.
+        watcher: is told how it goes; None: nobody.
+
+    Raises:
+        TracebenchError: nothing was measured, because the plan or a target is wrong.
+    """
+    watcher = watcher or SweepWatcher()
+    steps: list[Step] = []
+    ended, failed = "all loads were measured", False
+    try:
+        for load in _doubling(kind) if loads is None else sorted(set(loads)):
+            told = watcher.begins(load)
+            steps.append(Step(load, run(at(plan, kind, load), told)))
+            watcher.ends(load, steps[-1].result)
+            if why := _enough(kind, steps, auto=loads is None):
+                ended = why
+                break
+    except (TracebenchError, KeyboardInterrupt) as error:
+        if not steps:
+            raise
+        ended, failed = str(error) or INTERRUPTED, True
+    scaling = _scaling(kind, steps)
+    last = steps[-1].load if loads is None and len(steps) > 2 else inf
+    return Sweep(
+        kind=kind,
+        steps=tuple(steps),
+        ended=ended,
+        interrupted=ended == INTERRUPTED,
+        valid=not failed
+        and all(p.valid or p.load == last for one in scaling.values() for p in one.points),
+        scaling=scaling,
+    )
+
+
+def at(plan: Plan, kind: Kind, load: float) -> Plan:
+    """The plan of one step."""
+    traces = plan.output_traces
+    if traces is not None:  # a file for each step, as a run empties its own
+        traces = str(Path(traces).with_stem(f"{Path(traces).stem}-{load:g}"))
+    if kind == "rate":
+        return replace(plan, rate=(Segment(load, load, inf),), output_traces=traces)
+    slots = int(load)
+    warmup = plan.warmup if plan.warmup == "auto" else max(plan.warmup, _WARMUP_A_SLOT * slots)
+    return replace(plan, concurrency=slots, warmup=warmup, output_traces=traces)
+
+
+def _doubling(kind: Kind) -> Iterator[float]:
+    load = _LEAST[kind]
+    while load <= MOST[kind]:
+        yield load
+        load *= 2
+
+
+def _enough(kind: Kind, steps: Sequence[Step], *, auto: bool) -> str | None:
+    """Why the sweep should end here, if it should."""
+    load, targets = steps[-1].load, list(_targets(steps[-1:]))
+    if any(one.code == "interrupted" for target in targets for one in target.verdict.findings):
+        return INTERRUPTED
+    if not any(target.requests.succeeded for target in targets):
+        return f"no request succeeded at {load:g}"
+    if not auto:
+        return None
+    if not all(target.verdict.valid for target in targets):
+        return f"the numbers at {load:g} are not valid"
+    if all(has_stopped_growing(_throughputs(steps, name)) for name in steps[-1].result.targets):
+        return "throughput stopped growing"
+    return "no higher load is tried" if 2 * load > MOST[kind] else None
+
+
+def _targets(steps: Sequence[Step]) -> Iterator[TargetResult]:
+    return (target for step in steps for target in step.result.targets.values())
+
+
+def _throughputs(steps: Sequence[Step], name: str) -> list[float]:
+    return [step.result.targets[name].throughput_rps for step in steps]
+
+
+def _scaling(kind: Kind, steps: Sequence[Step]) -> dict[str, Scaling]:
+    names = list(steps[0].result.targets)
+    return {
+        name: scale(
+            kind,
+            {s.load: s.result.targets[name] for s in steps if name in s.result.targets},
+        )
+        for name in names
+    }
