@@ -30,6 +30,7 @@ from tracebench.tracing.receiver.store import (
 )
 
 _START_S: Final = 30.0
+_ANSWER_S: Final = 30.0
 _POLL_S: Final = 0.1
 _FORWARDING_S: Final = 5.0
 
@@ -150,7 +151,7 @@ class Receiver:
         try:
             ended_by = self._wait(gathering, counts, load_began_s, stopped, on_wait)
         except (EOFError, OSError):
-            ended_by = "the receiver's process has ended"
+            ended_by = "the receiver's process answers no more"
         return Received(
             spans=gathering,
             wanted=len(roots),
@@ -196,6 +197,8 @@ class Receiver:
         arrivals_s: list[float] = []
         while True:
             self._pipe.send_bytes(b"fetch")
+            if not self._pipe.poll(_ANSWER_S):
+                raise EOFError
             fetched: Fetched = self._pipe.recv()
             counts.clear()
             counts.update(fetched.counts)

@@ -40,8 +40,10 @@ def server(intake: Intake, bounds: Bounds) -> grpc.aio.Server:
         # grpcio would inflate a bomb whole before it looks at its size: we do that ourselves.
         ("grpc.per_message_decompression", 0),
         ("grpc.server_handshake_timeout_ms", 10_000),
-        # Ends calls whose body never comes; exporters connect anew without losing anything.
-        ("grpc.max_connection_age_ms", 120_000),
+        # No peer takes all calls for itself, and those whose body never comes are ended; exporters
+        # make one call at a time, and connect anew without losing anything.
+        ("grpc.max_concurrent_streams", bounds.calls // 4),
+        ("grpc.max_connection_age_ms", 60_000),
         ("grpc.max_connection_age_grace_ms", int(bounds.request_s * 1000)),
     ]
     made = grpc.aio.server(options=options, maximum_concurrent_rpcs=bounds.calls)
