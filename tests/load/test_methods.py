@@ -95,6 +95,7 @@ def test_the_message_says_what_the_json_says(descriptor: str) -> None:
         ({"weights": [1, "x"]}, "weights"),
         ({"picture": 5}, "picture"),
         (b"[1", "question.json"),
+        (b"null", "question.json"),
         (b"\xff", "question.json"),
         (b"[" * 3_000, "question.json"),
     ],

@@ -44,7 +44,13 @@ class Method:
         try:
             json_format.Parse(payload.content, message, descriptor_pool=_pool(self.request))
             return self.finish(message)
-        except (json_format.ParseError, EncodeError, ValueError, RecursionError) as error:
+        except (
+            json_format.ParseError,
+            EncodeError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
             raise UsageError(
                 f"--json {payload.name!r} is no {descriptor.full_name}: {excerpt(str(error))}"
             ) from None
