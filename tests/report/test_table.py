@@ -71,13 +71,14 @@ def test_the_tools_own_influence_is_told() -> None:
         "2,000/s; in the clear" in text
     )
     assert (
-        "by requests: +1.500 ms a request (95 % interval +1.123 … +1.877) beside the engine's "
+        "by requests: +1.500 ms (95 % interval +1.123 … +1.877) a request beside the engine's "
         "17.00; p50 +1.500, p95 +1.500; 50/s; 10 × HTTP 503" in text
     )
     assert "by httpx: nothing was measured" in text
     assert (
-        "tracing costs +2.000 ms a request (95 % interval +1.590 … +2.410); p50 +2.000, "
-        "p95 +2.000; 100 requests asked for it, 90 did not" in text
+        "tracing costs +2.000 ms (95 % interval +0.586 … +3.000) at the median, "
+        "+2.000 ms (95 % interval +1.590 … +2.410) in the mean; "
+        "100 requests asked for it, 90 did not" in text
     )
 
 
@@ -85,7 +86,7 @@ def test_tracing_that_costs_nothing_is_said_to() -> None:
     alike = [exchange(n, 17 + n % 5, Outcome.SUCCEEDED) for n in range(100)]
     effect = observer_effect(alike, alike)
     text = " ".join(render(result(rest=replace(target(), observer_effect=effect))).split())
-    assert "tracing costs nothing that shows: 0 ms a request" in text
+    assert "tracing costs nothing that shows: 0 ms (95 % interval" in text
 
 
 @pytest.mark.parametrize(

@@ -29,23 +29,23 @@ def _client(client: ClientCost) -> str:
         return f"nothing was measured{errors}"
     mean, p50, p95 = (client.cost_ms[name] for name in ("mean_ms", "p50_ms", "p95_ms"))
     return (
-        f"{_interval(mean)} beside the engine's {milliseconds(mean.a)}; "
+        f"{_interval(mean)} a request beside the engine's {milliseconds(mean.a)}; "
         f"p50 {signed(p50.delta)}, p95 {signed(p95.delta)}; {client.throughput_rps:,.0f}/s{errors}"
     )
 
 
 def _observer_effect(effect: ObserverEffect) -> str:
-    interval = effect.mean_ms.ci95
-    nothing = " nothing that shows:" if interval and interval[0] <= 0 <= interval[1] else ""
+    costs = (effect.p50_ms, effect.mean_ms)
+    shown = any(one.ci95 and not one.ci95[0] <= 0 <= one.ci95[1] for one in costs)
     return (
-        f"tracing costs{nothing} {_interval(effect.mean_ms)}; p50 {signed(effect.p50_ms.delta)}, "
-        f"p95 {signed(effect.p95_ms.delta)}; {effect.traced:,} requests asked for it, "
-        f"{effect.untraced:,} did not"
+        f"tracing costs{'' if shown else ' nothing that shows:'} {_interval(effect.p50_ms)} at the "
+        f"median, {_interval(effect.mean_ms)} in the mean; {effect.traced:,} requests asked for "
+        f"it, {effect.untraced:,} did not"
     )
 
 
-def _interval(mean: Difference) -> str:
+def _interval(cost: Difference) -> str:
     interval = ""
-    if mean.ci95 is not None:
-        interval = f" (95 % interval {' … '.join(map(signed, mean.ci95))})"
-    return f"{signed(mean.delta)} ms a request{interval}"
+    if cost.ci95 is not None:
+        interval = f" (95 % interval {' … '.join(map(signed, cost.ci95))})"
+    return f"{signed(cost.delta)} ms{interval}"
