@@ -39,6 +39,9 @@ verdict: $(VENV)/dev
 bench: $(VENV)/dev
 	$(RUN)python -m benchmarks
 
+check-long: $(VENV)/dev
+	$(RUN)python -m benchmarks.long
+
 # The oldest protobuf that is supported generates: newer runtimes read older code, not the reverse.
 protos:
 	$(PYTHON) -m venv $(VENV)-protos

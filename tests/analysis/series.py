@@ -39,3 +39,13 @@ def normal(seed: int, runs: int, count: int, phi: float = 0.0) -> npt.NDArray[np
 def consistent(hits: int, runs: int, chance: float) -> bool:
     """Whether so many hits are what this chance gives, in a binomial test at 1 %."""
     return abs(hits - runs * chance) <= _Z99 * sqrt(runs * chance * (1 - chance)) + 0.5
+
+
+def warming_up(duration_s: float, seed: int) -> Nanoseconds:
+    """10 + 10·e^(−t/3 s) ms, one request after the other, each ± 10 %."""
+    random = np.random.default_rng(seed)
+    at_ms, latency_ms = 0.0, []
+    while at_ms < duration_s * 1e3:
+        latency_ms.append((10 + 10 * np.exp(-at_ms / 3e3)) * random.uniform(0.9, 1.1))
+        at_ms += latency_ms[-1]
+    return (np.array(latency_ms) * 1e6).astype(np.int64)

@@ -8,28 +8,18 @@ import numpy.typing as npt
 import pytest
 
 from tests.analysis.samples import MS, SUCCESS, TIMED_OUT, load
-from tests.analysis.series import consistent, latencies, normal
+from tests.analysis.series import consistent, latencies, normal, warming_up
 from tracebench.analysis.statistics import describe
 from tracebench.analysis.steady import drift, rest, settled, stable, truncation
-from tracebench.model.exchange import Exchange, Nanoseconds
+from tracebench.model.exchange import Exchange
 from tracebench.model.result import Warmup
 
 RUNS = 200
 
 
-def closed_loop(duration_s: float, seed: int) -> Nanoseconds:
-    """10 + 10·e^(−t/3 s) ms, one request after the other, each ± 10 %."""
-    random = np.random.default_rng(seed)
-    at_ms, latency_ms = 0.0, []
-    while at_ms < duration_s * 1e3:
-        latency_ms.append((10 + 10 * np.exp(-at_ms / 3e3)) * random.uniform(0.9, 1.1))
-        at_ms += latency_ms[-1]
-    return (np.array(latency_ms) * MS).astype(np.int64)
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_the_warm_up_of_a_minute_is_cut_to_within_one_per_cent(seed: int) -> None:
-    series = closed_loop(60, seed)
+    series = warming_up(60, seed)
     assert describe(series).mean_ms > 10.2
     kept = series[truncation(series) :]
     assert describe(kept).mean_ms == pytest.approx(10, rel=0.01)
@@ -37,7 +27,7 @@ def test_the_warm_up_of_a_minute_is_cut_to_within_one_per_cent(seed: int) -> Non
 
 
 def test_after_ten_seconds_it_is_not_over() -> None:
-    series = closed_loop(10, 1)
+    series = warming_up(10, 1)
     assert describe(series[truncation(series) :]).mean_ms > 10.2
 
 

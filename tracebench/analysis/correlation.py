@@ -15,8 +15,9 @@ import numpy.typing as npt
 from tracebench.analysis.student import Z95, student_t95
 from tracebench.model.exchange import Nanoseconds
 
-_MOST, _LEAST = 256, 8
-"""Batches: many find a weak correlation, few are long enough for a strong one."""
+_MOST, _MEASURING, _LEAST = 256, 32, 8
+"""Batches: many find a weak correlation; few are long enough to measure a strong one, and more
+than about 30 make its interval hardly better (Schmeiser 1982)."""
 _SHORTEST: Final = 16
 """Values in a batch, at least."""
 _Z_ONE_SIDED: Final = 1.6448536269514722
@@ -77,13 +78,24 @@ def _inflation(means: _Floats, size: int, variance: float, kurtosis: float) -> f
         return 1.0
     count = len(means) * size
     while len(means) > _LEAST and _successive(means) * sqrt(len(means)) > _Z_ONE_SIDED:
-        means, size = means.reshape(-1, 2).mean(1), 2 * size
-    degrees = len(means) - 1
-    ratio = size * float(means.var(ddof=1)) / variance
-    chance = _Z_ONE_SIDED * sqrt(2 / degrees + max(kurtosis, 0.0) / count)
-    if ratio <= 1 + chance:
+        means = _merged(means)
+    chance = _Z_ONE_SIDED * sqrt(2 / (len(means) - 1) + max(kurtosis, 0.0) / count)
+    if _ratio(means, count, variance) <= 1 + chance:
         return 1.0
-    return ratio * (student_t95(degrees) / Z95) ** 2
+    while len(means) > _MEASURING:
+        means = _merged(means)
+    ratio = _ratio(means, count, variance) * (student_t95(len(means) - 1) / Z95) ** 2
+    return max(ratio, 1.0)
+
+
+def _merged(means: _Floats) -> _Floats:
+    """Batches twice as long."""
+    return np.asarray(means.reshape(-1, 2).mean(1))
+
+
+def _ratio(means: _Floats, count: int, variance: float) -> float:
+    """The variance of batch means, as a multiple of what independent values would give."""
+    return count / len(means) * float(means.var(ddof=1)) / variance
 
 
 def _successive(means: _Floats) -> float:
