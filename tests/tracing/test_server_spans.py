@@ -55,6 +55,12 @@ def test_a_cycle_below_a_batch_ends() -> None:
     assert ids(store, "a") == ["x", "y"]
 
 
+def test_an_id_that_another_trace_has_too_stays_the_trace_s_own() -> None:
+    own = span("1", ROOT)
+    store = kept(span("1", "", "b", Link("a", "1")), own)
+    assert store.of("a") == [own]
+
+
 def test_an_unknown_trace_has_no_spans() -> None:
     assert ServerSpans().of("f") == []
 

@@ -40,7 +40,9 @@ def _parts(inventory: Inventory) -> Iterator[RenderableType | str]:
         yield _table(service)
         yield ""
     if inventory.unreadable:
-        yield Text(f"{inventory.unreadable:,} could not be read: {inventory.problem}", "yellow")
+        yield Text(
+            f"{inventory.unreadable:,} could not be read: {_plain(inventory.problem)}", "yellow"
+        )
         yield ""
     rules = [row.rule for service in inventory.services for row in service.rows if row.rule]
     if rules:
@@ -52,7 +54,7 @@ def _parts(inventory: Inventory) -> Iterator[RenderableType | str]:
 
 def _head(service: Service) -> str:
     profiles = ", ".join(service.profiles) or "no profile fits"
-    return f"{service.name or '(no service.name)'}  {profiles}"
+    return f"{_plain(service.name) or '(no service.name)'}  {profiles}"
 
 
 def _facts(service: Service) -> Iterable[str]:
@@ -87,7 +89,13 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     )
 
 
+def _plain(text: str) -> str:
+    """Without what would move a terminal's cursor, or colour it."""
+    return "".join(char if char.isprintable() else "�" for char in text)
+
+
 def _fitting(name: str) -> str:
     """Shortened in the middle: names of one server tend to differ at their ends."""
+    name = _plain(name)
     half = _NAME_WIDTH // 2
     return name if len(name) <= _NAME_WIDTH else f"{name[:half]}…{name[1 + half - _NAME_WIDTH :]}"

@@ -7,10 +7,11 @@ import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from sys import intern
 from typing import BinaryIO, Final, cast
 
 from tracebench.errors import UsageError
-from tracebench.model.span import Span
+from tracebench.model.span import Attributes, Span
 from tracebench.tracing.otlp_json import read_json
 from tracebench.tracing.otlp_protobuf import read_protobuf
 from tracebench.tracing.otlp_span import OtlpError
@@ -19,6 +20,9 @@ _GZIP: Final = b"\x1f\x8b"
 _LONGEST: Final = 256 * 2**20
 """Bytes of a line, or of a file that has none; what is longer is not read."""
 _CUT_SHORT = (EOFError, OSError, zlib.error)
+
+
+_MOST_SAID: Final = 4096
 
 
 class Archives:
@@ -30,6 +34,7 @@ class Archives:
         """Spans that were read; lines, files and spans that were not."""
         self.problem = ""
         """Why the first of those could not be."""
+        self._said: dict[object, Attributes] = {}
 
     def __iter__(self) -> Iterator[Span]:
         """Every span of every file, as it stands there.
@@ -51,7 +56,7 @@ class Archives:
             for at, line in enumerate(_lines(file), 1):
                 for span in self._spans(line, f"{path}:{at}"):
                     self.spans += 1
-                    yield span
+                    yield self._lean(span)
             if self.spans == before and self.bad > first_bad:
                 file.seek(0)
                 yield from self._whole(file.read(_LONGEST), first_bad)
@@ -79,6 +84,25 @@ class Archives:
                 self.spans += len(spans)
                 yield from spans
                 return
+
+    def _lean(self, span: Span) -> Span:
+        """The same span; what it says as others did is kept once for all of them."""
+        if len(self._said) > _MOST_SAID:
+            self._said.clear()
+        resource, attributes = self._once(span.resource), self._once(span.attributes)
+        return span._replace(
+            name=intern(span.name),
+            scope=intern(span.scope),
+            resource=resource,
+            attributes=attributes,
+        )
+
+    def _once(self, attributes: Attributes) -> Attributes:
+        try:
+            key = tuple((name, type(value), value) for name, value in attributes.items())
+            return self._said.setdefault(key, attributes)
+        except TypeError:  # a value that is a mapping has no hash
+            return attributes
 
     def _bad(self, why: str) -> None:
         self.bad += 1

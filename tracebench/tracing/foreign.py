@@ -66,7 +66,9 @@ def _target(span: Span) -> Target:
 
 
 def _first(span: Span, names: Iterable[str]) -> str:
-    return next((str(span.attributes[name]) for name in names if name in span.attributes), "")
+    """The first of the attributes that there is, fit to be printed."""
+    text = next((str(span.attributes[name]) for name in names if name in span.attributes), "")
+    return "".join(filter(str.isprintable, text))
 
 
 def _exchange(span: Span) -> Exchange:

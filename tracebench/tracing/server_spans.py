@@ -39,7 +39,8 @@ class ServerSpans:
         """
         found = {span.span_id: span for span in self._of_trace.get(trace_id, ())}
         for batch in self._linked_to.get(trace_id, ()):
-            found.update((span.span_id, span) for span in self._subtree(batch))
+            for span in self._subtree(batch):
+                found.setdefault(span.span_id, span)
         return list(found.values())
 
     def _subtree(self, top: Span) -> Iterator[Span]:
