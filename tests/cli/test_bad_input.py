@@ -116,6 +116,7 @@ def with_server(script: Script, *options: str) -> subprocess.CompletedProcess[st
         (reply(b"model not loaded", "500 Internal Server Error"), "model not loaded"),
         (reply(b"nothing here", "404 Not Found"), "404"),
         (reply(b"", "302 Found", "Location: http://elsewhere/x"), "http://elsewhere/x"),
+        (reply(b"", "304 Not Modified"), "HTTP 304"),
         (b"SSH-2.0-OpenSSH\r\n\r\n", "the exchange failed"),
     ],
 )

@@ -145,3 +145,8 @@ def test_the_first_answer_is_judged_before_the_run() -> None:
         measured(reply(b'{"label": "dog"}'), expect_json=("label=cat",))
     with pytest.raises(TargetError, match="first 1024 bytes"):
         measured(reply(LONG), expect_json=("last=1",))
+
+
+def test_a_long_answer_that_is_compressed_is_kept_whole() -> None:
+    packed = reply(gzip.compress(LONG), "200 OK", "Content-Encoding: gzip")
+    assert measured(packed, expect_json=("last=1",)).requests.succeeded == 30

@@ -141,7 +141,11 @@ def test_a_server_that_speaks_something_else(server: Served) -> None:
     nothing = answering(reply(b"nothing", "404 Not Found"))
     with raw_server(nothing) as port, pytest.raises(TargetError, match="does not speak the Open"):
         run(plan(server, rest_url=f"http://{HOST}:{port}", grpc_server=None))
-    odd = answering(reply(b"{}"), reply(b'{"inputs": [{"name": "a"}]}'))
+
+
+@pytest.mark.parametrize("told", [b'{"inputs": [{"name": "a"}]}', b"[1]", b"<html>", b"[" * 9_000])
+def test_metadata_that_cannot_be_read(server: Served, told: bytes) -> None:
+    odd = answering(reply(b"{}"), reply(told))
     with raw_server(odd) as port, pytest.raises(TargetError, match="gives no metadata"):
         run(plan(server, rest_url=f"http://{HOST}:{port}", grpc_server=None))
 

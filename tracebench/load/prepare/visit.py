@@ -66,11 +66,10 @@ class Visit:
 
     def get(self, url: str) -> tuple[int, str, Any]:
         """Get a document; returns its status, the start of it, and what it is as JSON, or None."""
-        reply = self.send(
-            self.session.prepare_request(requests.Request("GET", url, headers=self._headers))
-        )
+        request = requests.Request("GET", url, headers=self._headers)
+        reply = self.send(self.session.prepare_request(request))
         content = None
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             content = json.loads(reply.content)
         return reply.status_code, excerpt(reply.content) or "no text", content
 
@@ -88,14 +87,17 @@ class Visit:
             TargetError: it is not.
         """
         reply = self.send(request)
-        reason = "" if reply.ok else f"HTTP {reply.status_code} {reply.reason}"
+        good = 200 <= reply.status_code < 300
+        reason = "" if good else f"HTTP {reply.status_code} {reply.reason}"
         if reply.is_redirect and not expected.statuses:
             raise TargetError(
                 f"{request.url} redirects to {reply.headers['Location']}: give that URL"
             )
         status, content = str(reply.status_code), reply.content
         fault = expected.fault(Reply(status, {}, content), reason, document)
-        if not fault and len(content) > SHORT:  # in the run only its start will be kept
+        packed = "Content-Encoding" in reply.headers
+        if not fault and not packed and len(content) > SHORT:
+            # In the run only its start will be kept.
             fault = expected.fault(Reply(status, {}, content[:EXCERPT]), reason, document)
         if fault:
             where = f"{request.url}: {name}" if name else request.url
