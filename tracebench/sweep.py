@@ -53,7 +53,8 @@ def sweep(
     except (TracebenchError, KeyboardInterrupt) as error:
         if not steps:
             raise
-        ended, failed = str(error) or INTERRUPTED, True
+        ended = f"the step at {load:g} failed: {error}" if str(error) else INTERRUPTED
+        failed = True
     scaling = _scaling(kind, steps)
     last = steps[-1].load if loads is None and len(steps) > 2 else inf
     return Sweep(

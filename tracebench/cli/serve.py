@@ -1,5 +1,7 @@
 """`tracebench serve`: the example model server alone."""
 
+from typing import Any
+
 import click
 
 PORT = click.IntRange(0, 65_535)
@@ -12,18 +14,11 @@ PORT = click.IntRange(0, 65_535)
 @click.option(
     "--threads", type=click.IntRange(min=1), default=4, show_default=True, help="Of each server."
 )
+@click.option("--instances", type=click.IntRange(min=1), help="Of the model. [default: no limit]")
 @click.option("--otlp-endpoint", metavar="URL", help="Send the server's spans there.")
-def serve(
-    *, host: str, rest_port: int, grpc_port: int, threads: int, otlp_endpoint: str | None
-) -> int:
+def serve(**given: Any) -> int:
     """Serve EfficientNet-Lite0 over REST and gRPC, until interrupted."""
     from tracebench.example.serve import serve_forever  # the extra `example` is needed only here
 
-    serve_forever(
-        host=host,
-        rest_port=rest_port,
-        grpc_port=grpc_port,
-        threads=threads,
-        otlp_endpoint=otlp_endpoint,
-    )
+    serve_forever(**given)
     return 0

@@ -1,10 +1,12 @@
-"""What both protocols do with a picture: three components, and the answer as JSON."""
+"""What both protocols do with a picture: its components, and the answer as JSON."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from server_middleware import component
 from tracebench.example.classifier import Classifier
-from tracebench.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSING
+from tracebench.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSING, QUEUE
 
 LARGEST_BYTES = 32 << 20
 
@@ -17,7 +19,21 @@ def answer(classifier: Classifier, content: bytes) -> str:
     """
     with component(PREPROCESSING):
         tensor = classifier.preprocess(content)
-    with component(INFERENCE):
+    with _turn(classifier), component(INFERENCE):
         probabilities = classifier.infer(tensor)
     with component(POSTPROCESSING):
         return json.dumps({"predictions": classifier.postprocess(probabilities)})
+
+
+@contextmanager
+def _turn(classifier: Classifier) -> Iterator[None]:
+    """Wait until an instance of the model is free, where they are limited."""
+    if classifier.instances is None:
+        yield
+        return
+    with component(QUEUE):
+        classifier.instances.acquire()
+    try:
+        yield
+    finally:
+        classifier.instances.release()

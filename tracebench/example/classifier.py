@@ -1,6 +1,7 @@
 """The classifier in three steps, which are the three components of a request."""
 
 import io
+from threading import Semaphore
 from typing import Any, TypedDict
 
 import numpy as np
@@ -37,9 +38,15 @@ class Prediction(TypedDict):
 
 
 class Classifier:
-    """EfficientNet-Lite0 on ImageNet; one instance serves any number of threads."""
+    """EfficientNet-Lite0 on ImageNet; any number of threads may call it.
 
-    def __init__(self) -> None:
+    Args:
+        instances: how many of them may infer at once, as if there were so many instances of the
+            model; None: all.
+    """
+
+    def __init__(self, instances: int | None = None) -> None:
+        self.instances = None if instances is None else Semaphore(instances)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # requests run side by side, not each in parallel
         self._session = onnxruntime.InferenceSession(

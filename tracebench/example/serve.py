@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Timer
 from types import FrameType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tracebench.errors import TracebenchError, UsageError
 
@@ -29,11 +29,17 @@ class Addresses(NamedTuple):
 
 @contextmanager
 def running(
-    *, host: str = "127.0.0.1", rest_port: int = 0, grpc_port: int = 0, threads: int = 4
+    *,
+    host: str = "127.0.0.1",
+    rest_port: int = 0,
+    grpc_port: int = 0,
+    threads: int = 4,
+    instances: int | None = None,
 ) -> Iterator[Addresses]:
     """Run both servers in threads of this process; port 0 takes any free one.
 
-    Each server works on as many requests at once as it has threads.
+    Each server works on as many requests at once as it has threads; both together infer on as
+    many as there are instances of the model, None: on all.
 
     Raises:
         UsageError: a package of the extra `example` is missing.
@@ -46,7 +52,7 @@ def running(
         raise UsageError(
             f"the example server needs {error.name or error}: pip install 'tracebench[example]'"
         ) from None
-    classifier = Classifier()
+    classifier = Classifier(instances)
     with (
         rest.listening(classifier, host, rest_port, threads) as rest_url,
         rpc.listening(classifier, host, grpc_port, threads) as grpc_server,
@@ -54,10 +60,8 @@ def running(
         yield Addresses(rest_url, grpc_server)
 
 
-def serve_forever(
-    *, host: str, rest_port: int, grpc_port: int, threads: int, otlp_endpoint: str | None
-) -> None:
-    """Run both servers until SIGINT or SIGTERM, and say where they are.
+def serve_forever(*, otlp_endpoint: str | None, **given: Any) -> None:
+    """Run both servers, as `running` does, until SIGINT or SIGTERM, and say where they are.
 
     Raises:
         TracebenchError: as `running` does, or the endpoint is none.
@@ -67,8 +71,7 @@ def serve_forever(
             from tracebench.example.exporting import exporting  # the SDK, for who exports
 
             stack.enter_context(exporting(otlp_endpoint))
-        servers = running(host=host, rest_port=rest_port, grpc_port=grpc_port, threads=threads)
-        addresses = stack.enter_context(servers)
+        addresses = stack.enter_context(running(**given))
         print(f"REST  {addresses.rest_url}/predict\ngRPC  {addresses.grpc_server}", flush=True)
         told.recv(1)
 
