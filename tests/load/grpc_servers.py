@@ -102,13 +102,13 @@ def coroutines() -> Iterator[int]:
 
 
 @contextmanager
-def go(folder: Path) -> Iterator[int]:
-    """Build the Go server in `folder`, and run it; skips the test where that is not possible."""
+def go(folder: Path, package: str = ".") -> Iterator[int]:
+    """Build a Go server in `folder`, and run it; skips the test where that is not possible."""
     if shutil.which("go") is None:
         pytest.skip("no Go on this machine")
     program = folder / "echo"
     built = subprocess.run(
-        ["go", "build", "-o", program, "."], cwd=GO_SOURCE, capture_output=True, text=True
+        ["go", "build", "-o", program, package], cwd=GO_SOURCE, capture_output=True, text=True
     )
     if built.returncode:
         pytest.skip(f"the Go server cannot be built: {built.stderr.strip()[-200:]}")
