@@ -1,9 +1,9 @@
-"""Run all simulations; fails where one does not hold."""
+"""Run all simulations, then all runs on real sockets; fails where one does not hold."""
 
 import sys
 from time import perf_counter
 
-from benchmarks.long import comparisons, intervals, steadiness
+from benchmarks.long import comparisons, intervals, sockets, steadiness
 from benchmarks.long.check import told
 
 GROUPS = (
@@ -19,6 +19,10 @@ GROUPS = (
     comparisons.tails,
     comparisons.workers,
     comparisons.rounding,
+    sockets.omission,
+    sockets.stalls,
+    sockets.punctuality,
+    sockets.queues,
 )
 
 
