@@ -7,7 +7,11 @@ import pytest
 
 from tests.cli.test_bad_input import complaint, tracebench
 from tests.end_to_end.old_servers import old_rest
+from tests.end_to_end.test_receive_otlp import exporting
+from tests.servers import free_ports
 from tests.tracing.otlp_samples import RECORDED
+from tests.tracing.samples import SUCCESS, spans_of
+from tracebench.tracing.json_lines import JsonLinesExporter
 
 IMAGE = "tracebench/example/coffee.png"
 TRITON = str(RECORDED / "triton-3.json")
@@ -25,6 +29,28 @@ def test_spans_shows_what_triton_emits() -> None:
 def test_a_rule_of_one_s_own_shows_in_spans() -> None:
     done = tracebench("spans", "--map", "inference=compute", TRITON)
     assert ["compute", "3", "0.596", "inference"] in [x.split() for x in done.stdout.splitlines()]
+
+
+@pytest.mark.slow
+def test_spans_asks_a_server_and_shows_what_it_sends(tmp_path: Path) -> None:
+    port = free_ports()
+    body = tmp_path / "in.json"
+    body.write_text("[1]")
+    with exporting("grpc", f"http://127.0.0.1:{port}", OTEL_BSP_SCHEDULE_DELAY="200") as url:
+        target = ("--receive-otlp", f"127.0.0.1:{port}", "--rest-url", url, "--json", str(body))
+        done = tracebench("spans", *target, "--map", "queue=preprocessing")
+    assert done.returncode == 0, done.stderr
+    rows = [(*line.split()[:2], line.split()[-1]) for line in done.stdout.splitlines() if line]
+    assert ("inference", "20", "inference") in rows
+    assert ("preprocessing", "20", "queue") in rows
+
+
+def test_without_a_server_s_spans_it_says_how_to_get_them(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    exporter = JsonLinesExporter(str(path))
+    exporter.export(spans_of([SUCCESS]))
+    exporter.shutdown()
+    assert "let it export OTLP" in tracebench("spans", str(path)).stdout
 
 
 def test_analyze_prints_and_saves_what_run_did(tmp_path: Path) -> None:
@@ -47,6 +73,8 @@ def test_analyze_prints_and_saves_what_run_did(tmp_path: Path) -> None:
     ("options", "said"),
     [
         (["spans"], "TRACES.jsonl"),
+        (["spans", TRITON, "--rest-url", "http://127.0.0.1:9"], "TRACES.jsonl"),
+        (["spans", "--rest-url", "http://127.0.0.1:9", "--image", IMAGE], "--receive-otlp"),
         (["spans", "/no/such"], "/no/such"),
         (["spans", IMAGE], "coffee.png"),
         (["spans", TRITON, "--map", "inference"], "COMPONENT=SPAN"),

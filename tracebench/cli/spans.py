@@ -2,23 +2,73 @@
 
 import os
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 
-from tracebench.cli.options import MAPPING, options
+from tracebench.cli.live import Live
+from tracebench.cli.options import EXPECT, MAPPING, METHOD, TARGETS, TRUST, options, plan
+from tracebench.cli.payloads import PAYLOAD
+from tracebench.cli.receiving import RECEIVE, warn_of_strangers
+from tracebench.errors import UsageError
+from tracebench.model.plan import Plan
+
+_REQUESTS = 20
+_ONE_BY_ONE: dict[str, Any] = {
+    "requests": _REQUESTS,
+    "duration": None,
+    "timeout": 30.0,
+    "concurrency": 1,
+    "rate": None,
+    "arrivals": None,
+}
 
 
 @click.command(short_help="Show what servers emit and how it is mapped.")
-@click.argument("files", metavar="TRACES.jsonl...", nargs=-1, required=True)
-@options(MAPPING)
-def spans(*, files: tuple[str, ...], maps: tuple[str, ...], mapping: str | None) -> int:
+@click.argument("files", metavar="[TRACES.jsonl]...", nargs=-1)
+@options(MAPPING, RECEIVE, TARGETS, PAYLOAD, METHOD, EXPECT, TRUST)
+def spans(*, files: tuple[str, ...], **given: Any) -> int:
     """Show what servers emit: their spans, events and durations, and each one's component.
 
-    For what is unmapped there is a rule to paste into a --mapping FILE.
-    """
+    For what is unmapped there is a rule to paste into a --mapping FILE. The spans are those of
+    files, or those that a server sends for 20 requests:
+
+    \b
+    tracebench spans traces.jsonl
+    tracebench spans --receive-otlp --image photo.jpg --rest-url http://127.0.0.1:5000
+    """  # noqa: D301 - click wants the character, not its name
+    has_target = given["rest_url"] is not None or given["grpc_server"] is not None
+    if bool(files) == has_target:
+        raise UsageError(
+            "give TRACES.jsonl, or a target (--rest-url or --grpc-server) with --receive-otlp"
+        )
+    if files:
+        _show(files, given["maps"], given["mapping"])
+        return 0
+    if given["receive_otlp"] is None:
+        raise UsageError("where do the server's spans come from? add --receive-otlp [HOST:PORT]")
+    planned = plan(**given, **_ONE_BY_ONE)
+    warn_of_strangers(planned)
+    _show_what_comes(planned)
+    return 0
+
+
+def _show_what_comes(planned: Plan) -> None:
+    from tracebench.benchmark import run  # numpy, grpc, requests: not for --help
+
+    with TemporaryDirectory() as folder:
+        archive = str(Path(folder) / "traces.jsonl")
+        run(replace(planned, output_traces=archive), Live(_REQUESTS, None))
+        _show([archive], planned.maps, planned.mapping)
+
+
+def _show(files: Sequence[str], maps: Sequence[str], mapping: str | None) -> None:
     from tracebench.archive import inventory  # numpy: not for --help
     from tracebench.report import spans as report  # rich: as above
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     click.echo(report.render(inventory(files, maps, mapping), color=color), color=True)
-    return 0

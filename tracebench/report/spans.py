@@ -15,6 +15,10 @@ _UNUSED: Final = "–"
 _UNMAPPED: Final = "unmapped"
 _NAME_WIDTH: Final = 37
 _MOST_RULES: Final = 12
+_NOTHING: Final = (
+    "No spans of a server: let it export OTLP (OTEL_EXPORTER_OTLP_ENDPOINT) to where "
+    "--receive-otlp listens, and sample what the client does."
+)
 _ADVICE: Final = """\
 Unmapped: its time counts for the span above it. Paste the rules that you want
 into a file, mend the components, which are guessed, and give --mapping FILE:
@@ -39,6 +43,8 @@ def _parts(inventory: Inventory) -> Iterator[RenderableType | str]:
         yield ""
         yield _table(service)
         yield ""
+    if not inventory.services:
+        yield Text(_NOTHING)
     if inventory.unreadable:
         yield Text(
             f"{inventory.unreadable:,} could not be read: {_plain(inventory.problem)}", "yellow"
