@@ -117,6 +117,15 @@ def test_a_shift_is_told_with_its_place_and_size() -> None:
     assert found.change == pytest.approx(0.5, rel=0.02)
 
 
+def test_a_queue_that_only_grows_is_a_drift_and_no_warm_up() -> None:
+    growing = np.arange(1, 1001) * MS
+    found = drift(growing)
+    assert found is not None
+    assert found.at == 0.5
+    assert found.change == pytest.approx(2, rel=0.01)
+    assert rest(growing).shift == rest(growing[::-1].copy()).shift == 0
+
+
 @pytest.mark.parametrize("count", [1, 99, 1000])
 def test_a_constant_does_not_drift(count: int) -> None:
     assert drift(np.full(count, 147 * MS)) is None

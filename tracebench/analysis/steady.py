@@ -40,7 +40,10 @@ class Drift(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What MSER-5 would still cut of a series, and what that would do to its mean."""
+    """What MSER-5 would still cut of a series, and what that would do to its mean.
+
+    Where it would cut all that it may, there is no steady state yet, and that is for `drift` to say.
+    """
 
     cut: int
     shift: float
@@ -104,7 +107,7 @@ def settled(load: Load, warmup: int | Literal["auto"]) -> Load:
 def rest(values_ns: Nanoseconds) -> Rest:
     """What of a series looks like warm-up that was not left out."""
     cut = truncation(values_ns)
-    if not cut:
+    if not cut or cut >= len(values_ns) // 2 - _BATCH:
         return Rest(0, 0.0)
     others = describe(values_ns[cut:])
     low_ms, high_ms = others.ci95["mean_ms"]
@@ -127,7 +130,8 @@ def drift(values_ns: Nanoseconds) -> Drift | None:
         return None
     batches = values_ns[len(values_ns) % _BATCHES :].reshape(_BATCHES, size)
     means = batches.mean(1)
-    scatter = float(np.median(np.diff(means) ** 2)) / (2 * _MEDIAN_OF_SQUARES)
+    steps = np.diff(means)
+    scatter = float(np.median((steps - np.median(steps)) ** 2)) / (2 * _MEDIAN_OF_SQUARES)
     if scatter * _WORTH > float(batches.var(1, ddof=1).mean()):
         return None
     leaning = np.abs(np.cumsum(np.sign(means[:, None] - means).sum(1)))
