@@ -42,7 +42,7 @@ class Drift(NamedTuple):
 class Rest(NamedTuple):
     """What MSER-5 would still cut of a series, and what that would do to its mean.
 
-    Where it would cut all that it may, there is no steady state yet, and that is for `drift` to say.
+    Where it would cut all that it may, there is no steady state yet: that is for `drift` to say.
     """
 
     cut: int
