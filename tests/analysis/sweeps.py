@@ -21,18 +21,24 @@ def target(
     """A server that spends the same times on each of 40 requests, at this throughput.
 
     Args:
-        times_ms: what it spends; whatever it is called, all but `client` and `network` are parts
+        times_ms: what it spends; all but `backlog`, `client` and `network` are parts
             that the server reports.
         throughput_rps: how many requests a second it completes.
         tcp: what the kernel knew.
         invalid: a finding that makes the step invalid.
     """
     ns = {name: round(ms * MS) for name, ms in times_ms.items()}
-    client, network = ns.pop("client", 0), ns.pop("network", 0)
+    backlog, client, network = ns.pop("backlog", 0), ns.pop("client", 0), ns.pop("network", 0)
     other = ns.pop("server_other", 0)
     sent = SUCCESS.ready_ns + client
     arrived = sent + network + sum(ns.values()) + other
-    one = SUCCESS._replace(sent_ns=sent, first_byte_ns=arrived, arrived_ns=arrived, done_ns=arrived)
+    one = SUCCESS._replace(
+        scheduled_ns=SUCCESS.ready_ns - backlog,
+        sent_ns=sent,
+        first_byte_ns=arrived,
+        arrived_ns=arrived,
+        done_ns=arrived,
+    )
     exchanges = [one] * 40
     timing = Timing(sum(ns.values()) + other, ns, "mirror")
     run = Load(tuple(exchanges), duration_s=40 / throughput_rps, cpu_s=0.1, tcp=tcp)

@@ -179,6 +179,27 @@ def test_rates_are_past_the_knee_where_they_are_not_met() -> None:
     assert all(one.valid for one in found.points), "it is what a sweep looks for"
 
 
+@pytest.mark.parametrize(
+    ("network_ms", "cause", "said"),
+    [
+        (0.1, "cap", "what may be under way at once (--concurrency) saturates first"),
+        (90.0, "waiting", "the server's pool of workers saturates first"),
+    ],
+)
+def test_a_backlog_is_the_cap_s_where_nothing_else_grows(
+    network_ms: float, cause: str, said: str
+) -> None:
+    targets: dict[float, TargetResult] = {
+        100: target({"network": 0.1, "inference": 10.0}, 100.0),
+        400: target({"backlog": 500.0, "network": network_ms, "inference": 10.0}, 200.0),
+    }
+    found = scale("rate", targets)
+    assert found.bottleneck is not None
+    assert found.bottleneck.cause == cause
+    assert found.sentence.startswith(said)
+    assert (found.capacity_rps is None) is (cause == "cap")
+
+
 def test_rates_that_are_met_saturate_nothing() -> None:
     found = scale("rate", {r: target({"inference": 4.0}, 0.99 * r) for r in (10, 20, 40)})
     assert found.bottleneck is None

@@ -70,6 +70,8 @@ def test_the_outputs(tmp_path: Path) -> None:
     assert [step["load"] for step in saved["steps"]] == [20, 40]
     assert saved["steps"][0]["result"]["schema"] == "tracebench.result/1"
     assert saved["scaling"]["rest"]["points"][1]["throughput_rps"] > 0
+    again = tracebench("report", str(data))
+    assert (again.returncode, again.stdout) == (0, done.stdout)
     assert plot.read_text().startswith("<?xml")
     written = sorted(file.name for file in tmp_path.glob("*.jsonl"))
     assert written == ["t-20.jsonl", "t-40.jsonl"]

@@ -7,9 +7,12 @@ import sys
 import pytest
 
 from tests.report.samples import ALL, both
+from tests.report.sweep_samples import ALL as SWEEPS
 from tracebench.errors import UsageError
 from tracebench.model.result import Result
-from tracebench.report.to_json import dumps, loads
+from tracebench.model.sweep import Sweep
+from tracebench.report import sweep_table
+from tracebench.report.to_json import dumps, loads, loads_any
 
 TARGET = {
     "requests",
@@ -55,6 +58,16 @@ def test_a_result_survives_the_file(result: Result) -> None:
     for name, target in result.targets.items():
         assert again.targets[name] == target
     assert again.comparison == result.comparison
+
+
+@pytest.mark.parametrize("sweep", SWEEPS.values(), ids=SWEEPS)
+def test_a_sweep_survives_the_file(sweep: Sweep) -> None:
+    again = loads_any(dumps(sweep))
+    assert isinstance(again, Sweep)
+    assert dumps(again) == dumps(sweep)
+    assert sweep_table.render(again) == sweep_table.render(sweep)
+    with pytest.raises(UsageError, match="not read here"):
+        loads(dumps(sweep))
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Final
 from tracebench.model.result import TcpInfo
 from tracebench.model.sweep import Bottleneck, Cause, Point
 from tracebench.vocabulary import (
+    BACKLOG,
     CLIENT,
     CONNECT,
     INFERENCE,
@@ -19,7 +20,9 @@ from tracebench.vocabulary import (
 COMPUTE: Final = (PREPROCESSING, INFERENCE, POSTPROCESSING, SERVER_OTHER)
 """Where a server works, rather than waits."""
 _GROUPS: Final = ((CLIENT,), (CONNECT, NETWORK), (QUEUE,), COMPUTE, (SERVER_AND_NETWORK,))
-"""What grows for one reason. `backlog` is none of them: it follows from whatever else is short."""
+"""What grows for one reason."""
+_UNMOVED: Final = 0.25
+"""Growth, as a fraction of the mean latency at the base, below which a server is not saturated."""
 _DELAYED_ACK_MS: Final = 40.0
 """Linux holds an acknowledgement back for so long while it waits for a reply to carry it: by that
 the smoothed round trip may grow where the server, and not the path, is slow."""
@@ -43,6 +46,9 @@ def bottleneck(
     groups = [[name for name in group if name in growth_ms] for group in _GROUPS]
     most = max(groups, key=lambda group: sum(growth_ms[name] for name in group))
     component = max(most, key=lambda name: growth_ms[name], default="")
+    grown_ms = sum(growth_ms[name] for name in most)
+    if growth_ms.get(BACKLOG, 0.0) > grown_ms and grown_ms < _UNMOVED * sum(base.mean_ms.values()):
+        component = BACKLOG  # elsewhere it follows from whatever is short
     if growth_ms.get(component, 0.0) <= 0:
         return None
     cause = _cause(component, growth_ms[component], tcp, tcp_past)
@@ -58,6 +64,8 @@ def bottleneck(
 def _cause(component: str, growth_ms: float, tcp: TcpInfo | None, past: TcpInfo | None) -> Cause:
     if component == CLIENT:
         return "client"
+    if component == BACKLOG:
+        return "cap"
     if component == QUEUE:
         return "queue"
     if component in COMPUTE:
@@ -80,7 +88,7 @@ def _at_a_time(cause: Cause, base: Point, past: Point) -> float | None:
     throughput: the number of cores' worth that is had (utilisation law).
     """
     work = {name: past.in_flight[name] for name in COMPUTE if name in past.in_flight}
-    if not work or cause in ("client", "path"):
+    if not work or cause in ("client", "cap", "path"):
         return None
     if cause == "compute":
         return past.throughput_rps * sum(base.mean_ms.get(name, 0.0) for name in work) / 1e3

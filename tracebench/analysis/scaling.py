@@ -49,7 +49,7 @@ def scale(kind: Kind, targets: Targets) -> Scaling:
     known = [one for one in points if one.load in usable]
     found = _first_bottleneck(kind, known, usable)
     capacity_rps = None
-    if found is not None and found.cause != "client":
+    if found is not None and found.cause not in ("client", "cap"):
         capacity_rps = max(one.throughput_rps for one in known)
         points = [replace(one, utilisation=one.throughput_rps / capacity_rps) for one in points]
     law = None

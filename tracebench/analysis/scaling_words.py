@@ -15,6 +15,7 @@ _ABOUT_ONE: Final = (0.75, 1.25)
 _SUGGESTIONS: Final = {
     "client": "this says nothing of the server: lower the load, or give tracebench a core of its "
     "own (taskset)",
+    "cap": "that many under way do not saturate the server: allow more",
     "path": "look at bandwidth, at compression and at the size of the payload",
     "waiting": "give it more workers or threads, as long as its cores are not busy, or replicas",
     "queue": "add model instances (or the threads that serve them), replicas, or batching",
@@ -62,6 +63,8 @@ def _not_yet(kind: Kind, points: Sequence[Point]) -> str:
 def _subject(found: Bottleneck, past: Point) -> str:
     if found.cause == "client":
         return "the tool itself"
+    if found.cause == "cap":
+        return "what may be under way at once (--concurrency)"
     if found.cause == "path":
         return "the path to the server"
     if found.cause == "compute":

@@ -4,16 +4,18 @@ from pathlib import Path
 
 import click
 
+from tracebench.cli import sweep
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import exit_status, show
 from tracebench.errors import UsageError
+from tracebench.model.sweep import Sweep
 
 
 @click.command(short_help="Print or draw a saved result again.")
 @click.argument("file", metavar="RESULT.json")
 @click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result.")
 def report(*, file: str, output_plot: str | None) -> int:
-    """Print a saved result; the exit status is the run's own."""
+    """Print a saved result or sweep; the exit status is the run's own."""
     from tracebench.report import to_json  # not for --help
 
     outputs = Outputs(plot=output_plot)
@@ -23,7 +25,7 @@ def report(*, file: str, output_plot: str | None) -> int:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read {file!r} ({why}): give a saved result") from None
-    result = to_json.loads(text, file)
+    result = to_json.loads_any(text, file)
     show(result)
     outputs.write(result)
-    return exit_status(result)
+    return sweep.exit_status(result) if isinstance(result, Sweep) else exit_status(result)

@@ -14,6 +14,7 @@ from tracebench.cli.payloads import PAYLOAD
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
+from tracebench.model.sweep import Sweep
 
 INTERRUPTED, INVALID = 130, 3
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -49,12 +50,15 @@ def measure(planned: Plan, outputs: Outputs) -> int:
     return exit_status(result)
 
 
-def show(result: Result) -> None:
+def show(result: Result | Sweep) -> None:
     """Print the table: coloured on a terminal, plain elsewhere and with NO_COLOR."""
-    from tracebench.report import table  # rich: not for --help
+    from tracebench.report import sweep_table, table  # rich: not for --help
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    click.echo(table.render(result, color=color), color=True)
+    if isinstance(result, Sweep):
+        click.echo(sweep_table.render(result, color=color), color=True)
+    else:
+        click.echo(table.render(result, color=color), color=True)
 
 
 def show_once(planned: Plan) -> int:

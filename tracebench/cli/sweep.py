@@ -1,7 +1,5 @@
 """`tracebench sweep`: the same run over a list of loads; print and save how the server scales."""
 
-import os
-import sys
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -25,7 +23,7 @@ from tracebench.cli.options import (
 from tracebench.cli.outputs import OUTPUTS, Outputs, check_writable
 from tracebench.cli.payloads import PAYLOAD
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
-from tracebench.cli.run import INTERRUPTED, INVALID, warn_of_proxies
+from tracebench.cli.run import INTERRUPTED, INVALID, show, warn_of_proxies
 from tracebench.errors import UsageError
 from tracebench.load.progress import SweepWatcher, Watcher
 from tracebench.model.plan import Plan, Segment
@@ -79,7 +77,7 @@ def sweep(
     from tracebench.sweep import sweep as measure  # numpy, grpc, requests: not for --help
 
     found = measure(planned, kind, loads, Steps(planned, kind))
-    _show(found)
+    show(found)
     outputs.write(found)
     return exit_status(found)
 
@@ -129,10 +127,3 @@ def _planned(
     if rate is not None:
         return planned, "rate", rate or None
     return replace(planned, concurrency=1), "concurrency", concurrency or None
-
-
-def _show(found: Sweep) -> None:
-    from tracebench.report import sweep_table  # rich: not for --help
-
-    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    click.echo(sweep_table.render(found, color=color), color=True)

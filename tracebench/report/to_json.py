@@ -10,6 +10,7 @@ from tracebench.errors import UsageError
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
 
+_KINDS = {kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep)}
 _FIRST = ("schema", "tool", "environment", "plan", "started_at")
 
 
@@ -30,11 +31,23 @@ def loads(text: str, name: str = "the file") -> Result:
     Raises:
         UsageError: it is none, or of another schema.
     """
+    result = loads_any(text, name)
+    if not isinstance(result, Result):
+        raise UsageError(f"{name} has the schema {result.schema!r}, which is not read here")
+    return result
+
+
+def loads_any(text: str, name: str = "the file") -> Result | Sweep:
+    """Read a result file, or a sweep's.
+
+    Raises:
+        UsageError: it is neither, or of another schema.
+    """
     try:
         data = json.loads(text)
-        if data["schema"] != Result.__dataclass_fields__["schema"].default:
+        if data["schema"] not in _KINDS:
             raise UsageError(f"{name} has the schema {data['schema']!r}, which is not read here")
-        result: Result = _built(Result, data)
+        result: Result | Sweep = _built(_KINDS[data["schema"]], data)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(f"{name} is no result of tracebench ({error})") from None
     return result
