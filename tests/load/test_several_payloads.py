@@ -18,6 +18,7 @@ from tests.load.zoo import CLASSIFY, zoo
 from tests.servers import HOST, read_request, reply, serving
 from tracebench.benchmark import run
 from tracebench.errors import TargetError, UsageError
+from tracebench.load import mapped
 from tracebench.load.prepared import MOST_TRIED, variants
 from tracebench.model.plan import Payload, Plan
 
@@ -76,10 +77,11 @@ def test_rotation_of_bodies_too_large_for_a_mapping() -> None:
     assert counted == {f"{n}": 11 for n in range(4)}
 
 
-def test_many_small_payloads() -> None:
+@pytest.mark.parametrize("count", [mapped.MOST, 3_000])
+def test_many_small_payloads(count: int) -> None:
     with counting() as (url, counted):
-        measured(url, payloads(3_000, size=0), requests=3_000, concurrency=8)
-    assert len(counted) == 3_000
+        measured(url, payloads(count, size=0), requests=count, concurrency=8)
+    assert len(counted) == count
     assert set(counted.values()) == {1, 2}
     assert sum(count == 2 for count in counted.values()) == MOST_TRIED
 
