@@ -3,6 +3,7 @@
 import hashlib
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -10,8 +11,10 @@ from math import inf
 from typing import Any
 
 from tracebench.model.plan import Payload, Plan, Segment
+from tracebench.tracing.described import redacted
 
-_SECRET_HEADERS = ("authorization", "cookie", "proxy-authorization", "x-api-key")
+_SECRET = re.compile("auth|cookie|key|token|secret|password", re.IGNORECASE)
+"""What is in the name of a header whose value is nobody's business."""
 _PACKAGES = ("grpcio", "httptools", "numpy", "opentelemetry-sdk", "requests")
 
 
@@ -35,6 +38,7 @@ def plan_facts(plan: Plan, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]
         sizes: target → the size of each different request that was sent to it, in bytes.
     """
     facts = asdict(plan)
+    facts["rest_url"] = plan.rest_url and redacted(plan.rest_url)
     facts["payload"] = _payload_facts(plan.payloads)
     if plan.rate is not None:
         facts["rate"] = [_segment(one) for one in plan.rate]
@@ -42,8 +46,7 @@ def plan_facts(plan: Plan, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]
         facts["schedule_s"] = {"count": len(plan.schedule_s), "last_s": plan.schedule_s[-1]}
     facts["sent"] = {target: _size_facts(those) for target, those in sizes.items()}
     facts["headers"] = [
-        [name, "(hidden)" if name.lower() in _SECRET_HEADERS else value]
-        for name, value in plan.headers
+        [name, "(hidden)" if _SECRET.search(name) else value] for name, value in plan.headers
     ]
     return facts
 

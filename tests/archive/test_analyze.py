@@ -66,6 +66,22 @@ def test_failures_are_counted_as_in_the_run(tmp_path: Path) -> None:
     assert replace(found, errors=()) == replace(expected, errors=())
 
 
+def test_no_secret_stands_in_a_result_or_in_an_archive(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    with serving(answering(reply(b"ok"))) as port:
+        plan = Plan(
+            PAYLOAD,
+            rest_url=f"http://me:s3cret@127.0.0.1:{port}",
+            headers=(("X-Api-Key", "s3cret"), ("My-Token", "s3cret"), ("Accept", "*/*")),
+            requests=3,
+            output_traces=str(path),
+        )
+        result = run(plan)
+    assert result.targets["rest"].address == f"http://REDACTED:REDACTED@127.0.0.1:{port}/predict"
+    assert result.plan["headers"][2] == ["Accept", "*/*"]
+    assert "s3cret" not in json.dumps(to_dict(result)) + path.read_text()
+
+
 def lines(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 

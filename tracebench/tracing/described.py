@@ -36,15 +36,21 @@ class Described:
         return {HTTP_RESPONSE_STATUS_CODE: int(status)}
 
 
+def redacted(url: str) -> str:
+    """A URL without the password that may be in it."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    host = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"REDACTED:REDACTED@{host}").geturl()
+
+
 def rest(method: str, url: str) -> Described:
     """Describe requests to an absolute URL; a password in it is not repeated."""
     parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    if parts.username is not None:
-        parts = parts._replace(netloc=f"REDACTED:REDACTED@{host}")
     attributes: dict[str, str | int] = {
         HTTP_REQUEST_METHOD: method,
-        URL_FULL: parts.geturl(),
+        URL_FULL: redacted(parts.geturl()),
         SERVER_ADDRESS: parts.hostname or "",
         SERVER_PORT: parts.port or _PORTS[parts.scheme],
         NETWORK_PROTOCOL_VERSION: "1.1",

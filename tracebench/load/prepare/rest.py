@@ -54,7 +54,7 @@ def prepare(plan: Plan) -> Prepared:
     repeated = [_repeated(request, parts.netloc.rpartition("@")[2]) for request in prepared]
     ready = Prepared(
         described=described.rest(plan.method, url),
-        address=url,
+        address=described.redacted(url),
         endpoint=endpoint,
         repeated=repeated,
         read=expected.checked(http1_reply.read, document),
