@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from tracebench.analysis.attribution import attribute
 from tracebench.model.exchange import ServerSpan, Timing, Undecomposed
 from tracebench.model.span import Span
+from tracebench.tracing.mapping.clocks import on_one_clock
 from tracebench.tracing.mapping.reading import built_in, read_file, read_short
 from tracebench.tracing.mapping.rules import Conditions, Profile, Rule
 from tracebench.tracing.mapping.stages import Stage, durations, stretches
@@ -70,7 +71,7 @@ class Mapper:
         """
         reduced: list[ServerSpan] = []
         totals: list[Stage] = []
-        for one in self.map(spans):
+        for one in self.map(on_one_clock(spans)):
             for at, stage in enumerate(one.stages):
                 if stage.problem is not None:
                     return stage.problem

@@ -1,0 +1,69 @@
+"""Servers behind a server may have clocks of their own: only durations count there.
+
+What one process asks another for lies within the asking. Where the times say otherwise, the
+clocks differ, and all that the other process recorded is moved to the middle of the asking: no
+duration changes, and none is lost by clipping to the entry span.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Container, Sequence
+
+from tracebench.model.span import Event, Span
+
+
+def on_one_clock(spans: Sequence[Span]) -> Sequence[Span]:
+    """The spans of a trace as the clock of its first server would have stamped them.
+
+    Args:
+        spans: of one trace, each once. Those without a known parent stay where they are, and what
+            lies below them on the same machine's clock.
+    """
+    by_id = {span.span_id: span for span in spans}
+    if not any(span.parent_id in by_id and _strange(span, by_id[span.parent_id]) for span in spans):
+        return spans
+    shifts_ns = _shifts(spans, by_id.keys())
+    return [_moved(span, shifts_ns.get(span.span_id, 0)) for span in spans]
+
+
+def _shifts(spans: Sequence[Span], known: Container[str]) -> dict[str, int]:
+    children: defaultdict[str, list[Span]] = defaultdict(list)
+    for span in spans:
+        children[span.parent_id].append(span)
+    to_visit = deque(span for span in spans if span.parent_id not in known)
+    shifts_ns = {span.span_id: 0 for span in to_visit}
+    while to_visit:
+        above = to_visit.popleft()
+        shift_ns = shifts_ns[above.span_id]
+        for span in children.pop(above.span_id, ()):
+            shifts_ns[span.span_id] = (
+                shift_ns + _to_the_middle_ns(span, above) if _strange(span, above) else shift_ns
+            )
+            to_visit.append(span)
+    return shifts_ns
+
+
+def _strange(span: Span, above: Span) -> bool:
+    """Whether another process stamped a span with a clock that cannot be that of its parent."""
+    if span.resource is above.resource or span.resource == above.resource:
+        return False
+    if span.end_ns - span.start_ns > above.end_ns - above.start_ns:
+        return False  # it goes on after it was asked for: nothing tells where it belongs
+    if not above.start_ns <= span.start_ns <= above.end_ns:
+        return True
+    return above.kind == "CLIENT" and span.kind == "SERVER" and span.end_ns > above.end_ns
+
+
+def _to_the_middle_ns(span: Span, above: Span) -> int:
+    return (above.start_ns + above.end_ns - span.start_ns - span.end_ns) // 2
+
+
+def _moved(span: Span, shift_ns: int) -> Span:
+    if not shift_ns:
+        return span
+    return span._replace(
+        start_ns=span.start_ns + shift_ns,
+        end_ns=span.end_ns + shift_ns,
+        events=tuple(
+            Event(event.name, event.time_ns + shift_ns, event.attributes) for event in span.events
+        ),
+    )
