@@ -90,12 +90,15 @@ def _doubling(kind: Kind) -> Iterator[float]:
 def _enough(kind: Kind, steps: Sequence[Step], *, auto: bool) -> str | None:
     """Why the sweep should end here, if it should."""
     load, targets = steps[-1].load, list(_targets(steps[-1:]))
-    if any(one.code == "interrupted" for target in targets for one in target.verdict.findings):
+    found = {one.code: one.severity for target in targets for one in target.verdict.findings}
+    if "interrupted" in found:
         return INTERRUPTED
     if not any(target.requests.succeeded for target in targets):
         return f"no request succeeded at {load:g}"
     if not auto:
         return None
+    if found.get("rate_not_met") == "invalid":
+        return f"{load:g}/s was not met"
     if not all(target.verdict.valid for target in targets):
         return f"the numbers at {load:g} are not valid"
     if all(has_stopped_growing(_throughputs(steps, name)) for name in steps[-1].result.targets):

@@ -70,6 +70,19 @@ def test_a_pool_of_workers(count: int, loads: tuple[float, ...]) -> None:
 
 
 @pytest.mark.slow
+def test_rates_are_doubled_until_one_is_not_met() -> None:
+    with workers(2) as url:
+        plan = Plan(PAYLOAD, rest_url=url, requests=None, duration_s=0.7, concurrency=32)
+        found = sweep(plan, "rate", None)
+    assert found.steps[-1].load in (80, 160)
+    assert found.ended.endswith("/s was not met")
+    assert found.valid
+    scaling = found.scaling["rest"]
+    assert scaling.knee == pytest.approx(2 / SERVICE_S, rel=0.3)
+    assert scaling.sentence.startswith("the server's pool of workers saturates first")
+
+
+@pytest.mark.slow
 def test_the_example_server_with_one_model_instance() -> None:
     arguments = ("-m", "tracebench", "serve", "--rest-port", "0", "--grpc-port", "0")
     with program(*arguments, "--instances", "1") as process:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from tracebench.cli import sweep
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import exit_status, show
+from tracebench.cli.sweep import exit_status as sweep_status
 from tracebench.errors import UsageError
 from tracebench.model.sweep import Sweep
 
@@ -28,4 +28,4 @@ def report(*, file: str, output_plot: str | None) -> int:
     result = to_json.loads_any(text, file)
     show(result)
     outputs.write(result)
-    return sweep.exit_status(result) if isinstance(result, Sweep) else exit_status(result)
+    return sweep_status(result) if isinstance(result, Sweep) else exit_status(result)
