@@ -22,6 +22,8 @@ class Rate(click.ParamType):  # type: ignore[type-arg] # generic since click 8.2
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Segment, ...]:
         """Read the segments; only the last may leave its duration out."""
         *timed, last = (self._segment(text) for text in str(value).split(","))
+        if not any(segment.from_rps or segment.to_rps for segment in (*timed, last)):
+            self.fail(f"{value!r} sends nothing: give a rate above 0", param, ctx)
         for segment in (*timed, last):
             ramp = segment.from_rps != segment.to_rps
             if segment.duration_s == inf and (ramp or segment in timed or not segment.from_rps):
