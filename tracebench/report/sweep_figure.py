@@ -113,7 +113,7 @@ def _throughput(axes: Axes, kind: Kind, scaling: Scaling) -> None:
         if not point.valid:
             axes.plot(point.load, point.throughput_rps, "X", color=INVALID, markersize=11)
     axes.set_ylim(0, top)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(loc="lower right", framealpha=0.9, edgecolor="none")
 
 
 def _latency(axes: Axes, targets: Mapping[float, TargetResult]) -> None:
