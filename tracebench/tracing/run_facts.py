@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any, Final
 
 from tracebench.model.exchange import Exchange, Load
-from tracebench.model.result import TcpInfo
+from tracebench.model.plan import Stability
+from tracebench.model.result import TcpInfo, Warmup
+
+_RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
+"""The fields of a `Load` that have fields of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +30,9 @@ class RunFacts:
 
 def written(address: str, load: Load, session: Mapping[str, Any]) -> str:
     """The facts as text, for an attribute."""
-    told = {one.name: getattr(load, one.name) for one in fields(Load) if one.name != "exchanges"}
-    told["tcp"] = None if load.tcp is None else asdict(load.tcp)
+    told = {
+        one.name: _plain(getattr(load, one.name)) for one in fields(Load) if one.name != "exchanges"
+    }
     facts = {"address": address, "session": session, "load": told}
     return json.dumps(facts, ensure_ascii=False, default=str)
 
@@ -38,9 +43,14 @@ def read(text: object) -> RunFacts | None:
         facts = json.loads(str(text))
         load, session = dict(facts["load"]), dict(facts["session"])
         known = {one.name: load[one.name] for one in fields(Load) if one.name in load}
-        known["tcp"] = None if load["tcp"] is None else TcpInfo(**load["tcp"])
+        for name, kind in _RECORDS.items():
+            known[name] = kind(**load[name]) if load.get(name) is not None else None
         found = RunFacts(str(facts["address"]), session, known)
         found.load_of(())
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return found
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
