@@ -150,3 +150,13 @@ def test_closure_of_the_client_s_view(pairs: list[tuple[Exchange, Timing]]) -> N
     columns = client_view(exchange for exchange, _ in pairs)
     parts = sum(columns[name] for name in ("backlog", "connect", "client", "server_and_network"))
     assert np.array_equal(parts, columns["end_to_end"])
+
+
+def test_columns_are_in_the_order_of_scheduling_whatever_that_of_the_exchanges() -> None:
+    first = SUCCESS._replace(trace_id="1" * 32, done_ns=SUCCESS.done_ns + 9 * MS)
+    second = SUCCESS._replace(trace_id="2" * 32, scheduled_ns=SUCCESS.scheduled_ns + MS)
+    slow = TIMING._replace(total_ns=9 * MS)
+    found = decompose([second, first], [TIMING, slow])
+    assert found.trace_ids == (first.trace_id, second.trace_id)
+    assert found.columns["server_processing"].tolist() == [9 * MS, 8 * MS]
+    assert found.columns["end_to_end"].tolist() == [19_200_000, 9_200_000]

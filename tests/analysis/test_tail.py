@@ -100,9 +100,13 @@ def test_what_is_not_reported_counts_as_nothing() -> None:
 
 
 def test_the_sentence() -> None:
-    exchanges = [SUCCESS] * 1960
-    for n in range(40):
-        exchanges.insert(n * 49, SUCCESS._replace(scheduled_ns=SUCCESS.scheduled_ns - 41 * MS))
+    stamps = ("scheduled_ns", "ready_ns", "sent_ns", "arrived_ns", "done_ns")
+    exchanges = [
+        SUCCESS._replace(**{name: getattr(SUCCESS, name) + n * 100 * MS for name in stamps})
+        for n in range(2000)
+    ]
+    for n in range(0, 2000, 50):
+        exchanges[n] = exchanges[n]._replace(scheduled_ns=exchanges[n].scheduled_ns - 41 * MS)
     result = target(exchanges)
     assert tail_reading(result) == (
         "of the 41 ms that the slowest 1 % take longer than the median request, 100 % is backlog "

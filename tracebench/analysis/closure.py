@@ -43,12 +43,12 @@ def decompose(
     """Divide the latency of every success whose server time is known.
 
     Args:
-        exchanges: in order of completion.
+        exchanges: in any order.
         timings: what the server says of each; ignored for what did not succeed.
 
     Returns:
-        Columns for the leaf components, `server_processing`, `end_to_end` and `service_time`,
-        and the reasons why other successes have no row. `server_other` is always the rest; in
+        Columns for the leaf components, `server_processing`, `end_to_end` and `service_time`, in
+        the order of scheduling, and the reasons why other successes have no row. `server_other` is always the rest; in
         the other parts −1 says that the server did not report them.
     """
     undecomposed: Counter[Undecomposed] = Counter()
@@ -62,6 +62,7 @@ def decompose(
             undecomposed[Undecomposed.NEGATIVE_NETWORK] += 1
         else:
             rows.append((exchange, timing))
+    rows.sort(key=lambda row: row[0].scheduled_ns)
     decomposed = [timing for _, timing in rows]
     return Decomposition(
         trace_ids=tuple(exchange.trace_id for exchange, _ in rows),
@@ -78,9 +79,10 @@ def client_view(exchanges: Iterable[Exchange]) -> dict[str, Nanoseconds]:
 
     Returns:
         Columns of `end_to_end`, `service_time`, `backlog`, `connect`, `client` and
-        `server_and_network`, in the order of the exchanges; the last four sum to the first.
+        `server_and_network`, in the order of scheduling; the last four sum to the first.
     """
     successes = [one for one in exchanges if one.outcome is Outcome.SUCCEEDED]
+    successes.sort(key=attrgetter("scheduled_ns"))
 
     def column(stamp: str) -> Nanoseconds:
         return np.fromiter(map(attrgetter(stamp), successes), np.int64, len(successes))
