@@ -48,8 +48,8 @@ def decompose(
 
     Returns:
         Columns for the leaf components, `server_processing`, `end_to_end` and `service_time`, in
-        the order of scheduling, and the reasons why other successes have no row. `server_other` is always the rest; in
-        the other parts −1 says that the server did not report them.
+        the order of scheduling, and the reasons why other successes have no row. `server_other` is
+        always the rest; in the other parts −1 says that the server did not report them.
     """
     undecomposed: Counter[Undecomposed] = Counter()
     rows: list[tuple[Exchange, Timing]] = []

@@ -119,7 +119,7 @@ class ClockOffset(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Decomposition:
-    """Components of every decomposed request: columns of equal length, in the order of scheduling."""
+    """Components of every decomposed request: equal columns, in the order of scheduling."""
 
     trace_ids: tuple[str, ...]
     columns: Mapping[str, Nanoseconds]
