@@ -36,7 +36,7 @@ _SUGGESTIONS: Final = {
     _WAITING: "it is not the wire but waiting outside the server's span: "
     "give the server more workers or threads",
     _TOTAL_ALONE: "the server reports only its total: wrap its steps in component() to tell them "
-    "apart",
+    "apart; `tracebench spans` shows what it emits, and how to map that",
 }
 
 
