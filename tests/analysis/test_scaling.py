@@ -83,6 +83,14 @@ def test_what_stretches_with_it_is_named_too() -> None:
     said = scaled(times_ms).sentence
     assert "inference takes 2 times as long and preprocessing takes 2 times as long" in said
     assert "postprocessing" not in said
+    assert said.startswith("the server's compute saturates first"), "neither of them alone"
+
+
+@pytest.mark.parametrize(("component", "models"), [("inference", True), ("preprocessing", False)])
+def test_only_a_model_is_to_be_quantised(component: str, models: bool) -> None:
+    said = scaled(lambda load: {component: 10.0 * load}).sentence
+    assert said.startswith(f"{component} saturates first")
+    assert ("quantisation" in said) is models
 
 
 def test_the_client_is_blamed_for_itself_alone() -> None:

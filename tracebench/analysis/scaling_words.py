@@ -6,12 +6,14 @@ from typing import Final
 from tracebench.analysis.saturation import COMPUTE
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import Bottleneck, Kind, Point, Scaling
+from tracebench.vocabulary import INFERENCE
 
 _MOST_OF_IT: Final = 0.6
 """Of what is done side by side, from where on one component is what the others wait for."""
 _ALIKE: Final = 0.4
 """Of the greatest growth, from where on another component is named with it."""
 _ABOUT_ONE: Final = (0.75, 1.25)
+_OF_THE_MODEL: Final = ", and for the model batching, quantisation or an accelerator"
 _SUGGESTIONS: Final = {
     "client": "this says nothing of the server: lower the load, or give tracebench a core of its "
     "own (taskset)",
@@ -19,8 +21,8 @@ _SUGGESTIONS: Final = {
     "path": "look at bandwidth, at compression and at the size of the payload",
     "waiting": "give it more workers or threads, as long as its cores are not busy, or replicas",
     "queue": "add model instances (or the threads that serve them), replicas, or batching",
-    "compute": "more threads or workers on the same cores will not help; batching, a smaller or "
-    "quantised model, an accelerator, or replicas on other machines may",
+    "compute": "more threads or workers on the same cores will not help; less work, more cores, or "
+    "replicas on other machines may",
     "unknown": "two lines of middleware, or an X-Timing-Info header, would tell whether requests "
     "wait or are worked on",
 }
@@ -43,8 +45,8 @@ def sentence(kind: Kind, scaling: Scaling, usable: Mapping[float, TargetResult])
     past = next(one for one in points if one.load == found.load)
     most = max(one.throughput_rps for one in points)
     return (
-        f"{_subject(found, past)} saturates first, at {most:.3g}/s: "
-        f"{_evidence(kind, found, base, past)}; {_SUGGESTIONS[found.cause]}"
+        f"{_subject(found, base, past)} saturates first, at {most:.3g}/s: "
+        f"{_evidence(kind, found, base, past)}; {_suggestion(found, base, past)}"
     )
 
 
@@ -60,7 +62,12 @@ def _not_yet(kind: Kind, points: Sequence[Point]) -> str:
     )
 
 
-def _subject(found: Bottleneck, past: Point) -> str:
+def _suggestion(found: Bottleneck, base: Point, past: Point) -> str:
+    of_the_model = found.cause == "compute" and INFERENCE in _stretched(base, past)
+    return _SUGGESTIONS[found.cause] + (_OF_THE_MODEL if of_the_model else "")
+
+
+def _subject(found: Bottleneck, base: Point, past: Point) -> str:
     if found.cause == "client":
         return "the tool itself"
     if found.cause == "cap":
@@ -68,7 +75,8 @@ def _subject(found: Bottleneck, past: Point) -> str:
     if found.cause == "path":
         return "the path to the server"
     if found.cause == "compute":
-        return _name(found.component)
+        alone = len(_stretched(base, past)) == 1
+        return _name(found.component) if alone else "the server's compute"
     busiest = _busiest(past)
     if found.cause == "queue" and busiest is not None:
         return busiest
@@ -86,7 +94,8 @@ def _evidence(kind: Kind, found: Bottleneck, base: Point, past: Point) -> str:
     loads = f"from {_load(kind, base.load)} to {past.load:g}"
     if found.cause == "compute":
         alone = "" if found.at_a_time is None else f", the work of {found.at_a_time:.2g} at a time"
-        return f"{loads} {_stretched(base, past)}{alone}"
+        each = " and ".join(_longer(name, base, past) for name in _stretched(base, past))
+        return f"{loads} {each}{alone}"
     grows = f"{loads} {_name(found.component)} grows {_from_to(found.component, base, past)}"
     if found.cause == "waiting":
         grows = f"{grows}: waiting before the server's span"
@@ -100,20 +109,17 @@ def _evidence(kind: Kind, found: Bottleneck, base: Point, past: Point) -> str:
     return f"{grows}, while {_name(busiest)} has {number:.2g} at a time{one}"
 
 
-def _stretched(base: Point, past: Point) -> str:
+def _stretched(base: Point, past: Point) -> list[str]:
     """The components that share what is short, the most important first."""
-    growth_ms = {
-        name: past.mean_ms.get(name, 0.0) - base.mean_ms.get(name, 0.0) for name in COMPUTE
-    }
+    growth_ms = {n: past.mean_ms.get(n, 0.0) - base.mean_ms.get(n, 0.0) for n in COMPUTE}
     least_ms = _ALIKE * max(growth_ms.values())
-    named = sorted((n for n in COMPUTE if growth_ms[n] >= least_ms), key=lambda n: -growth_ms[n])
-    each = [
-        f"{_name(name)} takes {past.growth[name]:.2g} times as long"
-        if name in past.growth
-        else f"{_name(name)} grows {_from_to(name, base, past)}"
-        for name in named
-    ]
-    return " and ".join(each)
+    return sorted((n for n in COMPUTE if growth_ms[n] >= least_ms), key=lambda n: -growth_ms[n])
+
+
+def _longer(name: str, base: Point, past: Point) -> str:
+    if name in past.growth:
+        return f"{_name(name)} takes {past.growth[name]:.2g} times as long"
+    return f"{_name(name)} grows {_from_to(name, base, past)}"
 
 
 def _load(kind: Kind, load: float) -> str:
