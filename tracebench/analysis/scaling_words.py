@@ -57,7 +57,7 @@ def _not_yet(kind: Kind, points: Sequence[Point]) -> str:
     most = max(grown, key=lambda name: grown[name])
     return (
         f"nothing saturates up to {_load(kind, last.load)}: throughput still grew by {gain:.0%} in "
-        f"the last step, to {last.throughput_rps:.3g}/s, and {_name(most)} by most, "
+        f"the last step, to {last.throughput_rps:.3g}/s, and {_name(most)} by most "
         f"{_from_to(most, points[0], last)}; go on to higher loads"
     )
 
