@@ -53,6 +53,8 @@ URL = "http://127.0.0.1:9"
         (["--image", "missing.png", "--rest-url", URL], "missing.png"),
         (["--image", "tests", "--rest-url", URL], "tests"),
         (["--rest-url", URL], "--image"),
+        (["--image", IMAGE, "--rest-url", URL, "--warmup", "-1"], "nor auto"),
+        (["--image", IMAGE, "--rest-url", URL, "--warmup", "soon"], "'soon' is neither a number"),
         (["--image", IMAGE, "--data", IMAGE, "--rest-url", URL], "one of"),
         (["--json", "tests", "--rest-url", URL], "a folder without such files"),
         (["--payloads", "missing.jsonl", "--rest-url", URL], "missing.jsonl"),

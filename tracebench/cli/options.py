@@ -40,7 +40,10 @@ class Warmup(click.IntRange):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """Let `auto` pass."""
-        return value if value == "auto" else super().convert(value, param, ctx)
+        text = str(value)
+        if text != "auto" and not text.isdecimal():
+            self.fail(f"{text!r} is neither a number of requests nor auto.", param, ctx)
+        return text if text == "auto" else super().convert(value, param, ctx)
 
     def get_metavar(self, *_: Any, **__: Any) -> str:
         """Say both."""
