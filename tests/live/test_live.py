@@ -5,6 +5,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import time
 import urllib.error
@@ -37,14 +38,19 @@ def started(
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=folder, env={**inherited, **environment}, stdout=log, stderr=log
+            command,
+            cwd=folder,
+            env={**inherited, **environment},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
     try:
         _await(ready_url, process, folder / "log")
         yield
     finally:
-        process.terminate()
-        process.wait(20)
+        os.killpg(process.pid, signal.SIGKILL)  # its workers outlive it otherwise
+        process.wait()
 
 
 def _await(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
