@@ -42,7 +42,7 @@ async def call(port: int, size: int, connections: int, streams: int, seconds: fl
 
     async def work(channel: Any) -> None:
         nonlocal done
-        stub: Any = inference_pb2_grpc.InferenceServiceStub(channel)
+        stub: Any = inference_pb2_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
         while time.perf_counter() < end:
             await stub.Predict(request)
             done += 1
@@ -52,7 +52,7 @@ async def call(port: int, size: int, connections: int, streams: int, seconds: fl
     cpu_s = time.process_time() - cpu_s
     print(done / seconds, cpu_s / done * 1e6)
     for channel in channels:
-        await channel.close()
+        await channel.close(None)
 
 
 if __name__ == "__main__":
