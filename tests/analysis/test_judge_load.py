@@ -122,3 +122,18 @@ def test_the_machine_is_told_with_figures() -> None:
     assert finding.message == (
         "the tool did not look for replies during 10.0% of the run, 20.4 ms at the longest"
     )
+
+
+@pytest.mark.parametrize(
+    ("governors", "expected"),
+    [((), None), (("performance",), None), (("performance", "schedutil"), "info")],
+)
+def test_frequency_scaling(governors: tuple[str, ...], expected: str | None) -> None:
+    assert severity(replace(RUN, governors=governors), "frequency_scaling") == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(None, None), (1.01, None), (0.101, None), (0.099, "info")]
+)
+def test_compressible_payload(share: float | None, expected: str | None) -> None:
+    assert severity(replace(RUN, compressed_share=share), "compressible_payload") == expected

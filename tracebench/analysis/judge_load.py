@@ -57,6 +57,17 @@ def _noisy_neighbour(run: Evidence) -> Finding | None:
     return weigh("noisy_neighbour", run.load.stolen_share or 0.0)
 
 
+def _frequency_scaling(run: Evidence) -> Finding | None:
+    changing = [name for name in run.load.governors if name != "performance"]
+    return weigh("frequency_scaling", bool(changing), governors=", ".join(changing))
+
+
+def _compressible_payload(run: Evidence) -> Finding | None:
+    if run.load.compressed_share is None:
+        return None
+    return weigh("compressible_payload", 1 - run.load.compressed_share)
+
+
 def _clock_stepped(run: Evidence) -> Finding | None:
     step_s = run.load.clock_step_s
     beyond_s = abs(step_s) - _STEP_S - _SLEWING * run.load.duration_s
@@ -81,6 +92,8 @@ LOAD_JUDGES: Final = (
     _connection_churn,
     _cpu_shared,
     _noisy_neighbour,
+    _frequency_scaling,
+    _compressible_payload,
     _gc_pauses,
     _clock_stepped,
 )

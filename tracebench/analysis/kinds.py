@@ -54,6 +54,18 @@ LOAD_KINDS: Final = {
         "the hypervisor gave {value:.1%} of this machine's CPU time to others",
         "measure again later, or on a machine of your own; compare by interleaved runs",
     ),
+    "frequency_scaling": Kind(
+        INFO,
+        "the clocks of this machine's CPUs may change during the run (governor {governors}): the "
+        "first requests may find a slower machine than the last",
+        "cpupower frequency-set --governor performance, on the server's machine as well",
+    ),
+    "compressible_payload": Kind(
+        ((0.90, "info"),),
+        "the payload shrinks by {value:.0%} when it is compressed, as real data seldom do: "
+        "whatever compresses on the way, or skips zeros, is faster here than it will be",
+        "send real data (--image, --data, --payloads)",
+    ),
     "clock_stepped": Kind(
         WARNING,
         "the wall clock went {step_ms:+.3g} ms from the monotonic one during the run: times of "

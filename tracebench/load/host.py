@@ -5,6 +5,7 @@ from time import perf_counter_ns, time_ns
 from typing import NamedTuple
 
 _STAT = Path("/proc/stat")
+_GOVERNORS = Path("/sys/devices/system/cpu"), "cpu[0-9]*/cpufreq/scaling_governor"
 
 
 class CpuTimes(NamedTuple):
@@ -48,6 +49,8 @@ class Machine(NamedTuple):
     stolen_share: float | None
     clock_step_s: float
     """How far the wall clock moved against the monotonic one."""
+    governors: tuple[str, ...]
+    """What decides on the CPUs' frequencies (Linux: cpufreq); empty where nothing tells."""
 
 
 def since(before: Moment) -> Machine:
@@ -55,7 +58,15 @@ def since(before: Moment) -> Machine:
     after = Moment.now()
     step_s = (after.epoch_ns - before.epoch_ns) / 1e9
     if before.cpu is None or after.cpu is None or after.cpu.total == before.cpu.total:
-        return Machine(None, None, step_s)
+        return Machine(None, None, step_s, _governors())
     total = after.cpu.total - before.cpu.total
     idle, stolen = after.cpu.idle - before.cpu.idle, after.cpu.stolen - before.cpu.stolen
-    return Machine(idle / total, stolen / total, step_s)
+    return Machine(idle / total, stolen / total, step_s, _governors())
+
+
+def _governors() -> tuple[str, ...]:
+    folder, pattern = _GOVERNORS
+    try:
+        return tuple(sorted({file.read_text("ascii").strip() for file in folder.glob(pattern)}))
+    except OSError:
+        return ()

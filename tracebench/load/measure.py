@@ -58,7 +58,12 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
             channel.close()
         loop.close()
     load = _load(window, prepared, states, plan)
-    return replace(load, same_host=same_host, **machine._asdict())
+    return replace(
+        load,
+        same_host=same_host,
+        compressed_share=prepared.compressed_share(),
+        **machine._asdict(),
+    )
 
 
 def once(prepared: Prepared, plan: Plan) -> Exchange:

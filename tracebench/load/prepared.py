@@ -1,9 +1,10 @@
 """A target made ready: an exchange that the engine can repeat, and that was seen to work once."""
 
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import cycle, islice
 from random import Random
 
 from tracebench.load.endpoint import Endpoint
@@ -16,6 +17,7 @@ from tracebench.tracing.described import Described
 
 EXCERPT = 200
 _DRAWN = 2**16
+_SAMPLE_BYTES, _FEWEST_BYTES = 2**20, 4_096
 MOST_TRIED = 32
 """So many different requests are tried before the run; the others are like them."""
 
@@ -45,10 +47,21 @@ class Prepared:
 
     def sizes(self) -> list[int]:
         """Of the bodies or messages that are sent, in bytes."""
-        return [
-            len(one.message if isinstance(one, GrpcRequest) else one.body)
-            for one in self.repeated[: self.untraced_from]
-        ]
+        return [len(body) for body in self._bodies()]
+
+    def compressed_share(self) -> float | None:
+        """To what share of its size deflate shrinks what is sent, as its first MiB tells.
+
+        None where there is too little to tell.
+        """
+        sample = b"".join(islice(self._bodies(), MOST_TRIED))[:_SAMPLE_BYTES]
+        if len(sample) < _FEWEST_BYTES:
+            return None
+        return len(zlib.compress(sample, 1)) / len(sample)
+
+    def _bodies(self) -> Iterator[bytes]:
+        for one in self.repeated[: self.untraced_from]:
+            yield one.message if isinstance(one, GrpcRequest) else one.body
 
 
 def variants(plan: Plan, count: int) -> Iterator[int] | None:

@@ -155,6 +155,10 @@ class Load:
     """Both ends of the connections have one address: the server runs on this machine."""
     clock_step_s: float = 0.0
     """How far the wall clock went from the monotonic one between begin and end."""
+    governors: tuple[str, ...] = ()
+    """What decides on the frequencies of this machine's CPUs; empty where nothing tells."""
+    compressed_share: float | None = None
+    """To what share of its size deflate shrinks what was sent; None where that is not known."""
     gc_pause_s: float = 0.0
     """How long Python collected garbage during the run."""
     warmup: Warmup | None = None
