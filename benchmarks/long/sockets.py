@@ -56,8 +56,8 @@ def omission() -> Iterator[Check]:
     with fifo_server(5, 10, 5, 6) as url:
         found = measured(url, rate=100, duration_s=10.0, concurrency=10).components
     for name, statistic, expected, within in (
-        ("end_to_end", "p95_ms", 500.0, 30.0),
-        ("end_to_end", "p99_ms", 900.0, 30.0),
+        ("end_to_end", "p95_ms", 500.0, 50.0),  # the backlog takes some 40 ms to drain
+        ("end_to_end", "p99_ms", 900.0, 50.0),
         ("service_time", "p95_ms", 5.0, 1.0),
     ):
         what = f"replies held for a second: {statistic[:3]} of {name}"
