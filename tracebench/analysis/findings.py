@@ -23,7 +23,7 @@ FINDINGS: Final = {
     ),
     "not_stable": Kind(
         INVALID,
-        "the run ended before {name} was known within {share:.3g} of its value: its 95 % interval "
+        "the run ended before {name} was known within {share:.3g}% of its value: its 95 % interval "
         "is {known}",
         "measure longer (--duration, --requests), or be content with less (--until-stable)",
     ),

@@ -18,7 +18,11 @@ _STEP_S: Final = 1e-3
 def _rate_not_met(run: Evidence) -> Finding | None:
     """Compare from the first that was due until the last that was due or sent."""
     started = run.load.exchanges
-    sent_ns = [one.sent_ns for one in started if one.sent_ns]
+    sent_ns = [
+        one.sent_ns or one.ready_ns  # where nobody accepts, the tool was still on time
+        for one in started
+        if one.sent_ns or one.outcome is Outcome.FAILED
+    ]
     if not run.load.asked_rps or len(started) < _FEWEST or not sent_ns:
         return None
     due_ns = [one.scheduled_ns for one in started]

@@ -68,14 +68,14 @@ def _gave_up(run: Evidence) -> Finding | None:
 
 def _not_stable(run: Evidence) -> Finding | None:
     asked, latency = run.load.until_stable, run.latency
-    if asked is None or latency is None:
+    if asked is None or latency is None or run.load.stable:
         return None
     value_ms: float = getattr(latency, asked.statistic)
     low_ms, high_ms = latency.ci95.get(asked.statistic, (0.0, inf))
     if max(high_ms - value_ms, value_ms - low_ms) <= asked.share * value_ms:
         return None
     known = f"[{low_ms:.4g}, {high_ms:.4g}] ms" if high_ms < inf else "unknown"
-    name, share = asked.statistic.removesuffix("_ms"), asked.share
+    name, share = asked.statistic.removesuffix("_ms"), asked.share * 100
     return state("not_stable", "invalid", name=name, share=share, known=known)
 
 
@@ -156,7 +156,7 @@ def _too_few_samples(run: Evidence) -> Finding | None:
         "too_few_samples",
         len(names),
         count=count,
-        worth=f" (worth {worth} independent ones)" if worth and worth < count else "",
+        worth=", correlated as they are," if worth and worth < count else "",
         names=", ".join(name.removesuffix("_ms") for name in names),
     )
 

@@ -42,6 +42,9 @@ def main() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails there is said here, once
     try:
         status = cli.main(prog_name="tracebench", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else "", err=True)
+        status = error.exit_code
     except click.ClickException as error:
         status = _complain(error.format_message(), error.exit_code)
     except TracebenchError as error:

@@ -12,6 +12,7 @@ from tracebench.cli.options import EXPECT, LOAD, MAPPING, METHOD, TARGETS, TRUST
 from tracebench.cli.outputs import OUTPUTS, Outputs, check_writable
 from tracebench.cli.payloads import PAYLOAD
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
+from tracebench.errors import UsageError
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
@@ -35,6 +36,10 @@ def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **gi
     if given["output_traces"] is not None:
         check_writable("--output-traces", given["output_traces"])
     planned = plan(**given)
+    if dry_run and (planned.receive_otlp or planned.jaeger):
+        raise UsageError(
+            "--dry-run shows what the reply itself tells: leave --receive-otlp and --jaeger out"
+        )
     warn_of_proxies()
     warn_of_strangers(planned)
     return show_once(planned) if dry_run else measure(planned, outputs)

@@ -33,6 +33,8 @@ class Window:
     stalled_ns: int
     longest_stall_ns: int
     gc_pause_s: float
+    had_enough: bool
+    """It was ended by `enough`."""
     interrupted: bool
     gave_up: str
 
@@ -92,6 +94,7 @@ class Engine:
     ) -> Window:
         """Run until the pacing admits no more, or `enough` says so; what is under way ends."""
         self._on_progress, self._enough, self._gave_up = on_progress, enough, ""
+        self._had_enough = False
         loop, ledger = self._loop, self._ledger
         self._dispatch = dispatch(pacing, ledger, loop)
         with _no_garbage_collection() as pauses_s:
@@ -113,6 +116,7 @@ class Engine:
             stalled_ns=loop.stalled_ns,
             longest_stall_ns=loop.longest_stall_ns,
             gc_pause_s=sum(pauses_s),
+            had_enough=self._had_enough,
             interrupted=self._interrupted,
             gave_up=self._gave_up,
         )
@@ -131,7 +135,8 @@ class Engine:
             if failure := self._failure():
                 self._gave_up += f" ({failure})"
             self._halt(now_ns)
-        elif self._enough(ledger.rows):
+        elif not self._had_enough and self._enough(ledger.rows):
+            self._had_enough = True
             self._dispatch.finish()
         self._dispatch.drop_late(now_ns, self._timeout_ns)
         self._on_progress(progress(ledger.started, ledger.rows, now_ns - self._began_ns))

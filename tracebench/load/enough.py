@@ -23,14 +23,15 @@ class Enough:
     def __init__(self, asked: Stability) -> None:
         self._asked = asked
         self._next_look = _FEWEST
-        self.reached = False
+        self._held = False
 
     def __call__(self, rows: Rows) -> bool:
-        """Whether the run may end."""
-        if len(rows) >= self._next_look:
-            self._next_look = int(len(rows) * _GROWTH) + 1
-            self.reached = self._look(rows)
-        return self.reached
+        """Whether the run may end: at two looks, one after the other, it was known well enough."""
+        if len(rows) < self._next_look:
+            return False
+        self._next_look = int(len(rows) * _GROWTH) + 1
+        held, self._held = self._held, self._look(rows)
+        return held and self._held
 
     def _look(self, rows: Rows) -> bool:
         step = -(-len(rows) // _MOST_LOOKED_AT)

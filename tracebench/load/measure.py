@@ -107,6 +107,7 @@ def _load(window: Window, prepared: Prepared, states: list[PathState], plan: Pla
         tcp=_tcp(states),
         asked_rps=window.asked_rps,
         until_stable=plan.until_stable,
+        stable=window.had_enough,
         stalled_s=window.stalled_ns / 1e9,
         longest_stall_s=window.longest_stall_ns / 1e9,
         gc_pause_s=window.gc_pause_s,

@@ -14,6 +14,8 @@ _SO_TIMESTAMPING = 37
 _RX_SOFTWARE, _REPORT_SOFTWARE = 1 << 3, 1 << 4
 timespec = struct.Struct("@qq").unpack_from
 """Seconds and nanoseconds of an SCM_TIMESTAMPING message."""
+_NEVER_MEASURED = 2**32 - 1
+"""The least round trip of a connection that never came about."""
 _TCP_INFO = struct.Struct("@68xI28xI44xI")  # tcpi_rtt, tcpi_total_retrans, tcpi_min_rtt (µs)
 
 
@@ -51,4 +53,5 @@ def path_state(sock: socket.socket) -> PathState | None:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
     except OSError:
         return None
-    return PathState(*_TCP_INFO.unpack(info)) if len(info) == _TCP_INFO.size else None
+    state = PathState(*_TCP_INFO.unpack(info)) if len(info) == _TCP_INFO.size else None
+    return None if state is None or state.min_rtt_us == _NEVER_MEASURED else state

@@ -144,6 +144,8 @@ class Load:
     """Open loop: the mean rate that was asked for; 0 for a closed loop."""
     until_stable: Stability | None = None
     """How well the latency was to be known."""
+    stable: bool = False
+    """It was known so well, and the run ended for that."""
     stalled_s: float = 0.0
     """How long the engine's loop was kept from looking for replies, in stretches above 1 ms."""
     longest_stall_s: float = 0.0

@@ -1,11 +1,14 @@
 """The result as a picture of four panels; no display is needed."""
 
 from collections.abc import Mapping, Sequence
+from math import nan
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tracebench.model.result import Result, Statistics, TargetResult
+from tracebench.report.numbers import milliseconds
 from tracebench.report.palette import COMPONENTS, INVALID, TARGETS
 from tracebench.vocabulary import END_TO_END
 
@@ -50,10 +53,24 @@ def make(result: Result) -> Figure:
 
 
 def _title(result: Result) -> str:
-    plan = result.plan
-    amount = f"{plan.get('requests')} requests" if plan.get("requests") else "a fixed duration"
     targets = "   ".join(f"{name}: {target.address}" for name, target in result.targets.items())
-    return f"{targets}\n{amount} a target, concurrency {plan.get('concurrency')}"
+    return f"{targets}\n{_amount(result.plan)} a target, {_pace(result.plan)}"
+
+
+def _amount(plan: Mapping[str, Any]) -> str:
+    if plan.get("requests"):
+        return f"{plan['requests']:,} requests"
+    return f"{plan['duration_s']:g} s" if plan.get("duration_s") else "the whole schedule"
+
+
+def _pace(plan: Mapping[str, Any]) -> str:
+    """How fast: the rates of an open loop, or the concurrency of a closed one."""
+    if plan.get("rate"):
+        rates = dict.fromkeys(one[end] for one in plan["rate"] for end in ("from_rps", "to_rps"))
+        return f"{' … '.join(f'{rate:g}' for rate in rates)}/s ({plan.get('arrival')})"
+    if plan.get("schedule_s"):
+        return "sent as scheduled"
+    return f"concurrency {plan.get('concurrency')}"
 
 
 def _empty(axes: Axes, text: str) -> None:
@@ -99,7 +116,7 @@ def _label(
 ) -> None:
     for place, (height, low) in enumerate(zip(heights, bottoms, strict=True)):
         if height > _LABELLED * top:
-            text = f"{height:.1f} %" if share else f"{height:.3g} ms"
+            text = f"{height:.1f} %" if share else f"{milliseconds(height)} ms"
             box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
             axes.text(place, low + height / 2, text, ha="center", va="center", fontsize=9, bbox=box)
 
@@ -128,7 +145,7 @@ def _latency(axes: Axes, targets: Targets) -> None:
             capsize=4,
         )
         marks = ["", "~" if "p95_ms" in latency.unsupported else ""]
-        labels = [f"{mark}{value:.3g}" for mark, value in zip(marks, values, strict=True)]
+        labels = [f"{mark}{milliseconds(value)}" for mark, value in zip(marks, values, strict=True)]
         axes.bar_label(bars, labels, padding=3, fontsize=9)
     axes.set_xticks([0, 1], ["mean", "p95"])
     axes.margins(y=0.15)
@@ -139,9 +156,9 @@ def _whiskers(latency: Statistics) -> list[list[float]]:
     below, above = [], []
     for name in ("mean_ms", "p95_ms"):
         value = getattr(latency, name)
-        low, high = latency.ci95.get(name, (value, value))
-        below.append(max(value - low, 0.0))
-        above.append(max(high - value, 0.0))
+        low, high = latency.ci95.get(name, (nan, nan))  # no cap where there is no interval
+        below.append(value - low)
+        above.append(high - value)
     return [below, above]
 
 

@@ -30,6 +30,8 @@ _SHORT: Final = {
 }
 _LEAST_SHARE: Final = 0.002
 """A component that takes less of the time at every load has no column."""
+_MOST_COLUMNS: Final = 6
+"""Components side by side in 80 columns, the largest ones; `sum` is of all."""
 _PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
 
 
@@ -104,12 +106,12 @@ def _percentile(latency: Statistics | None, name: str) -> str:
 
 def shown(points: Sequence[Point]) -> list[str]:
     """The components that take a part of the time worth showing, in the order of a request."""
-    names = []
+    most: dict[str, float] = {}
     for name in (*LEAVES, SERVER_AND_NETWORK):
         shares = (p.mean_ms.get(name, 0.0) / sum(p.mean_ms.values()) for p in points if p.mean_ms)
-        if any(share > _LEAST_SHARE for share in shares):
-            names.append(name)
-    return names
+        most[name] = max(shares, default=0.0)
+    largest = sorted(most, key=lambda name: most[name], reverse=True)[:_MOST_COLUMNS]
+    return [name for name, share in most.items() if name in largest and share > _LEAST_SHARE]
 
 
 def _components(kind: Kind, points: Sequence[Point]) -> Iterable[RenderableType]:
