@@ -45,6 +45,7 @@ def read(text: object) -> RunFacts | None:
         known = {one.name: load[one.name] for one in fields(Load) if one.name in load}
         for name, kind in _RECORDS.items():
             known[name] = kind(**load[name]) if load.get(name) is not None else None
+        known["governors"] = tuple(load.get("governors", ()))
         found = RunFacts(str(facts["address"]), session, known)
         found.load_of(())
     except (ValueError, KeyError, TypeError, RecursionError):
