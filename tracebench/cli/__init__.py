@@ -9,13 +9,11 @@ from tracebench import __version__
 from tracebench.cli.analyze import analyze
 from tracebench.cli.demo import demo
 from tracebench.cli.report import report
-from tracebench.cli.run import run
+from tracebench.cli.run import INTERRUPTED, run
 from tracebench.cli.serve import serve
 from tracebench.cli.spans import spans
 from tracebench.cli.sweep import sweep
 from tracebench.errors import TracebenchError
-
-INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})

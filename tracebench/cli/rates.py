@@ -14,7 +14,7 @@ _HIGHEST_RPS = 1e6
 _SEGMENT = re.compile(r"(?P<a>[^:/]+)(?::(?P<b>[^:/]+))?(?:/(?P<s>[^:/]+?)s?)?")
 
 
-class Rate(click.ParamType):  # type: ignore[type-arg] # generic since click 8.2 only
+class Rate(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
     """Requests a second: one value, steps, ramps, or several of these one after the other."""
 
     name = "rate"

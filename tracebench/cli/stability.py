@@ -12,7 +12,7 @@ _WRITTEN = re.compile(r"(mean|p[0-9.]+) +([0-9.]+) *%")
 _STATISTICS = ("mean_ms", *PERMILLE)
 
 
-class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic since click 8.2 only
+class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
     """A statistic of the latency, and how well it shall be known."""
 
     name = "stability"
