@@ -10,7 +10,7 @@ from opentelemetry import trace
 
 from server_middleware.names import checked
 from server_middleware.opened import Opened, for_many
-from server_middleware.scope import Handle, Scope, current
+from server_middleware.scope import Handle, current
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -41,15 +41,14 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         self._open: list[Opened] = []
 
     def __enter__(self) -> None:
-        scope = current.get()
-        traced = trace.get_current_span().is_recording()
+        scope, span = current.get(), trace.get_current_span()
+        parent = span if span.is_recording() else None
         if self._requests and (handles := [one for one in self._requests if one is not None]):
             self._open.append(for_many(self._name, handles))
         elif scope is not None:
-            own = Scope(scope.recorders, scope.depth + 1, self._name)
-            self._open.append(Opened(own, traced))
-        elif traced:
-            self._open.append(Opened(Scope((), 0, self._name), True))
+            self._open.append(Opened(scope.recorders, scope.depth + 1, self._name, parent))
+        elif parent is not None:
+            self._open.append(Opened((), 0, self._name, parent))
 
     def __exit__(
         self,
@@ -58,7 +57,8 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         traceback: TracebackType | None,
     ) -> None:
         if self._open:
-            self._mine().close(error)
+            opened = self._open.pop(0) if len(self._open) == 1 else self._mine()
+            opened.close(error)
 
     async def __aenter__(self) -> None:
         self.__enter__()
@@ -96,9 +96,7 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
 
     def _mine(self) -> Opened:
         """What was entered here: one object may be in use by several threads at once."""
-        if len(self._open) == 1:
-            return self._open.pop(0)
         scope = current.get()
-        found = next((one for one in reversed(self._open) if one.scope is scope), self._open[-1])
+        found = next((one for one in reversed(self._open) if one is scope), self._open[-1])
         self._open.remove(found)
         return found

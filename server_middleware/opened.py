@@ -1,53 +1,54 @@
 """A component under way: in the recorders of its requests, and as a span."""
 
 from collections.abc import Sequence
+from time import time_ns
 
-from opentelemetry import context as otel
 from opentelemetry import trace
 
 from server_middleware.harmless import harmless
+from server_middleware.recorder import Recorder
 from server_middleware.scope import Entered, Handle, Scope
-from tracebench.vocabulary import COMPONENT_ATTRIBUTE
-
-_tracer = trace.get_tracer("server_middleware")
+from server_middleware.spans import tracer_of
 
 
-class Opened:
-    """One use of a component; it is made where the component begins.
+class Opened(Scope):
+    """One use of a component, made where it begins: what runs in it is worked for as this scope.
 
     The stamps of the recorder are the span's as well, so that mirror and spans tell the same.
 
     Args:
-        scope: the component's own.
-        traced: a span is wanted.
-        parent: of the span, if not the current one.
+        recorders: of the requests that it works for.
+        depth: so many components are around it.
+        name: of the component.
+        parent: the recorded span around it; None where no span is wanted.
         links: of the span.
     """
 
-    __slots__ = ("_entered", "_span", "scope")
+    __slots__ = ("_entered", "_span")
 
     def __init__(
         self,
-        scope: Scope,
-        traced: bool,
-        parent: otel.Context | None = None,
+        recorders: tuple[Recorder, ...],
+        depth: int,
+        name: str,
+        parent: trace.Span | None,
         links: Sequence[trace.Link] = (),
     ) -> None:
-        self.scope = scope
+        super().__init__(recorders, depth, name)
         self._span: trace.Span | None = None
         context = began_ns = None
-        for recorder in scope.recorders:
-            began_ns = recorder.enter(scope) + recorder.to_epoch_ns
-        if traced:
-            self._span = _start(scope.name, began_ns, parent, links)
-            context = trace.set_span_in_context(self._span, parent) if self._span else None
-        self._entered = Entered(scope, context)
+        for recorder in recorders:
+            began_ns = recorder.enter(self) + recorder.to_epoch_ns
+        if parent is not None:
+            self._span = _begin(parent, name, began_ns or time_ns(), links)
+            context = trace.set_span_in_context(self._span) if self._span else None
+        self._entered = Entered(self, context)
 
     def close(self, error: BaseException | None) -> None:
         """End it; an error marks the span."""
         ended_ns = None
-        for recorder in self.scope.recorders:
-            ended_ns = recorder.leave(self.scope) + recorder.to_epoch_ns
+        for recorder in self.recorders:
+            ended_ns = recorder.leave(self) + recorder.to_epoch_ns
         self._entered.leave()
         if self._span is not None:
             _end(self._span, ended_ns, error)
@@ -64,21 +65,18 @@ def for_many(name: str, handles: Sequence[Handle]) -> Opened:
         handles: at least one.
     """
     recorders = tuple({recorder for handle in handles for recorder in handle.scope.recorders})
-    scope = Scope(recorders, max(handle.scope.depth for handle in handles) + 1, name)
+    depth = max(handle.scope.depth for handle in handles)
     spans = [handle.span for handle in handles if handle.span.is_recording()]
-    if not spans:
-        return Opened(scope, traced=False)
     links = [trace.Link(span.get_span_context()) for span in spans]
-    return Opened(scope, True, trace.set_span_in_context(spans[0]), links)
+    return Opened(recorders, depth + 1, name, spans[0] if spans else None, links)
 
 
 @harmless
-def _start(
-    name: str, began_ns: int | None, parent: otel.Context | None, links: Sequence[trace.Link]
-) -> trace.Span:
-    return _tracer.start_span(
-        name, parent, attributes={COMPONENT_ATTRIBUTE: name}, links=links, start_time=began_ns
-    )
+def _begin(
+    parent: trace.Span, name: str, start_ns: int, links: Sequence[trace.Link]
+) -> trace.Span | None:
+    tracer = tracer_of(trace.get_tracer_provider())
+    return None if tracer is None else tracer.begin_component(parent, name, start_ns, links)
 
 
 @harmless

@@ -15,11 +15,10 @@ from server_middleware.mirror import headers
 from server_middleware.opened import mark
 from server_middleware.recorder import Recorder
 from server_middleware.scope import Entered, Scope
-from tracebench.vocabulary import COMPONENT_ATTRIBUTE, QUEUE
+from server_middleware.spans import tracer_of
+from tracebench.vocabulary import QUEUE
 
 Attributes: TypeAlias = dict[str, AttributeValue]
-
-_tracer = trace.get_tracer("server_middleware")
 
 
 class Request:
@@ -50,27 +49,21 @@ class Request:
             carrier: what the propagators find the caller's context in.
             getter: how they read it.
         """
-        if trace.get_current_span().is_recording() or not _provider_configured():
+        tracer = tracer_of(trace.get_tracer_provider())
+        if tracer is None or trace.get_current_span().is_recording():
             return
         context = propagate.extract(carrier, otel.get_current(), getter)
-        self.span = _tracer.start_span(
-            name,
-            context,
-            trace.SpanKind.SERVER,
-            attributes,
-            start_time=self._epoch_ns(self.recorder.began_ns),
-        )
+        began_ns = self._epoch_ns(self.recorder.began_ns)
+        self.span = tracer.begin_server(context, name, began_ns, attributes)
         self._context = trace.set_span_in_context(self.span, context)
 
     @harmless
     def queued(self, until_ns: int) -> None:
         """Record the wait for a worker, from the begin of the request on, as a span."""
-        if self.span is not None and self.span.is_recording():
+        tracer = tracer_of(trace.get_tracer_provider())
+        if tracer is not None and self.span is not None and self.span.is_recording():
             began_ns = self._epoch_ns(self.recorder.began_ns)
-            attributes = {COMPONENT_ATTRIBUTE: QUEUE}
-            waiting = _tracer.start_span(
-                QUEUE, self._context, attributes=attributes, start_time=began_ns
-            )
+            waiting = tracer.begin_component(self.span, QUEUE, began_ns)
             waiting.end(self._epoch_ns(until_ns))
 
     def enter(self) -> Entered:
@@ -121,9 +114,3 @@ class Request:
 
     def _epoch_ns(self, monotonic_ns: int) -> int:
         return monotonic_ns + self.recorder.to_epoch_ns
-
-
-def _provider_configured() -> bool:
-    return not isinstance(
-        trace.get_tracer_provider(), trace.ProxyTracerProvider | trace.NoOpTracerProvider
-    )

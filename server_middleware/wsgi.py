@@ -1,6 +1,7 @@
 """Any WSGI app: the server span, the mirror, and what streams out of it."""
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from time import time_ns
 from typing import Any, Final, Protocol
 
@@ -84,7 +85,7 @@ class _Exchange:
         self._method = str(environ.get("REQUEST_METHOD", ""))
         self._route: str | None = None
         self._status: int | None = None
-        self._length: int | None = None
+        self._fields: list[tuple[str, str]] = []
         self._input: TimedInput | None = None
 
     def begin(self, waited_ns: int) -> None:
@@ -126,13 +127,14 @@ class _Exchange:
     def _answered(self, status: str, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
         self._status = int(status[:3])
         self._route = self._framework.route()
-        self._length = length_of(fields)
-        if any(name.lower() == _TIMING for name, _ in fields):
-            return []  # it was written by hand, in the older style
+        self._fields = fields
+        for name, _ in fields:
+            if name.lower() == _TIMING:
+                return []  # it was written by hand, in the older style
         return self.request.mirrored()
 
     def _expected(self) -> int | None:
-        return self._length
+        return length_of(self._fields)
 
     def _is_file(self, chunks: Iterable[bytes]) -> bool:
         wrapper = self._environ.get("wsgi.file_wrapper")
@@ -171,11 +173,17 @@ def _port(text: object) -> int | None:
     return int(text) if isinstance(text, str) and text.isdecimal() else None
 
 
+@lru_cache(maxsize=64)
+def _variable(header: str) -> str:
+    """Where CGI, and so WSGI, keeps a header."""
+    return "HTTP_" + header.upper().replace("-", "_")
+
+
 class _EnvironGetter(Getter[Environ]):
     """Reads headers for OpenTelemetry's propagators."""
 
     def get(self, carrier: Environ, key: str) -> list[str] | None:
-        value = carrier.get("HTTP_" + key.upper().replace("-", "_"))
+        value = carrier.get(_variable(key))
         return None if value is None else [value]
 
     def keys(self, carrier: Environ) -> list[str]:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import server_middleware
 from protos.inference_pb2 import PredictRequest
-from server_middleware import component, instrument, opened, request
+from server_middleware import component, instrument
 from tests.middleware import test_grpc
 from tests.middleware.serving import grpc_serving
 from tests.middleware.spans import ASKING, mirrored
@@ -40,18 +40,11 @@ class Broken(SpanProcessor):
             raise RuntimeError("cannot end")
 
 
-def configure(monkeypatch: pytest.MonkeyPatch, provider: TracerProvider) -> None:
-    """Let a provider of the test's own be the configured one."""
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
-    for module in (opened, request):
-        monkeypatch.setattr(module, "_tracer", provider.get_tracer("test"))
-
-
 @pytest.fixture(params=["start", "end"])
 def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     provider = TracerProvider()
     provider.add_span_processor(Broken(request.param))
-    configure(monkeypatch, provider)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     yield
     provider.shutdown()
 
@@ -96,7 +89,7 @@ def test_a_collector_that_refuses_costs_no_response(
     provider = TracerProvider(shutdown_on_exit=False)
     refused = OTLPSpanExporter("http://127.0.0.1:9/v1/traces", timeout=1)
     provider.add_span_processor(BatchSpanProcessor(refused, export_timeout_millis=100))
-    configure(monkeypatch, provider)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     for _ in range(20):
         answer = call(instrument(plain), environ(ASKING))
         assert (answer.status, answer.chunks) == ("200 OK", [b"espresso"])
@@ -106,7 +99,9 @@ def test_a_collector_that_refuses_costs_no_response(
 
 
 def test_what_the_sampler_drops_is_timed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    configure(monkeypatch, TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
+    monkeypatch.setattr(
+        trace, "_TRACER_PROVIDER", TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    )
     headers = call(instrument(plain), environ(ASKING)).headers
     assert set(mirrored(headers)) == {"inference", "server_processing"}
     assert "trace" not in headers["server-timing"]
