@@ -21,7 +21,7 @@ from server_middleware.spans import Tracer, tracer_of
 from tests.middleware.spans import PARENT_ID, TRACE_ID
 
 START_NS, END_NS, OWN_ID = 1_000, 2_000, 0x1234
-ABOVE = SpanContext(TRACE_ID, PARENT_ID, True, TraceFlags(0x03), TraceState([("vendor", "x")]))
+ABOVE = SpanContext(TRACE_ID, PARENT_ID, True, TraceFlags(0x01), TraceState([("vendor", "x")]))
 LINK = trace.Link(SpanContext(TRACE_ID, 7, False))
 
 Act = Callable[[trace.Span], object]
@@ -206,11 +206,16 @@ def test_a_request_without_a_trace_begins_one() -> None:
     assert span.kind is SpanKind.SERVER
 
 
+SAMPLED_AND_RANDOM = TraceFlags(0x03)
+"""The second flag is younger than the oldest SDK that is supported."""
+
+
 def test_a_component_has_its_requests_decision() -> None:
     never = StaticSampler(Decision.DROP)
     tracer = lean(provider_of(InMemorySpanExporter(), sampler=never))
-    span = tracer.begin_component(trace.NonRecordingSpan(ABOVE), "inference", START_NS)
-    assert span.get_span_context().trace_flags == ABOVE.trace_flags
+    above = trace.NonRecordingSpan(SpanContext(TRACE_ID, PARENT_ID, False, SAMPLED_AND_RANDOM))
+    span = tracer.begin_component(above, "inference", START_NS)
+    assert span.get_span_context().trace_flags == SAMPLED_AND_RANDOM
 
 
 class Wrapped(trace.TracerProvider):
