@@ -3,10 +3,10 @@
 from inspect import isclass, iscoroutinefunction
 from typing import Any, TypeVar, cast
 
-from server_middleware.asgi import Asgi
-from server_middleware.flask import FlaskRequests
+from server_middleware.http.asgi import Asgi
+from server_middleware.http.flask import FlaskRequests
+from server_middleware.http.wsgi import Wsgi
 from server_middleware.threads import follow_threads
-from server_middleware.wsgi import Wsgi
 
 _App = TypeVar("_App")
 

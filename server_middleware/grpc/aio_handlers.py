@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from server_middleware.grpc_call import Call, asks_in_message
+from server_middleware.grpc.call import Call, asks_in_message
 
 
 def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:

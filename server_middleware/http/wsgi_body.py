@@ -5,7 +5,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any, Final
 
-from server_middleware import http
+from server_middleware.http import conventions
 from server_middleware.request import Attributes, Request
 
 _READS: Final = frozenset({"read", "read1", "readinto", "readline", "readlines"})
@@ -97,7 +97,7 @@ class TimedInput:
 
     def seen(self) -> Attributes:
         """What was read, as attributes of the request's span."""
-        return http.body_attributes(self._size, self._spent_ns) if self._size else {}
+        return conventions.body_attributes(self._size, self._spent_ns) if self._size else {}
 
 
 def _size(data: Any) -> int:

@@ -1,4 +1,4 @@
-"""gRPC: what `grpc.server(…, interceptors=…)` and `grpc.aio.server(…, interceptors=…)` take."""
+"""The interceptors of both kinds of gRPC servers, and how they wrap handlers."""
 
 from collections.abc import Awaitable, Callable
 from inspect import isasyncgenfunction, iscoroutinefunction
@@ -6,8 +6,8 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from server_middleware import grpc_aio_handlers, grpc_handlers
-from server_middleware.grpc_call import Call, asks
+from server_middleware.grpc import aio_handlers, handlers
+from server_middleware.grpc.call import Call, asks
 from server_middleware.threads import follow_threads, starting
 
 Handler: TypeAlias = Any  # grpcio's types of handlers say nothing of their messages
@@ -40,10 +40,10 @@ class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any m
         if handler is None:
             return None
         if not asks(details):
-            return _perhaps(handler, details, grpc_handlers.if_asked)
+            return _perhaps(handler, details, handlers.if_asked)
         call = Call(details)
         starting.set(call.started)
-        wrap = grpc_handlers.streaming if handler.response_streaming else grpc_handlers.single
+        wrap = handlers.streaming if handler.response_streaming else handlers.single
         return _watched(handler, call, wrap)
 
 
@@ -58,7 +58,7 @@ class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # o
         behaviour = _behaviour(handler)
         if not asks(details):
             is_async = iscoroutinefunction(behaviour)
-            module = grpc_aio_handlers if is_async else grpc_handlers
+            module = aio_handlers if is_async else handlers
             return _perhaps(handler, details, module.if_asked)
         return _watched(handler, Call(details), _aio_wrapper(behaviour, handler.response_streaming))
 
@@ -66,10 +66,10 @@ class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # o
 def _aio_wrapper(behaviour: Any, response_streaming: bool) -> Callable[..., Any]:
     """How to wrap any of the kinds of functions that `grpc.aio` takes for handlers."""
     if isasyncgenfunction(behaviour):
-        return grpc_aio_handlers.streaming
+        return aio_handlers.streaming
     if iscoroutinefunction(behaviour):
-        return grpc_aio_handlers.writing if response_streaming else grpc_aio_handlers.single
-    return grpc_handlers.streaming if response_streaming else grpc_handlers.single
+        return aio_handlers.writing if response_streaming else aio_handlers.single
+    return handlers.streaming if response_streaming else handlers.single
 
 
 def _watched(handler: Handler, call: Call, wrap: Callable[..., Any]) -> Handler:

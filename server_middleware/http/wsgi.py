@@ -7,12 +7,12 @@ from typing import Any, Final, Protocol
 
 from opentelemetry.propagators.textmap import Getter
 
-from server_middleware import http
 from server_middleware.asking import sampled
 from server_middleware.harmless import harmless
+from server_middleware.http import conventions
+from server_middleware.http.wsgi_body import Body, TimedInput, length_of
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
-from server_middleware.wsgi_body import Body, TimedInput, length_of
 from tracebench.vocabulary import TIMING_HEADER
 
 Environ = dict[str, Any]
@@ -71,7 +71,7 @@ class Wsgi:
     def _waited_ns(self, environ: Environ) -> int:
         if not self._proxy_shares_clock or "HTTP_X_REQUEST_START" not in environ:
             return 0
-        return http.queue_of(environ["HTTP_X_REQUEST_START"], time_ns())
+        return conventions.queue_of(environ["HTTP_X_REQUEST_START"], time_ns())
 
 
 class _Exchange:
@@ -98,7 +98,7 @@ class _Exchange:
     def _trace(self, waited_ns: int) -> None:
         environ = self._environ
         attributes = _attributes(environ)
-        self.request.trace(http.span_name(self._method), attributes, environ, _GETTER)
+        self.request.trace(conventions.span_name(self._method), attributes, environ, _GETTER)
         if waited_ns:
             self.request.queued(self.request.recorder.began_ns + waited_ns)
         if self.request.span is not None and environ.get("CONTENT_LENGTH", "") not in ("", "0"):
@@ -146,14 +146,14 @@ class _Exchange:
         request.handed_over()
         if request.span is not None and not request.finished:
             body = self._input.seen() if self._input is not None else {}
-            http.finish(request, self._method, self._route, self._status, error, body)
+            conventions.finish(request, self._method, self._route, self._status, error, body)
 
 
 _TIMING: Final = TIMING_HEADER.lower()
 
 
 def _attributes(environ: Environ) -> Attributes:
-    attributes = http.request_attributes(
+    attributes = conventions.request_attributes(
         environ["REQUEST_METHOD"],
         environ["wsgi.url_scheme"],
         environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
@@ -161,9 +161,9 @@ def _attributes(environ: Environ) -> Attributes:
         environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"),
     )
     host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
-    http.add_server(attributes, host, _port(environ.get("SERVER_PORT")))
+    conventions.add_server(attributes, host, _port(environ.get("SERVER_PORT")))
     if address := environ.get("REMOTE_ADDR"):
-        http.add_client(attributes, address, _port(environ.get("REMOTE_PORT")))
+        conventions.add_client(attributes, address, _port(environ.get("REMOTE_PORT")))
     if agent := environ.get("HTTP_USER_AGENT"):
         attributes["user_agent.original"] = agent
     return attributes

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from opentelemetry.propagators.textmap import Getter
 
-from server_middleware import http
 from server_middleware.asking import sampled
 from server_middleware.harmless import harmless
+from server_middleware.http import conventions
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
 from tracebench.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
@@ -47,7 +47,7 @@ class Asgi:
 
     def _waited_ns(self, scope: Message) -> int:
         stamps = _GETTER.get(scope, "x-request-start") if self._proxy_shares_clock else None
-        return http.queue_of(stamps[0], time_ns()) if stamps else 0
+        return conventions.queue_of(stamps[0], time_ns()) if stamps else 0
 
 
 def _asks(headers: Headers) -> bool:
@@ -72,7 +72,7 @@ class _Exchange:
 
     @harmless
     def _trace(self, waited_ns: int) -> None:
-        name = http.span_name(self._scope["method"])
+        name = conventions.span_name(self._scope["method"])
         self.request.trace(name, _attributes(self._scope), self._scope, _GETTER)
         if waited_ns:
             self.request.queued(self.request.recorder.began_ns + waited_ns)
@@ -124,8 +124,8 @@ class _Exchange:
         request.handed_over()
         if request.span is not None and not request.finished:
             route, method = _route(self._scope), self._scope["method"]
-            body = http.body_attributes(self._size, self._read_ns) if self._size else {}
-            http.finish(request, method, route, self._status, error, body)
+            body = conventions.body_attributes(self._size, self._read_ns) if self._size else {}
+            conventions.finish(request, method, route, self._status, error, body)
 
 
 def _route(scope: Message) -> str | None:
@@ -135,7 +135,7 @@ def _route(scope: Message) -> str | None:
 
 
 def _attributes(scope: Message) -> Attributes:
-    attributes = http.request_attributes(
+    attributes = conventions.request_attributes(
         scope["method"],
         scope.get("scheme", "http"),
         scope["path"],
@@ -143,9 +143,9 @@ def _attributes(scope: Message) -> Attributes:
         scope.get("http_version", ""),
     )
     address, port = scope.get("server") or ("", None)
-    http.add_server(attributes, _first(scope, "host") or address, port)
+    conventions.add_server(attributes, _first(scope, "host") or address, port)
     if scope.get("client"):
-        http.add_client(attributes, *scope["client"])
+        conventions.add_client(attributes, *scope["client"])
     if agent := _first(scope, "user-agent"):
         attributes["user_agent.original"] = agent
     return attributes

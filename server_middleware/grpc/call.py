@@ -7,9 +7,9 @@ from typing import Any, Final
 import grpc
 from opentelemetry.propagators.textmap import Getter
 
-from server_middleware import rpc
 from server_middleware.asking import sampled
-from server_middleware.grpc_context import telling
+from server_middleware.grpc import conventions
+from server_middleware.grpc.context import telling
 from server_middleware.harmless import harmless
 from server_middleware.mirror import timings
 from server_middleware.recorder import Recorder
@@ -58,7 +58,7 @@ class Call:
 
         def timed(data: bytes) -> Any:
             recorder = self._request.recorder
-            part = Scope((), 1, rpc.DESERIALIZATION)
+            part = Scope((), 1, conventions.DESERIALIZATION)
             recorder.enter(part)
             try:
                 return deserialize(data)
@@ -76,9 +76,9 @@ class Call:
 
     @harmless
     def _trace(self, context: Any) -> None:
-        attributes = rpc.call_attributes(self._details.method, context.peer())
-        metadata = self._details.invocation_metadata
-        self._request.trace(rpc.span_name(self._details.method), attributes, metadata, _GETTER)
+        method, metadata = self._details.method, self._details.invocation_metadata
+        attributes = conventions.call_attributes(method, context.peer())
+        self._request.trace(conventions.span_name(method), attributes, metadata, _GETTER)
         if self._queued_ns:
             self._request.queued(self._queued_ns)
         if self._context is context:  # those that do not tell call back before the reply is sent
@@ -91,7 +91,7 @@ class Call:
         if self._in_message and hasattr(response, "timing_info"):
             for name, ns in timings(*self._request.recorder.report()).items():
                 response.timing_info.add(component=name, duration_ms=ns / 1e6)
-        if rpc.status_of(self._context, None) is not grpc.StatusCode.OK:
+        if conventions.status_of(self._context, None) is not grpc.StatusCode.OK:
             self.finish(None)  # there may be no message to be serialised
 
     def serializing(self, serialize: Serialize | None) -> Serialize:
@@ -99,7 +99,7 @@ class Call:
 
         def timed(message: Any) -> bytes:
             recorder = self._request.recorder
-            part = Scope((), 1, rpc.SERIALIZATION)
+            part = Scope((), 1, conventions.SERIALIZATION)
             recorder.enter(part)
             try:
                 data: bytes = message if serialize is None else serialize(message)
@@ -127,11 +127,11 @@ class Call:
     @harmless
     def finish(self, error: BaseException | None) -> None:
         """Nothing more will come from the handler."""
-        rpc.finish(self._request, rpc.status_of(self._context, error), error)
+        conventions.finish(self._request, conventions.status_of(self._context, error), error)
 
     def _gone(self, *_: object) -> None:
         """The call is over, for whatever reason."""
-        rpc.finish(self._request, grpc.StatusCode.CANCELLED, None)
+        conventions.finish(self._request, grpc.StatusCode.CANCELLED, None)
 
 
 class Running:

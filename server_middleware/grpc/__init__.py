@@ -1,0 +1,5 @@
+"""gRPC: what `grpc.server(…, interceptors=…)` and `grpc.aio.server(…, interceptors=…)` take."""
+
+from server_middleware.grpc.interceptor import aio_interceptors, interceptors
+
+__all__ = ["aio_interceptors", "interceptors"]
