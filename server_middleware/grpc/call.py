@@ -19,6 +19,9 @@ from tracebench.vocabulary import BENCHMARK_HEADER, TRACEPARENT
 
 _BENCHMARK: Final = BENCHMARK_HEADER.lower()
 
+_DESERIALIZATION: Final = Scope((), 1, "deserialization")
+_SERIALIZATION: Final = Scope((), 1, "serialization")
+
 Serialize = Callable[[Any], bytes]
 
 
@@ -33,6 +36,10 @@ def asks(details: Any) -> bool:
 def asks_in_message(message: Any) -> bool:
     """Whether the message does, by a field `enable_timing`."""
     return bool(getattr(message, "enable_timing", False))
+
+
+def _as_it_is(message: bytes) -> bytes:
+    return message
 
 
 class Call:
@@ -55,13 +62,15 @@ class Call:
 
     def deserializing(self, deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
         """The same, timed."""
+        return self._timed(_DESERIALIZATION, deserialize)
 
-        def timed(data: bytes) -> Any:
-            recorder = self._request.recorder
-            part = Scope((), 1, conventions.DESERIALIZATION)
+    def _timed(self, part: Scope, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        recorder = self._request.recorder
+
+        def timed(argument: Any) -> Any:
             recorder.enter(part)
             try:
-                return deserialize(data)
+                return function(argument)
             finally:
                 recorder.leave(part)
 
@@ -81,9 +90,6 @@ class Call:
         self._request.trace(conventions.span_name(method), attributes, metadata, _GETTER)
         if self._queued_ns:
             self._request.queued(self._queued_ns)
-        if self._context is context:  # those that do not tell call back before the reply is sent
-            ended = getattr(context, "add_callback", None) or context.add_done_callback
-            ended(self._gone)
 
     @harmless
     def answered(self, response: Any) -> None:
@@ -96,22 +102,18 @@ class Call:
 
     def serializing(self, serialize: Serialize | None) -> Serialize:
         """The same, timed; after it the mirror is written, and the call is over."""
+        timed = self._timed(_SERIALIZATION, serialize or _as_it_is)
 
-        def timed(message: Any) -> bytes:
-            recorder = self._request.recorder
-            part = Scope((), 1, conventions.SERIALIZATION)
-            recorder.enter(part)
+        def last(message: Any) -> bytes:
             try:
-                data: bytes = message if serialize is None else serialize(message)
+                data: bytes = timed(message)
             except Exception as error:
                 self.finish(error)
                 raise
-            finally:
-                recorder.leave(part)
             self.complete()
             return data
 
-        return timed
+        return last
 
     def complete(self) -> None:
         """The reply is ready: write the mirror, behind what the handler set, and end the span."""
@@ -129,9 +131,10 @@ class Call:
         """Nothing more will come from the handler."""
         conventions.finish(self._request, conventions.status_of(self._context, error), error)
 
-    def _gone(self, *_: object) -> None:
-        """The call is over, for whatever reason."""
-        conventions.finish(self._request, grpc.StatusCode.CANCELLED, None)
+    def __del__(self) -> None:
+        """End the span of a reply that nobody serialises any more, because the client is gone."""
+        if not self._request.finished:
+            conventions.finish(self._request, grpc.StatusCode.CANCELLED, None)
 
 
 class Running:

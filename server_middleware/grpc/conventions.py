@@ -3,15 +3,12 @@
 https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 """
 
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote
 
 import grpc
 
 from server_middleware.request import Attributes, Request
-
-DESERIALIZATION: Final = "deserialization"
-SERIALIZATION: Final = "serialization"
 
 _SERVER_ERRORS = frozenset(
     {

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from itertools import pairwise
+from threading import Event
 from time import sleep
 from typing import Any
 
@@ -276,6 +277,32 @@ def test_a_client_that_goes_away_ends_the_span(
     server = server_of(spans.ended())
     assert (server.attributes or {})["rpc.response.status_code"] in ("CANCELLED", "OK")
     assert not [record for record in caplog.records if record.name.startswith("opentelemetry")]
+
+
+@pytest.mark.parametrize(
+    ("serving", "count", "status"), [(grpc_serving, 3, "OK"), (grpc_aio_serving, 2, "CANCELLED")]
+)
+def test_a_reply_that_comes_too_late_ends_the_span(
+    spans: Spans, serving: Any, count: int, status: str
+) -> None:
+    began, over = Event(), Event()
+
+    def late(request: PredictRequest, context: Any) -> PredictResponse:
+        began.set()
+        assert over.wait(10)
+        return infer(request, context)
+
+    given = "interceptors" if serving is grpc_serving else "aio_interceptors"
+    interceptors = getattr(server_middleware.grpc, given)()
+    with serving(adding(late, replies, gathered, replies), interceptors) as channel:
+        predict = channel.unary_unary(f"/{SERVICE}/Predict", *CODING)
+        call = predict.future(PredictRequest(), metadata=ASKING)
+        assert began.wait(10)
+        call.cancel()
+        channel.stream_unary(f"/{SERVICE}/Gather", *CODING)(iter([PredictRequest()]))
+        over.set()  # what was sent first, the server knows by now
+        server = server_of(spans.wait(count))
+    assert (server.attributes or {})["rpc.response.status_code"] == status
 
 
 def test_a_method_that_is_not_served_is_left_alone() -> None:
