@@ -7,29 +7,11 @@ bytes a request. Exit status 1 where an adapter grows by more than 16.
 import gc
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import grpc
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-
-import server_middleware
-from benchmarks.middleware import (
-    TRACEPARENT,
-    Dropping,
-    asgi_app,
-    asgi_call,
-    flask_app,
-    work,
-    wsgi_app,
-    wsgi_call,
-)
-from server_middleware import component, instrument
+from benchmarks.middleware import trace_and_drop, variants
 
 COUNT, MOST_BYTES = 200_000, 16.0
-METHOD = "/benchmark.Model/Predict"
 
 
 def resident_bytes() -> int:
@@ -47,35 +29,13 @@ def growth(call: Callable[[], object], count: int) -> float:
     return (resident_bytes() - before) / count
 
 
-def rpc_call() -> Callable[[], object]:
-    """A call of a gRPC server in this process, that lives as long as it."""
-    handler = grpc.unary_unary_rpc_method_handler(lambda _request, _context: work(component))
-    generic = grpc.method_handlers_generic_handler("benchmark.Model", {"Predict": handler})
-    pool = ThreadPoolExecutor(4)
-    server = grpc.server(pool, interceptors=server_middleware.grpc.interceptors())
-    server.add_generic_rpc_handlers((generic,))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    method = grpc.insecure_channel(f"127.0.0.1:{port}").unary_unary(METHOD, None, None)
-    asking = (("traceparent", TRACEPARENT), ("x-benchmark", "1"))
-    return lambda: (method(b"x", metadata=asking), server)
-
-
 def main() -> int:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else COUNT
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(Dropping()))
-    trace.set_tracer_provider(provider)
-    calls = {
-        "flask": wsgi_call(instrument(flask_app(component)), True),
-        "wsgi": wsgi_call(instrument(wsgi_app(component)), True),
-        "asgi": asgi_call(instrument(asgi_app(component)), True),
-        "grpc": rpc_call(),
-    }
+    trace_and_drop()
     kept = True
-    for name, call in calls.items():
-        grown = growth(call, count)
-        print(f"{name:6s} {grown:+8.2f} bytes a request over {count:,}", flush=True)
+    for name, calls in variants().items():
+        grown = growth(calls["asked"], count)
+        print(f"{name:8s} {grown:+8.2f} bytes a request over {count:,}", flush=True)
         kept &= grown <= MOST_BYTES
     return 0 if kept else 1
 

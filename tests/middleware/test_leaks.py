@@ -12,7 +12,6 @@ from opentelemetry import context as otel
 
 from benchmarks import middleware as benchmark
 from protos.inference_pb2 import PredictRequest, PredictResponse
-from server_middleware import component, instrument
 from server_middleware.scope import current
 from tests.middleware import test_grpc
 from tests.middleware.spans import Spans
@@ -41,15 +40,10 @@ def growth_bytes(call: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize("traced", [False, True])
-@pytest.mark.parametrize("name", ["flask", "wsgi", "asgi"])
+@pytest.mark.parametrize("name", ["flask", "wsgi", "asgi", "grpc", "grpc.aio"])
 def test_memory_does_not_grow(request: pytest.FixtureRequest, name: str, traced: bool) -> None:
     spans: Spans | None = request.getfixturevalue("spans") if traced else None
-    make, call = {
-        "flask": (benchmark.flask_app, benchmark.wsgi_call),
-        "wsgi": (benchmark.wsgi_app, benchmark.wsgi_call),
-        "asgi": (benchmark.asgi_app, benchmark.asgi_call),
-    }[name]
-    once = call(instrument(make(component)), asked=True)  # type: ignore[operator]
+    once = benchmark.variants()[name]["asked"]
 
     def call_and_forget() -> None:
         once()
