@@ -6,6 +6,7 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
+from opentelemetry import context as otel
 from opentelemetry import trace
 
 from server_middleware.names import checked
@@ -41,14 +42,19 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         self._open: list[Opened] = []
 
     def __enter__(self) -> None:
-        scope, span = current.get(), trace.get_current_span()
-        parent = span if span.is_recording() else None
+        scope, context = current.get(), otel.get_current()
+        if scope is not None and scope.context is context:
+            span = scope.span
+        else:
+            span = trace.get_current_span(context)
+        parent = span if span is not None and span.is_recording() else None
         if self._requests and (handles := [one for one in self._requests if one is not None]):
             self._open.append(for_many(self._name, handles))
         elif scope is not None:
-            self._open.append(Opened(scope.recorders, scope.depth + 1, self._name, parent))
+            own = Opened(self._name, scope.recorders, scope.depth + 1, context, parent)
+            self._open.append(own)
         elif parent is not None:
-            self._open.append(Opened((), 0, self._name, parent))
+            self._open.append(Opened(self._name, (), 0, context, parent))
 
     def __exit__(
         self,

@@ -11,6 +11,11 @@ _Result = TypeVar("_Result")
 _logger = logging.getLogger("server_middleware")
 
 
+def complain(what: str) -> None:
+    """Log the exception that is being handled."""
+    _logger.warning("%s failed; the request goes on", what, exc_info=True)
+
+
 def harmless(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result | None]:
     """Log what goes wrong in the function, and return None then.
 
@@ -23,7 +28,7 @@ def harmless(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _R
         try:
             return function(*args, **kwargs)
         except Exception:
-            _logger.warning("%s failed; the request goes on", function.__name__, exc_info=True)
+            complain(function.__name__)
             return None
 
     return guarded

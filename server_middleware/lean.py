@@ -95,13 +95,9 @@ class LeanTracer:
             links: to the spans that it also works for.
         """
         above = parent.get_span_context()
-        own = trace.SpanContext(
-            above.trace_id,
-            self.sdk.id_generator.generate_span_id(),
-            False,
-            above.trace_flags,
-            above.trace_state,
-        )
+        trace_id, _, _, flags, state, _ = above
+        span_id = self.sdk.id_generator.generate_span_id()
+        own = trace.SpanContext(trace_id, span_id, False, flags, state)
         return LeanSpan(self, own, above, name, start_ns, {COMPONENT_ATTRIBUTE: name}, links=links)
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from time import time_ns
 
+from opentelemetry import context as otel
 from opentelemetry import trace
 
-from server_middleware.harmless import harmless
+from server_middleware.harmless import complain
 from server_middleware.recorder import Recorder
-from server_middleware.scope import Entered, Handle, Scope
+from server_middleware.scope import Handle, Scope, current
 from server_middleware.spans import tracer_of
 
 
@@ -17,41 +18,58 @@ class Opened(Scope):
     The stamps of the recorder are the span's as well, so that mirror and spans tell the same.
 
     Args:
+        name: of the component.
         recorders: of the requests that it works for.
         depth: so many components are around it.
-        name: of the component.
+        context: OpenTelemetry's current one.
         parent: the recorded span around it; None where no span is wanted.
         links: of the span.
     """
 
-    __slots__ = ("_entered", "_span")
+    __slots__ = ("_above", "_context_above")
 
     def __init__(
         self,
+        name: str,
         recorders: tuple[Recorder, ...],
         depth: int,
-        name: str,
+        context: otel.Context,
         parent: trace.Span | None,
         links: Sequence[trace.Link] = (),
     ) -> None:
         super().__init__(recorders, depth, name)
-        self._span: trace.Span | None = None
-        context = began_ns = None
+        self._above, self._context_above = current.get(), context
+        current.set(self)
+        began_ns = 0
         for recorder in recorders:
             began_ns = recorder.enter(self) + recorder.to_epoch_ns
-        if parent is not None:
-            self._span = _begin(parent, name, began_ns or time_ns(), links)
-            context = trace.set_span_in_context(self._span) if self._span else None
-        self._entered = Entered(self, context)
+        if parent is None:
+            return
+        try:
+            if tracer := tracer_of(trace.get_tracer_provider()):
+                self.span = tracer.begin_component(parent, name, began_ns or time_ns(), links)
+                self.context = trace.set_span_in_context(self.span, context)
+                otel.attach(self.context)
+        except Exception:
+            complain("beginning a component's span")
 
     def close(self, error: BaseException | None) -> None:
         """End it; an error marks the span."""
         ended_ns = None
         for recorder in self.recorders:
             ended_ns = recorder.leave(self) + recorder.to_epoch_ns
-        self._entered.leave()
-        if self._span is not None:
-            _end(self._span, ended_ns, error)
+        if current.get() is self:
+            current.set(self._above)
+        if self.span is None:
+            return
+        if otel.get_current() is self.context:
+            otel.attach(self._context_above)
+        try:
+            if error is not None:
+                mark(self.span, error)
+            self.span.end(ended_ns)
+        except Exception:
+            complain("ending a component's span")
 
 
 def for_many(name: str, handles: Sequence[Handle]) -> Opened:
@@ -68,22 +86,8 @@ def for_many(name: str, handles: Sequence[Handle]) -> Opened:
     depth = max(handle.scope.depth for handle in handles)
     spans = [handle.span for handle in handles if handle.span.is_recording()]
     links = [trace.Link(span.get_span_context()) for span in spans]
-    return Opened(recorders, depth + 1, name, spans[0] if spans else None, links)
-
-
-@harmless
-def _begin(
-    parent: trace.Span, name: str, start_ns: int, links: Sequence[trace.Link]
-) -> trace.Span | None:
-    tracer = tracer_of(trace.get_tracer_provider())
-    return None if tracer is None else tracer.begin_component(parent, name, start_ns, links)
-
-
-@harmless
-def _end(span: trace.Span, ended_ns: int | None, error: BaseException | None) -> None:
-    if error is not None:
-        mark(span, error)
-    span.end(ended_ns)
+    parent = spans[0] if spans else None
+    return Opened(name, recorders, depth + 1, otel.get_current(), parent, links)
 
 
 def mark(span: trace.Span, error: BaseException) -> None:

@@ -28,13 +28,12 @@ class Request:
     reply has left its hands, and with `finish` that nothing more will come.
     """
 
-    __slots__ = ("_context", "_end_ns", "_once", "_scope", "finished", "recorder", "span")
+    __slots__ = ("_end_ns", "_once", "_scope", "finished", "recorder", "span")
 
     def __init__(self, recorder: Recorder) -> None:
         self.recorder = recorder
         self.span: trace.Span | None = None
         """The server span; None where others make it, or nobody does."""
-        self._context: otel.Context | None = None
         self._scope = Scope((recorder,), 0)
         self._end_ns = 0
         self._once = Lock()
@@ -55,7 +54,8 @@ class Request:
         context = propagate.extract(carrier, otel.get_current(), getter)
         began_ns = self._epoch_ns(self.recorder.began_ns)
         self.span = tracer.begin_server(context, name, began_ns, attributes)
-        self._context = trace.set_span_in_context(self.span, context)
+        self._scope.span = self.span
+        self._scope.context = trace.set_span_in_context(self.span, context)
 
     @harmless
     def queued(self, until_ns: int) -> None:
@@ -68,7 +68,7 @@ class Request:
 
     def enter(self) -> Entered:
         """Make this request, and its span, current."""
-        return Entered(self._scope, self._context)
+        return Entered(self._scope, self._scope.context)
 
     def mirrored(self) -> list[tuple[str, str]]:
         """The headers that mirror the timings up to now."""

@@ -27,10 +27,14 @@ class Scope:
         name: of the component.
     """
 
-    __slots__ = ("depth", "name", "recorders")
+    __slots__ = ("context", "depth", "name", "recorders", "span")
 
     def __init__(self, recorders: tuple[Recorder, ...], depth: int, name: str = "") -> None:
         self.recorders, self.depth, self.name = recorders, depth, name
+        self.context: otel.Context | None = None
+        """OpenTelemetry's context while it is worked for; None where it has no span of its own."""
+        self.span: trace.Span | None = None
+        """The span that is current in that context."""
 
 
 current: Final[ContextVar[Scope | None]] = ContextVar("server_middleware_scope", default=None)
