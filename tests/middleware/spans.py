@@ -31,6 +31,13 @@ class Spans:
         assert len(found) == count, [span.name for span in found]
         return found
 
+    def wait_for_servers(self, count: int) -> None:
+        """Until so many server spans have ended, whatever else has."""
+        deadline_s = monotonic() + _PATIENCE_S
+        while sum(span.kind is SpanKind.SERVER for span in self.ended()) < count:
+            assert monotonic() < deadline_s, f"there are no {count} server spans"
+            sleep(0.01)
+
     def server(self, count: int = 1) -> ReadableSpan:
         """The only server span among so many spans."""
         (found,) = [span for span in self.wait(count) if span.kind is SpanKind.SERVER]
