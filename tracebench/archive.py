@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from tracebench import __version__
-from tracebench.analysis.archived import facts_lost, other_client, unreadable
+from tracebench.analysis.archived import facts_lost, other_client, rules_missing, unreadable
 from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare_two
 from tracebench.analysis.floor import beside_floor
@@ -65,12 +66,13 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
     Args:
         paths: OTLP JSON lines; they are read one after the other, and count as one archive.
         maps: `component=span`, rules that come before all others.
-        mapping: a TOML file of rules; see docs/mapping.md.
+        mapping: a TOML file of rules; see docs/mapping.md. Where neither is given, the rules are
+            those of the run.
 
     Raises:
         UsageError: a file cannot be read, no request is in any, or a rule is wrong.
     """
-    mapper = mapper_of(maps, mapping)
+    given = mapper_of(maps, mapping) if maps or mapping else None
     archives = Archives(paths)
     groups, kept = _read(archives)
     _add_other_clients(groups, kept)
@@ -81,7 +83,7 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
         )
     damage = unreadable(archives.bad, archives.spans, archives.problem)
     targets = {
-        name: _analysed(group, kept, mapper, damage) for name, group in _named(groups).items()
+        name: _analysed(group, kept, given, damage) for name, group in _named(groups).items()
     }
     session = _session(list(groups.values()))
     return Result(**session, targets=targets, comparison=compare_two(targets))
@@ -139,8 +141,9 @@ def _named(groups: Mapping[_Key, _Group]) -> dict[str, _Group]:
 
 
 def _analysed(
-    group: _Group, kept: ServerSpans, mapper: Mapper, damage: Finding | None
+    group: _Group, kept: ServerSpans, given: Mapper | None, damage: Finding | None
 ) -> TargetResult:
+    mapper, missing = (given, None) if given is not None else _mapper_of_run(group.facts)
     sources: Mapping[Source, ServerSpans] = {"otlp": kept}
     timings = [join(*request, sources, mapper) for request in group.requests.values()]
     load = group.load()
@@ -152,7 +155,15 @@ def _analysed(
     if not group.is_ours:  # of a client that has no kernel stamps, that finding says all
         others = (one for one in verdict.findings if one.code != "no_kernel_stamps")
         verdict = replace(verdict, findings=tuple(others))
-    return replace(result, verdict=with_findings(verdict, about, damage))
+    return replace(result, verdict=with_findings(verdict, about, damage, missing))
+
+
+def _mapper_of_run(facts: run_facts.RunFacts | None) -> tuple[Mapper, Finding | None]:
+    """The mapper of the run itself, and what is to be said where its file is not here."""
+    maps, mapping = facts.rules if facts is not None else ((), None)
+    if mapping is not None and not Path(mapping).is_file():
+        return mapper_of(maps, None), rules_missing(mapping)
+    return mapper_of(maps, mapping), None
 
 
 def _session(groups: Sequence[_Group]) -> Mapping[str, Any]:

@@ -215,8 +215,12 @@ def test_another_client_s_traces(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_spans_that_a_server_sent_are_archived_as_well(tmp_path: Path) -> None:
+def test_the_spans_that_a_server_sent_are_archived_and_mapped_as_in_the_run(
+    tmp_path: Path,
+) -> None:
     path, port = str(tmp_path / "traces.jsonl"), free_ports()
+    rules = tmp_path / "rules.toml"
+    rules.write_text('[[rule]]\nspan = "preprocessing"\ncomponent = "queue"\n')
     endpoint = f"http://127.0.0.1:{port + 1}"
     with exporting("http", endpoint, OTEL_BSP_SCHEDULE_DELAY="200") as url:
         plan = Plan(
@@ -226,10 +230,19 @@ def test_the_spans_that_a_server_sent_are_archived_as_well(tmp_path: Path) -> No
             concurrency=2,
             receive_otlp=f"127.0.0.1:{port}",
             output_traces=path,
+            maps=("postprocessing=inference",),
+            mapping=str(rules),
         )
         result = run(plan)
     assert result.targets["rest"].server_timing_source["otlp"] == REQUESTS
+    assert {"queue", "postprocessing"} <= set(result.targets["rest"].components)
     assert to_dict(analyze([path])) == json.loads(json.dumps(to_dict(result)))
+    rules.unlink()
+    [rest] = analyze([path]).targets.values()
+    assert {"preprocessing", "postprocessing"} <= set(rest.components)
+    assert "rules.toml', which is not here" in str(rest.verdict.findings)
+    [rest] = analyze([path], maps=["inference=inference"]).targets.values()
+    assert "inference" in rest.components
 
 
 def test_files_without_requests_are_refused(tmp_path: Path) -> None:

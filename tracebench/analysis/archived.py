@@ -14,6 +14,11 @@ def facts_lost() -> Finding | None:
     return weigh("no_run_facts", 1)
 
 
+def rules_missing(path: str) -> Finding | None:
+    """Of a run whose file of mapping rules is not where it was."""
+    return weigh("rules_missing", 1, path=path)
+
+
 def other_client() -> Finding | None:
     """Of requests that another client made."""
     return weigh("other_client", 1)

@@ -133,6 +133,12 @@ FINDINGS: Final = {
         "duration and rate are those from the first request to the last",
         "let the collector keep the resource attribute tracebench.run.facts",
     ),
+    "rules_missing": Kind(
+        WARNING,
+        "the run mapped spans by the rules in {path!r}, which is not here: the components may "
+        "differ from the run's",
+        "give the file with --mapping",
+    ),
     "other_client": Kind(
         INFO,
         "another client made these requests: only begin and end of each are known, so backlog, "

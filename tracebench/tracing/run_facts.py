@@ -1,7 +1,7 @@
 """What a run knew besides its requests: with it, an archive gives the same result."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Final
 
@@ -22,6 +22,13 @@ class RunFacts:
     """The fields of a `Result` that say when, where, how and by what it was measured."""
     load: Mapping[str, Any]
     """The fields of a `Load`, without its exchanges."""
+
+    @property
+    def rules(self) -> tuple[Sequence[str], str | None]:
+        """By which the run mapped spans: `--map` and `--mapping`, as far as they can be read."""
+        plan = self.session.get("plan") or {}
+        maps, mapping = plan.get("maps") or (), plan.get("mapping")
+        return [one for one in maps if isinstance(one, str)], mapping and str(mapping)
 
     def load_of(self, exchanges: tuple[Exchange, ...]) -> Load:
         """The load again."""
