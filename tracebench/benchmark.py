@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
+from threading import Event
 from typing import Any, NamedTuple
 
 from tracebench import __version__
@@ -16,6 +17,7 @@ from tracebench.analysis.steady import settled
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import clients_cut_short, interrupted, with_findings
 from tracebench.environment import environment, plan_facts
+from tracebench.interrupt import interruptible
 from tracebench.load.clients import catalogue
 from tracebench.load.clients.interleaved import Interleaved, interleaved
 from tracebench.load.floor import measure_floor
@@ -26,7 +28,7 @@ from tracebench.load.prepared import Prepared
 from tracebench.load.progress import Watcher
 from tracebench.model.exchange import Decomposition, Exchange, Load, Outcome, Timing, Undecomposed
 from tracebench.model.plan import Plan
-from tracebench.model.result import Floor, Result, TargetResult
+from tracebench.model.result import Finding, Floor, Result, TargetResult
 from tracebench.tracing import mirror, run_facts, spans
 from tracebench.tracing.traces import Traces
 
@@ -104,14 +106,21 @@ def _measured(
     targets: dict[str, TargetResult] = {}
     libraries = catalogue.load(plan)
     floors = {target: _floor(ready, plan) for target, ready in prepared.items() if plan.floor}
+    left = len(prepared)
     for target, ready in prepared.items():
+        left -= 1
         one_run = spans.Run(session["tool"]["run_id"], spans.Anchor.now(), plan.concurrency)
         watcher.begins(target, ready.address, ready.answer)
-        load = settled(measure(ready, plan, watcher.progress), plan.warmup)
-        one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
-        analysed = _analysed(ready, load, one_run, traces, watcher)
-        result = beside_floor(analysed, floors.get(target))
+        load, late = measure(ready, plan, watcher.progress), Event()
+        with interruptible(late.set):  # what is measured must not be lost
+            load = settled(load, plan.warmup)
+            one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
+            analysed = _analysed(ready, load, one_run, traces, watcher)
+            result = beside_floor(analysed, floors.get(target))
         cut_short = load.interrupted
+        if late.is_set() and left and not cut_short:
+            cut_short = True
+            result = _with(result, interrupted(result.requests))
         if libraries[target] and not cut_short:
             by_turns = interleaved(ready, plan, libraries[target], watcher.waits)
             result, cut_short = _beside_libraries(result, by_turns), by_turns.interrupted
@@ -131,12 +140,16 @@ def _beside_libraries(result: TargetResult, by_turns: Interleaved) -> TargetResu
     costs = {
         name: client_cost(by_turns.engine, blocks) for name, blocks in by_turns.libraries.items()
     }
-    finding = None
+    result, finding = replace(result, clients=costs), None
     if by_turns.interrupted:
         finding = interrupted(result.requests)
     elif by_turns.fault:
         finding = clients_cut_short(len(by_turns.engine), by_turns.fault)
-    return replace(result, clients=costs, verdict=with_findings(result.verdict, finding))
+    return _with(result, finding)
+
+
+def _with(result: TargetResult, *findings: Finding | None) -> TargetResult:
+    return replace(result, verdict=with_findings(result.verdict, *findings))
 
 
 def _analysed(
@@ -152,8 +165,8 @@ def _analysed(
     findings += traces.read_back(asked, joining, one_run, watcher.waits)
     epoch_ns = one_run.anchor.offset_ns
     result = summarise(prepared.address, load, joining.decomposition(), epoch_ns)
-    verdict = with_findings(result.verdict, *findings)
-    result = replace(result, verdict=verdict, observer_effect=observer_effect(asked, unasked))
+    effect = observer_effect(asked, unasked)
+    result = _with(replace(result, observer_effect=effect), *findings)
     return traces.linked(result, asked, prepared.described, one_run)
 
 

@@ -13,6 +13,7 @@ from tracebench.cli.outputs import OUTPUTS, Outputs, check_writable
 from tracebench.cli.payloads import PAYLOAD
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
 from tracebench.errors import UsageError
+from tracebench.interrupt import interruptible
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
@@ -50,9 +51,15 @@ def measure(planned: Plan, outputs: Outputs) -> int:
     from tracebench.benchmark import run as benchmark  # numpy, grpc, requests: not for --help
 
     result = benchmark(planned, Live(planned.requests, planned.duration_s))
-    show(result)
-    outputs.write(result)
+    save(result, outputs)
     return exit_status(result)
+
+
+def save(result: Result | Sweep, outputs: Outputs) -> None:
+    """Print and write what was measured; a Ctrl-C meanwhile does not make it lost."""
+    with interruptible(lambda: click.echo("still writing; Ctrl-C again gives it up", err=True)):
+        show(result)
+        outputs.write(result)
 
 
 def show(result: Result | Sweep) -> None:

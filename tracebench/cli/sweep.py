@@ -23,7 +23,7 @@ from tracebench.cli.options import (
 from tracebench.cli.outputs import OUTPUTS, Outputs, check_writable
 from tracebench.cli.payloads import PAYLOAD
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
-from tracebench.cli.run import INTERRUPTED, INVALID, show, warn_of_proxies
+from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
 from tracebench.errors import UsageError
 from tracebench.load.progress import SweepWatcher, Watcher
 from tracebench.model.plan import Plan, Segment
@@ -77,8 +77,7 @@ def sweep(
     from tracebench.sweep import sweep as measure  # numpy, grpc, requests: not for --help
 
     found = measure(planned, kind, loads, Steps(planned, kind))
-    show(found)
-    outputs.write(found)
+    save(found, outputs)
     return exit_status(found)
 
 

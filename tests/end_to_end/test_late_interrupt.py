@@ -1,0 +1,57 @@
+"""Ctrl-C after the load has ended: what was measured is not lost any more."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.old_servers import old_grpc, old_rest
+from tests.servers import HOST, answering, reply, serving
+from tracebench import benchmark
+from tracebench.analysis import summary
+from tracebench.model.plan import Payload, Plan
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_while_one_target_is_analysed_the_other_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    summarise = summary.summarise
+
+    def interrupted(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return summarise(*arguments)
+
+    monkeypatch.setattr(benchmark, "summarise", interrupted)
+    payload = Payload(b"\x89PNG", "image/png", "x.png", "image")
+    with old_rest() as url, old_grpc() as address:
+        plan = Plan(payload, rest_url=url, grpc_server=address, requests=20)
+        [(name, target)] = benchmark.run(plan).targets.items()
+    assert (name, target.decomposed) == ("rest", 20)
+    assert "interrupted" in {finding.code for finding in target.verdict.findings}
+
+
+@pytest.mark.slow
+def test_while_the_result_is_written(tmp_path: Path) -> None:
+    plot, file = tmp_path / "result.png", tmp_path / "result.json"
+    with serving(answering(reply())) as port:
+        command = [sys.executable, "-m", "tracebench", "run", "--image", __file__]
+        command += ["--rest-url", f"http://{HOST}:{port}", "--requests", "200"]
+        command += ["--output-plot", str(plot), "--output-json", str(file)]
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, complained = process.communicate(timeout=30)
+    assert "still writing; Ctrl-C again gives it up" in complained
+    assert process.returncode in (0, 3), complained
+    assert plot.stat().st_size > 1_000
+    assert json.loads(file.read_text())["targets"]["rest"]["requests"]["succeeded"] == 200
