@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 
+import pytest
+
 from tests.report.samples import target
 from tests.tracing.backend.jaegers import ROOT, TRACE, answering, modern
 from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS, TIMED_OUT
+from tracebench.errors import TargetError
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
 from tracebench.tracing.backend.reading import Patience
 from tracebench.tracing.exporter import JoiningExporter
+from tracebench.tracing.otlp import check_listening
 from tracebench.tracing.traces import Traces
 
 PLAN = Plan(Payload(b"x", "text/plain", "x", "data"))
@@ -41,6 +45,21 @@ def test_the_run_is_linked_to_the_ui_where_its_spans_are_exported() -> None:
     assert url is not None
     assert url.startswith(f"{UI}/search?")
     assert RUN.id in url
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "127.0.0.1:1"])
+def test_a_collector_that_is_not_there_is_missed_before_the_load(endpoint: str) -> None:
+    said = f"cannot send traces to '{endpoint}' (Connection refused): start the collector first"
+    with pytest.raises(TargetError) as caught, Traces(replace(PLAN, otlp_endpoint=endpoint)):
+        raise AssertionError("the load would begin")
+    assert str(caught.value).startswith(said)
+
+
+def test_a_collector_behind_a_proxy_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    check_listening("http://collector.test:4318")
 
 
 def test_people_may_reach_jaeger_by_another_url() -> None:

@@ -1,16 +1,19 @@
 """Where spans are sent: from an endpoint as people write it to OpenTelemetry's OTLP exporters."""
 
+import socket
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
 from opentelemetry.sdk.trace.export import SpanExporter
+from requests.utils import get_environ_proxies
 
-from tracebench.errors import UsageError
+from tracebench.errors import TargetError, UsageError
 
 GRPC_PORT = 4317
 _TRACES_PATH = "/v1/traces"
+_PATIENCE_S = 3.0
 _SCHEMES = ("http", "https", "grpc", "grpcs")
 
 
@@ -34,6 +37,27 @@ def exporter_for(endpoint: str) -> SpanExporter:
     if one.http:
         return OverHttp(one.address)
     return OverGrpc(one.address, insecure=not one.secure)
+
+
+def check_listening(endpoint: str) -> None:
+    """See that somebody listens at an endpoint; behind a proxy that cannot be known.
+
+    Raises:
+        TargetError: nobody does.
+    """
+    one = endpoint_of(endpoint)
+    scheme = "https" if one.secure else "http"
+    parts = urlsplit(one.address if one.http else f"{scheme}://{one.address}")
+    if get_environ_proxies(parts.geturl()):
+        return
+    try:
+        port = parts.port or (443 if one.secure else 80)
+        socket.create_connection((parts.hostname or "", port), _PATIENCE_S).close()
+    except OSError as error:
+        raise TargetError(
+            f"cannot send traces to {endpoint!r} ({error.strerror or error}): start the collector "
+            "first, or leave --otlp-endpoint out"
+        ) from None
 
 
 def endpoint_of(endpoint: str) -> Endpoint:

@@ -19,7 +19,7 @@ from tracebench.tracing.described import Described
 from tracebench.tracing.exporter import JoiningExporter
 from tracebench.tracing.json_lines import JsonLinesExporter
 from tracebench.tracing.mapping.mapper import mapper_of
-from tracebench.tracing.otlp import exporter_for
+from tracebench.tracing.otlp import check_listening, exporter_for
 from tracebench.tracing.receiver.client import Receiver
 from tracebench.tracing.receiver.joined import check, collect, doubts
 from tracebench.tracing.roots import is_root
@@ -39,7 +39,7 @@ class Traces:
         self._exporters: list[SpanExporter] = []
         if plan.otlp_endpoint is not None:
             self._exporters.append(exporter_for(plan.otlp_endpoint))
-        self._exports = plan.otlp_endpoint is not None
+        self._endpoint = plan.otlp_endpoint
         self._file = plan.output_traces
         self._archive: JsonLinesExporter | None = None
         self._jaeger: QueryApi | None = None
@@ -62,7 +62,10 @@ class Traces:
 
         Raises:
             UsageError: the address is in use, or the file cannot be written.
+            TargetError: nobody takes the spans that are to be sent.
         """
+        if self._endpoint is not None:
+            check_listening(self._endpoint)
         with ExitStack() as opening:
             if self._receive_at is not None:
                 receiver = Receiver(self._receive_at, self._forward_to)
@@ -165,7 +168,7 @@ class Traces:
             roots,
             take,
             self._patience,
-            starts_ns=starts_ns if self._exports else NOT_EXPORTED,
+            starts_ns=starts_ns if self._endpoint is not None else NOT_EXPORTED,
             on_wait=tell,
         )
         missing = traces_missing(reading.missing, reading.asked, reading.reason)
@@ -182,6 +185,6 @@ class Traces:
         if self._ui is None:
             return result
         result = links.with_traces(self._ui, result, exchanges)
-        if not self._exports:
+        if self._endpoint is None:
             return result
         return links.with_search(self._ui, result, exchanges, described, run)
