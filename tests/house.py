@@ -21,6 +21,7 @@ FLOORS = {
     "tracebench.model": 0,
     "tracebench.vocabulary": 0,
     "tracebench.errors": 0,
+    "tracebench.numbers": 0,
     "tracebench.interrupt": 0,
     "tracebench": 0,
     "protos": 0,

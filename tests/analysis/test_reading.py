@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from tests.analysis.samples import FAILED, MS, NO_TIMING, SUCCESS, load, target
-from tracebench.analysis.reading import reading
+from tracebench.analysis.reading import reading, tail_reading
 from tracebench.model.exchange import Timing
-from tracebench.model.result import TargetResult, TcpInfo
+from tracebench.model.result import Tail, TailPart, TargetResult, TcpInfo
 from tracebench.vocabulary import LEAVES
 
 
@@ -88,3 +88,22 @@ def test_no_success() -> None:
 def test_there_is_a_sentence_for_every_component(component: str) -> None:
     result = replace(target([SUCCESS]), share={component: 1.0})
     assert reading(result).startswith(f"{component.replace('_', ' ')} takes 100%")
+
+
+@pytest.mark.parametrize(
+    ("share", "ci95", "said"),
+    [
+        (0.82, (0.78, 0.86), "82 % is queue [78, 86]"),
+        (1.2, (1.1, 1.3), "120 % is queue [110, 130], as other components take less"),
+        (0.9, None, "90 % is queue, in one stretch of the run"),
+        (0.6, (-0.5, 1.7), "no component surely has a part: it differs too much over the run"),
+    ],
+)
+def test_the_tail_claims_no_more_than_it_knows(
+    share: float, ci95: tuple[float, float] | None, said: str
+) -> None:
+    parts = {"queue": TailPart(share * 2218, share, ci95), "network": TailPart(1.0, 0.01, (0, 0))}
+    tail = Tail(40, 400, slowest_ms=2220, usual_ms=2, excess_ms=2218, components=parts)
+    assert tail_reading(replace(target([SUCCESS]), tail={"slowest_1_percent": tail})) == (
+        f"of the 2,220 ms that the slowest 1 % take longer than the median request, {said}"
+    )

@@ -9,7 +9,7 @@ from tests.report.samples import ALL, both, exchange, influenced, result, target
 from tracebench.analysis.observer import observer_effect
 from tracebench.model.exchange import Outcome
 from tracebench.model.result import Result
-from tracebench.report.numbers import milliseconds
+from tracebench.numbers import milliseconds
 from tracebench.report.table import render
 
 LINK = "http://localhost:16686/search?" + "x" * 200
@@ -33,7 +33,7 @@ def row(text: str, name: str) -> list[str]:
 
 def test_the_numbers() -> None:
     text = render(result(rest=target()))
-    assert row(text, "inference")[1:] == ["11.00", "11.00", "11.00", "~11.00", "55.1%", "███████"]
+    assert row(text, "inference")[1:] == ["11.00", "11.00", "11.00", "~11.00", "55.1%", "██████"]
     assert row(text, "server_processing")[1:] == ["15.70", "15.70", "15.70", "~15.70"]
     assert "200 of 200 requests succeeded; 20.0/s for 10.0 s" in text
     assert "decomposed: 200 by mirror" in text
@@ -41,6 +41,11 @@ def test_the_numbers() -> None:
     assert "Verdict: valid" in text
     assert "too_few_samples" in text
     assert "backlog" not in text
+
+
+def test_a_share_s_bar_is_whole() -> None:
+    text = render(result(rest=replace(target(), share={"inference": 1.0})))
+    assert set(row(text, "inference")[-1]) == {"█"}
 
 
 def test_what_failed_is_said() -> None:

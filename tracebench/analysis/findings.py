@@ -9,6 +9,7 @@ from tracebench.analysis.kinds import INFO, INVALID, LOAD_KINDS, WARNING, Kind, 
 from tracebench.analysis.span_kinds import SPAN_KINDS
 from tracebench.analysis.statistics import SAMPLE_FLOORS
 from tracebench.model.result import Finding
+from tracebench.numbers import Wording
 
 FINDINGS: Final = {
     "no_successes": Kind(
@@ -177,4 +178,4 @@ def weigh(code: str, value: float, **evidence: object) -> Finding | None:
 def state(code: str, severity: Severity, **evidence: object) -> Finding:
     """Word a finding whose severity is known; its message is given the evidence."""
     kind = FINDINGS[code]
-    return Finding(code, severity, kind.message.format(**evidence), kind.hint)
+    return Finding(code, severity, Wording().format(kind.message, **evidence), kind.hint)

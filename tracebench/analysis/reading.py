@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from tracebench.model.result import TargetResult
+from tracebench.model.result import TailPart, TargetResult
+from tracebench.numbers import rounded
 from tracebench.vocabulary import (
     BACKLOG,
     CLIENT,
@@ -54,7 +55,8 @@ def reading(target: TargetResult) -> str:
     share = target.share[most]
     return (
         f"{most.replace('_', ' ')} takes {share:.0%} of the mean latency "
-        f"({share * whole_ms:.3g} of {whole_ms:.3g} ms): {_SUGGESTIONS[_cause(most, target)]}"
+        f"({rounded(share * whole_ms)} of {rounded(whole_ms)} ms): "
+        f"{_SUGGESTIONS[_cause(most, target)]}"
     )
 
 
@@ -73,13 +75,22 @@ def tail_reading(target: TargetResult) -> str:
         return ""
     tail = target.tail[name]
     most = max(tail.components, key=lambda component: tail.components[component].share)
-    part = tail.components[most]
-    low, high = part.ci95 or (0.0, 0.0)
-    interval = f" [{low:.0%}, {high:.0%}]".replace("%", "") if part.ci95 else ""
     return (
-        f"of the {tail.excess_ms:.3g} ms that the slowest {_TAILS[name]} take longer than the "
-        f"median request, {100 * part.share:.0f} % is {most.replace('_', ' ')}{interval}"
+        f"of the {rounded(tail.excess_ms)} ms that the slowest {_TAILS[name]} take longer than the "
+        f"median request, {_part(most, tail.components[most])}"
     )
+
+
+def _part(component: str, part: TailPart) -> str:
+    """What one component has of the excess, and how surely."""
+    if part.ci95 is not None and part.ci95[0] <= 0:
+        return "no component surely has a part: it differs too much over the run"
+    said = f"{100 * part.share:.0f} % is {component.replace('_', ' ')}"
+    if part.ci95 is None:
+        return f"{said}, in one stretch of the run"
+    low, high = (f"{100 * end:.0f}" for end in part.ci95)
+    elsewhere = ", as other components take less" if part.share > 1 else ""
+    return f"{said} [{low}, {high}]{elsewhere}"
 
 
 def _cause(component: str, target: TargetResult) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 from tracebench.analysis.saturation import COMPUTE
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import Bottleneck, Kind, Point, Scaling
+from tracebench.numbers import rounded
 from tracebench.vocabulary import INFERENCE
 
 _MOST_OF_IT: Final = 0.6
@@ -45,7 +46,7 @@ def sentence(kind: Kind, scaling: Scaling, usable: Mapping[float, TargetResult])
     past = next(one for one in points if one.load == found.load)
     most = max(one.throughput_rps for one in points)
     return (
-        f"{_subject(found, base, past)} saturates first, at {most:.3g}/s: "
+        f"{_subject(found, base, past)} saturates first, at {rounded(most)}/s: "
         f"{_evidence(kind, found, base, past)}; {_suggestion(found, base, past)}"
     )
 
@@ -57,7 +58,7 @@ def _not_yet(kind: Kind, points: Sequence[Point]) -> str:
     most = max(grown, key=lambda name: grown[name])
     return (
         f"nothing saturates up to {_load(kind, last.load)}: throughput still grew by {gain:.0%} in "
-        f"the last step, to {last.throughput_rps:.3g}/s, and {_name(most)} by most "
+        f"the last step, to {rounded(last.throughput_rps)}/s, and {_name(most)} by most "
         f"{_from_to(most, points[0], last)}; go on to higher loads"
     )
 
@@ -93,7 +94,8 @@ def _busiest(past: Point) -> str | None:
 def _evidence(kind: Kind, found: Bottleneck, base: Point, past: Point) -> str:
     loads = f"from {_load(kind, base.load)} to {past.load:g}"
     if found.cause == "compute":
-        alone = "" if found.at_a_time is None else f", the work of {found.at_a_time:.2g} at a time"
+        one = None if found.at_a_time is None else rounded(found.at_a_time, 2)
+        alone = "" if one is None else f", the work of {one} at a time"
         each = " and ".join(_longer(name, base, past) for name in _stretched(base, past))
         return f"{loads} {each}{alone}"
     grows = f"{loads} {_name(found.component)} grows {_from_to(found.component, base, past)}"
@@ -103,10 +105,10 @@ def _evidence(kind: Kind, found: Bottleneck, base: Point, past: Point) -> str:
         return grows
     busiest = _busiest(past) if found.cause == "queue" else None
     if busiest is None:
-        return f"{grows}, while it works on {found.at_a_time:.2g} at a time"
+        return f"{grows}, while it works on {rounded(found.at_a_time, 2)} at a time"
     number = past.in_flight[busiest]
     one = ": one model instance" if _ABOUT_ONE[0] <= number <= _ABOUT_ONE[1] else ""
-    return f"{grows}, while {_name(busiest)} has {number:.2g} at a time{one}"
+    return f"{grows}, while {_name(busiest)} has {rounded(number, 2)} at a time{one}"
 
 
 def _stretched(base: Point, past: Point) -> list[str]:
@@ -118,7 +120,7 @@ def _stretched(base: Point, past: Point) -> list[str]:
 
 def _longer(name: str, base: Point, past: Point) -> str:
     if name in past.growth:
-        return f"{_name(name)} takes {past.growth[name]:.2g} times as long"
+        return f"{_name(name)} takes {rounded(past.growth[name], 2)} times as long"
     return f"{_name(name)} grows {_from_to(name, base, past)}"
 
 
@@ -132,4 +134,4 @@ def _name(component: str) -> str:
 
 def _from_to(component: str, base: Point, past: Point) -> str:
     before_ms, after_ms = (one.mean_ms.get(component, 0.0) for one in (base, past))
-    return f"({before_ms:.3g} → {after_ms:.3g} ms)"
+    return f"({rounded(before_ms)} → {rounded(after_ms)} ms)"

@@ -12,6 +12,7 @@ from tracebench.analysis.kinds import SEVERITIES
 from tracebench.analysis.statistics import NS_PER_MS
 from tracebench.model.exchange import Outcome, Stamp, Undecomposed
 from tracebench.model.result import Finding, RequestCounts, Verdict
+from tracebench.numbers import rounded
 from tracebench.vocabulary import CLIENT, END_TO_END, NETWORK
 
 _PATH_ROUND_TRIPS: Final = 10
@@ -74,7 +75,7 @@ def _not_stable(run: Evidence) -> Finding | None:
     low_ms, high_ms = latency.ci95.get(asked.statistic, (0.0, inf))
     if max(high_ms - value_ms, value_ms - low_ms) <= asked.share * value_ms:
         return None
-    known = f"[{low_ms:.4g}, {high_ms:.4g}] ms" if high_ms < inf else "unknown"
+    known = f"[{rounded(low_ms, 4)}, {rounded(high_ms, 4)}] ms" if high_ms < inf else "unknown"
     name, share = asked.statistic.removesuffix("_ms"), asked.share * 100
     return state("not_stable", "invalid", name=name, share=share, known=known)
 

@@ -11,6 +11,7 @@ import click
 
 from tracebench.load.prepared import excerpt
 from tracebench.load.progress import Progress, Watcher
+from tracebench.numbers import rounded
 
 _BAR = 24
 
@@ -60,7 +61,7 @@ class Live(Watcher):
         bar = ("█" * round(done * _BAR)).ljust(_BAR, "░")
         return (
             f"{self._target:<4} {bar} {done:4.0%}  {progress.finished:,} done  "
-            f"{rate:,.0f}/s  {progress.recent_ms:.3g} ms"
+            f"{rate:,.0f}/s  {rounded(progress.recent_ms)} ms"
         )
 
     def _share_done(self, progress: Progress) -> float:

@@ -29,6 +29,7 @@ from tracebench.load.progress import SweepWatcher, Watcher
 from tracebench.model.plan import Plan, Segment
 from tracebench.model.result import Result
 from tracebench.model.sweep import Kind, Sweep
+from tracebench.numbers import rounded
 
 _STEP_S = 5.0
 LOADS = (
@@ -96,8 +97,8 @@ class Steps(SweepWatcher):
     def ends(self, load: float, result: Result) -> None:
         """Say in a line what the step found."""
         targets = ", ".join(
-            f"{name} {target.throughput_rps:,.4g}/s"
-            + (f" at p50 {target.latency.p50_ms:.3g} ms" if target.latency else "")
+            f"{name} {rounded(target.throughput_rps, 4)}/s"
+            + (f" at p50 {rounded(target.latency.p50_ms)} ms" if target.latency else "")
             for name, target in result.targets.items()
         )
         click.echo(f"{self._kind} {load:g}: {targets}", err=True)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tracebench.model.result import Result, Statistics, TargetResult
-from tracebench.report.numbers import milliseconds
+from tracebench.numbers import milliseconds
 from tracebench.report.palette import COMPONENTS, INVALID, TARGETS
 from tracebench.vocabulary import END_TO_END
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tracebench.model.result import ClientCost, Difference, Floor, ObserverEffect, TargetResult
-from tracebench.report.numbers import milliseconds, signed
+from tracebench.numbers import milliseconds, signed
 
 
 def lines(target: TargetResult) -> Iterator[str]:

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tracebench.model.inventory import Inventory, Row, Service
-from tracebench.report.numbers import milliseconds, signed
+from tracebench.numbers import milliseconds, signed
 from tracebench.report.terminal import WIDTH, printed
 
 _UNUSED: Final = "–"

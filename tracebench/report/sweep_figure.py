@@ -13,6 +13,7 @@ from matplotlib.ticker import LogLocator
 from tracebench.analysis.scalability_law import predict
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import Kind, Point, Scaling, Sweep
+from tracebench.numbers import rounded
 from tracebench.report.palette import COMPONENTS, INVALID
 from tracebench.report.sweep_table import shown
 
@@ -101,7 +102,7 @@ def _throughput(axes: Axes, kind: Kind, scaling: Scaling) -> None:
         ideal = fine * scaling.capacity_rps / scaling.knee
         axes.plot(fine, ideal, ":", color=_GREY, label="without waiting")
         axes.axhline(scaling.capacity_rps, color=_GREY, linestyle="--", label="capacity")
-        knee = f"knee: {scaling.knee:.3g}"
+        knee = f"knee: {rounded(scaling.knee)}"
         axes.axvline(scaling.knee, color=INVALID, linewidth=1.2, label=knee)
     if scaling.law is not None and scaling.law.fits:
         curve = [predict(scaling.law, load) for load in fine]

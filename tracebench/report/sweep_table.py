@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tracebench.model.result import Statistics, TargetResult
 from tracebench.model.sweep import Kind, Law, Point, Scaling, Sweep
-from tracebench.report.numbers import milliseconds
+from tracebench.numbers import milliseconds, rounded
 from tracebench.report.terminal import WIDTH, finding_lines, indented, printed
 from tracebench.vocabulary import (
     INFERENCE,
@@ -134,7 +134,7 @@ def _grid(
 ) -> Table:
     table = _table(title, (HEADINGS[kind], *(_SHORT.get(name, name) for name in names)))
     for point in points:
-        cells = (f"{values(point)[n]:.3g}" if n in values(point) else "" for n in names)
+        cells = (rounded(values(point)[n]) if n in values(point) else "" for n in names)
         table.add_row(f"{point.load:,g}", *cells)
     return table
 
@@ -144,9 +144,10 @@ def _in_flight(point: Point) -> Mapping[str, float]:
 
 
 def _laws(kind: Kind, scaling: Scaling) -> Iterable[str]:
-    if scaling.knee is not None and kind == "concurrency":
-        most = f"{scaling.capacity_rps:,.3g}/s"
-        yield f"Knee at {scaling.knee:.2g} under way: fewer cannot reach {most}, more only wait."
+    capacity_rps = scaling.capacity_rps
+    if scaling.knee is not None and capacity_rps is not None and kind == "concurrency":
+        knee, most = rounded(scaling.knee, 2), rounded(capacity_rps)
+        yield f"Knee at {knee} under way: fewer cannot reach {most}/s, more only wait."
     if scaling.law is not None:
         yield _law(scaling.law)
 

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from tracebench.analysis.reading import reading, tail_reading
 from tracebench.model.result import Comparison, Result, Statistics, TargetResult
+from tracebench.numbers import milliseconds, signed
 from tracebench.report import influence
-from tracebench.report.numbers import milliseconds, signed
 from tracebench.report.terminal import WIDTH, finding_lines, indented, printed
 from tracebench.vocabulary import (
     BACKLOG,
@@ -22,7 +22,7 @@ from tracebench.vocabulary import (
 )
 
 _STATISTICS = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
-_BAR = 12
+_BAR = 10
 _QUIET = (BACKLOG, CONNECT)
 """Rows that are left out where they are nothing."""
 
@@ -96,7 +96,7 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
     for name in _STATISTICS:
         table.add_column(name.removesuffix("_ms"), justify="right", min_width=8)
     table.add_column("share", justify="right", min_width=6)
-    table.add_column("")
+    table.add_column("", no_wrap=True, overflow="crop")
     for name in _rows(target):
         total = name in (SERVER_PROCESSING, END_TO_END)
         table.add_row(*_cells(name, target), style="bold" if total else None)
