@@ -57,6 +57,7 @@ URL = "http://127.0.0.1:9"
         (["--image", IMAGE, "--rest-url", URL, "--warmup", "soon"], "'soon' is neither a number"),
         (["--image", IMAGE, "--data", IMAGE, "--rest-url", URL], "one of"),
         (["--json", "tests", "--rest-url", URL], "a folder without such files"),
+        (["--json", IMAGE, "--rest-url", URL], "is no JSON"),
         (["--payloads", "missing.jsonl", "--rest-url", URL], "missing.jsonl"),
         (["--payloads", "README.md", "--rest-url", URL], "line 1, is no JSON"),
         (["--image", IMAGE, "--rest-url", URL, "--order", "any"], "--order"),

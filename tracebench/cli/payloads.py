@@ -98,7 +98,10 @@ def _check_size(option: str, path: str, files: Sequence[Path]) -> None:
 def _payload(form: Form, option: str, path: str, content_type: str | None) -> Payload:
     guessed = "application/json" if form == "json" else _guessed(path)
     kind = content_type or guessed or "application/octet-stream"
-    return Payload(_read(option, path), kind, Path(path).name, form)
+    body = _read(option, path)
+    if form == "json":
+        _check_json(f"{option} {path!r}", body, "; --data sends a file as it is")
+    return Payload(body, kind, Path(path).name, form)
 
 
 def _lines(path: str) -> Iterator[Payload]:
@@ -110,11 +113,15 @@ def _lines(path: str) -> Iterator[Payload]:
             f"--payloads {path!r} has {len(filled)} requests: give 1 to {MOST_PAYLOADS}, one a line"
         )
     for number, line in filled:
-        try:
-            json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"--payloads {path!r}, line {number}, is no JSON ({error})") from None
+        _check_json(f"--payloads {path!r}, line {number},", line)
         yield Payload(line, "application/json", f"{Path(path).name}:{number}", "json")
+
+
+def _check_json(given: str, body: bytes, otherwise: str = "") -> None:
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{given} is no JSON ({error}){otherwise}") from None
 
 
 def _guessed(name: str) -> str | None:
