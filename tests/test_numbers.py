@@ -23,6 +23,6 @@ def test_no_exponent(value: float, digits: int, said: str) -> None:
 
 
 def test_a_sentence_has_them_too() -> None:
-    sentence = "{0:.3g} ms of {1:.2g}, {share:.1%}, {load:g}"
-    said = Wording().format(sentence, 2218.3, 1e4, share=0.22, load=0.5)
-    assert said == "2,220 ms of 10,000, 22.0%, 0.5"
+    sentence = "{0:.3g} ms of {1:.2g}, {share:.1%}, {load:g}, {2:+.3g} or {3:+.3g}"
+    said = Wording().format(sentence, 2218.3, 1e4, 2218.3, -1.5, share=0.22, load=0.5)
+    assert said == "2,220 ms of 10,000, 22.0%, 0.5, +2,220 or -1.5"

@@ -29,7 +29,8 @@ class Wording(Formatter):
 
     def format_field(self, value: object, format_spec: str) -> str:
         """One number of the sentence."""
-        if format_spec.startswith(".") and format_spec.endswith("g"):
+        sign, point, digits = format_spec.removesuffix("g").partition(".")
+        if point and format_spec.endswith("g"):
             assert isinstance(value, int | float), value
-            return rounded(value, int(format_spec[1:-1]))
+            return ("+" if sign and value > 0 else "") + rounded(value, int(digits))
         return str(super().format_field(value, format_spec))

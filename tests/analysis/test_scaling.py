@@ -34,7 +34,7 @@ def test_a_pool_of_workers_has_its_knee_at_their_number(workers: int) -> None:
     assert (found.bottleneck.component, found.bottleneck.cause) == ("network", "waiting")
     assert found.bottleneck.load == 2 * workers
     assert found.bottleneck.at_a_time == pytest.approx(workers, rel=0.02)
-    assert found.sentence.startswith("the server's pool of workers saturates first")
+    assert found.sentence.startswith("the server's pool of workers (or cores) saturates first")
     assert "waiting before the server's span" in found.sentence
     assert "more workers or threads" in found.sentence
 
@@ -62,7 +62,7 @@ def test_a_queue_before_work_of_several_kinds() -> None:
         waiting = 10.0 * max(0, load - 1)
         return {"queue": waiting, "preprocessing": 5.0, "inference": 5.0}
 
-    assert "the server's pool of workers saturates first" in scaled(times_ms).sentence
+    assert "the server's pool of workers (or cores) saturates first" in scaled(times_ms).sentence
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
@@ -191,7 +191,7 @@ def test_rates_are_past_the_knee_where_they_are_not_met() -> None:
     ("network_ms", "cause", "said"),
     [
         (0.1, "cap", "what may be under way at once (--concurrency) saturates first"),
-        (90.0, "waiting", "the server's pool of workers saturates first"),
+        (90.0, "waiting", "the server's pool of workers (or cores) saturates first"),
     ],
 )
 def test_a_backlog_is_the_cap_s_where_nothing_else_grows(

@@ -63,7 +63,7 @@ def test_a_pool_of_workers(count: int, loads: tuple[float, ...]) -> None:
     assert found.knee == pytest.approx(count, rel=0.25)
     assert found.capacity_rps is not None
     assert 0.7 * count / SERVICE_S < found.capacity_rps < 1.02 * count / SERVICE_S
-    assert found.sentence.startswith("the server's pool of workers saturates first")
+    assert found.sentence.startswith("the server's pool of workers (or cores) saturates first")
     assert "waiting before the server's span" in found.sentence
     for point in found.points:
         assert sum(point.in_flight.values()) == pytest.approx(point.load, rel=0.15)
@@ -79,7 +79,7 @@ def test_rates_are_doubled_until_one_is_not_met() -> None:
     assert found.valid
     scaling = found.scaling["rest"]
     assert scaling.knee == pytest.approx(2 / SERVICE_S, rel=0.3)
-    assert scaling.sentence.startswith("the server's pool of workers saturates first")
+    assert scaling.sentence.startswith("the server's pool of workers (or cores) saturates first")
 
 
 @pytest.mark.slow

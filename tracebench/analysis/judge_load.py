@@ -84,7 +84,7 @@ def _connection_churn(run: Evidence) -> Finding | None:
     return weigh(
         "connection_churn",
         part_of(anew, len(successes)),
-        connections=run.load.tcp.connections if run.load.tcp else anew,
+        connections=anew,
         count=len(successes),
     )
 

@@ -74,8 +74,7 @@ LOAD_KINDS: Final = {
     ),
     "connection_churn": Kind(
         ((0.05, "info"), (0.20, "warning")),
-        "{value:.1%} of the requests had to make a connection first "
-        "({connections} connections for {count} requests)",
+        "{value:.1%} of the requests had to make a connection first ({connections} of {count})",
         "let the server keep connections alive, unless its clients really come anew",
     ),
     "not_stationary": Kind(

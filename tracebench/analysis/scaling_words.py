@@ -81,7 +81,9 @@ def _subject(found: Bottleneck, base: Point, past: Point) -> str:
     busiest = _busiest(past)
     if found.cause == "queue" and busiest is not None:
         return busiest
-    return "the server" if found.cause == "unknown" else "the server's pool of workers"
+    if found.cause == "unknown":
+        return "the server"
+    return "the server's pool of workers (or cores)"
 
 
 def _busiest(past: Point) -> str | None:
