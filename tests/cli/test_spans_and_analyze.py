@@ -59,6 +59,7 @@ def test_analyze_prints_and_saves_what_run_did(tmp_path: Path) -> None:
         options = ("--image", IMAGE, "--requests", "30", "--rest-url", url)
         outputs = ("--output-traces", str(traces), "--output-json", str(saved))
         ran = tracebench("run", *options, *outputs)
+    assert [f"wrote {file}" in ran.stderr for file in (traces, saved)] == [True, True]
     plot = tmp_path / "plot.svg"
     found = tracebench(
         "analyze", str(traces), "--output-json", str(again), "--output-plot", str(plot)

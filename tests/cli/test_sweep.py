@@ -65,6 +65,7 @@ def test_the_outputs(tmp_path: Path) -> None:
     assert "Nothing saturates up to 40/s" in done.stdout
     assert "rate 40: rest" in done.stderr
     assert done.stderr.count("rest answers") == 1
+    assert f"wrote {tmp_path / 't-LOAD.jsonl'}" in done.stderr
     saved = json.loads(data.read_text())
     assert (saved["schema"], saved["kind"]) == ("tracebench.sweep/1", "rate")
     assert [step["load"] for step in saved["steps"]] == [20, 40]

@@ -27,7 +27,8 @@ def demo(*, requests: int, concurrency: int) -> int:
         FOLDER.mkdir(exist_ok=True)
     except OSError as error:
         raise UsageError(f"cannot make ./{FOLDER} ({error.strerror}): change the folder") from None
-    outputs = Outputs(str(FOLDER / "result.json"), str(FOLDER / "plot.png"))
+    names = ("result.json", "plot.png", "traces.jsonl")
+    outputs = Outputs(*(str(FOLDER / name) for name in names))
     outputs.check()
     with spawned() as server:
         planned = Plan(
@@ -37,6 +38,6 @@ def demo(*, requests: int, concurrency: int) -> int:
             requests=requests,
             concurrency=concurrency,
             warmup=max(10, 2 * concurrency),
-            output_traces=str(FOLDER / "traces.jsonl"),
+            output_traces=outputs.traces,
         )
         return measure(planned, outputs)

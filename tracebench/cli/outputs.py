@@ -29,6 +29,8 @@ class Outputs:
 
     json: str | None = None
     plot: str | None = None
+    traces: str | None = None
+    """Where its spans go: written before the result is."""
 
     def check(self) -> None:
         """See that each can be written, before anything is measured.
@@ -37,16 +39,22 @@ class Outputs:
             UsageError: one cannot.
         """
         if self.json is not None:
-            check_writable("--output-json", self.json)
+            _check_writable("--output-json", self.json)
         if self.plot is not None:
             if Path(self.plot).suffix.lower() not in FIGURES:
                 raise UsageError(
                     f"--output-plot {self.plot!r} is no figure: end it in {', '.join(FIGURES)}"
                 )
-            check_writable("--output-plot", self.plot)
+            _check_writable("--output-plot", self.plot)
+        if self.traces is not None:
+            _check_writable("--output-traces", self.traces)
 
     def write(self, result: Result | Sweep) -> None:
         """Write each, and say so on standard error."""
+        if self.traces is not None:
+            traces = Path(self.traces)
+            a_step = traces.with_stem(f"{traces.stem}-LOAD")
+            click.echo(f"wrote {a_step if isinstance(result, Sweep) else traces}", err=True)
         if self.json is not None:
             from tracebench.report import to_json  # not for --help
 
@@ -62,7 +70,7 @@ class Outputs:
                     figure.draw(result, self.plot)
 
 
-def check_writable(option: str, path: str) -> None:
+def _check_writable(option: str, path: str) -> None:
     """See that a file can be written; one that did not exist does not exist afterwards.
 
     Raises:

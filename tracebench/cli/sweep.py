@@ -20,7 +20,7 @@ from tracebench.cli.options import (
     options,
     plan,
 )
-from tracebench.cli.outputs import OUTPUTS, Outputs, check_writable
+from tracebench.cli.outputs import OUTPUTS, Outputs
 from tracebench.cli.payloads import PAYLOAD
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
 from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
@@ -68,10 +68,8 @@ def sweep(
     Each load is a run of 5 seconds, unless --requests or --duration says more. `auto` doubles the
     load until throughput stops growing.
     """  # noqa: D301 - click wants the character, not its name
-    outputs = Outputs(output_json, output_plot)
+    outputs = Outputs(output_json, output_plot, given["output_traces"])
     outputs.check()
-    if given["output_traces"] is not None:
-        check_writable("--output-traces", given["output_traces"])
     planned, kind, loads = _planned(concurrency, rate, given)
     warn_of_proxies()
     warn_of_strangers(planned)
