@@ -31,15 +31,16 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
 
     Raises:
         ValueError: the name is none.
-        TypeError: it decorates a generator function: time the steps inside it.
+        TypeError: it decorates a generator function (time the steps inside it), or names requests
+            though it decorates: the calls of a function are not all for the same ones.
     """
 
     __slots__ = ("_name", "_open", "_requests")
 
     def __init__(self, name: str, *, requests: Iterable[Handle | None] = ()) -> None:
         self._name = checked(name)
-        self._requests = requests
-        self._open: list[Opened] = []
+        self._requests = tuple(requests)
+        self._open: list[Opened | None] = []
 
     def __enter__(self) -> None:
         scope, context = current.get(), otel.get_current()
@@ -48,13 +49,14 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         else:
             span = trace.get_current_span(context)
         parent = span if span is not None and span.is_recording() else None
+        opened = None
         if self._requests and (handles := [one for one in self._requests if one is not None]):
-            self._open.append(for_many(self._name, handles))
+            opened = for_many(self._name, handles)
         elif scope is not None:
-            own = Opened(self._name, scope.recorders, scope.depth + 1, context, parent)
-            self._open.append(own)
+            opened = Opened(self._name, scope.recorders, scope.depth + 1, context, parent)
         elif parent is not None:
-            self._open.append(Opened(self._name, (), 0, context, parent))
+            opened = Opened(self._name, (), 0, context, parent)
+        self._open.append(opened)
 
     def __exit__(
         self,
@@ -62,8 +64,8 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._open:
-            opened = self._open.pop(0) if len(self._open) == 1 else self._mine()
+        opened = self._open.pop(0) if len(self._open) == 1 else self._mine()
+        if opened is not None:
             opened.close(error)
 
     async def __aenter__(self) -> None:
@@ -79,6 +81,8 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
 
     def __call__(self, function: _Function) -> _Function:
         """Decorate a function or a coroutine function: each call is such a part."""
+        if self._requests:
+            raise TypeError(f"{function.__name__} is decorated: name requests in a `with` instead")
         if isgeneratorfunction(function) or isasyncgenfunction(function):
             raise TypeError(
                 f"{function.__name__} is a generator: use `with component(…)` inside it"
@@ -100,9 +104,13 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
 
         return timed
 
-    def _mine(self) -> Opened:
-        """What was entered here: one object may be in use by several threads at once."""
-        scope = current.get()
-        found = next((one for one in reversed(self._open) if one is scope), self._open[-1])
+    def _mine(self) -> Opened | None:
+        """What was entered here: several requests may use one object at once.
+
+        It is what is current; where that is none of these, whoever entered was not timed.
+        """
+        scope, entered = current.get(), list(self._open)
+        untimed = None if None in entered else entered[-1]
+        found = next((one for one in entered if one is scope and one is not None), untimed)
         self._open.remove(found)
         return found

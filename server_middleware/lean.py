@@ -1,16 +1,17 @@
-"""Spans as the SDK exports them, at a quarter of what its own cost.
+"""Spans as the SDK exports them, at less than its own cost (`python -m benchmarks.middleware`).
 
-They are made from the SDK's public parts: `ReadableSpan`, and the sampler, id generator, resource
-and span processors of its tracer. What is spared is generality that requests and components have
-no use for: locks, attributes that are checked one by one though the middleware made them, copies.
+They are the SDK's `ReadableSpan`s, and share the sampler, id generator, resource and span
+processors of its tracer. What is spared is generality that requests and components have no use for:
+locks, attributes that are checked one by one though the middleware made them, copies. Where more is
+asked for than that (limits of one's own, the SDK's metrics of itself), its own spans are made.
 This is loaded only where the SDK is what the server traces with.
 """
 
 import traceback
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from os import environ
 from time import time_ns
-from typing import Final
+from typing import Final, TypeAlias
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -23,9 +24,12 @@ from opentelemetry.util.types import Attributes, AttributeValue
 
 from tracebench.vocabulary import COMPONENT_ATTRIBUTE
 
-_LIMITS: Final = SpanLimits()
+_MOST: Final = 128
+"""Attributes, events and links of a span: the specification's default."""
 _FEW: Final = 32
 """So many attributes no container need watch, until they become more."""
+
+Ending: TypeAlias = Callable[[trace.Span], None]
 
 _TEXT: Final = frozenset({str})
 _PLAIN: Final = frozenset({bool, float, int, str})
@@ -33,11 +37,22 @@ _PLAIN: Final = frozenset({bool, float, int, str})
 
 def tracer_for(tracer: trace.Tracer, name: str) -> "LeanTracer | None":
     """Lean spans for a tracer of this name, unless something is set that only the SDK's obey."""
-    limits = getattr(tracer, "_span_limits", _LIMITS)
+    if type(tracer) is not Tracer:
+        return None
     counted = environ.get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").lower() == "true"
-    if type(tracer) is not Tracer or limits.max_span_attribute_length is not None or counted:
+    if counted or not _usual(getattr(tracer, "_span_limits", None)):
         return None
     return LeanTracer(tracer, name)
+
+
+def _usual(limits: SpanLimits | None) -> bool:
+    """Whether each limit is the specification's default: attributes of any length are its."""
+    if limits is None:
+        return False
+    return all(
+        value == (None if name.endswith("_length") else _MOST)
+        for name, value in vars(limits).items()
+    )
 
 
 class LeanTracer:
@@ -51,6 +66,9 @@ class LeanTracer:
     def __init__(self, tracer: Tracer, name: str) -> None:
         self.sdk = tracer
         self.scope = InstrumentationScope(name, "")
+        self._enabled: Callable[[], bool] = getattr(tracer, "_is_enabled", lambda: True)
+        self.ending: Ending = getattr(tracer.span_processor, "_on_ending", lambda span: None)
+        """A hook of processors that younger SDKs have."""
 
     def begin_server(
         self, context: otel.Context, name: str, start_ns: int, attributes: dict[str, AttributeValue]
@@ -65,7 +83,7 @@ class LeanTracer:
         """
         kind, tracer = trace.SpanKind.SERVER, self.sdk
         above = trace.get_current_span(context).get_span_context()
-        if not above.is_valid:
+        if not above.is_valid or not self._enabled():
             return tracer.start_span(name, context, kind, attributes, start_time=start_ns)
         chosen = tracer.sampler.should_sample(context, above.trace_id, name, kind, attributes, ())
         flags = above.trace_flags
@@ -84,7 +102,12 @@ class LeanTracer:
         return LeanSpan(self, own, above, name, start_ns, attributes, kind, (), context)
 
     def begin_component(
-        self, parent: trace.Span, name: str, start_ns: int, links: Sequence[trace.Link] = ()
+        self,
+        parent: trace.Span,
+        name: str,
+        start_ns: int,
+        context: otel.Context,
+        links: Sequence[trace.Link] = (),
     ) -> trace.Span:
         """Begin the span of a component, which shares the sampling decision of the one around it.
 
@@ -92,13 +115,21 @@ class LeanTracer:
             parent: the recorded span around it.
             name: of the component.
             start_ns: since the epoch.
+            context: what is current; it need not be the parent that is.
             links: to the spans that it also works for.
         """
         above = parent.get_span_context()
+        if not self._enabled():
+            return trace.NonRecordingSpan(above)
         trace_id, _, _, flags, state, _ = above
         span_id = self.sdk.id_generator.generate_span_id()
         own = trace.SpanContext(trace_id, span_id, False, flags, state)
-        return LeanSpan(self, own, above, name, start_ns, {COMPONENT_ATTRIBUTE: name}, links=links)
+        if links:
+            context = trace.set_span_in_context(parent, context)
+            links = BoundedList.from_seq(_MOST, links)
+        attributes: dict[str, AttributeValue] = {COMPONENT_ATTRIBUTE: name}
+        kind = trace.SpanKind.INTERNAL
+        return LeanSpan(self, own, above, name, start_ns, attributes, kind, links, context)
 
 
 class LeanSpan(ReadableSpan, trace.Span):
@@ -114,9 +145,9 @@ class LeanSpan(ReadableSpan, trace.Span):
         name: str,
         start_ns: int,
         attributes: dict[str, AttributeValue],
-        kind: trace.SpanKind = trace.SpanKind.INTERNAL,
-        links: Sequence[trace.Link] = (),
-        parent_context: otel.Context | None = None,
+        kind: trace.SpanKind,
+        links: Sequence[trace.Link],
+        parent_context: otel.Context,
     ) -> None:
         super().__init__(
             name,
@@ -130,8 +161,8 @@ class LeanSpan(ReadableSpan, trace.Span):
             start_time=start_ns,
             instrumentation_scope=tracer.scope,
         )
-        self._processor = tracer.sdk.span_processor
-        self._processor.on_start(self, parent_context)  # type: ignore[arg-type] # it can what theirs can
+        self._tracer = tracer
+        tracer.sdk.span_processor.on_start(self, parent_context)  # type: ignore[arg-type] # it can what theirs can
 
     def get_span_context(self) -> trace.SpanContext:
         """Return its ids."""
@@ -146,7 +177,8 @@ class LeanSpan(ReadableSpan, trace.Span):
         """End it, once, at a time in ns since the epoch, or now."""
         if self._end_time is None:
             self._end_time = time_ns() if end_time is None else end_time
-            self._processor.on_end(self)
+            self._tracer.ending(self)
+            self._tracer.sdk.span_processor.on_end(self)
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
         """Set one attribute."""
@@ -168,13 +200,16 @@ class LeanSpan(ReadableSpan, trace.Span):
         if self._end_time is not None:
             return
         if not isinstance(self._events, BoundedList):
-            self._events = BoundedList(_LIMITS.max_events)
+            self._events = BoundedList(_MOST)
         self._events.append(Event(name, _bounded(attributes), timestamp))
 
     def add_link(self, context: trace.SpanContext, attributes: Attributes = None) -> None:
         """Name another span that it works for."""
-        if self._end_time is None:
-            self._links = (*self._links, trace.Link(context, _bounded(attributes)))
+        if self._end_time is not None:
+            return
+        if not isinstance(self._links, BoundedList):
+            self._links = BoundedList.from_seq(_MOST, self._links)
+        self._links.append(trace.Link(context, _bounded(attributes)))
 
     def update_name(self, name: str) -> None:
         """Rename the span."""
@@ -215,4 +250,4 @@ def _plain(attributes: Mapping[str, AttributeValue]) -> bool:
 
 
 def _bounded(attributes: Attributes, *, immutable: bool = True) -> BoundedAttributes:
-    return BoundedAttributes(_LIMITS.max_span_attributes, attributes, immutable)
+    return BoundedAttributes(_MOST, attributes, immutable)

@@ -41,13 +41,15 @@ class Opened(Scope):
         self._above, self._context_above = current.get(), context
         current.set(self)
         began_ns = 0
-        for recorder in recorders:
+        for recorder in reversed(recorders):  # the span's stamp is the first one's
             began_ns = recorder.enter(self) + recorder.to_epoch_ns
         if parent is None:
             return
         try:
             if tracer := tracer_of(trace.get_tracer_provider()):
-                self.span = tracer.begin_component(parent, name, began_ns or time_ns(), links)
+                self.span = tracer.begin_component(
+                    parent, name, began_ns or time_ns(), context, links
+                )
                 self.context = trace.set_span_in_context(self.span, context)
                 otel.attach(self.context)
         except Exception:
@@ -56,7 +58,7 @@ class Opened(Scope):
     def close(self, error: BaseException | None) -> None:
         """End it; an error marks the span."""
         ended_ns = None
-        for recorder in self.recorders:
+        for recorder in reversed(self.recorders):
             ended_ns = recorder.leave(self) + recorder.to_epoch_ns
         if current.get() is self:
             current.set(self._above)
@@ -82,7 +84,9 @@ def for_many(name: str, handles: Sequence[Handle]) -> Opened:
         name: of the component.
         handles: at least one.
     """
-    recorders = tuple({recorder for handle in handles for recorder in handle.scope.recorders})
+    traced_first = sorted(handles, key=lambda handle: not handle.span.is_recording())
+    found = (recorder for handle in traced_first for recorder in handle.scope.recorders)
+    recorders = tuple(dict.fromkeys(found))
     depth = max(handle.scope.depth for handle in handles)
     spans = [handle.span for handle in handles if handle.span.is_recording()]
     links = [trace.Link(span.get_span_context()) for span in spans]

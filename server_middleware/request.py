@@ -63,7 +63,8 @@ class Request:
         tracer = tracer_of(trace.get_tracer_provider())
         if tracer is not None and self.span is not None and self.span.is_recording():
             began_ns = self._epoch_ns(self.recorder.began_ns)
-            waiting = tracer.begin_component(self.span, QUEUE, began_ns)
+            context = self._scope.context or otel.get_current()
+            waiting = tracer.begin_component(self.span, QUEUE, began_ns, context)
             waiting.end(self._epoch_ns(until_ns))
 
     def enter(self) -> Entered:

@@ -23,7 +23,12 @@ class Tracer(Protocol):
         """Begin a request's, below what is current in a context, in ns since the epoch."""
 
     def begin_component(
-        self, parent: trace.Span, name: str, start_ns: int, links: Sequence[trace.Link] = ()
+        self,
+        parent: trace.Span,
+        name: str,
+        start_ns: int,
+        context: otel.Context,
+        links: Sequence[trace.Link] = (),
     ) -> trace.Span:
         """Begin a component's, below a recorded span, in ns since the epoch."""
 
@@ -54,9 +59,14 @@ class _ApiTracer:
         return self._tracer.start_span(name, context, kind, attributes, start_time=start_ns)
 
     def begin_component(
-        self, parent: trace.Span, name: str, start_ns: int, links: Sequence[trace.Link] = ()
+        self,
+        parent: trace.Span,
+        name: str,
+        start_ns: int,
+        context: otel.Context,
+        links: Sequence[trace.Link] = (),
     ) -> trace.Span:
-        context, attributes = trace.set_span_in_context(parent), {COMPONENT_ATTRIBUTE: name}
+        around, attributes = trace.set_span_in_context(parent, context), {COMPONENT_ATTRIBUTE: name}
         return self._tracer.start_span(
-            name, context, attributes=attributes, links=links, start_time=start_ns
+            name, around, attributes=attributes, links=links, start_time=start_ns
         )

@@ -132,6 +132,15 @@ def test_generator_functions_are_refused_when_they_are_decorated() -> None:
             yield 1
 
 
+def test_a_decorated_function_is_not_always_for_the_same_requests() -> None:
+    with request():
+        here = this_request()
+    with pytest.raises(TypeError, match="infer is decorated"):
+
+        @component("inference", requests=[here])
+        def infer() -> None: ...
+
+
 @pytest.mark.parametrize(
     "name",
     ["", "1st", "a b", 'a"', "a;b", "a,b", "x" * 65, "é", "server_processing", "total", "trace"],

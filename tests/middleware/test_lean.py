@@ -8,6 +8,7 @@ import pytest
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk import trace as sdk_trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -37,10 +38,14 @@ class Started(SpanProcessor):
 
     def __init__(self) -> None:
         self.seen: list[tuple[Any, ...]] = []
+        self.ending: list[tuple[str, bool]] = []
 
     def on_start(self, span: Any, parent_context: otel.Context | None = None) -> None:
         self.seen.append((span.name, span.kind, dict(span.attributes), span.parent, parent_context))
         span.set_attribute("said", "at the start")
+
+    def _on_ending(self, span: Any) -> None:
+        self.ending.append((span.name, span.is_recording()))
 
 
 def failing() -> ValueError:
@@ -84,6 +89,7 @@ ACTS: dict[str, Sequence[Act]] = {
         lambda span: [span.add_event(f"event {number}", None, 5) for number in range(200)]
     ],
     "a link": [lambda span: span.add_link(LINK.context, {"why": "batch"})],
+    "more links than a span may have": [lambda span: span.add_link(LINK.context)] * 200,
     "a name": [lambda span: span.update_name("POST /predict")],
     "an error": [lambda span: span.set_status(StatusCode.ERROR, "it broke")],
     "a status object": [lambda span: span.set_status(Status(StatusCode.ERROR, "it broke"))],
@@ -124,7 +130,7 @@ def begun_both(lean_tracer: Tracer, sdk: trace.Tracer, kind: SpanKind) -> list[t
         ]
     said, links = {"tracebench.component": "inference"}, [LINK]
     return [
-        lean_tracer.begin_component(above, "inference", START_NS, links),
+        lean_tracer.begin_component(above, "inference", START_NS, context, links),
         sdk.start_span("inference", context, kind, said, links, START_NS),
     ]
 
@@ -165,7 +171,8 @@ def test_processors_see_them_begin(kind: SpanKind) -> None:
     for span in begun_both(lean(provider), provider.get_tracer("server_middleware"), kind):
         span.end(END_NS)
     ours, theirs = started.seen
-    assert ours[:4] == theirs[:4]
+    assert ours == theirs
+    assert started.ending[:1] == started.ending[1:]
     assert [(span.attributes or {})["said"] for span in exporter.get_finished_spans()] == [
         "at the start"
     ] * 2
@@ -214,7 +221,7 @@ def test_a_component_has_its_requests_decision() -> None:
     never = StaticSampler(Decision.DROP)
     tracer = lean(provider_of(InMemorySpanExporter(), sampler=never))
     above = trace.NonRecordingSpan(SpanContext(TRACE_ID, PARENT_ID, False, SAMPLED_AND_RANDOM))
-    span = tracer.begin_component(above, "inference", START_NS)
+    span = tracer.begin_component(above, "inference", START_NS, otel.Context())
     assert span.get_span_context().trace_flags == SAMPLED_AND_RANDOM
 
 
@@ -259,9 +266,36 @@ def test_other_tracers_make_their_own() -> None:
     assert [link.context for link in inner.links] == [LINK.context]
 
 
-def test_what_only_the_sdks_own_obey_is_left_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    short = TracerProvider(span_limits=SpanLimits(max_span_attribute_length=3))
-    assert not isinstance(tracer_of(short), LeanTracer)
+def test_a_large_batch_has_as_many_links_as_a_span_may_have() -> None:
+    exporter = InMemorySpanExporter()
+    provider, context, links = provider_of(exporter), otel.Context(), [LINK] * 200
+    above = trace.NonRecordingSpan(ABOVE)
+    lean(provider).begin_component(above, "inference", START_NS, context, links).end(END_NS)
+    (span,) = exporter.get_finished_spans()
+    assert (len(span.links), span.dropped_links) == (128, 72)
+
+
+@pytest.mark.skipif(not hasattr(TracerProvider, "_set_tracer_configurator"), reason="an older SDK")
+def test_a_tracer_that_is_switched_off_records_nothing() -> None:
+    exporter = InMemorySpanExporter()
+    provider = provider_of(exporter)
+    tracer = lean(provider)
+    provider._set_tracer_configurator(tracer_configurator=sdk_trace._disable_tracer_configurator)
+    for span in begun_both(tracer, provider.get_tracer("server_middleware"), SpanKind.SERVER):
+        assert not span.is_recording()
+    for span in begun_both(tracer, provider.get_tracer("server_middleware"), SpanKind.INTERNAL):
+        assert not span.is_recording()
+
+
+@pytest.mark.parametrize(
+    "limits", [{"max_span_attribute_length": 3}, {"max_span_attributes": 5}, {"max_events": -1}]
+)
+def test_limits_of_ones_own_are_left_to_the_sdks_spans(limits: dict[str, int]) -> None:
+    provider = TracerProvider(span_limits=SpanLimits(**limits))
+    assert not isinstance(tracer_of(provider), LeanTracer)
+
+
+def test_metrics_of_the_sdk_itself_are_left_to_its_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "true")
     assert not isinstance(tracer_of(TracerProvider()), LeanTracer)
 

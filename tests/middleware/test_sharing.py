@@ -2,7 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Event, Thread
 
 from opentelemetry import context as otel
 
@@ -75,6 +75,46 @@ def test_64_threads_use_one_object_at_once() -> None:
     assert shared._open == []
 
 
+def test_who_is_not_timed_leaves_the_time_of_others_alone() -> None:
+    shared = component("inference")
+
+    def untimed() -> None:
+        with shared:
+            pass
+
+    with request(traced=True) as recorder, shared:
+        scope = current.get()
+        thread = Thread(target=untimed)
+        thread.start()
+        thread.join()
+        assert current.get() is scope
+        assert recorder._open == [scope]
+    assert shared._open == []
+
+
+def test_who_is_timed_leaves_nothing_to_those_who_are_not() -> None:
+    shared = component("inference")
+    entered, left = Event(), Event()
+
+    def untimed() -> object:
+        with shared:
+            entered.set()
+            left.wait(10)
+        return current.get()
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(untimed)
+        entered.wait(10)
+        with request() as recorder:
+            with shared:
+                pass
+            assert recorder._open == []
+            left.set()
+            assert other.result() is None
+            assert list(parts(recorder)) == ["inference"]
+    assert shared._open == []
+
+
 def batch_of(count: int, *, traced: bool = True) -> tuple[list[Request], list[Handle | None]]:
     requests, handles = [], []
     for number in range(1, count + 1):
@@ -109,6 +149,17 @@ def test_a_batch_without_spans_is_timed_in_each_request(spans: Spans) -> None:
         pass
     assert [list(parts(one.recorder)) for one in requests] == [["inference"], ["inference"]]
     assert spans.none()
+
+
+def test_the_spans_of_a_batch_have_the_clock_of_the_request_above_them(spans: Spans) -> None:
+    (untraced,), (bare,) = batch_of(1, traced=False)
+    requests, handles = batch_of(2)
+    for number, one in enumerate((untraced, *requests)):
+        one.recorder.to_epoch_ns = number * 10**18
+    with component("inference", requests=[bare, *handles]):
+        pass
+    (span,) = spans.wait(1)
+    assert 10**18 <= (span.start_time or 0) <= (span.end_time or 0) < 2 * 10**18
 
 
 def test_a_batch_that_nobody_asked_about_is_nothing(spans: Spans) -> None:
