@@ -18,7 +18,7 @@ from server_middleware.scope import Scope, current
 from tracebench.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
 
 MOST_SPANS: Final = 10_000
-"""So many spans are watched at a time; spans that never end must not fill the memory."""
+"""So many spans are watched at a time; of those that never end the oldest are given up."""
 
 
 class _Watched(NamedTuple):
@@ -40,8 +40,10 @@ class SpanWatch:
     def on_start(self, span: Any, parent_context: otel.Context | None = None) -> None:
         """Begin to watch an entry span, or one below a watched one."""
         parent = span.parent
-        if parent is None or len(self._watched) >= MOST_SPANS:
+        if parent is None:
             return
+        if len(self._watched) >= MOST_SPANS:
+            self._watched.pop(next(iter(self._watched)), None)
         above = self._watched.get(parent.span_id)
         if above is not None:
             scope = Scope((), above.scope.depth + 1, _component(span) or above.scope.name)

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Collection
 from functools import wraps
+from inspect import signature
 from typing import Any
 
 from opentelemetry import trace
@@ -61,11 +62,14 @@ def _intercept_grpc() -> None:
 
 
 def _intercepted(make: Callable[..., Any], ours: Callable[[], list[Any]]) -> Callable[..., Any]:
+    parameters = signature(make)
+
     @wraps(make)
-    def server(*args: Any, interceptors: Any = None, **kwargs: Any) -> Any:
-        own = list(interceptors or ())
+    def server(*args: Any, **kwargs: Any) -> Any:
+        given = parameters.bind(*args, **kwargs).arguments
+        own = list(given.get("interceptors") or ())
         kinds = {type(one) for one in own}
         added = [one for one in ours() if type(one) not in kinds]
-        return make(*args, interceptors=[*own, *added], **kwargs)
+        return make(**{**given, "interceptors": [*own, *added]})
 
     return server

@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from opentelemetry import trace
 from opentelemetry.instrumentation import propagators
 from opentelemetry.sdk.trace import TracerProvider
 
+import server_middleware
 from protos.inference_pb2 import PredictRequest
-from server_middleware.watch import MirroringPropagator, SpanWatch
+from server_middleware.watch import MOST_SPANS, MirroringPropagator, SpanWatch
 from server_middleware.zero_code import Instrumentor
 from tests.middleware import test_grpc, zero_code_app
 from tests.middleware.serving import HOST, grpc_serving, post, serving_process
@@ -66,6 +68,18 @@ def test_grpc_servers_get_the_interceptors_once() -> None:
     assert names.count("x-timing-info") == 1
 
 
+@pytest.mark.usefixtures("instrumented")
+def test_servers_are_made_as_grpc_has_it() -> None:
+    pool = ThreadPoolExecutor(1)
+    positional = grpc.server(pool, None, list(server_middleware.grpc.interceptors()), None, 5)
+    named = grpc.server(thread_pool=pool, maximum_concurrent_rpcs=5)
+    for server in (positional, named):
+        state = server._state  # type: ignore[attr-defined] # nothing public tells
+        assert len(state.interceptor_pipeline.interceptors) == 1
+        assert state.maximum_concurrent_rpcs == 5
+    pool.shutdown()
+
+
 def test_all_is_undone(spans: Spans) -> None:
     def hooks() -> tuple[object, ...]:
         found: object = propagators.get_global_response_propagator()  # type: ignore[no-untyped-call]
@@ -106,6 +120,14 @@ def test_spans_that_have_ended_are_forgotten() -> None:
     entry.end()
     assert watch.mirrored(entry) == []
     assert not watch._watched
+
+
+def test_spans_that_never_end_do_not_keep_others_from_being_watched() -> None:
+    watch, tracer = watched()
+    for _ in range(MOST_SPANS + 1):
+        last = tracer.start_span("entry", remote(), kind=trace.SpanKind.SERVER)  # type: ignore[arg-type]
+    assert watch.mirrored(last)
+    assert len(watch._watched) == MOST_SPANS
 
 
 def test_what_was_hooked_in_before_comes_first() -> None:
