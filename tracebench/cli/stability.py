@@ -9,7 +9,8 @@ from tracebench.analysis.statistics import PERMILLE
 from tracebench.model.plan import Stability
 
 _WRITTEN = re.compile(r"(mean|p[0-9.]+) +([0-9.]+) *%")
-_STATISTICS = ("mean_ms", *PERMILLE)
+_STATISTICS = {name.removesuffix("_ms"): name for name in ("mean_ms", *PERMILLE)}
+_STATISTICS["p99.9"] = "p999_ms"
 
 
 class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
@@ -20,10 +21,9 @@ class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic in the n
     def convert(self, value: Any, param: Any, ctx: Any) -> Stability:
         """Read both."""
         found = _WRITTEN.fullmatch(str(value).strip())
-        statistic = f"{found[1].replace('.', '')}_ms" if found else ""
-        if found is None or statistic not in _STATISTICS:
-            names = ", ".join(name.removesuffix("_ms") for name in _STATISTICS)
-            self.fail(f"{value!r}: give one of {names} and a share, as in 'p95 2%'", param, ctx)
+        statistic = _STATISTICS.get(found[1]) if found else None
+        if found is None or statistic is None:
+            self.fail(f"{value!r}: give one of {', '.join(_STATISTICS)} and a share, as in 'p95 2%'", param, ctx)
         try:
             share = float(found[2]) / 100
         except ValueError:
