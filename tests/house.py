@@ -22,6 +22,7 @@ FLOORS = {
     "tracebench.vocabulary": 0,
     "tracebench.errors": 0,
     "tracebench.numbers": 0,
+    "tracebench.open_files": 0,
     "tracebench.interrupt": 0,
     "tracebench": 0,
     "protos": 0,

@@ -84,7 +84,9 @@ def test_a_stability_is_a_statistic_and_a_share(text: str, stability: Stability)
     assert UntilStable().convert(text, None, None) == stability
 
 
-@pytest.mark.parametrize("text", ["p95", "p42 2%", "p9.5 2%", "p95 0%", "p95 200%", "p95 1.2.3%", "2% p95"])
+@pytest.mark.parametrize(
+    "text", ["p95", "p42 2%", "p9.5 2%", "p95 0%", "p95 200%", "p95 1.2.3%", "2% p95"]
+)
 def test_what_is_no_stability_is_told(text: str) -> None:
     with pytest.raises(click.BadParameter, match="give"):
         UntilStable().convert(text, None, None)

@@ -23,7 +23,11 @@ class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic in the n
         found = _WRITTEN.fullmatch(str(value).strip())
         statistic = _STATISTICS.get(found[1]) if found else None
         if found is None or statistic is None:
-            self.fail(f"{value!r}: give one of {', '.join(_STATISTICS)} and a share, as in 'p95 2%'", param, ctx)
+            self.fail(
+                f"{value!r}: give one of {', '.join(_STATISTICS)} and a share, as in 'p95 2%'",
+                param,
+                ctx,
+            )
         try:
             share = float(found[2]) / 100
         except ValueError:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 from statistics import median
 
-from tracebench.errors import TargetError
+from tracebench.errors import TargetError, UsageError
 from tracebench.interrupt import interruptible
 from tracebench.load import host
 from tracebench.load.connecting import connect
@@ -20,7 +20,12 @@ from tracebench.load.stamps import PathState
 from tracebench.model.exchange import Exchange, Load
 from tracebench.model.plan import Plan
 from tracebench.model.result import TcpInfo
+from tracebench.open_files import allow_open_files
 from tracebench.tracing.ids import IdSource
+
+_FILES_A_CONNECTION = 3
+"""Its socket, the file that its request lies in, and the mapping of that."""
+_FILES_BESIDE = 128
 
 OnProgress = Callable[[Progress], None]
 
@@ -32,15 +37,18 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
 
     Raises:
         TargetError: not all connections can be made.
+        UsageError: there would be more of them than this system allows.
     """
-    loop = Loop()
     slots = plan.concurrency
     shared = plan.connections if prepared.multiplexed else None
+    channels = min(shared or slots, slots)
+    _allow_connections(channels)
+    loop = Loop()
     engine = Engine(
         loop,
         partial(connect, prepared, loop),
         slots=slots,
-        channels=min(shared or slots, slots),
+        channels=channels,
         timeout_ns=int(plan.timeout_s * 1e9),
         draw=IdSource().draw,
         choose=prepared.variants.__next__ if prepared.variants is not None else None,
@@ -64,6 +72,16 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
         compressed_share=prepared.compressed_share(),
         **machine._asdict(),
     )
+
+
+def _allow_connections(count: int) -> None:
+    needed = _FILES_A_CONNECTION * count + _FILES_BESIDE
+    allowed = allow_open_files(needed)
+    if allowed < needed:
+        raise UsageError(
+            f"{count} connections may need {needed} open files, and this system allows {allowed}: "
+            "lower --concurrency, or raise the limit (ulimit -n)"
+        )
 
 
 def once(prepared: Prepared, plan: Plan) -> Exchange:

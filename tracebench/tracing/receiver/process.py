@@ -4,13 +4,13 @@ It ends when that connection does, so that it never outlives its parent.
 """
 
 import asyncio
-import resource
 import signal
 import socket
 from contextlib import suppress
 from multiprocessing.connection import Connection as Pipe
 
 from tracebench.errors import UsageError
+from tracebench.open_files import allow_open_files
 from tracebench.tracing.receiver import over_grpc, over_http
 from tracebench.tracing.receiver.bind import Bind, address
 from tracebench.tracing.receiver.forward import Forwarder
@@ -19,13 +19,14 @@ from tracebench.tracing.receiver.messages import Fetched, Ready, Setup
 from tracebench.tracing.receiver.store import Store
 
 _OPEN_FILES = 4096
+"""A crowd of connections must not leave none for the exporters."""
 _BACKLOG = 1024
 
 
 def main(descriptor: int) -> None:
     """Serve until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which tells us
-    _allow_open_files()
+    allow_open_files(_OPEN_FILES)
     pipe = Pipe(descriptor)
     with suppress(EOFError, OSError):
         asyncio.run(_serve(pipe, pipe.recv()))
@@ -93,10 +94,3 @@ async def _open_rpc(server: over_grpc.Server, bind: Bind) -> int:
         raise OSError(f"{address(bind.host, bind.grpc_port)}: {error}") from None
     await server.start()
     return port
-
-
-def _allow_open_files() -> None:
-    """A crowd of connections must not leave none for the exporters."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    most = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, _OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
