@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.long.check import Check, at_least, at_most, five_per_cent
 from tests.analysis.series import latencies, normal, warming_up
-from tracebench.analysis.steady import drift, rest, truncation
+from tracebench.analysis.steady import drift, leftover, truncation
 from tracebench.model.exchange import Nanoseconds
 
 RUNS = 200
@@ -29,7 +29,7 @@ def warm_up() -> Iterator[Check]:
 def nothing_to_cut() -> Iterator[Check]:
     for phi in (0.0, 0.8):
         series = latencies(normal(11, RUNS, 4_000, phi))
-        moved = sum(rest(run_ns).shift > 0.02 for run_ns in series)
+        moved = sum(leftover(run_ns).shift > 0.02 for run_ns in series)
         yield at_most(f"a steady run taken for one with warm-up, φ = {phi}", moved, RUNS, 0.02)
 
 

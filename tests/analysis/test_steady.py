@@ -10,7 +10,7 @@ import pytest
 from tests.analysis.samples import MS, SUCCESS, TIMED_OUT, load
 from tests.analysis.series import consistent, latencies, normal, warming_up
 from tracebench.analysis.statistics import describe
-from tracebench.analysis.steady import drift, rest, settled, stable, truncation
+from tracebench.analysis.steady import drift, leftover, settled, stable, truncation
 from tracebench.model.exchange import Exchange
 from tracebench.model.result import Warmup
 
@@ -59,6 +59,7 @@ def test_a_cut_run_has_forgotten_its_begin() -> None:
     exchanges = [numbered(30 if n < 10 else 10, n) for n in range(200)]
     late = TIMED_OUT._replace(scheduled_ns=exchanges[3].scheduled_ns, done_ns=5_000 * MS)
     run = replace(load([*reversed(exchanges), late]), duration_s=19.91, cpu_s=2.0)
+    run = replace(run, stalled_s=0.2, gc_pause_s=0.1)
     found = settled(run, "auto")
     assert {one.trace_id for one in found.exchanges} == {f"{n:032x}" for n in range(14, 200)}
     assert found.warmup is not None
@@ -66,6 +67,8 @@ def test_a_cut_run_has_forgotten_its_begin() -> None:
     assert found.warmup.cut_mean_ms == pytest.approx(336)
     assert found.duration_s == pytest.approx(18.51)
     assert found.cpu_s == pytest.approx(2.0 * 18.51 / 19.91)
+    assert found.stalled_s / found.duration_s == pytest.approx(0.2 / 19.91)
+    assert found.gc_pause_s / found.duration_s == pytest.approx(0.1 / 19.91)
 
 
 def test_a_run_without_a_warm_up_keeps_all() -> None:
@@ -123,13 +126,13 @@ def test_a_queue_that_only_grows_is_a_drift_and_no_warm_up() -> None:
     assert found is not None
     assert found.at == 0.5
     assert found.change == pytest.approx(2, rel=0.01)
-    assert rest(growing).shift == rest(growing[::-1].copy()).shift == 0
+    assert leftover(growing).shift == leftover(growing[::-1].copy()).shift == 0
 
 
 @pytest.mark.parametrize("count", [1, 99, 1000])
 def test_a_constant_does_not_drift(count: int) -> None:
     assert drift(np.full(count, 147 * MS)) is None
-    assert rest(np.full(count, 147 * MS)).shift == 0
+    assert leftover(np.full(count, 147 * MS)).shift == 0
 
 
 def test_too_little_tells_no_drift() -> None:
@@ -139,9 +142,9 @@ def test_too_little_tells_no_drift() -> None:
 
 def test_a_warm_up_left_in_is_found() -> None:
     steady = latencies(normal(24, 1, 1000)[0])
-    assert rest(steady).shift == 0
+    assert leftover(steady).shift == 0
     steady[:100] *= 3
-    found = rest(steady)
+    found = leftover(steady)
     assert 100 <= found.cut <= 120
     assert found.shift == pytest.approx(0.2, abs=0.08)
 

@@ -74,6 +74,12 @@ def decompose(
     )
 
 
+def ranked(exchanges: Iterable[Exchange]) -> list[Exchange]:
+    """What latencies are told of, in the order of scheduling: every success and every time-out."""
+    known = [one for one in exchanges if one.outcome in (Outcome.SUCCEEDED, Outcome.TIMED_OUT)]
+    return sorted(known, key=attrgetter("scheduled_ns"))
+
+
 def client_view(exchanges: Iterable[Exchange]) -> dict[str, Nanoseconds]:
     """What the client alone can tell of every success.
 

@@ -6,7 +6,7 @@ from tracebench.analysis import repeated, spread
 from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.findings import weigh
 from tracebench.analysis.statistics import NS_PER_MS
-from tracebench.analysis.steady import drift, rest
+from tracebench.analysis.steady import drift, leftover
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.result import Finding
 from tracebench.vocabulary import REPORTED_PARTS, SERVER_OTHER, SERVER_PROCESSING
@@ -32,7 +32,7 @@ def _not_stationary(run: Evidence) -> Finding | None:
 
 
 def _warmup_too_short(run: Evidence) -> Finding | None:
-    found = rest(run.latency_ns)
+    found = leftover(run.latency_ns)
     return weigh("warmup_too_short", found.shift, cut=found.cut, count=len(run.latency_ns))
 
 

@@ -6,13 +6,13 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
+from tracebench.analysis.closure import ranked
 from tracebench.analysis.statistics import NS_PER_MS, describe
-from tracebench.model.exchange import Load, Nanoseconds, Outcome
+from tracebench.model.exchange import Load, Nanoseconds
 from tracebench.model.result import Warmup
 
 MSER_5: Final = "MSER-5"
 _BATCH: Final = 5
-_RANKED: Final = (Outcome.SUCCEEDED, Outcome.TIMED_OUT)
 _FEWEST: Final = 100
 """Latencies below which neither a warm-up nor a drift can be told from chance."""
 _BATCHES: Final = 20
@@ -39,7 +39,7 @@ class Drift(NamedTuple):
         return abs(self.after_ms - self.before_ms) / self.before_ms if self.before_ms else 0.0
 
 
-class Rest(NamedTuple):
+class Leftover(NamedTuple):
     """What MSER-5 would still cut of a series, and what that would do to its mean.
 
     Where it would cut all that it may, there is no steady state yet: that is for `drift` to say.
@@ -74,7 +74,8 @@ def truncation(values_ns: Nanoseconds) -> int:
 def settled(load: Load, warmup: int | Literal["auto"]) -> Load:
     """Leave the warm-up out of a run, and note what was left out.
 
-    What was cut counts nowhere, as requests of `--warmup N` do not; the CPU time is taken as even.
+    What was cut counts nowhere, as requests of `--warmup N` do not; what is only known of the whole
+    run (CPU time, stalls of the loop, garbage collection) is taken as even.
 
     Args:
         load: of the whole run.
@@ -89,11 +90,14 @@ def settled(load: Load, warmup: int | Literal["auto"]) -> Load:
     begin_ns = int(scheduled_ns[first])
     kept = tuple(one for one in load.exchanges if one.scheduled_ns >= begin_ns)
     duration_s = (max(one.done_ns for one in kept) - begin_ns) / 1e9
+    left = duration_s / load.duration_s
     return replace(
         load,
         exchanges=kept,
         duration_s=duration_s,
-        cpu_s=load.cpu_s * duration_s / load.duration_s,
+        cpu_s=load.cpu_s * left,
+        stalled_s=load.stalled_s * left,
+        gc_pause_s=load.gc_pause_s * left,
         warmup=Warmup(
             MSER_5,
             len(load.exchanges) - len(kept),
@@ -104,16 +108,16 @@ def settled(load: Load, warmup: int | Literal["auto"]) -> Load:
     )
 
 
-def rest(values_ns: Nanoseconds) -> Rest:
+def leftover(values_ns: Nanoseconds) -> Leftover:
     """What of a series looks like warm-up that was not left out."""
     cut = truncation(values_ns)
     if not cut or cut >= len(values_ns) // 2 - _BATCH:
-        return Rest(0, 0.0)
+        return Leftover(0, 0.0)
     others = describe(values_ns[cut:])
     low_ms, high_ms = others.ci95["mean_ms"]
     mean_ms = float(values_ns.mean()) / NS_PER_MS
     beyond_ms = max(low_ms - mean_ms, mean_ms - high_ms, 0.0)
-    return Rest(cut, beyond_ms / others.mean_ms if others.mean_ms else 0.0)
+    return Leftover(cut, beyond_ms / others.mean_ms if others.mean_ms else 0.0)
 
 
 def drift(values_ns: Nanoseconds) -> Drift | None:
@@ -163,11 +167,9 @@ def stable(values_ns: Nanoseconds, statistic: str, share: float) -> bool | None:
 
 def _columns(load: Load) -> tuple[Nanoseconds, Nanoseconds]:
     """When each success and each time-out was scheduled, in that order, and its latency."""
-    ranked = [one for one in load.exchanges if one.outcome in _RANKED]
-    scheduled_ns = _column(one.scheduled_ns for one in ranked)
-    done_ns = _column(one.done_ns for one in ranked)
-    order = np.argsort(scheduled_ns, kind="stable")
-    return scheduled_ns[order], (done_ns - scheduled_ns)[order]
+    known = ranked(load.exchanges)
+    scheduled_ns = _column(one.scheduled_ns for one in known)
+    return scheduled_ns, _column(one.done_ns for one in known) - scheduled_ns
 
 
 def _column(values_ns: Iterable[int]) -> Nanoseconds:

@@ -2,12 +2,11 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Final
 
 import numpy as np
 
-from tracebench.analysis.closure import client_view, reported
+from tracebench.analysis.closure import client_view, ranked, reported
 from tracebench.analysis.evidence import Evidence
 from tracebench.analysis.failures import count_errors
 from tracebench.analysis.statistics import NS_PER_MS, PERMILLE, curve, describe, rank
@@ -26,7 +25,6 @@ from tracebench.model.result import Exemplar, RequestCounts, Statistics, TargetR
 from tracebench.vocabulary import END_TO_END, LEAVES, SERVER_AND_NETWORK, SERVICE_TIME
 
 _EXEMPLARS: Final = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
-_RANKED: Final = (Outcome.SUCCEEDED, Outcome.TIMED_OUT)
 _SOURCES: Final = ("otlp", "mirror", "backend")
 
 
@@ -49,10 +47,9 @@ def summarise(
     stamps = _stamps(load.exchanges)
     columns = decomposition.columns if decomposition.trace_ids else client_view(load.exchanges)
     components = _components(columns)
-    ranked = [one for one in load.exchanges if one.outcome in _RANKED]
-    ranked.sort(key=attrgetter("scheduled_ns"))
-    latency_ns = np.fromiter((one.done_ns - one.scheduled_ns for one in ranked), np.int64)
-    latency = describe(latency_ns) if ranked else None
+    known = ranked(load.exchanges)
+    latency_ns = np.fromiter((one.done_ns - one.scheduled_ns for one in known), np.int64)
+    latency = describe(latency_ns) if known else None
     evidence = Evidence(load, decomposition, requests, stamps, latency_ns, latency, components)
     return TargetResult(
         address=address,
@@ -69,8 +66,8 @@ def summarise(
         latency=latency,
         components=components,
         share=_share(columns),
-        exemplars=_exemplars(ranked, latency_ns),
-        cdf=curve(latency_ns) if ranked else None,
+        exemplars=_exemplars(known, latency_ns),
+        cdf=curve(latency_ns) if known else None,
         verdict=judge(evidence),
         warmup=load.warmup,
         clock_offset_ms=_clock_offset_ms(decomposition.clock, epoch_ns),

@@ -56,7 +56,7 @@ class ClosedDispatch:
     def begin(self, slots: Sequence[Slot], now_ns: int) -> None:
         """Start every slot."""
         self._taking_part = len(slots)
-        self._ledger.most = self._pacing.requests
+        self._ledger.most_started = self._pacing.requests
         self._ledger.until_ns = now_ns + self._pacing.duration_ns
         for slot in slots:
             self.freed(slot, perf_counter_ns())
@@ -79,7 +79,7 @@ class ClosedDispatch:
 
     def finish(self) -> None:
         """Let every slot leave when it is free."""
-        self._ledger.most = 0
+        self._ledger.most_started = 0
 
     def stop(self, now_ns: int) -> None:
         """Nothing is ever due, so that is the same."""

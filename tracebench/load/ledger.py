@@ -62,7 +62,7 @@ class Ledger:
         "choose",
         "draw",
         "heard_ns",
-        "most",
+        "most_started",
         "rows",
         "started",
         "until_ns",
@@ -74,7 +74,7 @@ class Ledger:
         self._loop = loop
         self.draw, self.choose = draw, choose
         self.started = self.heard_ns = 0
-        self.most = self.until_ns = 0
+        self.most_started = self.until_ns = 0
         """A slot that is free goes on at once as long as fewer were started, and until then."""
         self.rows: Rows = []
 
@@ -82,12 +82,12 @@ class Ledger:
         """Begin a window; slots whose exchange has ended are handed to `freed`, with the time."""
         self._freed = freed
         self.rows = []
-        self.started = self.most = self.until_ns = 0
+        self.started = self.most_started = self.until_ns = 0
         self.heard_ns = now_ns
 
     def goes_on(self, now_ns: int) -> bool:
         """Whether a slot that is free goes on at once."""
-        return self.started < self.most and now_ns < self.until_ns
+        return self.started < self.most_started and now_ns < self.until_ns
 
     def start(self, slot: Slot, scheduled_ns: int, ready_ns: int) -> None:
         """Start an exchange that was due at `scheduled_ns`, for a slot that is free since then."""

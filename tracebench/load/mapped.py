@@ -150,7 +150,7 @@ class MappedConnection(Connection):
                 or not (codec.open and codec.reusable)
                 or slot.connect_ns
                 or slot.write_lag_ns
-                or not (ledger.started < ledger.most and done_ns < ledger.until_ns)
+                or not (ledger.started < ledger.most_started and done_ns < ledger.until_ns)
             ):
                 return self._take(events, data, arrived_ns, done_ns)
             if ledger.choose is not None:
