@@ -17,6 +17,7 @@ from tracebench.analysis.steady import settled
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import clients_cut_short, interrupted, with_findings
 from tracebench.environment import environment, plan_facts
+from tracebench.errors import TargetError
 from tracebench.interrupt import interruptible
 from tracebench.load.clients import catalogue
 from tracebench.load.clients.interleaved import Interleaved, interleaved
@@ -111,7 +112,7 @@ def _measured(
         left -= 1
         one_run = spans.Run(session["tool"]["run_id"], spans.Anchor.now(), plan.concurrency)
         watcher.begins(target, ready.address, ready.answer)
-        load, late = measure(ready, plan, watcher.progress), Event()
+        load, late = _loaded(ready, plan, watcher, may_fail=bool(targets)), Event()
         with interruptible(late.set):  # what is measured must not be lost
             load = settled(load, plan.warmup)
             one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
@@ -121,7 +122,7 @@ def _measured(
         if late.is_set() and left and not cut_short:
             cut_short = True
             result = _with(result, interrupted(result.requests))
-        if libraries[target] and not cut_short:
+        if libraries[target] and load.exchanges and not cut_short:
             by_turns = interleaved(ready, plan, libraries[target], watcher.waits)
             result, cut_short = _beside_libraries(result, by_turns), by_turns.interrupted
         watcher.ends()
@@ -129,6 +130,16 @@ def _measured(
         if cut_short:
             break
     return targets
+
+
+def _loaded(prepared: Prepared, plan: Plan, watcher: Watcher, *, may_fail: bool) -> Load:
+    """What the engine measured: nothing where the target has gone, if that may be."""
+    try:
+        return measure(prepared, plan, watcher.progress)
+    except TargetError as error:
+        if not may_fail:
+            raise
+        return Load((), duration_s=0.0, cpu_s=0.0, tcp=None, gave_up=str(error))
 
 
 def _floor(prepared: Prepared, plan: Plan) -> Floor:

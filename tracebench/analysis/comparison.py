@@ -25,8 +25,8 @@ def compare(a_name: str, a: TargetResult, b_name: str, b: TargetResult) -> Compa
 
 
 def compare_two(targets: Mapping[str, TargetResult]) -> Comparison | None:
-    """Compare the second target with the first; None where there are not two."""
-    if len(targets) != 2:
+    """Compare the second target with the first; None where there are not two with successes."""
+    if len(targets) != 2 or not all(target.components for target in targets.values()):
         return None
     (a, of_a), (b, of_b) = targets.items()
     return compare(a, of_a, b, of_b)

@@ -58,7 +58,7 @@ def traces_missing(missing: int, asked: int, reason: str) -> Finding | None:
 
 
 def _no_successes(run: Evidence) -> Finding | None:
-    if run.requests.succeeded:
+    if run.requests.succeeded or (run.load.gave_up and not run.requests.started):
         return None
     return state("no_successes", "invalid", value=run.requests.started)
 
