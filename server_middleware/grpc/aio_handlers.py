@@ -10,8 +10,8 @@ def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     """One response: the call is over when that is serialised."""
 
     async def handle(request: Any, context: Any) -> Any:
-        with call.running(request, context):
-            response = await behaviour(request, context)
+        with call.running(request, context) as running:
+            response = await behaviour(request, running.context)
         call.answered(response)
         return response
 
@@ -23,7 +23,7 @@ def streaming(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
 
     async def handle(request: Any, context: Any) -> AsyncIterator[Any]:
         with call.running(request, context) as running:
-            async for response in behaviour(request, context):
+            async for response in behaviour(request, running.context):
                 running.pause()
                 yield response
                 running.resume()
@@ -36,8 +36,8 @@ def writing(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     """Many responses, written to the context: the call is over when the handler returns."""
 
     async def handle(request: Any, context: Any) -> None:
-        with call.running(request, context):
-            await behaviour(request, context)
+        with call.running(request, context) as running:
+            await behaviour(request, running.context)
         call.complete()
 
     return handle

@@ -9,7 +9,7 @@ from opentelemetry.propagators.textmap import Getter
 
 from server_middleware.asking import sampled
 from server_middleware.grpc import conventions
-from server_middleware.grpc.context import telling
+from server_middleware.grpc.context import Aborting, telling
 from server_middleware.harmless import harmless
 from server_middleware.mirror import timings
 from server_middleware.recorder import Recorder
@@ -53,7 +53,7 @@ class Call:
         self._details = details
         self._request = Request(Recorder())
         self._queued_ns = 0
-        self._in_message = False
+        self._in_message = self._mirrored = False
         self._context: Any = None
 
     def started(self) -> None:
@@ -81,7 +81,9 @@ class Call:
         self._context = telling(context)
         self._in_message = asks_in_message(message)
         self._trace(context)
-        return Running(self, self._request, self._context)
+        at_once = not isinstance(context, grpc.ServicerContext)
+        given = Aborting(self._context, self.mirror) if at_once else context
+        return Running(self, self._request, given)
 
     @harmless
     def _trace(self, context: Any) -> None:
@@ -98,7 +100,7 @@ class Call:
             for name, ns in timings(*self._request.recorder.report()).items():
                 response.timing_info.add(component=name, duration_ms=ns / 1e6)
         if conventions.status_of(self._context, None) is not grpc.StatusCode.OK:
-            self.finish(None)  # there may be no message to be serialised
+            self.complete()  # there may be no message to be serialised
 
     def serializing(self, serialize: Serialize | None) -> Serialize:
         """The same, timed; after it the mirror is written, and the call is over."""
@@ -108,7 +110,7 @@ class Call:
             try:
                 data: bytes = timed(message)
             except Exception as error:
-                self.finish(error)
+                self.failed(error)
                 raise
             self.complete()
             return data
@@ -116,12 +118,21 @@ class Call:
         return last
 
     def complete(self) -> None:
-        """The reply is ready: write the mirror, behind what the handler set, and end the span."""
-        self._mirror()
+        """The reply is ready: write the mirror, and end the span."""
+        self.mirror()
         self.finish(None)
 
+    def failed(self, error: BaseException) -> None:
+        """The handler has raised: gRPC will send a status, and the trailing metadata with it."""
+        self.mirror()
+        self.finish(error)
+
     @harmless
-    def _mirror(self) -> None:
+    def mirror(self) -> None:
+        """Write the timings up to now, behind what the handler set; only the first call counts."""
+        if self._mirrored:
+            return
+        self._mirrored = True
         mirrored = [(name.lower(), value) for name, value in self._request.mirrored()]
         own = self._context.trailing_metadata() or ()
         self._context.set_trailing_metadata((*own, *mirrored))
@@ -157,7 +168,7 @@ class Running:
     ) -> None:
         self._entered.leave()
         if error is not None:
-            self._call.finish(error)
+            self._call.failed(error)
 
     def pause(self) -> None:
         """A message of the stream is on its way: other code runs."""

@@ -1,5 +1,6 @@
-"""A context that tells what was set on it, where gRPC's own does not."""
+"""Contexts for handlers, where gRPC's own do not tell or do enough."""
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -8,16 +9,43 @@ def telling(context: Any) -> Any:
     return context if hasattr(context, "trailing_metadata") else _Telling(context)
 
 
-class _Telling:
-    """Passes everything on, and remembers the status and the trailing metadata."""
+class _Wrapper:
+    """Leaves all else to another context."""
 
     def __init__(self, context: Any) -> None:
         self._context = context
-        self._code: Any = None
-        self._trailing: Any = ()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
+
+
+class Aborting(_Wrapper):
+    """Mirrors before `abort`, with which `grpc.aio` sends everything at once.
+
+    Args:
+        context: the one that is aborted.
+        mirror: adds to its trailing metadata.
+    """
+
+    def __init__(self, context: Any, mirror: Callable[[], object]) -> None:
+        super().__init__(context)
+        self._mirror = mirror
+
+    def abort(self, code: Any, details: Any = "", trailing_metadata: Any = ()) -> Any:
+        """End the call with a status."""
+        if trailing_metadata:
+            self._context.set_trailing_metadata(trailing_metadata)
+        self._mirror()
+        return self._context.abort(code, details)
+
+
+class _Telling(_Wrapper):
+    """Remembers the status and the trailing metadata."""
+
+    def __init__(self, context: Any) -> None:
+        super().__init__(context)
+        self._code: Any = None
+        self._trailing: Any = ()
 
     def code(self) -> Any:
         """The status that was set."""
@@ -37,7 +65,7 @@ class _Telling:
         self._trailing = metadata
         self._context.set_trailing_metadata(metadata)
 
-    def abort(self, code: Any, *details: Any, **more: Any) -> Any:
+    def abort(self, code: Any, details: Any = "") -> Any:
         """End the call with a status."""
         self._code = code
-        return self._context.abort(code, *details, **more)
+        return self._context.abort(code, details)

@@ -54,6 +54,8 @@ def unary(request: PredictRequest, context: Any) -> PredictResponse:
 
 
 async def unary_aio(request: PredictRequest, context: Any) -> PredictResponse:
+    if request.image_data == b"abort and say":
+        await context.abort(grpc.StatusCode.NOT_FOUND, "no model", (("model", "lite0"),))
     if request.image_data == b"abort":
         await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not an image")
     if request.image_data == b"set":
@@ -132,6 +134,26 @@ def predict(channel: grpc.Channel, request: PredictRequest, metadata: Any = ()) 
         return method.with_call(request, metadata=metadata)
     except grpc.RpcError as error:
         return None, error
+
+
+@pytest.mark.parametrize("serving", EVERY)
+@pytest.mark.parametrize("how", [b"abort", b"raise", b"set"])
+def test_calls_that_fail_are_mirrored(serving: Serving, how: bytes) -> None:
+    with serving() as channel:
+        _, error = predict(channel, PredictRequest(image_data=how), ASKING)
+    assert error.code() is not grpc.StatusCode.OK
+    assert mirrored(trailers(error))["server_processing"] > 0
+    names = [name for name, _ in error.trailing_metadata()]
+    assert names.count("x-timing-info") == 1
+    assert ("model" in names) is (how != b"abort")
+
+
+def test_what_abort_is_given_is_sent_with_the_mirror() -> None:
+    with in_coroutines() as channel:
+        _, error = predict(channel, PredictRequest(image_data=b"abort and say"), ASKING)
+    assert (error.code(), error.details()) == (grpc.StatusCode.NOT_FOUND, "no model")
+    names = [name for name, _ in error.trailing_metadata()]
+    assert names == ["model", "x-timing-info", "server-timing"]
 
 
 def stream(channel: grpc.Channel, name: str) -> Any:
