@@ -10,6 +10,14 @@ from types import FrameType
 _SAME_S = 1.0
 
 
+def heed_others() -> None:
+    """Let SIGTERM (`docker stop`, `timeout`) and SIGHUP do what Ctrl-C does, unless ignored."""
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
 @contextmanager
 def interruptible(on_interrupt: Callable[[], object]) -> Iterator[None]:
     """Call something at the first SIGINT within the block; a later one does what it always did.
@@ -25,10 +33,10 @@ def interruptible(on_interrupt: Callable[[], object]) -> Iterator[None]:
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         nonlocal first_s
-        first_s = first_s or monotonic()
-        if monotonic() - first_s < _SAME_S:
+        if not first_s:
+            first_s = monotonic()
             on_interrupt()
-        else:
+        elif monotonic() - first_s > _SAME_S:
             signal.signal(number, previous)
             signal.raise_signal(number)
 

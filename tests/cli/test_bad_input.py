@@ -94,6 +94,11 @@ URL = "http://127.0.0.1:9"
         (["--image", IMAGE, "--rest-url", URL, "--output-plot", "x.bmp"], "x.bmp"),
         (["--image", IMAGE, "--rest-url", URL, "--output-traces", "/no/such/t"], "/no/such"),
         (["--image", IMAGE, "--rest-url", URL, "--otlp-endpoint", "gopher://x"], "gopher"),
+        (["--image", IMAGE, "--rest-url", URL, "--output-json", IMAGE], "is also what is read"),
+        (
+            ["--image", IMAGE, "--rest-url", URL, "--output-json", "x", "--output-traces", "./x"],
+            "'./x' is also --output-json",
+        ),
         (["--image", IMAGE, "--rest-url", URL, "--nonsense"], "--nonsense"),
         (["--image", IMAGE, "--rest-url", "https://127.0.0.1:9", "--cacert", "no.pem"], "no.pem"),
     ],
@@ -236,7 +241,8 @@ def test_a_server_that_stops_answering_in_mid_run(tmp_path: Path) -> None:
     assert counts["succeeded"] == 29
 
 
-def test_an_interrupt_saves_what_was_measured(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupt_saves_what_was_measured(number: signal.Signals, tmp_path: Path) -> None:
     file, busy = tmp_path / "result.json", threading.Event()
 
     def script(connection: object) -> None:
@@ -257,7 +263,7 @@ def test_an_interrupt_saves_what_was_measured(tmp_path: Path) -> None:
         )
         assert busy.wait(20)
         time.sleep(1.5)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         printed, complained = process.communicate(timeout=30)
     assert process.returncode == 130, complained
     assert "Traceback" not in complained

@@ -101,6 +101,19 @@ def test_a_file_that_cannot_be_written_is_said_before_the_run(tmp_path: Path) ->
         JsonLinesExporter(str(tmp_path))
 
 
+def test_a_run_that_fails_leaves_the_file_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text("before")
+    JsonLinesExporter(str(path)).shutdown()
+    assert path.read_text() == "before"
+    exporter = JsonLinesExporter(str(path))
+    exporter.export(spans_of([SUCCESS]))
+    assert path.read_text() == "before"
+    exporter.shutdown()
+    assert "before" not in path.read_text()
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_a_full_disk_is_counted() -> None:
     exporter = JsonLinesExporter("/dev/full")
     nothing = [Undecomposed.NO_TIMING] * 513

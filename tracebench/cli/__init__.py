@@ -14,6 +14,7 @@ from tracebench.cli.serve import serve
 from tracebench.cli.spans import spans
 from tracebench.cli.sweep import sweep
 from tracebench.errors import TracebenchError
+from tracebench.interrupt import heed_others
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -37,6 +38,7 @@ cli.add_command(spans)
 
 def main() -> None:
     """Run the command; what a user can cause ends in one line on standard error."""
+    heed_others()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails there is said here, once
     try:
         status = cli.main(prog_name="tracebench", standalone_mode=False)

@@ -28,7 +28,7 @@ def analyze(
     from tracebench.archive import analyze as analyzed  # numpy: not for --help
 
     outputs = Outputs(output_json, output_plot)
-    outputs.check()
+    outputs.check(*files, mapping)
     result = analyzed(files, maps, mapping)
     show(result)
     outputs.write(result)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from os.path import abspath
 from pathlib import Path
 
 import click
@@ -32,29 +33,38 @@ class Outputs:
     traces: str | None = None
     """Where its spans go: written before the result is."""
 
-    def check(self) -> None:
+    def check(self, *inputs: str | None) -> None:
         """See that each can be written, before anything is measured.
+
+        Args:
+            inputs: files that are read, which no output may overwrite.
 
         Raises:
             UsageError: one cannot.
         """
-        if self.json is not None:
-            _check_writable("--output-json", self.json)
-        if self.plot is not None:
-            if Path(self.plot).suffix.lower() not in FIGURES:
-                raise UsageError(
-                    f"--output-plot {self.plot!r} is no figure: end it in {', '.join(FIGURES)}"
-                )
-            _check_writable("--output-plot", self.plot)
-        if self.traces is not None:
-            _check_writable("--output-traces", self.traces)
+        if self.plot is not None and Path(self.plot).suffix.lower() not in FIGURES:
+            raise UsageError(
+                f"--output-plot {self.plot!r} is no figure: end it in {', '.join(FIGURES)}"
+            )
+        options = {"json": self.json, "plot": self.plot, "traces": self.traces}
+        taken = {abspath(path): "what is read" for path in inputs if path is not None}
+        for name, path in options.items():
+            if path is not None:
+                option = f"--output-{name}"
+                _check_writable(option, path)
+                if other := taken.get(abspath(path)):
+                    raise UsageError(f"{option} {path!r} is also {other}: give another path")
+                if Path(path).is_file() or not Path(path).exists():
+                    taken[abspath(path)] = option
 
     def write(self, result: Result | Sweep) -> None:
         """Write each, and say so on standard error."""
         if self.traces is not None:
             traces = Path(self.traces)
-            a_step = traces.with_stem(f"{traces.stem}-LOAD")
-            click.echo(f"wrote {a_step if isinstance(result, Sweep) else traces}", err=True)
+            if isinstance(result, Sweep):
+                click.echo(f"wrote {traces.with_stem(f'{traces.stem}-LOAD')}", err=True)
+            elif traces.is_file() and traces.stat().st_size:
+                click.echo(f"wrote {traces}", err=True)
         if self.json is not None:
             from tracebench.report import to_json  # not for --help
 

@@ -17,6 +17,8 @@ MOST_BYTES: Final = 256 * 2**20
 MOST_PAYLOADS: Final = 100_000
 _OPTIONS: Final = "--image, --data, --json and --payloads"
 
+FILES: Final = ("image", "data", "json_file", "payloads")
+"""What the options are called that name files."""
 PAYLOAD = (
     click.option("--image", metavar="FILE|DIR", help="Send a file as an image, or many in turn."),
     click.option("--data", metavar="FILE|DIR", help="Send a file as the body, as it is."),

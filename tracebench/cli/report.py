@@ -19,7 +19,7 @@ def report(*, file: str, output_plot: str | None) -> int:
     from tracebench.report import to_json  # not for --help
 
     outputs = Outputs(plot=output_plot)
-    outputs.check()
+    outputs.check(file)
     try:
         text = Path(file).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:

@@ -10,7 +10,7 @@ from tracebench.cli.influence import INFLUENCE
 from tracebench.cli.live import Live
 from tracebench.cli.options import EXPECT, LOAD, MAPPING, METHOD, TARGETS, TRUST, options, plan
 from tracebench.cli.outputs import OUTPUTS, Outputs
-from tracebench.cli.payloads import PAYLOAD
+from tracebench.cli.payloads import FILES, PAYLOAD
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
 from tracebench.errors import UsageError
 from tracebench.interrupt import interruptible
@@ -33,7 +33,7 @@ def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **gi
     tracebench run --image photo.jpg --grpc-server 127.0.0.1:50051 --concurrency 8
     """  # noqa: D301 - click wants the character, not its name
     outputs = Outputs(output_json, output_plot, given["output_traces"])
-    outputs.check()
+    outputs.check(*(given[name] for name in FILES))
     planned = plan(**given)
     if dry_run and (planned.receive_otlp or planned.jaeger):
         raise UsageError(

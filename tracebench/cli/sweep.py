@@ -21,7 +21,7 @@ from tracebench.cli.options import (
     plan,
 )
 from tracebench.cli.outputs import OUTPUTS, Outputs
-from tracebench.cli.payloads import PAYLOAD
+from tracebench.cli.payloads import FILES, PAYLOAD
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
 from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
 from tracebench.errors import UsageError
@@ -69,7 +69,7 @@ def sweep(
     load until throughput stops growing.
     """  # noqa: D301 - click wants the character, not its name
     outputs = Outputs(output_json, output_plot, given["output_traces"])
-    outputs.check()
+    outputs.check(*(given[name] for name in FILES))
     planned, kind, loads = _planned(concurrency, rate, given)
     warn_of_proxies()
     warn_of_strangers(planned)

@@ -9,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -28,15 +29,20 @@ class JsonLinesExporter(SpanExporter):
     """Writes what an OpenTelemetry Collector's file exporter would write.
 
     Args:
-        path: the file; what it held is overwritten at once.
+        path: the file; until the last span is written it is another beside it (`….part`), so that
+            what it held is not lost to a run that fails.
 
     Raises:
         UsageError: the file cannot be written.
     """
 
     def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        plain = self._path.is_file() or not self._path.exists()  # or a pipe, or a device
+        self._part = self._path.with_name(f"{self._path.name}.part") if plain else self._path
+        self._wrote = False
         try:
-            self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by shutdown
+            self._file = self._part.open("w", encoding="utf-8")
         except OSError as error:
             raise UsageError(f"cannot write traces to {path!r}: {error.strerror}") from error
 
@@ -60,14 +66,18 @@ class JsonLinesExporter(SpanExporter):
             self._write(otlp_write.request(batch))
 
     def _write(self, request: Mapping[str, Any]) -> None:
+        self._wrote = True
         self._file.write(json.dumps(request, ensure_ascii=False, separators=(",", ":")))
         self._file.write("\n")
         self._file.flush()
 
     def shutdown(self) -> None:
-        """Close the file."""
+        """Close the file, and let it take its place."""
         with suppress(OSError):  # of a line that could not be written, and was reported then
             self._file.close()
+        if self._part != self._path:
+            with suppress(OSError):
+                self._part.replace(self._path) if self._wrote else self._part.unlink()
 
 
 def _request(spans: Sequence[ReadableSpan]) -> dict[str, Any]:
