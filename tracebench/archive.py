@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from tracebench import __version__
-from tracebench.analysis.archived import facts_lost, other_client, rules_missing, unreadable
+from tracebench.analysis.archived import (
+    facts_lost,
+    other_client,
+    rules_missing,
+    unreadable,
+    untraced_missing,
+)
 from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare_two
 from tracebench.analysis.floor import beside_floor
@@ -151,6 +157,8 @@ def _analysed(
     if group.facts is not None and not group.facts.session.get("plan", {}).get("floor"):
         result = beside_floor(result, None)
     about = None if group.facts else facts_lost() if group.is_ours else other_client()
+    if group.facts is not None and group.facts.session.get("plan", {}).get("observer_effect"):
+        about = untraced_missing()
     verdict = result.verdict
     if not group.is_ours:  # of a client that has no kernel stamps, that finding says all
         others = (one for one in verdict.findings if one.code != "no_kernel_stamps")

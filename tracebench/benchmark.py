@@ -63,7 +63,7 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
         "plan": plan_facts(plan, {target: one.sizes() for target, one in prepared.items()}),
         "started_at": datetime.now(timezone.utc).isoformat(),
     }
-    with traces:  # it empties a file: not before all else is known to be well
+    with traces:
         targets = _measured(plan, prepared, session, traces, watcher)
     return Result(**session, targets=targets, comparison=compare_two(targets))
 

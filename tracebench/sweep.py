@@ -71,7 +71,7 @@ def sweep(
 def at(plan: Plan, kind: Kind, load: float) -> Plan:
     """The plan of one step."""
     traces = plan.output_traces
-    if traces is not None:  # a file for each step, as a run empties its own
+    if traces is not None:  # a file for each step
         traces = str(Path(traces).with_stem(f"{Path(traces).stem}-{load:g}"))
     if kind == "rate":
         return replace(plan, rate=(Segment(load, load, inf),), output_traces=traces)

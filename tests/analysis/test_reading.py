@@ -93,8 +93,13 @@ def test_there_is_a_sentence_for_every_component(component: str) -> None:
 @pytest.mark.parametrize(
     ("share", "ci95", "said"),
     [
-        (0.82, (0.78, 0.86), "82 % is queue [78, 86]"),
-        (1.2, (1.1, 1.3), "120 % is queue [110, 130], as other components take less"),
+        (0.82, (0.78, 0.86), "82 % is queue (95 % interval 78% … 86%)"),
+        (0.9, (0.79, 1.05), "90 % is queue (95 % interval 79% … 100%)"),
+        (
+            1.2,
+            (1.1, 1.3),
+            "120 % is queue (95 % interval 110% … 130%), as other components take less",
+        ),
         (0.9, None, "90 % is queue, in one stretch of the run"),
         (0.6, (-0.5, 1.7), "no component surely has a part: it differs too much over the run"),
     ],

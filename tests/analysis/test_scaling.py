@@ -171,6 +171,13 @@ def test_too_little_to_tell(usable: int) -> None:
     assert "fewer than two steps" in found.sentence
 
 
+def test_one_step_shows_no_scaling() -> None:
+    assert (
+        "give two loads or more"
+        in scale("concurrency", {2.0: target({"inference": 1.0}, 10.0)}).sentence
+    )
+
+
 def test_rates_are_past_the_knee_where_they_are_not_met() -> None:
     targets: dict[float, TargetResult] = {
         10: target({"queue": 0.1, "inference": 40.0}, 10.0),

@@ -110,6 +110,6 @@ def test_the_sentence() -> None:
     result = target(exchanges)
     assert tail_reading(result) == (
         "of the 41 ms that the slowest 1 % take longer than the median request, 100 % is backlog "
-        "[100, 100]"
+        "(95 % interval 100% … 100%)"
     )
     assert tail_reading(target([SUCCESS] * 2000)) == ""

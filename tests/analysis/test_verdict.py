@@ -18,6 +18,7 @@ from tests.analysis.samples import (
 )
 from tracebench.analysis.closure import decompose
 from tracebench.analysis.kinds import SEVERITIES
+from tracebench.analysis.steady import settled
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import spans_lost
 from tracebench.model.exchange import Exchange, Load, Stamp, Timing, Undecomposed
@@ -229,6 +230,13 @@ def test_interrupted() -> None:
     assert finding is not None
     assert finding.severity == "warning"
     assert finding.message == "the run was interrupted: 1 of 2 requests were cancelled"
+
+
+def test_interrupted_in_the_warm_up() -> None:
+    run = settled(replace(load([]), interrupted=True), 2_000)
+    assert run.warmup is None
+    [finding] = ended(run).verdict.findings
+    assert "interrupted before the warm-up was over" in finding.message
 
 
 def test_gave_up() -> None:

@@ -45,6 +45,16 @@ def test_an_archive_gives_the_run_s_result_to_the_digit(written: tuple[Result, P
     assert to_dict(analyze([str(path)])) == json.loads(json.dumps(to_dict(result)))
 
 
+def test_an_archive_without_the_untraced_requests_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    with old_rest() as url:
+        options = {"requests": 40, "observer_effect": True, "output_traces": str(path)}
+        ran = run(Plan(PAYLOAD, rest_url=url, **options)).targets["rest"]  # type: ignore[arg-type]
+    found = analyze([str(path)]).targets["rest"]
+    assert 0 < found.requests.succeeded < ran.requests.succeeded == 40
+    assert "untraced_missing" in {one.code for one in found.verdict.findings}
+
+
 def test_a_compressed_archive_and_one_that_is_given_twice(
     written: tuple[Result, Path], tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.old_servers import old_grpc
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 
 IMAGE = "tracebench/example/coffee.png"
@@ -125,7 +126,7 @@ def with_server(script: Script, *options: str) -> subprocess.CompletedProcess[st
         (reply(b"nothing here", "404 Not Found"), "404"),
         (reply(b"", "302 Found", "Location: http://elsewhere/x"), "http://elsewhere/x"),
         (reply(b"", "304 Not Modified"), "HTTP 304"),
-        (b"SSH-2.0-OpenSSH\r\n\r\n", "the exchange failed"),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", "does not speak HTTP/1.1"),
     ],
 )
 def test_a_target_that_does_not_answer_well(answer: bytes, said: str) -> None:
@@ -149,6 +150,12 @@ def test_tls_failures() -> None:
         assert "TLS failed" in complaint(done, 2)
         done = run("--image", IMAGE, "--grpc-server", f"grpcs://{HOST}:{port}", "--timeout", "3")
         assert complaint(done, 2)
+
+
+def test_a_grpc_server_is_no_http_server() -> None:
+    with old_grpc() as address:
+        done = run("--image", IMAGE, "--rest-url", f"http://{address}")
+    assert "gRPC is --grpc-server's" in complaint(done, 2)
 
 
 def test_an_http_server_is_no_grpc_server() -> None:

@@ -48,6 +48,16 @@ def test_a_share_s_bar_is_whole() -> None:
     assert set(row(text, "inference")[-1]) == {"█"}
 
 
+def test_latencies_of_more_than_what_was_decomposed_have_a_row_of_their_own() -> None:
+    few = target()
+    assert few.latency is not None
+    assert "latency of all" not in render(result(rest=few))
+    more = replace(few, latency=replace(few.latency, count=few.latency.count + 20, mean_ms=105.6))
+    text = render(result(rest=more))
+    assert "latency of all         105.6" in text
+    assert "every success and every time-out" in text
+
+
 def test_what_failed_is_said() -> None:
     text = render(result(rest=target(200, failed=100)))
     assert "100 of 200 requests succeeded, 100 failed" in text

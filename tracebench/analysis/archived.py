@@ -19,6 +19,11 @@ def rules_missing(path: str) -> Finding | None:
     return weigh("rules_missing", 1, path=path)
 
 
+def untraced_missing() -> Finding | None:
+    """Of a run with `--observer-effect`: no spans were made for half of its requests."""
+    return weigh("untraced_missing", 1)
+
+
 def other_client() -> Finding | None:
     """Of requests that another client made."""
     return weigh("other_client", 1)

@@ -31,7 +31,8 @@ FINDINGS: Final = {
     "errors": Kind(
         ((0.0, "warning"), (0.01, "invalid")),
         "{value:.2%} of the requests did not succeed: {failed} failed, {timed_out} timed out",
-        "mend what the errors name; a lower --concurrency or a longer --timeout may avoid them",
+        "mend what the errors name: where the server went away, see what became of it; where it is "
+        "slow, a lower --concurrency or a longer --timeout may avoid them",
     ),
     "client_saturated": Kind(
         ((0.10, "warning"), (0.50, "invalid")),
@@ -60,7 +61,7 @@ FINDINGS: Final = {
         INFO,
         "the server reported no timing in any of its {value} replies",
         "two lines in the server, `from server_middleware import instrument` and "
-        "`instrument(app)`, or a reply header of its own, "
+        "`instrument(app)` (gRPC: its interceptors), or a reply header of its own, "
         'X-Timing-Info: {"inference": 0.012, "server_processing": 0.015} (seconds)',
     ),
     "not_decomposed": Kind(
@@ -89,9 +90,8 @@ FINDINGS: Final = {
     "too_few_samples": Kind(
         ((0, "info"), (3, "warning")),
         "{count} samples{worth} are too few for {names}: given without an interval",
-        "measure longer: "
-        + ", ".join(f"{name[:-3]} takes {least}" for name, least in SAMPLE_FLOORS.items())
-        + " (--requests or --duration)",
+        "measure longer (--requests, --duration): independent samples needed are "
+        + ", ".join(f"{least:,} for {name[:-3]}" for name, least in SAMPLE_FLOORS.items()),
     ),
     "waiting_before_server_span": Kind(
         ((0.10, "info"),),
@@ -114,7 +114,7 @@ FINDINGS: Final = {
     ),
     "interrupted": Kind(
         WARNING,
-        "the run was interrupted: {cancelled} of {started} requests were cancelled",
+        "the run was interrupted{when}: {cancelled} of {started} requests were cancelled",
         "let it finish, or plan a shorter one with --requests or --duration",
     ),
     "traces_missing": Kind(
@@ -139,6 +139,12 @@ FINDINGS: Final = {
         "the run mapped spans by the rules in {path!r}, which is not here: the components may "
         "differ from the run's",
         "give the file with --mapping",
+    ),
+    "untraced_missing": Kind(
+        WARNING,
+        "only the requests that were drawn to ask for tracing are in the archive: counts and "
+        "throughput are theirs alone",
+        "see the run's own result (--output-json)",
     ),
     "other_client": Kind(
         INFO,

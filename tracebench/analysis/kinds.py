@@ -97,8 +97,10 @@ LOAD_KINDS: Final = {
     ),
     "unexplained_share": Kind(
         ((0.25, "info"), (0.50, "warning")),
-        "{value:.0%} of the server's time is in none of the parts that it reports",
-        "wrap what else it does in component(): reading, batching, writing",
+        "{value:.0%} of the server's time is in none of queue, preprocessing, inference and "
+        "postprocessing",
+        "wrap what else it does in component(): reading, batching, writing; parts with names of "
+        "its own count here",
     ),
     "negative_network": Kind(
         ((0.0, "info"), (0.01, "warning")),

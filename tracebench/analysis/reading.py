@@ -68,7 +68,8 @@ def tail_reading(target: TargetResult) -> str:
 
     Returns:
         Such as `of the 41 ms that the slowest 1 % take longer than the median request, 82 % is
-        queue [78, 86]`, of the smallest share that there is; empty where there is none.
+        queue (95 % interval 78% … 86%)`, of the smallest share that there is; empty where there is
+        none.
     """
     name = next((name for name in _TAILS if name in target.tail), None)
     if name is None:
@@ -88,9 +89,10 @@ def _part(component: str, part: TailPart) -> str:
     said = f"{100 * part.share:.0f} % is {component.replace('_', ' ')}"
     if part.ci95 is None:
         return f"{said}, in one stretch of the run"
-    low, high = (f"{100 * end:.0f}" for end in part.ci95)
-    elsewhere = ", as other components take less" if part.share > 1 else ""
-    return f"{said} [{low}, {high}]{elsewhere}"
+    low, high = part.ci95
+    if part.share > 1:
+        return f"{said} (95 % interval {low:.0%} … {high:.0%}), as other components take less"
+    return f"{said} (95 % interval {low:.0%} … {min(high, 1):.0%})"
 
 
 def _cause(component: str, target: TargetResult) -> str:

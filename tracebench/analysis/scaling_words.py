@@ -39,6 +39,8 @@ def sentence(kind: Kind, scaling: Scaling, usable: Mapping[float, TargetResult])
     """
     points = [one for one in scaling.points if one.load in usable]
     if len(points) < 2:
+        if len(usable) == len(scaling.points):
+            return "one step shows no scaling: give two loads or more"
         return "fewer than two steps can be used, so there is no scaling to tell: look at errors"
     found, base = scaling.bottleneck, points[0]
     if found is None:

@@ -82,7 +82,8 @@ def settled(load: Load, warmup: int | Literal["auto"]) -> Load:
         warmup: how many requests came before the run, or `auto`: cut by MSER-5.
     """
     if warmup != "auto":
-        return replace(load, warmup=Warmup("requests", warmup) if warmup else None)
+        over = load.exchanges or not (load.interrupted or load.gave_up)
+        return replace(load, warmup=Warmup("requests", warmup) if warmup and over else None)
     scheduled_ns, latency_ns = _columns(load)
     first = truncation(latency_ns)
     if not first:

@@ -38,7 +38,8 @@ def with_findings(verdict: Verdict, *more: Finding | None) -> Verdict:
 def interrupted(counts: RequestCounts) -> Finding:
     """What to say where the user ended the run."""
     cancelled, started = counts.cancelled, counts.started
-    return state("interrupted", "warning", cancelled=cancelled, started=started)
+    when = "" if started else " before the warm-up was over"
+    return state("interrupted", "warning", cancelled=cancelled, started=started, when=when)
 
 
 def clients_cut_short(rounds: int, why: str) -> Finding:
@@ -58,9 +59,13 @@ def traces_missing(missing: int, asked: int, reason: str) -> Finding | None:
 
 
 def _no_successes(run: Evidence) -> Finding | None:
-    if run.requests.succeeded or (run.load.gave_up and not run.requests.started):
+    if run.requests.succeeded or (not run.requests.started and _ended_early(run)):
         return None
     return state("no_successes", "invalid", value=run.requests.started)
+
+
+def _ended_early(run: Evidence) -> bool:
+    return bool(run.load.gave_up) or run.load.interrupted
 
 
 def _gave_up(run: Evidence) -> Finding | None:

@@ -55,7 +55,9 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
     )
     try:
         if why := engine.connect(1 if is_open(plan) else len(engine.channels)):
-            raise TargetError(f"{prepared.address}: {why}: is --concurrency {slots} too high?")
+            some = any(channel.is_open() for channel in engine.channels)
+            doubt = f": is --concurrency {slots} too high?" if some else ""
+            raise TargetError(f"{prepared.address}: {why}{doubt}")
         with interruptible(engine.interrupt):
             same_host, before = engine.channels[0].is_local(), host.Moment.now()
             window = _run(engine, plan, on_progress)

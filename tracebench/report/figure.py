@@ -123,7 +123,10 @@ def _label(
 
 def _latency(axes: Axes, targets: Targets) -> None:
     """Mean and 95th percentile, with their intervals where the samples give one."""
-    axes.set_title("Latency of all successes")
+    timed_out = any(one.requests.timed_out for one in targets.values())
+    axes.set_title(
+        "Latency of successes and time-outs" if timed_out else "Latency of all successes"
+    )
     axes.set_ylabel("ms")
     known = [(name, one.latency) for name, one in targets.items() if one.latency is not None]
     if not known:
@@ -148,8 +151,9 @@ def _latency(axes: Axes, targets: Targets) -> None:
         labels = [f"{mark}{milliseconds(value)}" for mark, value in zip(marks, values, strict=True)]
         axes.bar_label(bars, labels, padding=3, fontsize=9)
     axes.set_xticks([0, 1], ["mean", "p95"])
-    axes.margins(y=0.15)
-    axes.legend(frameon=False)
+    axes.margins(y=0.15 if len(known) == 1 else 0.3)
+    if len(known) > 1:
+        axes.legend(frameon=False, loc="upper left")  # the taller bars are on the right
 
 
 def _whiskers(latency: Statistics) -> list[list[float]]:
@@ -188,4 +192,5 @@ def _curves(axes: Axes, targets: Targets) -> None:
     if widest > 20:
         axes.set_xscale("log")
     axes.set_ylim(0, 101)
-    axes.legend(frameon=False, loc="lower right")
+    if len(known) > 1:
+        axes.legend(frameon=False, loc="lower right")

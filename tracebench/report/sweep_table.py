@@ -44,7 +44,9 @@ def render(sweep: Sweep, *, width: int = WIDTH, color: bool = False) -> str:
         color: with the terminal's codes for colours and weight.
     """
     targets = (_target(sweep, name, scaling) for name, scaling in sweep.scaling.items())
-    ended = Text(f"{len(sweep.steps)} steps; ended: {sweep.ended}", style="dim")
+    ended = Text(
+        f"{len(sweep.steps)} step{'s' * (len(sweep.steps) != 1)}; ended: {sweep.ended}", style="dim"
+    )
     return printed([*targets, ended], width, color=color)
 
 

@@ -23,6 +23,10 @@ from tracebench.vocabulary import (
 
 _STATISTICS = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
 _BAR = 10
+_OF_ALL = (
+    "latency of all: every success and every time-out; the rows above it leave out time-outs and "
+    "what was not decomposed"
+)
 _QUIET = (BACKLOG, CONNECT)
 """Rows that are left out where they are nothing."""
 
@@ -100,7 +104,14 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
     for name in _rows(target):
         total = name in (SERVER_PROCESSING, END_TO_END)
         table.add_row(*_cells(name, target), style="bold" if total else None)
+    whole = target.latency
+    more = whole is not None and whole.count != target.components[END_TO_END].count
+    if whole is not None and more:
+        values = (_value(whole, key) for key in _STATISTICS)
+        table.add_row("latency of all", *values, style="bold")
     yield table
+    if more:
+        yield indented(Text(_OF_ALL, style="dim"))
     if any(target.components[name].unsupported for name in _rows(target)):
         yield indented(Text("~ fewer samples than this percentile needs", style="dim"))
     yield ""

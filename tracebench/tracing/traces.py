@@ -58,7 +58,7 @@ class Traces:
         self._opened = ExitStack()
 
     def __enter__(self) -> "Traces":
-        """Listen, and open the file of spans, which empties it.
+        """Listen, and open the file of spans.
 
         Raises:
             UsageError: the address is in use, or the file cannot be written.

@@ -155,7 +155,10 @@ class GrpcVisit:
             wait_s = self.target.timeout_s
             return f"no answer within {wait_s:g} s: is it busy? --timeout S waits longer"
         if code is grpc.StatusCode.UNIMPLEMENTED:
-            return f"the server has no method {method} ({details})"
+            return (
+                f"the server has no method {method} ({details}): "
+                "--grpc-method PACKAGE.SERVICE/METHOD names another"
+            )
         if "handshake" in details.lower() or "certificate" in details.lower():
             return f"TLS failed ({details}): see --cacert and --insecure"
         return f"the call ended with {code.name}: {details}"

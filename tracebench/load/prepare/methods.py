@@ -51,9 +51,9 @@ class Method:
             TypeError,
             ValueError,
         ) as error:
-            raise UsageError(
-                f"--json {payload.name!r} is no {descriptor.full_name}: {excerpt(str(error))}"
-            ) from None
+            other = "" if self is not PREDICT else "; --grpc-method names one of another service"
+            why = f"is no {descriptor.full_name}: {excerpt(str(error))}{other}"
+            raise UsageError(f"--json {payload.name!r} {why}") from None
 
     def finish(self, message: Message) -> bytes:
         """Serialise a request; where it has a switch for timings, it asks for them."""

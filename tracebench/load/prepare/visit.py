@@ -62,7 +62,8 @@ class Visit:
                     proxies={},
                 )
         except requests.RequestException as error:
-            raise TargetError(f"{request.url}: {_cause(error, self._timeout_s)}") from None
+            why = _cause(error, self._timeout_s, secure=str(request.url).startswith("https:"))
+            raise TargetError(f"{request.url}: {why}") from None
 
     def get(self, url: str) -> tuple[int, str, Any]:
         """Get a document; returns its status, the start of it, and what it is as JSON, or None."""
@@ -133,12 +134,15 @@ def _document(kept: bytes, encoding: str, *, whole: bool) -> Content:
         raise ValueError("the reply is no JSON") from None
 
 
-def _cause(error: requests.RequestException, timeout_s: float) -> str:
+def _cause(error: requests.RequestException, timeout_s: float, *, secure: bool) -> str:
     """What went wrong, and what to change."""
     if isinstance(error, requests.exceptions.SSLError):
         return f"TLS failed ({excerpt(_innermost(error))}): see --cacert and --insecure"
     if isinstance(error, requests.Timeout):
-        return f"no answer within {timeout_s:g} s: is it busy? --timeout S waits longer"
+        doubt = "does it speak TLS, or is it busy" if secure else "is it busy"
+        return f"no answer within {timeout_s:g} s: {doubt}? --timeout S waits longer"
+    if "BadStatusLine" in str(error):
+        return f"it does not speak HTTP/1.1 ({excerpt(_innermost(error))}): gRPC is --grpc-server's"
     return f"the exchange failed ({excerpt(_innermost(error))})"
 
 
