@@ -16,6 +16,7 @@ INFLUENCE = (
         "clients",
         type=click.Choice(CLIENTS),
         multiple=True,
-        help="Also send by this library, by turns with the engine: what it costs. Repeatable.",
+        help="Also send by this library, by turns with the engine: what it costs. Repeatable; "
+        "not with --observer-effect.",
     ),
 )

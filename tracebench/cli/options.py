@@ -85,7 +85,9 @@ TRUST = (
     click.option("--insecure", is_flag=True, help="Do not verify the server's certificate."),
 )
 AMOUNT = (
-    click.option("--requests", type=_POSITIVE, help=f"How many. [default: {DEFAULT_REQUESTS}]"),
+    click.option(
+        "--requests", type=_POSITIVE, help=f"How many. [default: {DEFAULT_REQUESTS}; sweep: 5 s]"
+    ),
     click.option("--duration", type=_SECONDS, metavar="S", help="Instead: for how many seconds."),
     click.option(
         "--until-stable",
