@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Collection
 from functools import wraps
 from inspect import signature
-from typing import Any
+from typing import Any, Final
 
 from opentelemetry import trace
 from opentelemetry.instrumentation import propagators
@@ -14,6 +14,9 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 
 from server_middleware.threads import follow_threads
 from server_middleware.watch import MirroringPropagator, SpanWatch
+
+_OURS: Final = "interceptors"
+"""The argument of `grpc.server` that is added to."""
 
 
 class Instrumentor(BaseInstrumentor):  # type: ignore[misc] # it has no types
@@ -62,14 +65,15 @@ def _intercept_grpc() -> None:
 
 
 def _intercepted(make: Callable[..., Any], ours: Callable[[], list[Any]]) -> Callable[..., Any]:
-    parameters = signature(make)
+    names = list(signature(make).parameters)
+    at = names.index(_OURS) if _OURS in names else sys.maxsize
 
     @wraps(make)
     def server(*args: Any, **kwargs: Any) -> Any:
-        given = parameters.bind(*args, **kwargs).arguments
-        own = list(given.get("interceptors") or ())
+        named = {**dict(zip(names[at:], args[at:], strict=False)), **kwargs}
+        own = list(named.get(_OURS) or ())
         kinds = {type(one) for one in own}
         added = [one for one in ours() if type(one) not in kinds]
-        return make(**{**given, "interceptors": [*own, *added]})
+        return make(*args[:at], **{**named, _OURS: [*own, *added]})
 
     return server

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from string import Formatter
+from typing import Any
 
 
 def milliseconds(value: float) -> str:
@@ -27,10 +28,9 @@ def rounded(value: float, digits: int = 3) -> str:
 class Wording(Formatter):
     """Fills in a sentence as `str.format` does, and gives what asks for `.3g` as `rounded` does."""
 
-    def format_field(self, value: object, format_spec: str) -> str:
+    def format_field(self, value: Any, format_spec: str) -> str:
         """One number of the sentence."""
         sign, point, digits = format_spec.removesuffix("g").partition(".")
         if point and format_spec.endswith("g"):
-            assert isinstance(value, int | float), value
             return ("+" if sign and value > 0 else "") + rounded(value, int(digits))
         return str(super().format_field(value, format_spec))
