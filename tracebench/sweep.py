@@ -50,7 +50,7 @@ def sweep(
             if why := _enough(kind, steps, auto=loads is None):
                 ended = why
                 break
-    except (TracebenchError, KeyboardInterrupt) as error:
+    except (TracebenchError, OSError, KeyboardInterrupt) as error:
         if not steps:
             raise
         ended = f"the step at {load:g} failed: {error}" if str(error) else INTERRUPTED

@@ -42,7 +42,9 @@ def make(result: Result) -> Figure:
     figure.suptitle(_title(result), fontsize=11)
     handles, labels = times.get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=7, columnspacing=1.4, frameon=False
+        )
     invalid = [name for name, target in targets.items() if not target.verdict.valid]
     if invalid:
         text = f"NOT VALID: {', '.join(invalid)}"
