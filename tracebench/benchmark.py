@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from tracebench import __version__
 from tracebench.analysis.clients import client_cost
-from tracebench.analysis.closure import decompose
+from tracebench.analysis.closure import decompose, ranked
 from tracebench.analysis.comparison import compare_two
 from tracebench.analysis.floor import beside_floor, describe_floor
 from tracebench.analysis.observer import observer_effect
 from tracebench.analysis.steady import settled
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.summary import exemplars, summarise
 from tracebench.analysis.verdict import clients_cut_short, interrupted, with_findings
 from tracebench.environment import environment, plan_facts
 from tracebench.errors import TargetError
@@ -176,8 +176,10 @@ def _analysed(
     findings += traces.read_back(asked, joining, one_run, watcher.waits)
     epoch_ns = one_run.anchor.offset_ns
     result = summarise(prepared.address, load, joining.decomposition(), epoch_ns)
-    effect = observer_effect(asked, unasked)
-    result = _with(replace(result, observer_effect=effect), *findings)
+    if unasked:
+        effect = observer_effect(asked, unasked)
+        result = replace(result, observer_effect=effect, exemplars=exemplars(ranked(asked)))
+    result = _with(result, *findings)
     return traces.linked(result, asked, prepared.described, one_run)
 
 

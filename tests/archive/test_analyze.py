@@ -52,6 +52,7 @@ def test_an_archive_without_the_untraced_requests_says_so(tmp_path: Path) -> Non
         ran = run(Plan(PAYLOAD, rest_url=url, **options)).targets["rest"]  # type: ignore[arg-type]
     found = analyze([str(path)]).targets["rest"]
     assert 0 < found.requests.succeeded < ran.requests.succeeded == 40
+    assert all(one.trace_id in path.read_text() for one in ran.exemplars)
     assert "untraced_missing" in {one.code for one in found.verdict.findings}
 
 

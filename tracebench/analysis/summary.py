@@ -48,7 +48,7 @@ def summarise(
     columns = decomposition.columns if decomposition.trace_ids else client_view(load.exchanges)
     components = _components(columns)
     known = ranked(load.exchanges)
-    latency_ns = np.fromiter((one.done_ns - one.scheduled_ns for one in known), np.int64)
+    latency_ns = np.fromiter(map(_latency_ns, known), np.int64)
     latency = describe(latency_ns) if known else None
     evidence = Evidence(load, decomposition, requests, stamps, latency_ns, latency, components)
     return TargetResult(
@@ -66,7 +66,7 @@ def summarise(
         latency=latency,
         components=components,
         share=_share(columns),
-        exemplars=_exemplars(known, latency_ns),
+        exemplars=exemplars(known),
         cdf=curve(latency_ns) if known else None,
         verdict=judge(evidence),
         warmup=load.warmup,
@@ -119,13 +119,20 @@ def _share(columns: Mapping[str, Nanoseconds]) -> dict[str, float]:
     }
 
 
-def _exemplars(exchanges: Sequence[Exchange], latency_ns: Nanoseconds) -> tuple[Exemplar, ...]:
-    """The requests whose latencies the percentiles are."""
-    if not exchanges:
+def exemplars(known: Sequence[Exchange]) -> tuple[Exemplar, ...]:
+    """The requests whose latencies the percentiles are, of what `ranked` gave.
+
+    Where only some were traced, they are those to give, for an exemplar is to be looked up.
+    """
+    if not known:
         return ()
-    order = np.argsort(latency_ns, kind="stable")
-    places = {name: order[rank(len(order), PERMILLE[name]) - 1] for name in _EXEMPLARS}
+    order = np.argsort(np.fromiter(map(_latency_ns, known), np.int64), kind="stable")
+    found = {name: known[order[rank(len(order), PERMILLE[name]) - 1]] for name in _EXEMPLARS}
     return tuple(
-        Exemplar(PERMILLE[name] / 10, exchanges[at].trace_id, float(latency_ns[at]) / NS_PER_MS)
-        for name, at in places.items()
+        Exemplar(PERMILLE[name] / 10, one.trace_id, _latency_ns(one) / NS_PER_MS)
+        for name, one in found.items()
     )
+
+
+def _latency_ns(exchange: Exchange) -> int:
+    return exchange.done_ns - exchange.scheduled_ns
