@@ -118,7 +118,7 @@ def _throughput(axes: Axes, kind: Kind, scaling: Scaling) -> None:
 
 
 def _latency(axes: Axes, targets: Mapping[float, TargetResult]) -> None:
-    axes.set_title("Latency of all successes")
+    axes.set_title("Latency of successes and time-outs")
     axes.set_ylabel("ms")
     known = [(load, one.latency) for load, one in targets.items() if one.latency is not None]
     for name, (line, color) in _PERCENTILES.items():
