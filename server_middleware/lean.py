@@ -189,7 +189,8 @@ class LeanSpan(ReadableSpan, trace.Span):
         if self._end_time is not None:
             return
         known = self._attributes
-        if isinstance(known, dict) and (len(known) > _FEW or not _plain(attributes)):
+        many = len(known) + len(attributes) > _FEW
+        if isinstance(known, dict) and (many or not _plain(attributes)):
             self._attributes = known = _bounded(known, immutable=False)
         known.update(attributes)
 

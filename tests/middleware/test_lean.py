@@ -79,6 +79,9 @@ ACTS: dict[str, Sequence[Act]] = {
     "more attributes than a span may have": [
         lambda span: [span.set_attribute(f"key {number}", number) for number in range(200)]
     ],
+    "more attributes at once": [
+        lambda span: span.set_attributes({f"key {number}": number for number in range(200)})
+    ],
     "an exception": [lambda span: span.record_exception(ERROR, {"own": 1}, START_NS + 5)],
     "an escaped exception": [lambda span: span.record_exception(ERROR, None, 7, escaped=True)],
     "events": [
