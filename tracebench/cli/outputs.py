@@ -63,7 +63,7 @@ class Outputs:
             traces = Path(self.traces)
             if isinstance(result, Sweep):
                 click.echo(f"wrote {traces.with_stem(f'{traces.stem}-LOAD')}", err=True)
-            elif traces.is_file() and traces.stat().st_size:
+            elif _has_spans(result) and traces.is_file() and traces.stat().st_size:
                 click.echo(f"wrote {traces}", err=True)
         if self.json is not None:
             from tracebench.report import to_json  # not for --help
@@ -78,6 +78,11 @@ class Outputs:
                     sweep_figure.draw(result, self.plot)
                 else:
                     figure.draw(result, self.plot)
+
+
+def _has_spans(result: Result) -> bool:
+    """Whether a request was made: without one, a file of traces is still that of another run."""
+    return any(target.requests.started for target in result.targets.values())
 
 
 def _check_writable(option: str, path: str) -> None:
