@@ -5,7 +5,7 @@ So nothing but Python is measured, and always the same Python.
 
 import io
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -42,7 +42,7 @@ def wsgi_app(part: Part) -> Callable[..., Iterable[bytes]]:
     return app
 
 
-def asgi_app(part: Part) -> Callable[..., Awaitable[None]]:
+def asgi_app(part: Part) -> Callable[..., Coroutine[Any, Any, None]]:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         body = work(part)
@@ -80,7 +80,7 @@ def wsgi_call(app: Callable[..., Iterable[bytes]], asked: bool) -> Call:
     return call
 
 
-def asgi_call(app: Callable[..., Awaitable[None]], asked: bool) -> Call:
+def asgi_call(app: Callable[..., Coroutine[Any, Any, None]], asked: bool) -> Call:
     headers = [(b"host", b"localhost:8000"), (b"user-agent", b"benchmark"), (b"accept", b"*/*")]
     if asked:
         headers += [(b"traceparent", TRACEPARENT.encode()), (b"x-benchmark", b"1")]
@@ -102,14 +102,7 @@ def asgi_call(app: Callable[..., Awaitable[None]], asked: bool) -> Call:
     async def send(message: Any) -> None:
         pass
 
-    def call() -> None:
-        # a coroutine that never waits can be run without an event loop
-        try:
-            app(dict(scope), receive, send).__await__().send(None)
-        except StopIteration:
-            return
-
-    return call
+    return lambda: finished(app(dict(scope), receive, send))
 
 
 def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -109,8 +109,8 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
 
         It is what is current; where that is none of these, whoever entered was not timed.
         """
-        scope, entered = current.get(), list(self._open)
-        untimed = None if None in entered else entered[-1]
-        found = next((one for one in entered if one is scope and one is not None), untimed)
+        found, entered = current.get(), list(self._open)
+        if not isinstance(found, Opened) or found not in entered:
+            found = None if None in entered else entered[-1]
         self._open.remove(found)
         return found

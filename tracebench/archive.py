@@ -154,11 +154,12 @@ def _analysed(
     timings = [join(*request, sources, mapper) for request in group.requests.values()]
     load = group.load()
     result = summarise(group.address, load, decompose(load.exchanges, timings))
-    if group.facts is not None and not group.facts.session.get("plan", {}).get("floor"):
-        result = beside_floor(result, None)
-    about = None if group.facts else facts_lost() if group.is_ours else other_client()
-    if group.facts is not None and group.facts.session.get("plan", {}).get("observer_effect"):
-        about = untraced_missing()
+    if group.facts is None:
+        about = facts_lost() if group.is_ours else other_client()
+    else:
+        about = untraced_missing() if group.facts.plan.get("observer_effect") else None
+        if not group.facts.plan.get("floor"):
+            result = beside_floor(result, None)
     verdict = result.verdict
     if not group.is_ours:  # of a client that has no kernel stamps, that finding says all
         others = (one for one in verdict.findings if one.code != "no_kernel_stamps")

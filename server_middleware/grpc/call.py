@@ -110,20 +110,15 @@ class Call:
             try:
                 data: bytes = timed(message)
             except Exception as error:
-                self.failed(error)
+                self.complete(error)
                 raise
             self.complete()
             return data
 
         return last
 
-    def complete(self) -> None:
-        """The reply is ready: write the mirror, and end the span."""
-        self.mirror()
-        self.finish(None)
-
-    def failed(self, error: BaseException) -> None:
-        """The handler has raised: gRPC will send a status, and the trailing metadata with it."""
+    def complete(self, error: BaseException | None = None) -> None:
+        """The reply is ready, or there will be an error's: write the mirror, and end the span."""
         self.mirror()
         self.finish(error)
 
@@ -168,7 +163,7 @@ class Running:
     ) -> None:
         self._entered.leave()
         if error is not None:
-            self._call.failed(error)
+            self._call.complete(error)
 
     def pause(self) -> None:
         """A message of the stream is on its way: other code runs."""

@@ -24,10 +24,14 @@ class RunFacts:
     """The fields of a `Load`, without its exchanges."""
 
     @property
+    def plan(self) -> Mapping[str, Any]:
+        """What the run was asked for, as far as it can be read."""
+        return self.session.get("plan") or {}
+
+    @property
     def rules(self) -> tuple[Sequence[str], str | None]:
         """By which the run mapped spans: `--map` and `--mapping`, as far as they can be read."""
-        plan = self.session.get("plan") or {}
-        maps, mapping = plan.get("maps") or (), plan.get("mapping")
+        maps, mapping = self.plan.get("maps") or (), self.plan.get("mapping")
         return [one for one in maps if isinstance(one, str)], mapping and str(mapping)
 
     def load_of(self, exchanges: tuple[Exchange, ...]) -> Load:
