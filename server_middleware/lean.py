@@ -16,12 +16,14 @@ from typing import Final, TypeAlias
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits, Tracer
+from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
+from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util.types import Attributes, AttributeValue
 
+from server_middleware.tracer import Tracer
 from tracebench.vocabulary import COMPONENT_ATTRIBUTE
 
 _MOST: Final = 128
@@ -37,7 +39,7 @@ _PLAIN: Final = frozenset({bool, float, int, str})
 
 def tracer_for(tracer: trace.Tracer, name: str) -> "LeanTracer | None":
     """Lean spans for a tracer of this name, unless something is set that only the SDK's obey."""
-    if type(tracer) is not Tracer:
+    if type(tracer) is not SdkTracer:
         return None
     counted = environ.get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").lower() == "true"
     if counted or not _usual(getattr(tracer, "_span_limits", None)):
@@ -55,7 +57,7 @@ def _usual(limits: SpanLimits | None) -> bool:
     )
 
 
-class LeanTracer:
+class LeanTracer(Tracer):
     """Begins spans for an SDK tracer.
 
     Args:
@@ -63,7 +65,8 @@ class LeanTracer:
         name: the tracer's.
     """
 
-    def __init__(self, tracer: Tracer, name: str) -> None:
+    def __init__(self, tracer: SdkTracer, name: str) -> None:
+        super().__init__(tracer)
         self.sdk = tracer
         self.scope = InstrumentationScope(name, "")
         self._enabled: Callable[[], bool] = getattr(tracer, "_is_enabled", lambda: True)
@@ -73,18 +76,11 @@ class LeanTracer:
     def begin_server(
         self, context: otel.Context, name: str, start_ns: int, attributes: dict[str, AttributeValue]
     ) -> trace.Span:
-        """Begin the span of a request, as the sampler decides.
-
-        Args:
-            context: in which the caller's span is current.
-            name: of the span.
-            start_ns: since the epoch.
-            attributes: of the span, which takes them over.
-        """
+        """Begin the span of a request; one that has no caller's above it is the SDK's own."""
         kind, tracer = trace.SpanKind.SERVER, self.sdk
         above = trace.get_current_span(context).get_span_context()
         if not above.is_valid or not self._enabled():
-            return tracer.start_span(name, context, kind, attributes, start_time=start_ns)
+            return super().begin_server(context, name, start_ns, attributes)
         chosen = tracer.sampler.should_sample(context, above.trace_id, name, kind, attributes, ())
         flags = above.trace_flags
         if flags.sampled != (chosen.decision is Decision.RECORD_AND_SAMPLE):
@@ -109,18 +105,10 @@ class LeanTracer:
         context: otel.Context,
         links: Sequence[trace.Link] = (),
     ) -> trace.Span:
-        """Begin the span of a component, which shares the sampling decision of the one around it.
-
-        Args:
-            parent: the recorded span around it.
-            name: of the component.
-            start_ns: since the epoch.
-            context: what is current; it need not be the parent that is.
-            links: to the spans that it also works for.
-        """
-        above = parent.get_span_context()
+        """Begin the span of a component; the sampling decision is that of the one around it."""
         if not self._enabled():
-            return trace.NonRecordingSpan(above)
+            return super().begin_component(parent, name, start_ns, context, links)
+        above = parent.get_span_context()
         trace_id, _, _, flags, state, _ = above
         span_id = self.sdk.id_generator.generate_span_id()
         own = trace.SpanContext(trace_id, span_id, False, flags, state)

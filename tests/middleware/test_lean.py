@@ -18,7 +18,8 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult, 
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
 from server_middleware.lean import LeanSpan, LeanTracer
-from server_middleware.spans import Tracer, tracer_of
+from server_middleware.spans import tracer_of
+from server_middleware.tracer import Tracer
 from tests.middleware.spans import PARENT_ID, TRACE_ID
 
 START_NS, END_NS, OWN_ID = 1_000, 2_000, 0x1234
