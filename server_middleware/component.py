@@ -10,7 +10,7 @@ from opentelemetry import context as otel
 from opentelemetry import trace
 
 from server_middleware.names import checked
-from server_middleware.opened import Opened, for_many
+from server_middleware.opened import Opened, for_many, for_nobody
 from server_middleware.scope import Handle, current
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -53,9 +53,9 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         if self._requests and (handles := [one for one in self._requests if one is not None]):
             opened = for_many(self._name, handles)
         elif scope is not None:
-            opened = Opened(self._name, scope.recorders, scope.depth + 1, context, parent)
+            opened = Opened(self._name, scope, context, parent)
         elif parent is not None:
-            opened = Opened(self._name, (), 0, context, parent)
+            opened = for_nobody(self._name, context, parent)
         self._open.append(opened)
 
     def __exit__(

@@ -9,15 +9,23 @@ This is loaded only where the SDK is what the server traces with.
 
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from operator import attrgetter, itemgetter
 from os import environ
 from time import time_ns
-from typing import Final, TypeAlias
+from typing import Final
 
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event, ReadableSpan, SpanLimits
+from opentelemetry.sdk.trace import (
+    Event,
+    ReadableSpan,
+    SpanLimits,
+    SpanProcessor,
+    SynchronousMultiSpanProcessor,
+)
 from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import Decision
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
@@ -30,21 +38,21 @@ _MOST: Final = 128
 """Attributes, events and links of a span: the specification's default."""
 _FEW: Final = 32
 """So many attributes no container need watch, until they become more."""
+_SDK_PROCESSORS: Final = (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
+"""Whose spans may begin without them: they look at those that have ended."""
 
-Ending: TypeAlias = Callable[[trace.Span], None]
-
-_TEXT: Final = frozenset({str})
 _PLAIN: Final = frozenset({bool, float, int, str})
 
 
 def tracer_for(tracer: trace.Tracer, name: str) -> "LeanTracer | None":
     """Lean spans for a tracer of this name, unless something is set that only the SDK's obey."""
-    if type(tracer) is not SdkTracer:
+    if type(tracer) is not SdkTracer or not _usual(getattr(tracer, "_span_limits", None)):
         return None
     counted = environ.get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").lower() == "true"
-    if counted or not _usual(getattr(tracer, "_span_limits", None)):
+    processors = tracer.span_processor
+    if counted or not isinstance(processors, SynchronousMultiSpanProcessor):
         return None
-    return LeanTracer(tracer, name)
+    return LeanTracer(tracer, name, processors)
 
 
 def _usual(limits: SpanLimits | None) -> bool:
@@ -57,21 +65,31 @@ def _usual(limits: SpanLimits | None) -> bool:
     )
 
 
+class _SpanContext(trace.SpanContext):
+    """Ids whose flags are read for every span that ends, and so without a call of Python."""
+
+    __slots__ = ()
+    trace_flags = property(itemgetter(3))
+
+
 class LeanTracer(Tracer):
     """Begins spans for an SDK tracer.
 
     Args:
         tracer: whose sampler, ids, resource and processors they share.
         name: the tracer's.
+        processors: the tracer's.
     """
 
-    def __init__(self, tracer: SdkTracer, name: str) -> None:
+    def __init__(
+        self, tracer: SdkTracer, name: str, processors: SynchronousMultiSpanProcessor
+    ) -> None:
         super().__init__(tracer)
         self.sdk = tracer
         self.scope = InstrumentationScope(name, "")
+        self.processors = processors
+        self.hooks = _Hooks(processors)
         self._enabled: Callable[[], bool] = getattr(tracer, "_is_enabled", lambda: True)
-        self.ending: Ending = getattr(tracer.span_processor, "_on_ending", lambda span: None)
-        """A hook of processors that younger SDKs have."""
 
     def begin_server(
         self, context: otel.Context, name: str, start_ns: int, attributes: dict[str, AttributeValue]
@@ -85,13 +103,8 @@ class LeanTracer(Tracer):
         flags = above.trace_flags
         if flags.sampled != (chosen.decision is Decision.RECORD_AND_SAMPLE):
             flags = trace.TraceFlags(flags ^ trace.TraceFlags.SAMPLED)
-        own = trace.SpanContext(
-            above.trace_id,
-            tracer.id_generator.generate_span_id(),
-            False,
-            flags,
-            chosen.trace_state,
-        )
+        span_id = tracer.id_generator.generate_span_id()
+        own = _SpanContext(above.trace_id, span_id, False, flags, chosen.trace_state)
         if chosen.decision is Decision.DROP:
             return trace.NonRecordingSpan(own)
         attributes.update(chosen.attributes)
@@ -106,12 +119,12 @@ class LeanTracer(Tracer):
         links: Sequence[trace.Link] = (),
     ) -> trace.Span:
         """Begin the span of a component; the sampling decision is that of the one around it."""
-        if not self._enabled():
+        if type(parent) is not LeanSpan and not self._enabled():
             return super().begin_component(parent, name, start_ns, context, links)
         above = parent.get_span_context()
-        trace_id, _, _, flags, state, _ = above
+        trace_id, _, _, flags, state, valid = above
         span_id = self.sdk.id_generator.generate_span_id()
-        own = trace.SpanContext(trace_id, span_id, False, flags, state)
+        own = tuple.__new__(_SpanContext, (trace_id, span_id, False, flags, state, valid))
         if links:
             context = trace.set_span_in_context(parent, context)
             links = BoundedList.from_seq(_MOST, links)
@@ -120,12 +133,45 @@ class LeanTracer(Tracer):
         return LeanSpan(self, own, above, name, start_ns, attributes, kind, links, context)
 
 
+class _Hooks:
+    """What span processors do when a span begins and before it ends: mostly nothing.
+
+    Args:
+        processors: of a tracer; others may be added to them later.
+    """
+
+    def __init__(self, processors: SynchronousMultiSpanProcessor) -> None:
+        self._all = processors
+        self.seen: tuple[SpanProcessor, ...] = ()
+        """The processors that `starting` and `ending` are of."""
+        self.starting: list[Callable[..., None]] = []
+        self.ending: list[Callable[..., None]] = []
+
+    def look(self) -> None:
+        """Look again: there are other processors."""
+        seen = self._all._span_processors
+        self.starting = _busy(seen, "on_start")
+        self.ending = _busy(seen, "_on_ending")
+        self.seen = seen
+
+
+def _busy(processors: Sequence[SpanProcessor], hook: str) -> list[Callable[..., None]]:
+    idle = {getattr(kind, hook, None) for kind in _SDK_PROCESSORS}
+    found = [one for one in processors if getattr(type(one), hook, None) not in idle]
+    return [getattr(one, hook) for one in found]
+
+
 class LeanSpan(ReadableSpan, trace.Span):
     """A span that begins when it is made; the processors are given it then, and when it ends."""
 
     _attributes: MutableMapping[str, AttributeValue]
+    _end_time: int | None = None
+    _events: Sequence[Event] = ()
+    _instrumentation_info = None
+    _status = trace.Status()
+    context = property(attrgetter("_context"))
 
-    def __init__(
+    def __init__(  # what the SDK's does, at a third of the price
         self,
         tracer: LeanTracer,
         context: trace.SpanContext,
@@ -137,20 +183,21 @@ class LeanSpan(ReadableSpan, trace.Span):
         links: Sequence[trace.Link],
         parent_context: otel.Context,
     ) -> None:
-        super().__init__(
-            name,
-            context,
-            parent,
-            tracer.sdk.resource,
-            attributes,
-            (),
-            links,
-            kind,
-            start_time=start_ns,
-            instrumentation_scope=tracer.scope,
-        )
         self._tracer = tracer
-        tracer.sdk.span_processor.on_start(self, parent_context)  # type: ignore[arg-type] # it can what theirs can
+        self._context = context
+        self._parent = parent
+        self._name = name
+        self._start_time = start_ns
+        self._attributes = attributes
+        self._kind = kind
+        self._links = links
+        self._resource = tracer.sdk.resource
+        self._instrumentation_scope = tracer.scope
+        hooks = tracer.hooks
+        if tracer.processors._span_processors is not hooks.seen:
+            hooks.look()
+        for start in hooks.starting:
+            start(self, parent_context)
 
     def get_span_context(self) -> trace.SpanContext:
         """Return its ids."""
@@ -165,8 +212,9 @@ class LeanSpan(ReadableSpan, trace.Span):
         """End it, once, at a time in ns since the epoch, or now."""
         if self._end_time is None:
             self._end_time = time_ns() if end_time is None else end_time
-            self._tracer.ending(self)
-            self._tracer.sdk.span_processor.on_end(self)
+            for ending in self._tracer.hooks.ending:
+                ending(self)
+            self._tracer.processors.on_end(self)
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
         """Set one attribute."""
@@ -177,9 +225,12 @@ class LeanSpan(ReadableSpan, trace.Span):
         if self._end_time is not None:
             return
         known = self._attributes
-        many = len(known) + len(attributes) > _FEW
-        if isinstance(known, dict) and (many or not _plain(attributes)):
-            self._attributes = known = _bounded(known, immutable=False)
+        if type(known) is dict:
+            plain = len(known) + len(attributes) <= _FEW
+            for name, value in attributes.items():
+                plain &= type(name) is str and name != "" and type(value) in _PLAIN
+            if not plain:
+                self._attributes = known = _bounded(known, immutable=False)
         known.update(attributes)
 
     def add_event(
@@ -231,11 +282,6 @@ class LeanSpan(ReadableSpan, trace.Span):
             "exception.escaped": str(escaped),
         }
         self.add_event("exception", {**known, **(attributes or {})}, timestamp)
-
-
-def _plain(attributes: Mapping[str, AttributeValue]) -> bool:
-    names = all(attributes) and _TEXT.issuperset(map(type, attributes))
-    return names and _PLAIN.issuperset(map(type, attributes.values()))
 
 
 def _bounded(attributes: Attributes, *, immutable: bool = True) -> BoundedAttributes:

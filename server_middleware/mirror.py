@@ -1,6 +1,7 @@
 """The mirror: a request's timings, written into its reply."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from opentelemetry import trace
@@ -27,13 +28,20 @@ def headers(
         span: to be named as the request's, where it is recorded.
     """
     times_ns = timings(total_ns, parts_ns)
-    seconds = ", ".join([f'"{name}": {ns / 1e9!r}' for name, ns in times_ns.items()])
-    entries = [f"{name};dur={ns / 1e6:.6f}" for name, ns in times_ns.items()]
+    in_seconds, in_ms = _forms(tuple(times_ns))
+    seconds = in_seconds % tuple([ns / 1e9 for ns in times_ns.values()])
+    ms = in_ms % tuple([ns / 1e6 for ns in times_ns.values()])
     if span is not None and span.is_recording():
-        context = span.get_span_context()
-        ids = f"{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
-        entries.append(f'trace;desc="00-{ids}"')
-    return [(TIMING_HEADER, f"{{{seconds}}}"), (SERVER_TIMING_HEADER, ", ".join(entries))]
+        trace_id, span_id, _, flags, *_ = span.get_span_context()
+        ms = f'{ms}, trace;desc="00-{trace_id:032x}-{span_id:016x}-{flags:02x}"'
+    return [(TIMING_HEADER, seconds), (SERVER_TIMING_HEADER, ms)]
+
+
+@lru_cache(maxsize=256)
+def _forms(names: tuple[str, ...]) -> tuple[str, str]:
+    """What both headers look like, to be filled in with `%`; valid names have none themselves."""
+    seconds = ", ".join(f'"{name}": %.9f' for name in names)
+    return f"{{{seconds}}}", ", ".join(f"{name};dur=%.6f" for name in names)
 
 
 def timings(total_ns: int, parts_ns: Mapping[str, int]) -> dict[str, int]:

@@ -1,15 +1,14 @@
 """A component under way: in the recorders of its requests, and as a span."""
 
 from collections.abc import Sequence
-from time import time_ns
 
 from opentelemetry import context as otel
 from opentelemetry import trace
 
 from server_middleware.harmless import complain
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import Together
 from server_middleware.scope import Handle, Scope, current
-from server_middleware.spans import tracer_of
+from server_middleware.spans import tracer
 
 
 class Opened(Scope):
@@ -19,59 +18,55 @@ class Opened(Scope):
 
     Args:
         name: of the component.
-        recorders: of the requests that it works for.
-        depth: so many components are around it.
+        around: what it is a part of.
         context: OpenTelemetry's current one.
         parent: the recorded span around it; None where no span is wanted.
         links: of the span.
     """
 
-    __slots__ = ("_above", "_context_above")
+    __slots__ = ("_before", "_context_before")
 
     def __init__(
         self,
         name: str,
-        recorders: tuple[Recorder, ...],
-        depth: int,
+        around: Scope,
         context: otel.Context,
         parent: trace.Span | None,
         links: Sequence[trace.Link] = (),
     ) -> None:
-        super().__init__(recorders, depth, name)
-        self._above, self._context_above = current.get(), context
+        super().__init__(around.recorder, around.tracer, around.depth + 1, name)
+        self._before, self._context_before = current.get(), context
         current.set(self)
-        began_ns = 0
-        for recorder in reversed(recorders):  # the span's stamp is the first one's
-            began_ns = recorder.enter(self) + recorder.to_epoch_ns
-        if parent is None:
+        began_ns = self.recorder.enter(self)
+        if parent is None or self.tracer is None:
             return
         try:
-            if tracer := tracer_of(trace.get_tracer_provider()):
-                self.span = tracer.begin_component(
-                    parent, name, began_ns or time_ns(), context, links
-                )
-                self.context = trace.set_span_in_context(self.span, context)
-                otel.attach(self.context)
+            self.span = self.tracer.begin_component(parent, name, began_ns, context, links)
+            self.context = trace.set_span_in_context(self.span, context)
+            otel.attach(self.context)
         except Exception:
             complain("beginning a component's span")
 
     def close(self, error: BaseException | None) -> None:
         """End it; an error marks the span."""
-        ended_ns = None
-        for recorder in reversed(self.recorders):
-            ended_ns = recorder.leave(self) + recorder.to_epoch_ns
+        ended_ns = self.recorder.leave(self)
         if current.get() is self:
-            current.set(self._above)
+            current.set(self._before)
+            if self.context is not None:
+                otel.attach(self._context_before)
         if self.span is None:
             return
-        if otel.get_current() is self.context:
-            otel.attach(self._context_above)
         try:
             if error is not None:
                 mark(self.span, error)
             self.span.end(ended_ns)
         except Exception:
             complain("ending a component's span")
+
+
+def for_nobody(name: str, context: otel.Context, parent: trace.Span) -> Opened:
+    """Open a component of a trace that is none of a request that asked for its timings."""
+    return Opened(name, Scope(Together(), tracer()), context, parent)
 
 
 def for_many(name: str, handles: Sequence[Handle]) -> Opened:
@@ -85,13 +80,16 @@ def for_many(name: str, handles: Sequence[Handle]) -> Opened:
         handles: at least one.
     """
     traced_first = sorted(handles, key=lambda handle: not handle.span.is_recording())
-    found = (recorder for handle in traced_first for recorder in handle.scope.recorders)
-    recorders = tuple(dict.fromkeys(found))
-    depth = max(handle.scope.depth for handle in handles)
+    each = [handle.scope.recorder for handle in traced_first]
+    found = (one for many in each for one in (many if isinstance(many, Together) else (many,)))
+    around = Scope(
+        Together(dict.fromkeys(found)),
+        traced_first[0].scope.tracer,
+        max(handle.scope.depth for handle in handles),
+    )
     spans = [handle.span for handle in handles if handle.span.is_recording()]
     links = [trace.Link(span.get_span_context()) for span in spans]
-    parent = spans[0] if spans else None
-    return Opened(name, recorders, depth + 1, otel.get_current(), parent, links)
+    return Opened(name, around, otel.get_current(), spans[0] if spans else None, links)
 
 
 def mark(span: trace.Span, error: BaseException) -> None:

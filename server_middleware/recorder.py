@@ -1,6 +1,5 @@
 """Where one request's time goes, while it runs."""
 
-from bisect import insort
 from operator import attrgetter
 from threading import Lock
 from time import perf_counter_ns, time_ns
@@ -28,63 +27,84 @@ class Recorder:
 
     Its owner is the deepest component under way, among equals the one that began last: the same
     rule by which spans are attributed. At each entry and exit the time since the last one is
-    given to its owner, so memory does not grow with the number of components. All times are in
-    ns on the monotonic clock. Safe to use from several threads.
+    given to its owner, so memory does not grow with the number of components. Instants are told
+    in ns since the epoch, by a clock that was set when the request began, and is monotonic since.
+    Safe to use from several threads.
 
     Args:
         waited_ns: for so long the request had been waiting for a worker.
     """
 
-    __slots__ = ("_lock", "_open", "_settled_ns", "_spent_ns", "began_ns", "to_epoch_ns")
+    __slots__ = ("_lock", "_open", "_settled_ns", "_spent_ns", "_to_epoch_ns", "began_ns")
 
     def __init__(self, waited_ns: int = 0) -> None:
-        now_ns = perf_counter_ns()
-        self.began_ns = self._settled_ns = now_ns - waited_ns
-        self.to_epoch_ns = time_ns() - now_ns
-        """What to add for the wall clock, as it went when the request began."""
+        self._to_epoch_ns = time_ns() - perf_counter_ns()
+        self.began_ns = self._settled_ns = self.now_ns() - waited_ns
         self._spent_ns: dict[str, int] = {}
         self._open: list[Part] = []
         self._lock = Lock()
         if waited_ns:
             self.queued()
 
+    def now_ns(self) -> int:
+        """What its clock shows."""
+        return perf_counter_ns() + self._to_epoch_ns
+
     def enter(self, part: Part) -> int:
         """Begin a component; returns when."""
         with self._lock:
-            now_ns = self._settle()
-            if not self._open or self._open[-1].depth <= part.depth:
-                self._open.append(part)
-            else:
-                insort(self._open, part, key=_DEPTH)
+            now_ns = perf_counter_ns() + self._to_epoch_ns
+            under_way = self._open
+            if under_way:
+                self._spent_ns[under_way[-1].name] += now_ns - self._settled_ns
+            self._settled_ns = now_ns
             self._spent_ns.setdefault(part.name, 0)
-            return now_ns
+            under_way.append(part)
+            if len(under_way) > 1:
+                under_way.sort(key=_DEPTH)
+        return now_ns
 
     def leave(self, part: Part) -> int:
         """End a component; returns when."""
         with self._lock:
-            now_ns = self._settle()
-            if self._open[-1] is part:
+            now_ns = perf_counter_ns() + self._to_epoch_ns
+            owner = self._open[-1]
+            self._spent_ns[owner.name] += now_ns - self._settled_ns
+            self._settled_ns = now_ns
+            if owner is part:
                 self._open.pop()
             else:
                 self._open.remove(part)
-            return now_ns
+        return now_ns
 
     def queued(self) -> int:
         """Everything up to now was waiting for a worker; returns when that ended."""
         with self._lock:
-            since_ns = self._settled_ns
-            now_ns = self._settle()
-            self._spent_ns[QUEUE] = now_ns - since_ns
-            return now_ns
+            now_ns = self.now_ns()
+            self._spent_ns[QUEUE] = now_ns - self._settled_ns
+            self._settled_ns = now_ns
+        return now_ns
 
     def report(self) -> tuple[int, dict[str, int]]:
-        """The time since the request began, and each component's exclusive part of it."""
+        """The time since the request began, and each component's exclusive part of it, in ns."""
         with self._lock:
-            return self._settle() - self.began_ns, dict(self._spent_ns)
+            now_ns, parts_ns = self.now_ns(), self._spent_ns.copy()
+            if self._open:
+                parts_ns[self._open[-1].name] += now_ns - self._settled_ns
+        return now_ns - self.began_ns, parts_ns
 
-    def _settle(self) -> int:
-        now_ns = perf_counter_ns()
-        if self._open:
-            self._spent_ns[self._open[-1].name] += now_ns - self._settled_ns
-        self._settled_ns = now_ns
-        return now_ns
+
+class Together(tuple[Recorder, ...]):
+    """The recorders of the requests that one component works for: one, several, or none."""
+
+    __slots__ = ()
+
+    def enter(self, part: Part) -> int:
+        """Begin a component in each; returns when, by the clock of the first."""
+        stamps = [recorder.enter(part) for recorder in self]
+        return stamps[0] if stamps else time_ns()
+
+    def leave(self, part: Part) -> int:
+        """End a component in each; returns when, by the clock of the first."""
+        stamps = [recorder.leave(part) for recorder in self]
+        return stamps[0] if stamps else time_ns()

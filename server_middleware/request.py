@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from threading import Lock
-from time import perf_counter_ns
 from typing import Any, TypeAlias
 
 from opentelemetry import context as otel
@@ -15,7 +14,7 @@ from server_middleware.mirror import headers
 from server_middleware.opened import mark
 from server_middleware.recorder import Recorder
 from server_middleware.scope import Entered, Scope
-from server_middleware.spans import tracer_of
+from server_middleware.spans import tracer
 from tracebench.vocabulary import QUEUE
 
 Attributes: TypeAlias = dict[str, AttributeValue]
@@ -34,7 +33,7 @@ class Request:
         self.recorder = recorder
         self.span: trace.Span | None = None
         """The server span; None where others make it, or nobody does."""
-        self._scope = Scope((recorder,), 0)
+        self._scope = Scope(recorder, tracer())
         self._end_ns = 0
         self._once = Lock()
         self.finished = False
@@ -48,24 +47,22 @@ class Request:
             carrier: what the propagators find the caller's context in.
             getter: how they read it.
         """
-        tracer = tracer_of(trace.get_tracer_provider())
-        if tracer is None or trace.get_current_span().is_recording():
+        scope, around = self._scope, otel.get_current()
+        if scope.tracer is None or (around and trace.get_current_span(around).is_recording()):
             return
-        context = propagate.extract(carrier, otel.get_current(), getter)
-        began_ns = self._epoch_ns(self.recorder.began_ns)
-        self.span = tracer.begin_server(context, name, began_ns, attributes)
-        self._scope.span = self.span
-        self._scope.context = trace.set_span_in_context(self.span, context)
+        context = propagate.extract(carrier, around, getter)
+        self.span = scope.tracer.begin_server(context, name, self.recorder.began_ns, attributes)
+        scope.span = self.span
+        scope.context = trace.set_span_in_context(self.span, context)
 
     @harmless
     def queued(self, until_ns: int) -> None:
         """Record the wait for a worker, from the begin of the request on, as a span."""
-        tracer = tracer_of(trace.get_tracer_provider())
-        if tracer is not None and self.span is not None and self.span.is_recording():
-            began_ns = self._epoch_ns(self.recorder.began_ns)
-            context = self._scope.context or otel.get_current()
-            waiting = tracer.begin_component(self.span, QUEUE, began_ns, context)
-            waiting.end(self._epoch_ns(until_ns))
+        tracer, context = self._scope.tracer, self._scope.context
+        if tracer is None or context is None or self.span is None or not self.span.is_recording():
+            return
+        began_ns = self.recorder.began_ns
+        tracer.begin_component(self.span, QUEUE, began_ns, context).end(until_ns)
 
     def enter(self) -> Entered:
         """Make this request, and its span, current."""
@@ -77,7 +74,7 @@ class Request:
 
     def handed_over(self) -> None:
         """The last of the reply is about to leave: the server span ends here, once."""
-        self._end_ns = self._end_ns or perf_counter_ns()
+        self._end_ns = self._end_ns or self.recorder.now_ns()
 
     @harmless
     def finish(
@@ -111,7 +108,4 @@ class Request:
             span.set_status(trace.StatusCode.ERROR)
         if error is not None:
             mark(span, error)
-        span.end(self._epoch_ns(self._end_ns))
-
-    def _epoch_ns(self, monotonic_ns: int) -> int:
-        return monotonic_ns + self.recorder.to_epoch_ns
+        span.end(self._end_ns)

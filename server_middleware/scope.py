@@ -15,22 +15,26 @@ from typing import Final, NamedTuple
 from opentelemetry import context as otel
 from opentelemetry import trace
 
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import Recorder, Together
+from server_middleware.tracer import Tracer
 
 
 class Scope:
     """What is worked for: a request, or a component of one or of several.
 
     Args:
-        recorders: of the requests.
+        recorder: of the request, or of the several.
+        tracer: what begins spans for it; None where nobody configured tracing.
         depth: so many components are open already.
         name: of the component.
     """
 
-    __slots__ = ("context", "depth", "name", "recorders", "span")
+    __slots__ = ("context", "depth", "name", "recorder", "span", "tracer")
 
-    def __init__(self, recorders: tuple[Recorder, ...], depth: int, name: str = "") -> None:
-        self.recorders, self.depth, self.name = recorders, depth, name
+    def __init__(
+        self, recorder: Recorder | Together, tracer: Tracer | None, depth: int = 0, name: str = ""
+    ) -> None:
+        self.recorder, self.tracer, self.depth, self.name = recorder, tracer, depth, name
         self.context: otel.Context | None = None
         """OpenTelemetry's context while it is worked for; None where it has no span of its own."""
         self.span: trace.Span | None = None
@@ -75,8 +79,8 @@ class Entered:
         """Make current again what was."""
         if current.get() is self._scope:
             current.set(self._scope_before)
-        if self._context is not None and otel.get_current() is self._context:
-            otel.attach(self._context_before)
+            if self._context is not None:
+                otel.attach(self._context_before)
 
 
 def carried(function: Callable[..., object]) -> Callable[..., object]:

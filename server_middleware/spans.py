@@ -11,14 +11,19 @@ from server_middleware.tracer import Tracer
 _NAME: Final = "server_middleware"
 
 
+def tracer() -> Tracer | None:
+    """What begins spans under the provider that is configured: None where nobody did."""
+    return tracer_of(trace.get_tracer_provider())
+
+
 @lru_cache(maxsize=1)
 def tracer_of(provider: trace.TracerProvider) -> Tracer | None:
-    """What begins spans for a provider: None where nobody configured one."""
+    """What begins spans for a provider."""
     if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
         return None
-    tracer = provider.get_tracer(_NAME)
+    theirs = provider.get_tracer(_NAME)
     if "opentelemetry.sdk.trace" in sys.modules:
         from server_middleware import lean  # it needs the SDK, which an app may do without
 
-        return lean.tracer_for(tracer, _NAME) or Tracer(tracer)
-    return Tracer(tracer)
+        return lean.tracer_for(theirs, _NAME) or Tracer(theirs)
+    return Tracer(theirs)

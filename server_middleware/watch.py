@@ -46,11 +46,13 @@ class SpanWatch:
             self._watched.pop(next(iter(self._watched)), None)
         above = self._watched.get(parent.span_id)
         if above is not None:
-            scope = Scope((), above.scope.depth + 1, _component(span) or above.scope.name)
-            above.recorder.enter(scope)
-            self._watched[span.context.span_id] = _Watched(above.recorder, scope)
+            recorder, around = above
+            scope = Scope(recorder, None, around.depth + 1, _component(span) or around.name)
+            recorder.enter(scope)
+            self._watched[span.context.span_id] = _Watched(recorder, scope)
         elif span.kind is trace.SpanKind.SERVER and parent.is_remote and parent.trace_flags.sampled:
-            self._watched[span.context.span_id] = _Watched(Recorder(), Scope((), 0))
+            recorder = Recorder()
+            self._watched[span.context.span_id] = _Watched(recorder, Scope(recorder, None))
 
     def _on_ending(self, span: Any) -> None:
         """The SDK announces the end of a span by this name."""

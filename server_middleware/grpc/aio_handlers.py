@@ -10,8 +10,9 @@ def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     """One response: the call is over when that is serialised."""
 
     async def handle(request: Any, context: Any) -> Any:
-        with call.running(request, context) as running:
-            response = await behaviour(request, running.context)
+        given = call.begin(request, context)
+        with call:
+            response = await behaviour(request, given)
         call.answered(response)
         return response
 
@@ -22,11 +23,12 @@ def streaming(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     """Many responses, generated: the call is over when there are no more."""
 
     async def handle(request: Any, context: Any) -> AsyncIterator[Any]:
-        with call.running(request, context) as running:
-            async for response in behaviour(request, running.context):
-                running.pause()
+        given = call.begin(request, context)
+        with call:
+            async for response in behaviour(request, given):
+                call.pause()
                 yield response
-                running.resume()
+                call.resume()
         call.complete()
 
     return handle
@@ -36,14 +38,15 @@ def writing(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     """Many responses, written to the context: the call is over when the handler returns."""
 
     async def handle(request: Any, context: Any) -> None:
-        with call.running(request, context) as running:
-            await behaviour(request, running.context)
+        given = call.begin(request, context)
+        with call:
+            await behaviour(request, given)
         call.complete()
 
     return handle
 
 
-def if_asked(behaviour: Callable[..., Any], details: Any) -> Callable[..., Any]:
+def if_asked(behaviour: Callable[..., Any], begun: Callable[[], Call]) -> Callable[..., Any]:
     """One response, where only the message tells whether timings are wanted.
 
     The clock then starts with the handler, and stops before the response is serialised.
@@ -52,7 +55,7 @@ def if_asked(behaviour: Callable[..., Any], details: Any) -> Callable[..., Any]:
     async def handle(request: Any, context: Any) -> Any:
         if not asks_in_message(request):
             return await behaviour(request, context)
-        call = Call(details)
+        call = begun()
         response = await single(behaviour, call)(request, context)
         call.complete()
         return response

@@ -12,17 +12,22 @@ from server_middleware.grpc import conventions
 from server_middleware.grpc.context import Aborting, telling
 from server_middleware.harmless import harmless
 from server_middleware.mirror import timings
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import Recorder, Together
 from server_middleware.request import Request
 from server_middleware.scope import Scope
-from tracebench.vocabulary import BENCHMARK_HEADER, TRACEPARENT
+from tracebench.vocabulary import (
+    BENCHMARK_HEADER,
+    SERVER_TIMING_HEADER,
+    TIMING_HEADER,
+    TRACEPARENT,
+)
 
 _BENCHMARK: Final = BENCHMARK_HEADER.lower()
+_TIMING: Final = TIMING_HEADER.lower()
+_SERVER_TIMING: Final = SERVER_TIMING_HEADER.lower()
 
-_DESERIALIZATION: Final = Scope((), 1, "deserialization")
-_SERIALIZATION: Final = Scope((), 1, "serialization")
-
-Serialize = Callable[[Any], bytes]
+_DESERIALIZATION: Final = Scope(Together(), None, 1, "deserialization")
+_SERIALIZATION: Final = Scope(Together(), None, 1, "serialization")
 
 
 def asks(details: Any) -> bool:
@@ -38,16 +43,18 @@ def asks_in_message(message: Any) -> bool:
     return bool(getattr(message, "enable_timing", False))
 
 
-def _as_it_is(message: bytes) -> bytes:
-    return message
-
-
 class Call:
     """The clock of one call, from its headers until its reply is serialised.
+
+    While the handler runs, the call is entered as a context manager: it is current then, and an
+    exception ends it.
 
     Args:
         details: gRPC's, of the call.
     """
+
+    deserializer: Callable[[bytes], Any]
+    serializer: Callable[[Any], bytes] | None
 
     def __init__(self, details: Any) -> None:
         self._details = details
@@ -60,38 +67,53 @@ class Call:
         """A thread of the pool has taken the call up."""
         self._queued_ns = self._request.recorder.queued()
 
-    def deserializing(self, deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-        """The same, timed."""
-        return self._timed(_DESERIALIZATION, deserialize)
-
-    def _timed(self, part: Scope, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def deserialize(self, data: bytes) -> Any:
+        """Apply the deserializer, timed."""
         recorder = self._request.recorder
+        recorder.enter(_DESERIALIZATION)
+        message = self.deserializer(data)
+        recorder.leave(_DESERIALIZATION)
+        return message
 
-        def timed(argument: Any) -> Any:
-            recorder.enter(part)
-            try:
-                return function(argument)
-            finally:
-                recorder.leave(part)
+    def begin(self, message: Any, context: Any) -> Any:
+        """The handler is about to run, with this message: begin the span.
 
-        return timed
-
-    def running(self, message: Any, context: Any) -> "Running":
-        """The handler is about to run, with this message: begin the span."""
-        self._context = telling(context)
+        Returns:
+            The context to give to the handler.
+        """
+        self._context = context
         self._in_message = asks_in_message(message)
         self._trace(context)
-        at_once = not isinstance(context, grpc.ServicerContext)
-        given = Aborting(self._context, self.mirror) if at_once else context
-        return Running(self, self._request, given)
+        return context
 
     @harmless
     def _trace(self, context: Any) -> None:
-        method, metadata = self._details.method, self._details.invocation_metadata
-        attributes = conventions.call_attributes(method, context.peer())
-        self._request.trace(conventions.span_name(method), attributes, metadata, _GETTER)
+        attributes = conventions.call_attributes(self._details.method, context.peer())
+        name = attributes["rpc.method"]
+        self._request.trace(name, attributes, self._details.invocation_metadata, _GETTER)
         if self._queued_ns:
             self._request.queued(self._queued_ns)
+
+    def __enter__(self) -> None:
+        self.resume()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.pause()
+        if error is not None:
+            self.complete(error)
+
+    def pause(self) -> None:
+        """A message of a stream is on its way: other code runs."""
+        self._entered.leave()
+
+    def resume(self) -> None:
+        """The next one is wanted."""
+        self._entered = self._request.enter()
 
     @harmless
     def answered(self, response: Any) -> None:
@@ -102,25 +124,24 @@ class Call:
         if conventions.status_of(self._context, None) is not grpc.StatusCode.OK:
             self.complete()  # there may be no message to be serialised
 
-    def serializing(self, serialize: Serialize | None) -> Serialize:
-        """The same, timed; after it the mirror is written, and the call is over."""
-        timed = self._timed(_SERIALIZATION, serialize or _as_it_is)
+    def serialize(self, message: Any) -> bytes:
+        """Apply the serializer, timed; after it the mirror is written, and the call is over."""
+        recorder = self._request.recorder
+        recorder.enter(_SERIALIZATION)
+        try:
+            data: bytes = message if self.serializer is None else self.serializer(message)
+        except Exception as error:
+            self.complete(error)
+            raise
+        recorder.leave(_SERIALIZATION)
+        self.complete()
+        return data
 
-        def last(message: Any) -> bytes:
-            try:
-                data: bytes = timed(message)
-            except Exception as error:
-                self.complete(error)
-                raise
-            self.complete()
-            return data
-
-        return last
-
+    @harmless
     def complete(self, error: BaseException | None = None) -> None:
         """The reply is ready, or there will be an error's: write the mirror, and end the span."""
         self.mirror()
-        self.finish(error)
+        conventions.finish(self._request, conventions.status_of(self._context, error), error)
 
     @harmless
     def mirror(self) -> None:
@@ -128,14 +149,10 @@ class Call:
         if self._mirrored:
             return
         self._mirrored = True
-        mirrored = [(name.lower(), value) for name, value in self._request.mirrored()]
+        (_, seconds), (_, server_timing) = self._request.mirrored()
         own = self._context.trailing_metadata() or ()
+        mirrored = (_TIMING, seconds), (_SERVER_TIMING, server_timing)
         self._context.set_trailing_metadata((*own, *mirrored))
-
-    @harmless
-    def finish(self, error: BaseException | None) -> None:
-        """Nothing more will come from the handler."""
-        conventions.finish(self._request, conventions.status_of(self._context, error), error)
 
     def __del__(self) -> None:
         """End the span of a reply that nobody serialises any more, because the client is gone."""
@@ -143,35 +160,14 @@ class Call:
             conventions.finish(self._request, grpc.StatusCode.CANCELLED, None)
 
 
-class Running:
-    """The handler at work: the call is current, and an exception ends it."""
+class AtOnceCall(Call):
+    """A call of a `grpc.aio` server: what is aborted is sent at once, so it is mirrored before."""
 
-    def __init__(self, call: Call, request: Request, context: Any) -> None:
-        self._call, self._request = call, request
-        self.context = context
-        """To be given to the handler."""
-
-    def __enter__(self) -> "Running":
-        self._entered = self._request.enter()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._entered.leave()
-        if error is not None:
-            self._call.complete(error)
-
-    def pause(self) -> None:
-        """A message of the stream is on its way: other code runs."""
-        self._entered.leave()
-
-    def resume(self) -> None:
-        """The next one is wanted."""
-        self._entered = self._request.enter()
+    def begin(self, message: Any, context: Any) -> Any:
+        """The handler is about to run, with this message: begin the span."""
+        told = telling(context)
+        super().begin(message, told)
+        return Aborting(told, self.mirror)
 
 
 class _MetadataGetter(Getter[Any]):

@@ -3,7 +3,8 @@
 https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 """
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 from urllib.parse import unquote
 
 import grpc
@@ -20,17 +21,23 @@ _SERVER_ERRORS = frozenset(
         grpc.StatusCode.DATA_LOSS,
     }
 )
+_OK: Final[Attributes] = {"rpc.response.status_code": "OK"}
 _STATUS_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def call_attributes(method: str, peer: str) -> Attributes:
-    """What is known when a call begins.
+def call_attributes(method: str, peer: str) -> dict[str, Any]:
+    """What is known when a call begins; `rpc.method` is the span's name as well.
 
     Args:
         method: `/package.Service/Method`; that it is served is known.
         peer: as gRPC spells it: `ipv4:127.0.0.1:5000`, `ipv6:[::1]:5000`, `unix:…`; escaped.
     """
-    attributes: Attributes = {"rpc.system.name": "grpc", "rpc.method": span_name(method)}
+    return _call_attributes(method, peer).copy()
+
+
+@lru_cache(maxsize=1_024)
+def _call_attributes(method: str, peer: str) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"rpc.system.name": "grpc", "rpc.method": method.removeprefix("/")}
     kind, _, address = unquote(peer).partition(":")
     if kind in ("ipv4", "ipv6"):
         host, _, port = address.rpartition(":")
@@ -41,14 +48,11 @@ def call_attributes(method: str, peer: str) -> Attributes:
     return attributes
 
 
-def span_name(method: str) -> str:
-    """`package.Service/Method`."""
-    return method.removeprefix("/")
-
-
 def status_of(context: Any, error: BaseException | None) -> grpc.StatusCode:
     """The status that a call ends with, as far as its handler has a say in it."""
     code = context.code()
+    if code is None and error is None:
+        return grpc.StatusCode.OK
     status = _STATUS_BY_NUMBER.get(code) if isinstance(code, int) else code
     if isinstance(status, grpc.StatusCode) and status is not grpc.StatusCode.OK:
         return status
@@ -59,6 +63,9 @@ def status_of(context: Any, error: BaseException | None) -> grpc.StatusCode:
 
 def finish(request: Request, status: grpc.StatusCode, error: BaseException | None) -> None:
     """End the call's span; an `abort` is no exception worth a stack trace."""
+    if status is grpc.StatusCode.OK:
+        request.finish(_OK)
+        return
     failed = status.name if status in _SERVER_ERRORS else None
     shown = None if failed is None or _is_abort(error) else error
     request.finish({"rpc.response.status_code": status.name}, failed=failed, error=shown)

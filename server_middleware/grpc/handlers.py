@@ -10,8 +10,9 @@ def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     """One response: the call is over when that is serialised."""
 
     def handle(request: Any, context: Any) -> Any:
-        with call.running(request, context) as running:
-            response = behaviour(request, running.context)
+        given = call.begin(request, context)
+        with call:
+            response = behaviour(request, given)
         call.answered(response)
         return response
 
@@ -22,17 +23,18 @@ def streaming(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     """Many responses: the call is over when there are no more."""
 
     def handle(request: Any, context: Any) -> Iterator[Any]:
-        with call.running(request, context) as running:
-            for response in behaviour(request, running.context):
-                running.pause()
+        given = call.begin(request, context)
+        with call:
+            for response in behaviour(request, given):
+                call.pause()
                 yield response
-                running.resume()
+                call.resume()
         call.complete()
 
     return handle
 
 
-def if_asked(behaviour: Callable[..., Any], details: Any) -> Callable[..., Any]:
+def if_asked(behaviour: Callable[..., Any], begun: Callable[[], Call]) -> Callable[..., Any]:
     """One response, where only the message tells whether timings are wanted.
 
     The clock then starts with the handler, and stops before the response is serialised.
@@ -41,7 +43,7 @@ def if_asked(behaviour: Callable[..., Any], details: Any) -> Callable[..., Any]:
     def handle(request: Any, context: Any) -> Any:
         if not asks_in_message(request):
             return behaviour(request, context)
-        call = Call(details)
+        call = begun()
         response = single(behaviour, call)(request, context)
         call.complete()
         return response

@@ -2,12 +2,12 @@
 
 from collections.abc import Awaitable, Callable
 from inspect import isasyncgenfunction, iscoroutinefunction
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import grpc
 
 from server_middleware.grpc import aio_handlers, handlers
-from server_middleware.grpc.call import Call, asks
+from server_middleware.grpc.call import AtOnceCall, Call, asks
 from server_middleware.threads import follow_threads, starting
 
 Handler: TypeAlias = Any  # grpcio's types of handlers say nothing of their messages
@@ -40,7 +40,7 @@ class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any m
         if handler is None:
             return None
         if not asks(details):
-            return _perhaps(handler, details, handlers.if_asked)
+            return _perhaps(handler, lambda: Call(details), handlers.if_asked)
         call = Call(details)
         starting.set(call.started)
         wrap = handlers.streaming if handler.response_streaming else handlers.single
@@ -55,12 +55,13 @@ class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # o
         handler = await continuation(details)
         if handler is None:
             return None
-        behaviour = _behaviour(handler)
+        behaviour = getattr(handler, _shape(handler)[0])
         if not asks(details):
             is_async = iscoroutinefunction(behaviour)
             module = aio_handlers if is_async else handlers
-            return _perhaps(handler, details, module.if_asked)
-        return _watched(handler, Call(details), _aio_wrapper(behaviour, handler.response_streaming))
+            return _perhaps(handler, lambda: AtOnceCall(details), module.if_asked)
+        wrap = _aio_wrapper(behaviour, handler.response_streaming)
+        return _watched(handler, AtOnceCall(details), wrap)
 
 
 def _aio_wrapper(behaviour: Any, response_streaming: bool) -> Callable[..., Any]:
@@ -76,34 +77,32 @@ def _watched(handler: Handler, call: Call, wrap: Callable[..., Any]) -> Handler:
     """The handler, with its behaviour wrapped, and the (de)serialisers of single messages."""
     deserialize, serialize = handler.request_deserializer, handler.response_serializer
     if deserialize is not None and not handler.request_streaming:
-        deserialize = call.deserializing(deserialize)
+        call.deserializer, deserialize = deserialize, call.deserialize
     if not handler.response_streaming:
-        serialize = call.serializing(serialize)
-    return _rebuilt(handler, wrap(_behaviour(handler), call), deserialize, serialize)
+        call.serializer, serialize = serialize, call.serialize
+    name, make = _shape(handler)
+    return make(wrap(getattr(handler, name), call), deserialize, serialize)
 
 
-def _perhaps(handler: Handler, details: Any, wrap: Callable[..., Any]) -> Handler:
+def _shape(handler: Handler) -> tuple[str, Callable[..., Handler]]:
+    """What the function of a handler is called, and how such a handler is made."""
+    return _SHAPES[bool(handler.request_streaming), bool(handler.response_streaming)]
+
+
+_SHAPES: Final = {
+    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
+    (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
+    (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
+    (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
+}
+
+
+def _perhaps(handler: Handler, begun: Callable[[], Call], wrap: Callable[..., Any]) -> Handler:
     """The handler of a single call, which looks into the message whether it asks."""
     if handler.request_streaming or handler.response_streaming:
         return handler
     return grpc.unary_unary_rpc_method_handler(
-        wrap(handler.unary_unary, details),
+        wrap(handler.unary_unary, begun),
         handler.request_deserializer,
         handler.response_serializer,
     )
-
-
-def _behaviour(handler: Handler) -> Any:
-    if handler.request_streaming:
-        return handler.stream_stream if handler.response_streaming else handler.stream_unary
-    return handler.unary_stream if handler.response_streaming else handler.unary_unary
-
-
-def _rebuilt(handler: Handler, behaviour: Any, deserialize: Any, serialize: Any) -> Handler:
-    if handler.request_streaming:
-        if handler.response_streaming:
-            return grpc.stream_stream_rpc_method_handler(behaviour, deserialize, serialize)
-        return grpc.stream_unary_rpc_method_handler(behaviour, deserialize, serialize)
-    if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler(behaviour, deserialize, serialize)
-    return grpc.unary_unary_rpc_method_handler(behaviour, deserialize, serialize)

@@ -16,7 +16,10 @@ from tracebench.vocabulary import REPORTED_PARTS
 
 def test_both_spellings() -> None:
     assert headers(12_500_000, {"queue": 1, "inference": 10_000_000}) == [
-        ("X-Timing-Info", '{"queue": 1e-09, "inference": 0.01, "server_processing": 0.0125}'),
+        (
+            "X-Timing-Info",
+            '{"queue": 0.000000001, "inference": 0.010000000, "server_processing": 0.012500000}',
+        ),
         (
             "Server-Timing",
             "queue;dur=0.000001, inference;dur=10.000000, server_processing;dur=12.500000",

@@ -155,7 +155,7 @@ def test_the_spans_of_a_batch_have_the_clock_of_the_request_above_them(spans: Sp
     (untraced,), (bare,) = batch_of(1, traced=False)
     requests, handles = batch_of(2)
     for number, one in enumerate((untraced, *requests)):
-        one.recorder.to_epoch_ns = number * 10**18
+        one.recorder._to_epoch_ns = number * 10**18
     with component("inference", requests=[bare, *handles]):
         pass
     (span,) = spans.wait(1)
