@@ -38,8 +38,12 @@ _MOST: Final = 128
 """Attributes, events and links of a span: the specification's default."""
 _FEW: Final = 32
 """So many attributes no container need watch, until they become more."""
-_SDK_PROCESSORS: Final = (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
-"""Whose spans may begin without them: they look at those that have ended."""
+_IDLE: Final = {
+    getattr(kind, hook, None)
+    for kind in (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
+    for hook in ("on_start", "_on_ending")
+}
+"""Hooks of the SDK's processors that do nothing: they look at spans that have ended."""
 
 _PLAIN: Final = frozenset({bool, float, int, str})
 
@@ -134,7 +138,7 @@ class LeanTracer(Tracer):
 
 
 class _Hooks:
-    """What span processors do when a span begins and before it ends: mostly nothing.
+    """What span processors do when a span begins, before it ends, and then: mostly the last only.
 
     Args:
         processors: of a tracer; others may be added to them later.
@@ -143,21 +147,22 @@ class _Hooks:
     def __init__(self, processors: SynchronousMultiSpanProcessor) -> None:
         self._all = processors
         self.seen: tuple[SpanProcessor, ...] = ()
-        """The processors that `starting` and `ending` are of."""
+        """The processors that the hooks are of."""
         self.starting: list[Callable[..., None]] = []
         self.ending: list[Callable[..., None]] = []
+        self.ended: list[Callable[..., None]] = []
 
     def look(self) -> None:
         """Look again: there are other processors."""
         seen = self._all._span_processors
         self.starting = _busy(seen, "on_start")
         self.ending = _busy(seen, "_on_ending")
+        self.ended = _busy(seen, "on_end")
         self.seen = seen
 
 
 def _busy(processors: Sequence[SpanProcessor], hook: str) -> list[Callable[..., None]]:
-    idle = {getattr(kind, hook, None) for kind in _SDK_PROCESSORS}
-    found = [one for one in processors if getattr(type(one), hook, None) not in idle]
+    found = [one for one in processors if getattr(type(one), hook, None) not in _IDLE]
     return [getattr(one, hook) for one in found]
 
 
@@ -212,9 +217,11 @@ class LeanSpan(ReadableSpan, trace.Span):
         """End it, once, at a time in ns since the epoch, or now."""
         if self._end_time is None:
             self._end_time = time_ns() if end_time is None else end_time
-            for ending in self._tracer.hooks.ending:
-                ending(self)
-            self._tracer.processors.on_end(self)
+            hooks = self._tracer.hooks
+            for call in hooks.ending:
+                call(self)
+            for call in hooks.ended:
+                call(self)
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
         """Set one attribute."""

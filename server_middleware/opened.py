@@ -7,7 +7,7 @@ from opentelemetry import trace
 
 from server_middleware.harmless import complain
 from server_middleware.recorder import Together
-from server_middleware.scope import Handle, Scope, current
+from server_middleware.scope import Handle, Scope, current, with_span
 from server_middleware.spans import tracer
 
 
@@ -42,7 +42,7 @@ class Opened(Scope):
             return
         try:
             self.span = self.tracer.begin_component(parent, name, began_ns, context, links)
-            self.context = trace.set_span_in_context(self.span, context)
+            self.context = with_span(self.span, context)
             otel.attach(self.context)
         except Exception:
             complain("beginning a component's span")

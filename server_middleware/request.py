@@ -5,15 +5,16 @@ from threading import Lock
 from typing import Any, TypeAlias
 
 from opentelemetry import context as otel
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.util.types import AttributeValue
 
+from server_middleware.caller import extract
 from server_middleware.harmless import harmless
 from server_middleware.mirror import headers
 from server_middleware.opened import mark
 from server_middleware.recorder import Recorder
-from server_middleware.scope import Entered, Scope
+from server_middleware.scope import Entered, Scope, with_span
 from server_middleware.spans import tracer
 from tracebench.vocabulary import QUEUE
 
@@ -50,10 +51,10 @@ class Request:
         scope, around = self._scope, otel.get_current()
         if scope.tracer is None or (around and trace.get_current_span(around).is_recording()):
             return
-        context = propagate.extract(carrier, around, getter)
+        context = extract(carrier, around, getter)
         self.span = scope.tracer.begin_server(context, name, self.recorder.began_ns, attributes)
         scope.span = self.span
-        scope.context = trace.set_span_in_context(self.span, context)
+        scope.context = with_span(self.span, context)
 
     @harmless
     def queued(self, until_ns: int) -> None:

@@ -45,6 +45,15 @@ current: Final[ContextVar[Scope | None]] = ContextVar("server_middleware_scope",
 """None: nobody asked for the timings of what runs here."""
 
 
+_NO_SPAN: Final = trace.set_span_in_context(trace.INVALID_SPAN, otel.Context())
+(_SPAN_KEY,) = _NO_SPAN  # the API does not say by what name contexts hold their span
+
+
+def with_span(span: trace.Span, context: otel.Context) -> otel.Context:
+    """The context, but with this span as the current one; cheaper than the API's, which copies."""
+    return otel.Context({**context, _SPAN_KEY: span})
+
+
 class Handle(NamedTuple):
     """A request, as it is passed on to code that will work for several requests at once."""
 

@@ -90,7 +90,10 @@ class Call:
     def _trace(self, context: Any) -> None:
         attributes = conventions.call_attributes(self._details.method, context.peer())
         name = attributes["rpc.method"]
-        self._request.trace(name, attributes, self._details.invocation_metadata, _GETTER)
+        metadata: dict[str, list[Any]] = {}
+        for key, value in self._details.invocation_metadata:
+            metadata.setdefault(key, []).append(value)
+        self._request.trace(name, attributes, metadata, _GETTER)
         if self._queued_ns:
             self._request.queued(self._queued_ns)
 
@@ -170,15 +173,14 @@ class AtOnceCall(Call):
         return Aborting(told, self.mirror)
 
 
-class _MetadataGetter(Getter[Any]):
+class _MetadataGetter(Getter[dict[str, list[Any]]]):
     """Reads metadata for OpenTelemetry's propagators."""
 
-    def get(self, carrier: Any, key: str) -> list[str] | None:
-        wanted = key.lower()
-        return [value for name, value in carrier if name == wanted] or None
+    def get(self, carrier: dict[str, list[Any]], key: str) -> list[Any] | None:
+        return carrier.get(key.lower())
 
-    def keys(self, carrier: Any) -> list[str]:
-        return [name for name, _ in carrier]
+    def keys(self, carrier: dict[str, list[Any]]) -> list[str]:
+        return list(carrier)
 
 
 _GETTER: Final = _MetadataGetter()
