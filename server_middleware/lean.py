@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace import (
 )
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
-from opentelemetry.sdk.trace.sampling import Decision
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.util.types import Attributes, AttributeValue
@@ -45,6 +45,8 @@ _IDLE: Final = {
 }
 """Hooks of the SDK's processors that do nothing: they look at spans that have ended."""
 
+_SERVER: Final = trace.SpanKind.SERVER
+_INTERNAL: Final = trace.SpanKind.INTERNAL
 _PLAIN: Final = frozenset({bool, float, int, str})
 
 
@@ -99,19 +101,22 @@ class LeanTracer(Tracer):
         self, context: otel.Context, name: str, start_ns: int, attributes: dict[str, AttributeValue]
     ) -> trace.Span:
         """Begin the span of a request; one that has no caller's above it is the SDK's own."""
-        kind, tracer = trace.SpanKind.SERVER, self.sdk
+        kind, sampler = _SERVER, self.sdk.sampler
         above = trace.get_current_span(context).get_span_context()
-        if not above.is_valid or not self._enabled():
+        trace_id, _, _, flags, state, valid = above
+        if not valid or not self._enabled():
             return super().begin_server(context, name, start_ns, attributes)
-        chosen = tracer.sampler.should_sample(context, above.trace_id, name, kind, attributes, ())
-        flags = above.trace_flags
-        if flags.sampled != (chosen.decision is Decision.RECORD_AND_SAMPLE):
-            flags = trace.TraceFlags(flags ^ trace.TraceFlags.SAMPLED)
-        span_id = tracer.id_generator.generate_span_id()
-        own = _SpanContext(above.trace_id, span_id, False, flags, chosen.trace_state)
-        if chosen.decision is Decision.DROP:
-            return trace.NonRecordingSpan(own)
-        attributes.update(chosen.attributes)
+        span_id = self.sdk.id_generator.generate_span_id()
+        if sampler is not DEFAULT_ON or not flags.sampled:
+            chosen = sampler.should_sample(context, trace_id, name, kind, attributes, ())
+            if flags.sampled != (chosen.decision is Decision.RECORD_AND_SAMPLE):
+                flags = trace.TraceFlags(flags ^ trace.TraceFlags.SAMPLED)
+            own = _SpanContext(trace_id, span_id, False, flags, chosen.trace_state)
+            if chosen.decision is Decision.DROP:
+                return trace.NonRecordingSpan(own)
+            attributes.update(chosen.attributes)
+        else:
+            own = tuple.__new__(_SpanContext, (trace_id, span_id, False, flags, state, True))
         return LeanSpan(self, own, above, name, start_ns, attributes, kind, (), context)
 
     def begin_component(
@@ -132,9 +137,15 @@ class LeanTracer(Tracer):
         if links:
             context = trace.set_span_in_context(parent, context)
             links = BoundedList.from_seq(_MOST, links)
-        attributes: dict[str, AttributeValue] = {COMPONENT_ATTRIBUTE: name}
-        kind = trace.SpanKind.INTERNAL
-        return LeanSpan(self, own, above, name, start_ns, attributes, kind, links, context)
+        known: dict[str, AttributeValue] = {COMPONENT_ATTRIBUTE: name}
+        return LeanSpan(self, own, above, name, start_ns, known, _INTERNAL, links, context)
+
+    def describe(self, span: trace.Span, attributes: Mapping[str, AttributeValue]) -> None:
+        """Add what has become known of a request to its span."""
+        if type(span) is LeanSpan and type(span._attributes) is dict and span._end_time is None:
+            span._attributes.update(attributes)
+        else:
+            span.set_attributes(attributes)
 
 
 class _Hooks:

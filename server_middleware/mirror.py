@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import repeat
+from operator import truediv
 from typing import Final
 
 from opentelemetry import trace
@@ -27,10 +29,11 @@ def headers(
         parts_ns: exclusive times by component; the names are valid ones.
         span: to be named as the request's, where it is recorded.
     """
-    times_ns = timings(total_ns, parts_ns)
-    in_seconds, in_ms = _forms(tuple(times_ns))
-    seconds = in_seconds % tuple([ns / 1e9 for ns in times_ns.values()])
-    ms = in_ms % tuple([ns / 1e6 for ns in times_ns.values()])
+    told = timings(total_ns, parts_ns)
+    in_seconds, in_ms = _forms(tuple(told))
+    times_ns = told.values()
+    seconds = in_seconds % tuple(map(truediv, times_ns, repeat(1e9)))
+    ms = in_ms % tuple(map(truediv, times_ns, repeat(1e6)))
     if span is not None and span.is_recording():
         trace_id, span_id, _, flags, *_ = span.get_span_context()
         ms = f'{ms}, trace;desc="00-{trace_id:032x}-{span_id:016x}-{flags:02x}"'

@@ -34,16 +34,18 @@ class Opened(Scope):
         parent: trace.Span | None,
         links: Sequence[trace.Link] = (),
     ) -> None:
-        super().__init__(around.recorder, around.tracer, around.depth + 1, name)
+        self.name, self.depth = name, around.depth + 1
+        self.recorder, self.tracer = around.recorder, around.tracer
+        self.context = self.span = None
         self._before, self._context_before = current.get(), context
         current.set(self)
         began_ns = self.recorder.enter(self)
         if parent is None or self.tracer is None:
             return
         try:
-            self.span = self.tracer.begin_component(parent, name, began_ns, context, links)
-            self.context = with_span(self.span, context)
-            otel.attach(self.context)
+            self.span = span = self.tracer.begin_component(parent, name, began_ns, context, links)
+            self.context = inside = with_span(span, context)
+            otel.attach(inside)
         except Exception:
             complain("beginning a component's span")
 

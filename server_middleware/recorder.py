@@ -38,13 +38,14 @@ class Recorder:
     __slots__ = ("_lock", "_open", "_settled_ns", "_spent_ns", "_to_epoch_ns", "began_ns")
 
     def __init__(self, waited_ns: int = 0) -> None:
-        self._to_epoch_ns = time_ns() - perf_counter_ns()
-        self.began_ns = self._settled_ns = self.now_ns() - waited_ns
+        now_ns = time_ns()
+        self._to_epoch_ns = now_ns - perf_counter_ns()
+        self.began_ns = self._settled_ns = now_ns - waited_ns
         self._spent_ns: dict[str, int] = {}
         self._open: list[Part] = []
         self._lock = Lock()
         if waited_ns:
-            self.queued()
+            self.spend(QUEUE, self.began_ns)
 
     def now_ns(self) -> int:
         """What its clock shows."""
@@ -77,11 +78,14 @@ class Recorder:
                 self._open.remove(part)
         return now_ns
 
-    def queued(self) -> int:
-        """Everything up to now was waiting for a worker; returns when that ended."""
+    def spend(self, name: str, since_ns: int) -> int:
+        """Give the time since an instant to what was done alone in it; returns the time now."""
         with self._lock:
-            now_ns = self.now_ns()
-            self._spent_ns[QUEUE] = now_ns - self._settled_ns
+            now_ns = perf_counter_ns() + self._to_epoch_ns
+            spent_ns, began_ns = self._spent_ns, max(since_ns, self._settled_ns)
+            if self._open:
+                spent_ns[self._open[-1].name] += began_ns - self._settled_ns
+            spent_ns[name] = spent_ns.get(name, 0) + now_ns - began_ns
             self._settled_ns = now_ns
         return now_ns
 

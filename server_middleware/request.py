@@ -98,10 +98,10 @@ class Request:
             return
         self.finished = True
         self.handed_over()
-        span = self.span
-        if span is None:
+        span, tracer = self.span, self._scope.tracer
+        if span is None or tracer is None:
             return
-        span.set_attributes(attributes)
+        tracer.describe(span, attributes)
         if name is not None:
             span.update_name(name)
         if failed is not None:

@@ -1,6 +1,6 @@
 """Spans of requests and components, by whatever tracer of OpenTelemetry's API there is."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -54,3 +54,12 @@ class Tracer:
         return self._tracer.start_span(
             name, around, attributes=attributes, links=links, start_time=start_ns
         )
+
+    def describe(self, span: trace.Span, attributes: Mapping[str, AttributeValue]) -> None:
+        """Add what has become known of a request to its span.
+
+        Args:
+            span: which this began.
+            attributes: few, with names and values that need no check.
+        """
+        span.set_attributes(attributes)

@@ -1,6 +1,6 @@
 """One gRPC call that asked for its timings, as a server of either kind handles it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Final
 
@@ -12,11 +12,11 @@ from server_middleware.grpc import conventions
 from server_middleware.grpc.context import Aborting, telling
 from server_middleware.harmless import harmless
 from server_middleware.mirror import timings
-from server_middleware.recorder import Recorder, Together
+from server_middleware.recorder import Recorder
 from server_middleware.request import Request
-from server_middleware.scope import Scope
 from tracebench.vocabulary import (
     BENCHMARK_HEADER,
+    QUEUE,
     SERVER_TIMING_HEADER,
     TIMING_HEADER,
     TRACEPARENT,
@@ -25,9 +25,6 @@ from tracebench.vocabulary import (
 _BENCHMARK: Final = BENCHMARK_HEADER.lower()
 _TIMING: Final = TIMING_HEADER.lower()
 _SERVER_TIMING: Final = SERVER_TIMING_HEADER.lower()
-
-_DESERIALIZATION: Final = Scope(Together(), None, 1, "deserialization")
-_SERIALIZATION: Final = Scope(Together(), None, 1, "serialization")
 
 
 def asks(details: Any) -> bool:
@@ -65,14 +62,15 @@ class Call:
 
     def started(self) -> None:
         """A thread of the pool has taken the call up."""
-        self._queued_ns = self._request.recorder.queued()
+        recorder = self._request.recorder
+        self._queued_ns = recorder.spend(QUEUE, recorder.began_ns)
 
     def deserialize(self, data: bytes) -> Any:
         """Apply the deserializer, timed."""
         recorder = self._request.recorder
-        recorder.enter(_DESERIALIZATION)
+        began_ns = recorder.now_ns()
         message = self.deserializer(data)
-        recorder.leave(_DESERIALIZATION)
+        recorder.spend("deserialization", began_ns)
         return message
 
     def begin(self, message: Any, context: Any) -> Any:
@@ -90,10 +88,10 @@ class Call:
     def _trace(self, context: Any) -> None:
         attributes = conventions.call_attributes(self._details.method, context.peer())
         name = attributes["rpc.method"]
-        metadata: dict[str, list[Any]] = {}
-        for key, value in self._details.invocation_metadata:
-            metadata.setdefault(key, []).append(value)
-        self._request.trace(name, attributes, metadata, _GETTER)
+        metadata = self._details.invocation_metadata
+        once = dict(metadata)
+        carrier = once if len(once) == len(metadata) else _gathered(metadata)
+        self._request.trace(name, attributes, carrier, _GETTER)
         if self._queued_ns:
             self._request.queued(self._queued_ns)
 
@@ -130,13 +128,13 @@ class Call:
     def serialize(self, message: Any) -> bytes:
         """Apply the serializer, timed; after it the mirror is written, and the call is over."""
         recorder = self._request.recorder
-        recorder.enter(_SERIALIZATION)
+        began_ns = recorder.now_ns()
         try:
             data: bytes = message if self.serializer is None else self.serializer(message)
         except Exception as error:
             self.complete(error)
             raise
-        recorder.leave(_SERIALIZATION)
+        recorder.spend("serialization", began_ns)
         self.complete()
         return data
 
@@ -173,13 +171,22 @@ class AtOnceCall(Call):
         return Aborting(told, self.mirror)
 
 
-class _MetadataGetter(Getter[dict[str, list[Any]]]):
+def _gathered(metadata: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
+    """Metadata with names that occur more than once."""
+    found: dict[str, list[Any]] = {}
+    for name, value in metadata:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+class _MetadataGetter(Getter[dict[str, Any]]):
     """Reads metadata for OpenTelemetry's propagators."""
 
-    def get(self, carrier: dict[str, list[Any]], key: str) -> list[Any] | None:
-        return carrier.get(key.lower())
+    def get(self, carrier: dict[str, Any], key: str) -> list[Any] | None:
+        value = carrier.get(key.lower())
+        return value if value is None or type(value) is list else [value]
 
-    def keys(self, carrier: dict[str, list[Any]]) -> list[str]:
+    def keys(self, carrier: dict[str, Any]) -> list[str]:
         return list(carrier)
 
 
