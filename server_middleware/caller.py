@@ -35,9 +35,8 @@ def extract(carrier: Any, around: otel.Context, getter: Getter[Any]) -> otel.Con
         found = _PLAIN.fullmatch(given[0]) if given else None
         if found and not getter.get(carrier, "tracestate") and not getter.get(carrier, "baggage"):
             trace_id, span_id, flags = found.groups()
-            above = trace.SpanContext(
-                int(trace_id, 16), int(span_id, 16), True, trace.TraceFlags(int(flags, 16))
-            )
+            ids = int(trace_id, 16), int(span_id, 16), True, trace.TraceFlags(int(flags, 16))
+            above = trace.SpanContext(*ids)
             if above.is_valid:
                 return with_span(trace.NonRecordingSpan(above), around)
     return propagators.extract(carrier, around, getter)

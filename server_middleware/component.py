@@ -11,7 +11,7 @@ from opentelemetry import trace
 
 from server_middleware.names import checked
 from server_middleware.opened import Opened, for_many, for_nobody
-from server_middleware.scope import Handle, current
+from server_middleware.scope import Handle, get_current
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -43,7 +43,7 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         self._open: list[Opened | None] = []
 
     def __enter__(self) -> None:
-        scope, context = current.get(), otel.get_current()
+        scope, context = get_current(), otel.get_current()
         if scope is not None and scope.context is context:
             span = scope.span
         else:
@@ -109,7 +109,7 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
 
         It is what is current; where that is none of these, whoever entered was not timed.
         """
-        found, entered = current.get(), list(self._open)
+        found, entered = get_current(), list(self._open)
         if not isinstance(found, Opened) or found not in entered:
             found = None if None in entered else entered[-1]
         self._open.remove(found)

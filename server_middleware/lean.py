@@ -181,7 +181,6 @@ class LeanSpan(ReadableSpan, trace.Span):
     """A span that begins when it is made; the processors are given it then, and when it ends."""
 
     _attributes: MutableMapping[str, AttributeValue]
-    _end_time: int | None = None
     _events: Sequence[Event] = ()
     _instrumentation_info = None
     _status = trace.Status()
@@ -204,6 +203,7 @@ class LeanSpan(ReadableSpan, trace.Span):
         self._parent = parent
         self._name = name
         self._start_time = start_ns
+        self._end_time = None
         self._attributes = attributes
         self._kind = kind
         self._links = links

@@ -30,14 +30,18 @@ def headers(
         span: to be named as the request's, where it is recorded.
     """
     told = timings(total_ns, parts_ns)
-    in_seconds, in_ms = _forms(tuple(told))
-    times_ns = told.values()
+    times_ns, (in_seconds, in_ms) = told.values(), _forms(tuple(told))
     seconds = in_seconds % tuple(map(truediv, times_ns, repeat(1e9)))
-    ms = in_ms % tuple(map(truediv, times_ns, repeat(1e6)))
+    times_ms = tuple(map(truediv, times_ns, repeat(1e6)))
     if span is not None and span.is_recording():
         trace_id, span_id, _, flags, *_ = span.get_span_context()
-        ms = f'{ms}, trace;desc="00-{trace_id:032x}-{span_id:016x}-{flags:02x}"'
+        ms = (in_ms + _TRACE) % (*times_ms, trace_id, span_id, flags)
+    else:
+        ms = in_ms % times_ms
     return [(TIMING_HEADER, seconds), (SERVER_TIMING_HEADER, ms)]
+
+
+_TRACE: Final = ', trace;desc="00-%032x-%016x-%02x"'
 
 
 @lru_cache(maxsize=256)

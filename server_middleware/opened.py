@@ -7,7 +7,7 @@ from opentelemetry import trace
 
 from server_middleware.harmless import complain
 from server_middleware.recorder import Together
-from server_middleware.scope import Handle, Scope, current, with_span
+from server_middleware.scope import Handle, Scope, get_current, set_current, with_span
 from server_middleware.spans import tracer
 
 
@@ -37,8 +37,8 @@ class Opened(Scope):
         self.name, self.depth = name, around.depth + 1
         self.recorder, self.tracer = around.recorder, around.tracer
         self.context = self.span = None
-        self._before, self._context_before = current.get(), context
-        current.set(self)
+        self._before, self._context_before = get_current(), context
+        set_current(self)
         began_ns = self.recorder.enter(self)
         if parent is None or self.tracer is None:
             return
@@ -52,8 +52,8 @@ class Opened(Scope):
     def close(self, error: BaseException | None) -> None:
         """End it; an error marks the span."""
         ended_ns = self.recorder.leave(self)
-        if current.get() is self:
-            current.set(self._before)
+        if get_current() is self:
+            set_current(self._before)
             if self.context is not None:
                 otel.attach(self._context_before)
         if self.span is None:

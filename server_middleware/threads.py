@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context, ContextVar
 from typing import Any, Final
 
-from server_middleware.scope import carried, current
+from server_middleware.scope import carried, get_current
 
 starting: Final[ContextVar[Callable[[], object] | None]] = ContextVar(
     "server_middleware_starting", default=None
@@ -29,7 +29,7 @@ def follow_threads() -> None:
 def _following(
     self: ThreadPoolExecutor, function: Callable[..., Any], /, *args: Any, **kwargs: Any
 ) -> Future[Any]:
-    if current.get() is not None:
+    if get_current() is not None:
         return _submit(self, carried(function), *args, **kwargs)
     context = getattr(function, "__self__", None)
     if type(context) is Context and (started := context.get(starting)) is not None:

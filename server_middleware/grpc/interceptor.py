@@ -55,7 +55,8 @@ class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # o
         handler = await continuation(details)
         if handler is None:
             return None
-        behaviour = getattr(handler, _shape(handler)[0])
+        name, _ = _SHAPES[handler.request_streaming, handler.response_streaming]
+        behaviour = getattr(handler, name)
         if not asks(details):
             is_async = iscoroutinefunction(behaviour)
             module = aio_handlers if is_async else handlers
@@ -80,15 +81,11 @@ def _watched(handler: Handler, call: Call, wrap: Callable[..., Any]) -> Handler:
         call.deserializer, deserialize = deserialize, call.deserialize
     if not handler.response_streaming:
         call.serializer, serialize = serialize, call.serialize
-    name, make = _shape(handler)
+    name, make = _SHAPES[handler.request_streaming, handler.response_streaming]
     return make(wrap(getattr(handler, name), call), deserialize, serialize)
 
 
-def _shape(handler: Handler) -> tuple[str, Callable[..., Handler]]:
-    """What the function of a handler is called, and how such a handler is made."""
-    return _SHAPES[bool(handler.request_streaming), bool(handler.response_streaming)]
-
-
+# (request, response) streaming → what the function of a handler is called, and what makes one
 _SHAPES: Final = {
     (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
     (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
