@@ -53,7 +53,8 @@ class Recorder:
 
     def enter(self, part: Part) -> int:
         """Begin a component; returns when."""
-        with self._lock:
+        self._lock.acquire()  # `with` is twice the price
+        try:
             now_ns = perf_counter_ns() + self._to_epoch_ns
             under_way = self._open
             if under_way:
@@ -63,19 +64,25 @@ class Recorder:
             under_way.append(part)
             if len(under_way) > 1:
                 under_way.sort(key=_DEPTH)
+        finally:
+            self._lock.release()
         return now_ns
 
     def leave(self, part: Part) -> int:
         """End a component; returns when."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             now_ns = perf_counter_ns() + self._to_epoch_ns
-            owner = self._open[-1]
+            under_way = self._open
+            owner = under_way[-1]
             self._spent_ns[owner.name] += now_ns - self._settled_ns
             self._settled_ns = now_ns
             if owner is part:
-                self._open.pop()
+                under_way.pop()
             else:
-                self._open.remove(part)
+                under_way.remove(part)
+        finally:
+            self._lock.release()
         return now_ns
 
     def spend(self, name: str, since_ns: int) -> int:

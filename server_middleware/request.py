@@ -77,7 +77,6 @@ class Request:
         """The last of the reply is about to leave: the server span ends here, once."""
         self._end_ns = self._end_ns or self.recorder.now_ns()
 
-    @harmless
     def finish(
         self,
         attributes: Mapping[str, AttributeValue],

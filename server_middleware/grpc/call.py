@@ -96,7 +96,7 @@ class Call:
             self._request.queued(self._queued_ns)
 
     def __enter__(self) -> None:
-        self.resume()
+        self._entered = self._request.enter()
 
     def __exit__(
         self,
@@ -104,7 +104,7 @@ class Call:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.pause()
+        self._entered.leave()
         if error is not None:
             self.complete(error)
 
@@ -116,14 +116,18 @@ class Call:
         """The next one is wanted."""
         self._entered = self._request.enter()
 
-    @harmless
     def answered(self, response: Any) -> None:
         """The handler has returned its message."""
-        if self._in_message and hasattr(response, "timing_info"):
-            for name, ns in timings(*self._request.recorder.report()).items():
-                response.timing_info.add(component=name, duration_ms=ns / 1e6)
+        if self._in_message:
+            self._tell(response)
         if conventions.status_of(self._context, None) is not grpc.StatusCode.OK:
             self.complete()  # there may be no message to be serialised
+
+    @harmless
+    def _tell(self, response: Any) -> None:
+        if hasattr(response, "timing_info"):
+            for name, ns in timings(*self._request.recorder.report()).items():
+                response.timing_info.add(component=name, duration_ms=ns / 1e6)
 
     def serialize(self, message: Any) -> bytes:
         """Apply the serializer, timed; after it the mirror is written, and the call is over."""
@@ -138,7 +142,6 @@ class Call:
         self.complete()
         return data
 
-    @harmless
     def complete(self, error: BaseException | None = None) -> None:
         """The reply is ready, or there will be an error's: write the mirror, and end the span."""
         self.mirror()
