@@ -15,7 +15,17 @@ from server_middleware.scope import with_span
 from tracebench.vocabulary import TRACEPARENT
 
 _DEFAULT: Final = [TraceContextTextMapPropagator, W3CBaggagePropagator]
-_PLAIN: Final = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
+_PLAIN: Final = re.compile("00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+
+
+class _Sampled(trace.TraceFlags):
+    """What says so without calculating, as it is asked of every span that ends."""
+
+    sampled = True
+
+
+_FLAGS: Final = [(_Sampled if bits & 1 else trace.TraceFlags)(bits) for bits in range(256)]
+_NO_STATE: Final = trace.INVALID_SPAN_CONTEXT.trace_state
 
 
 def extract(carrier: Any, around: otel.Context, getter: Getter[Any]) -> otel.Context:
@@ -35,10 +45,10 @@ def extract(carrier: Any, around: otel.Context, getter: Getter[Any]) -> otel.Con
         found = _PLAIN.fullmatch(given[0]) if given else None
         if found and not getter.get(carrier, "tracestate") and not getter.get(carrier, "baggage"):
             trace_id, span_id, flags = found.groups()
-            ids = int(trace_id, 16), int(span_id, 16), True, trace.TraceFlags(int(flags, 16))
-            above = trace.SpanContext(*ids)
-            if above.is_valid:
-                return with_span(trace.NonRecordingSpan(above), around)
+            ids = int(trace_id, 16), int(span_id, 16)
+            told = (*ids, True, _FLAGS[int(flags, 16)], _NO_STATE, True)
+            above = tuple.__new__(trace.SpanContext, told)  # spared: looking whether it is valid
+            return with_span(trace.NonRecordingSpan(above), around)
     return propagators.extract(carrier, around, getter)
 
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from itertools import repeat
-from operator import truediv
 from typing import Final
 
 from opentelemetry import trace
@@ -29,15 +27,15 @@ def headers(
         parts_ns: exclusive times by component; the names are valid ones.
         span: to be named as the request's, where it is recorded.
     """
-    told = timings(total_ns, parts_ns)
-    times_ns, (in_seconds, in_ms) = told.values(), _forms(tuple(told))
-    seconds = in_seconds % tuple(map(truediv, times_ns, repeat(1e9)))
-    times_ms = tuple(map(truediv, times_ns, repeat(1e6)))
+    parts_ns = _foremost(parts_ns)
+    times_ns, (in_seconds, in_ms) = [*parts_ns.values(), total_ns], _forms(tuple(parts_ns))
+    seconds = in_seconds % tuple([ns / 1e9 for ns in times_ns])
+    times_ms = [ns / 1e6 for ns in times_ns]
     if span is not None and span.is_recording():
         trace_id, span_id, _, flags, *_ = span.get_span_context()
         ms = (in_ms + _TRACE) % (*times_ms, trace_id, span_id, flags)
     else:
-        ms = in_ms % times_ms
+        ms = in_ms % tuple(times_ms)
     return [(TIMING_HEADER, seconds), (SERVER_TIMING_HEADER, ms)]
 
 
@@ -47,13 +45,18 @@ _TRACE: Final = ', trace;desc="00-%032x-%016x-%02x"'
 @lru_cache(maxsize=256)
 def _forms(names: tuple[str, ...]) -> tuple[str, str]:
     """What both headers look like, to be filled in with `%`; valid names have none themselves."""
+    names = (*names, SERVER_PROCESSING)
     seconds = ", ".join(f'"{name}": %.9f' for name in names)
     return f"{{{seconds}}}", ", ".join(f"{name};dur=%.6f" for name in names)
 
 
 def timings(total_ns: int, parts_ns: Mapping[str, int]) -> dict[str, int]:
     """What is mirrored: component → ns, the total last."""
-    if len(parts_ns) > MOST_NAMES:
-        first = sorted(parts_ns, key=lambda name: name not in REPORTED_PARTS)[:MOST_NAMES]
-        parts_ns = {name: parts_ns[name] for name in first}
-    return {**parts_ns, SERVER_PROCESSING: total_ns}
+    return {**_foremost(parts_ns), SERVER_PROCESSING: total_ns}
+
+
+def _foremost(parts_ns: Mapping[str, int]) -> Mapping[str, int]:
+    if len(parts_ns) <= MOST_NAMES:
+        return parts_ns
+    first = sorted(parts_ns, key=lambda name: name not in REPORTED_PARTS)[:MOST_NAMES]
+    return {name: parts_ns[name] for name in first}

@@ -35,15 +35,16 @@ class Opened(Scope):
         links: Sequence[trace.Link] = (),
     ) -> None:
         self.name, self.depth = name, around.depth + 1
-        self.recorder, self.tracer = around.recorder, around.tracer
+        self.recorder = recorder = around.recorder
+        self.tracer = tracer = around.tracer
         self.context = self.span = None
         self._before, self._context_before = get_current(), context
         set_current(self)
-        began_ns = self.recorder.enter(self)
-        if parent is None or self.tracer is None:
+        began_ns = recorder.enter(self)
+        if parent is None or tracer is None:
             return
         try:
-            self.span = span = self.tracer.begin_component(parent, name, began_ns, context, links)
+            self.span = span = tracer.begin_component(parent, name, began_ns, context, links)
             self.context = inside = with_span(span, context)
             otel.attach(inside)
         except Exception:

@@ -57,13 +57,14 @@ class Recorder:
         try:
             now_ns = perf_counter_ns() + self._to_epoch_ns
             under_way = self._open
+            self._spent_ns.setdefault(part.name, 0)
             if under_way:
                 self._spent_ns[under_way[-1].name] += now_ns - self._settled_ns
-            self._settled_ns = now_ns
-            self._spent_ns.setdefault(part.name, 0)
-            under_way.append(part)
-            if len(under_way) > 1:
+                under_way.append(part)
                 under_way.sort(key=_DEPTH)
+            else:
+                under_way.append(part)
+            self._settled_ns = now_ns
         finally:
             self._lock.release()
         return now_ns
@@ -87,21 +88,30 @@ class Recorder:
 
     def spend(self, name: str, since_ns: int) -> int:
         """Give the time since an instant to what was done alone in it; returns the time now."""
-        with self._lock:
+        self._lock.acquire()
+        try:
             now_ns = perf_counter_ns() + self._to_epoch_ns
-            spent_ns, began_ns = self._spent_ns, max(since_ns, self._settled_ns)
+            spent_ns, settled_ns = self._spent_ns, self._settled_ns
+            if since_ns < settled_ns:
+                since_ns = settled_ns
             if self._open:
-                spent_ns[self._open[-1].name] += began_ns - self._settled_ns
-            spent_ns[name] = spent_ns.get(name, 0) + now_ns - began_ns
+                spent_ns[self._open[-1].name] += since_ns - settled_ns
+            spent_ns[name] = spent_ns.get(name, 0) + now_ns - since_ns
             self._settled_ns = now_ns
+        finally:
+            self._lock.release()
         return now_ns
 
     def report(self) -> tuple[int, dict[str, int]]:
         """The time since the request began, and each component's exclusive part of it, in ns."""
-        with self._lock:
-            now_ns, parts_ns = self.now_ns(), self._spent_ns.copy()
+        self._lock.acquire()
+        try:
+            now_ns = perf_counter_ns() + self._to_epoch_ns
+            parts_ns = self._spent_ns.copy()
             if self._open:
                 parts_ns[self._open[-1].name] += now_ns - self._settled_ns
+        finally:
+            self._lock.release()
         return now_ns - self.began_ns, parts_ns
 
 

@@ -10,7 +10,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.util.types import AttributeValue
 
 from server_middleware.caller import extract
-from server_middleware.harmless import harmless
+from server_middleware.harmless import complain, harmless
 from server_middleware.mirror import headers
 from server_middleware.opened import mark
 from server_middleware.recorder import Recorder
@@ -21,20 +21,19 @@ from tracebench.vocabulary import QUEUE
 Attributes: TypeAlias = dict[str, AttributeValue]
 
 
-class Request:
-    """What an adapter keeps for one request.
+class Request(Scope):
+    """What an adapter keeps for one request: its span is the server's, if it has one of its own.
 
     The adapter lets code run between `enter` and its `leave`, says with `handed_over` that the
     reply has left its hands, and with `finish` that nothing more will come.
     """
 
-    __slots__ = ("_end_ns", "_once", "_scope", "finished", "recorder", "span")
+    __slots__ = ("_end_ns", "_once", "finished")
+
+    recorder: Recorder
 
     def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
-        self.span: trace.Span | None = None
-        """The server span; None where others make it, or nobody does."""
-        self._scope = Scope(recorder, tracer())
+        super().__init__(recorder, tracer())
         self._end_ns = 0
         self._once = Lock()
         self.finished = False
@@ -48,26 +47,25 @@ class Request:
             carrier: what the propagators find the caller's context in.
             getter: how they read it.
         """
-        scope, around = self._scope, otel.get_current()
-        if scope.tracer is None or (around and trace.get_current_span(around).is_recording()):
+        around = otel.get_current()
+        if self.tracer is None or (around and trace.get_current_span(around).is_recording()):
             return
         context = extract(carrier, around, getter)
-        self.span = scope.tracer.begin_server(context, name, self.recorder.began_ns, attributes)
-        scope.span = self.span
-        scope.context = with_span(self.span, context)
+        self.span = self.tracer.begin_server(context, name, self.recorder.began_ns, attributes)
+        self.context = with_span(self.span, context)
 
     @harmless
     def queued(self, until_ns: int) -> None:
         """Record the wait for a worker, from the begin of the request on, as a span."""
-        tracer, context = self._scope.tracer, self._scope.context
-        if tracer is None or context is None or self.span is None or not self.span.is_recording():
+        span, context = self.span, self.context
+        if self.tracer is None or context is None or span is None or not span.is_recording():
             return
         began_ns = self.recorder.began_ns
-        tracer.begin_component(self.span, QUEUE, began_ns, context).end(until_ns)
+        self.tracer.begin_component(span, QUEUE, began_ns, context).end(until_ns)
 
     def enter(self) -> Entered:
         """Make this request, and its span, current."""
-        return Entered(self._scope, self._scope.context)
+        return Entered(self, self.context)
 
     def mirrored(self) -> list[tuple[str, str]]:
         """The headers that mirror the timings up to now."""
@@ -93,19 +91,22 @@ class Request:
             failed: what kind of error the server is to blame for.
             error: the exception behind it.
         """
-        if not self._once.acquire(blocking=False):
+        if not self._once.acquire(False):
             return
         self.finished = True
         self.handed_over()
-        span, tracer = self.span, self._scope.tracer
-        if span is None or tracer is None:
+        span = self.span
+        if span is None or self.tracer is None:
             return
-        tracer.describe(span, attributes)
-        if name is not None:
-            span.update_name(name)
-        if failed is not None:
-            span.set_attribute("error.type", failed)
-            span.set_status(trace.StatusCode.ERROR)
-        if error is not None:
-            mark(span, error)
-        span.end(self._end_ns)
+        try:
+            self.tracer.describe(span, attributes)
+            if name is not None:
+                span.update_name(name)
+            if failed is not None:
+                span.set_attribute("error.type", failed)
+                span.set_status(trace.StatusCode.ERROR)
+            if error is not None:
+                mark(span, error)
+            span.end(self._end_ns)
+        except Exception:
+            complain("ending a request's span")

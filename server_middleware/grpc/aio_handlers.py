@@ -46,7 +46,7 @@ def writing(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     return handle
 
 
-def if_asked(behaviour: Callable[..., Any], begun: Callable[[], Call]) -> Callable[..., Any]:
+def if_asked(behaviour: Callable[..., Any], kind: type[Call], details: Any) -> Callable[..., Any]:
     """One response, where only the message tells whether timings are wanted.
 
     The clock then starts with the handler, and stops before the response is serialised.
@@ -55,7 +55,7 @@ def if_asked(behaviour: Callable[..., Any], begun: Callable[[], Call]) -> Callab
     async def handle(request: Any, context: Any) -> Any:
         if not asks_in_message(request):
             return await behaviour(request, context)
-        call = begun()
+        call = kind(details)
         response = await single(behaviour, call)(request, context)
         call.complete()
         return response

@@ -10,7 +10,7 @@ from opentelemetry.propagators.textmap import Getter
 from server_middleware.asking import sampled
 from server_middleware.grpc import conventions
 from server_middleware.grpc.context import Aborting, telling
-from server_middleware.harmless import harmless
+from server_middleware.harmless import complain, harmless
 from server_middleware.mirror import timings
 from server_middleware.recorder import Recorder
 from server_middleware.request import Request
@@ -84,16 +84,18 @@ class Call:
         self._trace(context)
         return context
 
-    @harmless
     def _trace(self, context: Any) -> None:
-        attributes = conventions.call_attributes(self._details.method, context.peer())
-        name = attributes["rpc.method"]
         metadata = self._details.invocation_metadata
-        once = dict(metadata)
-        carrier = once if len(once) == len(metadata) else _gathered(metadata)
-        self._request.trace(name, attributes, carrier, _GETTER)
-        if self._queued_ns:
-            self._request.queued(self._queued_ns)
+        try:
+            attributes = conventions.call_attributes(self._details.method, context.peer())
+            name = attributes["rpc.method"]
+            once = dict(metadata)
+            carrier = once if len(once) == len(metadata) else _gathered(metadata)
+            self._request.trace(name, attributes, carrier, _GETTER)
+            if self._queued_ns:
+                self._request.queued(self._queued_ns)
+        except Exception:
+            complain("beginning a call's span")
 
     def __enter__(self) -> None:
         self._entered = self._request.enter()
@@ -147,16 +149,18 @@ class Call:
         self.mirror()
         conventions.finish(self._request, conventions.status_of(self._context, error), error)
 
-    @harmless
     def mirror(self) -> None:
         """Write the timings up to now, behind what the handler set; only the first call counts."""
         if self._mirrored:
             return
         self._mirrored = True
-        (_, seconds), (_, server_timing) = self._request.mirrored()
-        own = self._context.trailing_metadata() or ()
-        mirrored = (_TIMING, seconds), (_SERVER_TIMING, server_timing)
-        self._context.set_trailing_metadata((*own, *mirrored))
+        try:
+            (_, seconds), (_, server_timing) = self._request.mirrored()
+            own = self._context.trailing_metadata() or ()
+            mirrored = (_TIMING, seconds), (_SERVER_TIMING, server_timing)
+            self._context.set_trailing_metadata((*own, *mirrored))
+        except Exception:
+            complain("mirroring a call's timings")
 
     def __del__(self) -> None:
         """End the span of a reply that nobody serialises any more, because the client is gone."""
@@ -169,9 +173,7 @@ class AtOnceCall(Call):
 
     def begin(self, message: Any, context: Any) -> Any:
         """The handler is about to run, with this message: begin the span."""
-        told = telling(context)
-        super().begin(message, told)
-        return Aborting(told, self.mirror)
+        return Aborting(super().begin(message, telling(context)), self.mirror)
 
 
 def _gathered(metadata: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:

@@ -28,8 +28,7 @@ class Aborting(_Wrapper):
     """
 
     def __init__(self, context: Any, mirror: Callable[[], object]) -> None:
-        super().__init__(context)
-        self._mirror = mirror
+        self._context, self._mirror = context, mirror
 
     def abort(self, code: Any, details: Any = "", trailing_metadata: Any = ()) -> Any:
         """End the call with a status."""

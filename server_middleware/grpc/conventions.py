@@ -9,7 +9,6 @@ from urllib.parse import unquote
 
 import grpc
 
-from server_middleware.harmless import harmless
 from server_middleware.request import Attributes, Request
 
 _SERVER_ERRORS = frozenset(
@@ -62,7 +61,6 @@ def status_of(context: Any, error: BaseException | None) -> grpc.StatusCode:
     return grpc.StatusCode.UNKNOWN if isinstance(error, Exception) else grpc.StatusCode.CANCELLED
 
 
-@harmless
 def finish(request: Request, status: grpc.StatusCode, error: BaseException | None) -> None:
     """End the call's span; an `abort` is no exception worth a stack trace."""
     if status is grpc.StatusCode.OK:

@@ -34,7 +34,7 @@ def streaming(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     return handle
 
 
-def if_asked(behaviour: Callable[..., Any], begun: Callable[[], Call]) -> Callable[..., Any]:
+def if_asked(behaviour: Callable[..., Any], kind: type[Call], details: Any) -> Callable[..., Any]:
     """One response, where only the message tells whether timings are wanted.
 
     The clock then starts with the handler, and stops before the response is serialised.
@@ -43,7 +43,7 @@ def if_asked(behaviour: Callable[..., Any], begun: Callable[[], Call]) -> Callab
     def handle(request: Any, context: Any) -> Any:
         if not asks_in_message(request):
             return behaviour(request, context)
-        call = begun()
+        call = kind(details)
         response = single(behaviour, call)(request, context)
         call.complete()
         return response

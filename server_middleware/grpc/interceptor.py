@@ -1,7 +1,9 @@
 """The interceptors of both kinds of gRPC servers, and how they wrap handlers."""
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from inspect import isasyncgenfunction, iscoroutinefunction
+from types import FunctionType
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -10,6 +12,7 @@ from server_middleware.grpc import aio_handlers, handlers
 from server_middleware.grpc.call import AtOnceCall, Call, asks
 from server_middleware.threads import follow_threads, starting
 
+_Wrapper: TypeAlias = Callable[..., Callable[..., Any]]
 Handler: TypeAlias = Any  # grpcio's types of handlers say nothing of their messages
 
 
@@ -40,7 +43,7 @@ class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any m
         if handler is None:
             return None
         if not asks(details):
-            return _perhaps(handler, lambda: Call(details), handlers.if_asked)
+            return _perhaps(handler, Call, details, handlers.if_asked)
         call = Call(details)
         starting.set(call.started)
         wrap = handlers.streaming if handler.response_streaming else handlers.single
@@ -57,21 +60,29 @@ class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # o
             return None
         name, _ = _SHAPES[handler.request_streaming, handler.response_streaming]
         behaviour = getattr(handler, name)
+        function = getattr(behaviour, "__func__", behaviour)
+        find = _remembered if type(function) is FunctionType else _wrappers
+        wrap, if_asked = find(function, handler.response_streaming)
         if not asks(details):
-            is_async = iscoroutinefunction(behaviour)
-            module = aio_handlers if is_async else handlers
-            return _perhaps(handler, lambda: AtOnceCall(details), module.if_asked)
-        wrap = _aio_wrapper(behaviour, handler.response_streaming)
+            return _perhaps(handler, AtOnceCall, details, if_asked)
         return _watched(handler, AtOnceCall(details), wrap)
 
 
-def _aio_wrapper(behaviour: Any, response_streaming: bool) -> Callable[..., Any]:
-    """How to wrap any of the kinds of functions that `grpc.aio` takes for handlers."""
+def _wrappers(behaviour: Any, response_streaming: bool) -> tuple[_Wrapper, _Wrapper]:
+    """How to wrap any of the kinds of functions that `grpc.aio` takes for handlers.
+
+    Returns:
+        For a call that asks, and for one that may ask in its message.
+    """
     if isasyncgenfunction(behaviour):
-        return aio_handlers.streaming
-    if iscoroutinefunction(behaviour):
-        return aio_handlers.writing if response_streaming else aio_handlers.single
-    return handlers.streaming if response_streaming else handlers.single
+        return aio_handlers.streaming, aio_handlers.if_asked
+    module = aio_handlers if iscoroutinefunction(behaviour) else handlers
+    if not response_streaming:
+        return module.single, module.if_asked
+    return (aio_handlers.writing if module is aio_handlers else handlers.streaming), module.if_asked
+
+
+_remembered: Final = lru_cache(maxsize=1_024)(_wrappers)  # to look takes as long as all the rest
 
 
 def _watched(handler: Handler, call: Call, wrap: Callable[..., Any]) -> Handler:
@@ -85,21 +96,26 @@ def _watched(handler: Handler, call: Call, wrap: Callable[..., Any]) -> Handler:
     return make(wrap(getattr(handler, name), call), deserialize, serialize)
 
 
+def _perhaps(handler: Handler, kind: type[Call], details: Any, wrap: _Wrapper) -> Handler:
+    """The handler of a single call, which looks into the message whether it asks."""
+    if handler.request_streaming or handler.response_streaming:
+        return handler
+    behaviour = wrap(handler.unary_unary, kind, details)
+    return _unary_unary(behaviour, handler.request_deserializer, handler.response_serializer)
+
+
+_Handler: Final[Any] = type(grpc.unary_unary_rpc_method_handler(asks))
+
+
+def _unary_unary(behaviour: Any, deserialize: Any, serialize: Any) -> Handler:
+    """What gRPC's own function makes, which imports that class each time."""
+    return _Handler(False, False, deserialize, serialize, behaviour, None, None, None)
+
+
 # (request, response) streaming → what the function of a handler is called, and what makes one
-_SHAPES: Final = {
-    (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler),
+_SHAPES: Final[dict[tuple[bool, bool], tuple[str, Callable[..., Handler]]]] = {
+    (False, False): ("unary_unary", _unary_unary),
     (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),
     (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler),
     (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler),
 }
-
-
-def _perhaps(handler: Handler, begun: Callable[[], Call], wrap: Callable[..., Any]) -> Handler:
-    """The handler of a single call, which looks into the message whether it asks."""
-    if handler.request_streaming or handler.response_streaming:
-        return handler
-    return grpc.unary_unary_rpc_method_handler(
-        wrap(handler.unary_unary, begun),
-        handler.request_deserializer,
-        handler.response_serializer,
-    )

@@ -6,7 +6,6 @@ https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 import re
 from typing import Final
 
-from server_middleware.harmless import harmless
 from server_middleware.request import Attributes, Request
 
 _METHODS = frozenset(
@@ -62,7 +61,6 @@ def span_name(method: str, route: str | None = None) -> str:
     return f"{known} {route}" if route else known
 
 
-@harmless
 def finish(
     request: Request,
     method: str,

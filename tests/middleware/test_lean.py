@@ -17,7 +17,8 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult, StaticSampler
 from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
 
-from server_middleware.lean import LeanSpan, LeanTracer
+from server_middleware.lean import LeanTracer
+from server_middleware.lean_span import LeanSpan
 from server_middleware.spans import tracer_of
 from server_middleware.tracer import Tracer
 from tests.middleware.spans import PARENT_ID, TRACE_ID
