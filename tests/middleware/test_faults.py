@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 import server_middleware
 from protos.inference_pb2 import PredictRequest
 from server_middleware import component, instrument
-from tests.middleware import test_grpc
+from tests.middleware import grpc_service
 from tests.middleware.serving import grpc_serving
 from tests.middleware.spans import ASKING, mirrored
 from tests.middleware.test_wsgi import plain
@@ -59,10 +59,10 @@ def test_a_broken_processor_breaks_no_wsgi_response(caplog: pytest.LogCaptureFix
 
 @pytest.mark.usefixtures("broken")
 def test_a_broken_processor_breaks_no_call() -> None:
-    with test_grpc.in_threads() as channel:
-        reply, one = test_grpc.predict(channel, PredictRequest(), test_grpc.ASKING)
+    with grpc_service.in_threads() as channel:
+        reply, one = grpc_service.predict(channel, PredictRequest(), grpc_service.ASKING)
     assert reply.result == "espresso"
-    assert set(mirrored(test_grpc.trailers(one))) == test_grpc.QUEUED
+    assert set(mirrored(grpc_service.trailers(one))) == grpc_service.QUEUED
 
 
 @pytest.mark.usefixtures("broken")
@@ -116,19 +116,19 @@ def test_nothing_of_a_strange_header_comes_back(value: str) -> None:
 
 
 def test_a_message_that_cannot_be_read_is_grpcs_affair() -> None:
-    with test_grpc.in_threads() as channel:
+    with grpc_service.in_threads() as channel:
         raw = channel.unary_unary(
-            f"/{test_grpc.SERVICE}/Predict", lambda data: data, lambda data: data
+            f"/{grpc_service.SERVICE}/Predict", lambda data: data, lambda data: data
         )
         with pytest.raises(grpc.RpcError) as caught:
-            raw(b"\xff\xff", metadata=test_grpc.ASKING)
+            raw(b"\xff\xff", metadata=grpc_service.ASKING)
     assert caught.value.code() is grpc.StatusCode.INTERNAL
 
 
 def test_a_response_that_cannot_be_serialised_is_grpcs_affair() -> None:
-    add = test_grpc.adding(lambda *_: "espresso", None, None, None)
+    add = grpc_service.adding(lambda *_: "espresso", None, None, None)
     with grpc_serving(add, server_middleware.grpc.interceptors()) as channel:
-        _, one = test_grpc.predict(channel, PredictRequest(), test_grpc.ASKING)
+        _, one = grpc_service.predict(channel, PredictRequest(), grpc_service.ASKING)
     assert one.code() is grpc.StatusCode.INTERNAL
 
 

@@ -13,7 +13,7 @@ from opentelemetry import context as otel
 from benchmarks import middleware as benchmark
 from protos.inference_pb2 import PredictRequest, PredictResponse
 from server_middleware.scope import current
-from tests.middleware import test_grpc
+from tests.middleware import grpc_service
 from tests.middleware.spans import Spans
 
 CALLS = 400
@@ -56,13 +56,13 @@ def test_memory_does_not_grow(request: pytest.FixtureRequest, name: str, traced:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("serving", [test_grpc.in_threads, test_grpc.in_coroutines])
-def test_memory_of_grpc_servers_does_not_grow(serving: test_grpc.Serving) -> None:
+@pytest.mark.parametrize("serving", [grpc_service.in_threads, grpc_service.in_coroutines])
+def test_memory_of_grpc_servers_does_not_grow(serving: grpc_service.Serving) -> None:
     with serving() as channel:
         method = channel.unary_unary(
-            f"/{test_grpc.SERVICE}/Predict",
+            f"/{grpc_service.SERVICE}/Predict",
             PredictRequest.SerializeToString,
             PredictResponse.FromString,
         )
-        grown = growth_bytes(lambda: method(PredictRequest(), metadata=test_grpc.ASKING))
+        grown = growth_bytes(lambda: method(PredictRequest(), metadata=grpc_service.ASKING))
     assert grown < 64 * CALLS

@@ -16,7 +16,7 @@ from opentelemetry.trace import SpanKind
 import server_middleware
 from protos.inference_pb2 import PredictRequest
 from server_middleware import component, instrument
-from tests.middleware import test_grpc
+from tests.middleware import grpc_service
 from tests.middleware.serving import grpc_serving, post, uvicorn_serving, waitress_serving
 from tests.middleware.spans import ASKING, PARENT_ID, Spans, mirrored, parent_id, span_id
 
@@ -87,12 +87,12 @@ def test_there_is_one_server_span_and_the_mirror_names_it(spans: Spans, name: st
 
 
 def test_behind_the_official_interceptor_there_is_one_server_span(spans: Spans) -> None:
-    add = test_grpc.adding(
-        test_grpc.unary, test_grpc.replies, test_grpc.gathered, test_grpc.replies
+    add = grpc_service.adding(
+        grpc_service.unary, grpc_service.replies, grpc_service.gathered, grpc_service.replies
     )
     official = server_interceptor()  # type: ignore[no-untyped-call] # it has no types
     with grpc_serving(add, [official, *server_middleware.grpc.interceptors()]) as channel:
-        _, call = test_grpc.predict(channel, PredictRequest(), test_grpc.ASKING)
+        _, call = grpc_service.predict(channel, PredictRequest(), grpc_service.ASKING)
         inference, server = spans.wait(2)
     assert (server.kind, parent_id(inference)) == (SpanKind.SERVER, span_id(server))
-    assert set(mirrored(test_grpc.trailers(call))) == test_grpc.QUEUED
+    assert set(mirrored(grpc_service.trailers(call))) == grpc_service.QUEUED

@@ -91,6 +91,25 @@ def test_waiting_before_the_work_is_the_queue(clock: Clock) -> None:
     assert recorder.report() == (50, {"queue": 40})
 
 
+@pytest.mark.parametrize(
+    ("since_ns", "expected"),
+    [(6, {"inference": 4, "serialization": 3}), (1, {"inference": 2, "serialization": 5})],
+)
+def test_what_is_done_alone_is_taken_from_what_was_under_way(
+    clock: Clock, since_ns: int, expected: dict[str, int]
+) -> None:
+    recorder = Recorder()
+    queue, inference = (Scope(Together(), None, 1, name) for name in ("queue", "inference"))
+    clock.now_ns = 2
+    recorder.enter(inference)
+    clock.now_ns = 4
+    recorder.enter(queue)
+    recorder.leave(queue)
+    clock.now_ns = 9
+    assert recorder.spend("serialization", 1_000_000 + since_ns) == 1_000_009
+    assert recorder.report() == (9, {**expected, "queue": 0})
+
+
 def test_a_component_that_is_used_without_end_takes_no_memory(clock: Clock) -> None:
     recorder = Recorder()
     for clock.now_ns in range(1_000):

@@ -18,7 +18,7 @@ import server_middleware
 from protos.inference_pb2 import PredictRequest
 from server_middleware.watch import MOST_SPANS, MirroringPropagator, SpanWatch
 from server_middleware.zero_code import Instrumentor
-from tests.middleware import test_grpc, zero_code_app
+from tests.middleware import grpc_service, zero_code_app
 from tests.middleware.serving import HOST, grpc_serving, post, serving_process
 from tests.middleware.spans import ASKING, Spans, mirrored
 
@@ -58,12 +58,12 @@ def instrumented() -> Iterator[None]:
 
 @pytest.mark.usefixtures("instrumented")
 def test_grpc_servers_get_the_interceptors_once() -> None:
-    add = test_grpc.adding(test_grpc.unary, None, None, None)
+    add = grpc_service.adding(grpc_service.unary, None, None, None)
     with grpc_serving(add, []) as channel:
-        _, call = test_grpc.predict(channel, PredictRequest(), test_grpc.ASKING)
-    assert set(mirrored(test_grpc.trailers(call))) == test_grpc.QUEUED
-    with test_grpc.in_threads() as channel:
-        _, call = test_grpc.predict(channel, PredictRequest(), test_grpc.ASKING)
+        _, call = grpc_service.predict(channel, PredictRequest(), grpc_service.ASKING)
+    assert set(mirrored(grpc_service.trailers(call))) == grpc_service.QUEUED
+    with grpc_service.in_threads() as channel:
+        _, call = grpc_service.predict(channel, PredictRequest(), grpc_service.ASKING)
     names = [name for name, _ in call.trailing_metadata()]
     assert names.count("x-timing-info") == 1
 

@@ -1,0 +1,162 @@
+"""The spans of gRPC calls, in threads and in coroutines."""
+
+from threading import Event
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanKind, StatusCode
+
+import server_middleware
+from protos.inference_pb2 import PredictRequest, PredictResponse
+from tests.middleware.grpc_service import (
+    ASKING,
+    CODING,
+    EVERY,
+    SERVICE,
+    Serving,
+    adding,
+    gathered,
+    in_coroutines,
+    in_threads,
+    in_threads_of_aio,
+    infer,
+    predict,
+    replies,
+    stream,
+    trailers,
+)
+from tests.middleware.serving import grpc_aio_serving, grpc_serving
+from tests.middleware.spans import (
+    PARENT_ID,
+    TRACE_ID,
+    Spans,
+    duration_ns,
+    mirrored,
+    parent_id,
+    span_id,
+)
+
+
+def server_of(found: list[ReadableSpan]) -> ReadableSpan:
+    (server,) = [span for span in found if span.kind is SpanKind.SERVER]
+    return server
+
+
+@pytest.mark.parametrize("serving", EVERY)
+def test_the_span_conforms_to_the_conventions_of_rpc(spans: Spans, serving: Serving) -> None:
+    with serving() as channel:
+        _, call = predict(channel, PredictRequest(), ASKING)
+        queued = "queue" in mirrored(trailers(call))
+        found = spans.wait(3 if queued else 2)
+    server = server_of(found)
+    assert server.name == f"{SERVICE}/Predict"
+    assert (server.get_span_context().trace_id, parent_id(server)) == (TRACE_ID, PARENT_ID)  # type: ignore[union-attr]
+    assert f"{span_id(server):016x}" in trailers(call)["server-timing"]
+    assert {parent_id(span) for span in found if span is not server} == {span_id(server)}
+    attributes = dict(server.attributes or {})
+    assert attributes.pop("network.peer.port")
+    assert attributes == {
+        "rpc.system.name": "grpc",
+        "rpc.method": f"{SERVICE}/Predict",
+        "rpc.response.status_code": "OK",
+        "client.address": "127.0.0.1",
+        "network.peer.address": "127.0.0.1",
+    }
+    assert server.status.status_code is StatusCode.UNSET
+
+
+@pytest.mark.parametrize("serving", EVERY)
+def test_names_that_occur_twice_in_the_metadata_do_no_harm(spans: Spans, serving: Serving) -> None:
+    metadata = (("tag", "a"), *ASKING, ("tag", "b"), ("tracestate", "x=1"), ("tracestate", "y=2"))
+    with serving() as channel:
+        predict(channel, PredictRequest(), metadata)
+    server = server_of(spans.ended())
+    assert parent_id(server) == PARENT_ID
+    assert server.get_span_context().trace_state == {"x": "1", "y": "2"}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("serving", [in_threads, in_coroutines, in_threads_of_aio])
+@pytest.mark.parametrize(
+    ("body", "code", "failed", "events"),
+    [
+        (b"abort", "INVALID_ARGUMENT", None, []),
+        (b"set", "INTERNAL", "INTERNAL", []),
+        (b"raise", "UNKNOWN", "UNKNOWN", ["exception"]),
+    ],
+)
+def test_failures_conform_as_well(
+    spans: Spans, serving: Serving, body: bytes, code: str, failed: str | None, events: list[str]
+) -> None:
+    with serving() as channel:
+        _, call = predict(channel, PredictRequest(image_data=body), ASKING)
+    server = server_of(spans.ended())
+    attributes = server.attributes or {}
+    assert call.code().name == attributes["rpc.response.status_code"] == code
+    assert attributes.get("error.type") == failed
+    assert server.status.status_code is (StatusCode.ERROR if failed else StatusCode.UNSET)
+    assert [event.name for event in server.events] == events
+
+
+@pytest.mark.parametrize("serving", EVERY)
+@pytest.mark.parametrize("name", ["Stream", "Both"])
+def test_a_stream_of_100_ms_is_a_span_of_100_ms(spans: Spans, serving: Serving, name: str) -> None:
+    with serving() as channel:
+        call = stream(channel, name)
+        assert [reply.result for reply in call] == ["token"] * 5
+        times = mirrored(trailers(call))
+    server = server_of(spans.ended())
+    assert 100e6 <= duration_ns(server) < 200e6
+    steps = [span for span in spans.ended() if span.name == "inference"]
+    assert [parent_id(span) for span in steps] == [span_id(server)] * 5
+    assert times["inference"] == pytest.approx(sum(map(duration_ns, steps)) / 1e9, abs=1e-9)
+
+
+@pytest.mark.parametrize("serving", EVERY)
+def test_a_stream_of_requests_is_one_call(spans: Spans, serving: Serving) -> None:
+    with serving() as channel:
+        gather = channel.stream_unary(f"/{SERVICE}/Gather", *CODING)
+        requests = iter([PredictRequest(), PredictRequest()])
+        _, call = gather.with_call(requests, metadata=ASKING)
+        assert {"inference", "serialization", "server_processing"} <= set(mirrored(trailers(call)))
+    assert server_of(spans.ended()).name == f"{SERVICE}/Gather"
+
+
+# in threads of grpc.aio, grpcio itself never ends such a handler
+@pytest.mark.parametrize("serving", EVERY[:3])
+def test_a_client_that_goes_away_ends_the_span(
+    spans: Spans, serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving() as channel:
+        call = stream(channel, "Stream")
+        assert next(call).result == "token"
+        call.cancel()
+    server = server_of(spans.ended())
+    assert (server.attributes or {})["rpc.response.status_code"] in ("CANCELLED", "OK")
+    assert not [record for record in caplog.records if record.name.startswith("opentelemetry")]
+
+
+@pytest.mark.parametrize(
+    ("serving", "count", "status"), [(grpc_serving, 3, "OK"), (grpc_aio_serving, 2, "CANCELLED")]
+)
+def test_a_reply_that_comes_too_late_ends_the_span(
+    spans: Spans, serving: Any, count: int, status: str
+) -> None:
+    began, over = Event(), Event()
+
+    def late(request: PredictRequest, context: Any) -> PredictResponse:
+        began.set()
+        assert over.wait(10)
+        return infer(request, context)
+
+    given = "interceptors" if serving is grpc_serving else "aio_interceptors"
+    interceptors = getattr(server_middleware.grpc, given)()
+    with serving(adding(late, replies, gathered, replies), interceptors) as channel:
+        predict = channel.unary_unary(f"/{SERVICE}/Predict", *CODING)
+        call = predict.future(PredictRequest(), metadata=ASKING)
+        assert began.wait(10)
+        call.cancel()
+        channel.stream_unary(f"/{SERVICE}/Gather", *CODING)(iter([PredictRequest()]))
+        over.set()  # what was sent first, the server knows by now
+        server = server_of(spans.wait(count))
+    assert (server.attributes or {})["rpc.response.status_code"] == status
