@@ -76,13 +76,13 @@ def _wrappers(behaviour: Any, response_streaming: bool) -> tuple[_Wrapper, _Wrap
     """
     if isasyncgenfunction(behaviour):
         return aio_handlers.streaming, aio_handlers.if_asked
-    module = aio_handlers if iscoroutinefunction(behaviour) else handlers
-    if not response_streaming:
-        return module.single, module.if_asked
-    return (aio_handlers.writing if module is aio_handlers else handlers.streaming), module.if_asked
+    if iscoroutinefunction(behaviour):
+        wrap = aio_handlers.writing if response_streaming else aio_handlers.single
+        return wrap, aio_handlers.if_asked
+    return handlers.streaming if response_streaming else handlers.single, handlers.if_asked
 
 
-_remembered: Final = lru_cache(maxsize=1_024)(_wrappers)  # to look takes as long as all the rest
+_remembered: Final = lru_cache(maxsize=1_024)(_wrappers)  # looking costs every call a µs
 
 
 def _watched(handler: Handler, call: Call, wrap: Callable[..., Any]) -> Handler:
