@@ -20,7 +20,7 @@ from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import Result
 from tracebench.model.span import Span
 from tracebench.tracing.backend.query import QueryApi
-from tracebench.tracing.backend.reading import Patience, read
+from tracebench.tracing.backend.reading import Waits, read
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +133,7 @@ def test_a_search_finds_what_asking_for_each_finds(seen: Seen) -> None:
     api = QueryApi(seen.jaeger.ui)
     for spans, known in zip(both, ({}, starts_ns), strict=True):
         ids = {one: root["spanID"] for one, root in roots.items()}
-        read(api, ids, spans.extend, Patience(settle_s=0), starts_ns=known)
+        read(api, ids, spans.extend, Waits(settle_s=0), starts_ns=known)
     api.close()
     each, searched = (sorted(spans, key=lambda span: span.span_id) for spans in both)
     assert each == searched

@@ -11,14 +11,14 @@ from tracebench.errors import TargetError
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
-from tracebench.tracing.backend.reading import Patience
+from tracebench.tracing.backend.reading import Waits
 from tracebench.tracing.exporter import JoiningExporter
 from tracebench.tracing.otlp import check_listening
 from tracebench.tracing.traces import Traces
 
 PLAN = Plan(Payload(b"x", "text/plain", "x", "data"))
 UI = "http://127.0.0.1:1/base"
-NO_PATIENCE = Patience(settle_s=0, quiet_s=0, pause_s=0)
+NO_WAITS = Waits(settle_s=0, quiet_s=0, pause_s=0)
 ASKED = SUCCESS._replace(
     trace_id=TRACE, span_id=ROOT, arrived_ns=7_000_000_000, done_ns=7_000_000_001
 )
@@ -73,7 +73,7 @@ def test_people_may_reach_jaeger_by_another_url() -> None:
 def test_spans_that_are_read_back_decompose() -> None:
     joining = JoiningExporter()
     exchanges = [ASKED, TIMED_OUT]
-    with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_PATIENCE) as traces:
+    with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_WAITS) as traces:
         joining.add(exchanges, [Undecomposed.NO_TIMING] * 2)
         assert traces.read_back(exchanges, joining, RUN) == []  # a failure has no trace to wait for
     assert joining.decomposition().sources == {"backend": 1}
@@ -83,7 +83,7 @@ def test_traces_that_are_missing_are_a_finding_and_the_mirror_holds() -> None:
     joining = JoiningExporter()
     joining.add([SUCCESS], [MIRROR])
     waited_for: list[str] = []
-    with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_PATIENCE) as traces:
+    with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_WAITS) as traces:
         (finding,) = traces.read_back([SUCCESS], joining, RUN, waited_for.append)
     assert (finding.code, finding.severity) == ("traces_missing", "warning")
     assert "100.00% of the traces could not be read back (1 of 1)" in finding.message

@@ -13,7 +13,7 @@ from tracebench.model.span import Span
 from tracebench.tracing import spans
 from tracebench.tracing.backend import links
 from tracebench.tracing.backend.query import QueryApi
-from tracebench.tracing.backend.reading import NOT_EXPORTED, Patience, read
+from tracebench.tracing.backend.reading import NOT_EXPORTED, Waits, read
 from tracebench.tracing.backend.url import base_url
 from tracebench.tracing.described import Described
 from tracebench.tracing.exporter import JoiningExporter
@@ -24,7 +24,7 @@ from tracebench.tracing.receiver.client import Receiver
 from tracebench.tracing.receiver.joined import check, collect, doubts
 from tracebench.tracing.roots import is_root
 
-_PATIENCE = Patience()
+_WAITS = Waits()
 
 
 class Traces:
@@ -35,7 +35,7 @@ class Traces:
         TargetError: spans are to be read back from where there is no Jaeger.
     """
 
-    def __init__(self, plan: Plan, patience: Patience = _PATIENCE) -> None:
+    def __init__(self, plan: Plan, waits: Waits = _WAITS) -> None:
         self._exporters: list[SpanExporter] = []
         if plan.otlp_endpoint is not None:
             self._exporters.append(exporter_for(plan.otlp_endpoint))
@@ -54,7 +54,7 @@ class Traces:
         check(plan)
         self._receiver: Receiver | None = None
         self._mapper = mapper_of(plan.maps, plan.mapping)
-        self._patience = patience
+        self._waits = waits
         self._opened = ExitStack()
 
     def __enter__(self) -> "Traces":
@@ -167,7 +167,7 @@ class Traces:
             self._jaeger,
             roots,
             take,
-            self._patience,
+            self._waits,
             starts_ns=starts_ns if self._endpoint is not None else NOT_EXPORTED,
             on_wait=tell,
         )

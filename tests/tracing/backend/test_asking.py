@@ -11,9 +11,9 @@ import pytest
 from tests.servers import reply
 from tests.tracing.backend.jaegers import LEGACY, NOTHING, OTLP, ROOT, TRACE, answering
 from tracebench.model.span import Span
-from tracebench.tracing.backend.reading import Patience, Reading, read
+from tracebench.tracing.backend.reading import Reading, Waits, read
 
-PATIENT = Patience(settle_s=0, quiet_s=60, longest_s=60, pause_s=0)
+PATIENT = Waits(settle_s=0, quiet_s=60, longest_s=60, pause_s=0)
 START_NS = 1_764_000_000_000_000_000
 TRACES = [f"{number:032x}" for number in range(1, 601)]
 STARTS_NS = {one: START_NS + number * 1_000_001 for number, one in enumerate(TRACES)}

@@ -8,19 +8,17 @@ from tests.servers import read_request, reply
 from tests.tracing.backend.jaegers import NOTHING, OTLP, ROOT, TRACE, answering, modern, on
 from tracebench.model.span import Span
 from tracebench.tracing.backend.query import QueryApi
-from tracebench.tracing.backend.reading import Patience, Reading, read
+from tracebench.tracing.backend.reading import Reading, Waits, read
 
-AT_ONCE = Patience(settle_s=0, quiet_s=0, longest_s=60, pause_s=0)
-PATIENT = Patience(settle_s=0, quiet_s=60, longest_s=60, pause_s=0)
+AT_ONCE = Waits(settle_s=0, quiet_s=0, longest_s=60, pause_s=0)
+PATIENT = Waits(settle_s=0, quiet_s=60, longest_s=60, pause_s=0)
 NO_ENTRY = "no span of the server's in them is a child of tracebench's"
 
 
-def read_all(
-    api: QueryApi, roots: dict[str, str], patience: Patience
-) -> tuple[Reading, Counter[str]]:
+def read_all(api: QueryApi, roots: dict[str, str], waits: Waits) -> tuple[Reading, Counter[str]]:
     """What was found, and how many spans were taken of each trace."""
     taken: list[Span] = []
-    found = read(api, roots, taken.extend, patience)
+    found = read(api, roots, taken.extend, waits)
     return found, Counter(span.trace_id for span in taken)
 
 
@@ -70,14 +68,14 @@ def test_what_an_old_store_threw_away_does_not_keep_it_from_the_rest() -> None:
 
 
 def test_time_is_bounded() -> None:
-    hurried = Patience(settle_s=0, quiet_s=60, longest_s=0, pause_s=0)
+    hurried = Waits(settle_s=0, quiet_s=60, longest_s=0, pause_s=0)
     with answering(modern) as api:
         found, _ = read_all(api, {other(1): ROOT}, hurried)
     assert found == Reading(1, 1, "reading them took more than 0 s")
 
 
 def test_nothing_is_asked_for_where_nothing_succeeded() -> None:
-    assert read_all(QueryApi("http://127.0.0.1:1"), {}, Patience()) == (Reading(0, 0, ""), {})
+    assert read_all(QueryApi("http://127.0.0.1:1"), {}, Waits()) == (Reading(0, 0, ""), {})
 
 
 def test_a_backend_that_goes_away_is_a_reason_and_no_error() -> None:

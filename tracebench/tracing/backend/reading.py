@@ -19,7 +19,7 @@ _NO_ENTRY: Final = "no span of the server's in them is a child of tracebench's"
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Waits:
     """How long to wait for what, in seconds."""
 
     settle_s: float = 6.0
@@ -47,7 +47,7 @@ def read(
     api: QueryApi,
     roots: Mapping[str, str],
     take: Callable[[Iterable[Span]], None],
-    patience: Patience,
+    waits: Waits,
     *,
     starts_ns: Mapping[str, int] = NOT_EXPORTED,
     on_wait: Callable[[int], object] = lambda missing: None,
@@ -61,7 +61,7 @@ def read(
         api: where to ask.
         roots: trace id → id of our root span in it, in the order in which the requests ended.
         take: is given the spans of each trace that is whole, once.
-        patience: how long to wait.
+        waits: how long to wait.
         starts_ns: trace id → when our root span in it began (epoch), if they were exported.
         on_wait: is told now and then how many are missing yet.
     """
@@ -70,8 +70,8 @@ def read(
     pool = ThreadPoolExecutor(CONNECTIONS, "read-back")
     try:
         on_wait(len(missing))
-        time.sleep(patience.settle_s if missing else 0)
-        reason = _take_whole(Asking(api, pool, starts_ns), missing, take, patience, on_wait)
+        time.sleep(waits.settle_s if missing else 0)
+        reason = _take_whole(Asking(api, pool, starts_ns), missing, take, waits, on_wait)
     except UnreadableError as error:
         reason = str(error)
     except KeyboardInterrupt:
@@ -85,7 +85,7 @@ def _take_whole(
     ask: Callable[[Sequence[str]], Iterable[list[Span]]],
     missing: dict[str, str],
     take: Callable[[Iterable[Span]], None],
-    patience: Patience,
+    waits: Waits,
     on_wait: Callable[[int], object],
 ) -> str:
     """Ask for traces until none is missing; returns why it was given up before."""
@@ -102,11 +102,11 @@ def _take_whole(
                 missing[trace_id] = root_id  # to be asked for again after all others
                 in_vain += 1
         on_wait(len(missing))
-        if time.monotonic() - begun_s > patience.longest_s:
-            return f"reading them took more than {patience.longest_s:g} s"
-        if time.monotonic() - news_s > patience.quiet_s:
+        if time.monotonic() - begun_s > waits.longest_s:
+            return f"reading them took more than {waits.longest_s:g} s"
+        if time.monotonic() - news_s > waits.quiet_s:
             break
         if in_vain >= len(missing) > 0:
-            time.sleep(patience.pause_s)
+            time.sleep(waits.pause_s)
             in_vain = 0
     return _NO_ENTRY
