@@ -10,6 +10,7 @@ from tracebench.load.slot import Slot
 IDS = b"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 SETTINGS = frames.settings()
 SETTINGS_ACK = frames.frame(frames.SETTINGS, frames.ACK, 0)
+PING = frames.frame(frames.PING, 0, 0, b"12345678")
 
 
 def call(
@@ -89,3 +90,17 @@ def reply(stream_id: int, content: bytes = b"world") -> bytes:
         + data(stream_id, message(content))
         + headers(stream_id, TRAILING, end=True)
     )
+
+
+def goaway(last_id: int, code: int = 0, debug: bytes = b"") -> bytes:
+    numbers = last_id.to_bytes(4, "big") + code.to_bytes(4, "big")
+    return frames.frame(frames.GOAWAY, 0, 0, numbers + debug)
+
+
+def body_bytes(sent: list[bytes]) -> dict[int, int]:
+    """How many bytes of DATA were sent on each stream."""
+    sizes: dict[int, int] = {}
+    for kind, _, stream_id, payload in frames.FrameSplitter().split(b"".join(sent)):
+        if kind == frames.DATA:
+            sizes[stream_id] = sizes.get(stream_id, 0) + len(payload)
+    return sizes
