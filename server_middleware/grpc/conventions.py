@@ -50,7 +50,10 @@ def _call_attributes(method: str, peer: str) -> dict[str, Any]:
 
 def status_of(context: Any, error: BaseException | None) -> grpc.StatusCode:
     """The status that a call ends with, as far as its handler has a say in it."""
-    code = context.code()
+    try:
+        code = context.code()
+    except Exception:  # contexts that others wrap around gRPC's need not tell
+        code = None
     if code is None and error is None:
         return grpc.StatusCode.OK
     status = _STATUS_BY_NUMBER.get(code) if isinstance(code, int) else code

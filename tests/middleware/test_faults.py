@@ -9,11 +9,13 @@ from typing import Any
 
 import grpc
 import pytest
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 
 import server_middleware
 from protos.inference_pb2 import PredictRequest
@@ -40,17 +42,42 @@ class Broken(SpanProcessor):
             raise RuntimeError("cannot end")
 
 
-@pytest.fixture(params=["start", "end"])
+class BrokenSampler(Sampler):
+    def should_sample(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("cannot decide")
+
+    def get_description(self) -> str:
+        return "broken"
+
+
+class BrokenIds(RandomIdGenerator):
+    def generate_span_id(self) -> int:
+        raise RuntimeError("cannot count")
+
+
+class BrokenPropagator(CompositePropagator):
+    def extract(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError("cannot read")
+
+
+@pytest.fixture(params=["start", "end", "sampler", "ids", "propagator"])
 def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    provider = TracerProvider()
+    provider = TracerProvider(
+        sampler=BrokenSampler() if request.param == "sampler" else None,
+        id_generator=BrokenIds() if request.param == "ids" else None,
+    )
     provider.add_span_processor(Broken(request.param))
     monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    propagators = propagate.get_global_textmap()
+    if request.param == "propagator":
+        propagate.set_global_textmap(BrokenPropagator([]))
     yield
+    propagate.set_global_textmap(propagators)
     provider.shutdown()
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_broken_processor_breaks_no_wsgi_response(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_broken_breaks_no_wsgi_response(caplog: pytest.LogCaptureFixture) -> None:
     answer = call(instrument(plain), environ(ASKING))
     assert (answer.status, answer.chunks) == ("200 OK", [b"espresso"])
     assert set(mirrored(answer.headers)) == {"inference", "server_processing"}
@@ -58,7 +85,7 @@ def test_a_broken_processor_breaks_no_wsgi_response(caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_broken_processor_breaks_no_call() -> None:
+def test_what_is_broken_breaks_no_call() -> None:
     with grpc_service.in_threads() as channel:
         reply, one = grpc_service.predict(channel, PredictRequest(), grpc_service.ASKING)
     assert reply.result == "espresso"
@@ -66,7 +93,7 @@ def test_a_broken_processor_breaks_no_call() -> None:
 
 
 @pytest.mark.usefixtures("broken")
-def test_a_broken_processor_breaks_no_asgi_response() -> None:
+def test_what_is_broken_breaks_no_asgi_response() -> None:
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -130,6 +157,41 @@ def test_a_response_that_cannot_be_serialised_is_grpcs_affair() -> None:
     with grpc_serving(add, server_middleware.grpc.interceptors()) as channel:
         _, one = grpc_service.predict(channel, PredictRequest(), grpc_service.ASKING)
     assert one.code() is grpc.StatusCode.INTERNAL
+
+
+class Wrapped(grpc.ServicerContext):
+    """What an interceptor may put around a context: all that must be there, and nothing else."""
+
+    def __init__(self, inside: grpc.ServicerContext) -> None:
+        self._inside = inside
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in grpc.ServicerContext.__abstractmethods__:  # type: ignore[attr-defined] # it is abstract
+            return getattr(self._inside, name)
+        return super().__getattribute__(name)
+
+
+Wrapped.__abstractmethods__ = frozenset()  # type: ignore[attr-defined] # it has them all
+
+
+class Wrapping(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any messages
+    def intercept_service(self, continuation: Any, details: Any) -> Any:
+        handler = continuation(details)
+        return handler._replace(
+            unary_unary=lambda request, context: handler.unary_unary(request, Wrapped(context))
+        )
+
+
+@pytest.mark.parametrize(
+    ("body", "code"), [(b"", "OK"), (b"abort", "INVALID_ARGUMENT"), (b"raise", "UNKNOWN")]
+)
+def test_a_context_that_does_not_tell_breaks_no_call(body: bytes, code: str) -> None:
+    interceptors = [Wrapping(), *server_middleware.grpc.interceptors()]
+    add = grpc_service.adding(grpc_service.unary, None, None, None)
+    with grpc_serving(add, interceptors) as channel:
+        request = PredictRequest(image_data=body)
+        _, one = grpc_service.predict(channel, request, grpc_service.ASKING)
+    assert one.code().name == code
 
 
 HEAVY = ("numpy", "matplotlib", "rich", "opentelemetry.sdk", "grpc", "flask", "tracebench.load")
