@@ -8,7 +8,7 @@ from opentelemetry import context as otel
 from opentelemetry import propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.propagators.composite import CompositePropagator
-from opentelemetry.propagators.textmap import Getter, TextMapPropagator
+from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from server_middleware.scope import with_span
@@ -16,15 +16,6 @@ from tracebench.vocabulary import TRACEPARENT
 
 _DEFAULT: Final = [TraceContextTextMapPropagator, W3CBaggagePropagator]
 _PLAIN: Final = re.compile("00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
-
-
-class _Sampled(trace.TraceFlags):
-    """What says so without calculating, as it is asked of every span that ends."""
-
-    sampled = True
-
-
-_FLAGS: Final = [(_Sampled if bits & 1 else trace.TraceFlags)(bits) for bits in range(256)]
 _NO_STATE: Final = trace.INVALID_SPAN_CONTEXT.trace_state
 
 
@@ -40,19 +31,18 @@ def extract(carrier: Any, around: otel.Context, getter: Getter[Any]) -> otel.Con
         getter: reads the carrier.
     """
     propagators = propagate.get_global_textmap()
-    if _are_default(propagators):
+    if type(propagators) is CompositePropagator and _are_default(propagators):
         given = getter.get(carrier, TRACEPARENT)
         found = _PLAIN.fullmatch(given[0]) if given else None
         if found and not getter.get(carrier, "tracestate") and not getter.get(carrier, "baggage"):
             trace_id, span_id, flags = found.groups()
             ids = int(trace_id, 16), int(span_id, 16)
-            told = (*ids, True, _FLAGS[int(flags, 16)], _NO_STATE, True)
+            told = (*ids, True, trace.TraceFlags(int(flags, 16)), _NO_STATE, True)
             above = tuple.__new__(trace.SpanContext, told)  # spared: looking whether it is valid
             return with_span(trace.NonRecordingSpan(above), around)
     return propagators.extract(carrier, around, getter)
 
 
 @lru_cache(maxsize=1)
-def _are_default(propagators: TextMapPropagator) -> bool:
-    each = getattr(propagators, "_propagators", ())
-    return type(propagators) is CompositePropagator and [type(one) for one in each] == _DEFAULT
+def _are_default(propagators: CompositePropagator) -> bool:
+    return [type(one) for one in getattr(propagators, "_propagators", ())] == _DEFAULT

@@ -6,7 +6,7 @@ the SDK's metrics of itself), its own spans are made.
 This is loaded only where the SDK is what the server traces with.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from operator import itemgetter
 from os import environ
 from typing import Final
@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.util.types import AttributeValue
 
-from server_middleware.lean_span import MOST, LeanServerSpan, LeanSpan, Origin
+from server_middleware.lean_span import MOST, LeanServerSpan, LeanSpan, Origin, bounded
 from server_middleware.tracer import Tracer
 from tracebench.vocabulary import COMPONENT_ATTRIBUTE
 
@@ -33,7 +33,7 @@ def tracer_for(tracer: trace.Tracer, name: str) -> "LeanTracer | None":
         return None
     counted = environ.get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").lower() == "true"
     processors = tracer.span_processor
-    if counted or not isinstance(processors, SynchronousMultiSpanProcessor):
+    if counted or type(processors) is not SynchronousMultiSpanProcessor:
         return None
     return LeanTracer(tracer, Origin(tracer, name, processors))
 
@@ -46,6 +46,16 @@ def _usual(limits: SpanLimits | None) -> bool:
         value == (None if name.endswith("_length") else MOST)
         for name, value in vars(limits).items()
     )
+
+
+class _Sampled(trace.TraceFlags):
+    """What says so without calculating, as it is asked of every span that ends."""
+
+    sampled = True
+
+
+_FLAGS: Final = [(_Sampled if bits & 1 else trace.TraceFlags)(bits) for bits in range(4)]
+"""Sampled, and of a random trace id: what spans take over from those above them."""
 
 
 class _SpanContext(trace.SpanContext):
@@ -73,6 +83,7 @@ class LeanTracer(Tracer):
     ) -> trace.Span:
         """Begin the span of a request; one that has no caller's above it is the SDK's own."""
         sampler = self._sdk.sampler
+        known: MutableMapping[str, AttributeValue] = attributes
         above = trace.get_current_span(context).get_span_context()
         trace_id, _, _, flags, state, valid = above
         if not valid or not self._enabled():
@@ -80,15 +91,16 @@ class LeanTracer(Tracer):
         span_id = self._sdk.id_generator.generate_span_id()
         if sampler is not DEFAULT_ON or not flags.sampled:
             chosen = sampler.should_sample(context, trace_id, name, _SERVER, attributes, ())
-            if flags.sampled != (chosen.decision is Decision.RECORD_AND_SAMPLE):
-                flags = trace.TraceFlags(flags ^ trace.TraceFlags.SAMPLED)
+            flags = _FLAGS[flags & 2 | (chosen.decision is Decision.RECORD_AND_SAMPLE)]
             own = _SpanContext(trace_id, span_id, False, flags, chosen.trace_state)
             if chosen.decision is Decision.DROP:
                 return trace.NonRecordingSpan(own)
-            attributes.update(chosen.attributes)
+            if chosen.attributes != attributes:
+                known = bounded(chosen.attributes, immutable=False)
         else:
-            own = tuple.__new__(_SpanContext, (trace_id, span_id, False, flags, state, True))
-        return LeanServerSpan(self._origin, own, above, name, start_ns, attributes, context)
+            told = (trace_id, span_id, False, _FLAGS[flags & 3], state, True)
+            own = tuple.__new__(_SpanContext, told)
+        return LeanServerSpan(self._origin, own, above, name, start_ns, known, context)
 
     def begin_component(
         self,
@@ -104,7 +116,8 @@ class LeanTracer(Tracer):
         above = parent.get_span_context()
         trace_id, _, _, flags, state, valid = above
         span_id = self._sdk.id_generator.generate_span_id()
-        own = tuple.__new__(_SpanContext, (trace_id, span_id, False, flags, state, valid))
+        told = (trace_id, span_id, False, _FLAGS[flags & 3], state, valid)
+        own = tuple.__new__(_SpanContext, told)
         if links:
             context = trace.set_span_in_context(parent, context)
             links = BoundedList.from_seq(MOST, links)
@@ -113,11 +126,7 @@ class LeanTracer(Tracer):
 
     def describe(self, span: trace.Span, attributes: Mapping[str, AttributeValue]) -> None:
         """Add what has become known of a request to its span."""
-        if (
-            type(span) is LeanServerSpan
-            and type(span._attributes) is dict
-            and span._end_time is None
-        ):
-            span._attributes.update(attributes)
+        if type(span) is LeanServerSpan:
+            span.describe(attributes)
         else:
             span.set_attributes(attributes)

@@ -1,12 +1,14 @@
 """Spans as the SDK exports them.
 
 They are the SDK's `ReadableSpan`s. What is spared is generality that requests and components have
-no use for: locks, attributes that are checked one by one though the middleware made them, copies.
+no use for: a lock for each, attributes that are checked one by one though the middleware made them,
+copies.
 """
 
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from operator import attrgetter
+from threading import Lock
 from time import time_ns
 from typing import Final
 
@@ -53,6 +55,8 @@ class Origin:
         self.tracer = tracer
         self.scope = InstrumentationScope(name, "")
         self.processors = processors
+        self.lock = Lock()
+        """Around changes of attributes: several threads may work for one request."""
         self.seen: tuple[SpanProcessor, ...] = ()
         """The processors that were there at the last look."""
         self.at_start: list[Callable[..., None]] = []
@@ -91,7 +95,7 @@ class LeanSpan(ReadableSpan, trace.Span):
         parent: trace.SpanContext,
         name: str,
         start_ns: int,
-        attributes: dict[str, AttributeValue],
+        attributes: MutableMapping[str, AttributeValue],
         parent_context: otel.Context,
         links: Sequence[trace.Link] = (),
     ) -> None:
@@ -130,16 +134,23 @@ class LeanSpan(ReadableSpan, trace.Span):
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Set attributes; the SDK's container judges those that are not obviously plain."""
-        if self._end_time is not None:
-            return
-        known = self._attributes
-        if type(known) is dict:
-            plain = len(known) + len(attributes) <= _FEW
-            for name, value in attributes.items():
-                plain &= type(name) is str and name != "" and type(value) in _PLAIN
-            if not plain:
-                self._attributes = known = _bounded(known, immutable=False)
-        known.update(attributes)
+        plain = len(attributes) <= _FEW
+        for name, value in attributes.items():
+            plain &= type(name) is str and name != "" and type(value) in _PLAIN
+        self._set(attributes, plain=plain)
+
+    def describe(self, attributes: Mapping[str, AttributeValue]) -> None:
+        """Set attributes that are few, and obviously plain."""
+        self._set(attributes, plain=True)
+
+    def _set(self, attributes: Mapping[str, AttributeValue], *, plain: bool) -> None:
+        with self._origin.lock:
+            if self._end_time is not None:
+                return
+            known = self._attributes
+            if type(known) is dict and not (plain and len(known) + len(attributes) <= _FEW):
+                self._attributes = known = bounded(known, immutable=False)
+            known.update(attributes)
 
     def add_event(
         self, name: str, attributes: Attributes = None, timestamp: int | None = None
@@ -149,7 +160,7 @@ class LeanSpan(ReadableSpan, trace.Span):
             return
         if not isinstance(self._events, BoundedList):
             self._events = BoundedList(MOST)
-        self._events.append(Event(name, _bounded(attributes), timestamp))
+        self._events.append(Event(name, bounded(attributes), timestamp))
 
     def add_link(self, context: trace.SpanContext, attributes: Attributes = None) -> None:
         """Name another span that it works for."""
@@ -157,7 +168,7 @@ class LeanSpan(ReadableSpan, trace.Span):
             return
         if not isinstance(self._links, BoundedList):
             self._links = BoundedList.from_seq(MOST, self._links)
-        self._links.append(trace.Link(context, _bounded(attributes)))
+        self._links.append(trace.Link(context, bounded(attributes)))
 
     def update_name(self, name: str) -> None:
         """Rename the span."""
@@ -198,5 +209,6 @@ class LeanServerSpan(LeanSpan):
     _kind = trace.SpanKind.SERVER
 
 
-def _bounded(attributes: Attributes, *, immutable: bool = True) -> BoundedAttributes:
+def bounded(attributes: Attributes, *, immutable: bool = True) -> BoundedAttributes:
+    """Attributes as the SDK keeps them: checked, and no more than a span may have."""
     return BoundedAttributes(MOST, attributes, immutable)

@@ -62,6 +62,9 @@ class Opened(Scope):
         try:
             if error is not None:
                 mark(self.span, error)
+        except Exception:
+            complain("marking a component's span")
+        try:
             self.span.end(ended_ns)
         except Exception:
             complain("ending a component's span")
@@ -76,13 +79,13 @@ def for_many(name: str, handles: Sequence[Handle]) -> Opened:
     """Open a component that works for many requests at once.
 
     Its span is a child of the first traced one, so that it shares that one's sampling decision,
-    and is linked to all of them.
+    and is linked to all of them; they may have ended.
 
     Args:
         name: of the component.
         handles: at least one.
     """
-    traced_first = sorted(handles, key=lambda handle: not handle.span.is_recording())
+    traced_first = sorted(handles, key=lambda handle: not _traced(handle.span))
     each = [handle.scope.recorder for handle in traced_first]
     found = (one for many in each for one in (many if isinstance(many, Together) else (many,)))
     around = Scope(
@@ -90,9 +93,13 @@ def for_many(name: str, handles: Sequence[Handle]) -> Opened:
         traced_first[0].scope.tracer,
         max(handle.scope.depth for handle in handles),
     )
-    spans = [handle.span for handle in handles if handle.span.is_recording()]
+    spans = [handle.span for handle in handles if _traced(handle.span)]
     links = [trace.Link(span.get_span_context()) for span in spans]
     return Opened(name, around, otel.get_current(), spans[0] if spans else None, links)
+
+
+def _traced(span: trace.Span) -> bool:
+    return span.is_recording() or span.get_span_context().trace_flags.sampled
 
 
 def mark(span: trace.Span, error: BaseException) -> None:

@@ -35,7 +35,15 @@ class Recorder:
         waited_ns: for so long the request had been waiting for a worker.
     """
 
-    __slots__ = ("_lock", "_open", "_settled_ns", "_spent_ns", "_to_epoch_ns", "began_ns")
+    __slots__ = (
+        "_lock",
+        "_open",
+        "_settled_ns",
+        "_spent_ns",
+        "_to_epoch_ns",
+        "began_ns",
+        "queued_until_ns",
+    )
 
     def __init__(self, waited_ns: int = 0) -> None:
         now_ns = time_ns()
@@ -44,8 +52,14 @@ class Recorder:
         self._spent_ns: dict[str, int] = {}
         self._open: list[Part] = []
         self._lock = Lock()
+        self.queued_until_ns = 0
+        """0 where it is not known to have waited."""
         if waited_ns:
-            self.spend(QUEUE, self.began_ns)
+            self.taken_up()
+
+    def taken_up(self) -> None:
+        """A worker takes the request up, which has been waiting since it began."""
+        self.queued_until_ns = self.spend(QUEUE, self.began_ns)
 
     def now_ns(self) -> int:
         """What its clock shows."""
@@ -53,8 +67,7 @@ class Recorder:
 
     def enter(self, part: Part) -> int:
         """Begin a component; returns when."""
-        self._lock.acquire()  # `with` is twice the price
-        try:
+        with self._lock:
             now_ns = perf_counter_ns() + self._to_epoch_ns
             under_way = self._open
             self._spent_ns.setdefault(part.name, 0)
@@ -65,14 +78,11 @@ class Recorder:
             else:
                 under_way.append(part)
             self._settled_ns = now_ns
-        finally:
-            self._lock.release()
         return now_ns
 
     def leave(self, part: Part) -> int:
         """End a component; returns when."""
-        self._lock.acquire()
-        try:
+        with self._lock:
             now_ns = perf_counter_ns() + self._to_epoch_ns
             under_way = self._open
             owner = under_way[-1]
@@ -82,14 +92,11 @@ class Recorder:
                 under_way.pop()
             else:
                 under_way.remove(part)
-        finally:
-            self._lock.release()
         return now_ns
 
     def spend(self, name: str, since_ns: int) -> int:
         """Give the time since an instant to what was done alone in it; returns the time now."""
-        self._lock.acquire()
-        try:
+        with self._lock:
             now_ns = perf_counter_ns() + self._to_epoch_ns
             spent_ns, settled_ns = self._spent_ns, self._settled_ns
             if since_ns < settled_ns:
@@ -98,20 +105,15 @@ class Recorder:
                 spent_ns[self._open[-1].name] += since_ns - settled_ns
             spent_ns[name] = spent_ns.get(name, 0) + now_ns - since_ns
             self._settled_ns = now_ns
-        finally:
-            self._lock.release()
         return now_ns
 
     def report(self) -> tuple[int, dict[str, int]]:
         """The time since the request began, and each component's exclusive part of it, in ns."""
-        self._lock.acquire()
-        try:
+        with self._lock:
             now_ns = perf_counter_ns() + self._to_epoch_ns
             parts_ns = self._spent_ns.copy()
             if self._open:
                 parts_ns[self._open[-1].name] += now_ns - self._settled_ns
-        finally:
-            self._lock.release()
         return now_ns - self.began_ns, parts_ns
 
 

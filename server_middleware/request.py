@@ -10,7 +10,7 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.util.types import AttributeValue
 
 from server_middleware.caller import extract
-from server_middleware.harmless import complain, harmless
+from server_middleware.harmless import complain
 from server_middleware.mirror import headers
 from server_middleware.opened import mark
 from server_middleware.recorder import Recorder
@@ -41,6 +41,8 @@ class Request(Scope):
     def trace(self, name: str, attributes: Attributes, carrier: Any, getter: Getter[Any]) -> None:
         """Begin a server span, unless one is under way already, or nobody configured tracing.
 
+        A known wait for a worker is a span of its own in it.
+
         Args:
             name: of the span.
             attributes: what is known when the request begins: samplers may look at it.
@@ -53,15 +55,10 @@ class Request(Scope):
         context = extract(carrier, around, getter)
         self.span = self.tracer.begin_server(context, name, self.recorder.began_ns, attributes)
         self.context = with_span(self.span, context)
-
-    @harmless
-    def queued(self, until_ns: int) -> None:
-        """Record the wait for a worker, from the begin of the request on, as a span."""
-        span, context = self.span, self.context
-        if self.tracer is None or context is None or span is None or not span.is_recording():
-            return
-        began_ns = self.recorder.began_ns
-        self.tracer.begin_component(span, QUEUE, began_ns, context).end(until_ns)
+        if (queued_until_ns := self.recorder.queued_until_ns) and self.span.is_recording():
+            began_ns = self.recorder.began_ns
+            waiting = self.tracer.begin_component(self.span, QUEUE, began_ns, self.context)
+            waiting.end(queued_until_ns)
 
     def enter(self) -> Entered:
         """Make this request, and its span, current."""
@@ -107,6 +104,9 @@ class Request(Scope):
                 span.set_status(trace.StatusCode.ERROR)
             if error is not None:
                 mark(span, error)
+        except Exception:
+            complain("describing a request's span")
+        try:
             span.end(self._end_ns)
         except Exception:
             complain("ending a request's span")

@@ -10,7 +10,7 @@ and only where what is current is still one's own.
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -73,21 +73,41 @@ def this_request() -> Handle | None:
     return None if scope is None else Handle(scope, trace.get_current_span())
 
 
+Inside: TypeAlias = tuple[Scope | None, otel.Context | None]
+_LEFT: Final = Scope(Together(), None)
+
+
 class Entered:
-    """A scope, and an OpenTelemetry context, that are current until `leave` is called."""
+    """A scope, and an OpenTelemetry context, that are current until `leave` or `pause` is called.
+
+    Args:
+        scope: to be worked for.
+        context: to be current; None: the one that is.
+    """
 
     __slots__ = ("_context", "_context_before", "_scope", "_scope_before")
 
     def __init__(self, scope: Scope | None, context: otel.Context | None) -> None:
         self._scope, self._scope_before = scope, get_current()
         set_current(scope)
-        self._context = context
+        self._context, self._context_before = context, otel.get_current()
         if context is not None:
-            self._context_before = otel.get_current()
             otel.attach(context)
 
+    def pause(self) -> "Inside":
+        """Make current again what was, though code may stand still in a component: a generator's.
+
+        Returns:
+            What is to be entered when that code goes on.
+        """
+        inside = get_current(), otel.get_current()
+        set_current(self._scope_before)
+        otel.attach(self._context_before)
+        self._scope = _LEFT
+        return inside
+
     def leave(self) -> None:
-        """Make current again what was."""
+        """Make current again what was, unless that has happened."""
         if get_current() is self._scope:
             set_current(self._scope_before)
             if self._context is not None:

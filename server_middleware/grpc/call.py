@@ -14,9 +14,9 @@ from server_middleware.harmless import complain, harmless
 from server_middleware.mirror import timings
 from server_middleware.recorder import Recorder
 from server_middleware.request import Request
+from server_middleware.scope import Entered
 from tracebench.vocabulary import (
     BENCHMARK_HEADER,
-    QUEUE,
     SERVER_TIMING_HEADER,
     TIMING_HEADER,
     TRACEPARENT,
@@ -37,12 +37,16 @@ def asks(details: Any) -> bool:
 
 def asks_in_message(message: Any) -> bool:
     """Whether the message does, by a field `enable_timing`."""
-    return bool(getattr(message, "enable_timing", False))
+    try:
+        return bool(getattr(message, "enable_timing", False))
+    except Exception:  # it may be any object at all
+        return False
 
 
 class Call:
     """The clock of one call, from its headers until its reply is serialised.
 
+    It has a span from when its handler runs: one whose message cannot be read has none.
     While the handler runs, the call is entered as a context manager: it is current then, and an
     exception ends it.
 
@@ -50,20 +54,21 @@ class Call:
         details: gRPC's, of the call.
     """
 
+    unserialized = grpc.StatusCode.INTERNAL
+    """What gRPC answers where the serializer fails."""
     deserializer: Callable[[bytes], Any]
     serializer: Callable[[Any], bytes] | None
 
     def __init__(self, details: Any) -> None:
         self._details = details
         self._request = Request(Recorder())
-        self._queued_ns = 0
         self._in_message = self._mirrored = False
         self._context: Any = None
 
-    def started(self) -> None:
-        """A thread of the pool has taken the call up."""
-        recorder = self._request.recorder
-        self._queued_ns = recorder.spend(QUEUE, recorder.began_ns)
+    @property
+    def taken_up(self) -> Callable[[], None]:
+        """To be called by the thread that takes the call up; it keeps nothing but the clock."""
+        return self._request.recorder.taken_up
 
     def deserialize(self, data: bytes) -> Any:
         """Apply the deserializer, timed."""
@@ -92,8 +97,6 @@ class Call:
             once = dict(metadata)
             carrier = once if len(once) == len(metadata) else _gathered(metadata)
             self._request.trace(name, attributes, carrier, _GETTER)
-            if self._queued_ns:
-                self._request.queued(self._queued_ns)
         except Exception:
             complain("beginning a call's span")
 
@@ -112,11 +115,11 @@ class Call:
 
     def pause(self) -> None:
         """A message of a stream is on its way: other code runs."""
-        self._entered.leave()
+        self._inside = self._entered.pause()
 
     def resume(self) -> None:
         """The next one is wanted."""
-        self._entered = self._request.enter()
+        self._entered = Entered(*self._inside)
 
     def answered(self, response: Any) -> None:
         """The handler has returned its message."""
@@ -138,16 +141,19 @@ class Call:
         try:
             data: bytes = message if self.serializer is None else self.serializer(message)
         except Exception as error:
-            self.complete(error)
+            self.complete(error, self.unserialized)
             raise
         recorder.spend("serialization", began_ns)
         self.complete()
         return data
 
-    def complete(self, error: BaseException | None = None) -> None:
+    def complete(
+        self, error: BaseException | None = None, status: grpc.StatusCode | None = None
+    ) -> None:
         """The reply is ready, or there will be an error's: write the mirror, and end the span."""
         self.mirror()
-        conventions.finish(self._request, conventions.status_of(self._context, error), error)
+        status = status or conventions.status_of(self._context, error)
+        conventions.finish(self._request, status, error)
 
     def mirror(self) -> None:
         """Write the timings up to now, behind what the handler set; only the first call counts."""
@@ -170,6 +176,8 @@ class Call:
 
 class AtOnceCall(Call):
     """A call of a `grpc.aio` server: what is aborted is sent at once, so it is mirrored before."""
+
+    unserialized = grpc.StatusCode.UNKNOWN
 
     def begin(self, message: Any, context: Any) -> Any:
         """The handler is about to run, with this message: begin the span."""

@@ -76,4 +76,5 @@ def finish(request: Request, status: grpc.StatusCode, error: BaseException | Non
 
 def _is_abort(error: BaseException | None) -> bool:
     """`context.abort` leaves handlers by an exception: a bare one, or its own kind."""
-    return type(error) is Exception or isinstance(error, grpc.aio.AbortError)
+    bare = type(error) is Exception and not error.args
+    return bare or isinstance(error, grpc.aio.AbortError)

@@ -1,9 +1,12 @@
 """Handlers that run in threads, of either kind of gRPC server."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 from server_middleware.grpc.call import Call, asks_in_message
+
+_NO_MORE: Final = object()  # an iterator need not be iterable, for gRPC
 
 
 def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
@@ -25,7 +28,8 @@ def streaming(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     def handle(request: Any, context: Any) -> Iterator[Any]:
         given = call.begin(request, context)
         with call:
-            for response in behaviour(request, given):
+            responses = behaviour(request, given)
+            for response in iter(partial(next, responses, _NO_MORE), _NO_MORE):
                 call.pause()
                 yield response
                 call.resume()

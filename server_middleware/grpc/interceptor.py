@@ -1,8 +1,7 @@
 """The interceptors of both kinds of gRPC servers, and how they wrap handlers."""
 
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
-from inspect import isasyncgenfunction, iscoroutinefunction
+from inspect import CO_COROUTINE, isasyncgenfunction, iscoroutinefunction
 from types import FunctionType
 from typing import Any, Final, TypeAlias
 
@@ -45,7 +44,7 @@ class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any m
         if not asks(details):
             return _perhaps(handler, Call, details, handlers.if_asked)
         call = Call(details)
-        starting.set(call.started)
+        starting.set(call.taken_up)
         wrap = handlers.streaming if handler.response_streaming else handlers.single
         return _watched(handler, call, wrap)
 
@@ -60,9 +59,7 @@ class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # o
             return None
         name, _ = _SHAPES[handler.request_streaming, handler.response_streaming]
         behaviour = getattr(handler, name)
-        function = getattr(behaviour, "__func__", behaviour)
-        find = _remembered if type(function) is FunctionType else _wrappers
-        wrap, if_asked = find(function, handler.response_streaming)
+        wrap, if_asked = _wrappers(behaviour, handler.response_streaming)
         if not asks(details):
             return _perhaps(handler, AtOnceCall, details, if_asked)
         return _watched(handler, AtOnceCall(details), wrap)
@@ -74,15 +71,14 @@ def _wrappers(behaviour: Any, response_streaming: bool) -> tuple[_Wrapper, _Wrap
     Returns:
         For a call that asks, and for one that may ask in its message.
     """
-    if isasyncgenfunction(behaviour):
-        return aio_handlers.streaming, aio_handlers.if_asked
-    if iscoroutinefunction(behaviour):
+    function = getattr(behaviour, "__func__", behaviour)
+    flags = function.__code__.co_flags if type(function) is FunctionType else 0
+    if flags & CO_COROUTINE or iscoroutinefunction(behaviour):  # to ask that takes a µs
         wrap = aio_handlers.writing if response_streaming else aio_handlers.single
         return wrap, aio_handlers.if_asked
+    if isasyncgenfunction(behaviour):
+        return aio_handlers.streaming, aio_handlers.if_asked
     return handlers.streaming if response_streaming else handlers.single, handlers.if_asked
-
-
-_remembered: Final = lru_cache(maxsize=1_024)(_wrappers)  # looking costs every call a µs
 
 
 def _watched(handler: Handler, call: Call, wrap: Callable[..., Any]) -> Handler:

@@ -68,14 +68,12 @@ class _Exchange:
     def begin(self, waited_ns: int) -> None:
         """Start the clock, and the span."""
         self.request = Request(Recorder(waited_ns))
-        self._trace(waited_ns)
+        self._trace()
 
     @harmless
-    def _trace(self, waited_ns: int) -> None:
+    def _trace(self) -> None:
         name = conventions.span_name(self._scope["method"])
         self.request.trace(name, _attributes(self._scope), self._scope, _GETTER)
-        if waited_ns:
-            self.request.queued(self.request.recorder.began_ns + waited_ns)
 
     async def run(self, app: AsgiApp) -> None:
         """Let the app answer."""

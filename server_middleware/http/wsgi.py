@@ -92,15 +92,13 @@ class _Exchange:
         """Start the clock, and the span."""
         self.request = Request(Recorder(waited_ns))
         if not self._framework.traced():
-            self._trace(waited_ns)
+            self._trace()
 
     @harmless
-    def _trace(self, waited_ns: int) -> None:
+    def _trace(self) -> None:
         environ = self._environ
         attributes = _attributes(environ)
         self.request.trace(conventions.span_name(self._method), attributes, environ, _GETTER)
-        if waited_ns:
-            self.request.queued(self.request.recorder.began_ns + waited_ns)
         if self.request.span is not None and environ.get("CONTENT_LENGTH", "") not in ("", "0"):
             environ["wsgi.input"] = self._input = TimedInput(environ["wsgi.input"])
 
@@ -113,11 +111,11 @@ class _Exchange:
             self.finish(error)
             raise
         finally:
-            entered.leave()
+            inside = entered.pause()
         if isinstance(chunks, list | tuple) or self._is_file(chunks):
             self.finish(None)  # servers look at its length, or send it by themselves
             return chunks
-        return Body(chunks, self.request, self._expected, self.finish)
+        return Body(chunks, self.request, inside, self._expected, self.finish)
 
     def _mirroring(self, status: str, fields: list[tuple[str, str]], *rest: Any) -> Any:
         mirrored = self._answered(status, fields)

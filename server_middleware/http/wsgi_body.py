@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from server_middleware.http import conventions
 from server_middleware.request import Attributes, Request
+from server_middleware.scope import Entered, Inside
 
 _READS: Final = frozenset({"read", "read1", "readinto", "readline", "readlines"})
 
@@ -15,7 +16,7 @@ def length_of(fields: Iterable[tuple[str, str]]) -> int | None:
     """The Content-Length among the header fields of a response."""
     for name, value in fields:
         if name.lower() == "content-length":
-            return int(value)
+            return int(value) if value.strip().isdecimal() else None
     return None
 
 
@@ -28,6 +29,7 @@ class Body:
     Args:
         chunks: what the app returned.
         request: it belongs to.
+        inside: what was current when the app returned them.
         expected: tells the announced length, once the app has announced it.
         finish: what to call when all is over.
     """
@@ -36,18 +38,20 @@ class Body:
         self,
         chunks: Iterable[bytes],
         request: Request,
+        inside: Inside,
         expected: Callable[[], int | None],
         finish: Callable[[BaseException | None], None],
     ) -> None:
         self._chunks, self._iterator = chunks, iter(chunks)
-        self._request, self._expected, self._finish = request, expected, finish
+        self._request, self._inside = request, inside
+        self._expected, self._finish = expected, finish
         self._sent = 0
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        entered = self._request.enter()
+        entered = Entered(*self._inside)
         try:
             chunk = next(self._iterator)
         except StopIteration:
@@ -57,7 +61,7 @@ class Body:
             self._finish(error)
             raise
         finally:
-            entered.leave()
+            self._inside = entered.pause()
         self._sent += len(chunk)
         if self._sent == self._expected():
             self._request.handed_over()
@@ -65,12 +69,12 @@ class Body:
 
     def close(self) -> None:
         """The server wants no more: all is sent, or the client is gone."""
-        entered = self._request.enter()
+        entered = Entered(*self._inside)
         try:
             if (close := getattr(self._chunks, "close", None)) is not None:
                 close()
         finally:
-            entered.leave()
+            self._inside = entered.pause()
             self._finish(None)
 
 
