@@ -16,6 +16,7 @@ from tracebench.vocabulary import TRACEPARENT
 
 _DEFAULT: Final = [TraceContextTextMapPropagator, W3CBaggagePropagator]
 _PLAIN: Final = re.compile("00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
+_FLAGS: Final = [trace.TraceFlags(bits) for bits in range(256)]
 _NO_STATE: Final = trace.INVALID_SPAN_CONTEXT.trace_state
 
 
@@ -37,7 +38,7 @@ def extract(carrier: Any, around: otel.Context, getter: Getter[Any]) -> otel.Con
         if found and not getter.get(carrier, "tracestate") and not getter.get(carrier, "baggage"):
             trace_id, span_id, flags = found.groups()
             ids = int(trace_id, 16), int(span_id, 16)
-            told = (*ids, True, trace.TraceFlags(int(flags, 16)), _NO_STATE, True)
+            told = (*ids, True, _FLAGS[int(flags, 16)], _NO_STATE, True)
             above = tuple.__new__(trace.SpanContext, told)  # spared: looking whether it is valid
             return with_span(trace.NonRecordingSpan(above), around)
     return propagators.extract(carrier, around, getter)

@@ -6,12 +6,11 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from opentelemetry import context as otel
 from opentelemetry import trace
 
 from server_middleware.names import checked
 from server_middleware.opened import Opened, for_many, for_nobody
-from server_middleware.scope import Handle, get_current
+from server_middleware.scope import Handle, get_context, get_current
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -43,7 +42,7 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         self._open: list[Opened | None] = []
 
     def __enter__(self) -> None:
-        scope, context = get_current(), otel.get_current()
+        scope, context = get_current(), get_context()
         if scope is not None and scope.context is context:
             span = scope.span
         else:

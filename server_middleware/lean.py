@@ -89,7 +89,7 @@ class LeanTracer(Tracer):
         if not valid or not self._enabled():
             return super().begin_server(context, name, start_ns, attributes)
         span_id = self._sdk.id_generator.generate_span_id()
-        if sampler is not DEFAULT_ON or not flags.sampled:
+        if sampler is not DEFAULT_ON or not flags & 1:
             chosen = sampler.should_sample(context, trace_id, name, _SERVER, attributes, ())
             flags = _FLAGS[flags & 2 | (chosen.decision is Decision.RECORD_AND_SAMPLE)]
             own = _SpanContext(trace_id, span_id, False, flags, chosen.trace_state)
@@ -111,13 +111,14 @@ class LeanTracer(Tracer):
         links: Sequence[trace.Link] = (),
     ) -> trace.Span:
         """Begin the span of a component; the sampling decision is that of the one around it."""
-        if type(parent) not in _LEAN and not self._enabled():
-            return super().begin_component(parent, name, start_ns, context, links)
         above = parent.get_span_context()
         trace_id, _, _, flags, state, valid = above
+        if type(parent) not in _LEAN:
+            if not self._enabled():
+                return super().begin_component(parent, name, start_ns, context, links)
+            flags = _FLAGS[flags & 3]
         span_id = self._sdk.id_generator.generate_span_id()
-        told = (trace_id, span_id, False, _FLAGS[flags & 3], state, valid)
-        own = tuple.__new__(_SpanContext, told)
+        own = tuple.__new__(_SpanContext, (trace_id, span_id, False, flags, state, valid))
         if links:
             context = trace.set_span_in_context(parent, context)
             links = BoundedList.from_seq(MOST, links)
@@ -126,7 +127,7 @@ class LeanTracer(Tracer):
 
     def describe(self, span: trace.Span, attributes: Mapping[str, AttributeValue]) -> None:
         """Add what has become known of a request to its span."""
-        if type(span) is LeanServerSpan:
-            span.describe(attributes)
+        if type(span) is LeanServerSpan and span._end_time is None:
+            span.add(attributes)
         else:
             span.set_attributes(attributes)

@@ -56,7 +56,7 @@ class Origin:
         self.scope = InstrumentationScope(name, "")
         self.processors = processors
         self.lock = Lock()
-        """Around changes of attributes: several threads may work for one request."""
+        """Around what replaces attributes: several threads may work for one request."""
         self.seen: tuple[SpanProcessor, ...] = ()
         """The processors that were there at the last look."""
         self.at_start: list[Callable[..., None]] = []
@@ -134,23 +134,28 @@ class LeanSpan(ReadableSpan, trace.Span):
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Set attributes; the SDK's container judges those that are not obviously plain."""
-        plain = len(attributes) <= _FEW
+        if self._end_time is not None:
+            return
+        plain = len(self._attributes) + len(attributes) <= _FEW
         for name, value in attributes.items():
             plain &= type(name) is str and name != "" and type(value) in _PLAIN
-        self._set(attributes, plain=plain)
+        if not plain:
+            self._have_judged()
+        self.add(attributes)
 
-    def describe(self, attributes: Mapping[str, AttributeValue]) -> None:
-        """Set attributes that are few, and obviously plain."""
-        self._set(attributes, plain=True)
+    def add(self, attributes: Mapping[str, AttributeValue]) -> None:
+        """Set attributes that are few and plain, or are judged now; safe in several threads."""
+        known = self._attributes
+        known.update(attributes)
+        if self._attributes is not known:  # it was replaced meanwhile
+            self._attributes.update(attributes)
 
-    def _set(self, attributes: Mapping[str, AttributeValue], *, plain: bool) -> None:
+    def _have_judged(self) -> None:
         with self._origin.lock:
-            if self._end_time is not None:
-                return
             known = self._attributes
-            if type(known) is dict and not (plain and len(known) + len(attributes) <= _FEW):
-                self._attributes = known = bounded(known, immutable=False)
-            known.update(attributes)
+            if type(known) is dict:
+                self._attributes = judged = bounded(known.copy(), immutable=False)
+                judged.update(known)  # other threads may have set some meanwhile
 
     def add_event(
         self, name: str, attributes: Attributes = None, timestamp: int | None = None

@@ -7,7 +7,15 @@ from opentelemetry import trace
 
 from server_middleware.harmless import complain
 from server_middleware.recorder import Together
-from server_middleware.scope import Handle, Scope, get_current, set_current, with_span
+from server_middleware.scope import (
+    Handle,
+    Scope,
+    attach,
+    get_context,
+    get_current,
+    set_current,
+    with_span,
+)
 from server_middleware.spans import tracer
 
 
@@ -46,7 +54,7 @@ class Opened(Scope):
         try:
             self.span = span = tracer.begin_component(parent, name, began_ns, context, links)
             self.context = inside = with_span(span, context)
-            otel.attach(inside)
+            attach(inside)
         except Exception:
             complain("beginning a component's span")
 
@@ -56,7 +64,7 @@ class Opened(Scope):
         if get_current() is self:
             set_current(self._before)
             if self.context is not None:
-                otel.attach(self._context_before)
+                attach(self._context_before)
         if self.span is None:
             return
         try:
@@ -95,7 +103,7 @@ def for_many(name: str, handles: Sequence[Handle]) -> Opened:
     )
     spans = [handle.span for handle in handles if _traced(handle.span)]
     links = [trace.Link(span.get_span_context()) for span in spans]
-    return Opened(name, around, otel.get_current(), spans[0] if spans else None, links)
+    return Opened(name, around, get_context(), spans[0] if spans else None, links)
 
 
 def _traced(span: trace.Span) -> bool:

@@ -1,12 +1,15 @@
 """Where one request's time goes, while it runs."""
 
+from collections.abc import Callable
 from operator import attrgetter
 from threading import Lock
 from time import perf_counter_ns, time_ns
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from tracebench.vocabulary import QUEUE
 
+_Given = TypeVar("_Given")
+_Made = TypeVar("_Made")
 _DEPTH: Final = attrgetter("depth")
 
 
@@ -59,7 +62,7 @@ class Recorder:
 
     def taken_up(self) -> None:
         """A worker takes the request up, which has been waiting since it began."""
-        self.queued_until_ns = self.spend(QUEUE, self.began_ns)
+        self.queued_until_ns = self._spend(QUEUE, self.began_ns)
 
     def now_ns(self) -> int:
         """What its clock shows."""
@@ -94,8 +97,15 @@ class Recorder:
                 under_way.remove(part)
         return now_ns
 
-    def spend(self, name: str, since_ns: int) -> int:
-        """Give the time since an instant to what was done alone in it; returns the time now."""
+    def apply(self, function: Callable[[_Given], _Made], given: _Given, name: str) -> _Made:
+        """Call a function whose time is that of a component, of no depth and without a span."""
+        since_ns = perf_counter_ns() + self._to_epoch_ns
+        made = function(given)
+        self._spend(name, since_ns)
+        return made
+
+    def _spend(self, name: str, since_ns: int) -> int:
+        """Give the time since an instant to a name, but what was settled since; returns when."""
         with self._lock:
             now_ns = perf_counter_ns() + self._to_epoch_ns
             spent_ns, settled_ns = self._spent_ns, self._settled_ns

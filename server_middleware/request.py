@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any, TypeAlias
 
-from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.util.types import AttributeValue
@@ -14,7 +13,7 @@ from server_middleware.harmless import complain
 from server_middleware.mirror import headers
 from server_middleware.opened import mark
 from server_middleware.recorder import Recorder
-from server_middleware.scope import Entered, Scope, with_span
+from server_middleware.scope import Entered, Scope, get_context, with_span
 from server_middleware.spans import tracer
 from tracebench.vocabulary import QUEUE
 
@@ -49,7 +48,7 @@ class Request(Scope):
             carrier: what the propagators find the caller's context in.
             getter: how they read it.
         """
-        around = otel.get_current()
+        around = get_context()
         if self.tracer is None or (around and trace.get_current_span(around).is_recording()):
             return
         context = extract(carrier, around, getter)
@@ -91,7 +90,6 @@ class Request(Scope):
         if not self._once.acquire(False):
             return
         self.finished = True
-        self.handed_over()
         span = self.span
         if span is None or self.tracer is None:
             return
@@ -107,6 +105,6 @@ class Request(Scope):
         except Exception:
             complain("describing a request's span")
         try:
-            span.end(self._end_ns)
+            span.end(self._end_ns or self.recorder.now_ns())
         except Exception:
             complain("ending a request's span")

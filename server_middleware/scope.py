@@ -46,6 +46,9 @@ current: Final[ContextVar[Scope | None]] = ContextVar("server_middleware_scope",
 get_current: Final = current.get  # bound once: every component calls them twice
 set_current: Final = current.set
 
+_RUNTIME: Final = getattr(otel, "_RUNTIME_CONTEXT", otel)  # all that the API's functions call
+attach: Final[Callable[[otel.Context], object]] = _RUNTIME.attach
+get_context: Final[Callable[[], otel.Context]] = _RUNTIME.get_current
 
 _NO_SPAN: Final = trace.set_span_in_context(trace.INVALID_SPAN, otel.Context())
 (_SPAN_KEY,) = _NO_SPAN  # the API does not say by what name contexts hold their span
@@ -90,9 +93,9 @@ class Entered:
     def __init__(self, scope: Scope | None, context: otel.Context | None) -> None:
         self._scope, self._scope_before = scope, get_current()
         set_current(scope)
-        self._context, self._context_before = context, otel.get_current()
+        self._context, self._context_before = context, get_context()
         if context is not None:
-            otel.attach(context)
+            attach(context)
 
     def pause(self) -> "Inside":
         """Make current again what was, though code may stand still in a component: a generator's.
@@ -100,9 +103,9 @@ class Entered:
         Returns:
             What is to be entered when that code goes on.
         """
-        inside = get_current(), otel.get_current()
+        inside = get_current(), get_context()
         set_current(self._scope_before)
-        otel.attach(self._context_before)
+        attach(self._context_before)
         self._scope = _LEFT
         return inside
 
@@ -111,12 +114,12 @@ class Entered:
         if get_current() is self._scope:
             set_current(self._scope_before)
             if self._context is not None:
-                otel.attach(self._context_before)
+                attach(self._context_before)
 
 
 def carried(function: Callable[..., object]) -> Callable[..., object]:
     """The function, to be run elsewhere: what is current now will be current in it."""
-    scope, context = current.get(), otel.get_current()
+    scope, context = current.get(), get_context()
 
     def carrying(*args: object, **kwargs: object) -> object:
         entered = Entered(scope, context)

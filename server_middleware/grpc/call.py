@@ -57,7 +57,7 @@ class Call:
     unserialized = grpc.StatusCode.INTERNAL
     """What gRPC answers where the serializer fails."""
     deserializer: Callable[[bytes], Any]
-    serializer: Callable[[Any], bytes] | None
+    serializer: Callable[[Any], bytes]
 
     def __init__(self, details: Any) -> None:
         self._details = details
@@ -72,11 +72,7 @@ class Call:
 
     def deserialize(self, data: bytes) -> Any:
         """Apply the deserializer, timed."""
-        recorder = self._request.recorder
-        began_ns = recorder.now_ns()
-        message = self.deserializer(data)
-        recorder.spend("deserialization", began_ns)
-        return message
+        return self._request.recorder.apply(self.deserializer, data, "deserialization")
 
     def begin(self, message: Any, context: Any) -> Any:
         """The handler is about to run, with this message: begin the span.
@@ -86,10 +82,6 @@ class Call:
         """
         self._context = context
         self._in_message = asks_in_message(message)
-        self._trace(context)
-        return context
-
-    def _trace(self, context: Any) -> None:
         metadata = self._details.invocation_metadata
         try:
             attributes = conventions.call_attributes(self._details.method, context.peer())
@@ -99,6 +91,7 @@ class Call:
             self._request.trace(name, attributes, carrier, _GETTER)
         except Exception:
             complain("beginning a call's span")
+        return context
 
     def __enter__(self) -> None:
         self._entered = self._request.enter()
@@ -136,14 +129,11 @@ class Call:
 
     def serialize(self, message: Any) -> bytes:
         """Apply the serializer, timed; after it the mirror is written, and the call is over."""
-        recorder = self._request.recorder
-        began_ns = recorder.now_ns()
         try:
-            data: bytes = message if self.serializer is None else self.serializer(message)
+            data = self._request.recorder.apply(self.serializer, message, "serialization")
         except Exception as error:
             self.complete(error, self.unserialized)
             raise
-        recorder.spend("serialization", began_ns)
         self.complete()
         return data
 
@@ -151,9 +141,12 @@ class Call:
         self, error: BaseException | None = None, status: grpc.StatusCode | None = None
     ) -> None:
         """The reply is ready, or there will be an error's: write the mirror, and end the span."""
+        if self._request.finished:
+            return
         self.mirror()
         status = status or conventions.status_of(self._context, error)
         conventions.finish(self._request, status, error)
+        self._context = None  # it knows the deserializer, and so this call: a cycle
 
     def mirror(self) -> None:
         """Write the timings up to now, behind what the handler set; only the first call counts."""
@@ -181,7 +174,7 @@ class AtOnceCall(Call):
 
     def begin(self, message: Any, context: Any) -> Any:
         """The handler is about to run, with this message: begin the span."""
-        return Aborting(super().begin(message, telling(context)), self.mirror)
+        return Aborting(Call.begin(self, message, telling(context)), self.mirror)
 
 
 def _gathered(metadata: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:

@@ -45,8 +45,9 @@ class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any m
             return _perhaps(handler, Call, details, handlers.if_asked)
         call = Call(details)
         starting.set(call.taken_up)
+        name, make = _SHAPES[handler.request_streaming, handler.response_streaming]
         wrap = handlers.streaming if handler.response_streaming else handlers.single
-        return _watched(handler, call, wrap)
+        return _watched(handler, call, make, wrap(getattr(handler, name), call))
 
 
 class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # of any messages
@@ -57,12 +58,13 @@ class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # o
         handler = await continuation(details)
         if handler is None:
             return None
-        name, _ = _SHAPES[handler.request_streaming, handler.response_streaming]
+        name, make = _SHAPES[handler.request_streaming, handler.response_streaming]
         behaviour = getattr(handler, name)
         wrap, if_asked = _wrappers(behaviour, handler.response_streaming)
         if not asks(details):
             return _perhaps(handler, AtOnceCall, details, if_asked)
-        return _watched(handler, AtOnceCall(details), wrap)
+        call = AtOnceCall(details)
+        return _watched(handler, call, make, wrap(behaviour, call))
 
 
 def _wrappers(behaviour: Any, response_streaming: bool) -> tuple[_Wrapper, _Wrapper]:
@@ -81,15 +83,16 @@ def _wrappers(behaviour: Any, response_streaming: bool) -> tuple[_Wrapper, _Wrap
     return handlers.streaming if response_streaming else handlers.single, handlers.if_asked
 
 
-def _watched(handler: Handler, call: Call, wrap: Callable[..., Any]) -> Handler:
-    """The handler, with its behaviour wrapped, and the (de)serialisers of single messages."""
+def _watched(
+    handler: Handler, call: Call, make: Callable[..., Handler], behaviour: Callable[..., Any]
+) -> Handler:
+    """The handler, with another behaviour, and the (de)serialisers of single messages wrapped."""
     deserialize, serialize = handler.request_deserializer, handler.response_serializer
     if deserialize is not None and not handler.request_streaming:
         call.deserializer, deserialize = deserialize, call.deserialize
     if not handler.response_streaming:
-        call.serializer, serialize = serialize, call.serialize
-    name, make = _SHAPES[handler.request_streaming, handler.response_streaming]
-    return make(wrap(getattr(handler, name), call), deserialize, serialize)
+        call.serializer, serialize = serialize or bytes, call.serialize
+    return make(behaviour, deserialize, serialize)
 
 
 def _perhaps(handler: Handler, kind: type[Call], details: Any, wrap: _Wrapper) -> Handler:

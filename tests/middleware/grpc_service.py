@@ -28,6 +28,8 @@ def infer(request: PredictRequest, context: Any) -> PredictResponse:
         context.set_trailing_metadata((("model", "lite0"),))
         if request.image_data == b"raise":
             raise ValueError("not an image")
+        if request.image_data == b"plainly":
+            raise Exception("not an image")
         return PredictResponse(result="espresso")
 
 

@@ -22,7 +22,7 @@ from protos.inference_pb2 import PredictRequest
 from server_middleware import component, instrument
 from tests.middleware import grpc_service
 from tests.middleware.serving import grpc_serving
-from tests.middleware.spans import ASKING, mirrored
+from tests.middleware.spans import ASKING, Spans, mirrored
 from tests.middleware.test_wsgi import plain
 from tests.middleware.wsgi_client import call, environ
 
@@ -60,14 +60,20 @@ class BrokenPropagator(CompositePropagator):
         raise RuntimeError("cannot read")
 
 
-@pytest.fixture(params=["start", "end", "sampler", "ids", "propagator"])
+class BrokenProvider(trace.TracerProvider):
+    def get_tracer(self, *args: Any, **kwargs: Any) -> trace.Tracer:
+        raise RuntimeError("cannot give a tracer")
+
+
+@pytest.fixture(params=["start", "end", "sampler", "ids", "propagator", "provider"])
 def broken(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     provider = TracerProvider(
         sampler=BrokenSampler() if request.param == "sampler" else None,
         id_generator=BrokenIds() if request.param == "ids" else None,
     )
     provider.add_span_processor(Broken(request.param))
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    given = BrokenProvider() if request.param == "provider" else provider
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", given)
     propagators = propagate.get_global_textmap()
     if request.param == "propagator":
         propagate.set_global_textmap(BrokenPropagator([]))
@@ -157,6 +163,37 @@ def test_a_response_that_cannot_be_serialised_is_grpcs_affair() -> None:
     with grpc_serving(add, server_middleware.grpc.interceptors()) as channel:
         _, one = grpc_service.predict(channel, PredictRequest(), grpc_service.ASKING)
     assert one.code() is grpc.StatusCode.INTERNAL
+
+
+class Odd:
+    """A message that does not want to be looked into."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError("cannot look")
+
+
+@pytest.mark.parametrize("metadata", [(), grpc_service.ASKING])
+def test_a_message_that_cannot_be_looked_into_breaks_no_call(metadata: Any) -> None:
+    handler = grpc.unary_unary_rpc_method_handler(lambda *_: b"espresso", lambda _: Odd())
+    generic = grpc.method_handlers_generic_handler("zoo", {"Odd": handler})
+    interceptors = server_middleware.grpc.interceptors()
+    with grpc_serving(lambda s: s.add_generic_rpc_handlers((generic,)), interceptors) as channel:
+        assert channel.unary_unary("/zoo/Odd", None, None)(b"", metadata=metadata) == b"espresso"
+
+
+class WordlessError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_an_error_without_words_loses_no_span(spans: Spans) -> None:
+    def failing(given: Any, start_response: Any) -> Any:
+        with component("inference"):
+            raise WordlessError
+
+    with pytest.raises(WordlessError):
+        call(instrument(failing), environ(ASKING))
+    assert [span.name for span in spans.wait(2)] == ["inference", "POST"]
 
 
 class Wrapped(grpc.ServicerContext):

@@ -1,5 +1,6 @@
 """gRPC, in threads and in coroutines: what asks, and what is mirrored."""
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
@@ -11,6 +12,7 @@ import pytest
 
 import server_middleware
 from protos.inference_pb2 import PredictRequest, PredictResponse
+from server_middleware.grpc.call import Call
 from tests.middleware.grpc_service import (
     ASKING,
     CODING,
@@ -117,6 +119,21 @@ def test_handlers_may_be_any_callable(handler: Any, given: str, metadata: Any) -
         reply, call = predict(channel, PredictRequest(), metadata)
     assert reply.result == "espresso"
     assert ("x-timing-info" in trailers(call)) is bool(metadata)
+
+
+def test_a_call_needs_no_collector_to_be_forgotten() -> None:
+    with in_threads() as channel:
+        predict(channel, PredictRequest(), ASKING)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(5):
+                predict(channel, PredictRequest(), ASKING)
+            predict(channel, PredictRequest())  # by then the server has let the last one go
+            alive = [one for one in gc.get_objects() if isinstance(one, Call)]
+        finally:
+            gc.enable()
+    assert len(alive) <= 1
 
 
 def test_a_method_that_is_not_served_is_left_alone() -> None:

@@ -1,5 +1,6 @@
 """The spans of gRPC calls, in threads and in coroutines."""
 
+from collections.abc import AsyncIterator, Iterator
 from threading import Event
 from typing import Any
 
@@ -9,6 +10,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 import server_middleware
 from protos.inference_pb2 import PredictRequest, PredictResponse
+from server_middleware import component
 from tests.middleware.grpc_service import (
     ASKING,
     CODING,
@@ -25,6 +27,7 @@ from tests.middleware.grpc_service import (
     replies,
     stream,
     trailers,
+    unary,
 )
 from tests.middleware.serving import grpc_aio_serving, grpc_serving
 from tests.middleware.spans import (
@@ -96,6 +99,74 @@ def test_failures_conform_as_well(
     assert attributes.get("error.type") == failed
     assert server.status.status_code is (StatusCode.ERROR if failed else StatusCode.UNSET)
     assert [event.name for event in server.events] == events
+
+
+@pytest.mark.parametrize("serving", [in_threads, in_coroutines])
+def test_a_plain_exception_is_no_abort(spans: Spans, serving: Serving) -> None:
+    with serving() as channel:
+        predict(channel, PredictRequest(image_data=b"plainly"), ASKING)
+    server = server_of(spans.ended())
+    assert [event.name for event in server.events] == ["exception"]
+
+
+@pytest.mark.parametrize("given", ["interceptors", "aio_interceptors"])
+def test_a_serializer_that_fails_has_the_status_that_is_sent(spans: Spans, given: str) -> None:
+    serving = grpc_serving if given == "interceptors" else grpc_aio_serving
+    add = adding(lambda *_: "no message", replies, gathered, replies)
+    with serving(add, getattr(server_middleware.grpc, given)()) as channel:
+        _, call = predict(channel, PredictRequest(), ASKING)
+    attributes = server_of(spans.ended()).attributes or {}
+    assert attributes["rpc.response.status_code"] == call.code().name
+
+
+class Counting:
+    """An iterator, as gRPC takes it: it is not iterable."""
+
+    def __init__(self) -> None:
+        self._left = 3
+
+    def __next__(self) -> PredictResponse:
+        self._left -= 1
+        if self._left < 0:
+            raise StopIteration
+        return PredictResponse(result="token")
+
+
+@pytest.mark.parametrize("metadata", [(), ASKING])
+def test_a_stream_may_be_any_iterator(metadata: Any) -> None:
+    add = adding(unary, lambda *_: Counting(), gathered, replies)
+    with grpc_serving(add, server_middleware.grpc.interceptors()) as channel:
+        method = channel.unary_stream(f"/{SERVICE}/Stream", *CODING)
+        assert len(list(method(PredictRequest(), metadata=metadata))) == 3
+
+
+def detokenized(request: Any, context: Any) -> Iterator[PredictResponse]:
+    with component("inference"):
+        for _ in range(3):
+            with component("postprocessing"):
+                pass
+            yield PredictResponse(result="token")
+
+
+async def detokenized_aio(request: Any, context: Any) -> AsyncIterator[PredictResponse]:
+    for response in detokenized(request, context):
+        yield response
+
+
+@pytest.mark.parametrize(
+    ("given", "handler"), [("interceptors", detokenized), ("aio_interceptors", detokenized_aio)]
+)
+def test_a_component_may_stay_open_while_a_stream_stands_still(
+    spans: Spans, given: str, handler: Any
+) -> None:
+    serving = grpc_serving if given == "interceptors" else grpc_aio_serving
+    add = adding(unary, handler, gathered, replies)
+    with serving(add, getattr(server_middleware.grpc, given)()) as channel:
+        assert len(list(stream(channel, "Stream"))) == 3
+    (inference,) = [span for span in spans.ended() if span.name == "inference"]
+    inner = [span for span in spans.ended() if span.name == "postprocessing"]
+    assert [parent_id(span) for span in inner] == [span_id(inference)] * 3
+    assert parent_id(inference) == span_id(server_of(spans.ended()))
 
 
 @pytest.mark.parametrize("serving", EVERY)

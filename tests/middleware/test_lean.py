@@ -6,7 +6,12 @@ import pytest
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.sdk import trace as sdk_trace
-from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import (
+    ConcurrentMultiSpanProcessor,
+    SpanLimits,
+    SynchronousMultiSpanProcessor,
+    TracerProvider,
+)
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult, StaticSampler
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
@@ -51,6 +56,40 @@ def test_the_sampler_decides_about_requests(decision: Decision) -> None:
     assert ours.is_recording() is theirs.is_recording()
     assert ours.get_span_context() == theirs.get_span_context()
     assert started.seen[:1] == started.seen[1:]
+
+
+class Redacting(Sampler):
+    """Gives other attributes than it was given, and some that are none."""
+
+    def should_sample(self, *args: Any, **kwargs: Any) -> SamplingResult:
+        odd: Any = {"kept": [1, 2], "no value": object(), "": "no name"}
+        return SamplingResult(Decision.RECORD_AND_SAMPLE, odd)
+
+    def get_description(self) -> str:
+        return "Redacting"
+
+
+def test_a_sampler_says_what_is_known_of_a_request() -> None:
+    exporter = InMemorySpanExporter()
+    provider = provider_of(exporter, sampler=Redacting())
+    for span in begun_both(lean(provider), provider.get_tracer("any"), SpanKind.SERVER):
+        span.set_attribute("later", 1)
+        span.end(END_NS)
+    ours, theirs = exporter.get_finished_spans()
+    assert ours.attributes == theirs.attributes
+    known = ours.attributes or {}
+    assert (known["kept"], known["later"], "url.path" in known) == ((1, 2), 1, False)
+
+
+@pytest.mark.parametrize("bits", [0x01, 0x05, 0xFF])
+def test_flags_that_nobody_knows_are_not_passed_on(bits: int) -> None:
+    tracer = lean(provider_of(InMemorySpanExporter()))
+    above = trace.NonRecordingSpan(SpanContext(TRACE_ID, PARENT_ID, True, TraceFlags(bits)))
+    context = trace.set_span_in_context(above, otel.Context())
+    request = tracer.begin_server(context, "POST", START_NS, {})
+    for span in (request, tracer.begin_component(above, "inference", START_NS, context)):
+        flags = span.get_span_context().trace_flags
+        assert (flags, flags.sampled) == (bits & 3, True)
 
 
 def test_a_request_without_a_trace_begins_one() -> None:
@@ -152,6 +191,14 @@ def test_metrics_of_the_sdk_itself_are_left_to_its_spans(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("provider", [trace.ProxyTracerProvider(), trace.NoOpTracerProvider()])
 def test_nothing_is_traced_where_nobody_configured_it(provider: trace.TracerProvider) -> None:
     assert tracer_of(provider) is None
+
+
+def test_processors_of_another_kind_are_left_to_the_sdks_spans() -> None:
+    class Own(SynchronousMultiSpanProcessor):
+        pass
+
+    provider = TracerProvider(active_span_processor=Own())  # type: ignore[no-untyped-call] # it has no types
+    assert not isinstance(tracer_of(provider), LeanTracer)
 
 
 def test_processors_that_work_at_once_are_left_to_the_sdks_spans() -> None:

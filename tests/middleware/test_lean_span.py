@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -140,6 +142,23 @@ def test_a_processor_may_be_added_at_any_time() -> None:
     assert [name for name, *_ in started.seen] == ["inference"]
     assert started.ending == [("inference", False), ("POST", False)]
     assert [span.name for span in exporter.get_finished_spans()] == ["inference", "POST"]
+
+
+def test_several_threads_may_set_attributes_at_once() -> None:
+    exporter = InMemorySpanExporter()
+    span, _ = begun_both(lean(provider_of(exporter)), trace.NoOpTracer(), SpanKind.SERVER)
+    together = Barrier(4)
+
+    def work(thread: int) -> None:
+        together.wait(10)
+        for number in range(25):
+            span.set_attribute(f"{thread} {number}", [number])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(4))) == [None] * 4
+    span.end(END_NS)
+    (ended,) = exporter.get_finished_spans()
+    assert len(ended.attributes or {}) == 2 + 100
 
 
 def test_what_is_described_at_once_has_a_span_like_any_other() -> None:

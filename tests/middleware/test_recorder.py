@@ -92,21 +92,32 @@ def test_waiting_before_the_work_is_the_queue(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("since_ns", "expected"),
-    [(6, {"inference": 4, "serialization": 3}), (1, {"inference": 2, "serialization": 5})],
+    ("meanwhile", "expected"),
+    [(False, {"inference": 4, "serialization": 3}), (True, {"inference": 2, "serialization": 5})],
 )
 def test_what_is_done_alone_is_taken_from_what_was_under_way(
-    clock: Clock, since_ns: int, expected: dict[str, int]
+    clock: Clock, meanwhile: bool, expected: dict[str, int]
 ) -> None:
     recorder = Recorder()
     queue, inference = (Scope(Together(), None, 1, name) for name in ("queue", "inference"))
-    clock.now_ns = 2
-    recorder.enter(inference)
-    clock.now_ns = 4
-    recorder.enter(queue)
-    recorder.leave(queue)
-    clock.now_ns = 9
-    assert recorder.spend("serialization", 1_000_000 + since_ns) == 1_000_009
+
+    def others() -> None:
+        clock.now_ns = 2
+        recorder.enter(inference)
+        clock.now_ns = 4
+        recorder.enter(queue)
+        recorder.leave(queue)
+
+    def serialize(message: str) -> str:
+        if meanwhile:
+            others()
+        clock.now_ns = 9
+        return message
+
+    if not meanwhile:
+        others()
+        clock.now_ns = 6
+    assert recorder.apply(serialize, "espresso", "serialization") == "espresso"
     assert recorder.report() == (9, {**expected, "queue": 0})
 
 

@@ -12,7 +12,7 @@ from server_middleware.request import Request
 from server_middleware.scope import current
 from server_middleware.threads import follow_threads
 from tests.middleware.requests import parts, request
-from tests.middleware.spans import PARENT_ID, Spans, parent_id, span_id
+from tests.middleware.spans import ASKING, PARENT_ID, Spans, parent_id, span_id
 from tests.middleware.wsgi_client import GETTER
 
 
@@ -141,6 +141,21 @@ def test_a_batch_is_one_span_linked_to_each_request(spans: Spans) -> None:
     assert parent_id(inference) == span_id(servers[0])
     assert parent_id(copy) == span_id(inference)
     assert len({span.get_span_context().trace_id for span in servers}) == 3  # type: ignore[union-attr]
+
+
+def test_a_batch_may_be_of_requests_that_were_named_in_components(spans: Spans) -> None:
+    one = Request(Recorder())
+    one.trace("GET", {}, ASKING, GETTER)
+    entered = one.enter()
+    with component("preprocessing"):
+        handle = this_request()
+    entered.leave()
+    with component("inference", requests=[handle]):
+        pass
+    one.finish({})
+    preprocessing, inference, _ = spans.wait(3)
+    assert parent_id(inference) == span_id(preprocessing)
+    assert [link.context.span_id for link in inference.links] == [span_id(preprocessing)]
 
 
 def test_a_batch_without_spans_is_timed_in_each_request(spans: Spans) -> None:
