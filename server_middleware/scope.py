@@ -97,7 +97,7 @@ class Entered:
         if context is not None:
             attach(context)
 
-    def pause(self) -> "Inside":
+    def pause(self) -> Inside:
         """Make current again what was, though code may stand still in a component: a generator's.
 
         Returns:
