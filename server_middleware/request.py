@@ -90,7 +90,7 @@ class Request(Scope):
         if not self._once.acquire(False):
             return
         self.finished = True
-        span = self.span
+        span, end_ns = self.span, self._end_ns or self.recorder.now_ns()
         if span is None or self.tracer is None:
             return
         try:
@@ -105,6 +105,6 @@ class Request(Scope):
         except Exception:
             complain("describing a request's span")
         try:
-            span.end(self._end_ns or self.recorder.now_ns())
+            span.end(end_ns)
         except Exception:
             complain("ending a request's span")
