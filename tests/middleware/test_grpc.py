@@ -4,7 +4,7 @@ import gc
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import pairwise
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 
 import grpc
@@ -129,11 +129,12 @@ def test_a_call_needs_no_collector_to_be_forgotten() -> None:
         try:
             for _ in range(5):
                 predict(channel, PredictRequest(), ASKING)
-            predict(channel, PredictRequest())  # by then the server has let the last one go
-            alive = [one for one in gc.get_objects() if isinstance(one, Call)]
+            deadline_s = monotonic() + 10  # the server may still be busy with the last one
+            while any(isinstance(one, Call) for one in gc.get_objects()):
+                assert monotonic() < deadline_s
+                sleep(0.01)
         finally:
             gc.enable()
-    assert len(alive) <= 1
 
 
 def test_a_method_that_is_not_served_is_left_alone() -> None:
