@@ -16,7 +16,7 @@ from tracebench.vocabulary import TRACEPARENT
 
 _DEFAULT: Final = [TraceContextTextMapPropagator, W3CBaggagePropagator]
 _PLAIN: Final = re.compile("00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
-_FLAGS: Final = [trace.TraceFlags(bits) for bits in range(256)]
+_FLAGS: Final = [trace.TraceFlags(bits) for bits in range(256)]  # made once, not by request
 _NO_STATE: Final = trace.INVALID_SPAN_CONTEXT.trace_state
 
 

@@ -23,7 +23,6 @@ from server_middleware.lean_span import MOST, LeanServerSpan, LeanSpan, Origin, 
 from server_middleware.tracer import Tracer
 from tracebench.vocabulary import COMPONENT_ATTRIBUTE
 
-_SERVER: Final = trace.SpanKind.SERVER
 _LEAN: Final = frozenset({LeanSpan, LeanServerSpan})
 
 
@@ -90,7 +89,8 @@ class LeanTracer(Tracer):
             return super().begin_server(context, name, start_ns, attributes)
         span_id = self._sdk.id_generator.generate_span_id()
         if sampler is not DEFAULT_ON or not flags & 1:
-            chosen = sampler.should_sample(context, trace_id, name, _SERVER, attributes, ())
+            kind = trace.SpanKind.SERVER
+            chosen = sampler.should_sample(context, trace_id, name, kind, attributes, ())
             flags = _FLAGS[flags & 2 | (chosen.decision is Decision.RECORD_AND_SAMPLE)]
             own = _SpanContext(trace_id, span_id, False, flags, chosen.trace_state)
             if chosen.decision is Decision.DROP:

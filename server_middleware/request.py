@@ -23,8 +23,8 @@ Attributes: TypeAlias = dict[str, AttributeValue]
 class Request(Scope):
     """What an adapter keeps for one request: its span is the server's, if it has one of its own.
 
-    The adapter lets code run between `enter` and its `leave`, says with `handed_over` that the
-    reply has left its hands, and with `finish` that nothing more will come.
+    The adapter lets code run between `enter` and its `leave` or `pause`, says with `handed_over`
+    that the reply has left its hands, and with `finish` that nothing more will come.
     """
 
     __slots__ = ("_end_ns", "_once", "finished")

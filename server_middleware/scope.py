@@ -5,7 +5,7 @@ instrumentors start each request from an empty OpenTelemetry context.
 
 Nothing here uses tokens: a generator may be closed, and a task cancelled, in another context than
 it began in, where resetting by token is an error. What was current before is set again instead,
-and only where what is current is still one's own.
+and only where what is current is still one's own; where code pauses it is known to be.
 """
 
 from collections.abc import Callable
@@ -72,7 +72,7 @@ def this_request() -> Handle | None:
     Returns:
         None where the request did not ask for its timings; that may be passed on all the same.
     """
-    scope = current.get()
+    scope = get_current()
     return None if scope is None else Handle(scope, trace.get_current_span())
 
 
@@ -119,7 +119,7 @@ class Entered:
 
 def carried(function: Callable[..., object]) -> Callable[..., object]:
     """The function, to be run elsewhere: what is current now will be current in it."""
-    scope, context = current.get(), get_context()
+    scope, context = get_current(), get_context()
 
     def carrying(*args: object, **kwargs: object) -> object:
         entered = Entered(scope, context)

@@ -14,7 +14,7 @@ from server_middleware.harmless import harmless
 from server_middleware.mirror import headers
 from server_middleware.names import is_name
 from server_middleware.recorder import Recorder
-from server_middleware.scope import Scope, current
+from server_middleware.scope import Scope, get_current
 from tracebench.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
 
 MOST_SPANS: Final = 10_000
@@ -101,7 +101,7 @@ class MirroringPropagator(ResponsePropagator):
         """Write the mirror, unless `instrument` does that for this request."""
         if self.before is not None:
             self.before.inject(carrier, context=context, setter=setter)
-        if current.get() is None:
+        if get_current() is None:
             self._write(carrier, context, setter)
 
     @harmless

@@ -12,9 +12,7 @@ import server_middleware
 from protos.inference_pb2 import PredictRequest, PredictResponse
 from server_middleware import component
 from tests.middleware.serving import grpc_aio_serving, grpc_serving
-from tests.middleware.spans import (
-    TRACEPARENT,
-)
+from tests.middleware.spans import TRACEPARENT
 
 ASKING = (("traceparent", TRACEPARENT),)
 QUEUED = {"queue", "deserialization", "inference", "serialization", "server_processing"}
@@ -92,24 +90,30 @@ def adding(one: Any, stream: Any, gather: Any, both: Any) -> Callable[[Any], Non
     return lambda server: server.add_generic_rpc_handlers((generic,))
 
 
+def by_threads(*handlers: Any) -> AbstractContextManager[grpc.Channel]:
+    """A server with threads, of the four handlers that `adding` takes."""
+    return grpc_serving(adding(*handlers), server_middleware.grpc.interceptors())
+
+
+def by_loop(*handlers: Any) -> AbstractContextManager[grpc.Channel]:
+    """The same of `grpc.aio`."""
+    return grpc_aio_serving(adding(*handlers), server_middleware.grpc.aio_interceptors())
+
+
 def in_threads() -> AbstractContextManager[grpc.Channel]:
-    add = adding(unary, replies, gathered, replies)
-    return grpc_serving(add, server_middleware.grpc.interceptors())
+    return by_threads(unary, replies, gathered, replies)
 
 
 def in_coroutines() -> AbstractContextManager[grpc.Channel]:
-    add = adding(unary_aio, replies_aio, gathered_aio, replies_aio)
-    return grpc_aio_serving(add, server_middleware.grpc.aio_interceptors())
+    return by_loop(unary_aio, replies_aio, gathered_aio, replies_aio)
 
 
 def in_writing_coroutines() -> AbstractContextManager[grpc.Channel]:
-    add = adding(unary_aio, replies_written, gathered_aio, replies_written)
-    return grpc_aio_serving(add, server_middleware.grpc.aio_interceptors())
+    return by_loop(unary_aio, replies_written, gathered_aio, replies_written)
 
 
 def in_threads_of_aio() -> AbstractContextManager[grpc.Channel]:
-    add = adding(unary, replies, gathered, replies)
-    return grpc_aio_serving(add, server_middleware.grpc.aio_interceptors())
+    return by_loop(unary, replies, gathered, replies)
 
 
 EVERY = (in_threads, in_coroutines, in_writing_coroutines, in_threads_of_aio)

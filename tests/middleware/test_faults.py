@@ -159,8 +159,7 @@ def test_a_message_that_cannot_be_read_is_grpcs_affair() -> None:
 
 
 def test_a_response_that_cannot_be_serialised_is_grpcs_affair() -> None:
-    add = grpc_service.adding(lambda *_: "espresso", None, None, None)
-    with grpc_serving(add, server_middleware.grpc.interceptors()) as channel:
+    with grpc_service.by_threads(lambda *_: "espresso", None, None, None) as channel:
         _, one = grpc_service.predict(channel, PredictRequest(), grpc_service.ASKING)
     assert one.code() is grpc.StatusCode.INTERNAL
 

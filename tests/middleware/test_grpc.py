@@ -21,6 +21,8 @@ from tests.middleware.grpc_service import (
     SERVICE,
     Serving,
     adding,
+    by_loop,
+    by_threads,
     gathered,
     in_coroutines,
     in_threads,
@@ -29,7 +31,7 @@ from tests.middleware.grpc_service import (
     replies,
     trailers,
 )
-from tests.middleware.serving import grpc_aio_serving, grpc_serving
+from tests.middleware.serving import grpc_serving
 from tests.middleware.spans import (
     UNSAMPLED,
     mirrored,
@@ -110,12 +112,10 @@ class Model:
 
 
 @pytest.mark.parametrize("handler", [Model(), partial(infer)])
-@pytest.mark.parametrize("given", ["interceptors", "aio_interceptors"])
+@pytest.mark.parametrize("served", [by_threads, by_loop])
 @pytest.mark.parametrize("metadata", [(), ASKING])
-def test_handlers_may_be_any_callable(handler: Any, given: str, metadata: Any) -> None:
-    serving = grpc_serving if given == "interceptors" else grpc_aio_serving
-    interceptors = getattr(server_middleware.grpc, given)()
-    with serving(adding(handler, replies, gathered, replies), interceptors) as channel:
+def test_handlers_may_be_any_callable(handler: Any, served: Any, metadata: Any) -> None:
+    with served(handler, replies, gathered, replies) as channel:
         reply, call = predict(channel, PredictRequest(), metadata)
     assert reply.result == "espresso"
     assert ("x-timing-info" in trailers(call)) is bool(metadata)

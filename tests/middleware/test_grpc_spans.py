@@ -8,7 +8,6 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
-import server_middleware
 from protos.inference_pb2 import PredictRequest, PredictResponse
 from server_middleware import component
 from tests.middleware.grpc_service import (
@@ -17,7 +16,8 @@ from tests.middleware.grpc_service import (
     EVERY,
     SERVICE,
     Serving,
-    adding,
+    by_loop,
+    by_threads,
     gathered,
     in_coroutines,
     in_threads,
@@ -29,7 +29,6 @@ from tests.middleware.grpc_service import (
     trailers,
     unary,
 )
-from tests.middleware.serving import grpc_aio_serving, grpc_serving
 from tests.middleware.spans import (
     PARENT_ID,
     TRACE_ID,
@@ -109,11 +108,9 @@ def test_a_plain_exception_is_no_abort(spans: Spans, serving: Serving) -> None:
     assert [event.name for event in server.events] == ["exception"]
 
 
-@pytest.mark.parametrize("given", ["interceptors", "aio_interceptors"])
-def test_a_serializer_that_fails_has_the_status_that_is_sent(spans: Spans, given: str) -> None:
-    serving = grpc_serving if given == "interceptors" else grpc_aio_serving
-    add = adding(lambda *_: "no message", replies, gathered, replies)
-    with serving(add, getattr(server_middleware.grpc, given)()) as channel:
+@pytest.mark.parametrize("served", [by_threads, by_loop])
+def test_a_serializer_that_fails_has_the_status_that_is_sent(spans: Spans, served: Any) -> None:
+    with served(lambda *_: "no message", replies, gathered, replies) as channel:
         _, call = predict(channel, PredictRequest(), ASKING)
     attributes = server_of(spans.ended()).attributes or {}
     assert attributes["rpc.response.status_code"] == call.code().name
@@ -134,8 +131,7 @@ class Counting:
 
 @pytest.mark.parametrize("metadata", [(), ASKING])
 def test_a_stream_may_be_any_iterator(metadata: Any) -> None:
-    add = adding(unary, lambda *_: Counting(), gathered, replies)
-    with grpc_serving(add, server_middleware.grpc.interceptors()) as channel:
+    with by_threads(unary, lambda *_: Counting(), gathered, replies) as channel:
         method = channel.unary_stream(f"/{SERVICE}/Stream", *CODING)
         assert len(list(method(PredictRequest(), metadata=metadata))) == 3
 
@@ -154,14 +150,12 @@ async def detokenized_aio(request: Any, context: Any) -> AsyncIterator[PredictRe
 
 
 @pytest.mark.parametrize(
-    ("given", "handler"), [("interceptors", detokenized), ("aio_interceptors", detokenized_aio)]
+    ("served", "handler"), [(by_threads, detokenized), (by_loop, detokenized_aio)]
 )
 def test_a_component_may_stay_open_while_a_stream_stands_still(
-    spans: Spans, given: str, handler: Any
+    spans: Spans, served: Any, handler: Any
 ) -> None:
-    serving = grpc_serving if given == "interceptors" else grpc_aio_serving
-    add = adding(unary, handler, gathered, replies)
-    with serving(add, getattr(server_middleware.grpc, given)()) as channel:
+    with served(unary, handler, gathered, replies) as channel:
         assert len(list(stream(channel, "Stream"))) == 3
     (inference,) = [span for span in spans.ended() if span.name == "inference"]
     inner = [span for span in spans.ended() if span.name == "postprocessing"]
@@ -208,10 +202,10 @@ def test_a_client_that_goes_away_ends_the_span(
 
 
 @pytest.mark.parametrize(
-    ("serving", "count", "status"), [(grpc_serving, 3, "OK"), (grpc_aio_serving, 2, "CANCELLED")]
+    ("served", "count", "status"), [(by_threads, 3, "OK"), (by_loop, 2, "CANCELLED")]
 )
 def test_a_reply_that_comes_too_late_ends_the_span(
-    spans: Spans, serving: Any, count: int, status: str
+    spans: Spans, served: Any, count: int, status: str
 ) -> None:
     began, over = Event(), Event()
 
@@ -220,9 +214,7 @@ def test_a_reply_that_comes_too_late_ends_the_span(
         assert over.wait(10)
         return infer(request, context)
 
-    given = "interceptors" if serving is grpc_serving else "aio_interceptors"
-    interceptors = getattr(server_middleware.grpc, given)()
-    with serving(adding(late, replies, gathered, replies), interceptors) as channel:
+    with served(late, replies, gathered, replies) as channel:
         predict = channel.unary_unary(f"/{SERVICE}/Predict", *CODING)
         call = predict.future(PredictRequest(), metadata=ASKING)
         assert began.wait(10)

@@ -15,15 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from server_middleware.lean_span import LeanSpan
-from tests.middleware.lean import (
-    END_NS,
-    LINK,
-    START_NS,
-    Started,
-    begun_both,
-    lean,
-    provider_of,
-)
+from tests.middleware.lean import END_NS, LINK, START_NS, Started, begun_both, lean, provider_of
 
 Act = Callable[[trace.Span], object]
 
