@@ -2,17 +2,19 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 
-.PHONY: demo test quick check format lint types architecture house verdict bench check-long protos clean
+.PHONY: demo test quick check format lint types architecture house verdict bench check-long live protos clean
 
 demo: $(VENV)/demo
 	$(RUN)tracebench demo
 
 test: $(VENV)/dev
-	$(RUN)python -m pytest
+	$(RUN)python -m pytest -m "not live"
 
 quick: $(VENV)/dev
-	$(RUN)python -m pytest -m "not slow"
+	$(RUN)python -m pytest -m "not slow and not live"
 
 check: lint types test
 
@@ -40,7 +42,12 @@ bench: $(VENV)/dev
 	$(RUN)python -m benchmarks
 
 check-long: $(VENV)/dev
-	$(RUN)python -m benchmarks.long
+	$(RUN)python -m benchmarks.long | tee docs/check-long.txt
+
+# Web frameworks and model servers as people install them. `--quiet` leaves out this machine's paths.
+live: $(VENV)/live
+	$(RUN)python -m tests.live.environments
+	$(RUN)python -m pytest --quiet -m live | tee docs/live.txt
 
 # The oldest protobuf that is supported generates: newer runtimes read older code, not the reverse.
 protos:
@@ -64,3 +71,7 @@ $(VENV)/dev: pyproject.toml
 	$(RUN)pip install --quiet --upgrade pip
 	$(RUN)pip install --quiet --editable '.[dev]'
 	touch $(VENV)/demo $@
+
+$(VENV)/live: $(VENV)/dev
+	$(RUN)pip install --quiet --editable '.[dev,live]'
+	touch $@

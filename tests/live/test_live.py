@@ -23,7 +23,7 @@ from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import Result, TargetResult
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.live
 
 HERE = Path(__file__).parent
 REQUESTS, CONCURRENCY = 800, 8
