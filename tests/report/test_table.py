@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from tests.report.samples import ALL, both, exchange, influenced, result, target
 from tracebench.analysis.observer import observer_effect
 from tracebench.model.exchange import Outcome
-from tracebench.model.result import Result
+from tracebench.model.result import ErrorCount, Result
 from tracebench.numbers import milliseconds
 from tracebench.report.table import render
 
@@ -127,3 +127,12 @@ def test_links_are_whole() -> None:
     text = render(result(rest=replace(one, exemplars=exemplars, search_url=LINK)), width=60)
     shown = [line for line in text.splitlines() if LINK in line]
     assert shown == [f"  traces: {LINK}", f"  p99, 23.00 ms: {LINK}99.0"]
+
+
+def test_no_more_reasons_are_printed_than_leave_the_verdict_in_sight() -> None:
+    errors = tuple(ErrorCount(f"HTTP {400 + n}", 100 - n, "") for n in range(25))
+    text = render(result(rest=replace(target(), errors=errors)))
+    assert "81 × HTTP 419" in text
+    assert "HTTP 420" not in text
+    assert f"{80 + 79 + 78 + 77 + 76} × 5 more reasons: see --output-json" in text
+    assert "more reasons" not in render(result(rest=replace(target(), errors=errors[:20])))

@@ -1,32 +1,88 @@
-"""Why requests did not succeed."""
+"""Why requests did not succeed: reasons grouped, whatever numbers and ids stand in them."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from tracebench.model.exchange import Exchange, Outcome, Reply
 from tracebench.model.result import ErrorCount
 
+MOST_REASONS: Final = 1_000
+"""So many different reasons are kept; what fails for yet another one counts as `OTHER`."""
+OTHER: Final = "other reasons"
 _LONGEST_EXAMPLE: Final = 200
 _MESSAGES: Final = ("grpc-message", "location", "retry-after")
 """Headers that tell why a request was refused, where the body does not."""
+_STATUS: Final = re.compile(r"(?:HTTP \d{3}|grpc-status \d+|[A-Z][A-Z_]+)(?=\W|$)")
+"""What a reason begins with: it tells kinds of failures apart, digits and all."""
+_VARIABLE: Final = re.compile(
+    r"(?<!\w)'[^']*'(?!\w)"
+    r'|"[^"]*"'
+    r"|`[^`]*`"
+    r"|[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"  # a UUID
+    r"|\b[0-9a-fA-F]{8,}\b"  # an id in hexadecimal, which may happen to have no digit
+    r"|\w*\d\w*(?:[-.:,+/]+\w*\d\w*)*"  # a number, an address, a time, any word with a digit
+)
+"""What differs from one request to the next: quoted values, ids and numbers."""
+_FOLDED: Final = "…"
 
 
-def count_errors(exchanges: Sequence[Exchange]) -> tuple[ErrorCount, ...]:
+def count_errors(exchanges: Iterable[Exchange]) -> tuple[ErrorCount, ...]:
     """Count what failed or timed out by its reason, the most frequent first.
+
+    Reasons of one status that differ in numbers, ids or quoted values alone are one: those stand
+    as … in it.
 
     Returns:
         Each with an example: what the server said in the first such reply, at most 200 printable
-        characters, empty where it said nothing.
+        characters, empty where it said nothing. At most `MOST_REASONS`, and then `OTHER`.
     """
-    by_reason: dict[str, list[Exchange]] = {}
+    groups: dict[str, _Group] = {}
+    others = 0
     for one in exchanges:
-        if one.outcome in (Outcome.FAILED, Outcome.TIMED_OUT):
-            by_reason.setdefault(one.reason, []).append(one)
-    errors = [
-        ErrorCount(reason, len(those), _example(those[0].reply))
-        for reason, those in by_reason.items()
-    ]
-    return tuple(sorted(errors, key=lambda error: -error.count))
+        if one.outcome not in (Outcome.FAILED, Outcome.TIMED_OUT):
+            continue
+        key = folded(one.reason)
+        if (group := groups.get(key)) is not None:
+            group.add(one)
+        elif len(groups) < MOST_REASONS:
+            groups[key] = _Group(one.reason, one.reply)
+        else:
+            others += 1
+    errors = sorted((group.told() for group in groups.values()), key=lambda error: -error.count)
+    return (*errors, ErrorCount(OTHER, others, "")) if others else tuple(errors)
+
+
+@lru_cache(maxsize=4_096)
+def folded(reason: str) -> str:
+    """A reason without what differs from one request to the next; its status stays as it is."""
+    status = _STATUS.match(reason)
+    at = status.end() if status else 0
+    return reason[:at] + _VARIABLE.sub(_FOLDED, reason[at:])
+
+
+@dataclass(slots=True)
+class _Group:
+    """Failures whose reasons are one when folded."""
+
+    reason: str
+    reply: Reply
+    """Of the first one."""
+    count: int = 1
+    differ: bool = False
+    """Not all have the first one's reason."""
+
+    def add(self, one: Exchange) -> None:
+        self.count += 1
+        self.differ = self.differ or one.reason != self.reason
+
+    def told(self) -> ErrorCount:
+        said = _example(self.reply)
+        if not self.differ:
+            return ErrorCount(self.reason, self.count, said)
+        return ErrorCount(folded(self.reason), self.count, said or _printable(self.reason))
 
 
 def _example(reply: Reply) -> str:

@@ -23,6 +23,8 @@ from tracebench.vocabulary import (
 
 _STATISTICS = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
 _BAR = 10
+_MOST_ERRORS = 20
+"""So many reasons are printed; the verdict must stay in sight."""
 _OF_ALL = (
     "latency of all: every success and every time-out; the rows above it leave out time-outs and "
     "what was not decomposed"
@@ -158,9 +160,13 @@ def _links(target: TargetResult) -> Iterable[str]:
 
 
 def _errors(target: TargetResult) -> Iterable[RenderableType]:
-    for error in target.errors:
+    for error in target.errors[:_MOST_ERRORS]:
         example = f": {error.example}" if error.example else ""
         yield indented(Text(f"{error.count:,} × {error.reason}{example}", style="red"))
+    if more := target.errors[_MOST_ERRORS:]:
+        count = sum(error.count for error in more)
+        more_text = f"{count:,} × {len(more):,} more reasons: see --output-json"
+        yield indented(Text(more_text, style="red"))
     if target.errors:
         yield ""
 
