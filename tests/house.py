@@ -17,6 +17,7 @@ FLOORS = {
     "tracebench.tracing": 2,
     "tracebench.report": 2,
     "tracebench.analysis": 1,
+    "tracebench.files": 1,
     "server_middleware": 1,
     "tracebench.model": 0,
     "tracebench.vocabulary": 0,

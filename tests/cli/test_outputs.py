@@ -1,12 +1,17 @@
-"""What is said of the files that were written."""
+"""What is said of the files that were written, and what is not."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.report.samples import result, target
+from tests.report.samples import both, result, target
 from tracebench.cli.outputs import Outputs
+from tracebench.cli.run import save
+from tracebench.errors import UsageError
+
+IMAGE = Path(__file__).parents[2] / "tracebench/example/coffee.png"
 
 
 @pytest.mark.parametrize("started", [0, 200])
@@ -19,3 +24,30 @@ def test_traces_are_said_to_be_written_only_where_there_are_any(
     found = result(rest=replace(one, requests=replace(one.requests, started=started)))
     Outputs(traces=str(traces)).write(found)
     assert (f"wrote {traces}" in capsys.readouterr().err) is (started > 0)
+
+
+def test_one_file_that_cannot_be_written_costs_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plot = tmp_path / "p.svg"
+    with pytest.raises(UsageError, match=r"--output-json '/dev/full' \(No space left on device\)"):
+        save(both(), Outputs("/dev/full", str(plot)))
+    assert plot.exists()
+    said = capsys.readouterr()
+    assert "Verdict: " in said.out
+    assert said.err == f"wrote {plot}\n"
+
+
+def test_spans_that_could_not_be_written_are_not_said_to_be(tmp_path: Path) -> None:
+    traces = tmp_path / "t.jsonl"
+    traces.write_text("of another run")
+    os.utime(traces, (0, 0))
+    [problem] = Outputs(traces=str(traces)).write(both())
+    assert problem.startswith(f"cannot write --output-traces {str(traces)!r}")
+
+
+def test_an_input_is_not_written_through_a_link(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(IMAGE)
+    with pytest.raises(UsageError, match="is also what is read"):
+        Outputs(json=str(link)).check(str(IMAGE))

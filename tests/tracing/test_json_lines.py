@@ -1,6 +1,7 @@
 """OTLP JSON lines: nothing is lost on the way to the file and back."""
 
 import json
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,22 @@ def test_a_run_that_fails_leaves_the_file_of_another(tmp_path: Path) -> None:
     assert path.read_text() == "before"
     exporter.shutdown()
     assert "before" not in path.read_text()
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_batch_that_cannot_be_written_leaves_the_file_of_another(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text("before")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, resource.RLIM_INFINITY))
+    exporter = JsonLinesExporter(str(path))
+    try:
+        exporter.export(spans_of([SUCCESS]))
+        with pytest.raises(OSError, match="File too large"):
+            exporter.export(spans_of([SUCCESS] * 9))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    exporter.shutdown()
+    assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
 
 

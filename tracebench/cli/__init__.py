@@ -6,6 +6,7 @@ import sys
 import click
 
 from tracebench import __version__
+from tracebench.cli import streams
 from tracebench.cli.analyze import analyze
 from tracebench.cli.demo import demo
 from tracebench.cli.report import report
@@ -14,6 +15,7 @@ from tracebench.cli.serve import serve
 from tracebench.cli.spans import spans
 from tracebench.cli.sweep import sweep
 from tracebench.errors import TracebenchError
+from tracebench.files import why
 from tracebench.interrupt import heed_others
 
 
@@ -39,19 +41,28 @@ cli.add_command(spans)
 def main() -> None:
     """Run the command; what a user can cause ends in one line on standard error."""
     heed_others()
+    streams.install()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails there is said here, once
+    status = _status()
+    if not status and (failure := streams.take_failure()) is not None:
+        status = _complain(f"cannot print ({why(failure)}): see where standard output goes", 2)
+    sys.exit(status)
+
+
+def _status() -> int:
+    """Run the command; returns its exit status."""
     try:
-        status = cli.main(prog_name="tracebench", standalone_mode=False)
+        status: int = cli.main(prog_name="tracebench", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else "", err=True)
-        status = error.exit_code
+        return error.exit_code
     except click.ClickException as error:
-        status = _complain(error.format_message(), error.exit_code)
+        return _complain(error.format_message(), error.exit_code)
     except TracebenchError as error:
-        status = _complain(str(error), error.exit_status)
+        return _complain(str(error), error.exit_status)
     except (click.Abort, KeyboardInterrupt):
-        status = _complain("interrupted before anything was measured", INTERRUPTED)
-    sys.exit(status)
+        return _complain("interrupted: nothing more was saved", INTERRUPTED)
+    return status
 
 
 def _complain(message: str, status: int) -> int:

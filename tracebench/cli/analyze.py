@@ -4,7 +4,7 @@ import click
 
 from tracebench.cli.options import MAPPING, options
 from tracebench.cli.outputs import Outputs
-from tracebench.cli.run import exit_status, show
+from tracebench.cli.run import exit_status, save
 
 
 @click.command(short_help="Split the latency of archived traces.")
@@ -30,6 +30,5 @@ def analyze(
     outputs = Outputs(output_json, output_plot)
     outputs.check(*files, mapping)
     result = analyzed(files, maps, mapping)
-    show(result)
-    outputs.write(result)
+    save(result, outputs)
     return exit_status(result)

@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from os.path import abspath
+from datetime import datetime
+from os.path import realpath
 from pathlib import Path
 
 import click
 
 from tracebench.errors import UsageError
+from tracebench.files import why
+from tracebench.files.writing import check_writable
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
 
@@ -34,7 +37,7 @@ class Outputs:
     """Where its spans go: written before the result is."""
 
     def check(self, *inputs: str | None) -> None:
-        """See that each can be written, before anything is measured.
+        """See that each can be written, before anything is measured; nothing changes.
 
         Args:
             inputs: files that are read, which no output may overwrite.
@@ -47,37 +50,49 @@ class Outputs:
                 f"--output-plot {self.plot!r} is no figure: end it in {', '.join(FIGURES)}"
             )
         options = {"json": self.json, "plot": self.plot, "traces": self.traces}
-        taken = {abspath(path): "what is read" for path in inputs if path is not None}
+        taken = {realpath(path): "what is read" for path in inputs if path is not None}
         for name, path in options.items():
             if path is not None:
                 option = f"--output-{name}"
                 _check_writable(option, path)
-                if other := taken.get(abspath(path)):
+                if other := taken.get(realpath(path)):
                     raise UsageError(f"{option} {path!r} is also {other}: give another path")
                 if Path(path).is_file() or not Path(path).exists():
-                    taken[abspath(path)] = option
+                    taken[realpath(path)] = option
 
-    def write(self, result: Result | Sweep) -> None:
-        """Write each, and say so on standard error."""
-        if self.traces is not None:
-            traces = Path(self.traces)
-            if isinstance(result, Sweep):
-                click.echo(f"wrote {traces.with_stem(f'{traces.stem}-LOAD')}", err=True)
-            elif _has_spans(result) and traces.is_file() and traces.stat().st_size:
-                click.echo(f"wrote {traces}", err=True)
+    def write(self, result: Result | Sweep) -> list[str]:
+        """Write each, and say so on standard error; returns what went wrong."""
+        problems = self._told_of_traces(result)
         if self.json is not None:
             from tracebench.report import to_json  # not for --help
 
-            with _saving("--output-json", self.json):
-                Path(self.json).write_text(to_json.dumps(result), encoding="utf-8")
+            with _saving("--output-json", self.json, problems):
+                to_json.write(result, self.json)
         if self.plot is not None:
             from tracebench.report import figure, sweep_figure  # matplotlib takes a second
 
-            with _saving("--output-plot", self.plot):
+            with _saving("--output-plot", self.plot, problems):
                 if isinstance(result, Sweep):
                     sweep_figure.draw(result, self.plot)
                 else:
                     figure.draw(result, self.plot)
+        return problems
+
+    def _told_of_traces(self, result: Result | Sweep) -> list[str]:
+        """Say where the spans went, which are written before; returns what could not be."""
+        if self.traces is None:
+            return []
+        runs = [one.result for one in result.steps] if isinstance(result, Sweep) else [result]
+        paths = {one.plan.get("output_traces") or self.traces: one for one in runs}
+        kept = [path for path, one in paths.items() if _has_spans(one) and not _is_of(one, path)]
+        if kept:
+            return [f"cannot write --output-traces {kept[0]!r}: what was there is as it was"]
+        if any(map(_has_spans, runs)):
+            shown = Path(self.traces)
+            if isinstance(result, Sweep):
+                shown = shown.with_stem(f"{shown.stem}-LOAD")
+            click.echo(f"wrote {shown}", err=True)
+        return []
 
 
 def _has_spans(result: Result) -> bool:
@@ -85,28 +100,29 @@ def _has_spans(result: Result) -> bool:
     return any(target.requests.started for target in result.targets.values())
 
 
-def _check_writable(option: str, path: str) -> None:
-    """See that a file can be written; one that did not exist does not exist afterwards.
+def _is_of(result: Result, path: str) -> bool:
+    """Whether a file of spans is not that of another run: it stays where it cannot be replaced."""
+    traces = Path(path)
+    if traces.exists() and not traces.is_file():
+        return True  # a pipe or a device; what it did not take is a finding
+    began_s = datetime.fromisoformat(result.started_at).timestamp()
+    return traces.exists() and traces.stat().st_mtime >= began_s
 
-    Raises:
-        UsageError: it cannot.
-    """
-    file = Path(path)
-    existed = file.exists()
+
+def _check_writable(option: str, path: str) -> None:
     try:
-        with file.open("ab"):
-            pass
-        if not existed:
-            file.unlink()
+        check_writable(path)
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot write {option} {path!r} ({why}): give another path") from None
+        raise UsageError(
+            f"cannot write {option} {path!r} ({why(error)}): give another path"
+        ) from None
 
 
 @contextmanager
-def _saving(option: str, path: str) -> Iterator[None]:
+def _saving(option: str, path: str, problems: list[str]) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise UsageError(f"cannot write {option} {path!r} ({error.strerror})") from None
-    click.echo(f"wrote {path}", err=True)
+    except (OSError, ValueError) as error:
+        problems.append(f"cannot write {option} {path!r} ({why(error)}): give another path")
+    else:
+        click.echo(f"wrote {path}", err=True)

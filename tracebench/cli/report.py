@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from tracebench.cli.outputs import Outputs
-from tracebench.cli.run import exit_status, show
+from tracebench.cli.run import exit_status, save
 from tracebench.cli.sweep import exit_status as sweep_status
 from tracebench.errors import UsageError
 from tracebench.model.sweep import Sweep
@@ -26,6 +26,5 @@ def report(*, file: str, output_plot: str | None) -> int:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"cannot read {file!r} ({why}): give a saved result") from None
     result = to_json.loads_any(text, file)
-    show(result)
-    outputs.write(result)
+    save(result, outputs)
     return sweep_status(result) if isinstance(result, Sweep) else exit_status(result)

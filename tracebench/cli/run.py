@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from tracebench.cli import streams
 from tracebench.cli.influence import INFLUENCE
 from tracebench.cli.live import Live
 from tracebench.cli.options import EXPECT, LOAD, MAPPING, METHOD, TARGETS, TRUST, options, plan
@@ -13,6 +14,7 @@ from tracebench.cli.outputs import OUTPUTS, Outputs
 from tracebench.cli.payloads import FILES, PAYLOAD
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
 from tracebench.errors import UsageError
+from tracebench.files import why
 from tracebench.interrupt import interruptible
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
@@ -54,10 +56,21 @@ def measure(planned: Plan, outputs: Outputs) -> int:
 
 
 def save(result: Result | Sweep, outputs: Outputs) -> None:
-    """Print and write what was measured; a Ctrl-C meanwhile does not make it lost."""
+    """Write and print what was found; a Ctrl-C meanwhile does not make it lost.
+
+    The files come first, and each is tried: no failure of one, or of standard output, costs
+    another.
+
+    Raises:
+        UsageError: something could not be written or printed.
+    """
     with interruptible(lambda: click.echo("still writing; Ctrl-C again gives it up", err=True)):
+        problems = outputs.write(result)
         show(result)
-        outputs.write(result)
+    if problems:
+        raise UsageError("; ".join(problems))
+    if outputs.json is not None and (error := streams.take_failure()) is not None:
+        click.echo(f"warning: the table could not be printed ({why(error)})", err=True)
 
 
 def show(result: Result | Sweep) -> None:

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from tracebench.model.result import Result, Statistics, TargetResult
 from tracebench.numbers import milliseconds
+from tracebench.report.figure_file import save
 from tracebench.report.palette import COMPONENTS, INVALID, TARGETS
 from tracebench.vocabulary import END_TO_END
 
-_SIZE_IN, _DPI = (12.0, 8.5), 130
+_SIZE_IN = (12.0, 8.5)
 _LABELLED = 0.04
 """Segments below this share of the axis carry no label of their own."""
 _MARKS = (0.5, 0.95, 0.99)
@@ -26,8 +27,7 @@ def draw(result: Result, path: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    figure = make(result)
-    figure.savefig(path, dpi=_DPI)
+    save(make(result), path)
 
 
 def make(result: Result) -> Figure:

@@ -14,10 +14,11 @@ from tracebench.analysis.scalability_law import predict
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import Kind, Point, Scaling, Sweep
 from tracebench.numbers import rounded
+from tracebench.report.figure_file import save
 from tracebench.report.palette import COMPONENTS, INVALID
 from tracebench.report.sweep_table import shown
 
-_SIZE_IN, _DPI = (12.0, 8.5), 130
+_SIZE_IN = (12.0, 8.5)
 _AXIS = {"concurrency": "requests under way (concurrency)", "rate": "requests a second asked for"}
 _PERCENTILES = {
     "p50_ms": ("o-", "#444444"),
@@ -37,7 +38,7 @@ def draw(sweep: Sweep, path: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    make(sweep).savefig(path, dpi=_DPI)
+    save(make(sweep), path)
 
 
 def make(sweep: Sweep) -> Figure:

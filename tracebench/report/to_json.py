@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from tracebench.errors import UsageError
+from tracebench.files.writing import replaced
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
 
@@ -23,6 +24,18 @@ def to_dict(result: Result | Sweep) -> dict[str, Any]:
 def dumps(result: Result | Sweep) -> str:
     """The result file's text."""
     return json.dumps(to_dict(result), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def write(result: Result | Sweep, path: str) -> None:
+    """Write the result file.
+
+    Raises:
+        OSError: it cannot be written; a file that was there is as it was.
+    """
+    # A half of a surrogate pair has no UTF-8; its Python escape is JSON's too.
+    text = dumps(result).encode(errors="backslashreplace")
+    with replaced(path) as file:
+        file.write(text)
 
 
 def loads(text: str, name: str = "the file") -> Result:

@@ -9,7 +9,6 @@ from base64 import b64decode
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
@@ -18,6 +17,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tracebench.errors import UsageError
+from tracebench.files import why
+from tracebench.files.writing import Writing
 from tracebench.model.span import Span
 from tracebench.tracing import otlp_write
 
@@ -29,22 +30,19 @@ class JsonLinesExporter(SpanExporter):
     """Writes what an OpenTelemetry Collector's file exporter would write.
 
     Args:
-        path: the file; until the last span is written it is another beside it (`….part`), so that
-            what it held is not lost to a run that fails.
+        path: the file. What it held stays until the last span is written, and for good where not
+            all of them could be.
 
     Raises:
         UsageError: the file cannot be written.
     """
 
     def __init__(self, path: str) -> None:
-        self._path = Path(path)
-        plain = self._path.is_file() or not self._path.exists()  # or a pipe, or a device
-        self._part = self._path.with_name(f"{self._path.name}.part") if plain else self._path
-        self._wrote = False
+        self._is_whole = False
         try:
-            self._file = self._part.open("w", encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"cannot write traces to {path!r}: {error.strerror}") from error
+            self._writing = Writing(path)
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot write traces to {path!r}: {why(error)}") from None
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Write a batch as one line.
@@ -66,18 +64,28 @@ class JsonLinesExporter(SpanExporter):
             self._write(otlp_write.request(batch))
 
     def _write(self, request: Mapping[str, Any]) -> None:
-        self._wrote = True
-        self._file.write(json.dumps(request, ensure_ascii=False, separators=(",", ":")))
-        self._file.write("\n")
-        self._file.flush()
+        if self._writing.file.closed:
+            raise OSError("the file of spans was given up")
+        text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+        try:
+            self._writing.file.write(text.encode(errors="backslashreplace") + b"\n")
+            self._writing.file.flush()
+        except BaseException:
+            self.abandon()
+            raise
+        self._is_whole = True
 
     def shutdown(self) -> None:
-        """Close the file, and let it take its place."""
-        with suppress(OSError):  # of a line that could not be written, and was reported then
-            self._file.close()
-        if self._part != self._path:
+        """Let the file take its place, if anything was written."""
+        if self._is_whole:
             with suppress(OSError):
-                self._part.replace(self._path) if self._wrote else self._part.unlink()
+                self._writing.commit()
+        self._writing.discard()
+
+    def abandon(self) -> None:
+        """Leave what was there as it was."""
+        self._is_whole = False
+        self._writing.discard()
 
 
 def _request(spans: Sequence[ReadableSpan]) -> dict[str, Any]:

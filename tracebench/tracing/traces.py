@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from tracebench.analysis.verdict import spans_lost, traces_missing
+from tracebench.files import why
 from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
 from tracebench.model.plan import Plan
 from tracebench.model.result import Finding, TargetResult
@@ -80,8 +81,10 @@ class Traces:
             self._opened = opening.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close it, and what is connected."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close it, and what is connected; what a run that failed wrote takes no other's place."""
+        if kind is not None and self._archive is not None:
+            self._archive.abandon()
         self._opened.close()
 
     def joining(self) -> JoiningExporter:
@@ -128,7 +131,7 @@ class Traces:
             if self._archive is not None:
                 self._archive.add(span for span in found if not is_root(span))
         except OSError as error:
-            return [spans_lost(sum(1 for _ in found), str(error.strerror))]
+            return [spans_lost(sum(1 for _ in found), why(error))]
         return []
 
     def read_back(

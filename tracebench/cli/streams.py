@@ -1,0 +1,77 @@
+"""Standard output and standard error that may fail: what cannot be printed is dropped.
+
+A full disk below a log file, a pipe whose reader has gone, or no such stream at all must not cost
+what was measured.
+"""
+
+import io
+import os
+import select
+import sys
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_STDOUT, _STDERR = 1, 2
+
+
+class _Raw(io.FileIO):
+    """The descriptor; remembers what went wrong first."""
+
+    failure: OSError | None = None
+
+    def write(self, data: "ReadableBuffer", /) -> int:
+        """Write what can be written; the rest counts as written."""
+        size = memoryview(data).nbytes
+        if self.failure is not None:
+            return size
+        try:
+            while (written := super().write(data)) is None:  # it does not block: wait here
+                select.select([], [self], [])
+        except OSError as error:
+            self.failure = error
+            return size
+        return written
+
+
+class Stream(io.TextIOWrapper):
+    """A text stream that never raises, neither for the medium nor for a character."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._raw: Final = _Raw(descriptor, "wb", closefd=False)
+        known = sys.stderr if descriptor == _STDERR else sys.stdout
+        super().__init__(
+            io.BufferedWriter(self._raw),
+            encoding=known.encoding if known is not None else "utf-8",
+            errors="backslashreplace",
+            line_buffering=True,
+        )
+
+    def take_failure(self) -> OSError | None:
+        """Why something could not be written since the last call; None where all was."""
+        error, self._raw.failure = self._raw.failure, None
+        return error
+
+
+def install() -> None:
+    """Take the place of `sys.stdout` and `sys.stderr`.
+
+    A stream that was closed when the program began leads to nowhere: the first file that is opened
+    would take its number, and what is printed would go there.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout, sys.stderr = Stream(_STDOUT), Stream(_STDERR)
+
+
+def take_failure() -> OSError | None:
+    """Why something could not be printed on standard output since the last call.
+
+    None where all was, or where the reader wanted no more (`| head`).
+    """
+    error = sys.stdout.take_failure() if isinstance(sys.stdout, Stream) else None
+    return None if isinstance(error, BrokenPipeError) else error
