@@ -33,6 +33,11 @@ CLIENT_PARTS: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, SERVER_PROCESSING)
 LEAVES: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, *SERVER_PARTS)
 """The components that are split no further, in the order of a request's life; they sum to it."""
 
+COMPONENTS: Final = frozenset(
+    {*LEAVES, END_TO_END, SERVICE_TIME, SERVER_PROCESSING, SERVER_AND_NETWORK}
+)
+"""Every name of a component that is tracebench's; any other is the author's own."""
+
 TRACEPARENT: Final = "traceparent"
 BENCHMARK_HEADER: Final = "X-Benchmark"
 TIMING_HEADER: Final = "X-Timing-Info"
@@ -40,3 +45,11 @@ SERVER_TIMING_HEADER: Final = "Server-Timing"
 
 COMPONENT_ATTRIBUTE: Final = "tracebench.component"
 """Span attribute that says which component a server span's own time belongs to."""
+PART_NS: Final = "tracebench.part_ns."
+"""Followed by a component's name: a server span's attribute that tells how many ns of its own time
+belong to that component, which has no span."""
+
+MOST_OWN_NAMES: Final = 32
+"""So many components by names of the author's own are shown; what is beyond is counted."""
+LONGEST_NAME: Final = 64
+"""Characters of a component's name."""

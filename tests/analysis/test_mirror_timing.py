@@ -29,8 +29,11 @@ def test_what_was_not_reported_is_absent() -> None:
     assert mirror_timing(10e6, {}, 1.0) == Timing(10 * MS, {}, "mirror")
 
 
-def test_names_of_the_server_s_own_are_part_of_the_rest() -> None:
-    assert mirror_timing(10e6, {"tokenize": 99e6}, 1.0) == Timing(10 * MS, {}, "mirror")
+def test_names_of_the_author_s_own_must_fit_into_the_rest() -> None:
+    found = mirror_timing(10e6, {"inference": 4e6, "tokenize": 7e6, "parse": 5e6}, 1.0)
+    parts_ns = {"inference": 4 * MS, "parse": 5 * MS}
+    assert found == Timing(10 * MS, parts_ns, "mirror", left_out=("tokenize",))
+    assert mirror_timing(None, {"tokenize": 7e6}, 1.0) is Undecomposed.NO_TOTAL
 
 
 def test_server_other_is_not_taken_over() -> None:

@@ -1,6 +1,6 @@
 """Results as runs really give them: computed by the analysis from made-up exchanges."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -57,11 +57,14 @@ def target(
     silent: bool = False,
     scale: Callable[[int], float] = lambda number: 17.0 + number % 7,
     address: str = "http://127.0.0.1:5000/predict",
+    own_ms: Mapping[str, float] | None = None,
 ) -> TargetResult:
     good = [exchange(n, scale(n), Outcome.SUCCEEDED) for n in range(count - failed)]
     bad = [exchange(count - n, 3.0, Outcome.FAILED, reason) for n in range(failed)]
     parts = {name: round(ms * MS) for name, ms in PARTS_MS.items()}
-    timing = Timing(sum(parts.values()) + MS // 5, parts, "mirror")
+    own = {name: round(ms * MS) for name, ms in (own_ms or {}).items()}
+    total = sum(parts.values()) + sum(own.values()) + MS // 5
+    timing = Timing(total, {**parts, **own}, "mirror")
     timings = [Undecomposed.NO_TIMING if silent else timing for _ in good]
     load = Load(
         exchanges=(*good, *bad),
@@ -104,7 +107,21 @@ def influenced() -> Result:
     return result(rest=replace(beside, clients=costs, observer_effect=effect))
 
 
+OWN_MS = {"tokenize": 3.0, "a-step-with-a-name-that-fills-every-line-of-the-table-on-its-own": 0.3}
+
+
+def own_parts() -> Result:
+    """Two targets with parts by names of the author's own, one of them in both."""
+
+    def slow(number: int) -> float:
+        return 21.0 + number % 7
+
+    grpc = target(own_ms={"tokenize": 2.0}, scale=slow)
+    return result(rest=target(own_ms=OWN_MS, scale=slow), grpc=grpc)
+
+
 ALL = {
+    "own parts": own_parts(),
     "influenced": influenced(),
     "both": both(),
     "one": result(rest=target()),

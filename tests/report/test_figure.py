@@ -6,7 +6,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from tests.report.samples import ALL, both, result, target
+from tests.report.samples import ALL, both, own_parts, result, target
 from tracebench.model.result import Result
 from tracebench.report.figure import draw, make
 from tracebench.report.palette import COMPONENTS
@@ -45,6 +45,16 @@ def test_the_panels() -> None:
     means = [one.latency.mean_ms for one in shown.targets.values() if one.latency]
     assert tops(latency)[::2] == pytest.approx(means)
     assert [line.get_label() for line in curves.lines[:2]] == ["rest", "grpc"]
+
+
+def test_the_largest_own_parts_are_drawn_as_parts_of_the_rest() -> None:
+    shown = own_parts()
+    times, _, shares, _ = make(shown).axes
+    _, labels = times.get_legend_handles_labels()
+    assert labels[-3:] == ["tokenize", "a-step-w…its-own", "server other"]
+    end_to_end_ms = [one.components["end_to_end"].mean_ms for one in shown.targets.values()]
+    assert max(tops(times)) == pytest.approx(max(end_to_end_ms))
+    assert max(tops(shares)) == pytest.approx(100)
 
 
 def test_an_invalid_result_is_stamped() -> None:

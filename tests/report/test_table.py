@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
-from tests.report.samples import ALL, both, exchange, influenced, result, target
+from tests.report.samples import ALL, both, exchange, influenced, own_parts, result, target
 from tracebench.analysis.observer import observer_effect
 from tracebench.model.exchange import Outcome
 from tracebench.model.result import ErrorCount, Result
@@ -41,6 +41,22 @@ def test_the_numbers() -> None:
     assert "Verdict: valid" in text
     assert "too_few_samples" in text
     assert "backlog" not in text
+
+
+def test_own_parts_stand_below_the_rest_that_they_are_of() -> None:
+    text = render(own_parts())
+    lines = [line.split()[0] for line in text.splitlines() if line.strip()]
+    at = lines.index("server_other")
+    assert lines[at : at + 4] == [
+        "server_other",
+        "tokenize",
+        "a-step-w…its-own",
+        "server_processing",
+    ]
+    assert row(text, "tokenize")[1:] == ["3.000", "3.000", "3.000", "~3.000", "(12.5%)"]
+    compared = text[text.index("grpc against rest") :]
+    assert row(compared, "tokenize")[1:4] == ["3.000", "2.000", "-1.000"]
+    assert "a-step" not in compared
 
 
 def test_a_share_s_bar_is_whole() -> None:

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.report.samples import ALL, both
+from tests.report.samples import ALL, OWN_MS, both, own_parts
 from tests.report.sweep_samples import ALL as SWEEPS
 from tracebench.errors import UsageError
 from tracebench.model.result import Result
@@ -48,6 +48,16 @@ def test_the_contract_names_are_there() -> None:
             assert set(finding) == {"code", "severity", "message", "hint"}
     difference = data["comparison"]["components"]["inference"]["p50_ms"]
     assert set(difference) == {"a", "b", "delta", "ci95"}
+
+
+def test_own_parts_stand_in_components_and_in_no_sum() -> None:
+    data = json.loads(dumps(own_parts()))
+    rest = data["targets"]["rest"]
+    assert rest["parts_of"] == {"server_other": list(OWN_MS)}
+    assert rest["components"]["tokenize"]["mean_ms"] == 3
+    assert sum(rest["share"].values()) == pytest.approx(1)
+    assert data["comparison"]["components"]["tokenize"]["mean_ms"]["delta"] == -1
+    assert json.loads(dumps(both()))["targets"]["rest"]["parts_of"] == {}
 
 
 @pytest.mark.parametrize("result", ALL.values(), ids=ALL)

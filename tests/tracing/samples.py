@@ -109,6 +109,8 @@ def mirrors(draw: st.DrawFn) -> Timing | Undecomposed:
     problem: Undecomposed | None = draw(st.none() | st.sampled_from(Undecomposed))
     if problem is not None:
         return problem
-    parts_ns = draw(st.dictionaries(st.sampled_from(SERVER_PARTS), st.integers(0, 10**9)))
+    names = st.sampled_from([*SERVER_PARTS, "tokenize", "network"])
+    parts_ns = draw(st.dictionaries(names, st.integers(0, 10**9)))
     total_ns = sum(parts_ns.values()) + draw(st.integers(0, 10**9))
-    return Timing(total_ns, parts_ns, "mirror", draw(st.booleans()))
+    left_out = draw(st.sampled_from([(), ("origin",), ("edge", "origin")]))
+    return Timing(total_ns, parts_ns, "mirror", draw(st.booleans()), left_out=left_out)

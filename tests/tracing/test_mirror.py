@@ -81,11 +81,85 @@ def test_server_timing_is_read_as_tolerantly_as_browsers_do(text: str) -> None:
     assert server_timing(text) == Timing(5_000_000, {}, "mirror")
 
 
-def test_names_of_the_server_s_own_are_left_alone() -> None:
-    expected = Timing(7_000_000, {"inference": 1_000_000}, "mirror")
+OWN = Timing(7_000_000, {"inference": 1_000_000, "tokenize": 2_000_000}, "mirror")
+
+
+def test_names_of_the_author_s_own_are_parts() -> None:
     text = '{"model": "resnet", "tokenize": 0.002, "inference": 0.001, "total": 0.007, "x": [{}]}'
-    assert timing_info(text) == expected
-    assert server_timing("cache;desc=hit;dur=odd, inference;dur=1, total;dur=7") == expected
+    assert timing_info(text) == OWN
+    assert server_timing("tokenize;dur=2, inference;dur=1, total;dur=7") == OWN
+    assert read(Reply("OK", {}, message(tokenize=2.0, inference=1.0, total=7.0))) == OWN
+
+
+def test_an_own_name_may_come_several_times() -> None:
+    assert server_timing("tokenize;dur=.5,inference;dur=1,total;dur=7,tokenize;dur=1.5") == OWN
+
+
+@pytest.mark.parametrize("number", ["odd", "nan", "-1", "inf", "1e300", "1e999999999999", ""])
+def test_what_is_no_time_is_no_part(number: str) -> None:
+    text = f"cache;dur={number}, inference;dur=1, tokenize;dur=2, total;dur=7"
+    assert server_timing(text) == OWN
+
+
+CDN = "cdn-cache; desc=HIT, edge; dur=1, origin; dur=50"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts_ms", "left_out"),
+    [
+        (f"{CDN}, total;dur=60", {"edge": 1, "origin": 50}, ()),
+        (f"{CDN}, total;dur=51", {"edge": 1, "origin": 50}, ()),
+        (f"{CDN}, total;dur=49", {"edge": 1}, ("origin",)),
+        (f"{CDN}, inference;dur=20, total;dur=60", {"inference": 20, "edge": 1}, ("origin",)),
+        (f"inference;dur=60.0, total;dur=60.0, {CDN}", {"inference": 60}, ("edge", "origin")),
+        (f"server_processing;dur=60, {CDN}, total;dur=52", {"edge": 1, "origin": 50}, ()),
+        (f"total;dur=52, {CDN}, total;dur=9, server_processing;dur=30", {"edge": 1}, ("origin",)),
+        ("server_other;dur=5, inference;dur=10, edge;dur=12, total;dur=30", None, ()),
+    ],
+)
+def test_timings_of_others_never_spoil_those_of_the_server(
+    text: str, parts_ms: Mapping[str, int] | None, left_out: tuple[str, ...]
+) -> None:
+    found = server_timing(text)
+    assert isinstance(found, Timing)
+    expected_ms = {"inference": 10, "edge": 12} if parts_ms is None else parts_ms
+    assert found.parts_ns == {name: ms * 1_000_000 for name, ms in expected_ms.items()}
+    assert found.left_out == left_out
+
+
+def test_others_digits_do_not_decide_on_the_server_s_rounding() -> None:
+    found = server_timing("edge;dur=0.000001, inference;dur=3, queue;dur=3, total;dur=5")
+    assert isinstance(found, Timing)
+    assert found.scaled
+    assert sum(found.parts_ns.values()) == found.total_ns
+
+
+def test_a_rounded_own_part_is_cut_where_it_exceeds_the_rest_by_a_digit() -> None:
+    found = server_timing("inference;dur=3.0, tokenize;dur=2.1, total;dur=5.0")
+    parts_ns = {"inference": 3_000_000, "tokenize": 2_000_000}
+    assert found == Timing(5_000_000, parts_ns, "mirror", scaled=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a b", "a_b"),
+        ("%s{}[red]\\\x1b", "_s___red___"),
+        ("ключ", "____"),
+        ("n" * 1000, "n" * 64),
+        ("\ud800", "_"),
+    ],
+)
+def test_names_are_fit_for_every_output(name: str, shown: str) -> None:
+    found = timing_info(json.dumps({name: 0.001, "total": 0.002}))
+    assert found == Timing(2_000_000, {shown: 1_000_000}, "mirror")
+
+
+def test_no_reply_has_names_without_end() -> None:
+    many = {f"name{number}": 1e-9 for number in range(10_000)}
+    found = timing_info(json.dumps({**many, "total": 1.0}))
+    assert isinstance(found, Timing)
+    assert len(found.parts_ns) == len(found.left_out) == 32
 
 
 def test_the_best_known_spelling_is_read() -> None:
@@ -136,7 +210,7 @@ def test_a_server_timing_without_our_durations(text: str) -> None:
         '{"server_processing": [0.1]}',
         '{"server_processing": {"seconds": 0.1}}',
         '{"server_processing": 0.1, "server_processing": 0.1}',
-        '{"server_processing": 0.1, "total": 0.1}',
+        '{"total": 0.1, "total": 0.1}',
         '{"server_processing": 0.1, "inference": "x"}',
         '{"server_processing": -0.1}',
         '{"server_processing": 0.1, "inference": -0.01}',
@@ -171,7 +245,6 @@ def test_malformed_json(text: str) -> None:
         "total;dur=5 6",
         "total;dur=5\x00",
         "total;dur=5, total;dur=5",
-        "total;dur=5, server_processing;dur=5",
         "total;dur=5, inference;dur=x",
     ],
 )

@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Final, NamedTuple
 
 from tracebench.model.exchange import ServerSpan, Timing, Undecomposed
-from tracebench.vocabulary import REPORTED_PARTS, SERVER_OTHER, SERVER_PARTS
+from tracebench.vocabulary import MOST_OWN_NAMES, SERVER_OTHER, SERVER_PARTS
 
 _LONGEST_NS: Final = 2**62
 """146 years: what is longer is no duration, and would not fit into a column."""
@@ -42,9 +42,8 @@ def attribute(entry: ServerSpan, spans: Sequence[ServerSpan]) -> Timing | Undeco
             the entry span may be among them. All on one clock.
 
     Returns:
-        The time of each part that some span names, without `server_other`, which is the rest:
-        also of what a server reports under names of its own. MALFORMED where the entry span ends
-        before it starts.
+        The time of each part that some span names, without `server_other`, which is the rest.
+        MALFORMED where the entry span ends before it starts.
     """
     if entry.end_ns < entry.start_ns:
         return Undecomposed.MALFORMED
@@ -52,8 +51,8 @@ def attribute(entry: ServerSpan, spans: Sequence[ServerSpan]) -> Timing | Undeco
     spent_ns = dict.fromkeys((cover.component for cover in covers), 0)
     for component, duration_ns in _stretches(covers):
         spent_ns[component] += duration_ns
-    parts_ns: dict[str, int] = {part: spent_ns[part] for part in REPORTED_PARTS if part in spent_ns}
-    return Timing(entry.end_ns - entry.start_ns, parts_ns, "otlp")
+    spent_ns.pop(SERVER_OTHER, None)
+    return Timing(entry.end_ns - entry.start_ns, spent_ns, "otlp")
 
 
 def _covers(entry: ServerSpan, spans: Sequence[ServerSpan]) -> Iterator[_Cover]:
@@ -107,13 +106,15 @@ def mirror_timing(
     Args:
         total_ns: the entry span's time; None where it was not reported.
         parts_ns: component → time. `server_other` may be among them; it must fit into the total
-            as well, but is not taken over: it is the rest. Names of the server's own are ignored,
-            so that their time is part of that rest.
+            as well, but is not taken over: it is the rest. Others' names are parts of that rest;
+            those that do not fit into it are left out, in their order, for nobody knows whether
+            they are times of the server's, or exclusive.
         resolution_ns: what one unit of the last digit is worth.
 
     Returns:
-        The timing; MALFORMED for a number that is no duration (negative, NaN, infinite, beyond
-        146 years), NO_TOTAL, or EXCESS where the parts exceed their total by more than rounding.
+        The timing; MALFORMED for a standard part that is no duration (negative, NaN, infinite,
+        beyond 146 years), NO_TOTAL, or EXCESS where the standard parts exceed their total by more
+        than rounding.
     """
     known = {part: parts_ns[part] for part in SERVER_PARTS if part in parts_ns}
     if not all(map(_is_duration, known.values())):
@@ -131,7 +132,36 @@ def mirror_timing(
     if scaled := excess_ns > 0:
         exact_ns = _scaled(exact_ns, total)
     exact_ns.pop(SERVER_OTHER, None)
-    return Timing(total, exact_ns, "mirror", scaled)
+    timing = Timing(total, exact_ns, "mirror", scaled)
+    own_ns = {
+        name: round(value)
+        for name, value in parts_ns.items()
+        if name not in SERVER_PARTS and _is_duration(value)
+    }
+    return with_own(timing, own_ns, (len(exact_ns) + len(own_ns) + 1) * last_digit_ns // 2)
+
+
+def with_own(timing: Timing, own_ns: Mapping[str, int], rounding_ns: int = 0) -> Timing:
+    """Add parts that are told as mere times, in their order, as far as the rest has room.
+
+    Args:
+        timing: of the same request.
+        own_ns: name → ns; at most 32 are added.
+        rounding_ns: what exceeds the rest by less is cut off; by more, it is left out.
+    """
+    if not own_ns:
+        return timing
+    parts_ns, left_out, cut = dict(timing.parts_ns), list[str](), timing.scaled
+    rest_ns = timing.total_ns - sum(parts_ns.values())
+    for at, (name, told_ns) in enumerate(own_ns.items()):
+        if told_ns > rest_ns + rounding_ns or at >= MOST_OWN_NAMES:
+            left_out.append(name)
+            continue
+        fitting_ns = min(told_ns, rest_ns)
+        cut |= fitting_ns < told_ns
+        parts_ns[name] = parts_ns.get(name, 0) + fitting_ns
+        rest_ns -= fitting_ns
+    return timing._replace(parts_ns=parts_ns, scaled=cut, left_out=tuple(left_out))
 
 
 def _is_duration(value_ns: float) -> bool:

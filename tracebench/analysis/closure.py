@@ -2,6 +2,8 @@
 
 - end_to_end = backlog + connect + client + network + server_processing
 - server_processing = queue + preprocessing + inference + postprocessing + server_other
+
+Parts by names of the author's own are parts of `server_other`, and stand in no sum.
 """
 
 from collections import Counter
@@ -12,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from tracebench.analysis.clocks import clock_offset
+from tracebench.analysis.own_parts import own_parts
 from tracebench.model.exchange import (
     Decomposition,
     Exchange,
@@ -47,9 +50,10 @@ def decompose(
         timings: what the server says of each; ignored for what did not succeed.
 
     Returns:
-        Columns for the leaf components, `server_processing`, `end_to_end` and `service_time`, in
-        the order of scheduling, and the reasons why other successes have no row. `server_other` is
-        always the rest; in the other parts −1 says that the server did not report them.
+        Columns for the leaf components, `server_processing`, `end_to_end`, `service_time` and
+        the author's own parts, in the order of scheduling, and the reasons why other successes
+        have no row. `server_other` is always the rest; in the other parts −1 says that the server
+        did not report them.
     """
     undecomposed: Counter[Undecomposed] = Counter()
     rows: list[tuple[Exchange, Timing]] = []
@@ -64,13 +68,18 @@ def decompose(
             rows.append((exchange, timing))
     rows.sort(key=lambda row: row[0].scheduled_ns)
     decomposed = [timing for _, timing in rows]
+    own = own_parts(decomposed, _NOT_REPORTED)
+    columns = _with_server(client_view([exchange for exchange, _ in rows]), decomposed)
     return Decomposition(
         trace_ids=tuple(exchange.trace_id for exchange, _ in rows),
-        columns=_with_server(client_view([exchange for exchange, _ in rows]), decomposed),
+        columns={**columns, **own.columns},
         undecomposed=undecomposed,
         sources=Counter(timing.source for timing in decomposed),
         scaled=sum(timing.scaled for timing in decomposed),
         clock=clock_offset(rows),
+        own=tuple(own.columns),
+        left_out=own.left_out,
+        unlisted=own.unlisted,
     )
 
 

@@ -1,18 +1,27 @@
 """Doubts about what the series of latencies is: steady, long enough, and of one server."""
 
+from operator import itemgetter
 from typing import Final
 
 from tracebench.analysis import repeated, spread
 from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.findings import weigh
+from tracebench.analysis.own_parts import share_of
 from tracebench.analysis.statistics import NS_PER_MS
 from tracebench.analysis.steady import drift, leftover
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.result import Finding
-from tracebench.vocabulary import REPORTED_PARTS, SERVER_OTHER, SERVER_PROCESSING
+from tracebench.vocabulary import (
+    MOST_OWN_NAMES,
+    REPORTED_PARTS,
+    SERVER_OTHER,
+    SERVER_PROCESSING,
+)
 
 _EVEN: Final = 0.10
 """An open loop whose halves differ by more has a rate that changes, so its latency may too."""
+_NAMES: Final = 5
+"""So many names a sentence can hold."""
 
 
 def _changes_its_rate(run: Evidence) -> bool:
@@ -44,10 +53,23 @@ def _correlated_samples(run: Evidence) -> Finding | None:
 
 
 def _unexplained_share(run: Evidence) -> Finding | None:
-    if not run.components.keys() & set(REPORTED_PARTS):
+    own = run.decomposition.own
+    if not own and not run.components.keys() & set(REPORTED_PARTS):
         return None
-    other, total = (run.components[name].mean_ms for name in (SERVER_OTHER, SERVER_PROCESSING))
-    return weigh("unexplained_share", part_of(other, total))
+    other, *named = (share_of(run.components, n, SERVER_PROCESSING) for n in (SERVER_OTHER, *own))
+    return weigh("unexplained_share", other - sum(named))
+
+
+def _names_left_out(run: Evidence) -> Finding | None:
+    """Of parts whose times cannot be exclusive times of the server's."""
+    left_out = sorted(run.decomposition.left_out.items(), key=itemgetter(1), reverse=True)
+    shown = ", ".join(f"{name} ({count})" for name, count in left_out[:_NAMES])
+    more = f" and {len(left_out) - _NAMES} more" if len(left_out) > _NAMES else ""
+    return weigh("names_left_out", len(left_out), names=shown + more)
+
+
+def _too_many_names(run: Evidence) -> Finding | None:
+    return weigh("too_many_names", run.decomposition.unlisted, most=MOST_OWN_NAMES)
 
 
 def _negative_network(run: Evidence) -> Finding | None:
@@ -90,5 +112,7 @@ SERIES_JUDGES: Final = (
     _cached_replies,
     _negative_network,
     _unexplained_share,
+    _names_left_out,
+    _too_many_names,
     _correlated_samples,
 )

@@ -97,10 +97,22 @@ LOAD_KINDS: Final = {
     ),
     "unexplained_share": Kind(
         ((0.25, "info"), (0.50, "warning")),
-        "{value:.0%} of the server's time is in none of queue, preprocessing, inference and "
-        "postprocessing",
-        "wrap what else it does in component(): reading, batching, writing; parts with names of "
-        "its own count here",
+        "{value:.0%} of the server's time is in no component, neither a standard one nor one by a "
+        "name of its own",
+        "wrap what else it does in component(): reading, batching, writing",
+    ),
+    "names_left_out": Kind(
+        INFO,
+        "{value} timings by other than the standard names are not shown, or not in every request, "
+        "because they do not fit into the server's time beside the others: {names} (requests)",
+        "let the server report exclusive times, as component() does; timings that a proxy or CDN "
+        "adds to the header may be of other things, and change nothing else here",
+    ),
+    "too_many_names": Kind(
+        INFO,
+        "{value} more components by names of their own are not shown: those that take the most "
+        "time are, up to {most}",
+        "give component() names that do not depend on the request",
     ),
     "negative_network": Kind(
         ((0.0, "info"), (0.01, "warning")),

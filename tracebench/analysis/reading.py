@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tracebench.analysis.own_parts import share_of
 from tracebench.model.result import TailPart, TargetResult
 from tracebench.numbers import rounded
 from tracebench.vocabulary import (
@@ -21,6 +22,7 @@ from tracebench.vocabulary import (
 
 _WAITING: Final = "waiting_before_server_span"
 _TOTAL_ALONE: Final = "total_alone"
+_MOSTLY: Final = 0.5
 _SUGGESTIONS: Final = {
     BACKLOG: "requests wait for a free slot, because the server does not keep up: "
     "give it more capacity, or ask for less",
@@ -56,7 +58,7 @@ def reading(target: TargetResult) -> str:
     return (
         f"{most.replace('_', ' ')} takes {share:.0%} of the mean latency "
         f"({rounded(share * whole_ms)} of {rounded(whole_ms)} ms): "
-        f"{_SUGGESTIONS[_cause(most, target)]}"
+        f"{_suggestion(most, target)}"
     )
 
 
@@ -99,6 +101,17 @@ def _cause(component: str, target: TargetResult) -> str:
     """What is behind a large component, where more is known of it than its name."""
     if component == NETWORK and any(one.code == _WAITING for one in target.verdict.findings):
         return _WAITING
-    if component == SERVER_OTHER and not target.share.keys() & set(REPORTED_PARTS):
+    named = target.share.keys() & set(REPORTED_PARTS) or target.parts_of
+    if component == SERVER_OTHER and not named:
         return _TOTAL_ALONE
     return component
+
+
+def _suggestion(component: str, target: TargetResult) -> str:
+    """What to do; where the author's own parts are most of a component, to look at those."""
+    parts = target.parts_of.get(component, ())
+    shares = {name: share_of(target.components, name, component) for name in parts}
+    if sum(shares.values()) < _MOSTLY:
+        return _SUGGESTIONS[_cause(component, target)]
+    largest = max(shares, key=lambda name: shares[name])
+    return f"{shares[largest]:.0%} of that is {largest}: look at what that component does"

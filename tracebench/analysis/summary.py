@@ -22,7 +22,13 @@ from tracebench.model.exchange import (
     Stamp,
 )
 from tracebench.model.result import Exemplar, RequestCounts, Statistics, TargetResult
-from tracebench.vocabulary import END_TO_END, LEAVES, SERVER_AND_NETWORK, SERVICE_TIME
+from tracebench.vocabulary import (
+    END_TO_END,
+    LEAVES,
+    SERVER_AND_NETWORK,
+    SERVER_OTHER,
+    SERVICE_TIME,
+)
 
 _EXEMPLARS: Final = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 _SOURCES: Final = ("otlp", "mirror", "backend")
@@ -72,6 +78,7 @@ def summarise(
         warmup=load.warmup,
         clock_offset_ms=_clock_offset_ms(decomposition.clock, epoch_ns),
         tail=attribute_tail(columns),
+        parts_of={SERVER_OTHER: decomposition.own} if decomposition.own else {},
     )
 
 

@@ -2,6 +2,7 @@
 
 from tracebench.benchmark import Trial
 from tracebench.model.exchange import Decomposition, Exchange
+from tracebench.report.terminal import shortened
 from tracebench.vocabulary import END_TO_END, LEAVES
 
 _MS = 1e6
@@ -44,5 +45,7 @@ def _times(exchange: Exchange, decomposition: Decomposition) -> list[str]:
         (why,) = decomposition.undecomposed
         total_ms = (exchange.done_ns - exchange.scheduled_ns) / _MS
         return [f"{total_ms:.3f} ms, not decomposed: {why.value}"]
-    parts = {name: int(decomposition.columns[name][0]) for name in (*LEAVES, END_TO_END)}
-    return [f"{name:<16}{ns / _MS:>12.3f} ms" for name, ns in parts.items() if ns > 0]
+    own = {f"  {shortened(name, 14)}": name for name in decomposition.own}
+    named = {**{name: name for name in LEAVES}, **own, END_TO_END: END_TO_END}
+    parts = {label: int(decomposition.columns[name][0]) for label, name in named.items()}
+    return [f"{label:<16}{ns / _MS:>12.3f} ms" for label, ns in parts.items() if ns > 0]

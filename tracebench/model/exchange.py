@@ -1,7 +1,7 @@
 """What happened to each request, and how its time divides."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, NamedTuple
 
@@ -91,11 +91,16 @@ class Timing(NamedTuple):
 
     total_ns: int
     parts_ns: Mapping[str, int]
+    """Of the standard parts but `server_other`, which is the rest, and of those by names of the
+    author's own, which are parts of that rest."""
     source: Literal["otlp", "mirror", "backend"]
     scaled: bool = False
     """A rounded mirror exceeded its total by less than its last digit, and was scaled down."""
     started_ns: int | None = None
     """When the entry span began, on the server's clock; a mirror does not tell."""
+    left_out: tuple[str, ...] = ()
+    """Names of the author's own, or of whoever adds to a mirror on its way, whose times do not fit
+    beside the others."""
 
 
 class Undecomposed(Enum):
@@ -129,6 +134,13 @@ class Decomposition:
     scaled: int
     clock: ClockOffset | None = None
     """Between the server's clock and that of the exchanges; None where no spans came."""
+    own: tuple[str, ...] = ()
+    """The columns that are parts of `server_other`, by names of the author's own; the largest
+    comes first."""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Name → requests in which its time did not fit beside the others."""
+    unlisted: int = 0
+    """So many more own names there were, which have no column."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,9 @@ class TargetResult:
     clock_offset_ms: tuple[float, float] | None = None
     """How far the server's clock is ahead of the client's: an interval from causality alone, which
     no other number depends on; None where no spans of the server's came."""
+    parts_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Component → those among `components` that are parts of it, by names of the author's own, the
+    largest first; they are no leaves, and stand in no sum."""
 
 
 @dataclass(frozen=True, slots=True)

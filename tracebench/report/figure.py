@@ -1,17 +1,19 @@
 """The result as a picture of four panels; no display is needed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import nan
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tracebench.analysis.own_parts import share_of
 from tracebench.model.result import Result, Statistics, TargetResult
 from tracebench.numbers import milliseconds
 from tracebench.report.figure_file import save
-from tracebench.report.palette import COMPONENTS, INVALID, TARGETS
-from tracebench.vocabulary import END_TO_END
+from tracebench.report.palette import COMPONENTS, INVALID, OWN, TARGETS, Look
+from tracebench.report.terminal import shortened
+from tracebench.vocabulary import END_TO_END, SERVER_OTHER
 
 _SIZE_IN = (12.0, 8.5)
 _LABELLED = 0.04
@@ -91,17 +93,14 @@ def _stack(axes: Axes, targets: Targets, *, share: bool) -> None:
     places = range(len(known))
     scales = [100.0 if share else one.components[END_TO_END].mean_ms for one in known.values()]
     bottoms = [0.0] * len(known)
-    for component, look in COMPONENTS.items():
-        shares = [target.share.get(component, 0.0) for target in known.values()]
-        if not any(shares):
-            continue
+    for label, look, shares in _layers(list(known.values())):
         heights = [part * scale for part, scale in zip(shares, scales, strict=True)]
         axes.bar(
             places,
             heights,
             0.55,
             bottom=bottoms,
-            label=component.replace("_", " "),
+            label=label,
             color=look.color,
             hatch=look.hatch,
             edgecolor="white",
@@ -111,6 +110,31 @@ def _stack(axes: Axes, targets: Targets, *, share: bool) -> None:
         bottoms = [low + height for low, height in zip(bottoms, heights, strict=True)]
     axes.set_xticks(list(places), list(known))
     axes.set_xlim(-0.6, len(known) - 0.4)
+
+
+def _layers(targets: Sequence[TargetResult]) -> Iterator[tuple[str, Look, list[float]]]:
+    """Leaf components, and before `server_other` its largest parts, as shares of each target."""
+    for component, look in COMPONENTS.items():
+        shares = [target.share.get(component, 0.0) for target in targets]
+        if component == SERVER_OTHER:
+            for name, own_look in zip(_largest_own(targets), OWN, strict=False):
+                own = [_share_of_own(name, target) for target in targets]
+                shares = [max(rest - part, 0.0) for rest, part in zip(shares, own, strict=True)]
+                yield shortened(name), own_look, own
+        if any(shares):
+            yield component.replace("_", " "), look, shares
+
+
+def _largest_own(targets: Sequence[TargetResult]) -> list[str]:
+    """The parts by names of the authors' own that take any time, the largest first."""
+    names = dict.fromkeys(name for one in targets for name in one.parts_of.get(SERVER_OTHER, ()))
+    sums = {name: sum(_share_of_own(name, one) for one in targets) for name in names}
+    return sorted((name for name in names if sums[name]), key=lambda name: -sums[name])
+
+
+def _share_of_own(name: str, target: TargetResult) -> float:
+    known = name in target.parts_of.get(SERVER_OTHER, ())
+    return share_of(target.components, name) if known else 0.0
 
 
 def _label(

@@ -39,5 +39,12 @@ COMPONENTS: Final = {
     SERVER_OTHER: Look("#dddddd", ".."),
     SERVER_AND_NETWORK: Look("#56b4e9", "//"),
 }
+OWN: Final = (
+    Look("#bbbbbb", "//"),
+    Look("#bbbbbb", "\\\\"),
+    Look("#cccccc", "xx"),
+    Look("#cccccc", "--"),
+)
+"""Parts by names of the author's own, the largest first; smaller ones stay in `server_other`."""
 TARGETS: Final = (Look("#444444", ""), Look("#cc79a7", "//"))
 INVALID: Final = "#d55e00"

@@ -6,17 +6,20 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tracebench.analysis.own_parts import share_of
 from tracebench.analysis.reading import reading, tail_reading
 from tracebench.model.result import Comparison, Result, Statistics, TargetResult
 from tracebench.numbers import milliseconds, signed
 from tracebench.report import influence
-from tracebench.report.terminal import WIDTH, finding_lines, indented, printed
+from tracebench.report.terminal import WIDTH, finding_lines, indented, printed, shortened
 from tracebench.vocabulary import (
     BACKLOG,
+    COMPONENTS,
     CONNECT,
     END_TO_END,
     LEAVES,
     SERVER_AND_NETWORK,
+    SERVER_OTHER,
     SERVER_PARTS,
     SERVER_PROCESSING,
 )
@@ -101,11 +104,13 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
     table.add_column("ms", no_wrap=True, min_width=len(SERVER_AND_NETWORK))
     for name in _STATISTICS:
         table.add_column(name.removesuffix("_ms"), justify="right", min_width=8)
-    table.add_column("share", justify="right", min_width=6)
+    table.add_column("share", justify="right", min_width=6, no_wrap=True)
     table.add_column("", no_wrap=True, overflow="crop")
+    own = target.parts_of.get(SERVER_OTHER, ())
     for name in _rows(target):
         total = name in (SERVER_PROCESSING, END_TO_END)
-        table.add_row(*_cells(name, target), style="bold" if total else None)
+        style = "dim" if name in own else "bold" if total else None
+        table.add_row(*_cells(name, target), style=style)
     whole = target.latency
     more = whole is not None and whole.count != target.components[END_TO_END].count
     if whole is not None and more:
@@ -121,18 +126,20 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
 
 def _rows(target: TargetResult) -> list[str]:
     """Components in the order of a request's life, sums below their parts."""
-    order = (*LEAVES[:4], SERVER_AND_NETWORK, *SERVER_PARTS, SERVER_PROCESSING, END_TO_END)
+    own = target.parts_of.get(SERVER_OTHER, ())
+    order = (*LEAVES[:4], SERVER_AND_NETWORK, *SERVER_PARTS, *own, SERVER_PROCESSING, END_TO_END)
     known = [name for name in order if name in target.components]
     return [name for name in known if name not in _QUIET or target.components[name].max_ms > 0]
 
 
 def _cells(name: str, target: TargetResult) -> list[str]:
-    statistics = target.components[name]
+    values = [_value(target.components[name], key) for key in _STATISTICS]
+    if name in target.parts_of.get(SERVER_OTHER, ()):  # its share is in that of server_other
+        return [f"    {shortened(name)}", *values, f"({share_of(target.components, name):.1%})", ""]
     share = target.share.get(name)
-    label = f"  {name}" if name in SERVER_PARTS else name
     return [
-        label,
-        *(_value(statistics, key) for key in _STATISTICS),
+        f"  {name}" if name in SERVER_PARTS else name,
+        *values,
         "" if share is None else f"{share:.1%}",
         "" if share is None else "█" * round(share * _BAR),
     ]
@@ -185,12 +192,17 @@ def _comparison(comparison: Comparison) -> RenderableType:
     table.title_style = "bold"
     for heading in ("p50, ms", a, b, "difference", "95 % interval"):
         table.add_column(heading, justify="left" if heading == "p50, ms" else "right")
-    shown = [name for name in (*LEAVES, END_TO_END) if name in comparison.components]
-    for name in shown:
+    order = (*LEAVES, *_own(comparison), END_TO_END)
+    for name in (name for name in order if name in comparison.components):
         one = comparison.components[name]["p50_ms"]
         if one.a == one.b == 0:
             continue
         interval = "unknown" if one.ci95 is None else " … ".join(map(signed, one.ci95))
         cells = (milliseconds(one.a), milliseconds(one.b), signed(one.delta), interval)
-        table.add_row(name, *cells)
+        table.add_row(name if name in COMPONENTS else f"  {shortened(name)}", *cells)
     return table
+
+
+def _own(comparison: Comparison) -> list[str]:
+    """Parts by names of the authors' own, as far as both targets have them."""
+    return [name for name in comparison.components if name not in COMPONENTS]

@@ -37,6 +37,13 @@ def printed(parts: Iterable[RenderableType | str], width: int, *, color: bool) -
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
+def shortened(name: str, longest: int = 16) -> str:
+    """A name that fits into a table; what is left out is in its middle."""
+    if len(name) <= longest:
+        return name
+    return f"{name[: longest // 2]}…{name[-(longest - longest // 2 - 1) :]}"
+
+
 def indented(what: RenderableType, left: int = 2) -> RenderableType:
     """Moved to the right."""
     return Padding(what, (0, 0, 0, left))

@@ -21,8 +21,11 @@ CONNECT_NS: Final = "tracebench.connect_ns"
 WRITE_LAG_NS: Final = "tracebench.write_lag_ns"
 
 MIRROR_NS: Final = "tracebench.mirror_ns."
-"""Followed by a component's name; the mirror's total is that of `server_processing`."""
+"""Followed by a component's name, which may be the author's own; the mirror's total is that of
+`server_processing`."""
 MIRROR_SCALED: Final = "tracebench.mirror.scaled"
+MIRROR_LEFT_OUT: Final = "tracebench.mirror.left_out"
+"""Names of entries that did not fit, with commas between them."""
 MIRROR_PROBLEM: Final = "tracebench.mirror.problem"
 """The name of an `Undecomposed`."""
 

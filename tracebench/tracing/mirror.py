@@ -7,22 +7,24 @@ Four spellings of the same facts are read, in this order:
 3. `x-total-time`, `x-inference-time` and so on: Text Generation Inference's headers, in whole ms;
 4. `timing_info`: entries of a gRPC reply's `PredictResponse`, in ms.
 
-Over gRPC the first two are metadata of the same names. What a server says under names of its own
-is left alone: it is part of `server_other`.
+Over gRPC the first two are metadata of the same names. Names other than the standard ones are the
+author's own, or those of whoever adds to the header on its way: see `mirror_timing`.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from protos.inference_pb2 import PredictResponse
 from tracebench.analysis.attribution import mirror_timing
+from tracebench.analysis.own_parts import cleaned
 from tracebench.model.exchange import Reply, Timing, Undecomposed
 from tracebench.tracing.server_timing import durations
 from tracebench.vocabulary import (
     INFERENCE,
+    MOST_OWN_NAMES,
     PREPROCESSING,
     QUEUE,
     SERVER_PARTS,
@@ -33,9 +35,10 @@ from tracebench.vocabulary import (
 
 _SECOND_NS, _MILLISECOND_NS = 1e9, 1e6
 _GRPC_SUCCESS = "OK"
-_NAMES: Final = {name: name for name in (*SERVER_PARTS, SERVER_PROCESSING)} | {
-    "total": SERVER_PROCESSING
-}
+_TOTAL: Final = "total"
+_STANDARD: Final = frozenset({*SERVER_PARTS, SERVER_PROCESSING})
+_MOST_NAMES: Final = 2 * MOST_OWN_NAMES
+"""Of others are read of one reply, so that none can fill the memory."""
 _TIMING_KEY, _SERVER_TIMING_KEY = TIMING_HEADER.lower(), SERVER_TIMING_HEADER.lower()
 _TGI_HEADERS: Final = {
     "x-total-time": SERVER_PROCESSING,
@@ -81,14 +84,14 @@ def read(reply: Reply) -> Timing | Undecomposed:
 
 def _read(reply: Reply) -> Timing | Undecomposed:
     headers = reply.headers
-    if (text := headers.get(_TIMING_KEY)) is not None and (known := _known(_json(text))):
-        return _timing(known, _SECOND_NS)
-    if (text := headers.get(_SERVER_TIMING_KEY)) is not None and (known := _known(_metrics(text))):
-        return _timing(known, _MILLISECOND_NS)
-    if _TGI_TOTAL in headers and _TGI_INFERENCE in headers:
-        return _timing(_known(_tgi(headers)), _MILLISECOND_NS)
-    if reply.status == _GRPC_SUCCESS and (known := _known(_entries(reply.body))):
-        return _timing(known, _MILLISECOND_NS)
+    if (text := headers.get(_TIMING_KEY)) is not None and (told := _told(_json(text))):
+        return _timing(told, _SECOND_NS)
+    if (text := headers.get(_SERVER_TIMING_KEY)) is not None and (told := _told(_metrics(text))):
+        return _timing(told, _MILLISECOND_NS)
+    if _TGI_TOTAL in headers and _TGI_INFERENCE in headers and (told := _told(_tgi(headers))):
+        return _timing(told, _MILLISECOND_NS)
+    if reply.status == _GRPC_SUCCESS and (told := _told(_entries(reply.body))):
+        return _timing(told, _MILLISECOND_NS)
     return Undecomposed.NO_TIMING
 
 
@@ -114,23 +117,55 @@ def _entries(body: bytes) -> Iterator[tuple[str, object]]:
         yield entry.component, _Number(entry.duration_ms)
 
 
-def _known(reported: Iterable[tuple[str, object]]) -> dict[str, _Number]:
-    """What is reported under our names; each may come once, and must be a number."""
-    known: dict[str, _Number] = {}
-    for reported_name, number in reported:
-        name = _NAMES.get(reported_name)
-        if name is None:
-            continue
-        if name in known or not isinstance(number, _Number):
-            raise ValueError(f"{name} is reported twice, or is no number")
-        known[name] = number
-    return known
+class _Told(NamedTuple):
+    """What a reply tells, as it is written."""
+
+    standard: dict[str, _Number]
+    """The total among them."""
+    own: dict[str, float]
+    """Sums, where a name occurs more than once."""
 
 
-def _timing(numbers: dict[str, _Number], unit_ns: float) -> Timing | Undecomposed:
-    resolution_ns = unit_ns * 10.0 ** min(map(_last_digit, numbers.values()))
-    values_ns = {name: float(number) * unit_ns for name, number in numbers.items()}
+def _told(reported: Iterable[tuple[str, object]]) -> _Told | None:
+    """What is reported; None where there is no standard name, nor a total.
+
+    A standard name may come once, and must be a number. `total` is the server's only where it
+    does not report `server_processing`: others call theirs so as well.
+    """
+    told, totals = _Told({}, {}), list[object]()
+    for name, number in reported:
+        if name == _TOTAL:
+            totals.append(number)
+        elif name in _STANDARD:
+            _note(told.standard, name, number)
+        elif name and isinstance(number, _Number):
+            _add(told.own, cleaned(name), number)
+    if SERVER_PROCESSING not in told.standard:
+        for number in totals:
+            _note(told.standard, SERVER_PROCESSING, number)
+    return told if told.standard else None
+
+
+def _note(known: dict[str, _Number], name: str, number: object) -> None:
+    if name in known or not isinstance(number, _Number):
+        raise ValueError(f"{name} is reported twice, or is no number")
+    known[name] = number
+
+
+def _add(own: dict[str, float], name: str, number: str) -> None:
+    try:
+        value = float(number)
+    except ValueError:  # it is no time, then
+        return
+    if name in own or len(own) < _MOST_NAMES:
+        own[name] = own.get(name, 0.0) + value
+
+
+def _timing(told: _Told, unit_ns: float) -> Timing | Undecomposed:
+    resolution_ns = unit_ns * 10.0 ** min(map(_last_digit, told.standard.values()))
+    values_ns = {name: float(number) * unit_ns for name, number in told.standard.items()}
     total_ns = values_ns.pop(SERVER_PROCESSING, None)
+    values_ns |= {name: value * unit_ns for name, value in told.own.items()}
     return mirror_timing(total_ns, values_ns, resolution_ns)
 
 

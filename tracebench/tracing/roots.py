@@ -67,4 +67,11 @@ def _mirror(attributes: Mapping[str, Any]) -> Timing | Undecomposed:
     if not parts_ns:
         return Undecomposed.NO_TIMING
     total_ns = parts_ns.pop(SERVER_PROCESSING)
-    return Timing(total_ns, parts_ns, "mirror", bool(attributes[names.MIRROR_SCALED]))
+    scaled, left_out = bool(attributes[names.MIRROR_SCALED]), attributes.get(names.MIRROR_LEFT_OUT)
+    return Timing(
+        total_ns,
+        parts_ns,
+        "mirror",
+        scaled,
+        left_out=tuple(str(left_out).split(",")) if left_out else (),
+    )
