@@ -7,13 +7,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.end_to_end.old_servers import old_grpc
+from tests.report.samples import both
 from tests.servers import HOST, Script, answering, read_request, reply, serving
+from tracebench.report.to_json import dumps
 
 IMAGE = "tracebench/example/coffee.png"
 ROOT = Path(__file__).parents[2]
@@ -277,3 +280,29 @@ def test_an_interrupt_saves_what_was_measured(number: signal.Signals, tmp_path: 
     counts = accounted(result(file))
     assert counts["succeeded"] > 0
     assert "client" in printed
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda target: target.update(components={}), "KeyError 'end_to_end'"),
+        (lambda target: target.pop("requests"), "rest has no requests"),
+    ],
+)
+def test_a_result_that_contradicts_itself(
+    change: Callable[[dict[str, Any]], object], said: str, tmp_path: Path
+) -> None:
+    file, plot = tmp_path / "r.json", tmp_path / "p.png"
+    data = json.loads(dumps(both()))
+    change(data["targets"]["rest"])
+    file.write_text(json.dumps(data))
+    told = complaint(tracebench("report", str(file), "--output-plot", str(plot)), 2)
+    assert told.startswith(f"tracebench: {file} is no result of tracebench (")
+    assert said in told
+    assert not plot.exists()
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/full", "/no/such", ".", IMAGE])
+@pytest.mark.parametrize("command", ["report", "analyze", "spans"])
+def test_what_is_no_file_of_ours(command: str, path: str) -> None:
+    assert path in complaint(tracebench(command, path), 2)

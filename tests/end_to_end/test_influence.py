@@ -19,7 +19,7 @@ from tracebench.load import floor
 from tracebench.load.clients.job import Job, Sample
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
-from tracebench.report import to_json
+from tracebench.report import from_json, to_json
 
 PAYLOAD = Payload(b"x" * 1_000, "image/png", "x.png", "image")
 
@@ -28,7 +28,7 @@ def measured(script: Script, **more: object) -> TargetResult:
     with serving(script) as port:
         result = run(Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", **more))  # type: ignore[arg-type] # options of the test
     text = to_json.dumps(result)
-    assert to_json.dumps(to_json.loads(text)) == text
+    assert to_json.dumps(from_json.loads(text)) == text
     return result.targets["rest"]
 
 

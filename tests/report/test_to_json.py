@@ -1,8 +1,10 @@
-"""The result file says what the contract promises, and can be read back."""
+"""The result file says what the contract promises, and can be read back, whatever was added."""
 
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,7 +14,8 @@ from tracebench.errors import UsageError
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
 from tracebench.report import sweep_table
-from tracebench.report.to_json import dumps, loads, loads_any
+from tracebench.report.from_json import loads, loads_any
+from tracebench.report.to_json import dumps
 
 TARGET = {
     "requests",
@@ -88,6 +91,76 @@ def test_what_is_no_result_is_refused_in_one_line(text: str) -> None:
         loads(text, "x.json")
     assert "x.json" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("sample", [both(), next(iter(SWEEPS.values()))], ids=["result", "sweep"])
+def test_names_that_a_later_version_adds_are_passed_over(sample: Result | Sweep) -> None:
+    def add(value: Any) -> Any:
+        if isinstance(value, list):
+            return [add(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        more = {"of_the_future": {"x": [1]}} if "schema" in value or "message" in value else {}
+        return {name: add(one) for name, one in value.items()} | more
+
+    later = add(json.loads(dumps(sample)))
+    assert "of_the_future" in json.dumps(later)
+    assert loads_any(json.dumps(later)) == loads_any(dumps(sample))
+
+
+def changed(change: Callable[[Any], object]) -> str:
+    data = json.loads(dumps(both()))
+    change(data)
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda data: target(data).update(address="\ud800"), r"address is no text: '\\ud800'"),
+        (lambda data: data["targets"].update({"\ud800": target(data)}), "is no text"),
+        (lambda data: target(data).update(duration_s="1"), "duration_s is '1', not a number"),
+        (lambda data: target(data).update(duration_s=True), "duration_s is 'True'"),
+        (lambda data: target(data).update(duration_s=10**400), "duration_s is '1000"),
+        (lambda data: target(data).update(duration_s=float("nan")), "NaN is no number"),
+        (lambda data: target(data).update(decomposed=1.5), "decomposed is '1.5', not a whole"),
+        (lambda data: target(data).pop("verdict"), "rest has no verdict"),
+        (lambda data: target(data)["components"].pop("end_to_end"), "has no end_to_end"),
+        (lambda data: target(data).update(components=[]), "components is not an object"),
+        (lambda data: target(data).update(errors={}), "errors is not a list"),
+        (lambda data: target(data).update(errors=[1]), "errors is not an object"),
+        (lambda data: target(data).update(clock_offset_ms=[1]), "has 1 values, not 2"),
+        (lambda data: data.update(targets=None), "targets is not an object"),
+        (lambda data: data.update(resourceSpans=data.pop("schema")), "tracebench analyze"),
+    ],
+)
+def test_nonsense_is_named(change: Callable[[Any], object], said: str) -> None:
+    with pytest.raises(UsageError, match=said) as refused:
+        loads(changed(change), "x.json")
+    assert "\n" not in str(refused.value)
+
+
+def target(data: Any) -> dict[str, Any]:
+    one: dict[str, Any] = data["targets"]["rest"]
+    return one
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"schema": ' * 99_999, "[" * 900 + "]" * 900])
+def test_deep_nesting_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="no result of tracebench"):
+        loads(text)
+
+
+@pytest.mark.parametrize("part", range(1, 20))
+def test_a_file_that_was_cut_off_is_refused(part: int) -> None:
+    text = dumps(both())
+    with pytest.raises(UsageError, match="no result of tracebench"):
+        loads(text[: len(text) * part // 20])
+
+
+def test_a_terminal_is_given_no_orders() -> None:
+    found = loads(changed(lambda data: target(data).update(address="http://x/\x1b[31m\x9b")))
+    assert found.targets["rest"].address == "http://x/ [31m "
 
 
 def test_the_file_needs_no_plotting() -> None:

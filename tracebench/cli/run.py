@@ -75,13 +75,17 @@ def save(result: Result | Sweep, outputs: Outputs) -> None:
 
 def show(result: Result | Sweep) -> None:
     """Print the table: coloured on a terminal, plain elsewhere and with NO_COLOR."""
+    click.echo(rendered(result), color=True)
+
+
+def rendered(result: Result | Sweep) -> str:
+    """The table as it is printed."""
     from tracebench.report import sweep_table, table  # rich: not for --help
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if isinstance(result, Sweep):
-        click.echo(sweep_table.render(result, color=color), color=True)
-    else:
-        click.echo(table.render(result, color=color), color=True)
+        return sweep_table.render(result, color=color)
+    return table.render(result, color=color)
 
 
 def show_once(planned: Plan) -> int:
