@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: demo test quick check format lint types architecture house verdict bench check-long live protos clean
+.PHONY: demo test quick check format lint types architecture house verdict bench guard check-long live protos clean
 
 demo: $(VENV)/demo
 	$(RUN)tracebench demo
@@ -40,6 +40,9 @@ verdict: $(VENV)/dev
 
 bench: $(VENV)/dev
 	$(RUN)python -m benchmarks
+
+guard: $(VENV)/dev
+	$(RUN)python -m benchmarks.guard
 
 check-long: $(VENV)/dev
 	$(RUN)python -m benchmarks.long | tee docs/check-long.txt

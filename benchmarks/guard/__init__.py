@@ -1,0 +1,1 @@
+"""The project as it stands against an earlier commit, by turns: `make guard`."""

@@ -1,0 +1,49 @@
+"""A topic: one measurement of a side, and the checks that its values feed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.guard.arithmetic import Bound
+from benchmarks.guard.sides import Side
+
+OPTIONS = {"rest": "--rest-url=http://127.0.0.1:%d", "grpc": "--grpc-server=127.0.0.1:%d"}
+"""Protocol → the option that makes a server on a port the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One row of the table."""
+
+    name: str
+    unit: str
+    bound: Bound
+    how: str
+
+
+class Bench(NamedTuple):
+    """The inputs that both sides share."""
+
+    body: Path
+    fast: Mapping[str, str]
+    """Protocol → the option for a server that answers at once."""
+    exact: Mapping[str, str]
+    """Protocol → the option for a server of known times."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Values that are measured together, on both sides back to back.
+
+    Args:
+        checks: one for each value.
+        measure: measures a side; returns a value for each check, in order.
+        blocks: pairs measured in a round.
+        every: measured only in every so many rounds.
+    """
+
+    checks: tuple[Check, ...]
+    measure: Callable[[Side, Bench], tuple[float, ...]]
+    blocks: int = 1
+    every: int = 1

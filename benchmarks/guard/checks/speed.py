@@ -1,0 +1,31 @@
+"""How fast the engine is, and what its window costs, against a server that answers at once."""
+
+from functools import partial
+
+from benchmarks.guard.arithmetic import AtLeast, AtMost
+from benchmarks.guard.check import Bench, Check, Topic
+from benchmarks.guard.sides import Side
+
+REQUESTS, CONCURRENCY, WARMUP = {"rest": 15_000, "grpc": 8_000}, 10, 500
+
+
+def measure(protocol: str, side: Side, bench: Bench) -> tuple[float, float]:
+    count = REQUESTS[protocol]
+    target, _ = side.tracebench(
+        *("--data", str(bench.body), bench.fast[protocol], "--requests", str(count)),
+        *("--concurrency", str(CONCURRENCY), "--warmup", str(WARMUP)),
+    )
+    assert target["decomposed"] == count
+    return target["throughput_rps"], target["client_cpu_s"] / count * 1e6
+
+
+def topic(protocol: str, name: str) -> Topic:
+    how = f"{REQUESTS[protocol]:,} requests of 8 KiB, c = {CONCURRENCY}, timings in every reply"
+    checks = (
+        Check(f"{name} throughput", "req/s", AtLeast(0.96), how),
+        Check(f"{name} CPU in the window", "µs/req", AtMost(1.05), "of the same runs"),
+    )
+    return Topic(checks, partial(measure, protocol), blocks=3)
+
+
+TOPICS = (topic("rest", "REST"), topic("grpc", "gRPC"))

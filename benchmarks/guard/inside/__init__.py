@@ -1,0 +1,1 @@
+"""What is measured inside a process of a side, where its command line does not tell it."""
