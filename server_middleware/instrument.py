@@ -1,12 +1,14 @@
 """`instrument(app)`: the right adapter for whatever app it is."""
 
-from inspect import isclass, iscoroutinefunction
-from typing import Any, TypeVar, cast
+from inspect import isclass
+from typing import Any, Final, TypeVar, cast
 
-from server_middleware.http.asgi import Asgi
-from server_middleware.http.flask import FlaskRequests
+from server_middleware.http.asgi import Asgi, Asgi2
 from server_middleware.http.wsgi import Wsgi
+from server_middleware.places import place_in
+from server_middleware.shape import Shape, shape_of
 from server_middleware.threads import follow_threads
+from server_middleware.unserved import warn_if_dropped
 
 _App = TypeVar("_App")
 
@@ -19,45 +21,66 @@ def instrument(app: _App, *, proxy_shares_clock: bool = False) -> _App:
     server span that OpenTelemetry's own instrumentation makes is used, and no second one made.
 
     Args:
-        app: of Flask, Quart, FastAPI, Starlette or Litestar, or any WSGI or ASGI callable.
+        app: of Flask, Quart, FastAPI, Starlette, Litestar, Bottle, Sanic, aiohttp.web, Tornado or
+            BentoML, or any WSGI or ASGI callable.
         proxy_shares_clock: the proxy before this server sets `X-Request-Start`, and runs on the
             same clock; the wait since then is the component `queue`.
 
     Returns:
-        The app itself, where the framework can be hooked into; else the app, wrapped.
+        The app itself, for the frameworks named above; else the app, wrapped: serve that one. A
+        warning is logged where the wrapped one is dropped without having served anything.
 
     Raises:
-        TypeError: it is no such app.
+        TypeError: it is no such app, or its parameters do not tell which.
     """
-    if not callable(app) or isclass(app):
-        raise TypeError(
-            f"cannot instrument {app!r}: it is neither a WSGI nor an ASGI app; a gRPC server takes "
-            "`interceptors=server_middleware.grpc.interceptors()` when it is made"
-        )
-    follow_threads()
-    return app if _hook(app, proxy_shares_clock) else cast(_App, _wrapped(app, proxy_shares_clock))
-
-
-def _hook(app: Any, proxy_shares_clock: bool) -> bool:
-    """Put the middleware inside the app, where there is a place for it."""
-    if callable(getattr(app, "wsgi_app", None)):
-        if not isinstance(app.wsgi_app, Wsgi):
-            inside = FlaskRequests(app)
-            app.wsgi_app = Wsgi(app.wsgi_app, inside, proxy_shares_clock=proxy_shares_clock)
-    elif callable(getattr(app, "asgi_app", None)):
-        if not isinstance(app.asgi_app, Asgi):
-            app.asgi_app = Asgi(app.asgi_app, proxy_shares_clock=proxy_shares_clock)
-    elif hasattr(app, "add_middleware") and hasattr(app, "user_middleware"):
-        if not any(one.cls is Asgi for one in app.user_middleware):
-            app.add_middleware(Asgi, proxy_shares_clock=proxy_shares_clock)
-    else:
-        return False
-    return True
-
-
-def _wrapped(app: Any, proxy_shares_clock: bool) -> Any:
-    if isinstance(app, Wsgi | Asgi):
+    if isinstance(app, _OURS):
         return app
-    if iscoroutinefunction(app) or iscoroutinefunction(getattr(app, "__call__", None)):  # noqa: B004 - its kind
-        return Asgi(app, proxy_shares_clock=proxy_shares_clock)
-    return Wsgi(app, proxy_shares_clock=proxy_shares_clock)
+    if hook := place_in(app):
+        follow_threads()
+        hook(app, proxy_shares_clock)
+        return app
+    shape = shape_of(app) if callable(app) else None
+    if shape is None:
+        raise TypeError(f"cannot instrument {app!r}: {_why_not(app)}")
+    follow_threads()
+    wrapped = _WRAPPERS[shape](cast(Any, app), proxy_shares_clock=proxy_shares_clock)
+    warn_if_dropped(wrapped, repr(app))
+    return cast(_App, wrapped)
+
+
+_WRAPPERS: Final[dict[Shape, type[Wsgi] | type[Asgi] | type[Asgi2]]] = {
+    "wsgi": Wsgi,
+    "asgi": Asgi,
+    "asgi2": Asgi2,
+}
+_OURS: Final = (Wsgi, Asgi, Asgi2)
+_HELD_AS: Final = ("app", "server", "application", "wsgi_app", "asgi_app")
+_NO_APP: Final = "it is neither a WSGI nor an ASGI app"
+
+
+def _why_not(app: Any) -> str:
+    """What to write instead."""
+    kinds = {kind.__module__.partition(".")[0] for kind in type(app).__mro__}
+    if "mlserver" in kinds:
+        return (
+            f"{_NO_APP}, and MLServer serves two protocols: let it trace itself (`tracing_server` "
+            "in its settings) and run `tracebench run --receive-otlp`"
+        )
+    for name in () if isclass(app) else _HELD_AS:
+        if _is_app(getattr(app, name, None)):
+            return f"{_NO_APP}, but holds one: instrument its `.{name}`"
+    if isclass(app):
+        return f"{_NO_APP}, but a class: make one, and instrument that"
+    if callable(app):
+        return (
+            f"{_NO_APP} by its parameters; wrap it in `def app(environ, start_response)` for WSGI, "
+            "or `async def app(scope, receive, send)` for ASGI, and instrument that"
+        )
+    return (
+        f"{_NO_APP}; a gRPC server takes `interceptors=server_middleware.grpc.interceptors()` "
+        "when it is made"
+    )
+
+
+def _is_app(held: Any) -> bool:
+    return held is not None and (place_in(held) or (callable(held) and shape_of(held))) is not None

@@ -4,6 +4,7 @@ It serves `opentelemetry-instrument`: spans that are made by hand under the name
 count as well as those of `component()`.
 """
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from opentelemetry import context as otel
@@ -106,5 +107,34 @@ class MirroringPropagator(ResponsePropagator):
 
     @harmless
     def _write(self, carrier: Any, context: otel.Context | None, setter: Any) -> None:
-        for name, value in self._watch.mirrored(trace.get_current_span(context)):
-            setter.set(carrier, name, value)
+        span = trace.get_current_span(context)
+
+        def write() -> None:
+            for name, value in self._watch.mirrored(span):
+                setter.set(carrier, name, value)
+
+        if _has_not_worked(carrier):
+            _before_flush(carrier, harmless(write))
+        else:
+            write()
+
+
+def _has_not_worked(carrier: Any) -> bool:
+    """Whether it is a handler of Tornado's, which is the carrier before it begins to work.
+
+    All others are what a handler answered.
+    """
+    kinds = ((kind.__module__, kind.__name__) for kind in type(carrier).__mro__)
+    return ("tornado.web", "RequestHandler") in kinds
+
+
+def _before_flush(handler: Any, write: Callable[[], object]) -> None:
+    """Write when its first `flush` sends the headers; until then it may clear them as well."""
+    flush = handler.flush
+
+    def flushing(*given: Any, **named: Any) -> Any:
+        handler.flush = flush
+        write()
+        return flush(*given, **named)
+
+    handler.flush = flushing

@@ -1,6 +1,7 @@
 """Any ASGI app: the server span, the mirror, and what streams out of it."""
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from functools import partial
 from time import perf_counter_ns, time_ns
 from typing import Any, Final
 
@@ -9,12 +10,12 @@ from opentelemetry.propagators.textmap import Getter
 from server_middleware.asking import sampled
 from server_middleware.harmless import harmless
 from server_middleware.http import conventions
+from server_middleware.http.outside import Outside
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
 from tracebench.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
 Message = MutableMapping[str, Any]
-Headers = Iterable[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
@@ -24,21 +25,26 @@ _BENCHMARK: Final = BENCHMARK_HEADER.lower().encode()
 _TIMING: Final = TIMING_HEADER.lower().encode()
 
 
-class Asgi:
+_LAST: Final = frozenset({"http.response.body", "http.response.zerocopysend"})
+_WHOLE: Final = "http.response.pathsend"
+"""Of a body, unless more is said to come; and of one that is sent as a file."""
+
+
+class Asgi(Outside):
     """The middleware. A request that does not ask passes through after a look at its headers.
 
     Args:
-        app: the app.
+        app: the app; a plain function that returns an awaitable will do.
         proxy_shares_clock: believe `X-Request-Start`.
     """
 
-    def __init__(self, app: AsgiApp, *, proxy_shares_clock: bool = False) -> None:
-        self._app = app
-        self._proxy_shares_clock = proxy_shares_clock
+    _app: AsgiApp
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection or request, as ASGI has it."""
-        if scope["type"] != "http" or not _asks(scope["headers"]):
+        if not self.served:
+            self.served.append(True)
+        if scope["type"] != "http" or not _asks(scope):
             await self._app(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
@@ -50,7 +56,23 @@ class Asgi:
         return conventions.queue_of(stamps[0], time_ns()) if stamps else 0
 
 
-def _asks(headers: Headers) -> bool:
+class Asgi2(Outside):
+    """The same for an app of ASGI 2, and for servers that call it as one: by its scope alone."""
+
+    def __call__(self, scope: Message) -> Callable[[Receive, Send], Awaitable[None]]:
+        """Give what serves one connection or request."""
+        if not self.served:
+            self.served.append(True)
+        return partial(Asgi(self._at_once, proxy_shares_clock=self._proxy_shares_clock), scope)
+
+    async def _at_once(self, scope: Message, receive: Receive, send: Send) -> None:
+        await self._app(scope)(receive, send)
+
+
+def _asks(scope: Message) -> bool:
+    headers = scope["headers"]
+    if type(headers) is not list and not isinstance(headers, Collection):
+        scope["headers"] = headers = list(headers)  # an iterator, and the app is to read it as well
     for name, value in headers:
         if name == _BENCHMARK or (name == _TRACEPARENT and sampled(value.decode("latin-1"))):
             return True
@@ -79,13 +101,17 @@ class _Exchange:
         """Let the app answer."""
         entered = self.request.enter()
         try:
-            await app(self._scope, self._receive, self._send)
+            await app(self._scope, self._receive_of(), self._send)
         except BaseException as error:
             self._finish(error)
             raise
         finally:
             entered.leave()
             self._finish(None)
+
+    def _receive_of(self) -> Receive:
+        """The server's own, where no span tells how long reading took."""
+        return self._outer_receive if self.request.span is None else self._receive
 
     async def _receive(self) -> Message:
         if self._status is not None:
@@ -97,9 +123,10 @@ class _Exchange:
         return message
 
     async def _send(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
+        kind = message["type"]
+        if kind == "http.response.start":
             message = self._answered(message) or message
-        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        last = (kind in _LAST and not message.get("more_body", False)) or kind == _WHOLE
         if last:
             self.request.handed_over()
         await self._outer_send(message)

@@ -1,6 +1,6 @@
 """Any WSGI app: the server span, the mirror, and what streams out of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
 from time import time_ns
 from typing import Any, Final, Protocol
@@ -10,13 +10,16 @@ from opentelemetry.propagators.textmap import Getter
 from server_middleware.asking import sampled
 from server_middleware.harmless import harmless
 from server_middleware.http import conventions
-from server_middleware.http.wsgi_body import Body, TimedInput, length_of
+from server_middleware.http.outside import Outside
+from server_middleware.http.wsgi_body import body_of, length_of
+from server_middleware.http.wsgi_input import TimedInput, timed_input
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
 from tracebench.vocabulary import TIMING_HEADER
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
+Fields = list[tuple[str, str]]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
@@ -42,7 +45,7 @@ class PlainWsgi:
         return False
 
 
-class Wsgi:
+class Wsgi(Outside):
     """The middleware. A request that does not ask passes through after two look-ups.
 
     Args:
@@ -51,15 +54,18 @@ class Wsgi:
         proxy_shares_clock: believe `X-Request-Start`.
     """
 
+    _app: WsgiApp
+
     def __init__(
         self, app: WsgiApp, framework: Framework | None = None, *, proxy_shares_clock: bool = False
     ) -> None:
-        self._app = app
+        super().__init__(app, proxy_shares_clock=proxy_shares_clock)
         self._framework = framework or PlainWsgi()
-        self._proxy_shares_clock = proxy_shares_clock
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request, as WSGI has it."""
+        if not self.served:
+            self.served.append(True)
         traceparent = environ.get("HTTP_TRACEPARENT")
         asked = traceparent is not None and sampled(traceparent)
         if not asked and "HTTP_X_BENCHMARK" not in environ:
@@ -85,8 +91,9 @@ class _Exchange:
         self._method = str(environ.get("REQUEST_METHOD", ""))
         self._route: str | None = None
         self._status: int | None = None
-        self._fields: list[tuple[str, str]] = []
+        self._fields: Fields = []
         self._input: TimedInput | None = None
+        self._files: list[Any] = []
 
     def begin(self, waited_ns: int) -> None:
         """Start the clock, and the span."""
@@ -100,10 +107,11 @@ class _Exchange:
         attributes = _attributes(environ)
         self.request.trace(conventions.span_name(self._method), attributes, environ, _GETTER)
         if self.request.span is not None and environ.get("CONTENT_LENGTH", "") not in ("", "0"):
-            environ["wsgi.input"] = self._input = TimedInput(environ["wsgi.input"])
+            environ["wsgi.input"] = self._input = timed_input(environ["wsgi.input"])
 
     def run(self, app: WsgiApp) -> Iterable[bytes]:
         """Let the app answer."""
+        self._notice_files()
         entered = self.request.enter()
         try:
             chunks = app(self._environ, self._mirroring)
@@ -115,14 +123,17 @@ class _Exchange:
         if isinstance(chunks, list | tuple) or self._is_file(chunks):
             self.finish(None)  # servers look at its length, or send it by themselves
             return chunks
-        return Body(chunks, self.request, inside, self._expected, self.finish)
+        return body_of(chunks, self.request, inside, self._expected, self.finish)
 
-    def _mirroring(self, status: str, fields: list[tuple[str, str]], *rest: Any) -> Any:
+    def _mirroring(self, status: str, headers: Fields, *exc_info: Any, **named: Any) -> Any:
+        """Stand for `start_response`, whose third argument is given by its name as well."""
+        fields = headers if isinstance(headers, Collection) else list(headers)
         mirrored = self._answered(status, fields)
-        return self._start_response(status, [*fields, *(mirrored or ())], *rest)
+        answered = [*fields, *mirrored] if mirrored else fields
+        return self._start_response(status, answered, *exc_info, **named)
 
     @harmless
-    def _answered(self, status: str, fields: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    def _answered(self, status: str, fields: Fields) -> Fields:
         self._status = int(status[:3])
         self._route = self._framework.route()
         self._fields = fields
@@ -134,9 +145,24 @@ class _Exchange:
     def _expected(self) -> int | None:
         return length_of(self._fields)
 
+    def _notice_files(self) -> None:
+        """Where files are wrapped by a function, what it gives is known by itself alone."""
+        wrap = self._environ.get("wsgi.file_wrapper")
+        if wrap is None or isinstance(wrap, type):
+            return
+
+        def noticed(*given: Any, **named: Any) -> Any:
+            file = wrap(*given, **named)
+            self._files.append(file)
+            return file
+
+        self._environ["wsgi.file_wrapper"] = noticed
+
     def _is_file(self, chunks: Iterable[bytes]) -> bool:
         wrapper = self._environ.get("wsgi.file_wrapper")
-        return isinstance(wrapper, type) and isinstance(chunks, wrapper)
+        if isinstance(wrapper, type):
+            return isinstance(chunks, wrapper)
+        return any(file is chunks for file in self._files)
 
     def finish(self, error: BaseException | None) -> None:
         """Nothing more will come."""

@@ -1,15 +1,10 @@
-"""What goes through a WSGI app: the request's body, and the response's."""
+"""A WSGI response's body, on its way out."""
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from time import perf_counter_ns
-from typing import Any, Final
+from typing import Any
 
-from server_middleware.http import conventions
-from server_middleware.request import Attributes, Request
+from server_middleware.request import Request
 from server_middleware.scope import Entered, Inside
-
-_READS: Final = frozenset({"read", "read1", "readinto", "readline", "readlines"})
 
 
 def length_of(fields: Iterable[tuple[str, str]]) -> int | None:
@@ -42,7 +37,8 @@ class Body:
         expected: Callable[[], int | None],
         finish: Callable[[BaseException | None], None],
     ) -> None:
-        self._chunks, self._iterator = chunks, iter(chunks)
+        self._chunks: Any = chunks
+        self._iterator: Iterator[bytes] | None = None
         self._request, self._inside = request, inside
         self._expected, self._finish = expected, finish
         self._sent = 0
@@ -50,9 +46,14 @@ class Body:
     def __iter__(self) -> Iterator[bytes]:
         return self
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chunks, name)
+
     def __next__(self) -> bytes:
         entered = Entered(*self._inside)
         try:
+            if self._iterator is None:  # only now: the server closes what it began to iterate
+                self._iterator = iter(self._chunks)
             chunk = next(self._iterator)
         except StopIteration:
             self._finish(None)
@@ -62,9 +63,10 @@ class Body:
             raise
         finally:
             self._inside = entered.pause()
-        self._sent += len(chunk)
-        if self._sent == self._expected():
-            self._request.handed_over()
+        if isinstance(chunk, bytes):  # anything else is the server's affair
+            self._sent += len(chunk)
+            if self._sent == self._expected():
+                self._request.handed_over()
         return chunk
 
     def close(self) -> None:
@@ -78,34 +80,13 @@ class Body:
             self._finish(None)
 
 
-class TimedInput:
-    """`wsgi.input`, with a clock: how long the app waited for the request's body."""
+class _Sized(Body):
+    """One whose chunks are counted: servers may announce the length of an only one."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-        self._spent_ns = self._size = 0
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self.readline, b"")
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._stream, name)
-        return partial(self._timed, found) if name in _READS else found
-
-    def _timed(self, read: Callable[..., Any], *arguments: Any) -> Any:
-        began_ns = perf_counter_ns()
-        data = read(*arguments)
-        self._spent_ns += perf_counter_ns() - began_ns
-        self._size += _size(data)
-        return data
-
-    def seen(self) -> Attributes:
-        """What was read, as attributes of the request's span."""
-        return conventions.body_attributes(self._size, self._spent_ns) if self._size else {}
+    def __len__(self) -> int:
+        return len(self._chunks)
 
 
-def _size(data: Any) -> int:
-    """Of what a stream gave: bytes, lines, or the number of bytes put into a buffer."""
-    if isinstance(data, list):
-        return sum(map(len, data))
-    return data if isinstance(data, int) else len(data or b"")
+def body_of(chunks: Iterable[bytes], *more: Any) -> Body:
+    """The body that an app returned; the arguments are those of `Body`."""
+    return (_Sized if hasattr(type(chunks), "__len__") else Body)(chunks, *more)

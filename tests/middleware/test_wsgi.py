@@ -268,7 +268,7 @@ def test_instrumenting_twice_is_instrumenting_once() -> None:
     assert instrument(wrapped) is wrapped
 
 
-@pytest.mark.parametrize("no_app", [None, 7, "app", flask.Flask, object()])
+@pytest.mark.parametrize("no_app", [None, 7, "app", object()])
 def test_what_is_no_app_is_refused(no_app: object) -> None:
     with pytest.raises(TypeError, match="neither a WSGI nor an ASGI app; a gRPC server takes"):
         instrument(no_app)

@@ -1,0 +1,85 @@
+"""aiohttp.web: a middleware around its handlers, and the signal before a response's headers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.payload import Payload
+
+from server_middleware.http.exchange import Exchange, Line, asks
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_Key: Final[Callable[..., Any]] = getattr(web, "RequestKey", lambda name, _kind: name)
+_EXCHANGE: Final = _Key("server_middleware_exchange", Exchange)  # aiohttp has it since 3.14
+
+
+def hook(app: web.Application, proxy_shares_clock: bool) -> None:
+    """Put the middleware first, but behind OpenTelemetry's, whose server span is used."""
+    middlewares: Any = app.middlewares
+    if any(isinstance(one, _Middleware) for one in middlewares):
+        return
+    officials = [at for at, one in enumerate(middlewares) if _is_official(one)]
+    middlewares.insert(officials[-1] + 1 if officials else 0, _Middleware(proxy_shares_clock))
+    app.on_response_prepare.append(_answer)
+
+
+def _is_official(middleware: Any) -> bool:
+    return str(getattr(middleware, "__module__", "")).startswith("opentelemetry.")
+
+
+class _Middleware:
+    """Around the handler of each request; one that does not ask passes by."""
+
+    __middleware_version__ = 1  # what `web.middleware` writes on a function
+
+    def __init__(self, proxy_shares_clock: bool) -> None:
+        self._proxy_shares_clock = proxy_shares_clock
+
+    async def __call__(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        if _EXCHANGE in request or not asks(request.headers):
+            return await handler(request)
+        exchange = Exchange(request.headers, lambda: _line(request), self._proxy_shares_clock)
+        exchange.route = _route(request)
+        request[_EXCHANGE] = exchange
+        if (task := asyncio.current_task()) is not None:
+            task.add_done_callback(lambda _: exchange.finish())  # it ends with the response
+        return await _run(exchange, request, handler)
+
+
+async def _run(exchange: Exchange, request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Let the handler answer; what it returns unsent is sent while the request stays current."""
+    entered = exchange.enter()
+    try:
+        response = await handler(request)
+    except BaseException as error:
+        entered.leave()
+        if not isinstance(error, web.HTTPException):
+            exchange.error = error
+        raise
+    if (
+        response is None or response.prepared
+    ):  # None is an error of the handler, which aiohttp tells
+        exchange.request.handed_over()
+        entered.leave()
+    return response
+
+
+async def _answer(request: web.Request, response: web.StreamResponse) -> None:
+    exchange = request.get(_EXCHANGE)
+    if exchange is not None and exchange.status is None:
+        exchange.answer(response.status, response.headers)
+        if isinstance(response, web.Response) and not isinstance(response.body, Payload):
+            exchange.request.handed_over()  # all of it is about to leave
+
+
+def _route(request: web.Request) -> str | None:
+    resource = request.match_info.route.resource
+    return None if resource is None else resource.canonical
+
+
+def _line(request: web.Request) -> Line:
+    version = f"{request.version.major}.{request.version.minor}"
+    url = request.rel_url
+    path, query = url.raw_path, url.raw_query_string
+    return Line(request.method, request.scheme, path, query, version, request.remote)

@@ -1,0 +1,79 @@
+"""Tornado: around what executes a handler, and where a response's headers are written."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from server_middleware.http.exchange import Exchange, Line, asks
+
+_EXCHANGE: Final = "server_middleware_exchange"
+
+
+def hook(app: Any, proxy_shares_clock: bool) -> None:
+    """Let the app's delegates begin an exchange, and its last transform answer it."""
+    if _mirror in app.transforms:
+        return
+    delegates = app.get_handler_delegate
+
+    def get_handler_delegate(request: Any, *given: Any, **named: Any) -> Any:
+        delegate = delegates(request, *given, **named)
+        if asks(request.headers):
+            delegate.execute = _executing(delegate.execute, request, proxy_shares_clock)
+        return delegate
+
+    app.get_handler_delegate = get_handler_delegate
+    app.transforms.append(_mirror)
+
+
+def _executing(
+    execute: Callable[[], Any], request: Any, proxy_shares_clock: bool
+) -> Callable[[], Any]:
+    def executing() -> Any:
+        exchange = Exchange(request.headers, lambda: _line(request), proxy_shares_clock)
+        setattr(request, _EXCHANGE, exchange)
+        entered = exchange.enter()
+        try:
+            return execute()  # the handler's task copies what is current
+        finally:
+            entered.leave()
+
+    return executing
+
+
+def _mirror(request: Any) -> "_Mirror":
+    return _Mirror(getattr(request, _EXCHANGE, None))
+
+
+class _Mirror:
+    """An `OutputTransform`: writes the mirror when the headers are written, if there is one.
+
+    With the last chunk the exchange ends.
+    """
+
+    def __init__(self, exchange: Exchange | None) -> None:
+        self._exchange = exchange
+
+    def transform_first_chunk(
+        self, status_code: int, headers: Any, chunk: bytes, finishing: bool
+    ) -> tuple[int, Any, bytes]:
+        """Look at what is about to be sent first."""
+        if self._exchange is not None:
+            self._exchange.answer(status_code, headers)
+        return status_code, headers, self.transform_chunk(chunk, finishing)
+
+    def transform_chunk(self, chunk: bytes, finishing: bool) -> bytes:
+        """Look at what is about to be sent."""
+        if finishing and self._exchange is not None:
+            self._exchange.finish()
+        return chunk
+
+
+def _line(request: Any) -> Line:
+    version = request.version.removeprefix("HTTP/")
+    return Line(
+        request.method or "",
+        request.protocol,
+        request.path,
+        request.query,
+        version,
+        request.remote_ip,
+    )
