@@ -3,6 +3,7 @@
 import re
 
 from tests.house import ROOT
+from tracebench.analysis.advice import pieces
 from tracebench.analysis.findings import FINDINGS
 from tracebench.analysis.kinds import Kind
 
@@ -14,7 +15,7 @@ _FIELD = re.compile(r"\{(\w+)(?::([^}]*))?\}")
 def table() -> str:
     """Every finding: how severe it is from which value on, what it says, what mends it."""
     rows = [
-        f"| `{code}` | {_levels(kind)} | {_FIELD.sub(_blank, kind.message)} | {kind.hint} |"
+        f"| `{code}` | {_levels(kind)} | {_FIELD.sub(_blank, kind.message)} | {_hint(kind)} |"
         for code, kind in sorted(FINDINGS.items())
     ]
     return "\n".join(
@@ -26,6 +27,11 @@ def page() -> str:
     """The page with the table of now."""
     before, rest = PAGE.read_text().split(_BEGIN)
     return f"{before}{_BEGIN}{table()}\n{_END}{rest.split(_END)[1]}"
+
+
+def _hint(kind: Kind) -> str:
+    """All the advice, of which a run is told what fits it."""
+    return "<br>".join(one.text for one in pieces(kind.hint))
 
 
 def _levels(kind: Kind) -> str:

@@ -17,6 +17,7 @@ from tracebench.analysis.archived import (
 )
 from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare_two
+from tracebench.analysis.findings import advised
 from tracebench.analysis.floor import beside_floor
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import with_findings
@@ -92,6 +93,7 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
         name: _analysed(group, kept, given, damage) for name, group in _named(groups).items()
     }
     session = _session(list(groups.values()))
+    targets = advised(targets, session["plan"], session["environment"])
     return Result(**session, targets=targets, comparison=compare_two(targets))
 
 

@@ -11,6 +11,7 @@ from tracebench import __version__
 from tracebench.analysis.clients import client_cost
 from tracebench.analysis.closure import decompose, ranked
 from tracebench.analysis.comparison import compare_two
+from tracebench.analysis.findings import advised
 from tracebench.analysis.floor import beside_floor, describe_floor
 from tracebench.analysis.observer import observer_effect
 from tracebench.analysis.steady import settled
@@ -65,6 +66,7 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
     }
     with traces:
         targets = _measured(plan, prepared, session, traces, watcher)
+    targets = advised(targets, session["plan"], session["environment"])
     return Result(**session, targets=targets, comparison=compare_two(targets))
 
 
@@ -116,8 +118,9 @@ def _measured(
         with interruptible(late.set):  # what is measured must not be lost
             load = settled(load, plan.warmup)
             one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
-            analysed = _analysed(ready, load, one_run, traces, watcher)
-            result = beside_floor(analysed, floors.get(target))
+            floor = floors.get(target)
+            analysed = _analysed(ready, load, one_run, traces, watcher, floor)
+            result = beside_floor(analysed, floor)
         cut_short = load.interrupted
         if late.is_set() and left and not cut_short:
             cut_short = True
@@ -164,7 +167,12 @@ def _with(result: TargetResult, *findings: Finding | None) -> TargetResult:
 
 
 def _analysed(
-    prepared: Prepared, load: Load, one_run: spans.Run, traces: Traces, watcher: Watcher
+    prepared: Prepared,
+    load: Load,
+    one_run: spans.Run,
+    traces: Traces,
+    watcher: Watcher,
+    floor: Floor | None,
 ) -> TargetResult:
     asked = [one for one in load.exchanges if one.variant < prepared.untraced_from]
     unasked = [one for one in load.exchanges if one.variant >= prepared.untraced_from]
@@ -175,7 +183,7 @@ def _analysed(
     findings += traces.receive(asked, timings, joining, watcher.waits)
     findings += traces.read_back(asked, joining, one_run, watcher.waits)
     epoch_ns = one_run.anchor.offset_ns
-    result = summarise(prepared.address, load, joining.decomposition(), epoch_ns)
+    result = summarise(prepared.address, load, joining.decomposition(), epoch_ns, floor)
     if unasked:
         effect = observer_effect(asked, unasked)
         result = replace(result, observer_effect=effect, exemplars=exemplars(ranked(asked)))

@@ -11,6 +11,7 @@ BACKLOG: Final = "backlog"
 CONNECT: Final = "connect"
 CLIENT: Final = "client"
 NETWORK: Final = "network"
+BODY: Final = "body"
 SERVER_PROCESSING: Final = "server_processing"
 SERVER_AND_NETWORK: Final = "server_and_network"
 SERVICE_TIME: Final = "service_time"
@@ -27,10 +28,10 @@ REPORTED_PARTS: Final = (QUEUE, PREPROCESSING, INFERENCE, POSTPROCESSING)
 SERVER_PARTS: Final = (*REPORTED_PARTS, SERVER_OTHER)
 """What `server_processing` is the sum of."""
 
-CLIENT_PARTS: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, SERVER_PROCESSING)
+CLIENT_PARTS: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, BODY, SERVER_PROCESSING)
 """What `end_to_end` is the sum of, for a decomposed request."""
 
-LEAVES: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, *SERVER_PARTS)
+LEAVES: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, BODY, *SERVER_PARTS)
 """The components that are split no further, in the order of a request's life; they sum to it."""
 
 COMPONENTS: Final = frozenset(

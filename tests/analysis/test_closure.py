@@ -40,6 +40,7 @@ def test_one_request() -> None:
     assert found.undecomposed == {}
     assert listed(found.columns) == CLIENT_ALONE | {
         "network": [2 * MS],
+        "body": [0],
         "server_processing": [8 * MS],
         "queue": [-1],
         "preprocessing": [2 * MS],

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.analysis.samples import MS, SUCCESS, TIMING, load, target
+from tests.analysis.samples import MS, NO_TIMING, SUCCESS, TIMING, load, target
 from tests.analysis.series import latencies, normal
 from tracebench.analysis.closure import decompose
+from tracebench.analysis.findings import advised
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Nanoseconds, Timing, Undecomposed
 from tracebench.model.result import Finding, TargetResult
@@ -122,8 +123,25 @@ def test_unexplained_share(named_ms: float, expected: str | None) -> None:
     assert severity(target([SUCCESS], timing), "unexplained_share") == expected
 
 
-def test_a_total_alone_leaves_nothing_unexplained() -> None:
-    assert severity(target([SUCCESS], Timing(9 * MS, {}, "mirror")), "unexplained_share") is None
+def test_a_total_alone_explains_nothing() -> None:
+    result = target([SUCCESS], Timing(9 * MS, {}, "mirror"))
+    assert severity(result, "unexplained_share") == "warning"
+    [finding] = [
+        one
+        for one in advised({"rest": result}, {}, {})["rest"].verdict.findings
+        if one.code == "unexplained_share"
+    ]
+    assert finding.message.startswith("100% of the server's time")
+    assert "process pool" in finding.hint
+
+
+def test_next_to_no_time_of_the_server_needs_no_explanation() -> None:
+    result = target([SUCCESS], Timing(MS // 2, {}, "mirror"))
+    assert severity(result, "unexplained_share") is None
+
+
+def test_no_account_of_the_server_is_no_share() -> None:
+    assert severity(target([SUCCESS], NO_TIMING), "unexplained_share") is None
 
 
 @pytest.mark.parametrize(

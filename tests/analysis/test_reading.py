@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.analysis.samples import FAILED, MS, NO_TIMING, SUCCESS, load, target
+from tracebench.analysis.floor import beside_floor, describe_floor
 from tracebench.analysis.reading import reading, tail_reading
 from tracebench.model.exchange import Timing
 from tracebench.model.result import Tail, TailPart, TargetResult, TcpInfo
@@ -47,13 +48,41 @@ def test_a_total_alone_says_little_of_the_framework() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rtt_ms", "suggestion"), [(1.0, "compression"), (0.1, "more workers or threads")]
+    ("rtt_ms", "concurrency", "suggestion"),
+    [
+        (1.0, 1, "compression"),
+        (5.0, 1, "the path's round trip of 5 ms itself"),
+        (0.1, 4, "more workers or threads"),
+        (0.1, 1, "accepting, reading, writing"),
+    ],
 )
-def test_network_is_the_wire_or_waiting(rtt_ms: float, suggestion: str) -> None:
+def test_network_is_the_wire_or_time_outside_the_span(
+    rtt_ms: float, concurrency: int, suggestion: str
+) -> None:
     run = load([SUCCESS], tcp=TcpInfo(rtt_ms, 7.0, 0, 1))
-    said = reading(target([SUCCESS], Timing(MS, {}, "mirror"), run=run))
+    plan = {"concurrency": concurrency}
+    said = reading(target([SUCCESS], Timing(MS, {}, "mirror"), run=run), plan)
     assert said.startswith("network takes 88%")
     assert suggestion in said
+    assert ("workers" in said) is (concurrency > 1)
+
+
+def test_the_floor_decides_before_the_round_trip() -> None:
+    run = load([SUCCESS], tcp=TcpInfo(0.004, 7.0, 0, 1))
+    result = target([SUCCESS], Timing(MS, {}, "mirror"), run=run)
+    floor = describe_floor(load([SUCCESS]), in_the_clear=False)
+    assert "little to gain" in reading(beside_floor(result, floor))
+
+
+def test_without_a_round_trip_nothing_is_claimed_of_the_path() -> None:
+    result = target([SUCCESS], Timing(MS, {}, "mirror"), run=load([SUCCESS], tcp=None))
+    assert "tells which" in reading(result)
+
+
+def test_numbers_that_are_not_valid_suggest_nothing() -> None:
+    result = target([FAILED, SUCCESS])
+    assert not result.verdict.valid
+    assert reading(result) == "inference takes 49% of the mean latency (5 of 10.2 ms)"
 
 
 def waiting(*, connect_ns: int, backlog_ns: int, client_ns: int) -> TargetResult:
@@ -68,7 +97,7 @@ def waiting(*, connect_ns: int, backlog_ns: int, client_ns: int) -> TargetResult
 
 def test_the_client_s_own_components() -> None:
     assert "the tool itself is the limit" in reading(
-        waiting(connect_ns=0, backlog_ns=0, client_ns=20 * MS)
+        waiting(connect_ns=0, backlog_ns=0, client_ns=8 * MS)
     )
     assert "keep them alive" in reading(waiting(connect_ns=20 * MS, backlog_ns=0, client_ns=0))
     assert "does not keep up" in reading(waiting(connect_ns=0, backlog_ns=20 * MS, client_ns=0))

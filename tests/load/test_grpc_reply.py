@@ -11,6 +11,7 @@ from tests.load.http2_samples import INITIAL, TRAILERS_ONLY, TRAILING, block, me
 from tracebench.load.grpc_reply import MOST_UNPACKED_BYTES, read
 from tracebench.load.http2_stream import KEPT_BYTES
 from tracebench.load.slot import RawReply
+from tracebench.model.exchange import Reply
 
 GZIPPED = block((":status", "200"), ("content-type", "application/grpc"), ("grpc-encoding", "gzip"))
 
@@ -167,7 +168,7 @@ def test_gzip_that_cannot_be_unpacked(content: bytes, reason: str) -> None:
 )
 def test_headers_that_cannot_be_read(initial: bytes) -> None:
     reply, reason = read((initial, message(b""), TRAILING))
-    assert reply == ("", {}, b"")
+    assert reply == Reply("", {}, b"")
     assert reason.startswith("the reply's headers cannot be read: ")
 
 

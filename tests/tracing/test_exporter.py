@@ -108,6 +108,7 @@ EXPECTED = {
     "connect": [0],
     "client": [20_000 + 50_007],
     "network": [1_179_900],
+    "body": [0],
     "server_processing": [4_000_000],
     "queue": [-1],
     "preprocessing": [1_500_000],

@@ -23,6 +23,11 @@ def server_timing(text: str) -> Timing | Undecomposed:
     return read(Reply("200", {"server-timing": text}, b""))
 
 
+def in_head(total_ns: int, parts_ns: Mapping[str, int]) -> Timing:
+    """What stood in a header, of a reply of which nothing tells that it streams."""
+    return Timing(total_ns, parts_ns, "mirror", came_with="head")
+
+
 def message(**durations_ms: float) -> bytes:
     entries = [TimingInfo(component=name, duration_ms=ms) for name, ms in durations_ms.items()]
     return PredictResponse(result="{}", timing_info=entries).SerializeToString()
@@ -32,7 +37,7 @@ def test_seconds_in_json() -> None:
     text = (
         '{"queue": 0.00025, "preprocessing": 1e-3, "inference": 4E-03, "server_processing": 0.01}'
     )
-    assert timing_info(text) == Timing(10_000_000, FULL_NS, "mirror")
+    assert timing_info(text) == in_head(10_000_000, FULL_NS)
 
 
 def test_milliseconds_in_server_timing() -> None:
@@ -40,7 +45,7 @@ def test_milliseconds_in_server_timing() -> None:
         'trace;desc="00-0af7-b7ad-01", queue;dur=0.25, preprocessing;desc="a \\", b";dur=1, '
         'inference ; dur = "4.0" ;x,, server_processing;DUR=10;dur=99'
     )
-    assert server_timing(text) == Timing(10_000_000, FULL_NS, "mirror")
+    assert server_timing(text) == in_head(10_000_000, FULL_NS)
 
 
 def test_milliseconds_in_a_grpc_message() -> None:
@@ -60,7 +65,7 @@ TGI = {
 
 def test_whole_milliseconds_of_text_generation_inference() -> None:
     parts_ns = {"queue": 0, "preprocessing": 1_000_000, "inference": 89_000_000}
-    assert read(Reply("200", TGI, b"")) == Timing(91_000_000, parts_ns, "mirror")
+    assert read(Reply("200", TGI, b"")) == in_head(91_000_000, parts_ns)
     assert read(Reply("200", {**TGI, "x-queue-time": "soon"}, b"")) is MALFORMED
     for name in ("x-total-time", "x-inference-time"):
         assert read(Reply("200", {k: v for k, v in TGI.items() if k != name}, b"")) is NO_TIMING
@@ -68,27 +73,27 @@ def test_whole_milliseconds_of_text_generation_inference() -> None:
 
 @pytest.mark.parametrize("name", ["server_processing", "total"])
 def test_a_total_alone_is_enough(name: str) -> None:
-    expected = Timing(7_000_000, {}, "mirror")
-    assert timing_info(json.dumps({name: 0.007})) == expected
-    assert server_timing(f"{name};dur=7") == expected
-    assert read(Reply("OK", {}, message(**{name: 7.0}))) == expected
+    assert timing_info(json.dumps({name: 0.007})) == in_head(7_000_000, {})
+    assert server_timing(f"{name};dur=7") == in_head(7_000_000, {})
+    assert read(Reply("OK", {}, message(**{name: 7.0}))) == Timing(7_000_000, {}, "mirror")
 
 
 @pytest.mark.parametrize(
     "text", ["total;;dur=5", "total;dur=5;", 'total;dur="5', ";dur=5,=,total;x=y=z; dur=5.0;dur=x"]
 )
 def test_server_timing_is_read_as_tolerantly_as_browsers_do(text: str) -> None:
-    assert server_timing(text) == Timing(5_000_000, {}, "mirror")
+    assert server_timing(text) == in_head(5_000_000, {})
 
 
-OWN = Timing(7_000_000, {"inference": 1_000_000, "tokenize": 2_000_000}, "mirror")
+OWN = in_head(7_000_000, {"inference": 1_000_000, "tokenize": 2_000_000})
 
 
 def test_names_of_the_author_s_own_are_parts() -> None:
     text = '{"model": "resnet", "tokenize": 0.002, "inference": 0.001, "total": 0.007, "x": [{}]}'
     assert timing_info(text) == OWN
     assert server_timing("tokenize;dur=2, inference;dur=1, total;dur=7") == OWN
-    assert read(Reply("OK", {}, message(tokenize=2.0, inference=1.0, total=7.0))) == OWN
+    in_message = read(Reply("OK", {}, message(tokenize=2.0, inference=1.0, total=7.0)))
+    assert in_message == OWN._replace(came_with="end")
 
 
 def test_an_own_name_may_come_several_times() -> None:
@@ -137,7 +142,7 @@ def test_others_digits_do_not_decide_on_the_server_s_rounding() -> None:
 def test_a_rounded_own_part_is_cut_where_it_exceeds_the_rest_by_a_digit() -> None:
     found = server_timing("inference;dur=3.0, tokenize;dur=2.1, total;dur=5.0")
     parts_ns = {"inference": 3_000_000, "tokenize": 2_000_000}
-    assert found == Timing(5_000_000, parts_ns, "mirror", scaled=True)
+    assert found == in_head(5_000_000, parts_ns)._replace(scaled=True)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +157,7 @@ def test_a_rounded_own_part_is_cut_where_it_exceeds_the_rest_by_a_digit() -> Non
 )
 def test_names_are_fit_for_every_output(name: str, shown: str) -> None:
     found = timing_info(json.dumps({name: 0.001, "total": 0.002}))
-    assert found == Timing(2_000_000, {shown: 1_000_000}, "mirror")
+    assert found == in_head(2_000_000, {shown: 1_000_000})
 
 
 def test_no_reply_has_names_without_end() -> None:
@@ -170,7 +175,7 @@ def test_the_best_known_spelling_is_read() -> None:
     body = message(server_processing=3.0)
     seen = []
     while headers:
-        seen.append(read(Reply("OK", headers, body)))
+        seen.append(read(Reply("OK", headers, body, late=frozenset(headers))))
         del headers[next(iter(headers))]
     seen.append(read(Reply("OK", headers, body)))
     assert seen == [Timing(ms * 1_000_000, {}, "mirror") for ms in (1, 2, 3)]
@@ -180,6 +185,34 @@ def test_a_spelling_without_a_known_name_is_passed_over() -> None:
     headers = {"x-timing-info": '{"model": "resnet"}', "server-timing": "cache;dur=1"}
     body = message(server_processing=3.0)
     assert read(Reply("OK", headers, body)) == Timing(3_000_000, {}, "mirror")
+
+
+SIZED, CHUNKED = {"content-length": "2"}, {"transfer-encoding": "chunked"}
+EVENTS = {"content-type": "Text/Event-Stream; charset=utf-8"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "late", "whole", "expected"),
+    [
+        ("200", {}, (), False, "head"),
+        ("200", SIZED, (), True, "head"),
+        ("200", CHUNKED, (), False, "head"),
+        ("200", CHUNKED, (), True, "stream"),
+        ("200", {}, (), True, "stream"),
+        ("200", CHUNKED | EVENTS, (), False, "stream"),
+        ("200", SIZED | EVENTS, (), False, "head"),
+        ("200", CHUNKED, ("server-timing",), True, "end"),
+        ("OK", {}, ("server-timing", "grpc-status"), False, "end"),
+        ("OK", {}, ("grpc-status",), False, "head"),
+    ],
+)
+def test_where_in_the_reply_a_timing_stood(
+    status: str, headers: Mapping[str, str], late: tuple[str, ...], whole: bool, expected: str
+) -> None:
+    said = {**headers, "server-timing": "total;dur=7"}
+    found = read(Reply(status, said, b"", frozenset(late), whole))
+    assert isinstance(found, Timing)
+    assert found.came_with == expected
 
 
 @pytest.mark.parametrize("status", ["200", "UNAVAILABLE", ""])

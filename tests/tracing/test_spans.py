@@ -76,6 +76,7 @@ def test_a_rest_span_in_full() -> None:
         "tracebench.mirror_ns.inference": 4_000_000,
         "tracebench.mirror_ns.queue": 7,
         "tracebench.mirror.scaled": True,
+        "tracebench.mirror.came_with": "end",
     }
     assert span.resource.attributes["service.name"] == "tracebench"
 

@@ -1,6 +1,6 @@
 """Each request's latency divided into components that add up to it exactly.
 
-- end_to_end = backlog + connect + client + network + server_processing
+- end_to_end = backlog + connect + client + network + body + server_processing
 - server_processing = queue + preprocessing + inference + postprocessing + server_other
 
 Parts by names of the author's own are parts of `server_other`, and stand in no sum.
@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from tracebench.analysis.clocks import clock_offset
+from tracebench.analysis.late_body import Replies, body_ns, network_before_reply_ns
 from tracebench.analysis.own_parts import own_parts
 from tracebench.model.exchange import (
     Decomposition,
@@ -25,6 +26,7 @@ from tracebench.model.exchange import (
 )
 from tracebench.vocabulary import (
     BACKLOG,
+    BODY,
     CLIENT,
     CONNECT,
     END_TO_END,
@@ -69,7 +71,8 @@ def decompose(
     rows.sort(key=lambda row: row[0].scheduled_ns)
     decomposed = [timing for _, timing in rows]
     own = own_parts(decomposed, _NOT_REPORTED)
-    columns = _with_server(client_view([exchange for exchange, _ in rows]), decomposed)
+    columns = _with_server(client_view([exchange for exchange, _ in rows]), rows)
+    streams = np.fromiter((timing.came_with == "stream" for timing in decomposed), bool, len(rows))
     return Decomposition(
         trace_ids=tuple(exchange.trace_id for exchange, _ in rows),
         columns={**columns, **own.columns},
@@ -80,6 +83,8 @@ def decompose(
         own=tuple(own.columns),
         left_out=own.left_out,
         unlisted=own.unlisted,
+        before_reply_ns=network_before_reply_ns(_replies(rows), columns[NETWORK]),
+        streamed=int(np.count_nonzero(columns[BODY][streams])),
     )
 
 
@@ -123,24 +128,41 @@ def reported(column_ns: Nanoseconds) -> Nanoseconds:
     return np.extract(column_ns != _NOT_REPORTED, column_ns)
 
 
-def _with_server(
-    client: dict[str, Nanoseconds], timings: Sequence[Timing]
-) -> Mapping[str, Nanoseconds]:
-    """Split what lies between `sent` and `arrived`."""
+def _replies(rows: Sequence[tuple[Exchange, Timing]]) -> Replies:
+    """When each reply began and ended, after the request was sent, and what the server says."""
 
     def column(values_ns: Iterator[int]) -> Nanoseconds:
-        return np.fromiter(values_ns, np.int64, len(timings))
+        return np.fromiter(values_ns, np.int64, len(rows))
 
-    total_ns = column(timing.total_ns for timing in timings)
+    began_ns = column((one.first_byte_ns or one.arrived_ns) - one.sent_ns for one, _ in rows)
+    ended_ns = column(one.arrived_ns - one.sent_ns for one, _ in rows)
+    return Replies(
+        began_ns=np.clip(began_ns, 0, ended_ns),
+        ended_ns=ended_ns,
+        server_ns=column(timing.total_ns for _, timing in rows),
+    )
+
+
+def _with_server(
+    client: dict[str, Nanoseconds], rows: Sequence[tuple[Exchange, Timing]]
+) -> Mapping[str, Nanoseconds]:
+    """Split what lies between `sent` and `arrived`."""
     parts_ns = {
-        part: column(timing.parts_ns.get(part, _NOT_REPORTED) for timing in timings)
+        part: np.fromiter(
+            (timing.parts_ns.get(part, _NOT_REPORTED) for _, timing in rows), np.int64, len(rows)
+        )
         for part in REPORTED_PARTS
     }
     named_ns = sum(np.maximum(values_ns, 0) for values_ns in parts_ns.values())
-    network_ns = client.pop(SERVER_AND_NETWORK) - total_ns
+    with_head = np.fromiter((timing.came_with != "end" for _, timing in rows), bool, len(rows))
+    replies = _replies(rows)
+    total_ns = replies.server_ns
+    apart_ns = np.where(with_head, body_ns(replies, client[END_TO_END]), 0)
+    between_ns = client.pop(SERVER_AND_NETWORK)
     return {
         **client,
-        NETWORK: network_ns,
+        NETWORK: between_ns - total_ns - apart_ns,
+        BODY: apart_ns,
         SERVER_PROCESSING: total_ns,
         **parts_ns,
         SERVER_OTHER: total_ns - named_ns,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tracebench.model.exchange import Decomposition, Load, Nanoseconds
-from tracebench.model.result import RequestCounts, Statistics
+from tracebench.model.result import Floor, RequestCounts, Statistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class Evidence:
     """Of every success and every time-out, in the order of scheduling."""
     latency: Statistics | None
     components: Mapping[str, Statistics]
+    floor: Floor | None = None
 
 
 def part_of(part: float, whole: float) -> float:

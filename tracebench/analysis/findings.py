@@ -3,12 +3,31 @@
 A finding grows with one number, its value; the levels say from which value on it is how severe.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
 
+from tracebench.analysis.advice import (
+    LESS_LOAD,
+    LONGER,
+    OWN_CORE,
+    Advice,
+    Situation,
+    both,
+    by_rate,
+    fitting,
+    given,
+    may_lower_concurrency,
+    on_linux,
+    pieces,
+    timed_out,
+    unless,
+)
 from tracebench.analysis.kinds import INFO, INVALID, LOAD_KINDS, WARNING, Kind, Severity
+from tracebench.analysis.reply_kinds import REPLY_KINDS
 from tracebench.analysis.span_kinds import SPAN_KINDS
 from tracebench.analysis.statistics import SAMPLE_FLOORS
-from tracebench.model.result import Finding
+from tracebench.model.result import Finding, TargetResult
 from tracebench.numbers import Wording
 
 FINDINGS: Final = {
@@ -20,42 +39,56 @@ FINDINGS: Final = {
     "gave_up": Kind(
         INVALID,
         "the run was given up: {why}",
-        "see what became of the server, or allow slower replies with --timeout",
+        "check the server's log; where it is only slow, allow longer with --timeout",
     ),
     "not_stable": Kind(
         INVALID,
         "the run ended before {name} was known within {share:.3g}% of its value: its 95 % interval "
         "is {known}",
-        "measure longer (--duration, --requests), or be content with less (--until-stable)",
+        "allow a longer run (--duration, --requests), or ask for less with --until-stable",
     ),
     "errors": Kind(
         ((0.0, "warning"), (0.01, "invalid")),
         "{value:.2%} of the requests did not succeed: {failed} failed, {timed_out} timed out",
-        "mend what the errors name: where the server went away, see what became of it; where it is "
-        "slow, a lower --concurrency or a longer --timeout may avoid them",
+        (
+            Advice("fix the cause shown above; if the server went away, check its log"),
+            Advice(
+                "a lower --concurrency may avoid time-outs", both(timed_out, may_lower_concurrency)
+            ),
+            Advice("a lower --rate may avoid time-outs", both(timed_out, by_rate)),
+            Advice("a longer --timeout waits for slow replies", timed_out),
+        ),
     ),
     "client_saturated": Kind(
         ((0.10, "warning"), (0.50, "invalid")),
         "{value:.0%} of the mean latency is the tool's own time "
         "({client_ms:.3g} of {end_to_end_ms:.3g} ms; its CPU was busy {cpu:.0%} of the run)",
-        "lower --concurrency, or give tracebench a core that the server does not use (taskset)",
+        (*LESS_LOAD, *OWN_CORE),
     ),
     "late_writes": Kind(
         ((0.01, "info"), (0.10, "warning")),
         "up to {value:.1%} of the mean latency may be the tool resuming a partial write late "
         "(at most {longest_ms:.3g} ms a request, counted as network)",
-        "lower --concurrency, or send a smaller payload",
+        (*LESS_LOAD, Advice("send a smaller payload")),
     ),
     "no_kernel_stamps": Kind(
         ((0.01, "info"), (0.10, "warning")),
         "{value:.1%} of the replies carry no kernel receive stamp: there, the tool's own lag in "
         "reading is counted as network",
-        "measure from Linux; where the server closes connections, let it keep them alive",
+        (
+            Advice("measure from Linux", unless(on_linux)),
+            Advice("where the server closes connections, let it keep them alive"),
+        ),
     ),
     "shared_stamps": Kind(
         ((0.0, "info"), (0.50, "warning")),
         "for {value:.1%} of the replies the arrival is an upper bound: several came in one read",
-        "leave --connections out: one connection a slot has exact stamps",
+        (
+            Advice(
+                "leave --connections out: one connection a slot has exact stamps",
+                given("connections"),
+            ),
+        ),
     ),
     "no_server_timing": Kind(
         INFO,
@@ -85,20 +118,23 @@ FINDINGS: Final = {
         INFO,
         "a median latency of {median_ms:.3g} ms is little enough that the tool and the kernels "
         "may be a large part of it",
-        "--floor measures the same exchange against a server that does nothing",
+        (
+            Advice(
+                "--floor measures the same exchange against a server that does nothing",
+                unless(given("floor")),
+            ),
+        ),
     ),
     "too_few_samples": Kind(
         ((0, "info"), (3, "warning")),
         "{count} samples{worth} are too few for {names}: given without an interval",
-        "measure longer (--requests, --duration): independent samples needed are "
-        + ", ".join(f"{least:,} for {name[:-3]}" for name, least in SAMPLE_FLOORS.items()),
-    ),
-    "waiting_before_server_span": Kind(
-        ((0.10, "info"),),
-        "{waiting_ms:.3g} ms of the median network time of {network_ms:.3g} ms cannot be the "
-        "path, whose round trip takes {rtt_ms:.3g} ms: it passes outside the server's span "
-        "(accept queue, waiting for a worker, reading and writing)",
-        "give the server more workers or threads; with a large payload, look at bandwidth too",
+        (
+            *LONGER,
+            Advice(
+                "independent samples needed are "
+                + ", ".join(f"{least:,} for {name[:-3]}" for name, least in SAMPLE_FLOORS.items())
+            ),
+        ),
     ),
     "littles_law": Kind(
         ((0.05, "warning"),),
@@ -160,10 +196,13 @@ FINDINGS: Final = {
     "spans_lost": Kind(
         WARNING,
         "{value} spans could not be exported: {reason}",
-        "see that the collector takes them, and check --otlp-endpoint, --forward-otlp or "
-        "--output-traces",
+        (
+            Advice("see that the collector takes them, at --otlp-endpoint", given("otlp_endpoint")),
+            Advice("see that the collector takes them, at --forward-otlp", given("forward_otlp")),
+            Advice("see that there is room where --output-traces writes", given("output_traces")),
+        ),
     ),
-} | {**LOAD_KINDS, **SPAN_KINDS}
+} | {**LOAD_KINDS, **SPAN_KINDS, **REPLY_KINDS}
 
 
 def weigh(code: str, value: float, **evidence: object) -> Finding | None:
@@ -182,6 +221,33 @@ def weigh(code: str, value: float, **evidence: object) -> Finding | None:
 
 
 def state(code: str, severity: Severity, **evidence: object) -> Finding:
-    """Word a finding whose severity is known; its message is given the evidence."""
+    """Word a finding whose severity is known; its message is given the evidence.
+
+    Its hint is all the advice that there is: `advised` leaves out what does not fit.
+    """
     kind = FINDINGS[code]
-    return Finding(code, severity, Wording().format(kind.message, **evidence), kind.hint)
+    hint = "; ".join(one.text for one in pieces(kind.hint))
+    return Finding(code, severity, Wording().format(kind.message, **evidence), hint)
+
+
+def advised(
+    targets: Mapping[str, TargetResult], plan: Mapping[str, Any], environment: Mapping[str, Any]
+) -> dict[str, TargetResult]:
+    """The results, with the advice that fits them in the hints of their findings.
+
+    Args:
+        targets: what was found.
+        plan: what was asked for, as the result file tells it.
+        environment: where it was measured.
+    """
+    return {
+        name: _advised(target, Situation(plan, environment, target))
+        for name, target in targets.items()
+    }
+
+
+def _advised(target: TargetResult, now: Situation) -> TargetResult:
+    findings = tuple(
+        replace(one, hint=fitting(FINDINGS[one.code].hint, now)) for one in target.verdict.findings
+    )
+    return replace(target, verdict=replace(target.verdict, findings=findings))

@@ -13,7 +13,6 @@ from tracebench.model.exchange import Undecomposed
 from tracebench.model.result import Finding
 from tracebench.vocabulary import (
     MOST_OWN_NAMES,
-    REPORTED_PARTS,
     SERVER_OTHER,
     SERVER_PROCESSING,
 )
@@ -22,6 +21,9 @@ _EVEN: Final = 0.10
 """An open loop whose halves differ by more has a rate that changes, so its latency may too."""
 _NAMES: Final = 5
 """So many names a sentence can hold."""
+
+_LEAST_SHARE: Final = 0.05
+"""Of the latency: time of the server's that is less explains nothing to anyone."""
 
 
 def _changes_its_rate(run: Evidence) -> bool:
@@ -53,9 +55,11 @@ def _correlated_samples(run: Evidence) -> Finding | None:
 
 
 def _unexplained_share(run: Evidence) -> Finding | None:
-    own = run.decomposition.own
-    if not own and not run.components.keys() & set(REPORTED_PARTS):
+    if SERVER_PROCESSING not in run.components:
         return None
+    if share_of(run.components, SERVER_OTHER) <= _LEAST_SHARE:
+        return None
+    own = run.decomposition.own
     other, *named = (share_of(run.components, n, SERVER_PROCESSING) for n in (SERVER_OTHER, *own))
     return weigh("unexplained_share", other - sum(named))
 

@@ -3,6 +3,22 @@
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
+from tracebench.analysis.advice import (
+    LESS_LOAD,
+    LONGER,
+    OWN_CORE,
+    Advice,
+    Hint,
+    by_rate,
+    by_schedule,
+    cap_was_reached,
+    given,
+    has_one_core,
+    reports_parts,
+    unless,
+    warms_up_by_itself,
+)
+
 Severity = Literal["info", "warning", "invalid"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "invalid")
 
@@ -14,7 +30,8 @@ class Kind(NamedTuple):
     """(limit, severity), ascending: the last limit that the value is above counts."""
     message: str
     """A template; it is given the value and whatever else is the evidence."""
-    hint: str
+    hint: Hint
+    """What to do about it; see advice.py."""
 
 
 INFO, WARNING, INVALID = (((0.0, severity),) for severity in SEVERITIES)
@@ -24,19 +41,27 @@ LOAD_KINDS: Final = {
         ((0.01, "warning"), (0.05, "invalid")),
         "the rate asked for was missed by {value:.1%}: {achieved_rps:.5g}/s were sent instead of "
         "{asked_rps:.5g}/s",
-        "ask for less with --rate, or allow more under way at once with --concurrency",
+        (
+            Advice("ask for less with --rate", by_rate),
+            Advice("ask for less: spread the times of --arrivals out", by_schedule),
+            Advice("allow more under way at once with --concurrency", cap_was_reached),
+            *(one._replace(fits=unless(cap_was_reached)) for one in OWN_CORE[:1]),
+        ),
     ),
     "arrivals_not_as_asked": Kind(
         ((0.01, "info"), (0.10, "warning")),
         "{value:.1%} of the requests left more than a mean gap ({gap_ms:.3g} ms) after their "
         "time, because the tool was busy: the server got them in bunches",
-        "lower --rate, or give tracebench a core that the server does not use (taskset)",
+        (*LESS_LOAD, *OWN_CORE),
     ),
     "loop_lag": Kind(
         ((0.005, "info"), (0.02, "warning"), (0.05, "invalid")),
         "the tool did not look for replies during {value:.1%} of the run, "
         "{longest_ms:.3g} ms at the longest",
-        "give tracebench a core of its own (taskset), and stop what else runs on it",
+        (
+            Advice("give tracebench a core of its own (taskset)", unless(has_one_core)),
+            Advice("stop what else runs on this machine"),
+        ),
     ),
     "gc_pauses": Kind(
         ((0.001, "info"), (0.01, "warning")),
@@ -47,7 +72,10 @@ LOAD_KINDS: Final = {
         ((0.50, "info"), (0.90, "warning")),
         "the server runs on the tool's own machine (both ends of the connections have one "
         "address), whose CPUs were busy {value:.0%} of the run: they take time from each other",
-        "run tracebench on another machine, or give each its own cores (taskset)",
+        (
+            Advice("run tracebench on another machine"),
+            Advice("or give each its own cores (taskset)", unless(has_one_core)),
+        ),
     ),
     "noisy_neighbour": Kind(
         ((0.01, "info"), (0.05, "warning")),
@@ -64,7 +92,10 @@ LOAD_KINDS: Final = {
         ((0.90, "info"),),
         "the payload shrinks by {value:.0%} when it is compressed, as real data seldom do: "
         "whatever compresses on the way, or skips zeros, is faster here than it will be",
-        "send real data (--image, --data, --payloads)",
+        (
+            Advice("send what users will send, not what was made up"),
+            Advice("--json gives the model's input", given("oip")),
+        ),
     ),
     "clock_stepped": Kind(
         WARNING,
@@ -81,25 +112,46 @@ LOAD_KINDS: Final = {
         ((0.02, "info"), (0.10, "warning"), (0.50, "invalid")),
         "the server changed by {value:.0%} within the run: the mean latency was {before_ms:.3g} "
         "ms before {at:.0%} of the requests, and {after_ms:.3g} ms after",
-        "measure longer, after --warmup auto; see whether memory, heat or a full queue grows",
+        (
+            *LONGER,
+            Advice("leave the warm-up out with --warmup auto", unless(warms_up_by_itself)),
+            Advice("see whether memory, heat or a full queue grows"),
+        ),
     ),
     "warmup_too_short": Kind(
         ((0.02, "info"), (0.10, "warning")),
         "the first {cut} of {count} requests look like warm-up: they move the mean by "
         "{value:.0%} more than chance does",
-        "--warmup auto cuts them; or give a longer --warmup, and measure longer",
+        (
+            Advice("--warmup auto leaves them out", unless(warms_up_by_itself)),
+            Advice("or give a longer --warmup", unless(warms_up_by_itself)),
+            *LONGER,
+        ),
     ),
     "correlated_samples": Kind(
         ((2.0, "info"), (20.0, "warning")),
         "successive requests are correlated: {count} tell as much of the mean as {effective} "
         "independent ones, which the intervals allow for",
-        "measure longer for shorter intervals; a drift, a warm-up or a stall correlates them too",
+        (
+            *LONGER,
+            Advice("a drift, a warm-up or a stall of the server correlates requests too"),
+        ),
     ),
     "unexplained_share": Kind(
         ((0.25, "info"), (0.50, "warning")),
         "{value:.0%} of the server's time is in no component, neither a standard one nor one by a "
         "name of its own",
-        "wrap what else it does in component(): reading, batching, writing",
+        (
+            Advice(
+                "wrap what else it does in component(): reading, batching, writing", reports_parts
+            ),
+            Advice("wrap its steps in component(), or map its spans", unless(reports_parts)),
+            Advice(
+                "components that it has were lost if they ran where the request's context does not "
+                "reach: a thread started by hand, a process pool, a worker process",
+                unless(reports_parts),
+            ),
+        ),
     ),
     "names_left_out": Kind(
         INFO,

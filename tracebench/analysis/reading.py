@@ -1,65 +1,46 @@
 """One sentence about a target: where its time goes, and what that suggests."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from tracebench.analysis.own_parts import share_of
+from tracebench.analysis.advice import Situation
+from tracebench.analysis.suggestion import suggestion
 from tracebench.model.result import TailPart, TargetResult
 from tracebench.numbers import rounded
-from tracebench.vocabulary import (
-    BACKLOG,
-    CLIENT,
-    CONNECT,
-    END_TO_END,
-    INFERENCE,
-    NETWORK,
-    POSTPROCESSING,
-    PREPROCESSING,
-    QUEUE,
-    REPORTED_PARTS,
-    SERVER_AND_NETWORK,
-    SERVER_OTHER,
-)
+from tracebench.vocabulary import END_TO_END
 
-_WAITING: Final = "waiting_before_server_span"
-_TOTAL_ALONE: Final = "total_alone"
-_MOSTLY: Final = 0.5
-_SUGGESTIONS: Final = {
-    BACKLOG: "requests wait for a free slot, because the server does not keep up: "
-    "give it more capacity, or ask for less",
-    CONNECT: "connections are made anew: let the server keep them alive",
-    CLIENT: "the tool itself is the limit: lower the concurrency, or give it a core of its own",
-    NETWORK: "look at the protocol, at compression and at the size of the payload",
-    QUEUE: "requests wait inside the server: add model instances, or batch them",
-    PREPROCESSING: "look at the transform pipeline: decoding, resizing, copies",
-    INFERENCE: "try quantisation, a smaller model or an accelerator",
-    POSTPROCESSING: "look at what is done with the model's output",
-    SERVER_OTHER: "look at the framework: routing, parsing, serialisation",
-    SERVER_AND_NETWORK: "the server reports nothing of its own: two lines of middleware, or an "
-    "X-Timing-Info header, would tell more",
-    _WAITING: "it is not the wire but waiting outside the server's span: "
-    "give the server more workers or threads",
-    _TOTAL_ALONE: "the server reports only its total: wrap its steps in component() to tell them "
-    "apart; `tracebench spans` shows what it emits, and how to map that",
-}
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
-def reading(target: TargetResult) -> str:
+def reading(
+    target: TargetResult,
+    plan: Mapping[str, Any] = _NOTHING,
+    environment: Mapping[str, Any] = _NOTHING,
+) -> str:
     """Say in one sentence which component takes the most of the mean latency, and what to do.
+
+    Args:
+        target: what was found.
+        plan: what was asked for, as the result file tells it.
+        environment: where it was measured.
 
     Returns:
         Such as `inference takes 72% of the mean latency (12.3 of 17.1 ms): try quantisation, a
-        smaller model or an accelerator`, without a full stop.
+        smaller model or an accelerator`, without a full stop. Numbers that are not valid suggest
+        nothing.
     """
     if not target.share:
         return "no request succeeded, so there is no time to divide: look at the errors"
     most = max(target.share, key=lambda name: target.share[name])
     whole_ms = target.components[END_TO_END].mean_ms
     share = target.share[most]
-    return (
+    fact = (
         f"{most.replace('_', ' ')} takes {share:.0%} of the mean latency "
-        f"({rounded(share * whole_ms)} of {rounded(whole_ms)} ms): "
-        f"{_suggestion(most, target)}"
+        f"({rounded(share * whole_ms)} of {rounded(whole_ms)} ms)"
     )
+    if not target.verdict.valid:
+        return fact
+    return f"{fact}: {suggestion(most, Situation(plan, environment, target))}"
 
 
 _TAILS: Final = {"slowest_1_percent": "1 %", "slowest_5_percent": "5 %"}
@@ -95,23 +76,3 @@ def _part(component: str, part: TailPart) -> str:
     if part.share > 1:
         return f"{said} (95 % interval {low:.0%} … {high:.0%}), as other components take less"
     return f"{said} (95 % interval {low:.0%} … {min(high, 1):.0%})"
-
-
-def _cause(component: str, target: TargetResult) -> str:
-    """What is behind a large component, where more is known of it than its name."""
-    if component == NETWORK and any(one.code == _WAITING for one in target.verdict.findings):
-        return _WAITING
-    named = target.share.keys() & set(REPORTED_PARTS) or target.parts_of
-    if component == SERVER_OTHER and not named:
-        return _TOTAL_ALONE
-    return component
-
-
-def _suggestion(component: str, target: TargetResult) -> str:
-    """What to do; where the author's own parts are most of a component, to look at those."""
-    parts = target.parts_of.get(component, ())
-    shares = {name: share_of(target.components, name, component) for name in parts}
-    if sum(shares.values()) < _MOSTLY:
-        return _SUGGESTIONS[_cause(component, target)]
-    largest = max(shares, key=lambda name: shares[name])
-    return f"{shares[largest]:.0%} of that is {largest}: look at what that component does"

@@ -6,6 +6,7 @@ from tracebench.model.result import TcpInfo
 from tracebench.model.sweep import Bottleneck, Cause, Point
 from tracebench.vocabulary import (
     BACKLOG,
+    BODY,
     CLIENT,
     CONNECT,
     INFERENCE,
@@ -19,7 +20,14 @@ from tracebench.vocabulary import (
 
 COMPUTE: Final = (PREPROCESSING, INFERENCE, POSTPROCESSING, SERVER_OTHER)
 """Where a server works, rather than waits."""
-_GROUPS: Final = ((CLIENT,), (CONNECT, NETWORK), (QUEUE,), COMPUTE, (SERVER_AND_NETWORK,))
+_GROUPS: Final = (
+    (CLIENT,),
+    (CONNECT, NETWORK),
+    (BODY,),
+    (QUEUE,),
+    COMPUTE,
+    (SERVER_AND_NETWORK,),
+)
 """What grows for one reason."""
 _UNMOVED: Final = 0.25
 """Growth, as a fraction of the mean latency at the base, below which a server is not saturated."""
@@ -72,6 +80,8 @@ def _cause(component: str, growth_ms: float, tcp: TcpInfo | None, past: TcpInfo 
         return "compute"
     if tcp is not None and past is not None and 2 * _path_growth_ms(tcp, past) > growth_ms:
         return "path"
+    if component == BODY:
+        return "body"
     return "unknown" if component == SERVER_AND_NETWORK else "waiting"
 
 
@@ -88,7 +98,7 @@ def _at_a_time(cause: Cause, base: Point, past: Point) -> float | None:
     throughput: the number of cores' worth that is had (utilisation law).
     """
     work = {name: past.in_flight[name] for name in COMPUTE if name in past.in_flight}
-    if not work or cause in ("client", "cap", "path"):
+    if not work or cause in ("client", "cap", "path", "body"):
         return None
     if cause == "compute":
         return past.throughput_rps * sum(base.mean_ms.get(name, 0.0) for name in work) / 1e3

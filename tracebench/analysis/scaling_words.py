@@ -24,6 +24,8 @@ _SUGGESTIONS: Final = {
     "queue": "add model instances (or the threads that serve them), replicas, or batching",
     "compute": "more threads or workers on the same cores will not help; less work, more cores, or "
     "replicas on other machines may",
+    "body": "the server's timing came with the head: only spans that last as long as the reply "
+    "tell whether the server or the path took that",
     "unknown": "two lines of middleware, or an X-Timing-Info header, would tell whether requests "
     "wait or are worked on",
 }
@@ -77,6 +79,8 @@ def _subject(found: Bottleneck, base: Point, past: Point) -> str:
         return "what may be under way at once (--concurrency)"
     if found.cause == "path":
         return "the path to the server"
+    if found.cause == "body":
+        return "what sends the rest of each reply"
     if found.cause == "compute":
         alone = len(_stretched(base, past)) == 1
         return _name(found.component) if alone else "the server's compute"

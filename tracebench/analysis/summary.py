@@ -21,8 +21,9 @@ from tracebench.model.exchange import (
     Outcome,
     Stamp,
 )
-from tracebench.model.result import Exemplar, RequestCounts, Statistics, TargetResult
+from tracebench.model.result import Exemplar, Floor, RequestCounts, Statistics, TargetResult
 from tracebench.vocabulary import (
+    BODY,
     END_TO_END,
     LEAVES,
     SERVER_AND_NETWORK,
@@ -35,7 +36,11 @@ _SOURCES: Final = ("otlp", "mirror", "backend")
 
 
 def summarise(
-    address: str, load: Load, decomposition: Decomposition, epoch_ns: int = 0
+    address: str,
+    load: Load,
+    decomposition: Decomposition,
+    epoch_ns: int = 0,
+    floor: Floor | None = None,
 ) -> TargetResult:
     """Summarise what was measured of one target.
 
@@ -48,15 +53,18 @@ def summarise(
         load: what the engine recorded.
         decomposition: of the same exchanges.
         epoch_ns: what to add to the exchanges' times to have ns since the epoch.
+        floor: of a server that does nothing, where that was measured.
     """
     requests = _requests(load.exchanges)
     stamps = _stamps(load.exchanges)
-    columns = decomposition.columns if decomposition.trace_ids else client_view(load.exchanges)
+    columns = _columns(load, decomposition)
     components = _components(columns)
     known = ranked(load.exchanges)
     latency_ns = np.fromiter(map(_latency_ns, known), np.int64)
     latency = describe(latency_ns) if known else None
-    evidence = Evidence(load, decomposition, requests, stamps, latency_ns, latency, components)
+    evidence = Evidence(
+        load, decomposition, requests, stamps, latency_ns, latency, components, floor
+    )
     return TargetResult(
         address=address,
         requests=requests,
@@ -80,6 +88,14 @@ def summarise(
         tail=attribute_tail(columns),
         parts_of={SERVER_OTHER: decomposition.own} if decomposition.own else {},
     )
+
+
+def _columns(load: Load, decomposition: Decomposition) -> Mapping[str, Nanoseconds]:
+    """What is told of the requests: no `body` where none stands apart from the network."""
+    if not decomposition.trace_ids:
+        return client_view(load.exchanges)
+    columns = decomposition.columns
+    return {name: column for name, column in columns.items() if name != BODY or column.any()}
 
 
 def _clock_offset_ms(clock: ClockOffset | None, epoch_ns: int) -> tuple[float, float] | None:

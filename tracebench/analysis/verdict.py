@@ -6,6 +6,7 @@ from typing import Final
 from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.findings import state, weigh
 from tracebench.analysis.judge_load import LOAD_JUDGES
+from tracebench.analysis.judge_replies import REPLY_JUDGES
 from tracebench.analysis.judge_series import SERIES_JUDGES
 from tracebench.analysis.judge_spans import clock_moved
 from tracebench.analysis.kinds import SEVERITIES
@@ -13,14 +14,7 @@ from tracebench.analysis.statistics import NS_PER_MS
 from tracebench.model.exchange import Outcome, Stamp, Undecomposed
 from tracebench.model.result import Finding, RequestCounts, Verdict
 from tracebench.numbers import rounded
-from tracebench.vocabulary import CLIENT, END_TO_END, NETWORK
-
-_PATH_ROUND_TRIPS: Final = 10
-"""What takes longer is not the path: a warm connection needs one, a cold one with a large body a
-few. The least round trip counts: the smoothed one contains the server's time wherever its kernel
-delays an acknowledgement until the reply."""
-_WAKE_UPS_MS: Final = 0.5
-"""What takes less may be the kernels and the wake-ups of two processes."""
+from tracebench.vocabulary import CLIENT, END_TO_END
 
 
 def judge(run: Evidence) -> Verdict:
@@ -167,23 +161,6 @@ def _too_few_samples(run: Evidence) -> Finding | None:
     )
 
 
-def _waiting_before_server_span(run: Evidence) -> Finding | None:
-    if run.load.tcp is None or NETWORK not in run.components:
-        return None
-    rtt_ms = run.load.tcp.min_rtt_ms
-    network_ms = run.components[NETWORK].p50_ms
-    if network_ms <= max(_PATH_ROUND_TRIPS * rtt_ms, _WAKE_UPS_MS):
-        return None
-    waiting_ms = network_ms - rtt_ms
-    return weigh(
-        "waiting_before_server_span",
-        part_of(waiting_ms, run.components[END_TO_END].p50_ms),
-        waiting_ms=waiting_ms,
-        network_ms=network_ms,
-        rtt_ms=rtt_ms,
-    )
-
-
 _JUDGES: Final = (
     _no_successes,
     _gave_up,
@@ -198,7 +175,7 @@ _JUDGES: Final = (
     _no_server_timing,
     _not_decomposed,
     _scaled_mirror,
-    _waiting_before_server_span,
+    *REPLY_JUDGES,
     *SERIES_JUDGES,
     _too_few_samples,
     clock_moved,

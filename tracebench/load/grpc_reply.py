@@ -52,7 +52,7 @@ def read(raw: RawReply) -> tuple[Reply, str]:
         body = _message(raw, headers.get("grpc-encoding", "identity"))
     except _MalformedError as error:
         return Reply(status, headers, body), excerpt(str(error))
-    return Reply(status, headers, body), ""
+    return Reply(status, headers, body, _late(raw[2])), ""
 
 
 def _headers(initial: bytes, trailing: bytes) -> dict[str, str]:
@@ -75,6 +75,17 @@ def _decoded(block: bytes) -> tuple[tuple[str, str], ...]:
     return tuple(
         (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in fields
     )
+
+
+def _late(trailing: bytes) -> frozenset[str]:
+    """What names the trailing metadata has: a server wrote it when its work was done."""
+    return _names(tuple(name for name, _ in _decoded(trailing)))
+
+
+@lru_cache(maxsize=256)
+def _names(names: tuple[str, ...]) -> frozenset[str]:
+    """The same object for all replies that are alike."""
+    return frozenset(names)
 
 
 def _check_status(status: str, http_status: str, headers: Mapping[str, str]) -> None:

@@ -11,14 +11,12 @@ import httptools
 
 from tracebench.load.codec import Codec, ProtocolError
 from tracebench.load.http1_reply import ends_with_connection
-from tracebench.load.slot import Slot
+from tracebench.load.slot import EXCERPT, Slot
 
 KEPT_BYTES = 16_384
 """A reply's head, and with it the start of its body, is kept up to about this size."""
 SHORT = 2_048
 """A reply up to this size is kept as it was read."""
-EXCERPT = 1_024
-"""So much of a longer reply's body is kept."""
 NO_REPLY = "the server closed the connection without a reply"
 CUT_SHORT = "the server closed the connection in mid-reply"
 

@@ -8,6 +8,10 @@ RawReply = tuple[bytes, ...]
 gRPC: (initial header block, length-prefixed message, trailing header block)."""
 
 
+EXCERPT = 1_024
+"""So much of a longer HTTP reply's body is kept."""
+
+
 class Carrier(Protocol):
     """What has a slot's exchange in its hands: a connection, or the channel it waits for."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,10 @@ from tracebench.model.plan import Stability
 from tracebench.model.result import TcpInfo, Warmup
 
 Nanoseconds = npt.NDArray[np.int64]
+
+CameWith: TypeAlias = Literal["end", "head", "stream"]
+"""Where in a reply the server's timing stood: where its end is known, or in the head of a reply,
+whose rest it cannot cover; `stream`: of one whose rest came in pieces, as the server made them."""
 
 
 class Outcome(Enum):
@@ -42,6 +46,10 @@ class Reply(NamedTuple):
     """Names in lower case; gRPC initial and trailing metadata together."""
     body: bytes
     """The first part of the body (HTTP), or the message without its prefix (gRPC)."""
+    late: frozenset[str] = frozenset()
+    """Names of those headers that came after the body: trailers, trailing metadata."""
+    whole: bool = False
+    """The body is known to be all of it; only of HTTP."""
 
 
 class Exchange(NamedTuple):
@@ -101,6 +109,7 @@ class Timing(NamedTuple):
     left_out: tuple[str, ...] = ()
     """Names of the author's own, or of whoever adds to a mirror on its way, whose times do not fit
     beside the others."""
+    came_with: CameWith = "end"
 
 
 class Undecomposed(Enum):
@@ -141,6 +150,10 @@ class Decomposition:
     """Name → requests in which its time did not fit beside the others."""
     unlisted: int = 0
     """So many more own names there were, which have no column."""
+    before_reply_ns: Nanoseconds = field(default_factory=lambda: np.zeros(0, np.int64))
+    """How much of each request's `network` passed before the reply began, at least."""
+    streamed: int = 0
+    """Requests of which `body` is the time of a stream."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Literal
 from tracebench.model.result import Finding, Result
 
 Kind = Literal["concurrency", "rate"]
-Cause = Literal["client", "cap", "path", "waiting", "queue", "compute", "unknown"]
+Cause = Literal["client", "cap", "path", "waiting", "queue", "compute", "body", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from tracebench.vocabulary import (
     BACKLOG,
+    BODY,
     CLIENT,
     CONNECT,
     INFERENCE,
@@ -32,6 +33,7 @@ COMPONENTS: Final = {
     CONNECT: Look("#cc79a7", "\\\\"),
     CLIENT: Look("#999999", ""),
     NETWORK: Look("#56b4e9", "//"),
+    BODY: Look("#b3e0f7", "--"),
     QUEUE: Look("#f0e442", "xx"),
     PREPROCESSING: Look("#e69f00", ""),
     INFERENCE: Look("#0072b2", ""),

@@ -49,19 +49,19 @@ def render(result: Result, *, width: int = WIDTH, color: bool = False) -> str:
 
 def _parts(result: Result) -> Iterator[RenderableType | str]:
     for name, target in result.targets.items():
-        yield _target(name, target)
+        yield _target(name, target, result)
         yield from _links(target)
     if result.comparison is not None:
         yield _comparison(result.comparison)
 
 
-def _target(name: str, target: TargetResult) -> RenderableType:
+def _target(name: str, target: TargetResult, result: Result) -> RenderableType:
     return Group(
         Text(f"{name}  {target.address}", style="bold", overflow="ellipsis", no_wrap=True),
         *(indented(Text(line)) for line in _facts(target)),
         "",
         *_table(target),
-        *(indented(Text(one, style="bold")) for one in _sentences(target)),
+        *_sentences(target, result),
         *(indented(Text(line)) for line in influence.lines(target)),
         "",
         *_errors(target),
@@ -127,7 +127,8 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
 def _rows(target: TargetResult) -> list[str]:
     """Components in the order of a request's life, sums below their parts."""
     own = target.parts_of.get(SERVER_OTHER, ())
-    order = (*LEAVES[:4], SERVER_AND_NETWORK, *SERVER_PARTS, *own, SERVER_PROCESSING, END_TO_END)
+    outside = [name for name in LEAVES if name not in SERVER_PARTS]
+    order = (*outside, SERVER_AND_NETWORK, *SERVER_PARTS, *own, SERVER_PROCESSING, END_TO_END)
     known = [name for name in order if name in target.components]
     return [name for name in known if name not in _QUIET or target.components[name].max_ms > 0]
 
@@ -150,9 +151,12 @@ def _value(statistics: Statistics, key: str) -> str:
     return mark + milliseconds(getattr(statistics, key))
 
 
-def _sentences(target: TargetResult) -> Iterable[str]:
-    for sentence in filter(None, (reading(target), tail_reading(target))):
-        yield f"{sentence[:1].upper()}{sentence[1:]}."
+def _sentences(target: TargetResult, result: Result) -> Iterable[RenderableType]:
+    """In bold only where they can be trusted."""
+    style = "bold" if target.verdict.valid else "none"
+    first = reading(target, result.plan, result.environment)
+    for sentence in filter(None, (first, tail_reading(target))):
+        yield indented(Text(f"{sentence[:1].upper()}{sentence[1:]}.", style=style))
 
 
 def _links(target: TargetResult) -> Iterable[str]:

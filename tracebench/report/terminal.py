@@ -53,4 +53,5 @@ def finding_lines(finding: Finding) -> RenderableType:
     """A finding, and below it what mends it."""
     head = Text(f"{finding.severity}: ", style=_STYLES[finding.severity])
     head.append(f"{finding.message} [{finding.code}]", style="default")
-    return indented(Group(head, indented(Text(f"→ {finding.hint}", style="dim"))))
+    hints = [indented(Text(f"→ {finding.hint}", style="dim"))] if finding.hint else []
+    return indented(Group(head, *hints))

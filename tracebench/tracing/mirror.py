@@ -50,6 +50,17 @@ _TGI_HEADERS: Final = {
 _TGI_TOTAL, _TGI_INFERENCE = "x-total-time", "x-inference-time"
 
 
+_STREAM_TYPES: Final = {
+    "text/event-stream",
+    "application/x-ndjson",
+    "application/ndjson",
+    "application/jsonl",
+    "application/x-jsonlines",
+    "application/json-seq",
+    "multipart/x-mixed-replace",
+}
+
+
 class _Number(str):
     """A number as it was written: its last digit tells how far it was rounded."""
 
@@ -85,14 +96,33 @@ def read(reply: Reply) -> Timing | Undecomposed:
 def _read(reply: Reply) -> Timing | Undecomposed:
     headers = reply.headers
     if (text := headers.get(_TIMING_KEY)) is not None and (told := _told(_json(text))):
-        return _timing(told, _SECOND_NS)
+        return _placed(_timing(told, _SECOND_NS), reply, _TIMING_KEY)
     if (text := headers.get(_SERVER_TIMING_KEY)) is not None and (told := _told(_metrics(text))):
-        return _timing(told, _MILLISECOND_NS)
+        return _placed(_timing(told, _MILLISECOND_NS), reply, _SERVER_TIMING_KEY)
     if _TGI_TOTAL in headers and _TGI_INFERENCE in headers and (told := _told(_tgi(headers))):
-        return _timing(told, _MILLISECOND_NS)
+        return _placed(_timing(told, _MILLISECOND_NS), reply, _TGI_TOTAL)
     if reply.status == _GRPC_SUCCESS and (told := _told(_entries(reply.body))):
         return _timing(told, _MILLISECOND_NS)
     return Undecomposed.NO_TIMING
+
+
+def _placed(timing: Timing | Undecomposed, reply: Reply, header: str) -> Timing | Undecomposed:
+    """A timing, with where in the reply it stood."""
+    if isinstance(timing, Undecomposed) or header in reply.late:
+        return timing
+    return timing._replace(came_with="stream" if _streams(reply) else "head")
+
+
+def _streams(reply: Reply) -> bool:
+    """Whether the rest of a reply that took long came in pieces, as they were made.
+
+    Its length was not known beforehand, and it is either a stream by its type, or so short that any
+    path delivers it at once. All that is known of a long one is that it took long: it may be large.
+    """
+    if "content-length" in reply.headers or reply.status == _GRPC_SUCCESS:
+        return False
+    kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return reply.whole or kind in _STREAM_TYPES
 
 
 def _json(text: str) -> Iterable[tuple[str, object]]:

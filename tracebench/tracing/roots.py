@@ -1,11 +1,19 @@
 """Client root spans, read back: an archive of spans can be analysed again."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from opentelemetry.semconv.attributes.http_attributes import HTTP_RESPONSE_STATUS_CODE
 
-from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
+from tracebench.model.exchange import (
+    CameWith,
+    Exchange,
+    Outcome,
+    Reply,
+    Stamp,
+    Timing,
+    Undecomposed,
+)
 from tracebench.model.span import Span
 from tracebench.tracing import attributes as names
 from tracebench.vocabulary import SERVER_PROCESSING
@@ -74,4 +82,11 @@ def _mirror(attributes: Mapping[str, Any]) -> Timing | Undecomposed:
         "mirror",
         scaled,
         left_out=tuple(str(left_out).split(",")) if left_out else (),
+        came_with=_came_with(attributes),
     )
+
+
+def _came_with(attributes: Mapping[str, Any]) -> CameWith:
+    usual = "head" if attributes.get(names.PROTOCOL) == "rest" else "end"
+    told = attributes.get(names.MIRROR_CAME_WITH, usual)
+    return next(one for one in get_args(CameWith) if one == told)

@@ -11,10 +11,11 @@ import requests
 from urllib3.exceptions import InsecureRequestWarning
 
 from tracebench.errors import TargetError
-from tracebench.load.http1 import EXCERPT, SHORT
+from tracebench.load.http1 import SHORT
 from tracebench.load.prepare import kept_json
 from tracebench.load.prepare.expectations import Content, Expectations
 from tracebench.load.prepared import excerpt
+from tracebench.load.slot import EXCERPT
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Plan
 from tracebench.tracing.ids import IdSource, traceparent

@@ -1,0 +1,104 @@
+"""Replies whose head brings the server's timing long before the rest: streams, and large ones."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.servers import read_request, serving
+from tracebench.archive import analyze
+from tracebench.benchmark import run
+from tracebench.model.plan import Payload, Plan
+from tracebench.model.result import Result
+from tracebench.report.table import render
+from tracebench.report.to_json import to_dict
+
+REQUESTS, PIECES, PAUSE_S = 12, 5, 0.004
+CHUNKED = b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
+TIMING = b'X-Timing-Info: {"server_processing": 0.0001}\r\n'
+LARGE = bytes(2**20)
+
+Answer = Callable[[socket.socket], None]
+
+
+def event_stream(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n" + CHUNKED + TIMING + b"\r\n")
+    pieces(connection)
+    connection.sendall(b"0\r\n\r\n")
+
+
+def timing_in_trailers(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"Trailer: Server-Timing\r\n\r\n")
+    began_s = time.perf_counter()
+    pieces(connection)
+    total_ms = (time.perf_counter() - began_s) * 1e3
+    connection.sendall(b"0\r\nServer-Timing: total;dur=%.3f\r\n\r\n" % total_ms)
+
+
+def pieces(connection: socket.socket) -> None:
+    for _ in range(PIECES):
+        connection.sendall(b"9\r\ndata: x\n\n\r\n")
+        time.sleep(PAUSE_S)
+
+
+def large_over_a_slow_path(connection: socket.socket) -> None:
+    """What a link of 50 MB/s makes of a megabyte."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n" % len(LARGE)
+    connection.sendall(head + TIMING + b"\r\n")
+    part = len(LARGE) // PIECES + 1
+    for at in range(0, len(LARGE), part):
+        connection.sendall(LARGE[at : at + part])
+        time.sleep(PAUSE_S)
+
+
+def measured(answer: Answer, traces: Path) -> Result:
+    def script(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while read_request(connection):
+            answer(connection)
+
+    with serving(script) as port:
+        return run(
+            Plan(
+                Payload(b"{}", "application/json", "in.json", "json"),
+                rest_url=f"http://127.0.0.1:{port}/p",
+                requests=REQUESTS,
+                output_traces=str(traces),
+            )
+        )
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(event_stream, "streamed_reply"), (large_over_a_slow_path, "long_body")],
+)
+def test_the_rest_of_a_reply_stands_apart(answer: Answer, code: str, tmp_path: Path) -> None:
+    result = measured(answer, tmp_path / "t.jsonl")
+    target = result.targets["rest"]
+    assert target.decomposed == REQUESTS
+    assert target.components["body"].min_ms >= (PIECES - 1) * PAUSE_S * 1e3 * 0.99
+    assert target.share["body"] > 0.5
+    codes = {one.code: one.hint for one in target.verdict.findings}
+    assert "--receive-otlp" in codes[code]
+    assert "network_after_reply_began" not in codes
+    shown = render(result)
+    assert "workers" not in shown
+    assert ("stream" in shown) is (code == "streamed_reply")
+    assert "\n body " in shown
+
+
+@pytest.mark.parametrize("answer", [event_stream, large_over_a_slow_path, timing_in_trailers])
+def test_an_archive_tells_the_same_of_it(answer: Answer, tmp_path: Path) -> None:
+    result = measured(answer, tmp_path / "t.jsonl")
+    again = analyze([str(tmp_path / "t.jsonl")])
+    assert to_dict(again) == json.loads(json.dumps(to_dict(result)))
+
+
+def test_timing_in_trailers_covers_the_stream(tmp_path: Path) -> None:
+    target = measured(timing_in_trailers, tmp_path / "t.jsonl").targets["rest"]
+    assert target.decomposed == REQUESTS
+    assert "body" not in target.components
+    assert target.share["server_other"] > 0.8
