@@ -32,6 +32,7 @@ from tracebench.model.exchange import Decomposition, Exchange, Load, Outcome, Ti
 from tracebench.model.plan import Plan
 from tracebench.model.result import Finding, Floor, Result, TargetResult
 from tracebench.tracing import mirror, run_facts, spans
+from tracebench.tracing.mapping.mapper import mapper_of
 from tracebench.tracing.traces import Traces
 
 REST, GRPC = "rest", "grpc"
@@ -91,10 +92,11 @@ def try_once(plan: Plan) -> dict[str, Trial]:
     Raises:
         TracebenchError: the plan or a target is wrong.
     """
+    mapper = mapper_of(plan.maps, plan.mapping)
     trials = {}
     for target, prepared in prepare(plan).items():
         exchange = once(replace(prepared, variants=None), plan)
-        decomposition = decompose([exchange], [_timing(exchange)])
+        decomposition = decompose([exchange], [mapper.renamed(_timing(exchange))])
         trials[target] = Trial(prepared, exchange, decomposition)
     return trials
 

@@ -20,15 +20,16 @@ def join(
 
     Args:
         exchange: the request.
-        mirror: what the reply says; it counts where no spans do.
+        mirror: what the reply says; it counts where no spans do. Its names are still the server's.
         kept: server spans by source; the first that has the request's entry span counts.
         mapper: says which spans are which component.
     """
     for source, spans in kept.items():
         of_trace = spans.of(exchange.trace_id)
         if (entry := entry_of(of_trace, exchange.span_id)) is not None:
-            timing = mapper.timing(entry, of_trace, exchange.arrived_ns - exchange.sent_ns)
+            waited_ns = exchange.arrived_ns - exchange.sent_ns
+            timing = mapper.timing(entry, of_trace, waited_ns, spans.trust)
             if isinstance(timing, Timing):
                 return timing._replace(source=source, started_ns=entry.start_ns)
             return timing
-    return mirror
+    return mapper.renamed(mirror)

@@ -150,12 +150,12 @@ def test_fastapi_s_own_spans() -> None:
         span("fastapi.dependencies", 1, 2, "POST /predict", scope="fastapi"),
         span("fastapi.endpoint", 3, 8, "POST /predict", scope="fastapi"),
         span("fastapi.serialization", 8, 9.5, "POST /predict", scope="fastapi"),
-        span("preprocessing", 3, 4, "fastapi.endpoint"),
+        span("SELECT", 3, 4, "fastapi.endpoint"),
     ]
     assert split(MAPPER, *spans) == {
         "server_processing": 10,
-        "preprocessing": 2,
-        "inference": 4,
+        "preprocessing": 1,
+        "inference": 5,
         "postprocessing": 1.5,
     }
 

@@ -12,6 +12,7 @@ from tracebench.model.span import Span
 from tracebench.tracing.mapping import suggestion
 from tracebench.tracing.mapping.mapper import Mapped, Mapper
 from tracebench.tracing.mapping.stages import TO, nanoseconds
+from tracebench.tracing.mapping.trust import service_of
 from tracebench.tracing.roots import is_root
 from tracebench.tracing.server_spans import ServerSpans
 from tracebench.vocabulary import SERVER_PROCESSING
@@ -117,8 +118,8 @@ def take_stock(spans: Iterable[Span], mapper: Mapper) -> tuple[Service, ...]:
     for trace_id in kept.traces():
         of_trace = kept.of(trace_id)
         known = {span.span_id for span in of_trace}
-        for one in mapper.map(of_trace):
-            span, stock = one.span, stocks[str(one.span.resource.get("service.name", ""))]
+        for one in mapper.map(of_trace, kept.trust):
+            span, stock = one.span, stocks[service_of(one.span)]
             if (key := (span.trace_id, span.span_id)) in counted:
                 continue
             counted.add(key)

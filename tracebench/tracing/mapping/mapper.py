@@ -1,19 +1,26 @@
 """Which component each span of a trace is, and which stretches of it are others."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias
 
-from tracebench.analysis.attribution import attribute
+from tracebench.analysis.attribution import attribute, with_own
 from tracebench.model.exchange import ServerSpan, Timing, Undecomposed
 from tracebench.model.span import Span
 from tracebench.tracing.mapping.clocks import on_one_clock
 from tracebench.tracing.mapping.reading import built_in, read_file, read_short
 from tracebench.tracing.mapping.rules import Conditions, Profile, Rule
 from tracebench.tracing.mapping.stages import Stage, durations, stretches
-from tracebench.vocabulary import SERVER_PROCESSING
+from tracebench.tracing.mapping.trust import Trust, least
+from tracebench.vocabulary import COMPONENT_ATTRIBUTE, PART_NS, SERVER_OTHER, SERVER_PROCESSING
 
+_SpanKind: TypeAlias = tuple[str, str, str]
+"""Name, kind and scope."""
+_NOTHING_KNOWN: Final[Mapping[str, Trust]] = MappingProxyType({})
+_MIDDLEWARE: Final = "server_middleware"
+"""The scope of the spans that `component()` makes."""
 _KINDS_OF_SPANS: Final = 4096
 """So many are remembered; some servers put an id into the name of a span."""
 
@@ -51,11 +58,21 @@ class Mapper:
         self._always = frozenset(
             at for at, profile in enumerate(self._profiles) if not profile.when
         )
+        self._users = frozenset(
+            at
+            for at, profile in enumerate(self._profiles)
+            if profile.rules and not profile.is_built_in
+        )
         self._signs = lru_cache(_KINDS_OF_SPANS)(self._find_signs)
         self._rules = lru_cache(_KINDS_OF_SPANS)(self._find_rules)
+        self._name_of = lru_cache(_KINDS_OF_SPANS)(self._find_name)
 
     def timing(
-        self, entry: Span, spans: Sequence[Span], longest_ns: int | None = None
+        self,
+        entry: Span,
+        spans: Sequence[Span],
+        longest_ns: int | None = None,
+        trust: Mapping[str, Trust] = _NOTHING_KNOWN,
     ) -> Timing | Undecomposed:
         """Divide a request's entry span among the components.
 
@@ -64,6 +81,7 @@ class Mapper:
             spans: of the trace, each once.
             longest_ns: what the client waited; a server's time that exceeds it goes on after the
                 reply. None: unknown.
+            trust: server → how far profiles are believed of it, as far as it is known.
 
         Returns:
             What `attribute` makes of the mapped spans; MALFORMED or EXCESS where a duration
@@ -71,7 +89,7 @@ class Mapper:
         """
         reduced: list[ServerSpan] = []
         totals: list[Stage] = []
-        for one in self.map(on_one_clock(spans)):
+        for one in self.map(on_one_clock(spans), trust):
             for at, stage in enumerate(one.stages):
                 if stage.problem is not None:
                     return stage.problem
@@ -81,9 +99,37 @@ class Mapper:
                     totals.append(stage)
             reduced.append(_reduced(one.span, one.component))
         [whole] = [one for one in reduced if one.span_id == entry.span_id]
-        return attribute(_ended(whole, totals, longest_ns), reduced)
+        timing = attribute(_ended(whole, totals, longest_ns), reduced)
+        if isinstance(timing, Undecomposed):
+            return timing
+        return with_own(timing, self._as_mapped(_told(entry)))
 
-    def map(self, spans: Sequence[Span]) -> Iterator[Mapped]:
+    def renamed(self, mirror: Timing | Undecomposed) -> Timing | Undecomposed:
+        """A mirror with its parts as the user's rules name them: each is as a span of its name."""
+        if isinstance(mirror, Undecomposed) or not self._users:
+            return mirror
+        return mirror._replace(parts_ns=self._as_mapped(mirror.parts_ns))
+
+    def _as_mapped(self, parts_ns: Mapping[str, int]) -> Mapping[str, int]:
+        if not self._users:
+            return parts_ns
+        mapped_ns: Counter[str] = Counter()
+        for name, part_ns in parts_ns.items():
+            mapped_ns[self._name_of(name)] += part_ns
+        mapped_ns.pop(SERVER_OTHER, None)
+        return dict(mapped_ns)
+
+    def _find_name(self, name: str) -> str:
+        """What the user's rules make of a part, as of a span that `component()` made."""
+        kind: _SpanKind = (name, "INTERNAL", _MIDDLEWARE)
+        span = Span("", "", "", name, "INTERNAL", 0, 0, {COMPONENT_ATTRIBUTE: name})
+        told = [at for at, sign in self._signs(*kind) if sign.rest_fits(span)]
+        rules = self._rules(*kind, self._users & self._always.union(told), Trust.FULL)
+        return _component(span, rules.whole) or name
+
+    def map(
+        self, spans: Sequence[Span], trust: Mapping[str, Trust] = _NOTHING_KNOWN
+    ) -> Iterator[Mapped]:
         """Find the rules for each span of one trace."""
         kinds = [(span.name, span.kind, span.scope) for span in spans]
         told = [
@@ -91,10 +137,27 @@ class Mapper:
             for span, kind in zip(spans, kinds, strict=True)
         ]
         applying = self._always.union(*told)
-        rules = [self._rules(*kind, applying) for kind in kinds]
+        believed = least(spans, trust)
+        if believed is Trust.FULL and self._user_names_some(spans, kinds, applying):
+            believed = Trust.NO_GUESSES
+        rules = [self._rules(*kind, applying, believed) for kind in kinds]
         for mapped, indices in zip(_mapped(spans, rules), told, strict=True):
             names = tuple(self._profiles[at].name for at in dict.fromkeys(indices))
             yield mapped._replace(profiles=names) if names else mapped
+
+    def _user_names_some(
+        self, spans: Sequence[Span], kinds: Sequence[_SpanKind], applying: frozenset[int]
+    ) -> bool:
+        """Whether rules of the user's own say of this trace what any component is."""
+        users = applying & self._users
+        if not users:
+            return False
+        return any(
+            rule.component != SERVER_PROCESSING and rule.conditions.rest_fits(span)
+            for span, kind in zip(spans, kinds, strict=True)
+            for rules in self._rules(*kind, users, Trust.FULL)
+            for rule in rules
+        )
 
     def _find_signs(self, name: str, kind: str, scope: str) -> tuple[tuple[int, Conditions], ...]:
         """Conditions that such a span may fulfil, with the index of the profile that has them."""
@@ -105,18 +168,28 @@ class Mapper:
             if conditions.name_fits(name, kind, scope)
         )
 
-    def _find_rules(self, name: str, kind: str, scope: str, applying: frozenset[int]) -> _Sorted:
+    def _find_rules(
+        self, name: str, kind: str, scope: str, applying: frozenset[int], trust: Trust
+    ) -> _Sorted:
         rules = [
             rule
             for at in sorted(applying)
             for rule in self._profiles[at].rules
             if rule.conditions.name_fits(name, kind, scope)
+            and _counts(rule, self._profiles[at], trust)
         ]
         return _Sorted(
             tuple(rule for rule in rules if rule.is_whole),
             tuple(rule for rule in rules if rule.is_stretch),
             tuple(rule for rule in rules if rule.duration),
         )
+
+
+def _counts(rule: Rule, profile: Profile, trust: Trust) -> bool:
+    """Whether a rule is believed; where a request ends, profiles know in any case."""
+    if not profile.is_built_in or not profile.when or rule.component == SERVER_PROCESSING:
+        return True
+    return trust is Trust.FULL or (trust is Trust.NO_GUESSES and not rule.guess)
 
 
 def mapper_of(short: Iterable[str], path: str | None) -> Mapper:
@@ -144,6 +217,15 @@ def _mapped(spans: Sequence[Span], rules: Sequence[_Sorted]) -> Iterator[Mapped]
         if own.durations:
             stages += durations(span, _fitting(span, own.durations), below[span.span_id])
         yield Mapped(span, component, tuple(stages), ())
+
+
+def _told(entry: Span) -> dict[str, int]:
+    """Parts of a request's own time that its server span tells as mere times."""
+    return {
+        name.removeprefix(PART_NS): told_ns
+        for name, told_ns in entry.attributes.items()
+        if name.startswith(PART_NS) and type(told_ns) is int and told_ns >= 0
+    }
 
 
 def _fitting(span: Span, rules: Iterable[Rule]) -> list[Rule]:

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +30,7 @@ else:
 _CONDITIONS: Final = {"span", "kind", "scope", "attributes", "resource"}
 _STRETCH: Final = {"from", "to", "to_end_of"}
 _OUTLIVED: Final = "outlived"
+_GUESS: Final = "guess"
 _DURATION: Final = {"duration", "unit"}
 _KINDS: Final = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _FROM_ATTRIBUTE: Final = re.compile(f"{FROM_ATTRIBUTE}.")
@@ -40,7 +42,8 @@ def built_in() -> tuple[Profile, ...]:
     """The profiles that come with tracebench: first those for every trace, then by name."""
     paths = sorted(_BUILT_IN.glob("*.toml"))
     profiles = [read(path.read_text(encoding="utf-8"), path.stem) for path in paths]
-    return tuple(sorted(profiles, key=lambda profile: bool(profile.when)))
+    known = (replace(profile, is_built_in=True) for profile in profiles)
+    return tuple(sorted(known, key=lambda profile: bool(profile.when)))
 
 
 def read_file(path: str) -> Profile:
@@ -100,7 +103,7 @@ def _tables(data: Mapping[str, Any], key: str, name: str) -> list[Mapping[str, A
 
 
 def _rule(table: Mapping[str, Any], where: str) -> Rule:
-    _only(table, _CONDITIONS | _STRETCH | _DURATION | {"component", _OUTLIVED}, where)
+    _only(table, _CONDITIONS | _STRETCH | _DURATION | {"component", _OUTLIVED, _GUESS}, where)
     if table.keys() & _STRETCH and table.keys() & _DURATION:
         raise UsageError(f"{where}: `from`/`to` and `duration` exclude each other: drop one")
     if "to" in table and "to_end_of" in table:
@@ -116,6 +119,7 @@ def _rule(table: Mapping[str, Any], where: str) -> Rule:
         _outlived(table, where),
         _text(table.get("duration", ""), f"{where}: `duration`"),
         _unit(table.get("unit", "s"), where),
+        _guess(table, where),
     )
     if rule.component == SERVER_PROCESSING and not rule.is_stretch:
         raise UsageError(f"{where}: {SERVER_PROCESSING} takes `from` or `to`: events")
@@ -135,6 +139,13 @@ def _outlived(table: Mapping[str, Any], where: str) -> bool:
     if isinstance(value, bool) and (not value or table.get("component") == SERVER_PROCESSING):
         return value
     raise UsageError(f"{where}: `outlived` is true or false, and for {SERVER_PROCESSING} alone")
+
+
+def _guess(table: Mapping[str, Any], where: str) -> bool:
+    value = table.get(_GUESS, False)
+    if isinstance(value, bool) and (not value or table.get("component") != SERVER_PROCESSING):
+        return value
+    raise UsageError(f"{where}: `guess` is true or false, and never for {SERVER_PROCESSING}")
 
 
 def _unit(value: object, where: str) -> str:

@@ -104,6 +104,8 @@ class Rule:
     duration: str = ""
     """The attribute that holds a duration."""
     unit: str = "s"
+    guess: bool = False
+    """It holds only where neither the author nor the user says anything of components."""
 
     @property
     def is_stretch(self) -> bool:
@@ -131,3 +133,4 @@ class Profile:
     when: tuple[Conditions, ...] = ()
     """It applies to a trace in which one of these holds for a span; to all where there is none."""
     about: str = ""
+    is_built_in: bool = False
