@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.analysis.samples import CANCELLED, MS, NEAR, NO_TIMING, SUCCESS, load, target
-from tracebench.model.exchange import Exchange, Load
+from tracebench.model.exchange import Exchange, Load, Lost
 from tracebench.model.result import Finding
 
 RUN = replace(load([SUCCESS]), duration_s=10.0)
@@ -137,3 +137,30 @@ def test_frequency_scaling(governors: tuple[str, ...], expected: str | None) -> 
 )
 def test_compressible_payload(share: float | None, expected: str | None) -> None:
     assert severity(replace(RUN, compressed_share=share), "compressible_payload") == expected
+
+
+@pytest.mark.parametrize(
+    ("again", "expected"), [(0, None), (1, "info"), (50, "info"), (51, "warning")]
+)
+def test_requests_that_were_sent_again(again: int, expected: str | None) -> None:
+    once_more = SUCCESS._replace(lost=Lost.GOAWAY, connect_ns=1)
+    assert (
+        severity(load([once_more] * again + [SUCCESS] * (1000 - again)), "sent_again") == expected
+    )
+
+
+def test_why_requests_were_sent_again() -> None:
+    causes = [Lost.REFUSED, Lost.CLOSED, Lost.CLOSED]
+    run = load([SUCCESS._replace(lost=why, connect_ns=1) for why in causes] + [SUCCESS] * 7)
+    finding = found(run, "sent_again")
+    assert finding is not None
+    assert "30.00% of the requests" in finding.message
+    assert "(2 as the server closed the connection, 1 refused as REFUSED_STREAM)" in finding.message
+    assert target(run.exchanges, NO_TIMING).requests.sent_again == 3
+
+
+def test_a_refused_stream_makes_no_connection() -> None:
+    refused = SUCCESS._replace(lost=Lost.REFUSED, connect_ns=1)
+    assert severity(load([refused] * 50), "connection_churn") is None
+    closed = SUCCESS._replace(lost=Lost.CLOSED, connect_ns=1)
+    assert severity(load([closed] * 50), "connection_churn") == "warning"

@@ -2,76 +2,25 @@
 
 import socket
 import threading
-from collections import Counter
-from collections.abc import Callable
-from functools import partial
 
 import pytest
 
+from tests.load.engines import Make, copied, mapped, outcomes, request, run
 from tests.servers import HOST, Script, answering, read_request, reply, serving
-from tracebench.load.connection import Connection, Owner
-from tracebench.load.endpoint import resolve
-from tracebench.load.engine import Engine, Window
+from tracebench.load.engine import Engine
 from tracebench.load.exchanges import exchange
-from tracebench.load.http1 import CUT_SHORT, NO_REPLY, Http1Codec, HttpRequest
+from tracebench.load.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.http1_reply import read
-from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
-from tracebench.load.mapped import MappedConnection
 from tracebench.load.pacing import ClosedLoop
-from tracebench.model.exchange import Exchange, Outcome, Stamp
+from tracebench.model.exchange import Outcome, Stamp
 from tracebench.tracing.ids import IdSource
-
-Make = Callable[[Loop, int, HttpRequest], Callable[[Owner, Ledger], Connection]]
-
-
-def request(body: bytes = b"x" * 1_000) -> HttpRequest:
-    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\ntraceparent: 00-"
-    return HttpRequest(head.encode(), b"-01\r\n\r\n", body)
-
-
-def copied(loop: Loop, port: int, content: HttpRequest) -> Callable[[Owner, Ledger], Connection]:
-    endpoint = resolve(HOST, port, None)
-    return lambda owner, ledger: Connection(loop, endpoint, Http1Codec(content), owner, ledger)
-
-
-def mapped(loop: Loop, port: int, content: HttpRequest) -> Callable[[Owner, Ledger], Connection]:
-    return partial(MappedConnection, loop, resolve(HOST, port, None), [content])
 
 
 @pytest.fixture(params=[copied, mapped], ids=["copied", "mapped"])
 def make(request: pytest.FixtureRequest) -> Make:
     made: Make = request.param
     return made
-
-
-def run(
-    make: Make,
-    script: Script,
-    pacing: ClosedLoop,
-    *,
-    slots: int = 1,
-    timeout_s: float = 5.0,
-    content: HttpRequest | None = None,
-    midway: Callable[[Engine], None] = lambda _engine: None,
-) -> tuple[Window, list[Exchange]]:
-    loop = Loop()
-    with serving(script) as port:
-        engine = Engine(
-            loop,
-            make(loop, port, content or request()),
-            slots=slots,
-            channels=slots,
-            timeout_ns=int(timeout_s * 1e9),
-            draw=IdSource().draw,
-        )
-        assert engine.connect(len(engine.channels)) == ""
-        midway(engine)
-        window = engine.run(pacing, lambda _progress: None)
-        for channel in engine.channels:
-            channel.close()
-        loop.close()
-    return window, [exchange(row, read) for row in window.rows]
 
 
 def until(event: threading.Event) -> Script:
@@ -81,10 +30,6 @@ def until(event: threading.Event) -> Script:
         event.wait(5)
 
     return script
-
-
-def outcomes(exchanges: list[Exchange]) -> Counter[tuple[Outcome, str]]:
-    return Counter((one.outcome, one.reason) for one in exchanges)
 
 
 def test_every_request_is_answered_and_stamped(make: Make) -> None:
@@ -126,7 +71,7 @@ def test_a_closed_connection_is_made_anew_and_timed(make: Make) -> None:
 def test_large_bodies_in_both_directions(make: Make) -> None:
     content = request(b"y" * 3_000_000)
     _, found = run(
-        make, answering(reply(b"z" * 3_000_000)), ClosedLoop(6), slots=2, content=content
+        make, answering(reply(b"z" * 3_000_000)), ClosedLoop(6), slots=2, contents=[content]
     )
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 6}
     assert all(one.first_byte_ns <= one.arrived_ns for one in found)
@@ -156,7 +101,7 @@ def test_an_early_reply_is_read_though_the_request_cannot_be_sent(make: Make) ->
             pass
 
     content = request(b"x" * 50_000_000)
-    _, found = run(make, script, ClosedLoop(2), content=content)
+    _, found = run(make, script, ClosedLoop(2), contents=[content])
     assert outcomes(found) == {(Outcome.FAILED, "HTTP 413"): 2}
 
 
@@ -206,7 +151,7 @@ def test_a_server_that_goes_away_is_given_up(make: Make, monkeypatch: pytest.Mon
     loop = Loop()
     engine = Engine(
         loop,
-        make(loop, listener.getsockname()[1], request()),
+        make(loop, listener.getsockname()[1], [request()]),
         slots=2,
         channels=2,
         timeout_ns=100_000_000,
@@ -227,7 +172,7 @@ def test_a_server_that_goes_away_is_given_up(make: Make, monkeypatch: pytest.Mon
 def test_more_slots_than_the_server_accepts_are_reported() -> None:
     loop = Loop()
     with serving(answering(reply())) as port:
-        connect = copied(loop, port, request())
+        connect = copied(loop, port, [request()])
     engine = Engine(loop, connect, slots=2, channels=2, timeout_ns=10**9, draw=IdSource().draw)
     assert (
         engine.connect(len(engine.channels)) == "0 of 2 connections were made: connection refused"

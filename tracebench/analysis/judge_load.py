@@ -1,11 +1,12 @@
 """Doubts about the load and the machine that made it."""
 
+from collections import Counter
 from typing import Final
 
 from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.findings import weigh
 from tracebench.analysis.statistics import NS_PER_MS
-from tracebench.model.exchange import Outcome
+from tracebench.model.exchange import Lost, Outcome
 from tracebench.model.result import Finding
 
 _FEWEST: Final = 20
@@ -13,6 +14,11 @@ _FEWEST: Final = 20
 _SLEWING: Final = 500e-6
 """How fast NTP may turn a clock without stepping it (adjtime(2))."""
 _STEP_S: Final = 1e-3
+_LOST: Final = {
+    Lost.CLOSED: "as the server closed the connection",
+    Lost.GOAWAY: "after its GOAWAY",
+    Lost.REFUSED: "refused as REFUSED_STREAM",
+}
 
 
 def _rate_not_met(run: Evidence) -> Finding | None:
@@ -80,7 +86,7 @@ def _clock_stepped(run: Evidence) -> Finding | None:
 
 def _connection_churn(run: Evidence) -> Finding | None:
     successes = [one for one in run.load.exchanges if one.outcome is Outcome.SUCCEEDED]
-    anew = sum(one.connect_ns > 0 for one in successes)
+    anew = sum(one.connect_ns > 0 and one.lost is not Lost.REFUSED for one in successes)
     return weigh(
         "connection_churn",
         part_of(anew, len(successes)),
@@ -89,11 +95,19 @@ def _connection_churn(run: Evidence) -> Finding | None:
     )
 
 
+def _sent_again(run: Evidence) -> Finding | None:
+    counts = Counter(one.lost for one in run.load.exchanges if one.lost is not None)
+    causes = ", ".join(f"{count} {_LOST[why]}" for why, count in counts.most_common())
+    share = part_of(counts.total(), len(run.load.exchanges))
+    return weigh("sent_again", share, causes=causes)
+
+
 LOAD_JUDGES: Final = (
     _rate_not_met,
     _loop_lag,
     _arrivals_not_as_asked,
     _connection_churn,
+    _sent_again,
     _cpu_shared,
     _noisy_neighbour,
     _frequency_scaling,

@@ -108,6 +108,13 @@ LOAD_KINDS: Final = {
         "{value:.1%} of the requests had to make a connection first ({connections} of {count})",
         "let the server keep connections alive, unless its clients really come anew",
     ),
+    "sent_again": Kind(
+        ((0.0, "info"), (0.05, "warning")),
+        "{value:.2%} of the requests were sent a second time ({causes}): what the first attempt "
+        "took counts as connect",
+        "let the server keep idle connections longer, for more requests or streams each, and "
+        "announce their end (Connection: close, GOAWAY)",
+    ),
     "not_stationary": Kind(
         ((0.02, "info"), (0.10, "warning"), (0.50, "invalid")),
         "the server changed by {value:.0%} within the run: the mean latency was {before_ms:.3g} "

@@ -107,7 +107,9 @@ def _clock_offset_ms(clock: ClockOffset | None, epoch_ns: int) -> tuple[float, f
 def _requests(exchanges: Sequence[Exchange]) -> RequestCounts:
     outcomes = Counter(one.outcome for one in exchanges)
     return RequestCounts(
-        started=len(exchanges), **{outcome.value: outcomes[outcome] for outcome in Outcome}
+        started=len(exchanges),
+        **{outcome.value: outcomes[outcome] for outcome in Outcome},
+        sent_again=sum(one.lost is not None for one in exchanges),
     )
 
 

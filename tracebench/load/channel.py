@@ -49,6 +49,13 @@ class Channel:
         self._waiting.append(slot)
         self._pump(slot.ready_ns)  # the end of the exchange that may have made room
 
+    def send_again(self, slot: Slot) -> None:
+        """Send a request whose first attempt was lost, before those that wait for their first."""
+        slot.submit = self.submit
+        slot.carrier = self
+        self._waiting.appendleft(slot)
+        self._pump(slot.ready_ns)
+
     def abandon(self, slot: Slot) -> None:
         """The slot waits no more; a connection that nobody waits for is not awaited either."""
         self._waiting.remove(slot)

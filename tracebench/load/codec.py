@@ -1,7 +1,8 @@
 """What the engine asks of a protocol: bytes in, finished slots out; no socket, no clock.
 
 A codec serves one connection. It is handed slots, knows them only as tokens, and marks a slot as
-finished by setting its `reply` (or its `error`). It keeps replies as bytes; they are read after the
+finished by setting its `reply` (or its `error`, and `unanswered` where a second attempt may be
+right). It keeps replies as bytes; they are read after the
 run, because parsing them inside the window would be the client's lag.
 """
 
@@ -24,6 +25,8 @@ class Codec(Protocol):
     """The connection may carry requests (HTTP/2: the peer's SETTINGS have arrived)."""
     reusable: bool
     """It may carry one more request after those under way."""
+    served: bool
+    """It has carried a whole reply: the requests that follow are on a kept connection."""
 
     def busy(self) -> bool:
         """Whether any exchange is open."""

@@ -7,6 +7,7 @@ few calls. `benchmarks/rest_speed.py` tells what a request costs.
 import errno
 import os
 import socket
+import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns
@@ -19,7 +20,7 @@ from tracebench.load.ledger import Ledger
 from tracebench.load.loop import READABLE, WRITABLE, Handler, Loop
 from tracebench.load.slot import Slot
 from tracebench.load.stamps import ANCILLARY_SIZE, arrival_wall_ns
-from tracebench.model.exchange import Stamp
+from tracebench.model.exchange import Lost, Stamp
 
 READ_SIZE = 65_536
 MOST_BUFFERS = 64  # more than this are joined: sendmsg takes at most 1,024
@@ -42,6 +43,9 @@ class Owner(Protocol):
     def closed(self, connection: "Connection", reason: str) -> None:
         """It is gone; the slots that it carried are finished next."""
 
+    def send_again(self, slot: Slot) -> None:
+        """Find a connection for the slot, whose first attempt was lost."""
+
 
 class Connection:
     """One connection to the target, in the clear, from connect to close."""
@@ -55,6 +59,8 @@ class Connection:
         self._retiring = self._closed = False
         self._attentive = True
         """There is more to do after a read than to settle the slots."""
+        self._crossed_since_ns = sys.maxsize
+        """What was sent since then may have crossed the peer's end of the connection."""
         self._reader: Handler = self._readable
         self._outbox: deque[tuple[Slot | None, list[bytes]]] = deque()
         self._socket = sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
@@ -221,8 +227,10 @@ class Connection:
                 came_ns, stamp = read_ns, _USER
             if not slot.first_byte_ns:
                 slot.first_byte_ns = came_ns
-            if slot.reply is not None or slot.error:
+            if slot.reply is not None:
                 self._ledger.finished(slot, came_ns, done_ns, stamp)
+            elif slot.error:
+                self._failed(slot, came_ns, done_ns, stamp)
         if self._attentive:
             self._after_reading()
 
@@ -239,19 +247,47 @@ class Connection:
         if isinstance(error, ProtocolError):
             self.close(str(error))
         elif not isinstance(error, BlockingIOError):
+            if isinstance(error, ConnectionError):
+                self._peer_closed()
             self.close((error.strerror or str(error)).lower())
 
     def _end_of_file(self) -> None:
+        self._peer_closed()
         ended = self.codec.end_of_file()
         self.close("")
         self._end(ended)
+
+    # ── what is lost ─────────────────────────────────────────────────────────────────────────
+
+    def _peer_closed(self) -> None:
+        """Note that a FIN or RST has come, in this round of the loop: the kernel stamps neither."""
+        self._crossed_since_ns = self._loop.ready_since_ns - stamps.crossing_ns(self.path_state())
+
+    def _failed(self, slot: Slot, came_ns: int, done_ns: int, stamp: Stamp) -> None:
+        """Send an exchange again where the server cannot have begun with it; else pass it on."""
+        if self._was_in_vain(slot, done_ns):
+            slot.begin_again(done_ns)
+            self._owner.send_again(slot)
+        else:
+            slot.unanswered = None
+            self._ledger.finished(slot, came_ns, done_ns, stamp)
+
+    def _was_in_vain(self, slot: Slot, now_ns: int) -> bool:
+        """Whether the request crossed the end of its connection, or was refused unread: once."""
+        if slot.unanswered is None or slot.lost is not None:
+            return False
+        left_ns = slot.sent_ns or now_ns  # or it waits for those before it to be sent
+        return slot.unanswered is not Lost.CLOSED or left_ns >= self._crossed_since_ns
 
     def _end(self, slots: Sequence[Slot]) -> None:
         """Pass on slots that end with the connection; a bare FIN carries no stamp."""
         now_ns = perf_counter_ns()
         for slot in slots:
             slot.first_byte_ns = slot.first_byte_ns or now_ns
-            self._ledger.finished(slot, now_ns, now_ns, _USER)
+            if slot.reply is not None:
+                self._ledger.finished(slot, now_ns, now_ns, _USER)
+            else:
+                self._failed(slot, now_ns, now_ns, _USER)
 
     def _close_if_idle(self) -> None:
         if not self._closed and not self.codec.busy():

@@ -45,6 +45,7 @@ def exchange(row: PlainRow | FullRow, read: Read, timeout_ns: int = sys.maxsize)
         reply=reply,
         reason=reason,
         variant=one.variant,
+        lost=one.lost,
     )
 
 

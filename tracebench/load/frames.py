@@ -30,6 +30,7 @@ INITIAL_WINDOW_SIZE: Final = 0x4
 MAX_FRAME_SIZE: Final = 0x5
 MAX_HEADER_LIST_SIZE: Final = 0x6
 
+REFUSED_STREAM: Final = 0x7
 CANCEL: Final = 0x8
 _ERRORS: Final = (
     "NO_ERROR",

@@ -12,6 +12,7 @@ import httptools
 from tracebench.load.codec import Codec, ProtocolError
 from tracebench.load.http1_reply import ends_with_connection
 from tracebench.load.slot import EXCERPT, Slot
+from tracebench.model.exchange import Lost
 
 KEPT_BYTES = 16_384
 """A reply's head, and with it the start of its body, is kept up to about this size."""
@@ -39,6 +40,7 @@ class Http1Codec(Codec):
 
     def __init__(self, *requests: HttpRequest) -> None:
         self.reusable = True
+        self.served = False
         self._requests = requests
         self._parser = httptools.HttpResponseParser(self)
         self._feed = self._parser.feed_data
@@ -95,6 +97,7 @@ class Http1Codec(Codec):
             self._slot[0].reply = (kept if len(kept) <= SHORT else _excerpt(kept),)
             self._completed = 0
             self.open = False
+            self.served = True
         return self._slot
 
     def on_message_complete(self) -> None:
@@ -121,6 +124,7 @@ class Http1Codec(Codec):
         slot = self._slot[0]
         if not self.kept:
             slot.error = NO_REPLY
+            slot.unanswered = Lost.CLOSED if self.served else None
         elif ends_with_connection(self.kept):
             slot.reply = (_excerpt(self.kept),)
         else:

@@ -31,6 +31,7 @@ from tracebench.load.http2_stream import Stream
 from tracebench.load.http2_streams import Streams
 from tracebench.load.prepared import excerpt
 from tracebench.load.slot import Slot
+from tracebench.model.exchange import Lost
 
 MOST_HEADER_BYTES: Final = 65_536
 MOST_ANSWERS: Final = 1_000
@@ -56,7 +57,7 @@ class Http2Codec(Codec):
     multiplexed = True
 
     def __init__(self, *requests: GrpcRequest) -> None:
-        self.established = False
+        self.established = self.served = False
         self.reusable = True
         self._requests = requests
         self._outflow = Outflow()
@@ -71,6 +72,8 @@ class Http2Codec(Codec):
         """Of the connection's receive window."""
         self._farewell = ""
         """What the peer's GOAWAY said."""
+        self._taken_up_to = 0
+        """The last stream that it takes, where it said so; those up to it are its own to answer."""
         self._handlers = {
             frames.DATA: self._on_data,
             HEADERS: self._on_headers,
@@ -148,7 +151,12 @@ class Http2Codec(Codec):
         self.reusable = False
         for stream in tuple(self._streams.open.values()):
             error = CUT_SHORT if stream.has_reply() else NO_REPLY
-            self._streams.fail(stream, f"{error} ({self._farewell})" if self._farewell else error)
+            crossed = self.served and stream.id > self._taken_up_to
+            self._streams.fail(
+                stream,
+                f"{error} ({self._farewell})" if self._farewell else error,
+                Lost.CLOSED if crossed else None,
+            )
         return self._streams.touched()
 
     # ── one frame each ───────────────────────────────────────────────────────────────────────
@@ -202,10 +210,12 @@ class Http2Codec(Codec):
             stream.headers(block)
 
     def _on_reset(self, _flags: int, stream_id: int, payload: bytes) -> None:
-        name = frames.error_name(frames.read_uint32(payload))
+        code = frames.read_uint32(payload)
         stream = self._streams.touch(stream_id)
         if stream is not None:
-            self._streams.fail(stream, f"the server reset the stream: {name}")
+            error = f"the server reset the stream: {frames.error_name(code)}"
+            refused = code == frames.REFUSED_STREAM
+            self._streams.fail(stream, error, Lost.REFUSED if refused else None)
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id or (flags & ACK and (payload or not self.established)):
@@ -240,11 +250,12 @@ class Http2Codec(Codec):
         self.reusable = False
         said = debug.decode(errors="replace")
         self._farewell = excerpt(f"GOAWAY {frames.error_name(code)} {said}")
+        if last_id != LARGEST_31_BIT:  # that is how a graceful end begins: it tells nothing yet
+            self._taken_up_to = last_id
         for stream in tuple(self._streams.open.values()):
             if stream.id > last_id:
-                self._streams.fail(
-                    stream, f"the server did not take the request ({self._farewell})"
-                )
+                error = f"the server did not take the request ({self._farewell})"
+                self._streams.fail(stream, error, Lost.GOAWAY)
 
     def _on_window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
         increment = frames.read_uint32(payload) & LARGEST_31_BIT
@@ -261,6 +272,7 @@ class Http2Codec(Codec):
         """The reply has ended; what is left of the request is not sent any more."""
         if self._streams.close(stream):
             self._owed.append(frames.rst_stream(stream.id, frames.CANCEL))
+        self.served = True
         stream.slot.reply = stream.reply(trailing)
 
     def _answer(self, acknowledgement: bytes) -> None:

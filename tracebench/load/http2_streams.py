@@ -1,12 +1,16 @@
 """The streams of one HTTP/2 connection, and which of them the bytes of a read belonged to."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from tracebench.load.codec import ProtocolError
 from tracebench.load.flow import Outflow
 from tracebench.load.frames import LARGEST_31_BIT
 from tracebench.load.http2_stream import Stream
 from tracebench.load.slot import Slot
+from tracebench.model.exchange import Lost
+
+_FIRST_ID: Final = 1
 
 
 class Streams:
@@ -15,7 +19,7 @@ class Streams:
     def __init__(self, outflow: Outflow) -> None:
         self.open: dict[int, Stream] = {}
         self._outflow = outflow
-        self._next_id = 1
+        self._next_id = _FIRST_ID
         self._touched: dict[Slot, None] = {}
 
     def begin(self, slot: Slot, message: bytes) -> Stream:
@@ -60,8 +64,16 @@ class Streams:
         del self.open[stream.id]
         return self._outflow.forget(stream)
 
-    def fail(self, stream: Stream, error: str) -> None:
-        """Close a stream whose reply will not come."""
+    def fail(self, stream: Stream, error: str, unanswered: Lost | None = None) -> None:
+        """Close a stream whose reply will not come.
+
+        Args:
+            stream: is open.
+            error: why.
+            unanswered: why it may be sent again; the first request of a connection never is.
+        """
         self.touch(stream.id)
         self.close(stream)
         stream.slot.error = error
+        if stream.id != _FIRST_ID and not stream.has_reply():
+            stream.slot.unanswered = unanswered

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tracebench.load.loop import Loop
 from tracebench.load.slot import RawReply, Slot
-from tracebench.model.exchange import Outcome, Stamp
+from tracebench.model.exchange import Lost, Outcome, Stamp
 
 BACKOFF_NS = 100_000_000
 """How long a slot waits after it could not connect."""
@@ -14,7 +14,21 @@ BACKOFF_NS = 100_000_000
 PlainRow = tuple[bytes, int, int, int, int, bytes]
 """The first five of a row, and the reply's bytes: of an exchange without a remark."""
 FullRow = tuple[
-    bytes, int, int, int, int, RawReply | None, int, int, int, int, Stamp, Outcome | None, str, int
+    bytes,
+    int,
+    int,
+    int,
+    int,
+    RawReply | None,
+    int,
+    int,
+    int,
+    int,
+    Stamp,
+    Outcome | None,
+    str,
+    int,
+    Lost | None,
 ]
 Rows = list[PlainRow | FullRow]
 
@@ -37,6 +51,7 @@ class Row(NamedTuple):
     """None: the reply or the error tells."""
     error: str
     variant: int
+    lost: Lost | None
 
 
 def latency_ns(row: PlainRow | FullRow) -> int:
@@ -49,7 +64,7 @@ def read_row(row: PlainRow | FullRow) -> Row:
     if len(row) > 6:
         return Row(*row)
     ids, scheduled_ns, sent_ns, arrived_ns, done_ns, reply = row
-    plain = (0, scheduled_ns, arrived_ns, 0, Stamp.KERNEL, None, "", 0)
+    plain = (0, scheduled_ns, arrived_ns, 0, Stamp.KERNEL, None, "", 0, None)
     return Row(ids, scheduled_ns, sent_ns, arrived_ns, done_ns, (reply,), *plain)
 
 
@@ -97,7 +112,7 @@ class Ledger:
             slot.variant = self.choose()
         slot.scheduled_ns, slot.ready_ns = scheduled_ns, ready_ns
         slot.connect_ns = slot.sent_ns = slot.first_byte_ns = slot.write_lag_ns = 0
-        slot.reply = None
+        slot.reply = slot.lost = None
         slot.error = ""
         slot.submit(slot)
 
@@ -148,5 +163,6 @@ class Ledger:
                 outcome,
                 slot.error,
                 slot.variant,
+                slot.lost,
             )
         )

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from tracebench.model.exchange import Lost
+
 RawReply = tuple[bytes, ...]
 """HTTP/1.1: (head and the first part of the body,).
 gRPC: (initial header block, length-prefixed message, trailing header block)."""
@@ -30,11 +32,13 @@ class Slot:
         "first_byte_ns",
         "freed_ns",
         "ids",
+        "lost",
         "ready_ns",
         "reply",
         "scheduled_ns",
         "sent_ns",
         "submit",
+        "unanswered",
         "variant",
         "write_lag_ns",
     )
@@ -54,3 +58,15 @@ class Slot:
         """Which of the target's requests it sends."""
         self.reply: RawReply | None = None
         self.error = ""
+        self.unanswered: Lost | None = None
+        """Set with the error by a codec that knows that none of the reply has come, and why."""
+        self.lost: Lost | None = None
+        """Why the first attempt at this exchange was lost; None: this is the first."""
+
+    def begin_again(self, now_ns: int) -> None:
+        """Forget the attempt that was lost: what it took counts as `connect`."""
+        self.lost, self.unanswered, self.error = self.unanswered, None, ""
+        self.connect_ns += now_ns - self.ready_ns
+        self.ready_ns = now_ns
+        self.asked_ns = now_ns - self.connect_ns
+        self.sent_ns = self.first_byte_ns = self.write_lag_ns = 0

@@ -25,6 +25,8 @@ class TlsConnection(Connection):
     ) -> None:
         super().__init__(loop, endpoint, codec, owner, ledger)
         self._receive = self._receive_encrypted
+        self._read_in_part = False
+        """The last bytes that came are of a record that is not whole yet."""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=endpoint.host
@@ -68,9 +70,16 @@ class TlsConnection(Connection):
         plain, ended = self._decrypted()
         touched = self.codec.receive(plain) if plain else ()
         if not ended:
+            self._read_in_part = not plain
             return touched
+        self._peer_closed()
         last = self.codec.end_of_file()
         return [*(slot for slot in touched if slot not in last), *last]
+
+    def _peer_closed(self) -> None:
+        """Note the end, unless part of a reply had come before it."""
+        if not self._read_in_part:
+            super()._peer_closed()
 
     def _decrypted(self) -> tuple[bytes, bool]:
         """The plain text of all whole records so far, and whether the peer ended the session."""

@@ -37,6 +37,17 @@ class Stamp(Enum):
     """A kernel stamp of a later reply in the same read: an upper bound (HTTP/2 only)."""
 
 
+class Lost(Enum):
+    """Why the first attempt at a request was lost without any of its reply."""
+
+    CLOSED = "closed"
+    """The server closed a kept connection as the request left: neither knew of the other."""
+    GOAWAY = "goaway"
+    """HTTP/2: the server's farewell says that it took no request this late."""
+    REFUSED = "refused"
+    """HTTP/2: the server refused the stream (REFUSED_STREAM)."""
+
+
 class Reply(NamedTuple):
     """What a server answered, in terms common to both protocols."""
 
@@ -62,7 +73,8 @@ class Exchange(NamedTuple):
     span_id: str
     scheduled_ns: int
     connect_ns: int
-    """Time spent on connecting for this request, between `scheduled_ns` and `ready_ns`."""
+    """Time spent on connecting for this request, between `scheduled_ns` and `ready_ns`: with it
+    that of an attempt that was lost."""
     ready_ns: int
     sent_ns: int
     first_byte_ns: int
@@ -77,6 +89,8 @@ class Exchange(NamedTuple):
     """Why it did not succeed; empty for a success."""
     variant: int = 0
     """Which of the target's requests it sent."""
+    lost: Lost | None = None
+    """Why it was sent again, once; its stamps are those of the second attempt."""
 
 
 class ServerSpan(NamedTuple):

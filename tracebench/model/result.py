@@ -45,6 +45,9 @@ class RequestCounts:
     failed: int
     timed_out: int
     cancelled: int
+    sent_again: int = 0
+    """How many of those started were sent a second time, after a keep-alive race or because HTTP/2
+    said that the server had not begun with them."""
 
 
 @dataclass(frozen=True, slots=True)

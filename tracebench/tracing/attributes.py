@@ -19,6 +19,8 @@ OUTCOME: Final = "tracebench.outcome"
 STAMP: Final = "tracebench.stamp"
 CONNECT_NS: Final = "tracebench.connect_ns"
 WRITE_LAG_NS: Final = "tracebench.write_lag_ns"
+LOST: Final = "tracebench.lost"
+"""The value of a `Lost`, where the request was sent again."""
 
 MIRROR_NS: Final = "tracebench.mirror_ns."
 """Followed by a component's name, which may be the author's own; the mirror's total is that of

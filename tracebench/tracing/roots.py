@@ -8,6 +8,7 @@ from opentelemetry.semconv.attributes.http_attributes import HTTP_RESPONSE_STATU
 from tracebench.model.exchange import (
     CameWith,
     Exchange,
+    Lost,
     Outcome,
     Reply,
     Stamp,
@@ -61,6 +62,7 @@ def _exchange(span: Span, attributes: Mapping[str, Any]) -> Exchange:
         stamp=Stamp(attributes[names.STAMP]),
         reply=Reply(str(status), {}, b""),
         reason=span.message,
+        lost=Lost(attributes[names.LOST]) if names.LOST in attributes else None,
     )
 
 

@@ -122,6 +122,8 @@ def _of_exchange(exchange: Exchange, described: Described) -> dict[str, Value]:
         attributes.WRITE_LAG_NS: exchange.write_lag_ns,
         **described.status(exchange.reply.status),
     }
+    if exchange.lost is not None:
+        own[attributes.LOST] = exchange.lost.value
     if exchange.outcome is not Outcome.SUCCEEDED:
         own[ERROR_TYPE] = _error_type(exchange)
     return own

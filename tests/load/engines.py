@@ -1,0 +1,71 @@
+"""The engine on real sockets, for tests: how to connect, and a window of one script."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import cycle
+
+from tests.servers import HOST, Script, serving
+from tracebench.load.connection import Connection, Owner
+from tracebench.load.endpoint import resolve
+from tracebench.load.engine import Engine, Window
+from tracebench.load.exchanges import exchange
+from tracebench.load.http1 import Http1Codec, HttpRequest
+from tracebench.load.http1_reply import read
+from tracebench.load.ledger import Ledger
+from tracebench.load.loop import Loop
+from tracebench.load.mapped import MappedConnection
+from tracebench.load.pacing import Pacing
+from tracebench.model.exchange import Exchange, Outcome
+from tracebench.tracing.ids import IdSource
+
+Connect = Callable[[Owner, Ledger], Connection]
+Make = Callable[[Loop, int, Sequence[HttpRequest]], Connect]
+
+
+def request(body: bytes = b"x" * 1_000) -> HttpRequest:
+    head = f"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\ntraceparent: 00-"
+    return HttpRequest(head.encode(), b"-01\r\n\r\n", body)
+
+
+def copied(loop: Loop, port: int, contents: Sequence[HttpRequest]) -> Connect:
+    endpoint = resolve(HOST, port, None)
+    return lambda owner, ledger: Connection(loop, endpoint, Http1Codec(*contents), owner, ledger)
+
+
+def mapped(loop: Loop, port: int, contents: Sequence[HttpRequest]) -> Connect:
+    return partial(MappedConnection, loop, resolve(HOST, port, None), contents)
+
+
+def run(
+    make: Make,
+    script: Script,
+    pacing: Pacing,
+    *,
+    slots: int = 1,
+    timeout_s: float = 5.0,
+    contents: Sequence[HttpRequest] = (),
+    midway: Callable[[Engine], None] = lambda _engine: None,
+) -> tuple[Window, list[Exchange]]:
+    loop = Loop()
+    with serving(script) as port:
+        engine = Engine(
+            loop,
+            make(loop, port, contents or [request()]),
+            slots=slots,
+            channels=slots,
+            timeout_ns=int(timeout_s * 1e9),
+            draw=IdSource().draw,
+            choose=cycle(range(len(contents))).__next__ if len(contents) > 1 else None,
+        )
+        assert engine.connect(len(engine.channels)) == ""
+        midway(engine)
+        window = engine.run(pacing, lambda _progress: None)
+        for channel in engine.channels:
+            channel.close()
+        loop.close()
+    return window, [exchange(row, read) for row in window.rows]
+
+
+def outcomes(exchanges: list[Exchange]) -> Counter[tuple[Outcome, str]]:
+    return Counter((one.outcome, one.reason) for one in exchanges)
