@@ -12,10 +12,13 @@ from importlib import import_module
 from types import ModuleType
 
 from server_middleware.component import component
+from server_middleware.forked import forget_when_forked
 from server_middleware.instrument import instrument
 from server_middleware.scope import Handle, this_request
 
 __all__ = ["Handle", "component", "instrument", "this_request"]
+
+forget_when_forked()
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -1,16 +1,14 @@
 """`component("inference")`: a context manager and a decorator around one part of the work."""
 
 from collections.abc import Callable, Iterable
-from functools import wraps
-from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from opentelemetry import trace
-
+from server_middleware.decorated import called, decorated
 from server_middleware.names import checked
-from server_middleware.opened import Opened, for_many, for_nobody
+from server_middleware.opened import Opened, for_many, open_here
 from server_middleware.scope import Handle, get_context, get_current
+from server_middleware.stray import get_passing
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -36,25 +34,17 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
 
     __slots__ = ("_name", "_open", "_requests")
 
-    def __init__(self, name: str, *, requests: Iterable[Handle | None] = ()) -> None:
+    def __init__(self, name: str, *, requests: Iterable[Handle | None] | None = None) -> None:
         self._name = checked(name)
-        self._requests = tuple(requests)
+        self._requests = None if requests is None else tuple(requests)
         self._open: list[Opened | None] = []
 
     def __enter__(self) -> None:
-        scope, context = get_current(), get_context()
-        if scope is not None and scope.context is context:
-            span = scope.span
-        else:
-            span = trace.get_current_span(context)
-        parent = span if span is not None and span.is_recording() else None
         opened = None
-        if self._requests and (handles := [one for one in self._requests if one is not None]):
-            opened = for_many(self._name, handles)
-        elif scope is not None:
-            opened = Opened(self._name, scope, context, parent)
-        elif parent is not None:
-            opened = for_nobody(self._name, context, parent)
+        if self._requests is not None:
+            opened = for_many(self._name, self._requests)
+        elif get_current() is not None or get_context() or (it := get_passing()) is None or it.over:
+            opened = open_here(self._name)  # else this request does not ask, which is soon seen
         self._open.append(opened)
 
     def __exit__(
@@ -79,29 +69,14 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         self.__exit__(kind, error, traceback)
 
     def __call__(self, function: _Function) -> _Function:
-        """Decorate a function or a coroutine function: each call is such a part."""
-        if self._requests:
-            raise TypeError(f"{function.__name__} is decorated: name requests in a `with` instead")
-        if isgeneratorfunction(function) or isasyncgenfunction(function):
-            raise TypeError(
-                f"{function.__name__} is a generator: use `with component(…)` inside it"
-            )
-        wrapper = self._around_coroutine if iscoroutinefunction(function) else self._around
-        return cast(_Function, wraps(function)(wrapper(function)))
+        """Decorate whatever can be called: each call is such a part, until what it gives is there.
 
-    def _around(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*args: Any, **kwargs: Any) -> Any:
-            with component(self._name):
-                return function(*args, **kwargs)
-
-        return timed
-
-    def _around_coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        async def timed(*args: Any, **kwargs: Any) -> Any:
-            with component(self._name):
-                return await function(*args, **kwargs)
-
-        return timed
+        A coroutine, or anything else that is to be awaited, is timed while it is awaited; a
+        future or a task until it is done.
+        """
+        if self._requests is not None:
+            raise TypeError(f"{called(function)} is decorated: name requests in a `with` instead")
+        return cast(_Function, decorated(self._name, function))
 
     def _mine(self) -> Opened | None:
         """What was entered here: several requests may use one object at once.

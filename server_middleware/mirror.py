@@ -7,6 +7,7 @@ from typing import Final
 from opentelemetry import trace
 
 from tracebench.vocabulary import (
+    OUTSIDE,
     REPORTED_PARTS,
     SERVER_PROCESSING,
     SERVER_TIMING_HEADER,
@@ -18,7 +19,10 @@ MOST_NAMES: Final = 16
 
 
 def headers(
-    total_ns: int, parts_ns: Mapping[str, int], span: trace.Span | None = None
+    total_ns: int,
+    parts_ns: Mapping[str, int],
+    span: trace.Span | None = None,
+    ran_outside: int = 0,
 ) -> list[tuple[str, str]]:
     """The reply headers that carry the timings, in ASCII.
 
@@ -26,6 +30,7 @@ def headers(
         total_ns: since the request began.
         parts_ns: exclusive times by component; the names are valid ones.
         span: to be named as the request's, where it is recorded.
+        ran_outside: so many components ran outside any request meanwhile.
     """
     parts_ns = _foremost(parts_ns)
     times_ns, (in_seconds, in_ms) = [*parts_ns.values(), total_ns], _forms(tuple(parts_ns))
@@ -36,6 +41,8 @@ def headers(
         ms = (in_ms + _TRACE) % (*times_ms, trace_id, span_id, flags)
     else:
         ms = in_ms % tuple(times_ms)
+    if ran_outside:
+        ms += f', {OUTSIDE};desc="{ran_outside}"'
     return [(TIMING_HEADER, seconds), (SERVER_TIMING_HEADER, ms)]
 
 

@@ -3,10 +3,10 @@
 import re
 from functools import lru_cache
 
-from tracebench.vocabulary import SERVER_PROCESSING
+from tracebench.vocabulary import OUTSIDE, SERVER_PROCESSING
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_TAKEN = frozenset({SERVER_PROCESSING, "total", "trace"})
+_TAKEN = frozenset({OUTSIDE, SERVER_PROCESSING, "total", "trace"})
 
 
 def is_name(name: object) -> bool:
@@ -25,6 +25,6 @@ def checked(name: str) -> str:
     if not is_name(name):
         raise ValueError(
             f"{name!r} is no name for a component: use letters, digits, '_', '.' and '-', at most "
-            f"64, a letter first; {', '.join(sorted(_TAKEN))} mean the whole request"
+            f"64, a letter first; {', '.join(sorted(_TAKEN))} have a meaning of their own"
         )
     return name

@@ -1,6 +1,6 @@
 """A component under way: in the recorders of its requests, and as a span."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -13,10 +13,12 @@ from server_middleware.scope import (
     attach,
     get_context,
     get_current,
+    inherited,
     set_current,
     with_span,
 )
 from server_middleware.spans import tracer
+from server_middleware.stray import strays
 
 
 class Opened(Scope):
@@ -58,13 +60,22 @@ class Opened(Scope):
         except Exception:
             complain("beginning a component's span")
 
-    def close(self, error: BaseException | None) -> None:
-        """End it; an error marks the span."""
-        ended_ns = self.recorder.leave(self)
+    def stand_aside(self) -> None:
+        """Make current again what was; until it is closed, it is still under way."""
         if get_current() is self:
             set_current(self._before)
             if self.context is not None:
                 attach(self._context_before)
+
+    def let_go(self) -> Scope | None:
+        """Make it nobody's, in a forked child; returns what it is a part of."""
+        super().let_go()
+        return self._before
+
+    def close(self, error: BaseException | None) -> None:
+        """End it; an error marks the span."""
+        ended_ns = self.recorder.leave(self)
+        self.stand_aside()
         if self.span is None:
             return
         try:
@@ -78,12 +89,49 @@ class Opened(Scope):
             complain("ending a component's span")
 
 
-def for_nobody(name: str, context: otel.Context, parent: trace.Span) -> Opened:
-    """Open a component of a trace that is none of a request that asked for its timings."""
-    return Opened(name, Scope(Together(), tracer()), context, parent)
+def open_here(name: str, *, named: bool = False) -> Opened | None:
+    """Open a component of what is worked for here; where that is nothing, it is counted.
+
+    Args:
+        name: of the component.
+        named: it said what requests it works for, so it is none that lost its request.
+
+    Returns:
+        None where nobody asked for its time.
+    """
+    scope, context = get_current(), get_context()
+    if scope is None and not context:
+        if not named:
+            strays.note(name)
+        return None
+    if scope is None or scope.recorder.over:
+        return _beyond(name, context, lost=not named, over=scope is not None)
+    span = scope.span
+    if scope.context is not context and context:
+        span = trace.get_current_span(context)
+    return Opened(name, scope, context, span if span is not None and span.is_recording() else None)
 
 
-def for_many(name: str, handles: Sequence[Handle]) -> Opened:
+def _beyond(name: str, context: otel.Context, *, lost: bool, over: bool) -> Opened | None:
+    """Open a component of a trace that is none of a request that asked for its timings.
+
+    Args:
+        name: of the component.
+        context: in which that trace may be current.
+        lost: it is to be counted where there is no such trace.
+        over: the request whose context this is a copy of is over.
+    """
+    span = trace.get_current_span(context)
+    if span in inherited:
+        return None
+    if span.is_recording():
+        return Opened(name, Scope(Together(), tracer()), context, span)
+    if lost and (over or not span.get_span_context().is_valid):
+        strays.note(name)
+    return None
+
+
+def for_many(name: str, requests: Iterable[Handle | None]) -> Opened | None:
     """Open a component that works for many requests at once.
 
     Its span is a child of the first traced one, so that it shares that one's sampling decision,
@@ -91,8 +139,15 @@ def for_many(name: str, handles: Sequence[Handle]) -> Opened:
 
     Args:
         name: of the component.
-        handles: at least one.
+        requests: None for those that did not ask.
+
+    Returns:
+        None where all of them are such, or a forked child's copies of its parent's.
     """
+    asked = [handle for handle in requests if handle is not None]
+    handles = [handle for handle in asked if not handle.scope.recorder.inherited()]
+    if not handles:
+        return open_here(name, named=True)
     traced_first = sorted(handles, key=lambda handle: not _traced(handle.span))
     each = [handle.scope.recorder for handle in traced_first]
     found = (one for many in each for one in (many if isinstance(many, Together) else (many,)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from operator import attrgetter
+from os import getpid
 from threading import Lock
 from time import perf_counter_ns, time_ns
 from typing import Final, Protocol, TypeVar
@@ -41,10 +42,12 @@ class Recorder:
     __slots__ = (
         "_lock",
         "_open",
+        "_process",
         "_settled_ns",
         "_spent_ns",
         "_to_epoch_ns",
         "began_ns",
+        "over",
         "queued_until_ns",
     )
 
@@ -55,6 +58,9 @@ class Recorder:
         self._spent_ns: dict[str, int] = {}
         self._open: list[Part] = []
         self._lock = Lock()
+        self._process = getpid()
+        self.over = False
+        """The request is over: what still runs in its context works for nobody."""
         self.queued_until_ns = 0
         """0 where it is not known to have waited."""
         if waited_ns:
@@ -67,6 +73,10 @@ class Recorder:
     def now_ns(self) -> int:
         """What its clock shows; spelled out below, where every component would pay for the call."""
         return perf_counter_ns() + self._to_epoch_ns
+
+    def inherited(self) -> bool:
+        """Whether this is a forked child's copy of its parent's."""
+        return self._process != getpid()
 
     def enter(self, part: Part) -> int:
         """Begin a component; returns when."""
@@ -131,6 +141,12 @@ class Together(tuple[Recorder, ...]):
     """The recorders of the requests that one component works for: one, several, or none."""
 
     __slots__ = ()
+    over = False
+    """They were named where the work is, so it is theirs whatever became of them."""
+
+    def inherited(self) -> bool:
+        """Whether these are a forked child's copies of its parent's."""
+        return any(recorder.inherited() for recorder in self)
 
     def enter(self, part: Part) -> int:
         """Begin a component in each; returns when, by the clock of the first."""

@@ -15,7 +15,8 @@ from server_middleware.opened import mark
 from server_middleware.recorder import Recorder
 from server_middleware.scope import Entered, Scope, get_context, with_span
 from server_middleware.spans import tracer
-from tracebench.vocabulary import QUEUE
+from server_middleware.stray import strays
+from tracebench.vocabulary import OUTSIDE_ATTRIBUTE, QUEUE
 
 Attributes: TypeAlias = dict[str, AttributeValue]
 
@@ -27,7 +28,7 @@ class Request(Scope):
     that the reply has left its hands, and with `finish` that nothing more will come.
     """
 
-    __slots__ = ("_end_ns", "_once", "finished")
+    __slots__ = ("_end_ns", "_once", "_strays_before", "finished")
 
     recorder: Recorder
 
@@ -35,6 +36,7 @@ class Request(Scope):
         super().__init__(recorder, tracer())
         self._end_ns = 0
         self._once = Lock()
+        self._strays_before = strays.count
         self.finished = False
 
     def trace(self, name: str, attributes: Attributes, carrier: Any, getter: Getter[Any]) -> None:
@@ -59,13 +61,26 @@ class Request(Scope):
             waiting = self.tracer.begin_component(self.span, QUEUE, began_ns, self.context)
             waiting.end(queued_until_ns)
 
+    def let_go(self) -> None:
+        """Make it nobody's, in a forked child: its reply is the parent's to give."""
+        super().let_go()
+        self.recorder = Recorder()
+        self.over()
+        self.finished = True
+        self._once.acquire(False)
+
     def enter(self) -> Entered:
         """Make this request, and its span, current."""
         return Entered(self, self.context)
 
     def mirrored(self) -> list[tuple[str, str]]:
         """The headers that mirror the timings up to now."""
-        return headers(*self.recorder.report(), self.span or trace.get_current_span())
+        span = self.span or trace.get_current_span()
+        return headers(*self.recorder.report(), span, _ran_outside(span, self._strays_before))
+
+    def over(self) -> None:
+        """The app has come back: what still runs in the request's context works for nobody."""
+        self.recorder.over = True
 
     def handed_over(self) -> None:
         """The last of the reply is about to leave: the server span ends here, once."""
@@ -95,6 +110,7 @@ class Request(Scope):
             return
         try:
             self.tracer.describe(span, attributes)
+            _ran_outside(span, self._strays_before)
             if name is not None:
                 span.update_name(name)
             if failed is not None:
@@ -108,3 +124,11 @@ class Request(Scope):
             span.end(end_ns)
         except Exception:
             complain("ending a request's span")
+
+
+def _ran_outside(span: trace.Span, before: int) -> int:
+    """How many components ran outside any request since; the request's span is told as well."""
+    ran = strays.since(before)
+    if ran:
+        span.set_attribute(OUTSIDE_ATTRIBUTE, ran)
+    return ran

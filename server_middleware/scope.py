@@ -40,6 +40,11 @@ class Scope:
         self.span: trace.Span | None = None
         """The span that is current in that context."""
 
+    def let_go(self) -> "Scope | None":
+        """Make it nobody's, in a forked child; returns what it is a part of."""
+        self.recorder, self.tracer, self.span, self.context = Together(), None, None, None
+        return None
+
 
 current: Final[ContextVar[Scope | None]] = ContextVar("server_middleware_scope", default=None)
 """None: nobody asked for the timings of what runs here."""
@@ -47,8 +52,9 @@ get_current: Final = current.get  # bound once: every component calls them twice
 set_current: Final = current.set
 
 _RUNTIME: Final = getattr(otel, "_RUNTIME_CONTEXT", otel)  # all that the API's functions call
-attach: Final[Callable[[otel.Context], object]] = _RUNTIME.attach
-get_context: Final[Callable[[], otel.Context]] = _RUNTIME.get_current
+_VARIABLE: Final = getattr(_RUNTIME, "_current_context", None)  # and all that these call
+attach: Final[Callable[[otel.Context], object]] = getattr(_VARIABLE, "set", _RUNTIME.attach)
+get_context: Final[Callable[[], otel.Context]] = getattr(_VARIABLE, "get", _RUNTIME.get_current)
 
 _NO_SPAN: Final = trace.set_span_in_context(trace.INVALID_SPAN, otel.Context())
 (_SPAN_KEY,) = _NO_SPAN  # the API does not say by what name contexts hold their span
@@ -57,6 +63,15 @@ _NO_SPAN: Final = trace.set_span_in_context(trace.INVALID_SPAN, otel.Context())
 def with_span(span: trace.Span, context: otel.Context) -> otel.Context:
     """The context, but with this span as the current one; cheaper than the API's, which copies."""
     return otel.Context({**context, _SPAN_KEY: span})
+
+
+def without_span(context: otel.Context) -> otel.Context:
+    """The context, but with no current span."""
+    return otel.Context({key: value for key, value in context.items() if key != _SPAN_KEY})
+
+
+inherited: Final[set[trace.Span]] = set()
+"""In a forked child: spans of its parent's that may still be current; they are not its own."""
 
 
 class Handle(NamedTuple):
@@ -73,7 +88,12 @@ def this_request() -> Handle | None:
         None where the request did not ask for its timings; that may be passed on all the same.
     """
     scope = get_current()
-    return None if scope is None else Handle(scope, trace.get_current_span())
+    if scope is None:
+        return None
+    span = trace.get_current_span()
+    if scope.span is not None and not span.get_span_context().is_valid:
+        span = scope.span  # in a thread that was started by hand
+    return Handle(scope, span)
 
 
 Inside: TypeAlias = tuple[Scope | None, otel.Context | None]

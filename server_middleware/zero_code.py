@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,
 )
 
-from server_middleware.threads import follow_threads
+from server_middleware.threads import follow_threads, leave_threads
 from server_middleware.watch import MirroringPropagator, SpanWatch
 
 _OURS: Final = "interceptors"
@@ -40,6 +40,7 @@ class Instrumentor(BaseInstrumentor):  # type: ignore[misc] # it has no types
         _intercept_grpc()
 
     def _uninstrument(self, **kwargs: Any) -> None:
+        leave_threads()
         _hook(lambda ours: ours.before if isinstance(ours, MirroringPropagator) else ours)
         if "grpc" in sys.modules:
             grpc: Any = sys.modules["grpc"]

@@ -54,3 +54,9 @@ MOST_OWN_NAMES: Final = 32
 """So many components by names of the author's own are shown; what is beyond is counted."""
 LONGEST_NAME: Final = 64
 """Characters of a component's name."""
+
+OUTSIDE: Final = "components_outside_requests"
+"""What a mirror counts beside times, as a `desc` in `Server-Timing`: components that ran where no
+request's context reached, while the request was under way."""
+OUTSIDE_ATTRIBUTE: Final = "tracebench.components_outside_requests"
+"""The same, as an attribute of the server's span."""

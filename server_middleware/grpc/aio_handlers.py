@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from server_middleware.grpc.call import Call, asks_in_message
+from server_middleware.stray import Passing, set_passing
 
 
 def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
@@ -54,7 +55,11 @@ def if_asked(behaviour: Callable[..., Any], kind: type[Call], details: Any) -> C
 
     async def handle(request: Any, context: Any) -> Any:
         if not asks_in_message(request):
-            return await behaviour(request, context)
+            set_passing(passing := Passing())
+            try:
+                return await behaviour(request, context)
+            finally:
+                passing.over = True
         call = kind(details)
         response = await single(behaviour, call)(request, context)
         call.complete()

@@ -146,6 +146,7 @@ class Call:
         self.mirror()
         status = status or conventions.status_of(self._context, error)
         conventions.finish(self._request, status, error)
+        self._request.over()
         self._context = None  # it knows the deserializer, and so this call: a cycle
 
     def mirror(self) -> None:
@@ -165,6 +166,7 @@ class Call:
         """End the span of a reply that nobody serialises any more, because the client is gone."""
         if not self._request.finished:
             conventions.finish(self._request, grpc.StatusCode.CANCELLED, None)
+            self._request.over()
 
 
 class AtOnceCall(Call):

@@ -9,6 +9,7 @@ import grpc
 
 from server_middleware.grpc import aio_handlers, handlers
 from server_middleware.grpc.call import AtOnceCall, Call, asks
+from server_middleware.stray import Passing, set_passing
 from server_middleware.threads import follow_threads, starting
 
 _Wrapper: TypeAlias = Callable[..., Callable[..., Any]]
@@ -98,6 +99,7 @@ def _watched(
 def _perhaps(handler: Handler, kind: type[Call], details: Any, wrap: _Wrapper) -> Handler:
     """The handler of a single call, which looks into the message whether it asks."""
     if handler.request_streaming or handler.response_streaming:
+        set_passing(Passing())  # the handler runs in the context of this call
         return handler
     behaviour = wrap(handler.unary_unary, kind, details)
     return _unary_unary(behaviour, handler.request_deserializer, handler.response_serializer)

@@ -7,7 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.payload import Payload
 
-from server_middleware.http.exchange import Exchange, Line, asks
+from server_middleware.http.exchange import Exchange, Line, asks, pass_by
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Key: Final[Callable[..., Any]] = getattr(web, "RequestKey", lambda name, _kind: name)
@@ -37,13 +37,15 @@ class _Middleware:
         self._proxy_shares_clock = proxy_shares_clock
 
     async def __call__(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
-        if _EXCHANGE in request or not asks(request.headers):
+        if _EXCHANGE in request:
             return await handler(request)
+        if not asks(request.headers):
+            return await pass_by(handler(request))
         exchange = Exchange(request.headers, lambda: _line(request), self._proxy_shares_clock)
         exchange.route = _route(request)
         request[_EXCHANGE] = exchange
         if (task := asyncio.current_task()) is not None:
-            task.add_done_callback(lambda _: exchange.finish())  # it ends with the response
+            task.add_done_callback(lambda _: exchange.over())  # it ends with the response
         return await _run(exchange, request, handler)
 
 

@@ -13,6 +13,7 @@ from server_middleware.http import conventions
 from server_middleware.http.outside import Outside
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
+from server_middleware.stray import Passing, set_passing
 from tracebench.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
 Message = MutableMapping[str, Any]
@@ -45,11 +46,20 @@ class Asgi(Outside):
         if not self.served:
             self.served.append(True)
         if scope["type"] != "http" or not _asks(scope):
-            await self._app(scope, receive, send)
+            await self._let_pass(scope, receive, send)
             return
         exchange = _Exchange(scope, receive, send)
         exchange.begin(self._waited_ns(scope))
         await exchange.run(self._app)
+
+    async def _let_pass(self, scope: Message, receive: Receive, send: Send) -> None:
+        passing = Passing()
+        if scope["type"] != "lifespan":  # tasks that begin there serve all requests
+            set_passing(passing)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            passing.over = True
 
     def _waited_ns(self, scope: Message) -> int:
         stamps = _GETTER.get(scope, "x-request-start") if self._proxy_shares_clock else None
@@ -108,6 +118,7 @@ class _Exchange:
         finally:
             entered.leave()
             self._finish(None)
+            self.request.over()
 
     def _receive_of(self) -> Receive:
         """The server's own, where no span tells how long reading took."""

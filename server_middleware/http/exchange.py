@@ -1,8 +1,8 @@
 """One request and its response, for servers that speak neither WSGI nor ASGI."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import time_ns
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from opentelemetry.propagators.textmap import Getter
 
@@ -12,7 +12,10 @@ from server_middleware.http import conventions
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
 from server_middleware.scope import Entered
+from server_middleware.stray import Passing, set_passing
 from tracebench.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
+
+_Answer = TypeVar("_Answer")
 
 Headers = Mapping[str, str]
 """Of a request, by names of any case."""
@@ -22,6 +25,15 @@ def asks(headers: Headers) -> bool:
     """Whether a request asks for its timings; one that becomes a websocket has none."""
     asked = BENCHMARK_HEADER in headers or sampled(headers.get(TRACEPARENT, ""))
     return asked and headers.get("Upgrade", "").lower() != "websocket"
+
+
+async def pass_by(handled: Awaitable[_Answer]) -> _Answer:
+    """Await what handles a request that does not ask."""
+    set_passing(passing := Passing())
+    try:
+        return await handled
+    finally:
+        passing.over = True
 
 
 class Line(NamedTuple):
@@ -88,6 +100,11 @@ class Exchange:
         request.handed_over()
         if request.span is not None and not request.finished:
             conventions.finish(request, self._method, self.route, self.status, self.error, {})
+
+    def over(self) -> None:
+        """The handler has come back as well: what it still runs works for nobody."""
+        self.finish()
+        self.request.over()
 
     def __del__(self) -> None:
         """End the span of a response that is never sent, because the client is gone."""

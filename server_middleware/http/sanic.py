@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from server_middleware.http.exchange import Exchange, Line, asks
+from server_middleware.http.exchange import Exchange, Line, asks, pass_by
 
 _EXCHANGE: Final = "server_middleware_exchange"
 _OURS: Final = "_server_middleware"
@@ -33,7 +33,7 @@ async def _nothing(request: Any, response: Any) -> None:
 def _handling(plain: type[Any], proxy_shares_clock: bool) -> Callable[..., Any]:
     async def handle_request(self: Any, request: Any) -> None:
         if not asks(request.headers):
-            await plain.handle_request(self, request)
+            await pass_by(plain.handle_request(self, request))
             return
         exchange = Exchange(request.headers, lambda: _line(request), proxy_shares_clock)
         setattr(request.ctx, _EXCHANGE, exchange)
@@ -46,7 +46,7 @@ def _handling(plain: type[Any], proxy_shares_clock: bool) -> Callable[..., Any]:
         finally:
             entered.leave()
             exchange.route = _route(request)
-            exchange.finish()
+            exchange.over()
 
     return handle_request
 

@@ -1,11 +1,14 @@
 """Tornado: around what executes a handler, and where a response's headers are written."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
 from server_middleware.http.exchange import Exchange, Line, asks
+from server_middleware.stray import Passing, set_passing
 
 _EXCHANGE: Final = "server_middleware_exchange"
+_PASSING: Final = "server_middleware_passing"
 
 
 def hook(app: Any, proxy_shares_clock: bool) -> None:
@@ -18,6 +21,9 @@ def hook(app: Any, proxy_shares_clock: bool) -> None:
         delegate = delegates(request, *given, **named)
         if asks(request.headers):
             delegate.execute = _executing(delegate.execute, request, proxy_shares_clock)
+        else:
+            set_passing(passing := Passing())  # the handler's task copies it
+            setattr(request, _PASSING, passing)
         return delegate
 
     app.get_handler_delegate = get_handler_delegate
@@ -40,7 +46,7 @@ def _executing(
 
 
 def _mirror(request: Any) -> "_Mirror":
-    return _Mirror(getattr(request, _EXCHANGE, None))
+    return _Mirror(getattr(request, _EXCHANGE, None), getattr(request, _PASSING, None))
 
 
 class _Mirror:
@@ -49,8 +55,8 @@ class _Mirror:
     With the last chunk the exchange ends.
     """
 
-    def __init__(self, exchange: Exchange | None) -> None:
-        self._exchange = exchange
+    def __init__(self, exchange: Exchange | None, passing: Passing | None) -> None:
+        self._exchange, self._passing = exchange, passing
 
     def transform_first_chunk(
         self, status_code: int, headers: Any, chunk: bytes, finishing: bool
@@ -64,6 +70,9 @@ class _Mirror:
         """Look at what is about to be sent."""
         if finishing and self._exchange is not None:
             self._exchange.finish()
+            asyncio.get_running_loop().call_soon(self._exchange.over)  # `on_finish` comes before
+        elif finishing and self._passing is not None:
+            self._passing.over = True
         return chunk
 
 

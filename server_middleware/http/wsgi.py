@@ -15,6 +15,7 @@ from server_middleware.http.wsgi_body import body_of, length_of
 from server_middleware.http.wsgi_input import TimedInput, timed_input
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
+from server_middleware.stray import Passing, get_passing, set_passing
 from tracebench.vocabulary import TIMING_HEADER
 
 Environ = dict[str, Any]
@@ -68,7 +69,10 @@ class Wsgi(Outside):
             self.served.append(True)
         traceparent = environ.get("HTTP_TRACEPARENT")
         asked = traceparent is not None and sampled(traceparent)
+        if (last := get_passing()) is not None:
+            last.over = True  # a thread serves one request after the other
         if not asked and "HTTP_X_BENCHMARK" not in environ:
+            set_passing(Passing())  # until the next one: the app goes on while its body is read
             return self._app(environ, start_response)
         exchange = _Exchange(environ, start_response, self._framework)
         exchange.begin(self._waited_ns(environ))
@@ -122,6 +126,7 @@ class _Exchange:
             inside = entered.pause()
         if isinstance(chunks, list | tuple) or self._is_file(chunks):
             self.finish(None)  # servers look at its length, or send it by themselves
+            self.request.over()
             return chunks
         return body_of(chunks, self.request, inside, self._expected, self.finish)
 

@@ -78,6 +78,7 @@ class Body:
         finally:
             self._inside = entered.pause()
             self._finish(None)
+            self._request.over()
 
 
 class _Sized(Body):

@@ -8,6 +8,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from server_middleware.stray import set_passing
 from tests.middleware.spans import Spans
 
 # One provider serves all tests: tracers keep the first one that they meet.
@@ -23,3 +24,9 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
     _EXPORTER.clear()
     yield Spans(_EXPORTER, _PROVIDER)
     _EXPORTER.clear()
+
+
+@pytest.fixture(autouse=True)
+def no_request() -> None:
+    """No test finds a request that another one served in this thread."""
+    set_passing(None)

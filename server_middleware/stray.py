@@ -1,0 +1,68 @@
+"""What runs outside any request, where no request's context reaches: it is counted.
+
+Work that is handed to a queue, a greenlet or a thread which outlives the request leaves the
+request's context behind, and its components are missing from the request's timings. Which request
+they belong to nobody can tell, but that there were some while it was under way is told to its
+client and stands on its span, so that the missing time is not taken for the server's own.
+"""
+
+import logging
+from contextvars import ContextVar
+from threading import Lock
+from typing import Final
+
+_logger = logging.getLogger("server_middleware")
+
+
+class Passing:
+    """A request that does not ask for its timings. It has no `__init__`: each request makes one."""
+
+    over = False
+
+
+passing: Final[ContextVar[Passing | None]] = ContextVar("server_middleware_passing", default=None)
+"""The request that does not ask, and is worked for here; it may be over."""
+get_passing: Final = passing.get  # bound once: components call it where nobody asked
+set_passing: Final = passing.set
+
+
+class Strays:
+    """The components of this process that ran outside any request."""
+
+    __slots__ = ("_last", "_lock", "_told", "count")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._last = ""
+        self._told = False
+        self.count = 0
+
+    def note(self, name: str) -> None:
+        """A component begins; it is outside, unless a request that does not ask is under way."""
+        request = get_passing()
+        if request is None or request.over:
+            with self._lock:
+                self.count += 1
+                self._last = name
+
+    def since(self, before: int) -> int:
+        """How many there were since the count was `before`; the first time it is logged."""
+        ran = self.count - before
+        if ran and not self._told:
+            self._told = True
+            _logger.warning(
+                "component %r ran outside any request while one that asked for its timings was "
+                "under way, and is missing there: run it in a copy of the request's context "
+                "(contextvars.copy_context().run), or name what it works for: "
+                "component(%r, requests=[this_request()])",
+                self._last,
+                self._last,
+            )
+        return ran
+
+    def forget(self) -> None:
+        """In a forked child: the count is the parent's, and its lock may be taken for ever."""
+        self.__init__()  # type: ignore[misc] # all anew
+
+
+strays: Final = Strays()
