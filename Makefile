@@ -47,10 +47,10 @@ guard: $(VENV)/dev
 check-long: $(VENV)/dev
 	$(RUN)python -m benchmarks.long | tee docs/check-long.txt
 
-# Web frameworks and model servers as people install them. `--quiet` leaves out this machine's paths.
+# Web frameworks and model servers as people install them. Headers would show this machine's paths.
 live: $(VENV)/live
 	$(RUN)python -m tests.live.environments
-	$(RUN)python -m pytest --quiet -m live | tee docs/live.txt
+	$(RUN)python -m pytest --no-header --verbose -m live | tee docs/live.txt
 
 # The oldest protobuf that is supported generates: newer runtimes read older code, not the reverse.
 protos:

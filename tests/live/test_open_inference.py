@@ -1,29 +1,19 @@
-"""A real MLServer, over both of its protocols, from an environment of its own.
+"""A real MLServer, asked over both of its protocols by `--oip`."""
 
-python -m venv ENV && ENV/bin/pip install mlserver
-MLSERVER=ENV/bin/mlserver python -m pytest tests/end_to_end/test_mlserver.py
-"""
-
-import os
 import re
-import shutil
-import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from tests.live.environments import program
+from tests.live.test_live import started
+from tests.servers import free_ports
 from tracebench.benchmark import run, try_once
 from tracebench.errors import TargetError
 from tracebench.model.plan import Plan
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.live
 
 MODEL = """
 from mlserver import MLModel
@@ -60,47 +50,21 @@ class Served(NamedTuple):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    program = shutil.which(os.environ.get("MLSERVER", "mlserver"))
-    if program is None:
-        pytest.skip("no MLServer: see the top of this file")
+    mlserver = program("mlserver", "mlserver")
     folder = tmp_path_factory.mktemp("mlserver")
     (folder / "model.py").write_text(MODEL)
     (folder / "model-settings.json").write_text(SETTINGS)
-    http, rpc, metrics = free_ports(3)
-    ports = {"HTTP": http, "GRPC": rpc, "METRICS": metrics}
-    environment = {f"MLSERVER_{name}_PORT": str(port) for name, port in ports.items()}
-    environment |= {"MLSERVER_HOST": "127.0.0.1", "MLSERVER_PARALLEL_WORKERS": "0"}
-    process = start(program, folder, os.environ | environment)
-    try:
-        await_ready(f"http://127.0.0.1:{http}/v2/models/sums/ready", process)
-        yield Served(f"http://127.0.0.1:{http}", f"127.0.0.1:{rpc}")
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
-def start(program: str, folder: Path, environment: dict[str, str]) -> "subprocess.Popen[bytes]":
-    environment.pop("PYTHONPATH", None)  # the server's environment has packages of its own
-    with (folder / "log").open("wb") as log:
-        command = [program, "start", str(folder)]
-        return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-
-
-def await_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline_s = time.monotonic() + 60
-    while time.monotonic() < deadline_s and process.poll() is None:
-        with suppress(urllib.error.URLError), urllib.request.urlopen(url, timeout=5):
-            return
-        time.sleep(0.2)
-    pytest.fail("MLServer did not become ready")
+    port, metrics = free_ports(), free_ports()
+    environment = {
+        "MLSERVER_HOST": "127.0.0.1",
+        "MLSERVER_HTTP_PORT": str(port),
+        "MLSERVER_GRPC_PORT": str(port + 1),
+        "MLSERVER_METRICS_PORT": str(metrics),
+        "MLSERVER_PARALLEL_WORKERS": "0",
+    }
+    ready = f"http://127.0.0.1:{port}/v2/models/sums/ready"
+    with started([mlserver, "start", str(folder)], environment, ready, folder):
+        yield Served(f"http://127.0.0.1:{port}", f"127.0.0.1:{port + 1}")
 
 
 def test_both_protocols_get_one_answer(server: Served) -> None:
