@@ -1,7 +1,8 @@
 """Archives of spans → the result that the run which wrote them gave: `analyze(paths)`."""
 
+import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -25,9 +26,8 @@ from tracebench.errors import UsageError
 from tracebench.model.exchange import Exchange, Load, Timing, Undecomposed
 from tracebench.model.inventory import Inventory
 from tracebench.model.result import Finding, Result, TargetResult
-from tracebench.model.span import Span
 from tracebench.tracing import foreign, roots, run_facts
-from tracebench.tracing.archives import Archives
+from tracebench.tracing.archives.reading import Archives
 from tracebench.tracing.attributes import PROTOCOL, RUN_FACTS, RUN_ID
 from tracebench.tracing.joining import Source, join
 from tracebench.tracing.mapping.inventory import take_stock
@@ -84,9 +84,11 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
     groups, kept = _read(archives)
     _add_other_clients(groups, kept)
     if not groups:
+        files = " ".join(map(repr, paths))
         raise UsageError(
-            f"no requests among {archives.spans} spans in {' '.join(map(repr, paths))}: give the "
-            "client's spans too (tracebench's own, or CLIENT spans with SERVER children)"
+            f"no requests among {archives.spans} spans in {files}: give the client's spans too "
+            "(tracebench's own, or CLIENT spans with SERVER children); `tracebench spans "
+            f"{shlex.join(paths)}` shows what a server's alone tell"
         )
     damage = unreadable(archives.bad, archives.spans, archives.problem)
     targets = {
@@ -115,13 +117,16 @@ def inventory(
     return Inventory(services, archives.bad, archives.problem)
 
 
-def _read(spans: Iterable[Span]) -> tuple[dict[_Key, _Group], ServerSpans]:
+def _read(archives: Archives) -> tuple[dict[_Key, _Group], ServerSpans]:
     """Part our root spans, of which only the requests are kept, from all others."""
     groups: dict[_Key, _Group] = {}
     kept = ServerSpans()
-    for span in spans:
-        if (root := roots.read(span)) is None:
+    for span in archives:
+        if not roots.is_root(span):
             kept.add(span)
+            continue
+        if (root := roots.read(span)) is None:
+            archives.refuse(span, "is of tracebench, and not as tracebench writes them")
             continue
         key = _Key(*(str(span.attributes.get(name, "")) for name in (PROTOCOL, RUN_ID)))
         group = groups.setdefault(key, _Group({}))

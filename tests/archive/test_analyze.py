@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -161,14 +161,17 @@ def _moved(text: str) -> str:
     return "".join(json.dumps(one) + "\n" for one in requests)
 
 
+BEGAN_MS = 1_795_332_947_000
+
+
 def client_span(trace: str, start_ms: int, end_ms: int, **more: Any) -> dict[str, Any]:
     return {
         "traceId": trace * 32,
         "spanId": "c" * 16,
         "name": "POST",
         "kind": 3,
-        "startTimeUnixNano": start_ms * 10**6,
-        "endTimeUnixNano": end_ms * 10**6,
+        "startTimeUnixNano": (BEGAN_MS + start_ms) * 10**6,
+        "endTimeUnixNano": (BEGAN_MS + end_ms) * 10**6,
         "attributes": [{"key": "url.full", "value": {"stringValue": "http://model/predict"}}],
         **more,
     }
@@ -265,7 +268,34 @@ def test_files_without_requests_are_refused(tmp_path: Path) -> None:
         analyze([str(tmp_path / "text")])
     with pytest.raises(UsageError, match=r"cannot read '.*none' \(No such file or directory\)"):
         analyze([str(tmp_path / "none")])
-    with pytest.raises(UsageError, match=r"cannot read '.*' \(Is a directory\)"):
+    with pytest.raises(UsageError, match=r"cannot read '.*' \(it is a directory\)"):
         analyze([str(tmp_path)])
     with pytest.raises(UsageError, match=r"no requests among 9 spans in .*: give the client's"):
         analyze([str(RECORDED / "triton-3.json")])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda root: root.update(events=[one for one in root["events"] if one["name"] != "sent"]),
+        lambda root: root["events"][1].update(timeUnixNano=str(int(root["startTimeUnixNano"]) - 9)),
+        lambda root: root["events"][0].update(timeUnixNano=root["endTimeUnixNano"]),
+        lambda root: root.update(endTimeUnixNano=root["startTimeUnixNano"]),
+        lambda root: root.update(endTimeUnixNano="0"),
+        lambda root: root.update(
+            attributes=[one for one in root["attributes"] if one["key"] != "tracebench.connect_ns"]
+        ),
+    ],
+)
+def test_a_root_span_whose_stamps_are_no_request_s_is_counted(
+    written: tuple[Result, Path], tmp_path: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    result, path = written
+    requests = lines(path)
+    change(requests[0]["resourceSpans"][0]["scopeSpans"][0]["spans"][0])
+    found = analyze([rewritten(tmp_path / "odd.jsonl", requests)]).targets["rest"]
+    assert found.requests.started == result.targets["rest"].requests.started - 1
+    [finding] = [one for one in found.verdict.findings if one.code == "unreadable_archive"]
+    assert finding.message.startswith("1 lines or spans of the archive cannot be read: ")
+    for component in found.components.values():
+        assert component.min_ms >= 0

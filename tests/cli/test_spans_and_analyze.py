@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.cli.test_bad_input import complaint, tracebench
 from tests.end_to_end.old_servers import old_rest
 from tests.end_to_end.test_receive_otlp import exporting
 from tests.servers import free_ports
-from tests.tracing.otlp_samples import RECORDED
+from tests.tracing.otlp_samples import END_NS, PARENT, RECORDED, SPAN, START_NS, request, span
 from tests.tracing.samples import SUCCESS, spans_of
 from tracebench.tracing.json_lines import JsonLinesExporter
 
@@ -82,9 +83,56 @@ def test_analyze_prints_and_saves_what_run_did(tmp_path: Path) -> None:
         (["spans", TRITON, "--mapping", IMAGE], "coffee.png"),
         (["analyze", "/no/such"], "/no/such"),
         (["analyze", TRITON], "no requests among 9 spans"),
+        (["analyze", TRITON], f"`tracebench spans {TRITON}` shows"),
         (["analyze", TRITON, "--output-json", "/no/such/x"], "/no/such/x"),
         (["run", "--image", IMAGE, "--rest-url", "http://127.0.0.1:9", "--map", "x"], "--map 'x'"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(options: list[str], said: str) -> None:
     assert said in complaint(tracebench(*options), 2)
+
+
+def test_spans_without_an_end_are_counted_and_never_shown(tmp_path: Path) -> None:
+    path = tmp_path / "t.json"
+    path.write_text(json.dumps({"resourceSpans": [of_a_client(20), of_a_server(20)]}))
+    analysed, stock = tracebench("analyze", str(path)), tracebench("spans", str(path))
+    assert analysed.returncode == stock.returncode == 0
+    assert "20 lines or spans of the archive cannot be read" in analysed.stdout
+    assert "warning: " in analysed.stdout
+    assert "'inference' (" in " ".join(stock.stdout.split())
+    for done in (analysed, stock):
+        assert "has no end" in " ".join(done.stdout.split())
+        assert "-1," not in done.stdout
+
+
+def of_a_client(count: int) -> dict[str, Any]:
+    made: dict[str, Any] = request(
+        *(
+            span(traceId=f"{at:032x}", spanId=PARENT, parentSpanId=None, name="POST", kind=3)
+            for at in range(1, count + 1)
+        )
+    )["resourceSpans"][0]
+    return made
+
+
+def of_a_server(count: int) -> dict[str, Any]:
+    """Each with a span of which the end was lost."""
+    entry = {"startTimeUnixNano": START_NS + 1_000_000, "endTimeUnixNano": END_NS - 1_000_000}
+    made: dict[str, Any] = request(
+        *(
+            one
+            for at in range(1, count + 1)
+            for one in (
+                span(traceId=f"{at:032x}", **entry),
+                span(
+                    traceId=f"{at:032x}",
+                    spanId="1" * 16,
+                    parentSpanId=SPAN,
+                    name="inference",
+                    kind=1,
+                    endTimeUnixNano=None,
+                ),
+            )
+        )
+    )["resourceSpans"][0]
+    return made

@@ -26,7 +26,7 @@ from tests.tracing.otlp_samples import (
 from tests.tracing.otlp_samples import message as protobuf
 from tracebench.model.span import Event, Link, Span
 from tracebench.tracing.otlp_json import read_json
-from tracebench.tracing.otlp_protobuf import read_protobuf
+from tracebench.tracing.otlp_protobuf import count, headlines, read_protobuf
 from tracebench.tracing.otlp_span import OtlpError
 
 PLAIN = Span(
@@ -40,6 +40,10 @@ PLAIN = Span(
     resource={"service.name": "model"},
     scope="flask",
 )
+
+
+ROUND_NS = START_NS // 256 * 256
+"""What a double can hold."""
 
 
 def read(*spans: dict[str, Any]) -> list[Span]:
@@ -107,7 +111,7 @@ def test_a_plain_span_of_json() -> None:
         ({"kind": 77}, {"kind": "UNSPECIFIED"}),
         ({"kind": None}, {"kind": "UNSPECIFIED"}),
         ({"startTimeUnixNano": START_NS}, {}),
-        ({"startTimeUnixNano": 1.5e18}, {"start_ns": 1_500_000_000_000_000_000}),
+        ({"startTimeUnixNano": float(ROUND_NS)}, {"start_ns": ROUND_NS}),
         ({"parentSpanId": "0" * 16}, {"parent_id": ""}),
         ({"parentSpanId": None}, {"parent_id": ""}),
         ({"status": {"code": 2, "message": "no"}}, {"failed": True, "message": "no"}),
@@ -117,8 +121,8 @@ def test_a_plain_span_of_json() -> None:
         ({"unknown": [{"of": "tomorrow"}]}, {}),
         ({"links": [{"traceId": TRACE, "spanId": SPAN}]}, {"links": (Link(TRACE, SPAN),)}),
         (
-            {"events": [{"name": "e", "timeUnixNano": "5"}]},
-            {"events": (Event("e", 5),)},
+            {"events": [{"name": "e", "timeUnixNano": str(START_NS)}]},
+            {"events": (Event("e", START_NS),)},
         ),
     ],
 )
@@ -185,6 +189,67 @@ def test_a_bad_span_does_not_lose_the_batch(bad: Any) -> None:
     text = json.dumps(request(span(), bad, span(name="after")))
     assert read_json(text, reasons.append) == [PLAIN, PLAIN._replace(name="after")]
     assert len(reasons) == 1
+
+
+DAY_NS = 86_400 * 10**9
+IMPOSSIBLE = [
+    ({"end_time_unix_nano": 0}, "has no end"),
+    ({"start_time_unix_nano": 0}, "has no start"),
+    ({"start_time_unix_nano": END_NS + 7}, "ends 7 ns before it begins"),
+    ({"end_time_unix_nano": START_NS - 1}, "ends 1 ns before it begins"),
+    ({"end_time_unix_nano": START_NS + DAY_NS + 1}, "lasts longer than a day"),
+    ({"start_time_unix_nano": 5}, "is not of the years 2000 to 2100"),
+    (
+        {"start_time_unix_nano": 5 * DAY_NS, "end_time_unix_nano": 5 * DAY_NS + 9},
+        "is its clock set",
+    ),
+    ({"end_time_unix_nano": 16_725_225_600 * 10**9}, "is not of the years 2000 to 2100"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), IMPOSSIBLE)
+def test_times_that_no_request_can_have(changes: dict[str, int], said: str) -> None:
+    made = ExportTraceServiceRequest.FromString(protobuf(3))
+    bad = made.resource_spans[0].scope_spans[0].spans[1]
+    for name, value in changes.items():
+        setattr(bad, name, value)
+    as_json = MessageToDict(made, use_integers_for_enums=True)
+    for holder in spans_of(as_json):
+        for name in {"traceId", "spanId", "parentSpanId"} & holder.keys():
+            holder[name] = b64decode(holder[name]).hex()
+    reasons: list[str] = []
+    assert len(read_protobuf(made.SerializeToString(), reasons.append)) == 2
+    assert len(read_json(json.dumps(as_json), reasons.append)) == 2
+    assert [said in reason and "'predict'" in reason for reason in reasons] == [True, True]
+    assert len(list(headlines(made))) == 2
+    assert count(made)[:2] == (3, 1)
+    assert said in count(made)[2]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"end_time_unix_nano": START_NS}, {"end_time_unix_nano": START_NS + DAY_NS}]
+)
+def test_times_that_a_request_can_have(changes: dict[str, int]) -> None:
+    made = ExportTraceServiceRequest.FromString(protobuf(1))
+    for name, value in changes.items():
+        setattr(made.resource_spans[0].scope_spans[0].spans[0], name, value)
+    assert count(made) == (1, 0, "")
+    assert len(read_protobuf(made.SerializeToString())) == 1
+
+
+@given(st.data())
+def test_what_is_counted_as_bad_is_what_is_left_out(data: st.DataObject) -> None:
+    made = ExportTraceServiceRequest.FromString(protobuf(2))
+    bad = made.resource_spans[0].scope_spans[0].spans[0]
+    times = st.sampled_from([0, 1, START_NS, END_NS, END_NS + DAY_NS, 2**63, 2**64 - 1])
+    bad.start_time_unix_nano, bad.end_time_unix_nano = data.draw(times), data.draw(times)
+    bad.events.add(time_unix_nano=data.draw(times))
+    bad.trace_id = data.draw(st.sampled_from([bytes(16), b"x" * 16, b"x"]))
+    bad.parent_span_id = data.draw(st.sampled_from([b"", bytes(8), b"x" * 8, b"x"]))
+    reasons: list[str] = []
+    left = len(read_protobuf(made.SerializeToString(), reasons.append))
+    assert count(made)[:2] == (2, len(reasons)) == (2, 2 - left)
+    assert len(list(headlines(made))) == left
 
 
 @pytest.mark.parametrize(

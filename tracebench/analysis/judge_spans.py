@@ -31,6 +31,17 @@ def spans_refused(refused: Mapping[str, int]) -> Finding | None:
     return weigh("spans_refused", sum(refused.values()), reasons=reasons)
 
 
+def unusable_spans(bad: int, good: int, why: str) -> Finding | None:
+    """What to say of spans that came and have times that no request can have, or no ids.
+
+    Args:
+        bad: so many.
+        good: so many others came.
+        why: the first of them cannot be used.
+    """
+    return weigh("unusable_spans", part_of(bad, bad + good), bad=bad, why=why)
+
+
 def clock_moved(run: Evidence) -> Finding | None:
     """Say where no one offset between the clocks fits all requests."""
     clock = run.decomposition.clock

@@ -23,6 +23,12 @@ SPAN_KINDS: Final = {
         "the OTLP receiver refused {value} requests or spans: {reasons}",
         "let the server export smaller batches to it alone, and see what else sends to it",
     ),
+    "unusable_spans": Kind(
+        ((0.0, "info"), (0.01, "warning")),
+        "{bad} spans of the server's cannot be used: {why}",
+        "let the server end each span it starts, and set its clock; what they cover counts as the "
+        "component around them",
+    ),
     "clock_moved": Kind(
         INFO,
         "the server's clock moved by at least {value:.3g} ms against the client's during the run",

@@ -20,10 +20,10 @@ def analyze(
     output_json: str | None,
     output_plot: str | None,
 ) -> int:
-    """Analyse spans from files: OTLP JSON lines, perhaps compressed with gzip.
+    """Analyse spans from files: OTLP as JSON lines or protobuf, traces saved from Jaeger or Tempo.
 
     They may be tracebench's own (run --output-traces), a collector's, or those of another client
-    that traces its requests.
+    that traces its requests; compressed with gzip or zstd or not.
     """
     from tracebench.archive import analyze as analyzed  # numpy: not for --help
 

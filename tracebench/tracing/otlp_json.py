@@ -24,6 +24,10 @@ from tracebench.tracing.otlp_span import (
 
 Fields: TypeAlias = Mapping[str, Any]
 
+_OLD_SCOPES, _OLD_SCOPE = "instrumentationLibrarySpans", "instrumentationLibrary"
+"""Their names until OTLP 0.15, which Grafana writes to this day."""
+_BASE64: Final = (24, 12)
+"""Characters of an id in the JSON mapping of protobuf, which Tempo has."""
 _HEX: Final = frozenset("0123456789abcdef")
 _KIND_NAMES: Final = {f"SPAN_KIND_{name}": name for name in KINDS}
 _ERRORS: Final = (STATUS_ERROR, str(STATUS_ERROR), "STATUS_CODE_ERROR")
@@ -42,17 +46,31 @@ def read_json(data: bytes | str, on_bad: OnBad = ignore) -> list[Span]:
         request = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise _malformed(str(error)) from None
+    return read_request(request, on_bad)
+
+
+def read_request(request: Fields, on_bad: OnBad = ignore) -> list[Span]:
+    """The same of one that was parsed.
+
+    Raises:
+        OtlpError: it is no ExportTraceServiceRequest.
+    """
     spans: list[Span] = []
     try:
         for of_resource in _items(request, "resourceSpans"):
             resource = _attributes(_message(of_resource, "resource"))
-            for of_scope in _items(of_resource, "scopeSpans"):
-                scope = str(_message(of_scope, "scope").get("name") or "")
+            for of_scope in _scopes(of_resource, "scopeSpans", _OLD_SCOPES):
+                named = _message(of_scope, "scope") or _message(of_scope, _OLD_SCOPE)
+                scope = str(named.get("name") or "")
                 for raw in _items(of_scope, "spans"):
                     _append(spans, raw, resource, scope, on_bad)
     except _UNREADABLE as error:
         raise _malformed(str(error)) from None
     return spans
+
+
+def _scopes(of_resource: Fields, *names: str) -> Sequence[Fields]:
+    return next(filter(None, (_items(of_resource, name) for name in names)), ())
 
 
 def _malformed(why: str) -> OtlpError:
@@ -112,7 +130,10 @@ def _message(holder: Fields, name: str) -> Fields:
 
 
 def _hex(value: object) -> str:
-    text = _text(value).lower()
+    text = _text(value)
+    if len(text) in _BASE64 and text.endswith("="):
+        return b64decode(text, validate=True).hex()
+    text = text.lower()
     if not _HEX.issuperset(text):
         raise BadSpanError(f"the id {text[:64]!r} is not hexadecimal")
     return text

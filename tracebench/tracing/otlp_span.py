@@ -1,6 +1,6 @@
 """What every span that is read from OTLP must fulfil, however it was encoded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 from tracebench.errors import TracebenchError
@@ -19,8 +19,11 @@ DEEPEST: Final = 32
 """Attribute values nested deeper than this are no telemetry."""
 
 _TRACE_ID_DIGITS, _SPAN_ID_DIGITS = 32, 16
-_LATEST_NS: Final = 2**63 - 1
-"""In the year 2262. What is later does not fit into a column of a result."""
+_EARLIEST_NS: Final = 946_684_800 * 10**9
+_LATEST_NS: Final = 4_102_444_800 * 10**9
+"""The years 2000 and 2100: what is without belongs to no clock that was ever set."""
+_LONGEST_NS: Final = 86_400 * 10**9
+"""A day, the longest time-out there is: what is longer is the span of no request."""
 _NO_PARENT: Final = "0" * _SPAN_ID_DIGITS
 
 OnBad: TypeAlias = Callable[[str], object]
@@ -47,14 +50,28 @@ def checked(span: Span) -> Span:
     """
     _check_id("trace id", span.trace_id, _TRACE_ID_DIGITS)
     _check_id("span id", span.span_id, _SPAN_ID_DIGITS)
-    for time_ns in (span.start_ns, span.end_ns, *[event.time_ns for event in span.events]):
-        if not 0 <= time_ns <= _LATEST_NS:
-            raise BadSpanError(f"the time is {time_ns} ns")
+    if fault := fault_of(span.start_ns, span.end_ns, (event.time_ns for event in span.events)):
+        raise BadSpanError(f"the span {span.name[:64]!r} ({span.span_id}) {fault}")
     if span.parent_id == _NO_PARENT:
         return span._replace(parent_id="")
     if span.parent_id:
         _check_id("parent's id", span.parent_id, _SPAN_ID_DIGITS)
     return span
+
+
+def fault_of(start_ns: int, end_ns: int, events_ns: Iterable[int]) -> str:
+    """Why these are not the times of a span, as the rest of a sentence; empty where they can be."""
+    if not start_ns or not end_ns:
+        return "has no end" if start_ns else "has no start"
+    if end_ns < start_ns:
+        return f"ends {start_ns - end_ns} ns before it begins"
+    if not _EARLIEST_NS <= start_ns <= end_ns <= _LATEST_NS:
+        return "is not of the years 2000 to 2100: is its clock set?"
+    if end_ns - start_ns > _LONGEST_NS:
+        return "lasts longer than a day"
+    if not all(_EARLIEST_NS <= event_ns <= _LATEST_NS for event_ns in events_ns):
+        return "has an event at a time that is none"
+    return ""
 
 
 def _check_id(what: str, digits: str, length: int) -> None:

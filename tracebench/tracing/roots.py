@@ -1,7 +1,7 @@
 """Client root spans, read back: an archive of spans can be analysed again."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, get_args
+from typing import Any, Final, NamedTuple, get_args
 
 from opentelemetry.semconv.attributes.http_attributes import HTTP_RESPONSE_STATUS_CODE
 
@@ -19,6 +19,8 @@ from tracebench.model.span import Span
 from tracebench.tracing import attributes as names
 from tracebench.vocabulary import SERVER_PROCESSING
 
+_CUT_OFF_NS: Final = 2_000
+
 
 class Root(NamedTuple):
     """A request as its root span tells it."""
@@ -34,7 +36,10 @@ def is_root(span: Span) -> bool:
 
 
 def read(span: Span) -> Root | None:
-    """Read what `spans.export` wrote; None for any other span, also for one that only looks so."""
+    """Read what `spans.export` wrote; None for any other span, also for one that only looks so.
+
+    So does one whose stamps are not in the order of a request's.
+    """
     if not is_root(span):
         return None
     attributes: Mapping[str, Any] = span.attributes
@@ -46,16 +51,26 @@ def read(span: Span) -> Root | None:
 
 def _exchange(span: Span, attributes: Mapping[str, Any]) -> Exchange:
     reached_ns = {event.name: event.time_ns for event in span.events}
+    connect_ns = int(attributes[names.CONNECT_NS])
+    arrived_ns = reached_ns.get(names.ARRIVED, 0)
+    if attributes[names.OUTCOME] == Outcome.SUCCEEDED.value:
+        ready_ns, sent_ns = (reached_ns[name] for name in (names.READY, names.SENT))
+        waited_ns = ready_ns - span.start_ns
+        connect_ns = _at_most(connect_ns, waited_ns)
+        arrived_ns = _at_most(arrived_ns, span.end_ns)
+        stamps_ns = (span.start_ns, ready_ns, sent_ns, arrived_ns, span.end_ns)
+        if list(stamps_ns) != sorted(stamps_ns) or connect_ns < 0:
+            raise ValueError("these are not the stamps of one request")
     status = attributes.get(HTTP_RESPONSE_STATUS_CODE, attributes.get(names.RPC_STATUS, ""))
     return Exchange(
         trace_id=span.trace_id,
         span_id=span.span_id,
         scheduled_ns=span.start_ns,
-        connect_ns=int(attributes[names.CONNECT_NS]),
+        connect_ns=connect_ns,
         ready_ns=reached_ns.get(names.READY, 0),
         sent_ns=reached_ns.get(names.SENT, 0),
         first_byte_ns=reached_ns.get(names.FIRST_BYTE, 0),
-        arrived_ns=reached_ns.get(names.ARRIVED, 0),
+        arrived_ns=arrived_ns,
         done_ns=span.end_ns,
         write_lag_ns=int(attributes[names.WRITE_LAG_NS]),
         outcome=Outcome(attributes[names.OUTCOME]),
@@ -64,6 +79,11 @@ def _exchange(span: Span, attributes: Mapping[str, Any]) -> Exchange:
         reason=span.message,
         lost=Lost(attributes[names.LOST]) if names.LOST in attributes else None,
     )
+
+
+def _at_most(time_ns: int, most_ns: int) -> int:
+    """The time, without what stores that cut times off to the microsecond add to it."""
+    return most_ns if most_ns < time_ns <= most_ns + _CUT_OFF_NS else time_ns
 
 
 def _mirror(attributes: Mapping[str, Any]) -> Timing | Undecomposed:

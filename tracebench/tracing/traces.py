@@ -1,10 +1,11 @@
 """Where a run's spans go, where the server's are read back from, and where people look at both."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from tracebench.analysis.judge_spans import unusable_spans
 from tracebench.analysis.verdict import spans_lost, traces_missing
 from tracebench.files import why
 from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
@@ -14,7 +15,7 @@ from tracebench.model.span import Span
 from tracebench.tracing import spans
 from tracebench.tracing.backend import links
 from tracebench.tracing.backend.query import QueryApi
-from tracebench.tracing.backend.reading import NOT_EXPORTED, Waits, read
+from tracebench.tracing.backend.reading import NOT_EXPORTED, Reading, Waits, read
 from tracebench.tracing.backend.url import base_url
 from tracebench.tracing.described import Described
 from tracebench.tracing.exporter import JoiningExporter
@@ -174,8 +175,7 @@ class Traces:
             starts_ns=starts_ns if self._endpoint is not None else NOT_EXPORTED,
             on_wait=tell,
         )
-        missing = traces_missing(reading.missing, reading.asked, reading.reason)
-        return findings if missing is None else [*findings, missing]
+        return findings + _doubts(reading, self._jaeger.unusable)
 
     def linked(
         self,
@@ -191,3 +191,12 @@ class Traces:
         if self._endpoint is None:
             return result
         return links.with_search(self._ui, result, exchanges, described, run)
+
+
+def _doubts(reading: Reading, unusable: Collection[str]) -> list[Finding]:
+    """What is to be said of what was read back, and of what was not."""
+    said = (
+        traces_missing(reading.missing, reading.asked, reading.reason),
+        unusable_spans(len(unusable), reading.asked, next(iter(unusable), "")),
+    )
+    return [finding for finding in said if finding is not None]

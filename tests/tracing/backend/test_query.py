@@ -9,6 +9,8 @@ from tracebench.model.span import Link, Span
 from tracebench.tracing.backend import legacy
 from tracebench.tracing.backend.query import QueryApi, UnreadableError
 
+START_US = 1_795_332_947_061_637
+
 
 def spans(answer: Answer) -> dict[str, Span]:
     with answering(answer) as api:
@@ -73,7 +75,7 @@ def test_ids_that_an_old_jaeger_cut_short_are_whole_again() -> None:
             {"refType": "CHILD_OF", "traceID": "7b", "spanID": "2"},
             {"refType": "FOLLOWS_FROM", "traceID": "7b", "spanID": "3"},
         ],
-        "startTime": 5,
+        "startTime": START_US,
         "duration": 2,
         "processID": "p1",
     }
@@ -86,7 +88,9 @@ def test_ids_that_an_old_jaeger_cut_short_are_whole_again() -> None:
         Link("9".zfill(32), "1".zfill(16)),
         Link("7b".zfill(32), "3".zfill(16)),
     )
-    assert (read.start_ns, read.end_ns, read.kind) == (5_000, 7_000, "UNSPECIFIED")
+    assert (read.start_ns, read.end_ns, read.kind) == (
+        *(START_US * 1000, (START_US + 2) * 1000, "UNSPECIFIED"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -139,3 +143,14 @@ def test_a_jaeger_that_is_not_there_is_named_in_a_line() -> None:
     api = QueryApi("http://127.0.0.1:1")
     with pytest.raises(TargetError, match=r"--jaeger 'http://127.0.0.1:1' \(.*refused\)"):
         api.check()
+
+
+def test_spans_that_cannot_be_used_are_counted_once_however_often_they_are_asked_for() -> None:
+    def answer(path: str) -> bytes:
+        return modern(path).replace(b'"endTimeUnixNano"', b'"endTimeUnixNanO"', 1)
+
+    with answering(answer) as api:
+        api.check()
+        assert [len(api.spans(TRACE)) for _ in range(2)] == [len(spans(modern)) - 1] * 2
+        [reason] = api.unusable
+    assert "has no end" in reason

@@ -7,7 +7,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.tracing.otlp_samples import PARENT, message, request, span
-from tests.tracing.receiver.talk import batch, json_batch, new_trace, post
+from tests.tracing.receiver.talk import batch, collected, json_batch, new_trace, post
 from tracebench.tracing.receiver.client import Receiver, Waiting
 from tracebench.tracing.receiver.forward import to_protobuf
 from tracebench.tracing.receiver.gathering import Gathering
@@ -139,3 +139,23 @@ def test_the_wait_can_be_stopped(receiver: Receiver) -> None:
     answers = iter([False, False, True, True, True])
     received = receiver.collect({new_trace(): PARENT}, stopped=lambda: next(answers))
     assert (received.joined, received.ended_by) == (0, "the waiting was interrupted")
+
+
+@pytest.mark.parametrize("encoding", ["protobuf", "json"])
+def test_an_entry_span_without_an_end_is_counted_and_does_not_count_as_come(
+    receiver: Receiver, encoding: Encoding
+) -> None:
+    before = collected(receiver)
+    if encoding == "json":
+        body = json.dumps(request(span(traceId=ONE, endTimeUnixNano="0"))).encode()
+        reply = post(receiver, body, "application/json").json()
+        assert "has no end" in reply["partialSuccess"]["errorMessage"]
+    else:
+        made = ExportTraceServiceRequest.FromString(batch(ONE))
+        made.resource_spans[0].scope_spans[0].spans[0].end_time_unix_nano = 0
+        assert post(receiver, made.SerializeToString()).status_code == 200
+    found = collected(receiver, ONE)
+    assert (found.joined, found.received - before.received) == (0, 0)
+    assert found.rejected - before.rejected == 1
+    assert "has no end" in found.problem
+    assert list(found.spans) == []

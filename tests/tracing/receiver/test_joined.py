@@ -55,12 +55,20 @@ def test_nothing_is_said_where_all_came() -> None:
 
 
 def test_what_was_refused_is_told() -> None:
-    trouble = replace(received(), rejected=2, dropped=3, refused={"no room": 4}, forward_failed=5)
+    trouble = replace(
+        received(),
+        rejected=2,
+        problem="it has no end",
+        dropped=3,
+        refused={"no room": 4},
+        forward_failed=5,
+    )
     found = doubts(trouble, [TIMED_OUT], [SILENT])
-    assert [finding.code for finding in found] == ["spans_refused", "spans_lost"]
-    assert "9 requests or spans" in found[0].message
+    assert [finding.code for finding in found] == ["spans_refused", "unusable_spans", "spans_lost"]
+    assert "7 requests or spans" in found[0].message
     assert "no room (4)" in found[0].message
-    assert found[1].message.startswith("5 spans")
+    assert found[1].message == "2 spans of the server's cannot be used: it has no end"
+    assert found[2].message.startswith("5 spans")
 
 
 @pytest.mark.parametrize(

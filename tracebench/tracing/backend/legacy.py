@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, get_args
 
 from tracebench.model.span import Attributes, Event, Kind, Link, Span, Value
+from tracebench.tracing.otlp_span import BadSpanError, OnBad, checked, ignore
 
 _NS_PER_US: Final = 1_000
 _KINDS: Final = {kind.lower(): kind for kind in get_args(Kind)}
@@ -11,8 +12,10 @@ _CHILD_OF: Final = "CHILD_OF"
 _SPAN_DIGITS, _TRACE_DIGITS = 16, 32
 
 
-def spans_in(answer: Any) -> Iterator[Span]:
-    """The spans of an answer of `/api/traces/{id}`.
+def spans_in(answer: Any, on_bad: OnBad = ignore) -> Iterator[Span]:
+    """The spans of an answer of `/api/traces/{id}`, or of what its UI saves.
+
+    A span that cannot be used is left out.
 
     Raises:
         KeyError, TypeError, AttributeError, ValueError: it is no such answer.
@@ -20,7 +23,10 @@ def spans_in(answer: Any) -> Iterator[Span]:
     for trace in answer["data"]:
         resources = {name: _resource(one) for name, one in trace["processes"].items()}
         for span in trace["spans"]:
-            yield _span(span, resources[span["processID"]])
+            try:
+                yield checked(_span(span, resources[span["processID"]]))
+            except BadSpanError as bad:
+                on_bad(str(bad))
 
 
 def _span(span: dict[str, Any], resource: Attributes) -> Span:

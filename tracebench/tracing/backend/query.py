@@ -54,6 +54,8 @@ class QueryApi:
             timeout=urllib3.Timeout(_TIMEOUT_S),
         )
         self._trace: Callable[[str], list[Span]] = self._otlp
+        self.unusable: Final[set[str]] = set()
+        """Spans that cannot be used, each with why; the same trace may be asked for many times."""
 
     def check(self) -> None:
         """See that it is there, and which of both it speaks.
@@ -124,11 +126,13 @@ class QueryApi:
             return []
         # {"result": OTLP}: the wrapping of a gateway to gRPC
         _, _, otlp = answer.partition(b'"result":')
-        return read_json(otlp.rstrip().removesuffix(b"}"))
+        return read_json(otlp.rstrip().removesuffix(b"}"), self.unusable.add)
 
     def _old(self, trace_id: str) -> list[Span]:
         answer = self._get(f"/api/traces/{trace_id}?raw=true")
-        return [] if answer is None else list(legacy.spans_in(json.loads(answer)))
+        return (
+            [] if answer is None else list(legacy.spans_in(json.loads(answer), self.unusable.add))
+        )
 
     def _get(self, path: str) -> bytes | None:
         """What is under a path; None where nothing is."""

@@ -64,6 +64,8 @@ class Received:
     """Reason → requests or connections."""
     ended_by: str
     """Why no more was waited for."""
+    problem: str = ""
+    """Why the first of the rejected spans cannot be used."""
 
     @property
     def joined(self) -> int:
@@ -90,6 +92,7 @@ class Receiver:
         at = bind_of(bind)
         if forward is not None:
             endpoint_of(forward)
+        self._problem = ""
         self._process, self._pipe = _start()
         try:
             self._pipe.send(Setup(at, forward, self._bounds))
@@ -163,6 +166,7 @@ class Receiver:
             forward_failed=counts[FORWARD_FAILED] + counts[FORWARD_WAITING],
             refused={name: n for name, n in counts.items() if name not in SPAN_COUNTS},
             ended_by=ended_by,
+            problem=self._problem,
         )
 
     def _wait(
@@ -202,6 +206,7 @@ class Receiver:
             fetched: Fetched = self._pipe.recv()
             counts.clear()
             counts.update(fetched.counts)
+            self._problem = fetched.problem
             if not fetched.batches:
                 return arrivals_s
             for batch in fetched.batches:

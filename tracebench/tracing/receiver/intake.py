@@ -52,15 +52,16 @@ class Intake:
             return Answer(RESOURCE_EXHAUSTED, "as many spans are kept as may be: try again later")
         self.store.counts[RECEIVED] += batch.spans
         self.store.counts[REJECTED] += bad
+        self.store.problem = self.store.problem or why
         if batch.spans:
             self._forward(batch)
         return Answer(OK, f"{bad} of {spans} spans left out: {why}" if bad else "", bad)
 
 
 def _count(encoding: Encoding, body: bytes) -> tuple[int, int, str]:
-    """All spans, the bad ones, and what is wrong with one of them."""
+    """All spans, the bad ones, and what is wrong with the first of them."""
     if encoding == "protobuf":
-        return *otlp_protobuf.count(otlp_protobuf.parse(body)), "an id has a wrong length"
+        return otlp_protobuf.count(otlp_protobuf.parse(body))
     reasons: list[str] = []
     good = len(read_json(body, reasons.append))
     return good + len(reasons), len(reasons), reasons[0] if reasons else ""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Final
 
-from tracebench.analysis.judge_spans import low_join_share, spans_refused
+from tracebench.analysis.judge_spans import low_join_share, spans_refused, unusable_spans
 from tracebench.analysis.verdict import spans_lost
 from tracebench.errors import UsageError
 from tracebench.interrupt import interruptible
@@ -68,12 +68,12 @@ def doubts(
     )
     refused = {
         **received.refused,
-        "spans without proper ids": received.rejected,
         "spans beyond the memory for one target": received.dropped,
     }
     found = [
         low_join_share(len(received.missing), uncovered, received.wanted, received.ended_by),
         spans_refused(refused),
+        unusable_spans(received.rejected, received.received, received.problem),
     ]
     if received.forward_failed:
         found.append(spans_lost(received.forward_failed, "they could not be passed on"))

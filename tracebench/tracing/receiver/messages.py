@@ -29,3 +29,5 @@ class Fetched(NamedTuple):
 
     batches: list[Batch]
     counts: Counter[str]
+    problem: str = ""
+    """Why the first of the rejected spans cannot be used."""

@@ -57,7 +57,7 @@ async def _serve(pipe: Pipe, setup: Setup) -> None:
             pipe.recv_bytes()
             if forwarder:
                 forwarder.settle()
-            pipe.send(Fetched(store.take(), store.counts))
+            pipe.send(Fetched(store.take(), store.counts, store.problem))
         except (EOFError, OSError):
             loop.remove_reader(pipe.fileno())
             over.set()

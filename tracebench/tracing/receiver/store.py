@@ -34,6 +34,8 @@ class Store:
 
     def __init__(self, bounds: Bounds) -> None:
         self.counts: Counter[str] = Counter()
+        self.problem = ""
+        """Why the first of the rejected spans cannot be used."""
         self._bounds = bounds
         self._batches: deque[Batch] = deque()
         self._bytes = self._spans = 0

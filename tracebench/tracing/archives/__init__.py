@@ -1,0 +1,1 @@
+"""Files of spans, in whatever form people have them."""
