@@ -18,6 +18,7 @@ FLOORS = {
     "tracebench.report": 2,
     "tracebench.analysis": 1,
     "tracebench.files": 1,
+    "tracebench.redaction": 1,
     "server_middleware": 1,
     "tracebench.model": 0,
     "tracebench.vocabulary": 0,

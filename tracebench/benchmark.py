@@ -1,9 +1,9 @@
 """The public Python door: `run(plan)` → `Result`; where load, tracing and analysis meet."""
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
+from secrets import token_hex
 from threading import Event
 from typing import Any, NamedTuple
 
@@ -31,8 +31,10 @@ from tracebench.load.progress import Watcher
 from tracebench.model.exchange import Decomposition, Exchange, Load, Outcome, Timing, Undecomposed
 from tracebench.model.plan import Plan
 from tracebench.model.result import Finding, Floor, Result, TargetResult
+from tracebench.redaction import Secrets
 from tracebench.tracing import mirror, run_facts, spans
 from tracebench.tracing.mapping.mapper import mapper_of
+from tracebench.tracing.otlp import exporter_headers
 from tracebench.tracing.traces import Traces
 
 REST, GRPC = "rest", "grpc"
@@ -56,11 +58,18 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
     Raises:
         TracebenchError: nothing was measured, because the plan or a target is wrong.
     """
-    watcher = watcher or Watcher()
-    traces = Traces(plan)
-    prepared = prepare(plan)
+    secrets = Secrets.of(plan).and_headers(exporter_headers())
+    with secrets.guard():
+        return _run(plan, watcher or Watcher(), secrets)
+
+
+def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
+    traces = Traces(plan, secrets=secrets)
+    prepared = {
+        target: replace(one, secrets=one.secrets | secrets) for target, one in prepare(plan).items()
+    }
     session: dict[str, Any] = {
-        "tool": {"name": "tracebench", "version": __version__, "run_id": secrets.token_hex(8)},
+        "tool": {"name": "tracebench", "version": __version__, "run_id": token_hex(8)},
         "environment": environment(),
         "plan": plan_facts(plan, {target: one.sizes() for target, one in prepared.items()}),
         "started_at": datetime.now(timezone.utc).isoformat(),
@@ -94,10 +103,11 @@ def try_once(plan: Plan) -> dict[str, Trial]:
     """
     mapper = mapper_of(plan.maps, plan.mapping)
     trials = {}
-    for target, prepared in prepare(plan).items():
-        exchange = once(replace(prepared, variants=None), plan)
-        decomposition = decompose([exchange], [mapper.renamed(_timing(exchange))])
-        trials[target] = Trial(prepared, exchange, decomposition)
+    with Secrets.of(plan).guard():
+        for target, prepared in prepare(plan).items():
+            exchange = once(replace(prepared, variants=None), plan)
+            decomposition = decompose([exchange], [mapper.renamed(_timing(exchange))])
+            trials[target] = Trial(prepared, exchange, decomposition)
     return trials
 
 
@@ -131,7 +141,7 @@ def _measured(
             by_turns = interleaved(ready, plan, libraries[target], watcher.waits)
             result, cut_short = _beside_libraries(result, by_turns), by_turns.interrupted
         watcher.ends()
-        targets[target] = result
+        targets[target] = _cleared(result, ready.secrets)
         if cut_short:
             break
     return targets
@@ -144,7 +154,9 @@ def _loaded(prepared: Prepared, plan: Plan, watcher: Watcher, *, may_fail: bool)
     except TargetError as error:
         if not may_fail:
             raise
-        return Load((), duration_s=0.0, cpu_s=0.0, tcp=None, gave_up=str(error))
+        return Load(
+            (), duration_s=0.0, cpu_s=0.0, tcp=None, gave_up=prepared.secrets.hide(str(error))
+        )
 
 
 def _floor(prepared: Prepared, plan: Plan) -> Floor:
@@ -162,6 +174,12 @@ def _beside_libraries(result: TargetResult, by_turns: Interleaved) -> TargetResu
     elif by_turns.fault:
         finding = clients_cut_short(len(by_turns.engine), by_turns.fault)
     return _with(result, finding)
+
+
+def _cleared(result: TargetResult, secrets: Secrets) -> TargetResult:
+    """The result without credentials in its findings, which quote libraries and servers."""
+    findings = [replace(one, message=secrets.hide(one.message)) for one in result.verdict.findings]
+    return replace(result, verdict=replace(result.verdict, findings=tuple(findings)))
 
 
 def _with(result: TargetResult, *findings: Finding | None) -> TargetResult:

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import platform
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
@@ -11,10 +10,9 @@ from math import inf
 from typing import Any
 
 from tracebench.model.plan import Payload, Plan, Segment
-from tracebench.tracing.described import redacted
+from tracebench.redaction import header_shown, redacted
 
-_SECRET = re.compile("auth|cookie|key|token|secret|password", re.IGNORECASE)
-"""What is in the name of a header whose value is nobody's business."""
+_URLS = ("rest_url", "grpc_server", "otlp_endpoint", "forward_otlp", "jaeger", "trace_ui")
 _PACKAGES = ("grpcio", "httptools", "numpy", "opentelemetry-sdk", "requests")
 
 
@@ -38,16 +36,14 @@ def plan_facts(plan: Plan, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]
         sizes: target → the size of each different request that was sent to it, in bytes.
     """
     facts = asdict(plan)
-    facts["rest_url"] = plan.rest_url and redacted(plan.rest_url)
+    facts |= {name: facts[name] and redacted(facts[name]) for name in _URLS}
     facts["payload"] = _payload_facts(plan.payloads)
     if plan.rate is not None:
         facts["rate"] = [_segment(one) for one in plan.rate]
     if plan.schedule_s is not None:
         facts["schedule_s"] = {"count": len(plan.schedule_s), "last_s": plan.schedule_s[-1]}
     facts["sent"] = {target: _size_facts(those) for target, those in sizes.items()}
-    facts["headers"] = [
-        [name, "(hidden)" if _SECRET.search(name) else value] for name, value in plan.headers
-    ]
+    facts["headers"] = [[name, header_shown(name, value)] for name, value in plan.headers]
     return facts
 
 

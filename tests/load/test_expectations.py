@@ -9,7 +9,7 @@ from tests.servers import HOST, answering, reply, serving
 from tracebench.benchmark import run
 from tracebench.errors import TargetError, UsageError
 from tracebench.load.prepare import expectations
-from tracebench.load.prepare.visit import document
+from tracebench.load.prepare.tryout import document
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult

@@ -17,6 +17,7 @@ from tracebench.cli.sweep import sweep
 from tracebench.errors import TracebenchError
 from tracebench.files import why
 from tracebench.interrupt import heed_others
+from tracebench.redaction import scrubbed
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -66,5 +67,5 @@ def _status() -> int:
 
 
 def _complain(message: str, status: int) -> int:
-    click.echo(f"tracebench: {' '.join(message.split())}", err=True)
+    click.echo(f"tracebench: {scrubbed(' '.join(message.split()))}", err=True)
     return status

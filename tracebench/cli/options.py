@@ -82,6 +82,8 @@ METHOD = (
 )
 TRUST = (
     click.option("--cacert", metavar="FILE", help="Trust these certificates."),
+    click.option("--cert", metavar="FILE", help="Show the server this certificate (PEM)."),
+    click.option("--key", metavar="FILE", help="Its private key. [default: in --cert]"),
     click.option("--insecure", is_flag=True, help="Do not verify the server's certificate."),
 )
 AMOUNT = (
@@ -190,7 +192,7 @@ def plan(
         payload=read_payloads(image, data, json_file, payloads, content_type),
         rest_url=rest_url,
         grpc_server=grpc_server,
-        headers=tuple(_header(text) for text in headers),
+        headers=tuple(_header(place, text) for place, text in enumerate(headers, 1)),
         requests=requests,
         duration_s=duration,
         timeout_s=timeout,
@@ -210,9 +212,19 @@ def _at_most_one(name: str, value: object, other_name: str, other: object) -> No
         raise UsageError(f"{name} and {other_name} exclude each other: give one of them")
 
 
-def _header(text: str) -> tuple[str, str]:
+def _header(place: int, text: str) -> tuple[str, str]:
+    """Read the n-th `--header`. It may hold a secret: no message repeats more than its name."""
     name, colon, value = text.partition(":")
     name, value = name.strip(), value.strip()
-    if not colon or not _TOKEN.fullmatch(name) or any(not 31 < ord(c) < 256 for c in value):
-        raise UsageError(f"--header {text!r} is not K:V: give one like 'Authorization: Bearer x'")
+    if not colon or not _TOKEN.fullmatch(name):
+        what = "no valid name before its ':'" if colon else "no ':'"
+        raise UsageError(
+            f"--header (number {place} of them) has {what}: give it as 'Name: value', as in "
+            "'Authorization: Bearer x'"
+        )
+    if odd := next((char for char in value if not 31 < ord(char) < 256 or char == "\x7f"), ""):
+        raise UsageError(
+            f"--header {name!r} has the character {odd!r} in its value: use only ASCII, "
+            "or letters of Latin-1 over REST"
+        )
     return name, value

@@ -2,6 +2,7 @@
 
 from tracebench.benchmark import Trial
 from tracebench.model.exchange import Decomposition, Exchange
+from tracebench.redaction import HIDDEN, is_secret
 from tracebench.report.terminal import shortened
 from tracebench.vocabulary import END_TO_END, LEAVES
 
@@ -13,7 +14,7 @@ def render(target: str, trial: Trial) -> str:
     prepared, exchange = trial.prepared, trial.exchange
     request = prepared.request.replace("<trace id>", exchange.trace_id)
     request = request.replace("<span id>", exchange.span_id)
-    return "\n".join(
+    text = "\n".join(
         [
             f"{target} {prepared.address}",
             "",
@@ -26,6 +27,7 @@ def render(target: str, trial: Trial) -> str:
             "",
         ]
     )
+    return prepared.secrets.hide(text)
 
 
 def _quoted(mark: str, text: str) -> list[str]:
@@ -35,7 +37,14 @@ def _quoted(mark: str, text: str) -> list[str]:
 def _reply(exchange: Exchange) -> str:
     reply = exchange.reply
     lines = [reply.status or exchange.reason]
-    return "\n".join(lines + [f"{name}: {value}" for name, value in reply.headers.items()])
+    return "\n".join(
+        lines + [f"{name}: {_shown(name, value)}" for name, value in reply.headers.items()]
+    )
+
+
+def _shown(name: str, value: str) -> str:
+    """A reply's header; a cookie is a credential of ours from now on."""
+    return HIDDEN if is_secret(name) else value
 
 
 def _times(exchange: Exchange, decomposition: Decomposition) -> list[str]:

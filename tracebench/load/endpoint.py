@@ -46,27 +46,6 @@ def resolve(host: str, port: int, tls: ssl.SSLContext | None) -> Endpoint:
     )
 
 
-def client_tls(cacert: str | None, *, insecure: bool, protocol: str) -> ssl.SSLContext:
-    """TLS as a client should speak it: verified, unless told otherwise.
-
-    Args:
-        cacert: a file of trusted certificates; None: those of the certifi package.
-        insecure: accept any certificate.
-        protocol: what ALPN offers, `h2` or `http/1.1`.
-    """
-    import certifi  # certifi reads its bundle when imported; plain targets need none
-
-    try:
-        context = ssl.create_default_context(cafile=cacert or certifi.where())
-    except (OSError, ssl.SSLError) as error:
-        raise TargetError(f"cannot use --cacert {cacert!r} ({_text(error)})") from None
-    if insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols([protocol])
-    return context
-
-
 def _text(error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error)
     return text[:1].lower() + text[1:]

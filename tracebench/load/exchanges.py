@@ -6,6 +6,7 @@ from collections.abc import Callable
 from tracebench.load.ledger import FullRow, PlainRow, read_row
 from tracebench.load.slot import RawReply
 from tracebench.model.exchange import Exchange, Outcome, Reply
+from tracebench.redaction import NO_SECRETS, Secrets
 
 _NO_REPLY = Reply("", {}, b"")
 _TRACE_DIGITS = 32
@@ -13,13 +14,19 @@ _TRACE_DIGITS = 32
 Read = Callable[[RawReply], tuple[Reply, str]]
 
 
-def exchange(row: PlainRow | FullRow, read: Read, timeout_ns: int = sys.maxsize) -> Exchange:
+def exchange(
+    row: PlainRow | FullRow,
+    read: Read,
+    timeout_ns: int = sys.maxsize,
+    secrets: Secrets = NO_SECRETS,
+) -> Exchange:
     """Read one row.
 
     Args:
         row: what the engine wrote.
         read: the protocol's reader of kept replies.
         timeout_ns: what fails after this long has timed out, whoever noticed it first.
+        secrets: are hidden where a failed reply, or its reason, repeats them.
     """
     one = read_row(row)
     reply, reason = (_NO_REPLY, one.error) if one.reply is None else read(one.reply)
@@ -28,6 +35,8 @@ def exchange(row: PlainRow | FullRow, read: Read, timeout_ns: int = sys.maxsize)
         outcome = Outcome.TIMED_OUT
     if not one.sent_ns and outcome is Outcome.FAILED:
         reason = f"cannot connect: {reason}"
+    if reason:
+        reply, reason = _hidden(reply, secrets), secrets.hide(reason)
     ids = one.ids.decode()
     return Exchange(
         trace_id=ids[:_TRACE_DIGITS],
@@ -47,6 +56,11 @@ def exchange(row: PlainRow | FullRow, read: Read, timeout_ns: int = sys.maxsize)
         variant=one.variant,
         lost=one.lost,
     )
+
+
+def _hidden(reply: Reply, secrets: Secrets) -> Reply:
+    headers = {name: secrets.hide(value) for name, value in reply.headers.items()}
+    return Reply(reply.status, headers, secrets.hide_bytes(reply.body))
 
 
 def _outcome(reply: Reply, reason: str) -> Outcome:

@@ -71,7 +71,8 @@ def _fields(request: GrpcRequest) -> Iterator[tuple[bytes, bytes]]:
     yield b":authority", request.authority
     yield b"te", b"trailers"
     yield b"content-type", b"application/grpc"
-    yield b"user-agent", f"tracebench/{__version__}".encode()
+    if not any(name == b"user-agent" for name, _ in request.metadata):
+        yield b"user-agent", f"tracebench/{__version__}".encode()
     yield b"grpc-accept-encoding", b"identity,gzip"
     yield b"grpc-timeout", timeout_text(request.timeout_s).encode()
     for name, value in request.metadata:

@@ -1,6 +1,7 @@
 """One target measured: connect, warm up, run, and read what was recorded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from statistics import median
@@ -43,6 +44,27 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
     shared = plan.connections if prepared.multiplexed else None
     channels = min(shared or slots, slots)
     _allow_connections(channels)
+    with _engine(prepared, plan, slots, channels) as engine:
+        if why := engine.connect(1 if is_open(plan) else len(engine.channels)):
+            some = any(channel.is_open() for channel in engine.channels)
+            doubt = f": is --concurrency {slots} too high?" if some else ""
+            raise TargetError(f"{prepared.address}: {why}{doubt}")
+        with interruptible(engine.interrupt):
+            same_host, before = engine.channels[0].is_local(), host.Moment.now()
+            window = _run(engine, plan, on_progress)
+            machine = host.since(before)
+        states = [state for channel in engine.channels for state in channel.path_states()]
+    load = _load(window, prepared, states, plan)
+    return replace(
+        load,
+        same_host=same_host,
+        compressed_share=prepared.compressed_share(),
+        **machine._asdict(),
+    )
+
+
+@contextmanager
+def _engine(prepared: Prepared, plan: Plan, slots: int, channels: int) -> Iterator[Engine]:
     loop = Loop()
     engine = Engine(
         loop,
@@ -54,26 +76,11 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
         choose=prepared.variants.__next__ if prepared.variants is not None else None,
     )
     try:
-        if why := engine.connect(1 if is_open(plan) else len(engine.channels)):
-            some = any(channel.is_open() for channel in engine.channels)
-            doubt = f": is --concurrency {slots} too high?" if some else ""
-            raise TargetError(f"{prepared.address}: {why}{doubt}")
-        with interruptible(engine.interrupt):
-            same_host, before = engine.channels[0].is_local(), host.Moment.now()
-            window = _run(engine, plan, on_progress)
-            machine = host.since(before)
-        states = [state for channel in engine.channels for state in channel.path_states()]
+        yield engine
     finally:
         for channel in engine.channels:
             channel.close()
         loop.close()
-    load = _load(window, prepared, states, plan)
-    return replace(
-        load,
-        same_host=same_host,
-        compressed_share=prepared.compressed_share(),
-        **machine._asdict(),
-    )
 
 
 def _allow_connections(count: int) -> None:
@@ -92,7 +99,25 @@ def once(prepared: Prepared, plan: Plan) -> Exchange:
     Raises:
         TargetError: no connection can be made.
     """
-    single = replace(
+    return measure(prepared, _single(plan), lambda _progress: None).exchanges[0]
+
+
+def greet(prepared: Prepared, plan: Plan) -> str:
+    """Connect once, until requests can be sent; returns why that is not possible, or nothing."""
+    with _engine(prepared, plan, slots=1, channels=1) as engine:
+        return engine.connect(1).partition(": ")[2]
+
+
+def attempt(prepared: Prepared, plan: Plan) -> Exchange:
+    """Make one exchange as the run will; where no connection can be made, its reason says why."""
+    single = _single(plan)
+    with _engine(prepared, single, slots=1, channels=1) as engine:
+        window = engine.run(pacing(single), lambda _progress: None)
+    return _load(window, prepared, [], single).exchanges[0]
+
+
+def _single(plan: Plan) -> Plan:
+    return replace(
         plan,
         requests=1,
         duration_s=None,
@@ -102,7 +127,6 @@ def once(prepared: Prepared, plan: Plan) -> Exchange:
         schedule_s=None,
         warmup=0,
     )
-    return measure(prepared, single, lambda _progress: None).exchanges[0]
 
 
 def _run(engine: Engine, plan: Plan, on_progress: OnProgress) -> Window:
@@ -117,7 +141,8 @@ def _run(engine: Engine, plan: Plan, on_progress: OnProgress) -> Window:
 
 def _load(window: Window, prepared: Prepared, states: list[PathState], plan: Plan) -> Load:
     timeout_ns = int(plan.timeout_s * 1e9)
-    exchanges = tuple(exchange(row, prepared.read, timeout_ns) for row in window.rows)
+    secrets = prepared.secrets
+    exchanges = tuple(exchange(row, prepared.read, timeout_ns, secrets) for row in window.rows)
     began_ns = min((one.scheduled_ns for one in exchanges), default=0)
     ended_ns = max((one.done_ns for one in exchanges), default=0)
     return Load(
@@ -132,7 +157,7 @@ def _load(window: Window, prepared: Prepared, states: list[PathState], plan: Pla
         longest_stall_s=window.longest_stall_ns / 1e9,
         gc_pause_s=window.gc_pause_s,
         interrupted=window.interrupted,
-        gave_up=window.gave_up,
+        gave_up=secrets.hide(window.gave_up),
     )
 
 

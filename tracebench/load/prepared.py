@@ -13,6 +13,7 @@ from tracebench.load.http1 import HttpRequest
 from tracebench.load.slot import RawReply
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Plan
+from tracebench.redaction import NO_SECRETS, Secrets
 from tracebench.tracing.described import Described
 
 EXCERPT = 200
@@ -28,20 +29,22 @@ class Prepared:
 
     described: Described
     address: str
-    """As the user wrote it, or would have."""
+    """As the user wrote it, or would have; without credentials."""
     endpoint: Endpoint
     repeated: Sequence[HttpRequest] | Sequence[GrpcRequest]
     """The target's requests, among which each slot names its own."""
     read: Callable[[RawReply], tuple[Reply, str]]
     """Reads a kept reply; the second part says why it is no success, empty for one."""
     request: str
-    """What is sent, for a person to read: the head, and the size of the body."""
+    """What is sent, for a person to read: the head without credentials, and the body's size."""
     answer: str = ""
     """The start of what the server answered to the preflight."""
     multiplexed: bool = False
     """Slots may share a connection."""
     variants: Iterator[int] | None = None
     """Which of several requests each exchange sends, without end; None: there is but one."""
+    secrets: Secrets = NO_SECRETS
+    """What must not be shown, whoever repeats it."""
     untraced_from: int = sys.maxsize
     """Requests from this place on ask for no tracing."""
 

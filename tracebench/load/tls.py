@@ -40,7 +40,8 @@ class TlsConnection(Connection):
         try:
             data = self._socket.recv(READ_SIZE)
         except OSError as error:
-            return self.close((error.strerror or str(error)).lower())
+            why = (error.strerror or str(error)).lower()
+            return self.close(f"{why} during the TLS handshake")
         if not data:
             return self.close("the server closed the connection during the TLS handshake")
         self._incoming.write(data)
@@ -52,7 +53,7 @@ class TlsConnection(Connection):
         except ssl.SSLWantReadError:
             return super()._send(None, [self._outgoing.read()])
         except ssl.SSLError as error:
-            return self.close(f"TLS: {error.reason or error}")
+            return self.close(_reason(error))
         super()._send(None, [self._outgoing.read()])
         super()._established()
         if self._incoming.pending:  # records that came with the handshake
@@ -92,5 +93,10 @@ class TlsConnection(Connection):
         except ssl.SSLZeroReturnError:
             pass
         except ssl.SSLError as error:
-            raise ProtocolError(f"TLS: {error.reason or error}") from None
+            raise ProtocolError(_reason(error)) from None
         return b"".join(plain), True
+
+
+def _reason(error: ssl.SSLError) -> str:
+    """Why TLS failed, in OpenSSL's words; of a certificate, what is wrong with it."""
+    return f"TLS: {getattr(error, 'verify_message', '') or error.reason or error}"

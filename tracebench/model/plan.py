@@ -62,6 +62,10 @@ class Plan:
     headers: tuple[tuple[str, str], ...] = ()
     cacert: str | None = None
     insecure: bool = False
+    cert: str | None = None
+    """A PEM file with the certificate that the client shows, and those that vouch for it."""
+    key: str | None = None
+    """A PEM file with its private key; None: it is in `cert`."""
     requests: int | None = 100
     """How many requests to measure for each target; None: as many as fit in `duration_s`."""
     duration_s: float | None = None

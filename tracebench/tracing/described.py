@@ -13,6 +13,7 @@ from opentelemetry.semconv.attributes.network_attributes import NETWORK_PROTOCOL
 from opentelemetry.semconv.attributes.server_attributes import SERVER_ADDRESS, SERVER_PORT
 from opentelemetry.semconv.attributes.url_attributes import URL_FULL
 
+from tracebench.redaction import redacted
 from tracebench.tracing.attributes import RPC_METHOD, RPC_STATUS, RPC_SYSTEM
 
 _PORTS = {"http": 80, "https": 443}
@@ -36,21 +37,12 @@ class Described:
         return {HTTP_RESPONSE_STATUS_CODE: int(status)}
 
 
-def redacted(url: str) -> str:
-    """A URL without the password that may be in it."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=f"REDACTED:REDACTED@{host}").geturl()
-
-
 def rest(method: str, url: str) -> Described:
-    """Describe requests to an absolute URL; a password in it is not repeated."""
+    """Describe requests to an absolute URL; credentials in it are not repeated."""
     parts = urlsplit(url)
     attributes: dict[str, str | int] = {
         HTTP_REQUEST_METHOD: method,
-        URL_FULL: redacted(parts.geturl()),
+        URL_FULL: redacted(url),
         SERVER_ADDRESS: parts.hostname or "",
         SERVER_PORT: parts.port or _PORTS[parts.scheme],
         NETWORK_PROTOCOL_VERSION: "1.1",

@@ -1,17 +1,25 @@
 """Where spans are sent: from an endpoint as people write it to OpenTelemetry's OTLP exporters."""
 
+import os
 import socket
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
+from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_HEADERS,
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS,
+)
 from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.util.re import parse_env_headers
 from requests.utils import get_environ_proxies
 
 from tracebench.errors import TargetError, UsageError
+from tracebench.redaction import redacted
 
 GRPC_PORT = 4317
+_HEADERS = (OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_TRACES_HEADERS)
 _TRACES_PATH = "/v1/traces"
 _PATIENCE_S = 3.0
 _SCHEMES = ("http", "https", "grpc", "grpcs")
@@ -39,6 +47,12 @@ def exporter_for(endpoint: str) -> SpanExporter:
     return OverGrpc(one.address, insecure=not one.secure)
 
 
+def exporter_headers() -> list[tuple[str, str]]:
+    """The headers that the environment gives OpenTelemetry's exporters: they hold credentials."""
+    texts = [os.environ.get(name, "") for name in _HEADERS]
+    return [(name, value) for text in texts for name, value in parse_env_headers(text).items()]
+
+
 def check_listening(endpoint: str) -> None:
     """See that somebody listens at an endpoint; behind a proxy that cannot be known.
 
@@ -55,8 +69,8 @@ def check_listening(endpoint: str) -> None:
         socket.create_connection((parts.hostname or "", port), _PATIENCE_S).close()
     except OSError as error:
         raise TargetError(
-            f"cannot send traces to {endpoint!r} ({error.strerror or error}): start the collector "
-            "first, or leave --otlp-endpoint out"
+            f"cannot send traces to {redacted(endpoint)!r} ({error.strerror or error}): start the "
+            "collector first, or leave --otlp-endpoint out"
         ) from None
 
 
@@ -87,8 +101,8 @@ def _split(endpoint: str) -> SplitResult:
     try:
         parts = urlsplit(endpoint if "://" in endpoint else f"grpc://{endpoint}")
         port = parts.port
-    except ValueError as error:
-        raise _malformed(endpoint, str(error)) from None
+    except ValueError:
+        raise _malformed(endpoint, "its host or its port cannot be read") from None
     if parts.scheme not in _SCHEMES:
         raise _malformed(endpoint, f"{parts.scheme!r} is no protocol for traces")
     if not parts.hostname or any(char.isspace() for char in endpoint):
@@ -100,6 +114,6 @@ def _split(endpoint: str) -> SplitResult:
 
 def _malformed(endpoint: str, why: str) -> UsageError:
     return UsageError(
-        f"cannot send traces to {endpoint!r}: {why}; "
+        f"cannot send traces to {redacted(endpoint)!r}: {why}; "
         "give http://HOST:4318, a URL with a path, or HOST:4317 for gRPC"
     )

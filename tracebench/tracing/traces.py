@@ -12,6 +12,7 @@ from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
 from tracebench.model.plan import Plan
 from tracebench.model.result import Finding, TargetResult
 from tracebench.model.span import Span
+from tracebench.redaction import NO_SECRETS, Secrets, cleared
 from tracebench.tracing import spans
 from tracebench.tracing.backend import links
 from tracebench.tracing.backend.query import QueryApi
@@ -37,7 +38,8 @@ class Traces:
         TargetError: spans are to be read back from where there is no Jaeger.
     """
 
-    def __init__(self, plan: Plan, waits: Waits = _WAITS) -> None:
+    def __init__(self, plan: Plan, waits: Waits = _WAITS, secrets: Secrets = NO_SECRETS) -> None:
+        self._secrets = secrets
         self._exporters: list[SpanExporter] = []
         if plan.otlp_endpoint is not None:
             self._exporters.append(exporter_for(plan.otlp_endpoint))
@@ -130,7 +132,8 @@ class Traces:
         """Write the server's spans into the file, too; returns what is to be said of it."""
         try:
             if self._archive is not None:
-                self._archive.add(span for span in found if not is_root(span))
+                own = (span for span in found if not is_root(span))
+                self._archive.add(cleared(span, self._secrets) for span in own)
         except OSError as error:
             return [spans_lost(sum(1 for _ in found), why(error))]
         return []

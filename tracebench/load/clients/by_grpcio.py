@@ -6,7 +6,6 @@ Messages go through as bytes: what protobuf takes to make them is no cost of the
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from itertools import cycle
-from pathlib import Path
 from typing import Any, cast
 
 import grpc
@@ -15,8 +14,8 @@ import grpc.aio
 from tracebench.load.clients import tasks, threads
 from tracebench.load.clients.job import Job, Sample
 from tracebench.load.grpc_request import GrpcRequest
-from tracebench.load.prepare.grpc_visit import CHANNEL_OPTIONS
-from tracebench.model.plan import Plan
+from tracebench.load.prepare.grpc_visit import channel_options, credentials
+from tracebench.load.prepare.headers import authority
 from tracebench.vocabulary import TRACEPARENT
 
 
@@ -72,17 +71,14 @@ def _requests(job: Job) -> Sequence[GrpcRequest]:
     return cast(Sequence[GrpcRequest], job.prepared.repeated)
 
 
-def _metadata(request: GrpcRequest) -> Iterator[tuple[str, str]]:
-    return ((name.decode(), value.decode()) for name, value in request.metadata)
+def _metadata(request: GrpcRequest) -> Iterator[tuple[str, str | bytes]]:
+    for name, value in request.metadata:
+        yield name.decode(), value if name.endswith(b"-bin") else value.decode()
 
 
 def _channel(job: Job, insecure: Callable[..., Any], secure: Callable[..., Any]) -> Any:
     """A channel of either kind; they have no type in common."""
+    options = channel_options(authority(job.plan))
     if job.prepared.endpoint.tls is None:
-        return insecure(job.prepared.address, CHANNEL_OPTIONS)
-    return secure(job.prepared.address, _credentials(job.plan), CHANNEL_OPTIONS)
-
-
-def _credentials(plan: Plan) -> grpc.ChannelCredentials:
-    roots = Path(plan.cacert).read_bytes() if plan.cacert else None
-    return grpc.ssl_channel_credentials(roots)
+        return insecure(job.prepared.address, options)
+    return secure(job.prepared.address, credentials(job.plan), options)

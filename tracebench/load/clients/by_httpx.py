@@ -34,10 +34,15 @@ async def _opened(job: Job) -> AsyncIterator[tasks.Call]:
                     one.method,
                     one.url,
                     content=one.body or None,
-                    headers={**one.headers, TRACEPARENT: context},
+                    headers={**_encoded(one.headers), TRACEPARENT.encode(): context.encode()},
                 )
             except httpx.HTTPError as error:
                 return type(error).__name__
             return "" if reply.is_success else f"HTTP {reply.status_code}"
 
         yield call
+
+
+def _encoded(headers: dict[str, str]) -> dict[bytes, bytes]:
+    """As bytes: of text, httpx takes only ASCII."""
+    return {name.encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
-from typing import Final
 
 import requests
 from urllib3.exceptions import InsecureRequestWarning
@@ -12,8 +11,6 @@ from urllib3.exceptions import InsecureRequestWarning
 from tracebench.load.clients import threads
 from tracebench.load.clients.job import Job, Sample, http_calls
 from tracebench.vocabulary import TRACEPARENT
-
-_NO_PROXIES: Final = {"http": "", "https": ""}
 
 
 def send(job: Job) -> list[Sample]:
@@ -30,6 +27,9 @@ def _opened(job: Job) -> Iterator[threads.Call]:
         verify = job.plan.cacert
     calls = cycle(http_calls(job.prepared))
     with requests.Session() as session:
+        session.trust_env = False  # no proxy; ~/.netrc would win over the plan's own headers
+        if job.plan.cert is not None:
+            session.cert = (job.plan.cert, job.plan.key or job.plan.cert)
 
         def call(context: str) -> str:
             one = next(calls)
@@ -42,7 +42,6 @@ def _opened(job: Job) -> Iterator[threads.Call]:
                     timeout=job.plan.timeout_s,
                     verify=verify,
                     allow_redirects=False,
-                    proxies=_NO_PROXIES,
                 )
             except requests.RequestException as error:
                 return type(error).__name__

@@ -1,13 +1,14 @@
 """What a library is asked to do, and what came of it."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from time import perf_counter_ns
 from typing import NamedTuple
 
+from tracebench.load.endpoint import Endpoint
 from tracebench.load.pacing import ClosedLoop
 from tracebench.load.prepared import Prepared
 from tracebench.model.plan import Plan
@@ -68,13 +69,31 @@ class HttpCall:
 
 def http_calls(prepared: Prepared) -> Sequence[HttpCall]:
     """The requests of a REST target, without what each library adds itself."""
-    return [_http_call(prepared.address, one.head, one.body) for one in prepared.repeated]
+    origin = _origin(prepared.endpoint)
+    return [_http_call(origin, one.head, one.body) for one in prepared.repeated]
 
 
-def _http_call(url: str, head: bytes, body: bytes) -> HttpCall:
+def _origin(endpoint: Endpoint) -> str:
+    """`scheme://host:port`, without a port that goes without saying."""
+    scheme, usual = ("https", 443) if endpoint.tls is not None else ("http", 80)
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return f"{scheme}://{host}" + (f":{endpoint.port}" if endpoint.port != usual else "")
+
+
+def _http_call(origin: str, head: bytes, body: bytes) -> HttpCall:
     first, *lines = head.decode("latin-1").split("\r\n")[:-1]  # the last one is traceparent's
-    headers = dict(line.split(": ", 1) for line in lines)
+    method, path, _ = first.split(" ")
+    headers = _joined(line.partition(": ") for line in lines)
     headers.pop("Content-Length", None)
-    if url.partition("://")[2].startswith(headers.get("Host", "\n")):
+    if origin.endswith(f"//{headers.get('Host')}"):
         del headers["Host"]
-    return HttpCall(first.partition(" ")[0], url, headers, body)
+    return HttpCall(method, origin + path, headers, body)
+
+
+def _joined(fields: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """Headers by name; those that are repeated in one line (RFC 9110, section 5.3)."""
+    headers: dict[str, str] = {}
+    for name, _, value in fields:
+        between = "; " if name.lower() == "cookie" else ", "
+        headers[name] = f"{headers[name]}{between}{value}" if name in headers else value
+    return headers

@@ -22,6 +22,7 @@ def check(plan: Plan) -> None:
         if address is not None:
             expectations.of(plan, target)
     _check_method(plan)
+    _check_certificate(plan)
 
 
 def _check_method(plan: Plan) -> None:
@@ -36,3 +37,15 @@ def _check_method(plan: Plan) -> None:
         raise UsageError(f"--grpc-method {plan.grpc_method!r} has no server: give --grpc-server")
     if plan.oip is not None:
         raise UsageError("--oip and --grpc-method exclude each other: give one of them")
+
+
+def _check_certificate(plan: Plan) -> None:
+    if plan.cert is None:
+        if plan.key is not None:
+            raise UsageError(f"--key {plan.key!r} has no certificate: give --cert FILE too")
+        return
+    addresses = (plan.rest_url or "", plan.grpc_server or "")
+    if not any(one.startswith(("https://", "grpcs://")) for one in addresses):
+        raise UsageError(
+            f"--cert {plan.cert!r} is shown under TLS only: give an https:// or grpcs:// target"
+        )

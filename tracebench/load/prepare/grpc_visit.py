@@ -9,20 +9,24 @@ from typing import Final
 import grpc
 
 from tracebench import __version__
-from tracebench.errors import UsageError
+from tracebench.errors import TargetError, UsageError
 from tracebench.load import grpc_reply
-from tracebench.load.endpoint import Endpoint, client_tls, resolve
+from tracebench.load.endpoint import Endpoint, resolve
 from tracebench.load.grpc_request import GrpcRequest
-from tracebench.load.measure import once
+from tracebench.load.measure import attempt, greet
+from tracebench.load.prepare.diagnosis import diagnose
+from tracebench.load.prepare.headers import Metadata, authority, grpc_metadata
 from tracebench.load.prepared import Prepared, excerpt
+from tracebench.load.trust import certificate_files, client_tls
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Plan
+from tracebench.redaction import NO_SECRETS, Secrets, header_shown, redacted
 from tracebench.tracing import described
 from tracebench.tracing.ids import IdSource, traceparent
 from tracebench.vocabulary import TRACEPARENT
 
 _ADDRESS: Final = re.compile(r"(?:(grpcs?)://)?(\[[0-9a-fA-F:.%]+\]|[^:/@\s\[\]]+):(\d{1,5})/?")
-CHANNEL_OPTIONS: Final = [
+_CHANNEL_OPTIONS: Final[list[tuple[str, str | int]]] = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
     ("grpc.enable_http_proxy", 0),
@@ -35,8 +39,11 @@ class GrpcTarget:
     """A gRPC server, and how to call it."""
 
     endpoint: Endpoint
-    metadata: tuple[tuple[str, str], ...]
+    metadata: tuple[Metadata, ...]
     timeout_s: float
+    secrets: Secrets = NO_SECRETS
+    named: str | None = None
+    """The authority that calls name, where it is not that of the address."""
 
     @property
     def authority(self) -> str:
@@ -51,9 +58,9 @@ class GrpcTarget:
         return [
             GrpcRequest(
                 path=f"/{method}".encode(),
-                authority=self.authority.encode(),
+                authority=(self.named or self.authority).encode(),
                 scheme=b"https" if self.endpoint.tls else b"http",
-                metadata=tuple((name.encode(), value.encode()) for name, value in self.metadata),
+                metadata=tuple((name.encode(), as_bytes(value)) for name, value in self.metadata),
                 message=message,
                 timeout_s=self.timeout_s,
                 sampled=sampled,
@@ -64,7 +71,7 @@ class GrpcTarget:
     def repeated(self, method: str, messages: Sequence[bytes]) -> Prepared:
         """The call, ready for the engine."""
         lines = [f"/{method} at {self.authority}"]
-        lines += [f"{name}: {value}" for name, value in self.metadata]
+        lines += [f"{name}: {header_shown(name, str(value))}" for name, value in self.metadata]
         lines += ["traceparent: 00-<trace id>-<span id>-01", f"({len(messages[0])} bytes)"]
         return Prepared(
             described=described.grpc(self.endpoint.host, self.endpoint.port, method),
@@ -74,6 +81,7 @@ class GrpcTarget:
             read=grpc_reply.read,
             request="\n".join(lines),
             multiplexed=True,
+            secrets=self.secrets,
         )
 
 
@@ -85,9 +93,10 @@ def target(plan: Plan) -> GrpcTarget:
         TargetError: the server cannot be reached.
     """
     secure, host, port = split_address(plan.grpc_server or "")
-    metadata = _metadata(plan)
-    tls = client_tls(plan.cacert, insecure=plan.insecure, protocol="h2") if secure else None
-    return GrpcTarget(resolve(host, port, tls), metadata, plan.timeout_s)
+    metadata = grpc_metadata(plan)
+    tls = client_tls(plan, protocol="h2") if secure else None
+    endpoint = resolve(host, port, tls)
+    return GrpcTarget(endpoint, metadata, plan.timeout_s, Secrets.of(plan), authority(plan))
 
 
 def split_address(address: str) -> tuple[bool, str, int]:
@@ -99,10 +108,26 @@ def split_address(address: str) -> tuple[bool, str, int]:
     found = _ADDRESS.fullmatch(address)
     if found is None or not 0 < int(found[3]) < 65_536:
         raise UsageError(
-            f"--grpc-server {address!r} is no HOST:PORT: give one like 127.0.0.1:50051, "
+            f"--grpc-server {redacted(address)!r} is no HOST:PORT: give one like 127.0.0.1:50051, "
             "or grpcs://HOST:PORT for TLS"
         )
     return found[1] == "grpcs", found[2].strip("[]"), int(found[3])
+
+
+def channel_options(named: str | None) -> list[tuple[str, str | int]]:
+    """How grpcio's channel is set up; `named` is the authority of calls, if it has its own."""
+    return [*_CHANNEL_OPTIONS, *([("grpc.default_authority", named)] if named else [])]
+
+
+def credentials(plan: Plan) -> grpc.ChannelCredentials:
+    """What grpcio trusts, and shows, as the plan says."""
+    roots = Path(plan.cacert).read_bytes() if plan.cacert else None
+    return grpc.ssl_channel_credentials(roots, *(certificate_files(plan) or ()))
+
+
+def as_bytes(value: str | bytes) -> bytes:
+    """A metadata value before base64."""
+    return value if isinstance(value, bytes) else value.encode()
 
 
 class GrpcVisit:
@@ -111,13 +136,13 @@ class GrpcVisit:
     def __init__(self, target: GrpcTarget, plan: Plan) -> None:
         self.target = target
         self._plan = plan
+        self._greeted = False
         self._channel: grpc.Channel | None = None
+        options = channel_options(target.named)
         if target.endpoint.tls is None:
-            self._channel = grpc.insecure_channel(target.authority, CHANNEL_OPTIONS)
+            self._channel = grpc.insecure_channel(target.authority, options)
         elif not plan.insecure:  # grpcio cannot be told to trust anyone
-            roots = Path(plan.cacert).read_bytes() if plan.cacert else None
-            credentials = grpc.ssl_channel_credentials(roots)
-            self._channel = grpc.secure_channel(target.authority, credentials, CHANNEL_OPTIONS)
+            self._channel = grpc.secure_channel(target.authority, credentials(plan), options)
 
     def __enter__(self) -> "GrpcVisit":
         return self
@@ -135,38 +160,30 @@ class GrpcVisit:
         Raises:
             TargetError: no connection can be made.
         """
+        self._check_greeting(method)
         if self._channel is None:
-            exchange = once(self.target.repeated(method, [message]), self._plan)
+            exchange = attempt(self.target.repeated(method, [message]), self._plan)
             return exchange.reply, exchange.reason
         call = self._channel.unary_unary(f"/{method}", bytes, bytes)
         context = (TRACEPARENT, traceparent(IdSource().draw()))
         metadata = (*self.target.metadata, context)
         try:
-            return Reply(
-                "OK", {}, call(message, timeout=self.target.timeout_s, metadata=metadata)
-            ), ""
+            answer = call(message, timeout=self.target.timeout_s, metadata=metadata)
         except grpc.RpcError as error:
-            return Reply(error.code().name, {}, b""), self._cause(method, error)
+            return Reply(error.code().name, {}, b""), self.target.secrets.hide(_cause(error))
+        return Reply("OK", {}, answer), ""
 
-    def _cause(self, method: str, error: grpc.RpcError) -> str:
-        """What went wrong, and what to change."""
-        code, details = error.code(), excerpt(error.details() or "no text")
-        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            wait_s = self.target.timeout_s
-            return f"no answer within {wait_s:g} s: is it busy? --timeout S waits longer"
-        if code is grpc.StatusCode.UNIMPLEMENTED:
-            return (
-                f"the server has no method {method} ({details}): "
-                "--grpc-method PACKAGE.SERVICE/METHOD names another"
-            )
-        if "handshake" in details.lower() or "certificate" in details.lower():
-            return f"TLS failed ({details}): see --cacert and --insecure"
-        return f"the call ended with {code.name}: {details}"
+    def _check_greeting(self, method: str) -> None:
+        """See once that the server speaks HTTP/2: grpcio tells less of why it does not."""
+        if self._greeted:
+            return
+        silent = self.target.repeated(method, [b""])
+        if why := greet(silent, self._plan):
+            raise TargetError(f"{self.target.authority}: {diagnose(why, silent, self._plan)}")
+        self._greeted = True
 
 
-def _metadata(plan: Plan) -> tuple[tuple[str, str], ...]:
-    metadata = tuple((name.lower(), value) for name, value in plan.headers)
-    for name, value in metadata:
-        if not re.fullmatch(r"[0-9a-z_.-]+", name) or not (value.isascii() and value.isprintable()):
-            raise UsageError(f"--header '{name}: {value}' cannot be sent as gRPC metadata")
-    return tuple((name, value) for name, value in metadata if name != TRACEPARENT)
+def _cause(error: grpc.RpcError) -> str:
+    """How a call ended, in the words of `grpc_reply.py`."""
+    details = excerpt(error.details() or "")
+    return f"{error.code().name}: {details}" if details else error.code().name

@@ -1,34 +1,44 @@
-"""REST: `requests` builds the exchange and tries it; the engine repeats exactly that."""
+"""REST: `requests` builds the requests; the engine tries them once, and repeats exactly that."""
 
+import base64
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
-from urllib.parse import urlsplit, urlunsplit
+from typing import Final
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 from requests.structures import CaseInsensitiveDict
+from requests.utils import get_netrc_auth
 
 from tracebench import __version__
 from tracebench.errors import UsageError
 from tracebench.load import http1_reply
-from tracebench.load.endpoint import client_tls, resolve
+from tracebench.load.endpoint import Endpoint, resolve
 from tracebench.load.http1 import HttpRequest
 from tracebench.load.prepare import expectations, oip, twins
+from tracebench.load.prepare.headers import Header, http_headers
+from tracebench.load.prepare.tryout import document, try_http
 from tracebench.load.prepare.twins import with_twins
-from tracebench.load.prepare.visit import Visit, document
+from tracebench.load.prepare.visit import Visit
 from tracebench.load.prepared import MOST_TRIED, Prepared, variants
+from tracebench.load.trust import client_tls
 from tracebench.model.plan import Payload, Plan
+from tracebench.redaction import Secrets, header_shown, redacted, scrubbed
 from tracebench.tracing import described
-from tracebench.vocabulary import BENCHMARK_HEADER, TRACEPARENT
+from tracebench.vocabulary import BENCHMARK_HEADER
 
 _DEFAULT_PATH = "/predict"
 _PORTS = {"http": 80, "https": 443}
 _REFUSED_METHODS = ("HEAD", "CONNECT")
+_AUTHORIZATION: Final = "Authorization"
 
 
 def prepare(plan: Plan) -> Prepared:
     """Build the requests, look the target up, and see it answer.
 
     Raises:
-        UsageError: the URL, the method or a payload is wrong.
+        UsageError: the URL, the method, a header or a payload is wrong.
         TargetError: the target cannot be reached, or does not answer as expected.
     """
     if plan.method.upper() in _REFUSED_METHODS or not plan.method.isalpha():
@@ -36,35 +46,57 @@ def prepare(plan: Plan) -> Prepared:
     url = complete_url(plan.rest_url or "")
     if plan.oip is not None:
         url = oip.infer_url(plan.rest_url or "", plan.oip)
-    parts = urlsplit(url)
-    expected = expectations.of(plan, "rest")
-    with Visit(plan) as visit:
-        tls = None
-        if parts.scheme == "https":
-            tls = client_tls(plan.cacert, insecure=plan.insecure, protocol="http/1.1")
-        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-        endpoint = resolve(host, port, tls)
-        payloads = plan.payloads if plan.oip is None else oip.rest_payloads(plan, visit, url)
-        prepared = [_request(visit.session, plan, url, payload) for payload in payloads]
-        names = [payload.name if len(payloads) > 1 else "" for payload in payloads]
-        answers = [
-            visit.try_out(request, expected, name)
-            for request, name in islice(zip(prepared, names, strict=True), MOST_TRIED)
-        ]
-    repeated = [_repeated(request, parts.netloc.rpartition("@")[2]) for request in prepared]
+    plan = replace(plan, headers=(*http_headers(plan), *_credentials(plan, url)))
+    secrets = Secrets.of(plan)
+    with secrets.guard():
+        return _prepared(plan, url, secrets)
+
+
+def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
+    endpoint = _endpoint(plan, url)
     ready = Prepared(
         described=described.rest(plan.method, url),
-        address=described.redacted(url),
+        address=redacted(url),
         endpoint=endpoint,
+        repeated=(),
+        read=expectations.of(plan, "rest").checked(http1_reply.read, document),
+        request="",
+        secrets=secrets,
+    )
+    bare = _without_userinfo(url)
+    payloads = plan.payloads
+    if plan.oip is not None:
+        with Visit(plan, ready) as visit:
+            payloads = oip.rest_payloads(plan, visit, bare)
+    repeated = [_request(plan, bare, payload) for payload in payloads]
+    ready = replace(
+        ready,
         repeated=repeated,
-        read=expected.checked(http1_reply.read, document),
         request=f"{_text(repeated[0])}\n({len(repeated[0].body)} bytes)",
-        answer=answers[0],
+        answer=_tried(ready, plan, repeated, payloads),
         variants=variants(plan, len(repeated)),
     )
     if not plan.observer_effect:
         return ready
     return with_twins(ready, [twins.untraced_http(one) for one in repeated], plan.seed)
+
+
+def _endpoint(plan: Plan, url: str) -> Endpoint:
+    parts = urlsplit(url)
+    tls = client_tls(plan, protocol="http/1.1") if parts.scheme == "https" else None
+    return resolve(parts.hostname or "", parts.port or _PORTS[parts.scheme], tls)
+
+
+def _tried(
+    ready: Prepared, plan: Plan, requests: Sequence[HttpRequest], payloads: Sequence[Payload]
+) -> str:
+    """See the first requests answered as expected; returns the start of the first answer."""
+    names = [payload.name if len(payloads) > 1 else "" for payload in payloads]
+    answers = [
+        try_http(replace(ready, repeated=[request]), plan, name)
+        for request, name in islice(zip(requests, names, strict=True), MOST_TRIED)
+    ]
+    return answers[0]
 
 
 def complete_url(url: str) -> str:
@@ -77,21 +109,43 @@ def complete_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - a port that is no number is told only when asked for
-    except ValueError as error:
-        raise UsageError(f"--rest-url {url!r} is malformed ({error}): {example}") from None
+    except ValueError:
+        why = "its host or its port cannot be read"
+        raise UsageError(f"--rest-url {redacted(url)!r} is malformed ({why}): {example}") from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise UsageError(f"--rest-url {url!r} is no http(s) URL: {example}")
+        raise UsageError(f"--rest-url {redacted(url)!r} is no http(s) URL: {example}")
     path = parts.path if parts.path not in ("", "/") else _DEFAULT_PATH
     return urlunsplit(parts._replace(path=path, fragment=""))
 
 
-def _request(
-    session: requests.Session, plan: Plan, url: str, payload: Payload
-) -> requests.PreparedRequest:
+def _credentials(plan: Plan, url: str) -> tuple[Header, ...]:
+    """The Authorization header that the URL, or else ~/.netrc, has; what is said outright wins."""
+    if any(name.lower() == _AUTHORIZATION.lower() for name, _ in plan.headers):
+        return ()
+    userinfo, at, _ = urlsplit(url).netloc.rpartition("@")
+    user, _, password = (unquote(part) for part in userinfo.partition(":"))
+    if not at:
+        found = get_netrc_auth(url)
+        if found is None:
+            return ()
+        user, password = found
+    pair = f"{user}:{password}"
+    try:
+        content = pair.encode("latin-1")  # as requests and browsers have it
+    except UnicodeEncodeError:
+        content = pair.encode()
+    return ((_AUTHORIZATION, f"Basic {base64.b64encode(content).decode()}"),)
+
+
+def _without_userinfo(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _request(plan: Plan, url: str, payload: Payload) -> HttpRequest:
     headers = CaseInsensitiveDict({"User-Agent": f"tracebench/{__version__}"})
     headers.update(plan.headers)
     headers[BENCHMARK_HEADER] = "1"
-    headers.pop(TRACEPARENT, None)
     if payload.form == "image":
         files = {plan.field: (payload.name, payload.content, payload.content_type)}
         request = requests.Request(plan.method, url, headers=headers, files=files)
@@ -99,17 +153,21 @@ def _request(
         headers.setdefault("Content-Type", payload.content_type)
         request = requests.Request(plan.method, url, headers=headers, data=payload.content)
     try:
-        return session.prepare_request(request)
+        with requests.Session() as session:
+            session.trust_env = False  # ~/.netrc has its turn in `_credentials`
+            return _repeated(session.prepare_request(request), plan.headers, urlsplit(url).netloc)
     except (requests.RequestException, ValueError) as error:
-        raise UsageError(f"cannot build the request to {url!r}: {error}") from None
+        raise UsageError(f"cannot build the request to {redacted(url)!r}: {error}") from None
 
 
-def _repeated(request: requests.PreparedRequest, host: str) -> HttpRequest:
-    headers = dict(request.headers)
+def _repeated(request: requests.PreparedRequest, given: Sequence[Header], host: str) -> HttpRequest:
+    """The bytes to send: the library's headers, then those that were given, each as it was."""
     lines = [f"{request.method} {request.path_url} HTTP/1.1"]
     if "Host" not in request.headers:
         lines.append(f"Host: {host}")
-    lines += [f"{name}: {_latin(value)}" for name, value in headers.items()]
+    names = {name.lower() for name, _ in given}
+    own = ((name, value) for name, value in request.headers.items() if name.lower() not in names)
+    lines += [f"{name}: {_latin(value)}" for name, value in (*own, *given)]
     head = "\r\n".join(lines).encode("latin-1")
     body = request.body or b""
     content = body.encode() if isinstance(body, str) else bytes(body)
@@ -121,4 +179,7 @@ def _latin(value: str | bytes) -> str:
 
 
 def _text(request: HttpRequest) -> str:
-    return f"{request.head.decode('latin-1')}<trace id>-<span id>-01".replace("\r\n", "\n")
+    first, *lines = request.head.decode("latin-1").split("\r\n")
+    fields = (line.partition(": ") for line in lines[:-1])
+    shown = [f"{name}: {header_shown(name, value)}" for name, _, value in fields]
+    return "\n".join([scrubbed(first), *shown, f"{lines[-1]}<trace id>-<span id>-01"])

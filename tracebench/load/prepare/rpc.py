@@ -1,4 +1,4 @@
-"""gRPC: `grpcio` tries the calls once; the engine repeats the same messages and metadata."""
+"""gRPC: `grpcio` asks what can be called; the engine tries each call once, and repeats it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,13 +7,14 @@ from typing import Final
 
 from protos.inference_pb2 import PredictRequest
 from tracebench.errors import TargetError, UsageError
-from tracebench.load.http2_stream import KEPT_BYTES
+from tracebench.load.measure import attempt
 from tracebench.load.prepare import expectations, oip, reflection, schemas
-from tracebench.load.prepare.expectations import Expectations
-from tracebench.load.prepare.grpc_visit import GrpcVisit, target
+from tracebench.load.prepare.diagnosis import diagnose
+from tracebench.load.prepare.grpc_visit import GrpcTarget, GrpcVisit, target
 from tracebench.load.prepare.methods import INFER, PREDICT, Method, find, split
 from tracebench.load.prepare.twins import with_twins
 from tracebench.load.prepared import MOST_TRIED, Prepared, excerpt, variants
+from tracebench.model.exchange import Exchange
 from tracebench.model.plan import Payload, Plan
 
 _LONGEST_ANSWER: Final = 2_000
@@ -26,22 +27,28 @@ def prepare(plan: Plan) -> Prepared:
         UsageError: the address, the method, a payload or a header is wrong.
         TargetError: the target cannot be reached, or does not answer as expected.
     """
-    expected = expectations.of(plan, "grpc")
-    with GrpcVisit(target(plan), plan) as visit:
+    aim = target(plan)
+    with aim.secrets.guard(), GrpcVisit(aim, plan) as visit:
         method = _method(plan, visit)
         if plan.oip is None:
             messages = [_message(method, payload) for payload in plan.payloads]
         else:
             messages = oip.grpc_messages(plan, visit)
         names = [one.name if len(messages) > 1 else "" for one in plan.payloads] or [""]
-        answer = _try_out(visit, method, messages, names, expected)
-    prepared = visit.target.repeated(method.name, messages)
-    read = method.timed(expected.checked(prepared.read, method.document))
-    ready = replace(prepared, read=read, answer=answer, variants=variants(plan, len(messages)))
+        ready = _prepared(aim, plan, method, messages)
+        answer = _tried(ready, plan, method, names)
+    read, which = method.timed(ready.read), variants(plan, len(messages))
+    ready = replace(ready, read=read, answer=answer, variants=which)
     if not plan.observer_effect:
         return ready
     unasked = [method.untimed(message) for message in messages]
-    return with_twins(ready, visit.target.requests(method.name, unasked, sampled=False), plan.seed)
+    return with_twins(ready, aim.requests(method.name, unasked, sampled=False), plan.seed)
+
+
+def _prepared(aim: GrpcTarget, plan: Plan, method: Method, messages: Sequence[bytes]) -> Prepared:
+    prepared = aim.repeated(method.name, messages)
+    expected = expectations.of(plan, "grpc")
+    return replace(prepared, read=expected.checked(prepared.read, method.document))
 
 
 def _method(plan: Plan, visit: GrpcVisit) -> Method:
@@ -69,23 +76,30 @@ def _message(method: Method, payload: Payload) -> bytes:
     )
 
 
-def _try_out(
-    visit: GrpcVisit,
-    method: Method,
-    messages: Sequence[bytes],
-    names: Sequence[str],
-    expected: Expectations,
-) -> str:
+def _tried(ready: Prepared, plan: Plan, method: Method, names: Sequence[str]) -> str:
     """See the first messages answered as expected; returns the start of the first answer."""
     answers = []
-    for message, name in islice(zip(messages, names, strict=True), MOST_TRIED):
-        reply, reason = visit.call(method.name, message)
-        fault = expected.fault(reply, reason, method.document)
-        if not fault and len(reply.body) > KEPT_BYTES:  # in the run only its start will be kept
-            kept = reply._replace(body=reply.body[:KEPT_BYTES])
-            fault = expected.fault(kept, reason, method.document)
-        if fault:
-            parts = [visit.target.authority, name, fault, excerpt(method.show(reply))]
+    for place, name in islice(enumerate(names), MOST_TRIED):
+        one = replace(ready, repeated=ready.repeated[place : place + 1])
+        exchange = attempt(one, plan)
+        said = ready.secrets.hide(method.show(exchange.reply))
+        if exchange.reason:
+            fault = _fault(exchange, one, plan, method)
+            parts = [ready.address, name, fault, excerpt(said) if exchange.reply.body else ""]
             raise TargetError(": ".join(filter(None, parts)))
-        answers.append(excerpt(method.show(reply), _LONGEST_ANSWER))
+        answers.append(excerpt(said, _LONGEST_ANSWER))
     return answers[0]
+
+
+def _fault(exchange: Exchange, prepared: Prepared, plan: Plan, method: Method) -> str:
+    reason, status = exchange.reason, exchange.reply.status
+    if status == "UNIMPLEMENTED":
+        return (
+            f"the server has no method {method.name} ({reason}): "
+            "--grpc-method PACKAGE.SERVICE/METHOD names another"
+        )
+    if status == "DEADLINE_EXCEEDED":
+        return diagnose("no reply within the time-out", prepared, plan)
+    if not status:
+        return diagnose(reason, prepared, plan)
+    return f"the call ended with {reason}" if reason.startswith(status) else reason

@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 from tracebench.errors import UsageError
+from tracebench.redaction import redacted
 
 
 def base_url(option: str, text: str) -> str:
@@ -21,7 +22,9 @@ def base_url(option: str, text: str) -> str:
     except ValueError:
         known = False
     if not known or parts.query or parts.fragment or any(char.isspace() for char in text):
-        raise UsageError(f"{option} {text!r} is no base URL: give one like http://localhost:16686")
+        raise UsageError(
+            f"{option} {redacted(text)!r} is no base URL: give one like http://localhost:16686"
+        )
     if parts.username is not None:
         raise UsageError(f"{option} has a password in it, which is not sent: give it without")
     return text.rstrip("/")

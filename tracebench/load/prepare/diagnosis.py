@@ -1,0 +1,121 @@
+"""From the reason for which a first exchange failed to a sentence that says what to change."""
+
+import re
+import socket
+import ssl
+from typing import Final
+
+from tracebench.load.endpoint import Endpoint
+from tracebench.load.http1 import CUT_SHORT, NO_REPLY
+from tracebench.load.http2 import NOT_HTTP2
+from tracebench.load.prepared import Prepared
+from tracebench.model.plan import Plan
+
+_PROBE_S: Final = 2.0
+_CERTIFICATE: Final = "--cert FILE and --key FILE"
+_IN_THE_CLEAR: Final = re.compile(
+    "WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE|PACKET_LENGTH|TOO_LONG"
+    "|UNEXPECTED_(RECORD|MESSAGE)|BAD_RECORD_TYPE",
+    re.IGNORECASE,
+)
+_CLIENT_REFUSED: Final = re.compile(
+    "CERTIFICATE_REQUIRED|ALERT_(HANDSHAKE_FAILURE|BAD_CERT|CERTIFICATE|UNKNOWN_CA|UNSUPPORTED_CERT"
+    "|ACCESS_DENIED|NO_CERT)",
+    re.IGNORECASE,
+)
+_NOT_VERIFIED: Final = (
+    (
+        re.compile("self.signed|issuer|unable to verify|untrusted", re.IGNORECASE),
+        "trust it with --cacert FILE, or do not verify it with --insecure",
+    ),
+    (
+        re.compile("mismatch|not valid for", re.IGNORECASE),
+        "give the host by a name that is in the certificate, or --insecure",
+    ),
+    (
+        re.compile("expired|not yet valid|certificate", re.IGNORECASE),
+        "renew the server's certificate, or do not verify it with --insecure",
+    ),
+)
+_GONE: Final = re.compile(
+    "reset|broken pipe|closed the connection|no reply within|no connection within|timed out"
+    "|aborted",
+    re.IGNORECASE,
+)
+
+
+def diagnose(reason: str, prepared: Prepared, plan: Plan) -> str:
+    """What a failed first exchange means; the reason itself where that says all.
+
+    Where a server in the clear says nothing that makes sense, it is asked whether it speaks TLS.
+    """
+    reason = reason.removeprefix("cannot connect: ")
+    if prepared.endpoint.tls is not None:
+        if said := _under_tls(reason, prepared, plan):
+            return said
+    elif _is_puzzling(reason) and _speaks_tls(prepared.endpoint):
+        return f"the server speaks TLS ({reason}): is it {_schemes(prepared)[1]}?"
+    if reason.startswith(("no reply within", "no connection within", "no answer within")):
+        doubt = "does it speak TLS, or is it busy" if prepared.endpoint.tls else "is it busy"
+        return f"no answer within {plan.timeout_s:g} s: {doubt}? --timeout S waits longer"
+    if reason.startswith("not HTTP/1.1"):
+        return f"it does not speak HTTP/1.1 ({_detail(reason)}): gRPC is --grpc-server's"
+    if reason == NOT_HTTP2:
+        return f"{NOT_HTTP2}, so not gRPC: REST is --rest-url's"
+    return reason
+
+
+def _under_tls(reason: str, prepared: Prepared, plan: Plan) -> str:
+    """What a reason means under TLS; empty where it means nothing special there."""
+    detail = _detail(reason)
+    if _IN_THE_CLEAR.search(reason):
+        return f"TLS failed, the server answers in the clear: is it {_schemes(prepared)[0]}?"
+    if _CLIENT_REFUSED.search(reason):
+        if plan.cert is not None:
+            return f"TLS failed, the server does not accept --cert {plan.cert!r} ({detail})"
+        return (
+            f"TLS failed ({detail}), the server asks for a client certificate: give {_CERTIFICATE}"
+        )
+    if reason.startswith("TLS:"):
+        advice = next((said for kind, said in _NOT_VERIFIED if kind.search(detail)), "")
+        return f"TLS failed ({detail})" + (f": {advice}" if advice else "")
+    if "TLS handshake" in reason:
+        return (
+            f"TLS failed ({reason}): does it speak TLS? In the clear it is {_schemes(prepared)[0]}"
+        )
+    if plan.cert is None and _GONE.search(reason) and "within" not in reason:
+        return f"{reason}: does it ask for a client certificate? If so, give {_CERTIFICATE}"
+    return ""
+
+
+def _is_puzzling(reason: str) -> bool:
+    """Whether a server that speaks TLS may be behind it."""
+    return (
+        reason in (NO_REPLY, CUT_SHORT, NOT_HTTP2)
+        or reason.startswith("not HTTP/1.1")
+        or _GONE.search(reason) is not None
+    )
+
+
+def _speaks_tls(endpoint: Endpoint) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    try:
+        with socket.socket(endpoint.family, socket.SOCK_STREAM) as plain:
+            plain.settimeout(_PROBE_S)
+            plain.connect(endpoint.address)
+            with context.wrap_socket(plain, server_hostname=endpoint.host):
+                return True
+    except ssl.SSLError as error:
+        return "ALERT" in (error.reason or "")
+    except (OSError, ValueError):
+        return False
+
+
+def _schemes(prepared: Prepared) -> tuple[str, str]:
+    """How the target is addressed in the clear, and under TLS."""
+    return ("grpc://", "grpcs://") if prepared.multiplexed else ("http://", "https://")
+
+
+def _detail(reason: str) -> str:
+    return reason.partition(": ")[2] or reason

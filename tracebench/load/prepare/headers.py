@@ -1,0 +1,91 @@
+"""`--header` for both protocols: what may be sent, and what is the protocol's own."""
+
+import base64
+import binascii
+import re
+from typing import Final
+
+from tracebench.errors import UsageError
+from tracebench.model.plan import Plan
+from tracebench.vocabulary import BENCHMARK_HEADER, TRACEPARENT
+
+Header = tuple[str, str]
+Metadata = tuple[str, str | bytes]
+"""A name in lower case, and its value; bytes where the name ends in `-bin`."""
+
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+_OF_THE_CONNECTION: Final = _FRAMING | {
+    *("connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade")
+}
+_OURS: Final = frozenset({TRACEPARENT, BENCHMARK_HEADER.lower()})
+_OF_THE_BODY: Final = frozenset({"content-type", "content-encoding"})
+"""They describe a REST body; a gRPC message is always one of application/grpc."""
+
+
+def http_headers(plan: Plan) -> tuple[Header, ...]:
+    """What a REST request carries besides the tool's own headers, in order, repeated or not.
+
+    Raises:
+        UsageError: one says where the request ends, which is not the user's to say.
+    """
+    for name, _ in plan.headers:
+        if name.lower() in _FRAMING:
+            raise UsageError(f"--header {name!r} is set from the body: leave it out")
+    return tuple(one for one in plan.headers if one[0].lower() not in _OURS)
+
+
+def grpc_metadata(plan: Plan) -> tuple[Metadata, ...]:
+    """What a gRPC call carries besides the protocol's own, in order, repeated or not.
+
+    Raises:
+        UsageError: one cannot be sent.
+    """
+    lowered = ((name.lower(), value) for name, value in plan.headers)
+    return tuple(
+        (name, _checked(name, value))
+        for name, value in lowered
+        if name not in _OURS and name != "host" and not _is_for_rest_alone(name, plan)
+    )
+
+
+def authority(plan: Plan) -> str | None:
+    """The `:authority` of gRPC calls, where `--header Host` gives one."""
+    hosts = [value for name, value in plan.headers if name.lower() == "host"]
+    return hosts[-1] if hosts else None
+
+
+def _is_for_rest_alone(name: str, plan: Plan) -> bool:
+    return name in _OF_THE_BODY and plan.rest_url is not None
+
+
+def _checked(name: str, value: str) -> str | bytes:
+    if name.startswith((":", "grpc-")) or name in _OF_THE_CONNECTION | _OF_THE_BODY:
+        raise UsageError(
+            f"--header {name!r} is reserved by gRPC: leave it out"
+            + ("" if name.startswith(("grpc-", ":")) else ", or measure REST alone")
+        )
+    if not re.fullmatch(r"[0-9a-z_.-]+", name):
+        raise UsageError(
+            f"--header {name!r} is not a valid name for gRPC metadata: use letters, digits, _ . -"
+        )
+    if name.endswith("-bin"):
+        return _decoded(name, value)
+    if not (value.isascii() and value.isprintable()):
+        raise UsageError(
+            f"--header {name!r} has a value that gRPC metadata cannot carry: use only ASCII, or a "
+            "name that ends in -bin with the value in base64"
+        )
+    return value
+
+
+def _decoded(name: str, value: str) -> bytes:
+    """Base64 as gRPC servers send it: padded or not."""
+    try:
+        return base64.b64decode(
+            value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4), validate=True
+        )
+    except (binascii.Error, ValueError):
+        raise UsageError(
+            f"--header {name!r} ends in -bin, and its value is not base64: give the bytes in "
+            "base64, as in 'x-ctx-bin: AAEC'"
+        ) from None
