@@ -136,7 +136,7 @@ def _measured(
         cut_short = load.interrupted
         if late.is_set() and left and not cut_short:
             cut_short = True
-            result = _with(result, interrupted(result.requests))
+            result = _with(result, interrupted(result.requests, " before the other targets' turn"))
         if libraries[target] and load.exchanges and not cut_short:
             by_turns = interleaved(ready, plan, libraries[target], watcher.waits)
             result, cut_short = _beside_libraries(result, by_turns), by_turns.interrupted
@@ -170,7 +170,7 @@ def _beside_libraries(result: TargetResult, by_turns: Interleaved) -> TargetResu
     }
     result, finding = replace(result, clients=costs), None
     if by_turns.interrupted:
-        finding = interrupted(result.requests)
+        finding = interrupted(result.requests, " while client libraries were compared")
     elif by_turns.fault:
         finding = clients_cut_short(len(by_turns.engine), by_turns.fault)
     return _with(result, finding)

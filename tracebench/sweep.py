@@ -63,6 +63,7 @@ def sweep(
         ended=ended,
         interrupted=ended == INTERRUPTED,
         valid=not failed
+        and ended != INTERRUPTED
         and all(p.valid or p.load == last for one in scaling.values() for p in one.points),
         scaling=scaling,
     )

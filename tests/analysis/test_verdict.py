@@ -237,7 +237,19 @@ def test_interrupted() -> None:
     finding = found(ended(replace(load([SUCCESS, CANCELLED]), interrupted=True)), "interrupted")
     assert finding is not None
     assert finding.severity == "warning"
-    assert finding.message == "the run was interrupted: 1 of 2 requests were cancelled"
+    assert finding.message == (
+        "the run was interrupted: 1 of 2 requests were cancelled. What was asked for was not "
+        "measured"
+    )
+
+
+def test_how_far_it_came_is_told() -> None:
+    result = ended(replace(load([SUCCESS, CANCELLED]), interrupted=True, done_share=0.17))
+    finding = found(result, "interrupted")
+    assert finding is not None
+    assert finding.message.startswith("the run was interrupted at 17%: ")
+    assert result.interrupted_at == 0.17
+    assert ended(replace(load([SUCCESS]), done_share=1.0)).interrupted_at is None
 
 
 def test_interrupted_in_the_warm_up() -> None:

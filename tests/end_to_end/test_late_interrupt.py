@@ -14,7 +14,9 @@ from tests.end_to_end.old_servers import old_grpc, old_rest
 from tests.servers import HOST, answering, reply, serving
 from tracebench import benchmark
 from tracebench.analysis import summary
+from tracebench.load.progress import Progress, Watcher
 from tracebench.model.plan import Payload, Plan
+from tracebench.report.table import render
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +36,27 @@ def test_while_one_target_is_analysed_the_other_is_left_out(
         plan = Plan(payload, rest_url=url, grpc_server=address, requests=20)
         [(name, target)] = benchmark.run(plan).targets.items()
     assert (name, target.decomposed) == ("rest", 20)
-    assert "interrupted" in {finding.code for finding in target.verdict.findings}
+    [message] = [one.message for one in target.verdict.findings if one.code == "interrupted"]
+    assert "before the other targets' turn" in message
+
+
+class Impatient(Watcher):
+    """Presses Ctrl-C when some requests have come back."""
+
+    def progress(self, progress: Progress) -> None:
+        if progress.finished >= 10:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_in_the_midst_of_the_load_it_is_told_how_far_it_came() -> None:
+    payload = Payload(b"\x89PNG", "image/png", "x.png", "image")
+    with old_rest() as url:
+        plan = Plan(payload, rest_url=url, requests=100_000)
+        result = benchmark.run(plan, Impatient())
+    target = result.targets["rest"]
+    assert target.interrupted_at is not None
+    assert 0 < target.interrupted_at < 0.1
+    assert "Verdict: interrupted at 0%; valid" in render(result)
 
 
 @pytest.mark.slow

@@ -2,16 +2,37 @@
 
 from itertools import islice, pairwise
 from math import inf
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tracebench.load.arrivals import arrivals_ns
-from tracebench.load.pacing import ClosedLoop, OpenLoop, is_open, pacing, warm_up
+from tracebench.load.pacing import ClosedLoop, OpenLoop, done_share, is_open, pacing, warm_up
 from tracebench.model.plan import Arrival, Payload, Plan, Segment
 
 PAYLOAD = Payload(b"x", "text/plain", "x", "data")
 STEADY = (Segment(100, 100, inf),)
+
+
+RAMP, REPLAY = (Segment(10, 20, 4.0), Segment(20, 20, 6.0)), (0.0, 1.0, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ({"requests": 100}, 0.17),
+        ({"requests": 10}, 1.0),
+        ({"requests": None, "duration_s": 20.0}, 0.25),
+        ({"requests": 100, "duration_s": 20.0}, 0.25),
+        ({"requests": None, "rate": RAMP}, 0.5),
+        ({"requests": None, "rate": STEADY, "duration_s": 10.0}, 0.5),
+        ({"requests": None, "rate": STEADY}, None),
+        ({"requests": None, "schedule_s": REPLAY}, 0.25),
+    ],
+)
+def test_how_much_of_a_plan_came_about(ends: dict[str, Any], expected: float | None) -> None:
+    assert done_share(Plan(PAYLOAD, **ends), finished=17, elapsed_s=5.0) == expected
 
 
 def due_s(

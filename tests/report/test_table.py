@@ -7,6 +7,7 @@ from rich.cells import cell_len
 
 from tests.report.samples import ALL, both, exchange, influenced, own_parts, result, target
 from tracebench.analysis.observer import observer_effect
+from tracebench.analysis.verdict import interrupted, with_findings
 from tracebench.model.exchange import Outcome
 from tracebench.model.result import ErrorCount, Result
 from tracebench.numbers import milliseconds
@@ -41,6 +42,38 @@ def test_the_numbers() -> None:
     assert "Verdict: valid" in text
     assert "too_few_samples" in text
     assert "backlog" not in text
+
+
+def test_an_interrupted_run_is_not_simply_valid() -> None:
+    cut_short = with_findings(target().verdict, interrupted(target().requests, " at 17%"))
+    shown = replace(target(), verdict=cut_short, interrupted_at=0.17)
+    text = render(result(rest=shown), color=True)
+    assert "Verdict: interrupted at 17%; valid for what was measured" in text
+    assert "Verdict: valid" not in text
+    failed = render(result(rest=replace(target(20, failed=20), interrupted_at=0.17)))
+    assert "Verdict: NOT VALID" in failed
+
+
+def styled(text: str, start: str) -> str:
+    return next(line for line in text.splitlines() if start in line)
+
+
+def test_a_sentence_is_bold_only_above_numbers_that_are_valid() -> None:
+    bold = "\033[1m"
+    assert bold in styled(render(result(rest=target()), color=True), "Inference takes")
+    text = render(result(rest=target(200, failed=100)), color=True)
+    assert "NOT VALID" in text
+    sentence = styled(text, "Inference takes")
+    assert bold not in sentence
+    assert "quantisation" not in text
+
+
+def test_a_comparison_says_what_its_intervals_do_not_cover() -> None:
+    text = " ".join(render(both()).split())
+    assert "do not cover what changed in between; measure in turns to tell." in text
+    drifting = result(rest=target(400, scale=lambda n: 10 + n / 20 + n % 7), grpc=target())
+    assert drifting.comparison is not None
+    assert "and rest changed within the run" in drifting.comparison.caveat
 
 
 def test_own_parts_stand_below_the_rest_that_they_are_of() -> None:

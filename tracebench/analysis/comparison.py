@@ -7,6 +7,8 @@ from typing import Final
 from tracebench.model.result import Comparison, Difference, Statistics, TargetResult
 
 _STATISTICS: Final = ("mean_ms", "p50_ms", "p95_ms")
+_CHANGED: Final = {"not_stationary", "warmup_too_short", "noisy_neighbour"}
+"""What tells that a machine, or a server, was not the same throughout."""
 
 
 def compare(a_name: str, a: TargetResult, b_name: str, b: TargetResult) -> Comparison:
@@ -21,7 +23,21 @@ def compare(a_name: str, a: TargetResult, b_name: str, b: TargetResult) -> Compa
             for component, of_a in a.components.items()
             if component in b.components
         },
+        caveat=_caveat({a_name: a, b_name: b}),
     )
+
+
+def _caveat(targets: Mapping[str, TargetResult]) -> str:
+    """What is not in the intervals of targets that were measured one after the other."""
+    known = "measured one after the other: the intervals do not cover what changed in between"
+    changed = [
+        name
+        for name, target in targets.items()
+        if any(one.code in _CHANGED for one in target.verdict.findings)
+    ]
+    if changed:
+        known += f", and {' and '.join(changed)} changed within the run (see the verdict)"
+    return known + "; measure in turns to tell"
 
 
 def compare_two(targets: Mapping[str, TargetResult]) -> Comparison | None:

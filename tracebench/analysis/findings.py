@@ -150,7 +150,8 @@ FINDINGS: Final = {
     ),
     "interrupted": Kind(
         WARNING,
-        "the run was interrupted{when}: {cancelled} of {started} requests were cancelled",
+        "the run was interrupted{when}: {cancelled} of {started} requests were cancelled. What was "
+        "asked for was not measured",
         "let it finish, or plan a shorter one with --requests or --duration",
     ),
     "traces_missing": Kind(

@@ -9,6 +9,7 @@ from tracebench.analysis.advice import (
     OWN_CORE,
     Advice,
     Hint,
+    both,
     by_rate,
     by_schedule,
     cap_was_reached,
@@ -45,7 +46,7 @@ LOAD_KINDS: Final = {
             Advice("ask for less with --rate", by_rate),
             Advice("ask for less: spread the times of --arrivals out", by_schedule),
             Advice("allow more under way at once with --concurrency", cap_was_reached),
-            *(one._replace(fits=unless(cap_was_reached)) for one in OWN_CORE[:1]),
+            *(one._replace(fits=both(one.fits, unless(cap_was_reached))) for one in OWN_CORE),
         ),
     ),
     "arrivals_not_as_asked": Kind(

@@ -12,6 +12,11 @@ from tracebench.vocabulary import END_TO_END
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
+def was_interrupted(target: TargetResult) -> bool:
+    """Whether less was measured than was asked for, because the user ended the run."""
+    return any(one.code == "interrupted" for one in target.verdict.findings)
+
+
 def reading(
     target: TargetResult,
     plan: Mapping[str, Any] = _NOTHING,

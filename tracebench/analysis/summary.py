@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from tracebench.analysis.closure import client_view, ranked, reported
-from tracebench.analysis.evidence import Evidence
+from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.failures import count_errors
 from tracebench.analysis.statistics import NS_PER_MS, PERMILLE, curve, describe, rank
 from tracebench.analysis.tail import attribute_tail
@@ -55,36 +56,47 @@ def summarise(
         epoch_ns: what to add to the exchanges' times to have ns since the epoch.
         floor: of a server that does nothing, where that was measured.
     """
-    requests = _requests(load.exchanges)
-    stamps = _stamps(load.exchanges)
     columns = _columns(load, decomposition)
-    components = _components(columns)
     known = ranked(load.exchanges)
     latency_ns = np.fromiter(map(_latency_ns, known), np.int64)
-    latency = describe(latency_ns) if known else None
     evidence = Evidence(
-        load, decomposition, requests, stamps, latency_ns, latency, components, floor
+        load=load,
+        decomposition=decomposition,
+        requests=_requests(load.exchanges),
+        stamps=_stamps(load.exchanges),
+        latency_ns=latency_ns,
+        latency=describe(latency_ns) if known else None,
+        components=_components(columns),
+        floor=floor,
     )
+    found = _found(address, evidence, columns)
+    clock = _clock_offset_ms(decomposition.clock, epoch_ns)
+    return replace(found, exemplars=exemplars(known), clock_offset_ms=clock)
+
+
+def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> TargetResult:
+    """What does not depend on single requests, or on the time of day."""
+    load, decomposition = run.load, run.decomposition
     return TargetResult(
         address=address,
-        requests=requests,
+        requests=run.requests,
         errors=count_errors(load.exchanges),
         duration_s=load.duration_s,
-        throughput_rps=requests.succeeded / load.duration_s if load.duration_s else 0.0,
+        throughput_rps=part_of(run.requests.succeeded, load.duration_s),
         client_cpu_s=load.cpu_s,
         decomposed=len(decomposition.trace_ids),
         undecomposed={reason.value: n for reason, n in decomposition.undecomposed.items()},
         server_timing_source=_sources(decomposition),
-        stamps=stamps,
+        stamps=run.stamps,
         tcp=load.tcp,
-        latency=latency,
-        components=components,
+        latency=run.latency,
+        components=run.components,
         share=_share(columns),
-        exemplars=exemplars(known),
-        cdf=curve(latency_ns) if known else None,
-        verdict=judge(evidence),
+        exemplars=(),
+        cdf=curve(run.latency_ns) if len(run.latency_ns) else None,
+        verdict=judge(run),
         warmup=load.warmup,
-        clock_offset_ms=_clock_offset_ms(decomposition.clock, epoch_ns),
+        interrupted_at=load.done_share if load.interrupted else None,
         tail=attribute_tail(columns),
         parts_of={SERVER_OTHER: decomposition.own} if decomposition.own else {},
     )

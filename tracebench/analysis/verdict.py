@@ -29,10 +29,9 @@ def with_findings(verdict: Verdict, *more: Finding | None) -> Verdict:
     return Verdict(all(finding.severity != "invalid" for finding in findings), tuple(findings))
 
 
-def interrupted(counts: RequestCounts) -> Finding:
-    """What to say where the user ended the run."""
+def interrupted(counts: RequestCounts, when: str) -> Finding:
+    """What to say where the user ended the run; `when` follows the word."""
     cancelled, started = counts.cancelled, counts.started
-    when = "" if started else " before the warm-up was over"
     return state("interrupted", "warning", cancelled=cancelled, started=started, when=when)
 
 
@@ -86,7 +85,12 @@ def _errors(run: Evidence) -> Finding | None:
 
 
 def _interrupted(run: Evidence) -> Finding | None:
-    return interrupted(run.requests) if run.load.interrupted else None
+    if not run.load.interrupted:
+        return None
+    if not run.requests.started:
+        return interrupted(run.requests, " before the warm-up was over")
+    share = run.load.done_share
+    return interrupted(run.requests, "" if share is None else f" at {share:.0%}")
 
 
 def _client_saturated(run: Evidence) -> Finding | None:

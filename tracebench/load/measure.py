@@ -14,11 +14,11 @@ from tracebench.load.engine import Engine, Window
 from tracebench.load.enough import Enough
 from tracebench.load.exchanges import exchange
 from tracebench.load.loop import Loop
-from tracebench.load.pacing import is_open, pacing, warm_up
+from tracebench.load.pacing import done_share, is_open, pacing, warm_up
 from tracebench.load.prepared import Prepared
 from tracebench.load.progress import Progress
 from tracebench.load.stamps import PathState
-from tracebench.model.exchange import Exchange, Load
+from tracebench.model.exchange import Exchange, Load, Outcome
 from tracebench.model.plan import Plan
 from tracebench.model.result import TcpInfo
 from tracebench.open_files import allow_open_files
@@ -145,6 +145,7 @@ def _load(window: Window, prepared: Prepared, states: list[PathState], plan: Pla
     exchanges = tuple(exchange(row, prepared.read, timeout_ns, secrets) for row in window.rows)
     began_ns = min((one.scheduled_ns for one in exchanges), default=0)
     ended_ns = max((one.done_ns for one in exchanges), default=0)
+    finished = sum(one.outcome is not Outcome.CANCELLED for one in exchanges)
     return Load(
         exchanges=exchanges,
         duration_s=(ended_ns - began_ns) / 1e9,
@@ -157,6 +158,7 @@ def _load(window: Window, prepared: Prepared, states: list[PathState], plan: Pla
         longest_stall_s=window.longest_stall_ns / 1e9,
         gc_pause_s=window.gc_pause_s,
         interrupted=window.interrupted,
+        done_share=done_share(plan, finished, (ended_ns - began_ns) / 1e9),
         gave_up=secrets.hide(window.gave_up),
     )
 

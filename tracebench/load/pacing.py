@@ -64,6 +64,27 @@ def warm_up(plan: Plan) -> Pacing:
     )
 
 
+def done_share(plan: Plan, finished: int, elapsed_s: float) -> float | None:
+    """How much of a plan came about, by whichever of its ends is the nearest.
+
+    Returns:
+        At most 1; None where the plan has no end.
+    """
+    parts = [finished / plan.requests] if plan.requests else []
+    parts += [elapsed_s / end_s for end_s in _ends_s(plan) if 0 < end_s < inf]
+    return min(max(parts), 1.0) if parts else None
+
+
+def _ends_s(plan: Plan) -> Iterable[float]:
+    """When the plan has nothing more to send, in seconds from the begin."""
+    if plan.duration_s is not None:
+        yield plan.duration_s
+    if plan.rate is not None:
+        yield sum(segment.duration_s for segment in plan.rate)
+    if plan.schedule_s is not None:
+        yield plan.schedule_s[-1]
+
+
 def _open(plan: Plan, requests: int, duration_s: float) -> OpenLoop:
     due_ns: Iterable[int]
     if plan.schedule_s is not None:

@@ -205,6 +205,8 @@ class Load:
     warmup: Warmup | None = None
     """What is not among the exchanges."""
     interrupted: bool = False
+    done_share: float | None = None
+    """How much of what was asked for came about; None where that has no end."""
     gave_up: str = ""
     """Why the run was ended early; empty where it was not."""
 

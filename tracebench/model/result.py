@@ -218,6 +218,8 @@ class TargetResult:
     clock_offset_ms: tuple[float, float] | None = None
     """How far the server's clock is ahead of the client's: an interval from causality alone, which
     no other number depends on; None where no spans of the server's came."""
+    interrupted_at: float | None = None
+    """How much of what was asked for was measured, where the run was interrupted."""
     parts_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Component → those among `components` that are parts of it, by names of the author's own, the
     largest first; they are no leaves, and stand in no sum."""
@@ -230,6 +232,8 @@ class Comparison:
     a: str
     b: str
     components: Mapping[str, Mapping[str, Difference]]
+    caveat: str = ""
+    """What the intervals do not cover."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,12 @@ def make(result: Result) -> Figure:
 
 def _title(result: Result) -> str:
     targets = "   ".join(f"{name}: {target.address}" for name, target in result.targets.items())
-    return f"{targets}\n{_amount(result.plan)} a target, {_pace(result.plan)}"
+    cut_short = "".join(
+        f"; {name} interrupted at {target.interrupted_at:.0%}"
+        for name, target in result.targets.items()
+        if target.interrupted_at is not None
+    )
+    return f"{targets}\n{_amount(result.plan)} a target, {_pace(result.plan)}{cut_short}"
 
 
 def _amount(plan: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tracebench.analysis.reading import was_interrupted
 from tracebench.model.result import Statistics, TargetResult
 from tracebench.model.sweep import Kind, Law, Point, Scaling, Sweep
 from tracebench.numbers import milliseconds, rounded
@@ -61,7 +62,7 @@ def _target(sweep: Sweep, name: str, scaling: Scaling) -> RenderableType:
         _loads(sweep.kind, scaling.points, known),
         "",
         *_components(sweep.kind, scaling.points),
-        indented(Text(sentence, style="bold")),
+        indented(Text(sentence, style="bold" if all(p.valid for p in scaling.points) else "none")),
         *(indented(Text(line)) for line in _laws(sweep.kind, scaling)),
         *(finding_lines(finding) for finding in scaling.findings),
         "",
@@ -93,10 +94,16 @@ def _loads(
             *(_percentile(target.latency, name) for name in _PERCENTILES),
             f"{point.client_cpu:.0%}",
             f"{failed:,}" if failed else "",
-            "" if point.valid else "not valid",
+            _remark(point, target),
             style=None if point.valid else "red",
         )
     return table
+
+
+def _remark(point: Point, target: TargetResult) -> str:
+    if not point.valid:
+        return "not valid"
+    return "interrupted" if was_interrupted(target) else ""
 
 
 def _percentile(latency: Statistics | None, name: str) -> str:

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tracebench.analysis.own_parts import share_of
-from tracebench.analysis.reading import reading, tail_reading
+from tracebench.analysis.reading import reading, tail_reading, was_interrupted
 from tracebench.model.result import Comparison, Result, Statistics, TargetResult
 from tracebench.numbers import milliseconds, signed
 from tracebench.report import influence
@@ -153,7 +153,7 @@ def _value(statistics: Statistics, key: str) -> str:
 
 def _sentences(target: TargetResult, result: Result) -> Iterable[RenderableType]:
     """In bold only where they can be trusted."""
-    style = "bold" if target.verdict.valid else "none"
+    style = "bold" if target.verdict.valid and not was_interrupted(target) else "none"
     first = reading(target, result.plan, result.environment)
     for sentence in filter(None, (first, tail_reading(target))):
         yield indented(Text(f"{sentence[:1].upper()}{sentence[1:]}.", style=style))
@@ -183,14 +183,33 @@ def _errors(target: TargetResult) -> Iterable[RenderableType]:
 
 
 def _verdict(target: TargetResult) -> Iterable[RenderableType]:
-    valid = target.verdict.valid
-    word = "valid" if valid else "NOT VALID: do not trust these numbers"
-    yield indented(Text(f"Verdict: {word}", style="bold green" if valid else "bold red"))
+    word, style = _judgement(target)
+    yield indented(Text(f"Verdict: {word}", style=style))
     for finding in target.verdict.findings:
         yield finding_lines(finding)
 
 
+def _judgement(target: TargetResult) -> tuple[str, str]:
+    """The verdict in a few words, and how they are printed."""
+    cut_short = was_interrupted(target)
+    at = "" if target.interrupted_at is None else f" at {target.interrupted_at:.0%}"
+    if not target.verdict.valid:
+        more = f" (interrupted{at})" if cut_short else ""
+        return f"NOT VALID: do not trust these numbers{more}", "bold red"
+    if cut_short:
+        return f"interrupted{at}; valid for what was measured", "bold yellow"
+    return "valid", "bold green"
+
+
 def _comparison(comparison: Comparison) -> RenderableType:
+    table = _differences(comparison)
+    if not comparison.caveat:
+        return table
+    note = f"{comparison.caveat[:1].upper()}{comparison.caveat[1:]}."
+    return Group(table, indented(Text(note, style="dim")))
+
+
+def _differences(comparison: Comparison) -> RenderableType:
     a, b = comparison.a, comparison.b
     table = Table(box=None, padding=(0, 1), title=f"{b} against {a}", title_justify="left")
     table.title_style = "bold"
