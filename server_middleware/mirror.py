@@ -1,12 +1,16 @@
 """The mirror: a request's timings, written into its reply."""
 
+import logging
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import accumulate
 from typing import Final
 
 from opentelemetry import trace
 
 from tracebench.vocabulary import (
+    LONGEST_NAME,
+    MOST_OWN_NAMES,
     OUTSIDE,
     REPORTED_PARTS,
     SERVER_PROCESSING,
@@ -14,8 +18,14 @@ from tracebench.vocabulary import (
     TIMING_HEADER,
 )
 
-MOST_NAMES: Final = 16
-"""So many components are mirrored at most, the standard ones first: headers stay below 4 KiB."""
+_logger = logging.getLogger("server_middleware")
+
+MOST_NAMES: Final = MOST_OWN_NAMES + len(REPORTED_PARTS)
+"""So many components are mirrored at most, the standard ones first."""
+_MOST_BYTES: Final = 1_900
+"""Of each header, so that both stay below the 4 KiB that a proxy may hold of a reply's headers."""
+_AROUND_A_NAME: Final = 20
+_SURELY_FIT: Final = _MOST_BYTES // (LONGEST_NAME + _AROUND_A_NAME)
 
 
 def headers(
@@ -63,7 +73,19 @@ def timings(total_ns: int, parts_ns: Mapping[str, int]) -> dict[str, int]:
 
 
 def _foremost(parts_ns: Mapping[str, int]) -> Mapping[str, int]:
-    if len(parts_ns) <= MOST_NAMES:
+    if len(parts_ns) <= _SURELY_FIT:
         return parts_ns
     first = sorted(parts_ns, key=lambda name: name not in REPORTED_PARTS)[:MOST_NAMES]
-    return {name: parts_ns[name] for name in first}
+    ends = accumulate(len(name) + _AROUND_A_NAME for name in first)
+    kept_ns = {n: parts_ns[n] for n, end in zip(first, ends, strict=True) if end <= _MOST_BYTES}
+    if len(kept_ns) < len(parts_ns):
+        _say_once()
+    return kept_ns
+
+
+@lru_cache(maxsize=1)
+def _say_once() -> None:
+    _logger.warning(
+        "a request has more components than fit into its reply's headers, so some are missing "
+        "there, though not among its spans: give component() fewer or shorter names"
+    )

@@ -49,6 +49,7 @@ class Recorder:
         "began_ns",
         "over",
         "queued_until_ns",
+        "spanless_ns",
     )
 
     def __init__(self, waited_ns: int = 0) -> None:
@@ -63,12 +64,15 @@ class Recorder:
         """The request is over: what still runs in its context works for nobody."""
         self.queued_until_ns = 0
         """0 where it is not known to have waited."""
+        self.spanless_ns: dict[str, int] = {}
+        """Component → ns that `apply` gave to it: the server span tells them, as no other does."""
         if waited_ns:
             self.taken_up()
 
     def taken_up(self) -> None:
         """A worker takes the request up, which has been waiting since it began."""
-        self.queued_until_ns = self._spend(QUEUE, self.began_ns)
+        self._spend(QUEUE, self.began_ns)
+        self.queued_until_ns = self._settled_ns  # nothing else runs for the request yet
 
     def now_ns(self) -> int:
         """What its clock shows; spelled out below, where every component would pay for the call."""
@@ -111,11 +115,11 @@ class Recorder:
         """Call a function whose time is that of a component, of no depth and without a span."""
         since_ns = perf_counter_ns() + self._to_epoch_ns
         made = function(given)
-        self._spend(name, since_ns)
+        self.spanless_ns[name] = self._spend(name, since_ns)
         return made
 
     def _spend(self, name: str, since_ns: int) -> int:
-        """Give the time since an instant to a name, but what was settled since; returns when."""
+        """Give the time since an instant to a name, but what was settled since; returns it."""
         with self._lock:
             now_ns = perf_counter_ns() + self._to_epoch_ns
             spent_ns, settled_ns = self._spent_ns, self._settled_ns
@@ -125,7 +129,7 @@ class Recorder:
                 spent_ns[self._open[-1].name] += since_ns - settled_ns
             spent_ns[name] = spent_ns.get(name, 0) + now_ns - since_ns
             self._settled_ns = now_ns
-        return now_ns
+        return now_ns - since_ns
 
     def report(self) -> tuple[int, dict[str, int]]:
         """The time since the request began, and each component's exclusive part of it, in ns."""

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import grpc
 
 from server_middleware.request import Attributes, Request
+from tracebench.vocabulary import PART_NS
 
 _SERVER_ERRORS = frozenset(
     {
@@ -66,12 +67,14 @@ def status_of(context: Any, error: BaseException | None) -> grpc.StatusCode:
 
 def finish(request: Request, status: grpc.StatusCode, error: BaseException | None) -> None:
     """End the call's span; an `abort` is no exception worth a stack trace."""
+    spanless = {PART_NS + name: ns for name, ns in request.recorder.spanless_ns.items()}
     if status is grpc.StatusCode.OK:
-        request.finish(_OK)
+        request.finish({**_OK, **spanless})
         return
     failed = status.name if status in _SERVER_ERRORS else None
     shown = None if failed is None or _is_abort(error) else error
-    request.finish({"rpc.response.status_code": status.name}, failed=failed, error=shown)
+    attributes: Attributes = {"rpc.response.status_code": status.name, **spanless}
+    request.finish(attributes, failed=failed, error=shown)
 
 
 def _is_abort(error: BaseException | None) -> bool:

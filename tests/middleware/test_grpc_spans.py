@@ -58,6 +58,9 @@ def test_the_span_conforms_to_the_conventions_of_rpc(spans: Spans, serving: Serv
     assert {parent_id(span) for span in found if span is not server} == {span_id(server)}
     attributes = dict(server.attributes or {})
     assert attributes.pop("network.peer.port")
+    for name in ("deserialization", "serialization"):
+        told_ns = attributes.pop(f"tracebench.part_ns.{name}")
+        assert told_ns == round(mirrored(trailers(call))[name] * 1e9)
     assert attributes == {
         "rpc.system.name": "grpc",
         "rpc.method": f"{SERVICE}/Predict",
