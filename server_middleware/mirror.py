@@ -1,6 +1,5 @@
 """The mirror: a request's timings, written into its reply."""
 
-import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import accumulate
@@ -16,12 +15,11 @@ from tracebench.vocabulary import (
     SERVER_PROCESSING,
     SERVER_TIMING_HEADER,
     TIMING_HEADER,
+    UNLISTED,
 )
 
-_logger = logging.getLogger("server_middleware")
-
 MOST_NAMES: Final = MOST_OWN_NAMES + len(REPORTED_PARTS)
-"""So many components are mirrored at most, the standard ones first."""
+"""So many components are mirrored at most, the standard ones first; the others are counted."""
 _MOST_BYTES: Final = 1_900
 """Of each header, so that both stay below the 4 KiB that a proxy may hold of a reply's headers."""
 _AROUND_A_NAME: Final = 20
@@ -42,6 +40,7 @@ def headers(
         span: to be named as the request's, where it is recorded.
         ran_outside: so many components ran outside any request meanwhile.
     """
+    of_all = len(parts_ns)
     parts_ns = _foremost(parts_ns)
     times_ns, (in_seconds, in_ms) = [*parts_ns.values(), total_ns], _forms(tuple(parts_ns))
     seconds = in_seconds % tuple([ns / 1e9 for ns in times_ns])
@@ -51,6 +50,8 @@ def headers(
         ms = (in_ms + _TRACE) % (*times_ms, trace_id, span_id, flags)
     else:
         ms = in_ms % tuple(times_ms)
+    if len(parts_ns) < of_all:
+        ms += f', {UNLISTED};desc="{of_all - len(parts_ns)}"'
     if ran_outside:
         ms += f', {OUTSIDE};desc="{ran_outside}"'
     return [(TIMING_HEADER, seconds), (SERVER_TIMING_HEADER, ms)]
@@ -77,15 +78,4 @@ def _foremost(parts_ns: Mapping[str, int]) -> Mapping[str, int]:
         return parts_ns
     first = sorted(parts_ns, key=lambda name: name not in REPORTED_PARTS)[:MOST_NAMES]
     ends = accumulate(len(name) + _AROUND_A_NAME for name in first)
-    kept_ns = {n: parts_ns[n] for n, end in zip(first, ends, strict=True) if end <= _MOST_BYTES}
-    if len(kept_ns) < len(parts_ns):
-        _say_once()
-    return kept_ns
-
-
-@lru_cache(maxsize=1)
-def _say_once() -> None:
-    _logger.warning(
-        "a request has more components than fit into its reply's headers, so some are missing "
-        "there, though not among its spans: give component() fewer or shorter names"
-    )
+    return {n: parts_ns[n] for n, end in zip(first, ends, strict=True) if end <= _MOST_BYTES}

@@ -3,10 +3,10 @@
 import re
 from functools import lru_cache
 
-from tracebench.vocabulary import OUTSIDE, SERVER_PROCESSING
+from tracebench.vocabulary import OUTSIDE, SERVER_PROCESSING, UNLISTED
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-_TAKEN = frozenset({OUTSIDE, SERVER_PROCESSING, "total", "trace"})
+_TAKEN = frozenset({OUTSIDE, SERVER_PROCESSING, UNLISTED, "total", "trace"})
 
 
 def is_name(name: object) -> bool:

@@ -58,5 +58,7 @@ LONGEST_NAME: Final = 64
 OUTSIDE: Final = "components_outside_requests"
 """What a mirror counts beside times, as a `desc` in `Server-Timing`: components that ran where no
 request's context reached, while the request was under way."""
+UNLISTED: Final = "components_unlisted"
+"""As `OUTSIDE`: components that a mirror has no room for."""
 OUTSIDE_ATTRIBUTE: Final = "tracebench.components_outside_requests"
-"""The same, as an attribute of the server's span."""
+"""`OUTSIDE`, as an attribute of the server's span."""

@@ -85,6 +85,9 @@ def test_at_most_32_names_are_shown_the_largest() -> None:
     said = finding(found, "too_many_names")
     assert said is not None
     assert said.message.startswith("8 more components")
+    told = finding(measured([timing({"tokenize": 1})._replace(unlisted=3)]), "too_many_names")
+    assert told is not None
+    assert told.message.startswith("3 more components")
 
 
 def test_names_that_differ_from_request_to_request_stay_cheap() -> None:

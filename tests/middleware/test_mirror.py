@@ -7,13 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
 
-from server_middleware import mirror as mirror_module
 from server_middleware.mirror import MOST_NAMES, headers
 from server_middleware.names import is_name
 from tests.middleware.spans import Spans
 from tracebench.model.exchange import Reply, Timing
 from tracebench.tracing import mirror
-from tracebench.vocabulary import REPORTED_PARTS
+from tracebench.vocabulary import REPORTED_PARTS, UNLISTED
 
 
 def test_both_spellings() -> None:
@@ -59,12 +58,14 @@ def test_standard_names_come_before_own_ones() -> None:
     assert told["inference"] == 7e-9
 
 
-def test_what_does_not_fit_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
-    mirror_module._say_once.cache_clear()
-    for count in (36, 37, 60):
-        headers(10**9, {f"step{number}": 7 for number in range(count)})
-    assert [record.message for record in caplog.records if "more components" in record.message]
-    assert len(caplog.records) == 1
+@pytest.mark.parametrize(("count", "unlisted"), [(32, 0), (36, 0), (40, 4)])
+def test_what_does_not_fit_is_counted(count: int, unlisted: int) -> None:
+    told = headers(10**9, {f"step{number}": 7 for number in range(count)})
+    assert (UNLISTED in told[1][1]) is bool(unlisted)
+    found = mirror.read(Reply("200", {name.lower(): value for name, value in told}, b""))
+    assert isinstance(found, Timing)
+    assert len(found.parts_ns) == 32
+    assert found.unlisted == count - 32
 
 
 def test_32_own_names_of_the_usual_length_fit() -> None:

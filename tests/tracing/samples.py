@@ -113,4 +113,11 @@ def mirrors(draw: st.DrawFn) -> Timing | Undecomposed:
     parts_ns = draw(st.dictionaries(names, st.integers(0, 10**9)))
     total_ns = sum(parts_ns.values()) + draw(st.integers(0, 10**9))
     left_out = draw(st.sampled_from([(), ("origin",), ("edge", "origin")]))
-    return Timing(total_ns, parts_ns, "mirror", draw(st.booleans()), left_out=left_out)
+    return Timing(
+        total_ns,
+        parts_ns,
+        "mirror",
+        draw(st.booleans()),
+        left_out=left_out,
+        unlisted=draw(st.integers(0, 9)),
+    )

@@ -7,7 +7,7 @@ add up to it. Times are integers in nanoseconds: the sums are exact.
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from math import isfinite
 from typing import Final, NamedTuple
 
@@ -146,22 +146,25 @@ def with_own(timing: Timing, own_ns: Mapping[str, int], rounding_ns: int = 0) ->
 
     Args:
         timing: of the same request.
-        own_ns: name → ns; at most 32 are added.
+        own_ns: name → ns; of more than 32 the others are counted.
         rounding_ns: what exceeds the rest by less is cut off; by more, it is left out.
     """
     if not own_ns:
         return timing
     parts_ns, left_out, cut = dict(timing.parts_ns), list[str](), timing.scaled
     rest_ns = timing.total_ns - sum(parts_ns.values())
-    for at, (name, told_ns) in enumerate(own_ns.items()):
-        if told_ns > rest_ns + rounding_ns or at >= MOST_OWN_NAMES:
+    for name, told_ns in islice(own_ns.items(), MOST_OWN_NAMES):
+        if told_ns > rest_ns + rounding_ns:
             left_out.append(name)
             continue
         fitting_ns = min(told_ns, rest_ns)
         cut |= fitting_ns < told_ns
         parts_ns[name] = parts_ns.get(name, 0) + fitting_ns
         rest_ns -= fitting_ns
-    return timing._replace(parts_ns=parts_ns, scaled=cut, left_out=tuple(left_out))
+    unlisted = timing.unlisted + max(len(own_ns) - MOST_OWN_NAMES, 0)
+    return timing._replace(
+        parts_ns=parts_ns, scaled=cut, left_out=tuple(left_out), unlisted=unlisted
+    )
 
 
 def _is_duration(value_ns: float) -> bool:

@@ -38,7 +38,7 @@ class OwnParts(NamedTuple):
     left_out: Mapping[str, int]
     """Name → requests in which its time did not fit."""
     unlisted: int
-    """So many more names there were."""
+    """So many more names there were, at least."""
 
 
 @lru_cache(maxsize=1024)
@@ -64,8 +64,9 @@ def own_parts(timings: Sequence[Timing], absent_ns: int) -> OwnParts:
     reported = set(chain.from_iterable(one.parts_ns for one in timings))
     names = reported.difference(SERVER_PARTS)
     left_out = Counter(map(shown_as, chain.from_iterable(one.left_out for one in timings)))
+    unlisted = max((one.unlisted for one in timings), default=0)
     if not names:
-        return OwnParts({}, left_out, 0)
+        return OwnParts({}, left_out, unlisted)
     spellings: dict[str, list[str]] = {}
     for name in sorted(names):
         spellings.setdefault(shown_as(name), []).append(name)
@@ -77,7 +78,7 @@ def own_parts(timings: Sequence[Timing], absent_ns: int) -> OwnParts:
     columns = {
         name: _column(timings, spellings[name], absent_ns) for name in fitting[:MOST_OWN_NAMES]
     }
-    return OwnParts(columns, left_out, max(len(fitting) - MOST_OWN_NAMES, 0))
+    return OwnParts(columns, left_out, unlisted + max(len(fitting) - MOST_OWN_NAMES, 0))
 
 
 def _tallied(timings: Iterable[Timing], names: set[str]) -> tuple[Counter[str], Counter[str]]:

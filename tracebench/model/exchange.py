@@ -123,6 +123,8 @@ class Timing(NamedTuple):
     left_out: tuple[str, ...] = ()
     """Names of the author's own, or of whoever adds to a mirror on its way, whose times do not fit
     beside the others."""
+    unlisted: int = 0
+    """So many more own names there was no room for."""
     came_with: CameWith = "end"
 
 

@@ -30,6 +30,7 @@ MIRROR_LEFT_OUT: Final = "tracebench.mirror.left_out"
 """Names of entries that did not fit, with commas between them."""
 MIRROR_CAME_WITH: Final = "tracebench.mirror.came_with"
 """A `CameWith`; before there was this, timings over HTTP came with the head."""
+MIRROR_UNLISTED: Final = "tracebench.mirror.unlisted"
 MIRROR_PROBLEM: Final = "tracebench.mirror.problem"
 """The name of an `Undecomposed`."""
 

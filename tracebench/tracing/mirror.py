@@ -12,6 +12,7 @@ author's own, or those of whoever adds to the header on its way: see `mirror_tim
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
@@ -31,6 +32,7 @@ from tracebench.vocabulary import (
     SERVER_PROCESSING,
     SERVER_TIMING_HEADER,
     TIMING_HEADER,
+    UNLISTED,
 )
 
 _SECOND_NS, _MILLISECOND_NS = 1e9, 1e6
@@ -47,6 +49,7 @@ _TGI_HEADERS: Final = {
     "x-inference-time": INFERENCE,
 }
 """Of its router, which rounds each down: so the parts never exceed the total."""
+_UNLISTED: Final = re.compile(rf'{UNLISTED};desc="(\d{{1,6}})"', re.ASCII)
 _TGI_TOTAL, _TGI_INFERENCE = "x-total-time", "x-inference-time"
 
 
@@ -107,8 +110,14 @@ def _read(reply: Reply) -> Timing | Undecomposed:
 
 
 def _placed(timing: Timing | Undecomposed, reply: Reply, header: str) -> Timing | Undecomposed:
-    """A timing, with where in the reply it stood."""
-    if isinstance(timing, Undecomposed) or header in reply.late:
+    """A timing, with where in the reply it stood, and how many parts that had no room for."""
+    if isinstance(timing, Undecomposed):
+        return timing
+    if UNLISTED in (text := reply.headers.get(_SERVER_TIMING_KEY, "")) and (
+        found := _UNLISTED.search(text)
+    ):
+        timing = timing._replace(unlisted=timing.unlisted + int(found[1]))
+    if header in reply.late:
         return timing
     return timing._replace(came_with="stream" if _streams(reply) else "head")
 

@@ -104,6 +104,7 @@ def _mirror(attributes: Mapping[str, Any]) -> Timing | Undecomposed:
         "mirror",
         scaled,
         left_out=tuple(str(left_out).split(",")) if left_out else (),
+        unlisted=int(attributes.get(names.MIRROR_UNLISTED, 0)),
         came_with=_came_with(attributes),
     )
 

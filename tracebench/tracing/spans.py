@@ -146,6 +146,8 @@ def _of_timing(timing: Timing | Undecomposed) -> dict[str, Value]:
     own: dict[str, Value] = {attributes.MIRROR_NS + name: ns for name, ns in parts_ns.items()}
     own[attributes.MIRROR_SCALED] = timing.scaled
     own[attributes.MIRROR_CAME_WITH] = timing.came_with
+    if timing.unlisted:
+        own[attributes.MIRROR_UNLISTED] = timing.unlisted
     if timing.left_out:
         own[attributes.MIRROR_LEFT_OUT] = ",".join(timing.left_out)
     return own
