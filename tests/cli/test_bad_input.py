@@ -16,6 +16,9 @@ import pytest
 from tests.end_to_end.old_servers import old_grpc
 from tests.report.samples import both
 from tests.servers import HOST, Script, answering, read_request, reply, serving
+from tracebench.cli.run import run as command
+from tracebench.errors import TracebenchError
+from tracebench.files import reading
 from tracebench.report.to_json import dumps
 
 IMAGE = "tracebench/example/coffee.png"
@@ -306,3 +309,48 @@ def test_a_result_that_contradicts_itself(
 @pytest.mark.parametrize("command", ["report", "analyze", "spans"])
 def test_what_is_no_file_of_ours(command: str, path: str) -> None:
     assert path in complaint(tracebench(command, path), 2)
+
+
+READING = ("--image", "--data", "--json", "--payloads", "--mapping", "--arrivals", "--cacert")
+OF_GRPC = ("--proto", "--descriptor")
+
+
+OF_FOLDERS = ("--image", "--data", "--json")
+ENDLESS = ("/dev/zero", "/dev/full", "pipe", "folder", "huge")
+
+
+@pytest.mark.parametrize(
+    ("option", "path"),
+    [
+        (option, path)
+        for option in (*READING, *OF_GRPC)
+        for path in ENDLESS
+        if path != "folder" or option not in OF_FOLDERS
+    ],
+)
+def test_no_option_reads_for_ever(
+    option: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_QUIET_S", 0.05)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with (tmp_path / "huge").open("wb") as file:
+        file.truncate(2**40)
+    where = path if path.startswith("/dev") else str(tmp_path / path)
+    said = refused(option, where)
+    assert where in said
+    assert "\n" not in said
+
+
+def refused(option: str, path: str) -> str:
+    """What is said of a run that is given a file; in this process, so that a pipe waits less."""
+    with old_grpc() as address:
+        arguments = [option, path, "--rest-url", "https://127.0.0.1:9"]
+        if option in OF_GRPC:
+            arguments[2:] = ["--grpc-server", address, "--grpc-method", "a.B/C"]
+            arguments += ["--json", "tests/recorded/triton-1.json"]
+        elif option in ("--mapping", "--arrivals", "--cacert"):
+            arguments += ["--image", IMAGE]
+        with pytest.raises(TracebenchError) as error:
+            command.main(arguments, standalone_mode=False)
+    return str(error.value)

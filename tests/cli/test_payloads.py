@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tracebench.cli import payloads
 from tracebench.cli.payloads import read_payloads
 from tracebench.errors import UsageError
+from tracebench.files.reading import MOST_BYTES
 
 
 def filled(folder: Path) -> str:
@@ -64,7 +64,7 @@ def test_lines_that_are_none(tmp_path: Path, text: str, said: str) -> None:
 def test_what_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> None:
     folder = filled(tmp_path)
     with (tmp_path / "huge.bin").open("wb") as huge:
-        huge.truncate(payloads.MOST_BYTES + 1)
+        huge.truncate(MOST_BYTES + 1)
     for data, lines in ((folder, None), (None, str(tmp_path / "huge.bin"))):
         with pytest.raises(UsageError, match="256 MiB, for they are kept in memory"):
             read_payloads(None, data, None, lines, None)

@@ -1,7 +1,7 @@
 """The options that say what to measure, and the plan made of them."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any, TypeVar
 
@@ -11,10 +11,13 @@ from tracebench.cli.payloads import read_payloads
 from tracebench.cli.rates import Rate, schedule
 from tracebench.cli.stability import UntilStable
 from tracebench.errors import UsageError
+from tracebench.files.reading import check_file
 from tracebench.model.plan import Plan, Segment, Stability
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 """A header's name (RFC 9110, section 5.6.2)."""
+_TRUSTED = ("cacert", "cert", "key")
+"""Options whose files are opened by several libraries, each for itself."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_REQUESTS = 100
@@ -187,6 +190,7 @@ def plan(
     bounded = arrivals is not None or (rate is not None and rate[-1].duration_s != inf)
     if requests is None and duration is None and not bounded:
         requests, duration = _default_bounds(same["until_stable"])
+    _check_trusted(same)
     is_open = rate is not None or arrivals is not None
     return Plan(
         payload=read_payloads(image, data, json_file, payloads, content_type),
@@ -201,6 +205,12 @@ def plan(
         schedule_s=schedule(arrivals) if arrivals is not None else None,
         **same,
     )
+
+
+def _check_trusted(given: Mapping[str, Any]) -> None:
+    for name in _TRUSTED:
+        if given.get(name) is not None:
+            check_file(f"--{name}", given[name])
 
 
 def _default_bounds(until_stable: Stability | None) -> tuple[int | None, float | None]:

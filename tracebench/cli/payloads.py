@@ -9,11 +9,11 @@ from typing import Final, Literal, cast
 import click
 
 from tracebench.errors import UsageError
+from tracebench.files.reading import MOST_BYTES, read
 from tracebench.model.plan import Payload
 
 Form = Literal["image", "data", "json"]
 
-MOST_BYTES: Final = 256 * 2**20
 MOST_PAYLOADS: Final = 100_000
 _OPTIONS: Final = "--image, --data, --json and --payloads"
 
@@ -131,11 +131,7 @@ def _guessed(name: str) -> str | None:
 
 
 def _read(option: str, path: str) -> bytes:
-    try:
-        content = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read {option} {path!r} ({why}): give a readable file") from None
+    content = read(option, path, MOST_BYTES)
     if not content:
         raise UsageError(f"{option} {path!r} is empty: give a file with something in it")
     return content

@@ -2,12 +2,12 @@
 
 import re
 from math import inf, isfinite
-from pathlib import Path
 from typing import Any
 
 import click
 
 from tracebench.errors import UsageError
+from tracebench.files.reading import read_text
 from tracebench.model.plan import Segment
 
 _HIGHEST_RPS = 1e6
@@ -57,11 +57,7 @@ def schedule(path: str) -> tuple[float, ...]:
     Raises:
         UsageError: the file cannot be read, or does not hold that.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read --arrivals {path!r} ({why}): give a readable file") from None
+    lines = read_text("--arrivals", path).split()
     times_s: list[float] = []
     for number, text in enumerate(lines, 1):
         try:

@@ -54,6 +54,26 @@ def read_text(option: str, path: str, most_bytes: int = MOST_BYTES) -> str:
         raise _cannot_read(option, path, f"it is no UTF-8 text: {error.reason}") from None
 
 
+def check_file(option: str, path: str, most_bytes: int = MOST_BYTES) -> None:
+    """See that a file can be read by a library that opens it itself, more than once perhaps.
+
+    Raises:
+        UsageError: it cannot be read, is larger, or is a pipe or a device.
+    """
+    if not stat.S_ISFIFO(_mode(path)):
+        with opened(option, path, most_bytes) as file:
+            file.read(1)
+    else:
+        raise _cannot_read(option, path, "it is a pipe")
+
+
+def _mode(path: str) -> int:
+    try:
+        return os.stat(path).st_mode
+    except (OSError, ValueError):
+        return 0  # opening it tells why
+
+
 @contextmanager
 def opened(option: str, path: str, most_bytes: int | None = None) -> Iterator[BinaryIO]:
     """Open a file to read in it at will; what comes through a pipe is copied first.

@@ -17,8 +17,11 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 
 from tracebench.errors import UsageError
+from tracebench.files.reading import check_file, read
 from tracebench.load.prepared import excerpt
 
+_MOST_BYTES: Final = 64 * 2**20
+_COMPILING_S: Final = 60.0
 _WELL_KNOWN: Final = re.compile(r"google/protobuf/(compiler/)?\w+\.proto")
 
 
@@ -28,11 +31,7 @@ def from_descriptors(path: str) -> DescriptorPool:
     Raises:
         UsageError: it cannot be read, or something that it imports is not in it.
     """
-    try:
-        content = Path(path).read_bytes()
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read --descriptor {path!r} ({why}): give a file") from None
+    content = read("--descriptor", path, _MOST_BYTES)
     found = FileDescriptorSet()
     with suppress(DecodeError):
         found.ParseFromString(content)
@@ -50,13 +49,19 @@ def from_proto(path: str, folders: Sequence[str]) -> DescriptorPool:
     Raises:
         UsageError: there is no compiler, or it finds fault with the file.
     """
-    if not Path(path).is_file():
-        raise UsageError(f"cannot read --proto {path!r}: give a .proto file")
+    check_file("--proto", path, _MOST_BYTES)
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.pb"
         includes = [f"-I{one}" for one in folders or [str(Path(path).parent)]]
         command = [*_compiler(), *includes, "--include_imports", f"--descriptor_set_out={out}"]
-        done = subprocess.run([*command, path], capture_output=True, text=True)
+        try:
+            done = subprocess.run(
+                [*command, path], capture_output=True, text=True, timeout=_COMPILING_S
+            )
+        except subprocess.TimeoutExpired:
+            raise UsageError(
+                f"--proto {path!r} was not compiled within {_COMPILING_S:g} s: see what it imports"
+            ) from None
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if ": warning: " not in line]
             said = lines[0] if lines else "no reason given"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tracebench.errors import UsageError
+from tracebench.files.reading import read_text
 from tracebench.tracing.mapping.rules import (
     COMPONENTS,
     FROM_ATTRIBUTE,
@@ -27,6 +28,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_MOST_BYTES: Final = 2**20
 _CONDITIONS: Final = {"span", "kind", "scope", "attributes", "resource"}
 _STRETCH: Final = {"from", "to", "to_end_of"}
 _OUTLIVED: Final = "outlived"
@@ -52,12 +54,7 @@ def read_file(path: str) -> Profile:
     Raises:
         UsageError: it cannot be read, or is no mapping; the message names the rule.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot read --mapping {path!r} ({why}): give a TOML file") from None
-    return read(text, Path(path).name)
+    return read(read_text("--mapping", path, _MOST_BYTES), Path(path).name)
 
 
 def read(text: str, name: str) -> Profile:
