@@ -12,9 +12,14 @@ HOST = "127.0.0.1"
 
 
 @contextmanager
-def serving(script: Script, backlog: int = 128) -> Iterator[int]:
-    """Run the script on every connection; gives the port."""
-    listener = socket.create_server((HOST, 0), backlog=backlog)
+def serving(script: Script, backlog: int = 128, path: str = "") -> Iterator[int]:
+    """Run the script on every connection; gives the port (0: it is the Unix socket at `path`)."""
+    if path:
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen(backlog)
+    else:
+        listener = socket.create_server((HOST, 0), backlog=backlog)
     open_sockets: list[socket.socket] = []
 
     def serve(connection: socket.socket) -> None:
@@ -31,7 +36,7 @@ def serving(script: Script, backlog: int = 128) -> Iterator[int]:
     thread = threading.Thread(target=accept, daemon=True)
     thread.start()
     try:
-        yield listener.getsockname()[1]
+        yield 0 if path else listener.getsockname()[1]
     finally:
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)

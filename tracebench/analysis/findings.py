@@ -80,6 +80,12 @@ FINDINGS: Final = {
             Advice("where the server closes connections, let it keep them alive"),
         ),
     ),
+    "unix_socket": Kind(
+        INFO,
+        "the target is a Unix socket, where the kernel stamps no arrivals and knows no round trip: "
+        "the tool's own lag in reading is counted as network",
+        "let the server listen at 127.0.0.1 as well, to tell the two apart",
+    ),
     "shared_stamps": Kind(
         ((0.0, "info"), (0.50, "warning")),
         "for {value:.1%} of the replies the arrival is an upper bound: several came in one read",

@@ -120,6 +120,8 @@ def _stamped(run: Evidence, code: str, stamp: Stamp) -> Finding | None:
 
 
 def _no_kernel_stamps(run: Evidence) -> Finding | None:
+    if run.load.unix_socket:
+        return state("unix_socket", "info")
     return _stamped(run, "no_kernel_stamps", Stamp.USER)
 
 

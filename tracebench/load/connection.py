@@ -10,8 +10,9 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter_ns
-from typing import Protocol
+from typing import Any, Protocol
 
 from tracebench.load import stamps
 from tracebench.load.codec import Codec, ProtocolError
@@ -24,6 +25,7 @@ from tracebench.model.exchange import Lost, Stamp
 
 READ_SIZE = 65_536
 MOST_BUFFERS = 64  # more than this are joined: sendmsg takes at most 1,024
+_CONNECT_AGAIN_NS = 1_000_000
 
 _KERNEL, _USER, _SHARED = Stamp.KERNEL, Stamp.USER, Stamp.SHARED  # an enum's look-up takes its time
 
@@ -68,12 +70,24 @@ class Connection:
         self._receive: Callable[[bytes], Sequence[Slot]] = codec.receive
         self._descriptor = sock.fileno()
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stamps.enable(sock)
-        self._connect_error = sock.connect_ex(endpoint.address)
-        loop.watch(self._descriptor, self._connected, WRITABLE)
+        if not self._is_unix():
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            stamps.enable(sock)
+        self._connect_error = 0
+        self._connect(endpoint.address)
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────
+
+    def _connect(self, address: Any) -> None:
+        """Begin to connect; a Unix socket whose backlog is full wants us to come again."""
+        if self._closed:
+            return
+        self._connect_error = self._socket.connect_ex(address)
+        if self._connect_error == errno.EAGAIN and self._is_unix():
+            again_ns = perf_counter_ns() + _CONNECT_AGAIN_NS
+            self._loop.call_at(again_ns, partial(self._connect, address))
+        else:
+            self._loop.watch(self._descriptor, self._connected, WRITABLE)
 
     def _connected(self, _events: int) -> None:
         error = self._connect_error
@@ -139,8 +153,13 @@ class Connection:
             slot.reply, slot.error = None, reason
         self._end(lost)
 
+    def _is_unix(self) -> bool:
+        return self._socket.family not in (socket.AF_INET, socket.AF_INET6)
+
     def is_local(self) -> bool:
         """Whether both ends have one address: the server is on this machine."""
+        if self._is_unix():
+            return True
         try:
             return bool(self._socket.getsockname()[0] == self._socket.getpeername()[0])
         except OSError:  # it is gone

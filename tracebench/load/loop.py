@@ -7,6 +7,7 @@ that an instrument needs to know of its own loop: since when a callback has been
 import heapq
 import select
 from collections.abc import Callable
+from contextlib import suppress
 from time import perf_counter_ns, time_ns
 
 READABLE = select.POLLIN
@@ -52,7 +53,8 @@ class Loop:
     def forget(self, descriptor: int) -> None:
         """Watch the descriptor no more."""
         self._handlers[descriptor] = _ignore  # this round may have an event for it still
-        self._poller.unregister(descriptor)
+        with suppress(OSError, KeyError):  # it may wait to be watched (`Connection._connect`)
+            self._poller.unregister(descriptor)
 
     def call_at(self, when_ns: int, callback: Callable[[], None]) -> None:
         """Call back once, at `when_ns` on the monotonic clock or a few µs later."""

@@ -58,6 +58,7 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
     return replace(
         load,
         same_host=same_host,
+        unix_socket=prepared.endpoint.unix_path is not None,
         compressed_share=prepared.compressed_share(),
         **machine._asdict(),
     )

@@ -196,6 +196,8 @@ class Load:
     """The same, of what a hypervisor gave to other machines."""
     same_host: bool = False
     """Both ends of the connections have one address: the server runs on this machine."""
+    unix_socket: bool = False
+    """The connections are Unix sockets, whose arrivals no kernel stamps."""
     clock_step_s: float = 0.0
     """How far the wall clock went from the monotonic one between begin and end."""
     governors: tuple[str, ...] = ()

@@ -25,8 +25,10 @@ _SHUTDOWN_S: Final = 5.0
 
 
 @contextmanager
-def spawned(kind: Kind) -> Iterator[int]:
+def spawned(kind: Kind, path: str = "") -> Iterator[int]:
     """Run a null server in a process of its own; gives its port on loopback.
+
+    Where a path is given it listens at that, as a Unix socket, and the port is 0.
 
     It lives as long as the pipe to its standard input is open, and so ends with this process in
     whatever way it ends. A session of its own keeps Ctrl-C from it.
@@ -34,7 +36,7 @@ def spawned(kind: Kind) -> Iterator[int]:
     Raises:
         TracebenchError: it does not start.
     """
-    command = [sys.executable, "-m", "tracebench.load.null_server", kind]
+    command = [sys.executable, "-m", "tracebench.load.null_server", kind, path]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as process:
         try:
@@ -49,16 +51,25 @@ def spawned(kind: Kind) -> Iterator[int]:
             process.kill()  # which one that has ended does not mind
 
 
-def serve_parent(kind: str) -> None:
+def serve_parent(kind: str, path: str = "") -> None:
     """Be the process that `spawned` starts: say the port, and serve until the pipe is closed."""
     loop = Loop()
-    with socket.create_server((HOST, 0), backlog=_BACKLOG) as listener:
+    with _listening(path) as listener:
         listener.setblocking(False)
         loop.watch(listener.fileno(), partial(_accept, loop, listener, _ANSWERS[kind]))
         loop.watch(sys.stdin.fileno(), lambda _events: loop.stop())
-        print(listener.getsockname()[1], flush=True)
+        print(0 if path else listener.getsockname()[1], flush=True)
         loop.run()
     loop.close()
+
+
+def _listening(path: str) -> socket.socket:
+    if not path:
+        return socket.create_server((HOST, 0), backlog=_BACKLOG)
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(_BACKLOG)
+    return listener
 
 
 def _accept(
@@ -66,7 +77,8 @@ def _accept(
 ) -> None:
     with suppress(OSError):  # it went away again
         connection, _ = listener.accept()
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if connection.family == socket.AF_INET:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setblocking(False)
         _serve(loop, connection, answers())
 

@@ -1,0 +1,48 @@
+"""How people write Unix sockets: as requests-unixsocket, as nginx and as gRPC do."""
+
+import re
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
+
+from tracebench.errors import UsageError
+
+SCHEME: Final = "http+unix"
+_REST: Final = re.compile(r"(?:http://unix:(?=/)|unix:(?://(?=/))?)(?!//)([^:]+)(?::(/.*)?)?", re.I)
+"""`unix:/path`, `unix:///path`, `http://unix:/path`: each perhaps with `:/route` after it."""
+_GRPC: Final = re.compile(r"unix:(?://(?=/))?(?!//)(.+)", re.I)
+_EXAMPLE: Final = "give http+unix://%2Ftmp%2Fmodel.sock/route or unix:/tmp/model.sock:/route"
+
+
+def rest_url(url: str) -> str:
+    """Write a URL of a Unix socket as `http+unix://%2Fpath/route`; any other stays as it is.
+
+    Raises:
+        UsageError: it names no socket, or asks for TLS.
+    """
+    if (found := _REST.fullmatch(url)) is not None:
+        return f"{SCHEME}://{quote(found[1], safe='')}{found[2] or ''}"
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() == "https+unix":
+        raise UsageError(f"--rest-url {url!r}: TLS over a Unix socket is not supported: {_EXAMPLE}")
+    if scheme.lower() in ("unix", SCHEME) and (scheme.lower() == "unix" or rest[:1] in ("", "/")):
+        raise UsageError(f"--rest-url {url!r} names no Unix socket: {_EXAMPLE}")
+    return url
+
+
+def rest_path(url: str) -> str | None:
+    """The socket of a URL as `rest_url` writes it; None: it is a host's."""
+    parts = urlsplit(url)
+    return unquote(parts.netloc.rpartition("@")[2]) if parts.scheme == SCHEME else None
+
+
+def over_tcp(url: str) -> str:
+    """The same URL for a library that is told of the socket by other means."""
+    if rest_path(url) is None:
+        return url
+    return urlsplit(url)._replace(scheme="http", netloc="localhost").geturl()
+
+
+def grpc_path(address: str) -> str | None:
+    """The socket of `unix:/path`, `unix:///path` or `unix:path`; None: it is no Unix socket's."""
+    found = _GRPC.fullmatch(address)
+    return found[1] if found is not None else None
