@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -58,27 +59,41 @@ class Servicer(inference_pb2_grpc.InferenceServiceServicer):
         return response
 
 
+def listening(app: flask.Flask, folder: Path | None) -> Any:
+    """waitress on a port of its own, or on a Unix socket in a folder."""
+    create = waitress.server.create_server
+    if folder is None:
+        return create(app, host="127.0.0.1", port=0, threads=4)
+    return create(app, unix_socket=f"{folder}/rest.sock", threads=4)
+
+
+def url_of(server: Any, folder: Path | None) -> str:
+    """Where it listens."""
+    return f"unix:{folder}/rest.sock" if folder else f"http://127.0.0.1:{server.effective_port}"
+
+
 @contextmanager
-def old_rest() -> Iterator[str]:
-    server = waitress.server.create_server(flask_app(), host="127.0.0.1", port=0, threads=4)
+def old_rest(folder: Path | None = None) -> Iterator[str]:
+    server = listening(flask_app(), folder)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.effective_port}"
+        yield url_of(server, folder)
     finally:
         server.trigger.pull_trigger(server.close)  # its own thread must close it
         thread.join(1)
 
 
 @contextmanager
-def old_grpc(**options: int) -> Iterator[str]:
+def old_grpc(folder: Path | None = None, **options: int) -> Iterator[str]:
     given = [(f"grpc.{name}", value) for name, value in options.items()]
     server = grpc.server(ThreadPoolExecutor(4), options=given)
     add = inference_pb2_grpc.add_InferenceServiceServicer_to_server
     add(Servicer(), server)  # type: ignore[no-untyped-call] # generated
-    port = server.add_insecure_port("127.0.0.1:0")
+    address = f"unix:{folder}/grpc.sock" if folder else "127.0.0.1:0"
+    port = server.add_insecure_port(address)
     server.start()
     try:
-        yield f"127.0.0.1:{port}"
+        yield address if folder else f"127.0.0.1:{port}"
     finally:
         server.stop(None).wait()

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import flask
 import grpc
-import waitress.server
 
 from protos import open_inference_pb2 as oip
+from tests.end_to_end.old_servers import listening, url_of
 
 INPUTS = {
     "flags": ("BOOL", [-1, 3]),
@@ -106,18 +107,19 @@ def _handlers(seen: list[Any]) -> "grpc.GenericRpcHandler[Any, Any]":
 
 
 @contextmanager
-def serving() -> Iterator[Served]:
-    """Run both servers."""
+def serving(folder: Path | None = None) -> Iterator[Served]:
+    """Run both servers, on Unix sockets where a folder for them is given."""
     seen: list[Any] = []
-    rest = waitress.server.create_server(_app(seen), host="127.0.0.1", port=0, threads=4)
+    rest = listening(_app(seen), folder)
     thread = threading.Thread(target=rest.run, daemon=True)
     thread.start()
     rpc = grpc.server(ThreadPoolExecutor(4))
     rpc.add_generic_rpc_handlers((_handlers(seen),))
-    port = rpc.add_insecure_port("127.0.0.1:0")
+    address = f"unix:{folder}/grpc.sock" if folder else "127.0.0.1:0"
+    port = rpc.add_insecure_port(address)
     rpc.start()
     try:
-        yield Served(f"http://127.0.0.1:{rest.effective_port}", f"127.0.0.1:{port}", seen)
+        yield Served(url_of(rest, folder), address if folder else f"127.0.0.1:{port}", seen)
     finally:
         rpc.stop(None).wait()
         rest.trigger.pull_trigger(rest.close)  # its own thread must close it

@@ -57,9 +57,16 @@ _SECONDS = Seconds()
 
 TARGETS = (
     click.option(
-        "--rest-url", metavar="URL", help="REST target; the path is /predict unless given."
+        "--rest-url",
+        metavar="URL",
+        help="REST target; the path is /predict unless given. A Unix socket is "
+        "http+unix://%2Fpath%2Fof.sock/route or unix:/path/of.sock:/route.",
     ),
-    click.option("--grpc-server", metavar="[grpcs://]HOST:PORT", help="gRPC target."),
+    click.option(
+        "--grpc-server",
+        metavar="[grpcs://]HOST:PORT",
+        help="gRPC target; a Unix socket is unix:/path/of.sock.",
+    ),
 )
 EXPECT = (
     click.option(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from opentelemetry.semconv.attributes.http_attributes import (
     HTTP_REQUEST_METHOD,
@@ -43,19 +43,33 @@ def rest(method: str, url: str) -> Described:
     attributes: dict[str, str | int] = {
         HTTP_REQUEST_METHOD: method,
         URL_FULL: redacted(url),
-        SERVER_ADDRESS: parts.hostname or "",
-        SERVER_PORT: parts.port or _PORTS[parts.scheme],
+        **_server(parts),
         NETWORK_PROTOCOL_VERSION: "1.1",
     }
     return Described("rest", f"{method} {parts.path or '/'}", attributes)
 
 
+def _server(parts: SplitResult) -> dict[str, str | int]:
+    """A host and its port, or a Unix socket's path."""
+    port = parts.port or _PORTS.get(parts.scheme)
+    if port is None:
+        return {SERVER_ADDRESS: unquote(parts.netloc.rpartition("@")[2])}
+    return {SERVER_ADDRESS: parts.hostname or "", SERVER_PORT: port}
+
+
 def grpc(host: str, port: int, method: str) -> Described:
-    """Describe calls of a method, given as `package.Service/Method`."""
+    """Describe calls of a method, given as `package.Service/Method`.
+
+    Args:
+        host: or the path of a Unix socket.
+        port: 0 where it is one.
+        method: what is called.
+    """
     attributes: dict[str, str | int] = {
         RPC_SYSTEM: "grpc",
         RPC_METHOD: method,
         SERVER_ADDRESS: host,
-        SERVER_PORT: port,
     }
+    if port:
+        attributes[SERVER_PORT] = port
     return Described("grpc", method, attributes)

@@ -9,6 +9,7 @@ import aiohttp
 
 from tracebench.load.clients import tasks
 from tracebench.load.clients.job import Job, Sample, http_calls
+from tracebench.load.endpoint import Endpoint
 from tracebench.vocabulary import TRACEPARENT
 
 
@@ -20,9 +21,7 @@ def send(job: Job) -> list[Sample]:
 @asynccontextmanager
 async def _opened(job: Job) -> AsyncIterator[tasks.Call]:
     calls = cycle(http_calls(job.prepared))
-    connector = aiohttp.TCPConnector(
-        limit=job.plan.concurrency, ssl=job.prepared.endpoint.tls or False
-    )
+    connector = _connector(job.prepared.endpoint, job.plan.concurrency)
     timeout = aiohttp.ClientTimeout(total=job.plan.timeout_s)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
 
@@ -42,3 +41,9 @@ async def _opened(job: Job) -> AsyncIterator[tasks.Call]:
             return "" if 200 <= reply.status < 300 else f"HTTP {reply.status}"
 
         yield call
+
+
+def _connector(endpoint: Endpoint, most: int) -> aiohttp.BaseConnector:
+    if endpoint.unix_path is not None:
+        return aiohttp.UnixConnector(endpoint.unix_path, limit=most)
+    return aiohttp.TCPConnector(limit=most, ssl=endpoint.tls or False)

@@ -19,12 +19,15 @@ def send(job: Job) -> list[Sample]:
 @asynccontextmanager
 async def _opened(job: Job) -> AsyncIterator[tasks.Call]:
     calls = cycle(http_calls(job.prepared))
-    slots = job.plan.concurrency
-    async with httpx.AsyncClient(
-        verify=job.prepared.endpoint.tls or False,
-        timeout=job.plan.timeout_s,
+    slots, endpoint = job.plan.concurrency, job.prepared.endpoint
+    transport = httpx.AsyncHTTPTransport(
+        verify=endpoint.tls or False,
         limits=httpx.Limits(max_connections=slots, max_keepalive_connections=slots),
         trust_env=False,
+        uds=endpoint.unix_path,
+    )
+    async with httpx.AsyncClient(
+        transport=transport, timeout=job.plan.timeout_s, trust_env=False
     ) as client:
 
         async def call(context: str) -> str:

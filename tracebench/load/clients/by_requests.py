@@ -10,6 +10,7 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from tracebench.load.clients import threads
 from tracebench.load.clients.job import Job, Sample, http_calls
+from tracebench.load.prepare import unix_adapter
 from tracebench.vocabulary import TRACEPARENT
 
 
@@ -27,6 +28,7 @@ def _opened(job: Job) -> Iterator[threads.Call]:
         verify = job.plan.cacert
     calls = cycle(http_calls(job.prepared))
     with requests.Session() as session:
+        unix_adapter.mount(session, job.prepared.endpoint.unix_path)
         session.trust_env = False  # no proxy; ~/.netrc would win over the plan's own headers
         if job.plan.cert is not None:
             session.cert = (job.plan.cert, job.plan.key or job.plan.cert)

@@ -74,10 +74,10 @@ def http_calls(prepared: Prepared) -> Sequence[HttpCall]:
 
 
 def _origin(endpoint: Endpoint) -> str:
-    """`scheme://host:port`, without a port that goes without saying."""
+    """`scheme://host:port`, without a port that goes without saying; a Unix socket has none."""
     scheme, usual = ("https", 443) if endpoint.tls is not None else ("http", 80)
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
-    return f"{scheme}://{host}" + (f":{endpoint.port}" if endpoint.port != usual else "")
+    return f"{scheme}://{host}" + (f":{endpoint.port}" if endpoint.port not in (0, usual) else "")
 
 
 def _http_call(origin: str, head: bytes, body: bytes) -> HttpCall:

@@ -11,9 +11,10 @@ import grpc
 from tracebench import __version__
 from tracebench.errors import TargetError, UsageError
 from tracebench.load import grpc_reply
-from tracebench.load.endpoint import Endpoint, resolve
+from tracebench.load.endpoint import Endpoint, resolve, resolve_unix
 from tracebench.load.grpc_request import GrpcRequest
 from tracebench.load.measure import attempt, greet
+from tracebench.load.prepare import unix_address
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.headers import Metadata, authority, grpc_metadata
 from tracebench.load.prepared import Prepared, excerpt
@@ -46,10 +47,17 @@ class GrpcTarget:
     """The authority that calls name, where it is not that of the address."""
 
     @property
-    def authority(self) -> str:
-        """Host and port, as the header has them."""
+    def address(self) -> str:
+        """As grpcio is given it: host and port, or a Unix socket."""
+        if self.endpoint.unix_path is not None:
+            return f"unix:{self.endpoint.unix_path}"
         host, port = self.endpoint.host, self.endpoint.port
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def authority(self) -> str:
+        """Host and port, as the header has them; `localhost` where it is a Unix socket."""
+        return self.address if self.endpoint.unix_path is None else self.endpoint.host
 
     def requests(
         self, method: str, messages: Sequence[bytes], *, sampled: bool = True
@@ -70,12 +78,14 @@ class GrpcTarget:
 
     def repeated(self, method: str, messages: Sequence[bytes]) -> Prepared:
         """The call, ready for the engine."""
-        lines = [f"/{method} at {self.authority}"]
+        lines = [f"/{method} at {self.address}"]
         lines += [f"{name}: {header_shown(name, str(value))}" for name, value in self.metadata]
         lines += ["traceparent: 00-<trace id>-<span id>-01", f"({len(messages[0])} bytes)"]
         return Prepared(
-            described=described.grpc(self.endpoint.host, self.endpoint.port, method),
-            address=self.authority,
+            described=described.grpc(
+                self.endpoint.unix_path or self.endpoint.host, self.endpoint.port, method
+            ),
+            address=self.address,
             endpoint=self.endpoint,
             repeated=self.requests(method, messages),
             read=grpc_reply.read,
@@ -92,11 +102,16 @@ def target(plan: Plan) -> GrpcTarget:
         UsageError: the address or a header is wrong.
         TargetError: the server cannot be reached.
     """
-    secure, host, port = split_address(plan.grpc_server or "")
     metadata = grpc_metadata(plan)
-    tls = client_tls(plan, protocol="h2") if secure else None
-    endpoint = resolve(host, port, tls)
+    endpoint = _endpoint(plan, plan.grpc_server or "")
     return GrpcTarget(endpoint, metadata, plan.timeout_s, Secrets.of(plan), authority(plan))
+
+
+def _endpoint(plan: Plan, address: str) -> Endpoint:
+    if (path := unix_address.grpc_path(address)) is not None:
+        return resolve_unix(path)
+    secure, host, port = split_address(address)
+    return resolve(host, port, client_tls(plan, protocol="h2") if secure else None)
 
 
 def split_address(address: str) -> tuple[bool, str, int]:
@@ -109,7 +124,7 @@ def split_address(address: str) -> tuple[bool, str, int]:
     if found is None or not 0 < int(found[3]) < 65_536:
         raise UsageError(
             f"--grpc-server {redacted(address)!r} is no HOST:PORT: give one like 127.0.0.1:50051, "
-            "or grpcs://HOST:PORT for TLS"
+            "grpcs://HOST:PORT for TLS, or unix:/path/of.sock"
         )
     return found[1] == "grpcs", found[2].strip("[]"), int(found[3])
 
@@ -140,9 +155,9 @@ class GrpcVisit:
         self._channel: grpc.Channel | None = None
         options = channel_options(target.named)
         if target.endpoint.tls is None:
-            self._channel = grpc.insecure_channel(target.authority, options)
+            self._channel = grpc.insecure_channel(target.address, options)
         elif not plan.insecure:  # grpcio cannot be told to trust anyone
-            self._channel = grpc.secure_channel(target.authority, credentials(plan), options)
+            self._channel = grpc.secure_channel(target.address, credentials(plan), options)
 
     def __enter__(self) -> "GrpcVisit":
         return self
@@ -179,7 +194,7 @@ class GrpcVisit:
             return
         silent = self.target.repeated(method, [b""])
         if why := greet(silent, self._plan):
-            raise TargetError(f"{self.target.authority}: {diagnose(why, silent, self._plan)}")
+            raise TargetError(f"{self.target.address}: {diagnose(why, silent, self._plan)}")
         self._greeted = True
 
 

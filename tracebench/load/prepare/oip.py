@@ -72,7 +72,7 @@ def grpc_messages(plan: Plan, visit: GrpcVisit) -> list[bytes]:
     model = plan.oip or ""
     ready = _called(visit, "ModelReady", oip.ModelReadyRequest(name=model), oip.ModelReadyResponse)
     if not ready.ready:
-        raise TargetError(f"{visit.target.authority}: the model {model!r} is not ready")
+        raise TargetError(f"{visit.target.address}: the model {model!r} is not ready")
     if plan.payloads:
         return [_message(payload, model) for payload in plan.payloads]
     request = oip.ModelMetadataRequest(name=model)
@@ -135,7 +135,7 @@ def _check_ready(visit: Visit, model_url: str, model: str) -> None:
 
 def _called(visit: GrpcVisit, name: str, request: Message, kind: type[Any]) -> Any:
     reply, reason = visit.call(f"{_SERVICE}/{name}", request.SerializeToString())
-    where = visit.target.authority
+    where = visit.target.address
     if reply.status == "UNIMPLEMENTED":
         raise TargetError(f"{where}: the server does not speak the Open Inference Protocol v2")
     if reason:

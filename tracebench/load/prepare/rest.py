@@ -14,9 +14,9 @@ from requests.utils import get_netrc_auth
 from tracebench import __version__
 from tracebench.errors import UsageError
 from tracebench.load import http1_reply
-from tracebench.load.endpoint import Endpoint, resolve
+from tracebench.load.endpoint import Endpoint, resolve, resolve_unix
 from tracebench.load.http1 import HttpRequest
-from tracebench.load.prepare import expectations, oip, twins
+from tracebench.load.prepare import expectations, oip, twins, unix_address
 from tracebench.load.prepare.headers import Header, http_headers
 from tracebench.load.prepare.tryout import document, try_http
 from tracebench.load.prepare.twins import with_twins
@@ -43,9 +43,10 @@ def prepare(plan: Plan) -> Prepared:
     """
     if plan.method.upper() in _REFUSED_METHODS or not plan.method.isalpha():
         raise UsageError(f"--method {plan.method!r} cannot be measured: use one like POST or GET")
-    url = complete_url(plan.rest_url or "")
+    given = unix_address.rest_url(plan.rest_url or "")
+    url = complete_url(given)
     if plan.oip is not None:
-        url = oip.infer_url(plan.rest_url or "", plan.oip)
+        url = oip.infer_url(given, plan.oip)
     plan = replace(plan, headers=(*http_headers(plan), *_credentials(plan, url)))
     secrets = Secrets.of(plan)
     with secrets.guard():
@@ -68,7 +69,7 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
     if plan.oip is not None:
         with Visit(plan, ready) as visit:
             payloads = oip.rest_payloads(plan, visit, bare)
-    repeated = [_request(plan, bare, payload) for payload in payloads]
+    repeated = [_request(plan, unix_address.over_tcp(bare), payload) for payload in payloads]
     ready = replace(
         ready,
         repeated=repeated,
@@ -82,7 +83,9 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
 
 
 def _endpoint(plan: Plan, url: str) -> Endpoint:
-    parts = urlsplit(url)
+    parts, path = urlsplit(url), unix_address.rest_path(url)
+    if path is not None:
+        return resolve_unix(path)
     tls = client_tls(plan, protocol="http/1.1") if parts.scheme == "https" else None
     return resolve(parts.hostname or "", parts.port or _PORTS[parts.scheme], tls)
 
@@ -112,7 +115,7 @@ def complete_url(url: str) -> str:
     except ValueError:
         why = "its host or its port cannot be read"
         raise UsageError(f"--rest-url {redacted(url)!r} is malformed ({why}): {example}") from None
-    if parts.scheme not in _PORTS or not parts.hostname:
+    if parts.scheme not in (*_PORTS, unix_address.SCHEME) or not parts.hostname:
         raise UsageError(f"--rest-url {redacted(url)!r} is no http(s) URL: {example}")
     path = parts.path if parts.path not in ("", "/") else _DEFAULT_PATH
     return urlunsplit(parts._replace(path=path, fragment=""))

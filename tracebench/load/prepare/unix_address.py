@@ -5,10 +5,12 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from tracebench.errors import UsageError
+from tracebench.redaction import redacted
 
 SCHEME: Final = "http+unix"
 _REST: Final = re.compile(r"(?:http://unix:(?=/)|unix:(?://(?=/))?)(?!//)([^:]+)(?::(/.*)?)?", re.I)
 """`unix:/path`, `unix:///path`, `http://unix:/path`: each perhaps with `:/route` after it."""
+_NAMELESS: Final = re.compile(r"unix:|http\+unix:(?!//[^/])", re.I)
 _GRPC: Final = re.compile(r"unix:(?://(?=/))?(?!//)(.+)", re.I)
 _EXAMPLE: Final = "give http+unix://%2Ftmp%2Fmodel.sock/route or unix:/tmp/model.sock:/route"
 
@@ -23,9 +25,11 @@ def rest_url(url: str) -> str:
         return f"{SCHEME}://{quote(found[1], safe='')}{found[2] or ''}"
     scheme, _, rest = url.partition("://")
     if scheme.lower() == "https+unix":
-        raise UsageError(f"--rest-url {url!r}: TLS over a Unix socket is not supported: {_EXAMPLE}")
+        raise UsageError(
+            f"--rest-url {redacted(url)!r}: TLS over a Unix socket is not supported: {_EXAMPLE}"
+        )
     if scheme.lower() in ("unix", SCHEME) and (scheme.lower() == "unix" or rest[:1] in ("", "/")):
-        raise UsageError(f"--rest-url {url!r} names no Unix socket: {_EXAMPLE}")
+        raise UsageError(f"--rest-url {redacted(url)!r} names no Unix socket: {_EXAMPLE}")
     return url
 
 

@@ -9,6 +9,7 @@ import requests
 from urllib3.exceptions import InsecureRequestWarning
 
 from tracebench.errors import TargetError
+from tracebench.load.prepare import unix_adapter
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepared import Prepared, excerpt
 from tracebench.model.plan import Plan
@@ -36,6 +37,7 @@ class Visit:
             session.verify = False
         if plan.cert is not None:
             session.cert = (plan.cert, plan.key or plan.cert)
+        unix_adapter.mount(session, prepared.endpoint.unix_path)
         self._plan, self._prepared = plan, prepared
 
     def __enter__(self) -> "Visit":
