@@ -15,8 +15,8 @@ from server_middleware.opened import mark
 from server_middleware.recorder import Recorder
 from server_middleware.scope import Entered, Scope, get_context, with_span
 from server_middleware.spans import tracer
-from server_middleware.stray import strays
-from tracebench.vocabulary import OUTSIDE_ATTRIBUTE, QUEUE
+from server_middleware.stray import ran_outside_since, strays
+from tracebench.vocabulary import QUEUE
 
 Attributes: TypeAlias = dict[str, AttributeValue]
 
@@ -76,7 +76,7 @@ class Request(Scope):
     def mirrored(self) -> list[tuple[str, str]]:
         """The headers that mirror the timings up to now."""
         span = self.span or trace.get_current_span()
-        return headers(*self.recorder.report(), span, _ran_outside(span, self._strays_before))
+        return headers(*self.recorder.report(), span, ran_outside_since(self._strays_before, span))
 
     def over(self) -> None:
         """The app has come back: what still runs in the request's context works for nobody."""
@@ -110,7 +110,7 @@ class Request(Scope):
             return
         try:
             self.tracer.describe(span, attributes)
-            _ran_outside(span, self._strays_before)
+            ran_outside_since(self._strays_before, span)
             if name is not None:
                 span.update_name(name)
             if failed is not None:
@@ -124,11 +124,3 @@ class Request(Scope):
             span.end(end_ns)
         except Exception:
             complain("ending a request's span")
-
-
-def _ran_outside(span: trace.Span, before: int) -> int:
-    """How many components ran outside any request since; the request's span is told as well."""
-    ran = strays.since(before)
-    if ran:
-        span.set_attribute(OUTSIDE_ATTRIBUTE, ran)
-    return ran

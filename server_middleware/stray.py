@@ -11,6 +11,10 @@ from contextvars import ContextVar
 from threading import Lock
 from typing import Final
 
+from opentelemetry import trace
+
+from tracebench.vocabulary import OUTSIDE_ATTRIBUTE
+
 _logger = logging.getLogger("server_middleware")
 
 
@@ -66,3 +70,11 @@ class Strays:
 
 
 strays: Final = Strays()
+
+
+def ran_outside_since(before: int, span: trace.Span) -> int:
+    """How many there were since the count was `before`; the request's span is told as well."""
+    ran = strays.since(before)
+    if ran:
+        span.set_attribute(OUTSIDE_ATTRIBUTE, ran)
+    return ran

@@ -4,6 +4,7 @@ It serves `opentelemetry-instrument`: spans that are made by hand under the name
 count as well as those of `component()`.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +17,7 @@ from server_middleware.mirror import headers
 from server_middleware.names import is_name
 from server_middleware.recorder import Recorder
 from server_middleware.scope import Scope, get_current
+from server_middleware.stray import ran_outside_since, strays
 from tracebench.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
 
 MOST_SPANS: Final = 10_000
@@ -25,6 +27,7 @@ MOST_SPANS: Final = 10_000
 class _Watched(NamedTuple):
     recorder: Recorder
     scope: Scope
+    strays_before: int
 
 
 class SpanWatch:
@@ -36,6 +39,8 @@ class SpanWatch:
 
     def __init__(self) -> None:
         self._watched: dict[int, _Watched] = {}
+        if hasattr(os, "register_at_fork"):  # a child's spans are no parts of its parent's requests
+            os.register_at_fork(after_in_child=self._watched.clear)
 
     @harmless
     def on_start(self, span: Any, parent_context: otel.Context | None = None) -> None:
@@ -47,13 +52,14 @@ class SpanWatch:
             self._watched.pop(next(iter(self._watched)), None)
         above = self._watched.get(parent.span_id)
         if above is not None:
-            recorder, around = above
+            recorder, around, before = above
             scope = Scope(recorder, None, around.depth + 1, _component(span) or around.name)
             recorder.enter(scope)
-            self._watched[span.context.span_id] = _Watched(recorder, scope)
+            self._watched[span.context.span_id] = _Watched(recorder, scope, before)
         elif span.kind is trace.SpanKind.SERVER and parent.is_remote and parent.trace_flags.sampled:
             recorder = Recorder()
-            self._watched[span.context.span_id] = _Watched(recorder, Scope(recorder, None))
+            scope = Scope(recorder, None)
+            self._watched[span.context.span_id] = _Watched(recorder, scope, strays.count)
 
     def _on_ending(self, span: Any) -> None:
         """The SDK announces the end of a span by this name."""
@@ -80,7 +86,8 @@ class SpanWatch:
             return []
         total_ns, parts_ns = watched.recorder.report()
         parts_ns.pop("", None)
-        return headers(total_ns, parts_ns, span)
+        ran_outside = ran_outside_since(watched.strays_before, span)
+        return headers(total_ns, parts_ns, span, ran_outside)
 
 
 def _component(span: Any) -> str | None:

@@ -135,6 +135,22 @@ def test_a_total_alone_explains_nothing() -> None:
     assert "process pool" in finding.hint
 
 
+@pytest.mark.parametrize(
+    ("total_ms", "count", "expected"),
+    [(9, 0, None), (9, 1, "info"), (9, 3, "warning"), (0.5, 20, "info")],
+)
+def test_components_outside_requests(total_ms: float, count: int, expected: str | None) -> None:
+    told = Timing(round(total_ms * MS), {}, "mirror")
+    timings = [told._replace(strays=7)] * count + [told] * (20 - count)
+    rows = [SUCCESS._replace(trace_id=f"{n:032x}") for n in range(20)]
+    result = summarise("server", load(rows), decompose(rows, timings))
+    finding = found(result, "components_outside_requests")
+    assert (finding.severity if finding else None) == expected
+    if finding is not None:
+        assert finding.message.startswith(f"during {count * 5}% of the requests components ran")
+        assert "copy_context" in str(finding.hint)
+
+
 def test_next_to_no_time_of_the_server_needs_no_explanation() -> None:
     result = target([SUCCESS], Timing(MS // 2, {}, "mirror"))
     assert severity(result, "unexplained_share") is None

@@ -4,8 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
+from time import sleep
 from typing import Any
 
 import flask
@@ -14,13 +16,15 @@ from fastapi import BackgroundTasks, FastAPI
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
 
+import server_middleware
 from protos.inference_pb2 import PredictRequest, PredictResponse
 from server_middleware import Handle, component, instrument, this_request
 from server_middleware.stray import Strays, strays
 from tests.middleware import grpc_service
 from tests.middleware.requests import request
-from tests.middleware.serving import post, uvicorn_serving, waitress_serving
+from tests.middleware.serving import grpc_serving, post, uvicorn_serving, waitress_serving
 from tests.middleware.spans import ASKING, Spans, mirrored
+from tests.middleware.test_end_to_end import measure
 from tracebench.vocabulary import OUTSIDE_ATTRIBUTE
 
 HINT = 'components_outside_requests;desc="'
@@ -144,6 +148,32 @@ def test_what_requests_that_do_not_ask_do_is_not_outside(kind: str) -> None:
     with serving(make(infer)) as url:
         assert post(f"{url}/predict", {}).status_code == 200
     assert strays.count == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["rest", "grpc"])
+def test_it_becomes_a_finding(tmp_path: Path, batcher: Batcher, protocol: str) -> None:
+    def work() -> None:
+        sleep(0.005)  # what the batch takes
+        batcher.infer()
+
+    def predict(_request: PredictRequest, _context: Any) -> PredictResponse:
+        work()
+        return PredictResponse(result="espresso")
+
+    def add(server: Any) -> None:
+        grpc_service.adding(predict, predict, predict, predict)(server)
+        ports.append(server.add_insecure_port("127.0.0.1:0"))
+
+    ports: list[int] = []
+    if protocol == "rest":
+        with waitress_serving(flask_app(work)) as url:
+            found = measure(tmp_path, ["--rest-url", f"{url}/predict"], 2, 50)
+    else:
+        with grpc_serving(add, server_middleware.grpc.interceptors()):
+            found = measure(tmp_path, ["--grpc-server", f"127.0.0.1:{ports[0]}"], 2, 50)
+    severities = {one["code"]: one["severity"] for one in found["verdict"]["findings"]}
+    assert severities["components_outside_requests"] == "warning"
 
 
 def test_background_tasks_are_not_outside() -> None:

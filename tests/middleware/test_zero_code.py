@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import entry_points
 from pathlib import Path
+from threading import Thread
 
 import grpc
 import pytest
@@ -16,6 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import server_middleware
 from protos.inference_pb2 import PredictRequest
+from server_middleware import component
 from server_middleware.watch import MOST_SPANS, MirroringPropagator, SpanWatch
 from server_middleware.zero_code import Instrumentor
 from tests.middleware import grpc_service, zero_code_app
@@ -120,6 +122,22 @@ def test_spans_that_have_ended_are_forgotten() -> None:
     entry.end()
     assert watch.mirrored(entry) == []
     assert not watch._watched
+
+
+def test_what_runs_outside_the_spans_of_a_request_is_told(spans: Spans) -> None:
+    @component("inference")
+    def infer() -> None: ...
+
+    watch, tracer = watched()
+    entry = tracer.start_span("entry", remote(), kind=trace.SpanKind.SERVER)  # type: ignore[arg-type]
+    with trace.use_span(entry):
+        infer()
+        assert "outside" not in watch.mirrored(entry)[1][1]
+        thread = Thread(target=infer)
+        thread.start()
+        thread.join(10)
+        infer()
+        assert 'components_outside_requests;desc="1"' in watch.mirrored(entry)[1][1]
 
 
 def test_spans_that_never_end_do_not_keep_others_from_being_watched() -> None:

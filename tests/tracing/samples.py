@@ -120,4 +120,5 @@ def mirrors(draw: st.DrawFn) -> Timing | Undecomposed:
         draw(st.booleans()),
         left_out=left_out,
         unlisted=draw(st.integers(0, 9)),
+        strays=draw(st.integers(0, 3)),
     )

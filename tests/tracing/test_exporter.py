@@ -87,6 +87,7 @@ def facts(decomposition: Decomposition) -> tuple[object, ...]:
         dict(decomposition.undecomposed),
         dict(decomposition.sources),
         decomposition.scaled,
+        decomposition.strays,
     )
 
 
@@ -162,6 +163,21 @@ def test_without_server_spans_the_mirror_is_believed() -> None:
     assert columns(found)["inference"] == [4_000_000]
     assert found.sources["mirror"] == 1
     assert found.scaled == 1
+
+
+@pytest.mark.parametrize(
+    ("told", "mirrored", "found"), [(3, 0, 1), (0, 3, 1), (0, 0, 0), ("many", 0, 0)]
+)
+def test_requests_beside_which_components_ran_outside(
+    told: object, mirrored: int, found: int
+) -> None:
+    server, exporter = Server(), JoiningExporter()
+    attributes = {"tracebench.components_outside_requests": told}
+    server.span("GET", remote(SUCCESS), 0, 4_000_000, SpanKind.SERVER, attributes)
+    exporter.add([SUCCESS], [MIRROR._replace(strays=mirrored)])
+    assert exporter.decomposition().strays == bool(mirrored)
+    exporter.export(server.spans())
+    assert exporter.decomposition().strays == found
 
 
 def test_a_request_counts_once_through_whichever_doors_it_comes() -> None:

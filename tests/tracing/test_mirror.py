@@ -167,6 +167,26 @@ def test_no_reply_has_names_without_end() -> None:
     assert (len(found.parts_ns), found.unlisted) == (32, 32)
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ('server_processing;dur=10, components_outside_requests;desc="3"', 3),
+        ("components_outside_requests ; desc=12, server_processing;dur=10", 12),
+        ('server_processing;dur=10, x_components_outside_requests;desc="3"', 0),
+        ('server_processing;dur=10, components_outside_requests;desc="many"', 0),
+        ('server_processing;dur=10, components_outside_requests;desc="1234567890"', 0),
+        ("server_processing;dur=10, components_outside_requests;dur=3", 0),
+    ],
+)
+def test_components_outside_requests_are_counted(text: str, count: int) -> None:
+    timing = server_timing(text)
+    assert isinstance(timing, Timing)
+    assert timing.strays == count
+    beside = read(Reply("OK", {"server-timing": text}, message(server_processing=10)))
+    assert isinstance(beside, Timing)
+    assert beside.strays == count
+
+
 def test_the_best_known_spelling_is_read() -> None:
     headers = {
         "x-timing-info": '{"server_processing": 0.001}',

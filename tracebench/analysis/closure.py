@@ -84,6 +84,7 @@ def decompose(
         left_out=own.left_out,
         unlisted=own.unlisted,
         before_reply_ns=network_before_reply_ns(_replies(rows), columns[NETWORK]),
+        strays=sum(timing.strays > 0 for timing in decomposed),
         streamed=int(np.count_nonzero(columns[BODY][streams])),
     )
 

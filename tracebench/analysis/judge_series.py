@@ -5,7 +5,7 @@ from typing import Final
 
 from tracebench.analysis import repeated, spread
 from tracebench.analysis.evidence import Evidence, part_of
-from tracebench.analysis.findings import weigh
+from tracebench.analysis.findings import state, weigh
 from tracebench.analysis.own_parts import share_of
 from tracebench.analysis.statistics import NS_PER_MS
 from tracebench.analysis.steady import drift, leftover
@@ -64,6 +64,14 @@ def _unexplained_share(run: Evidence) -> Finding | None:
     return weigh("unexplained_share", other - sum(named))
 
 
+def _components_outside_requests(run: Evidence) -> Finding | None:
+    """Of requests that may lack components; it explains little where little is unexplained."""
+    share = part_of(run.decomposition.strays, len(run.decomposition.trace_ids))
+    if share and share_of(run.components, SERVER_OTHER) <= _LEAST_SHARE:
+        return state("components_outside_requests", "info", value=share)
+    return weigh("components_outside_requests", share)
+
+
 def _names_left_out(run: Evidence) -> Finding | None:
     """Of parts whose times cannot be exclusive times of the server's."""
     left_out = sorted(run.decomposition.left_out.items(), key=itemgetter(1), reverse=True)
@@ -116,6 +124,7 @@ SERIES_JUDGES: Final = (
     _cached_replies,
     _negative_network,
     _unexplained_share,
+    _components_outside_requests,
     _names_left_out,
     _too_many_names,
     _correlated_samples,

@@ -145,6 +145,14 @@ LOAD_KINDS: Final = {
             Advice("a drift, a warm-up or a stall of the server correlates requests too"),
         ),
     ),
+    "components_outside_requests": Kind(
+        ((0.0, "info"), (0.10, "warning")),
+        "during {value:.0%} of the requests components ran outside any request, where its context "
+        "does not reach: the time that they took for it is in server_other",
+        "run them in a copy of the request's context (contextvars.copy_context().run), or let them "
+        "name what they work for: component(name, requests=[this_request()]); the server's log "
+        "names one of them",
+    ),
     "unexplained_share": Kind(
         ((0.25, "info"), (0.50, "warning")),
         "{value:.0%} of the server's time is in no component, neither a standard one nor one by a "
@@ -156,7 +164,7 @@ LOAD_KINDS: Final = {
             Advice("wrap its steps in component(), or map its spans", unless(reports_parts)),
             Advice(
                 "components that it has were lost if they ran where the request's context does not "
-                "reach: a thread started by hand, a process pool, a worker process",
+                "reach: a thread that outlives it, a greenlet, a process pool, a worker process",
                 unless(reports_parts),
             ),
         ),

@@ -126,6 +126,8 @@ class Timing(NamedTuple):
     unlisted: int = 0
     """So many more own names there was no room for."""
     came_with: CameWith = "end"
+    strays: int = 0
+    """Components that ran outside any request while this one was under way."""
 
 
 class Undecomposed(Enum):
@@ -170,6 +172,8 @@ class Decomposition:
     """How much of each request's `network` passed before the reply began, at least."""
     streamed: int = 0
     """Requests of which `body` is the time of a stream."""
+    strays: int = 0
+    """Requests during which components ran outside any request."""
 
 
 @dataclass(frozen=True, slots=True)

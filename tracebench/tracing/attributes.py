@@ -31,6 +31,7 @@ MIRROR_LEFT_OUT: Final = "tracebench.mirror.left_out"
 MIRROR_CAME_WITH: Final = "tracebench.mirror.came_with"
 """A `CameWith`; before there was this, timings over HTTP came with the head."""
 MIRROR_UNLISTED: Final = "tracebench.mirror.unlisted"
+MIRROR_STRAYS: Final = "tracebench.mirror.components_outside_requests"
 MIRROR_PROBLEM: Final = "tracebench.mirror.problem"
 """The name of an `Undecomposed`."""
 

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from tracebench.model.exchange import Exchange, Timing, Undecomposed
+from tracebench.model.span import Span
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.server_spans import ServerSpans, entry_of
+from tracebench.vocabulary import OUTSIDE_ATTRIBUTE
 
 Source: TypeAlias = Literal["otlp", "backend"]
 
@@ -30,6 +32,14 @@ def join(
             waited_ns = exchange.arrived_ns - exchange.sent_ns
             timing = mapper.timing(entry, of_trace, waited_ns, spans.trust)
             if isinstance(timing, Timing):
-                return timing._replace(source=source, started_ns=entry.start_ns)
+                strays = _strays(entry, mirror)
+                return timing._replace(source=source, started_ns=entry.start_ns, strays=strays)
             return timing
     return mapper.renamed(mirror)
+
+
+def _strays(entry: Span, mirror: Timing | Undecomposed) -> int:
+    """How many components ran outside any request, by its span or its mirror: each may be late."""
+    told = entry.attributes.get(OUTSIDE_ATTRIBUTE)
+    mirrored = mirror.strays if isinstance(mirror, Timing) else 0
+    return max(told, mirrored) if isinstance(told, int) else mirrored

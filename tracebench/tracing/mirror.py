@@ -22,7 +22,7 @@ from protos.inference_pb2 import PredictResponse
 from tracebench.analysis.attribution import mirror_timing
 from tracebench.analysis.own_parts import cleaned
 from tracebench.model.exchange import Reply, Timing, Undecomposed
-from tracebench.tracing.server_timing import durations
+from tracebench.tracing.server_timing import durations, strays
 from tracebench.vocabulary import (
     INFERENCE,
     MOST_OWN_NAMES,
@@ -89,11 +89,13 @@ def read(reply: Reply) -> Timing | Undecomposed:
         made out, and what `mirror_timing` finds wrong with the numbers.
     """
     try:
-        return _read(reply)
+        timing = _read(reply)
     except DecodeError:  # another kind of message, or one too large to have been kept whole
         return Undecomposed.NO_TIMING
     except (ValueError, OverflowError, RecursionError):
         return Undecomposed.MALFORMED
+    found = strays(reply.headers.get(_SERVER_TIMING_KEY, ""))
+    return timing._replace(strays=found) if found and isinstance(timing, Timing) else timing
 
 
 def _read(reply: Reply) -> Timing | Undecomposed:

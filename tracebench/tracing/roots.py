@@ -106,6 +106,7 @@ def _mirror(attributes: Mapping[str, Any]) -> Timing | Undecomposed:
         left_out=tuple(str(left_out).split(",")) if left_out else (),
         unlisted=int(attributes.get(names.MIRROR_UNLISTED, 0)),
         came_with=_came_with(attributes),
+        strays=int(attributes.get(names.MIRROR_STRAYS, 0)),
     )
 
 

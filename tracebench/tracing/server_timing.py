@@ -7,6 +7,9 @@ first `dur` of a metric counts.
 import re
 from collections.abc import Iterator
 
+from tracebench.vocabulary import OUTSIDE
+
+_STRAYS = re.compile(rf'(?:^|,)[ \t]*{OUTSIDE}[ \t]*;[ \t]*desc="?([0-9]{{1,9}})\b')
 _SPACE = " \t"
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"?')
 _SEPARATORS = str.maketrans(dict.fromkeys(',;="'))
@@ -30,3 +33,9 @@ def durations(header: str) -> Iterator[tuple[str, str]]:
             if key.strip(_SPACE).lower() == "dur":
                 yield name.strip(_SPACE), value.strip(_SPACE)
                 break
+
+
+def strays(header: str) -> int:
+    """How many components ran outside any request meanwhile; 0 where the server says nothing."""
+    found = _STRAYS.search(header) if OUTSIDE in header else None
+    return int(found[1]) if found else 0

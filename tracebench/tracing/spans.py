@@ -150,6 +150,8 @@ def _of_timing(timing: Timing | Undecomposed) -> dict[str, Value]:
         own[attributes.MIRROR_UNLISTED] = timing.unlisted
     if timing.left_out:
         own[attributes.MIRROR_LEFT_OUT] = ",".join(timing.left_out)
+    if timing.strays:
+        own[attributes.MIRROR_STRAYS] = timing.strays
     return own
 
 
