@@ -36,6 +36,10 @@ class Strays:
     __slots__ = ("_last", "_lock", "_told", "count")
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew; so does a forked child, for which its parent's lock may be taken for ever."""
         self._lock = Lock()
         self._last = ""
         self._told = False
@@ -50,9 +54,8 @@ class Strays:
                 self._last = name
 
     def since(self, before: int) -> int:
-        """How many there were since the count was `before`; the first time it is logged."""
-        ran = self.count - before
-        if ran and not self._told:
+        """How many there were since the count was `before`; the first time they are logged."""
+        if not self._told:
             self._told = True
             _logger.warning(
                 "component %r ran outside any request while one that asked for its timings was "
@@ -62,11 +65,7 @@ class Strays:
                 self._last,
                 self._last,
             )
-        return ran
-
-    def forget(self) -> None:
-        """In a forked child: the count is the parent's, and its lock may be taken for ever."""
-        self.__init__()  # type: ignore[misc] # all anew
+        return self.count - before
 
 
 strays: Final = Strays()
@@ -74,7 +73,8 @@ strays: Final = Strays()
 
 def ran_outside_since(before: int, span: trace.Span) -> int:
     """How many there were since the count was `before`; the request's span is told as well."""
+    if strays.count == before:
+        return 0
     ran = strays.since(before)
-    if ran:
-        span.set_attribute(OUTSIDE_ATTRIBUTE, ran)
+    span.set_attribute(OUTSIDE_ATTRIBUTE, ran)
     return ran

@@ -233,8 +233,6 @@ def test_a_component_in_a_trace_of_others_is_a_span_there(spans: Spans) -> None:
 def test_it_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     found = Strays()
     with caplog.at_level(logging.WARNING, "server_middleware"):
-        assert found.since(found.count) == 0
-        assert not caplog.records
         found.note("inference")
         found.note("inference")
         assert (found.since(0), found.since(1)) == (2, 1)
