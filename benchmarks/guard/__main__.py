@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.guard.check import OPTIONS, Bench
+from benchmarks.guard.check import OPTIONS, Bench, Topic
 from benchmarks.guard.checks import LONG, QUICK
 from benchmarks.guard.checks.truth import WAY_MS, WORK_MS
 from benchmarks.guard.rounds import measured
@@ -31,7 +31,15 @@ def options() -> Namespace:
     parser.add_argument("--rounds", type=int, help=f"default: {ROUNDS}, with --long {LONG_ROUNDS}")
     parser.add_argument("--base", default="88196f6", help="the commit to compare with")
     parser.add_argument("--long", action="store_true", help="only what takes a million requests")
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="topics with it in a check's name"
+    )
     return parser.parse_args()
+
+
+def chosen(given: Namespace) -> list[Topic]:
+    topics = LONG if given.long else QUICK
+    return [topic for topic in topics if any(given.only in check.name for check in topic.checks)]
 
 
 @contextmanager
@@ -53,7 +61,9 @@ def main() -> int:
         print(f"the guard needs {', '.join(absent)}", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
-    topics = LONG if given.long else QUICK
+    if not (topics := chosen(given)):
+        print(f"no check has {given.only!r} in its name", file=sys.stderr)
+        return 2
     rounds = given.rounds or (LONG_ROUNDS if given.long else ROUNDS)
     try:
         with (

@@ -80,11 +80,18 @@ class Side:
         return (self.folder / "log").read_text()
 
     def tracebench(self, *options: str) -> tuple[dict[str, Any], Spent]:
-        """`tracebench run` of one target: its result, and what the process took."""
+        """`tracebench run` against one target: its result, and what the process used.
+
+        Raises:
+            RuntimeError: it failed, or a request was not decomposed.
+        """
         file = self.folder / "result.json"
         command = ("-m", "tracebench", "run", *options, "--output-json", str(file))
         spent = self.python(*command)
         (target,) = json.loads(file.read_text())["targets"].values()
+        if (decomposed := target["decomposed"]) != (started := target["requests"]["started"]):
+            why = f"{decomposed} of {started} requests decomposed: {target['undecomposed']}"
+            raise RuntimeError(f"{self.name}: {why}")
         return target, spent
 
     def imported(self) -> dict[str, str]:

@@ -19,8 +19,7 @@ def measure(protocol: str, side: Side, bench: Bench) -> tuple[float]:
     module = ("-m", "benchmarks.guard.inside.closure")
     found = json.loads(side.output(*module, str(archive), str(result)))
     archive.unlink()
-    assert found["requests"] == REQUESTS
-    return (found["off"],)
+    return (found["off"] + REQUESTS - found["requests"],)
 
 
 def topic(protocol: str, name: str) -> Topic:
