@@ -156,6 +156,17 @@ def test_server_spans_are_believed_before_the_mirror() -> None:
     assert columns(exporter.decomposition()) == EXPECTED
 
 
+def test_a_reply_that_tells_otherwise_is_noticed() -> None:
+    exporter = JoiningExporter()
+    exporter.export([*spans_of([SUCCESS], [MIRROR]), *served()])
+    found = exporter.decomposition()
+    assert (found.with_both, found.disagreed) == (1, 1)
+    assert found.differing["inference"].median_ns == 3_000_000
+    exporter = JoiningExporter()
+    exporter.export([*spans_of([SUCCESS]), *served()])
+    assert exporter.decomposition().with_both == 0
+
+
 def test_without_server_spans_the_mirror_is_believed() -> None:
     exporter = JoiningExporter()
     exporter.export(spans_of([SUCCESS], [MIRROR]))

@@ -16,6 +16,7 @@ import numpy as np
 from tracebench.analysis.clocks import clock_offset
 from tracebench.analysis.late_body import Replies, body_ns, network_before_reply_ns
 from tracebench.analysis.own_parts import own_parts
+from tracebench.analysis.sources import differing
 from tracebench.model.exchange import (
     Decomposition,
     Exchange,
@@ -85,6 +86,9 @@ def decompose(
         unlisted=own.unlisted,
         before_reply_ns=network_before_reply_ns(_replies(rows), columns[NETWORK]),
         strays=sum(timing.strays > 0 for timing in decomposed),
+        with_both=sum(timing.differs_ns is not None for timing in decomposed),
+        disagreed=sum(bool(timing.differs_ns) for timing in decomposed),
+        differing=differing(decomposed),
         streamed=int(np.count_nonzero(columns[BODY][streams])),
     )
 

@@ -1,12 +1,16 @@
 """What is to be said of spans that servers send over OTLP, and of their clock."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.findings import state, weigh
 from tracebench.analysis.span_kinds import MOST_UNJOINED
 from tracebench.analysis.statistics import NS_PER_MS
 from tracebench.model.result import Finding
+from tracebench.numbers import rounded
+
+_MOST_NAMED: Final = 5
 
 
 def low_join_share(missing: int, uncovered: int, wanted: int, reason: str) -> Finding | None:
@@ -42,7 +46,21 @@ def unusable_spans(bad: int, good: int, why: str) -> Finding | None:
     return weigh("unusable_spans", part_of(bad, bad + good), bad=bad, why=why)
 
 
-def clock_moved(run: Evidence) -> Finding | None:
+def _sources_disagree(run: Evidence) -> Finding | None:
+    """Say by how much, and about what, the spans differ from what replies tell."""
+    found = run.decomposition
+    parts = ", ".join(
+        f"{name} by {rounded(one.median_ns / NS_PER_MS)} ms (median of {one.requests})"
+        for name, one in list(found.differing.items())[:_MOST_NAMED]
+    )
+    share = part_of(found.disagreed, found.with_both)
+    return weigh("sources_disagree", share, both=found.with_both, parts=parts)
+
+
+def _clock_moved(run: Evidence) -> Finding | None:
     """Say where no one offset between the clocks fits all requests."""
     clock = run.decomposition.clock
     return weigh("clock_moved", clock.moved_ns / NS_PER_MS) if clock is not None else None
+
+
+SPAN_JUDGES: Final = (_sources_disagree, _clock_moved)

@@ -18,6 +18,13 @@ SPAN_KINDS: Final = {
         "enough (OTEL_BSP_MAX_QUEUE_SIZE); one that was up before the receiver may take two "
         "minutes to connect over gRPC",
     ),
+    "sources_disagree": Kind(
+        ((0.01, "info"), (0.10, "warning")),
+        "in {value:.0%} of the {both} requests of which both the reply and spans tell, they differ "
+        "by more than their resolution: {parts}. The spans count",
+        "`tracebench spans` shows which span counts as which component; --map or --mapping decides "
+        "it, and component() in the server goes before what a profile guesses",
+    ),
     "spans_refused": Kind(
         WARNING,
         "the OTLP receiver refused {value} requests or spans: {reasons}",

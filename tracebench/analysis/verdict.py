@@ -8,7 +8,7 @@ from tracebench.analysis.findings import state, weigh
 from tracebench.analysis.judge_load import LOAD_JUDGES
 from tracebench.analysis.judge_replies import REPLY_JUDGES
 from tracebench.analysis.judge_series import SERIES_JUDGES
-from tracebench.analysis.judge_spans import clock_moved
+from tracebench.analysis.judge_spans import SPAN_JUDGES
 from tracebench.analysis.kinds import SEVERITIES
 from tracebench.analysis.statistics import NS_PER_MS
 from tracebench.model.exchange import Outcome, Stamp, Undecomposed
@@ -184,6 +184,6 @@ _JUDGES: Final = (
     *REPLY_JUDGES,
     *SERIES_JUDGES,
     _too_few_samples,
-    clock_moved,
+    *SPAN_JUDGES,
 )
 """In the order in which a reader should hear of findings of equal severity."""

@@ -128,6 +128,17 @@ class Timing(NamedTuple):
     came_with: CameWith = "end"
     strays: int = 0
     """Components that ran outside any request while this one was under way."""
+    differs_ns: Mapping[str, int] | None = None
+    """Component → what spans tell more than the reply, where that is beyond resolution; None where
+    there were not both."""
+
+
+class Differing(NamedTuple):
+    """How far two sources are apart about one component."""
+
+    requests: int
+    median_ns: float
+    """Of the differences without their signs."""
 
 
 class Undecomposed(Enum):
@@ -170,6 +181,10 @@ class Decomposition:
     """So many more own names there were, which have no column."""
     before_reply_ns: Nanoseconds = field(default_factory=lambda: np.zeros(0, np.int64))
     """How much of each request's `network` passed before the reply began, at least."""
+    with_both: int = 0
+    """Requests of which both a reply and spans tell; so many `disagreed`."""
+    disagreed: int = 0
+    differing: Mapping[str, Differing] = field(default_factory=dict)
     streamed: int = 0
     """Requests of which `body` is the time of a stream."""
     strays: int = 0

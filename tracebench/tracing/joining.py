@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
+from tracebench.analysis.sources import differences
 from tracebench.model.exchange import Exchange, Timing, Undecomposed
 from tracebench.model.span import Span
 from tracebench.tracing.mapping.mapper import Mapper
@@ -31,11 +32,18 @@ def join(
         if (entry := entry_of(of_trace, exchange.span_id)) is not None:
             waited_ns = exchange.arrived_ns - exchange.sent_ns
             timing = mapper.timing(entry, of_trace, waited_ns, spans.trust)
-            if isinstance(timing, Timing):
-                strays = _strays(entry, mirror)
-                return timing._replace(source=source, started_ns=entry.start_ns, strays=strays)
-            return timing
+            if isinstance(timing, Undecomposed):
+                return timing
+            timing = timing._replace(source=source, started_ns=entry.start_ns)
+            return _beside(mapper.renamed(mirror), timing, _strays(entry, mirror))
     return mapper.renamed(mirror)
+
+
+def _beside(mirror: Timing | Undecomposed, spans: Timing, strays: int) -> Timing:
+    """What the spans tell, and whether the reply told the same."""
+    if isinstance(mirror, Undecomposed):
+        return spans._replace(strays=strays)
+    return spans._replace(strays=strays, differs_ns=differences(mirror, spans))
 
 
 def _strays(entry: Span, mirror: Timing | Undecomposed) -> int:

@@ -1,0 +1,65 @@
+"""Where two sources tell of one request: whether they agree."""
+
+from collections.abc import Iterable, Mapping
+from statistics import median
+from typing import Final
+
+from tracebench.model.exchange import Differing, Timing
+from tracebench.vocabulary import REPORTED_PARTS, SERVER_PROCESSING
+
+_STAMPS_NS: Final = 1_000
+"""What trace backends keep of a time: microseconds."""
+_STAMPED_APART: Final = 0.02
+"""Of a part: two clocks read one after the other around the same work."""
+_TOTAL_APART: Final = (1_000_000, 0.10)
+"""ns, and part of it, by which a span may be shorter than a mirror's total: instrumentations begin
+and end one inside the other, and a reply's timing is made in between."""
+
+
+def differences(mirror: Timing, spans: Timing) -> dict[str, int]:
+    """What the spans of a request tell more of each component than its reply does, in ns.
+
+    A mirror's total is made before the span ends, so only one that exceeds the span's counts. A
+    name of somebody's own counts where both have it: it may be a proxy's.
+
+    Returns:
+        Those by more than what the mirror was rounded to, and clocks are apart.
+    """
+    names = [*REPORTED_PARTS, *(mirror.parts_ns.keys() & spans.parts_ns.keys())]
+    told = {
+        name: (mirror.parts_ns.get(name, 0), spans.parts_ns.get(name, 0))
+        for name in dict.fromkeys(names)
+    }
+    rounding_ns = _resolution_ns(mirror) + _STAMPS_NS
+    found = {
+        name: theirs_ns - ours_ns
+        for name, (ours_ns, theirs_ns) in told.items()
+        if abs(theirs_ns - ours_ns) > rounding_ns + _STAMPED_APART * max(ours_ns, theirs_ns)
+    }
+    least_ns, share = _TOTAL_APART
+    if mirror.total_ns - spans.total_ns > rounding_ns + max(least_ns, share * mirror.total_ns):
+        found[SERVER_PROCESSING] = spans.total_ns - mirror.total_ns
+    return found
+
+
+def _resolution_ns(mirror: Timing) -> int:
+    """What one unit of the last digit is worth, as far as the numbers show it."""
+    values_ns = [one for one in (mirror.total_ns, *mirror.parts_ns.values()) if one]
+    digit_ns = 1
+    while values_ns and not any(one % (digit_ns * 10) for one in values_ns):
+        digit_ns *= 10
+    return digit_ns
+
+
+def differing(timings: Iterable[Timing]) -> dict[str, Differing]:
+    """Component → how often and how far two sources of a request are apart, the farthest first."""
+    by_name: dict[str, list[int]] = {}
+    for timing in timings:
+        for name, apart_ns in _apart_ns(timing).items():
+            by_name.setdefault(name, []).append(abs(apart_ns))
+    found = {name: Differing(len(those), median(those)) for name, those in by_name.items()}
+    return dict(sorted(found.items(), key=lambda one: -one[1].requests * one[1].median_ns))
+
+
+def _apart_ns(timing: Timing) -> Mapping[str, int]:
+    return timing.differs_ns or {}
