@@ -37,9 +37,10 @@ _NOT_VERIFIED: Final = (
         "renew the server's certificate, or do not verify it with --insecure",
     ),
 )
+_NO_HTTP: Final = "Expected HTTP/"
+_SILENT: Final = ("no reply within", "no connection within", "no answer within")
 _GONE: Final = re.compile(
-    "reset|broken pipe|closed the connection|no reply within|no connection within|timed out"
-    "|aborted",
+    "reset|broken pipe|closed the connection|within|timed out|aborted",
     re.IGNORECASE,
 )
 
@@ -55,14 +56,22 @@ def diagnose(reason: str, prepared: Prepared, plan: Plan) -> str:
             return said
     elif _is_puzzling(reason) and _speaks_tls(prepared.endpoint):
         return f"the server speaks TLS ({reason}): is it {_schemes(prepared)[1]}?"
-    if reason.startswith(("no reply within", "no connection within", "no answer within")):
+    if reason.startswith(_SILENT):
         doubt = "does it speak TLS, or is it busy" if prepared.endpoint.tls else "is it busy"
         return f"no answer within {plan.timeout_s:g} s: {doubt}? --timeout S waits longer"
     if reason.startswith("not HTTP/1.1"):
-        return f"it does not speak HTTP/1.1 ({_detail(reason)}): gRPC is --grpc-server's"
+        return _no_http(_detail(reason))
     if reason == NOT_HTTP2:
         return f"{NOT_HTTP2}, so not gRPC: REST is --rest-url's"
     return reason
+
+
+def _no_http(detail: str) -> str:
+    if "Upgrade" in detail:
+        return "it asks to switch to another protocol, which is not measured: leave Upgrade out"
+    if _NO_HTTP in detail:
+        return f"it does not speak HTTP/1.1 ({detail}): gRPC is --grpc-server's"
+    return f"its reply is not valid HTTP/1.1 ({detail}), and would not be measured: fix the server"
 
 
 def _under_tls(reason: str, prepared: Prepared, plan: Plan) -> str:
@@ -91,13 +100,15 @@ def _under_tls(reason: str, prepared: Prepared, plan: Plan) -> str:
 def _is_puzzling(reason: str) -> bool:
     """Whether a server that speaks TLS may be behind it."""
     return (
-        reason in (NO_REPLY, CUT_SHORT, NOT_HTTP2)
-        or reason.startswith("not HTTP/1.1")
-        or _GONE.search(reason) is not None
+        reason in (NO_REPLY, NOT_HTTP2)
+        or _NO_HTTP in reason
+        or (_GONE.search(reason) is not None and reason != CUT_SHORT)
     )
 
 
 def _speaks_tls(endpoint: Endpoint) -> bool:
+    if endpoint.unix_path is not None:
+        return False
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:

@@ -3,12 +3,16 @@
 import json
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from urllib3.exceptions import InsecureRequestWarning
 
 from tracebench.errors import TargetError
+from tracebench.load.http1 import HttpRequest
+from tracebench.load.measure import attempt
 from tracebench.load.prepare import unix_adapter
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepared import Prepared, excerpt
@@ -68,32 +72,15 @@ class Visit:
                     url, headers=context, timeout=self._plan.timeout_s, allow_redirects=False
                 )
         except requests.RequestException as error:
-            why = diagnose(_reason(error), self._prepared, self._plan)
+            why = self._cause(url) or excerpt(self._prepared.secrets.hide(str(error)))
             raise TargetError(f"{redacted(url)}: {why}") from None
 
-
-def _reason(error: requests.RequestException) -> str:
-    """Why there is no reply, in the engine's words where it has some."""
-    if isinstance(error, requests.Timeout):
-        return "no reply within the time-out"
-    innermost = _innermost(error)
-    text = excerpt(getattr(innermost, "strerror", None) or str(innermost)).lower()
-    if isinstance(error, requests.exceptions.SSLError):
-        return (
-            f"TLS: {getattr(innermost, 'verify_message', '') or getattr(innermost, 'reason', text)}"
-        )
-    return f"not HTTP/1.1: {text}" if "BadStatusLine" in repr(error) else text
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """The first cause: urllib3 wraps what the socket said three deep."""
-    while isinstance(inner := _inner(error), BaseException):
-        error = inner
-    return error
-
-
-def _inner(error: BaseException) -> object:
-    """What an error wraps, if it is one."""
-    if isinstance(reason := getattr(error, "reason", None), BaseException):
-        return reason
-    return next((one for one in reversed(error.args) if isinstance(one, BaseException)), None)
+    def _cause(self, url: str) -> str:
+        """What the engine says of the same request: its words are the ones that are explained."""
+        parts = urlsplit(url)
+        head = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\ntraceparent: 00-"
+        request = HttpRequest(head.encode(), b"-01\r\n\r\n", b"")
+        exchange = attempt(replace(self._prepared, repeated=[request]), self._plan)
+        if exchange.reply.status:
+            return ""
+        return diagnose(exchange.reason, self._prepared, self._plan)
