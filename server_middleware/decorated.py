@@ -8,10 +8,12 @@ from collections.abc import Callable
 from functools import cached_property, partial, update_wrapper
 from inspect import (
     isasyncgenfunction,
+    isbuiltin,
     isclass,
     iscoroutinefunction,
+    isfunction,
     isgeneratorfunction,
-    isroutine,
+    ismethod,
 )
 from typing import Any, Final
 
@@ -47,8 +49,9 @@ def decorated(name: str, function: Any) -> Any:
         raise TypeError(f"{called(function)} is a generator: use `with component(…)` inside it")
     if _is_object(function):
         if iscoroutinefunction(type(function).__call__):
-            return _AsyncCallable(_around_coroutine(name, function), function)
-        return _TimedCallable(_around(name, function), function)
+            return _AsyncCallable(name, _around_coroutine(name, function), function)
+        kind = _TimedMethod if hasattr(type(function), "__get__") else _TimedCallable
+        return kind(name, _around(name, function), function)
     around = _around_coroutine if iscoroutinefunction(function) else _around
     return update_wrapper(around(name, function), function)
 
@@ -64,18 +67,19 @@ def _either(is_kind: Callable[[Any], bool], function: Any) -> bool:
 
 
 def _is_object(function: Any) -> bool:
-    """Whether it is no function of any kind: nothing that becomes a method, and no class."""
-    like_function = isroutine(function) or isclass(function) or isinstance(function, partial)
-    return not like_function and not hasattr(type(function), "__get__")
+    """Whether it may have methods of its own: it is no plain function, and no class."""
+    plain = isfunction(function) or ismethod(function) or isbuiltin(function) or isclass(function)
+    return not plain and not isinstance(function, partial)
 
 
 class _TimedCallable:
     """Stands for an object whose calls are timed: all else is the object's own."""
 
-    __slots__ = ("__wrapped__", "_timed")
+    __slots__ = ("__wrapped__", "_component", "_timed")
 
-    def __init__(self, timed: _Callable, wrapped: Any) -> None:
+    def __init__(self, name: str, timed: _Callable, wrapped: Any) -> None:
         object.__setattr__(self, "__wrapped__", wrapped)
+        object.__setattr__(self, "_component", name)
         object.__setattr__(self, "_timed", timed)
 
     @property  # type: ignore[misc] # it can be set, and is never
@@ -97,6 +101,19 @@ class _TimedCallable:
 
     def __repr__(self) -> str:
         return repr(self.__wrapped__)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Copy and pickle it as the object, to be timed as well."""
+        return decorated, (self._component, self.__wrapped__)
+
+
+class _TimedMethod(_TimedCallable):
+    """One that becomes a method in a class, as what `functools.lru_cache` makes does."""
+
+    __slots__ = ()
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return decorated(self._component, self.__wrapped__.__get__(instance, owner))
 
 
 class _AsyncCallable(_TimedCallable):

@@ -32,6 +32,10 @@ _PICKLING: Final = getattr(concurrent.futures, "InterpreterPoolExecutor", ())
 """Executors that are thread pools by kind, but hand their work on in writing."""
 
 
+_put_back_by: Final[dict[object, Callable[[], None]]] = {}
+"""What stands in place of a function → what undoes that."""
+
+
 def follow_threads() -> None:
     """From now on requests are followed into threads."""
     for kind, name, follow in _FOLLOWED:
@@ -42,18 +46,17 @@ def follow_threads() -> None:
 def leave_threads() -> None:
     """From now on they are not, unless somebody else has replaced the same functions since."""
     for kind, name, _ in _FOLLOWED:
-        restore = getattr(kind.__dict__.get(name), "follows", None)
-        if restore is not None:
-            restore()
+        if (put_back := _put_back_by.pop(vars(kind).get(name), None)) is not None:
+            put_back()
 
 
 def _follow(kind: type, name: str, follow: Callable[[_Function], _Function]) -> None:
     before: _Function = getattr(kind, name)
+    own = name in vars(kind)
     replacing: Any = wraps(before)(follow(before))
-    own = name in kind.__dict__
-    replacing.follows = (
-        partial(setattr, kind, name, before) if own else partial(delattr, kind, name)
-    )
+    replacing.follows = True  # so does what others wrap around it, who copy that
+    put_back = partial(setattr, kind, name, before) if own else partial(delattr, kind, name)
+    _put_back_by[replacing] = put_back
     setattr(kind, name, replacing)
 
 

@@ -1,10 +1,12 @@
 """`component` as a decorator: of whatever can be called, until what it gives is there."""
 
 import asyncio
+import copy
 import functools
 import gc
 import inspect
 import logging
+import pickle
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future as PoolFuture
@@ -322,6 +324,30 @@ def test_an_object_stays_what_it_was_but_for_its_calls() -> None:
     assert client.timeout_s == 1.0
     del timed.timeout_s
     assert client.timeout_s == 3.0
+
+
+def test_an_object_can_be_copied_and_pickled() -> None:
+    timed = component("inference")(Client())
+    timed.timeout_s = 1.0
+    for one in (copy.copy(timed), copy.deepcopy(timed), pickle.loads(pickle.dumps(timed))):
+        assert (one.timeout_s, type(one)) == (1.0, type(timed))
+    assert inspect.unwrap(copy.deepcopy(timed)) is not inspect.unwrap(timed)
+
+
+def test_what_caches_is_a_method_and_keeps_its_own() -> None:
+    class Model:
+        @component("preprocessing")
+        @functools.lru_cache  # noqa: B019 - it lives as long as the test
+        def tokens(self, text: str) -> list[str]:
+            return text.split()
+
+    model = Model()
+    with request() as recorder:
+        assert model.tokens("a b") is model.tokens("a b")
+        assert list(parts(recorder)) == ["preprocessing"]
+    assert Model.tokens.cache_info().hits == 1
+    timed = component("preprocessing")(cached)
+    assert timed.cache_info() == cached.cache_info()
 
 
 def test_frameworks_see_what_they_saw() -> None:

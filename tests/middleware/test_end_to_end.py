@@ -95,8 +95,9 @@ def test_every_request_is_decomposed_and_the_parts_are_right(
 
 
 @pytest.mark.slow
-def test_several_workers_are_one_server(tmp_path: Path) -> None:
-    with gunicorn_serving(f"{MODULE}:flask_app", "-w", "3") as url:
+@pytest.mark.parametrize("options", [(), ("--preload",)])
+def test_several_workers_are_one_server(tmp_path: Path, options: tuple[str, ...]) -> None:
+    with gunicorn_serving(f"{MODULE}:flask_app", "-w", "3", *options) as url:
         found = measure(tmp_path, ["--rest-url", f"{url}/predict"], 32, REQUESTS)
     assert found["requests"]["succeeded"] == REQUESTS
     assert found["decomposed"] >= 0.999 * REQUESTS

@@ -21,7 +21,6 @@ from protos.inference_pb2 import PredictRequest, PredictResponse
 from server_middleware import Handle, component, instrument, this_request
 from server_middleware.stray import Strays, strays
 from tests.middleware import grpc_service
-from tests.middleware.requests import request
 from tests.middleware.serving import grpc_serving, post, uvicorn_serving, waitress_serving
 from tests.middleware.spans import ASKING, Spans, mirrored
 from tests.middleware.test_end_to_end import measure
@@ -244,19 +243,3 @@ def test_it_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
 def test_the_name_of_the_count_is_no_components() -> None:
     with pytest.raises(ValueError, match="components_outside_requests"):
         component("components_outside_requests")
-
-
-def test_greenlets_are_outside_and_a_copy_of_the_context_helps() -> None:
-    gevent = pytest.importorskip("gevent")
-    import contextvars
-
-    @component("inference")
-    def infer() -> None: ...
-
-    before = strays.count
-    with request() as recorder:
-        gevent.spawn(infer).join()
-        assert strays.count == before + 1
-        gevent.spawn(contextvars.copy_context().run, infer).join()
-        assert list(recorder.report()[1]) == ["inference"]
-    assert strays.count == before + 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import functools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.pool import ThreadPool
@@ -219,6 +220,21 @@ def test_who_replaced_the_same_functions_is_called_and_not_undone() -> None:
         assert pools.submit is counting
     finally:
         pools.submit = plain
+
+
+def test_who_wrapped_them_since_is_not_undone() -> None:
+    threads: Any = Thread
+    ours = threads.start
+    plain = ours.__wrapped__
+    threads.start = functools.wraps(ours)(lambda self: ours(self))
+    wrapped = threads.start
+    try:
+        follow_threads()
+        assert threads.start is wrapped
+        leave_threads()
+        assert threads.start is wrapped
+    finally:
+        threads.start = plain
 
 
 def test_all_can_be_left_as_it_was() -> None:
