@@ -8,10 +8,9 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import accumulate, islice, pairwise
-from math import isfinite
 from typing import Final, NamedTuple
 
-from tracebench.model.exchange import ServerSpan, Timing, Undecomposed
+from tracebench.model.exchange import CameWith, ServerSpan, Timing, Undecomposed
 from tracebench.vocabulary import MOST_OWN_NAMES, SERVER_OTHER, SERVER_PARTS
 
 _LONGEST_NS: Final = 2**62
@@ -96,7 +95,10 @@ def _stretches(covers: Sequence[_Cover]) -> Iterator[tuple[str, int]]:
 
 
 def mirror_timing(
-    total_ns: float | None, parts_ns: Mapping[str, float], resolution_ns: float
+    total_ns: float | None,
+    parts_ns: Mapping[str, float],
+    resolution_ns: float,
+    came_with: CameWith = "end",
 ) -> Timing | Undecomposed:
     """Validate the exclusive times that a server copied into its reply.
 
@@ -110,6 +112,7 @@ def mirror_timing(
             those that do not fit into it are left out, in their order, for nobody knows whether
             they are times of the server's, or exclusive.
         resolution_ns: what one unit of the last digit is worth.
+        came_with: where in the reply they stood.
 
     Returns:
         The timing; MALFORMED for a standard part that is no duration (negative, NaN, infinite,
@@ -132,7 +135,9 @@ def mirror_timing(
     if scaled := excess_ns > 0:
         exact_ns = _scaled(exact_ns, total)
     exact_ns.pop(SERVER_OTHER, None)
-    timing = Timing(total, exact_ns, "mirror", scaled)
+    timing = Timing(total, exact_ns, "mirror", scaled, came_with=came_with)
+    if len(parts_ns) == len(known):
+        return timing
     own_ns = {
         name: round(value)
         for name, value in parts_ns.items()
@@ -168,7 +173,7 @@ def with_own(timing: Timing, own_ns: Mapping[str, int], rounding_ns: int = 0) ->
 
 
 def _is_duration(value_ns: float) -> bool:
-    return isfinite(value_ns) and 0 <= value_ns <= _LONGEST_NS
+    return 0 <= value_ns <= _LONGEST_NS  # not for NaN, nor for infinities
 
 
 def _scaled(parts_ns: Mapping[str, int], total_ns: int) -> dict[str, int]:

@@ -72,7 +72,6 @@ class JoiningExporter(SpanExporter):
         """Join and decompose what has come so far."""
         with self._lock:
             pairs = list(self._requests.values())
-            timings = [
-                join(exchange, mirror, self._spans, self._mapper) for exchange, mirror in pairs
-            ]
+            kept = {source: spans for source, spans in self._spans.items() if spans}
+            timings = [join(exchange, mirror, kept, self._mapper) for exchange, mirror in pairs]
         return decompose([exchange for exchange, _ in pairs], timings)

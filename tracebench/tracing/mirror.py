@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from protos.inference_pb2 import PredictResponse
 from tracebench.analysis.attribution import mirror_timing
 from tracebench.analysis.own_parts import cleaned
-from tracebench.model.exchange import Reply, Timing, Undecomposed
+from tracebench.model.exchange import CameWith, Reply, Timing, Undecomposed
 from tracebench.tracing.server_timing import durations, strays
 from tracebench.vocabulary import (
     INFERENCE,
@@ -101,27 +101,33 @@ def read(reply: Reply) -> Timing | Undecomposed:
 def _read(reply: Reply) -> Timing | Undecomposed:
     headers = reply.headers
     if (text := headers.get(_TIMING_KEY)) is not None and (told := _told(_json(text))):
-        return _placed(_timing(told, _SECOND_NS), reply, _TIMING_KEY)
+        return _with_unlisted(_timing(told, _SECOND_NS, _came_with(reply, _TIMING_KEY)), reply)
     if (text := headers.get(_SERVER_TIMING_KEY)) is not None and (told := _told(_metrics(text))):
-        return _placed(_timing(told, _MILLISECOND_NS), reply, _SERVER_TIMING_KEY)
+        return _with_unlisted(
+            _timing(told, _MILLISECOND_NS, _came_with(reply, _SERVER_TIMING_KEY)), reply
+        )
     if _TGI_TOTAL in headers and _TGI_INFERENCE in headers and (told := _told(_tgi(headers))):
-        return _placed(_timing(told, _MILLISECOND_NS), reply, _TGI_TOTAL)
+        return _with_unlisted(_timing(told, _MILLISECOND_NS, _came_with(reply, _TGI_TOTAL)), reply)
     if reply.status == _GRPC_SUCCESS and (told := _told(_entries(reply.body))):
         return _timing(told, _MILLISECOND_NS)
     return Undecomposed.NO_TIMING
 
 
-def _placed(timing: Timing | Undecomposed, reply: Reply, header: str) -> Timing | Undecomposed:
-    """A timing, with where in the reply it stood, and how many parts that had no room for."""
-    if isinstance(timing, Undecomposed):
+def _with_unlisted(timing: Timing | Undecomposed, reply: Reply) -> Timing | Undecomposed:
+    """A timing, with how many parts of it the server had no room for."""
+    if UNLISTED not in (text := reply.headers.get(_SERVER_TIMING_KEY, "")):
         return timing
-    if UNLISTED in (text := reply.headers.get(_SERVER_TIMING_KEY, "")) and (
-        found := _UNLISTED.search(text)
-    ):
-        timing = timing._replace(unlisted=timing.unlisted + int(found[1]))
+    found = _UNLISTED.search(text)
+    if found is None or isinstance(timing, Undecomposed):
+        return timing
+    return timing._replace(unlisted=timing.unlisted + int(found[1]))
+
+
+def _came_with(reply: Reply, header: str) -> CameWith:
+    """Where in the reply a header stood."""
     if header in reply.late:
-        return timing
-    return timing._replace(came_with="stream" if _streams(reply) else "head")
+        return "end"
+    return "stream" if _streams(reply) else "head"
 
 
 def _streams(reply: Reply) -> bool:
@@ -173,7 +179,8 @@ def _told(reported: Iterable[tuple[str, object]]) -> _Told | None:
     A standard name may come once, and must be a number. `total` is the server's only where it
     does not report `server_processing`: others call theirs so as well.
     """
-    told, totals = _Told({}, {}), list[object]()
+    told = _Told({}, {})
+    totals: list[object] = []
     for name, number in reported:
         if name == _TOTAL:
             totals.append(number)
@@ -202,15 +209,19 @@ def _add(own: dict[str, float], name: str, number: str) -> None:
         own[name] = own.get(name, 0.0) + value
 
 
-def _timing(told: _Told, unit_ns: float) -> Timing | Undecomposed:
+def _timing(told: _Told, unit_ns: float, came_with: CameWith = "end") -> Timing | Undecomposed:
     resolution_ns = unit_ns * 10.0 ** min(map(_last_digit, told.standard.values()))
     values_ns = {name: float(number) * unit_ns for name, number in told.standard.items()}
     total_ns = values_ns.pop(SERVER_PROCESSING, None)
-    values_ns |= {name: value * unit_ns for name, value in told.own.items()}
-    return mirror_timing(total_ns, values_ns, resolution_ns)
+    if told.own:
+        values_ns |= {name: value * unit_ns for name, value in told.own.items()}
+    return mirror_timing(total_ns, values_ns, resolution_ns, came_with)
 
 
 def _last_digit(number: str) -> int:
     """The power of ten of a number's last digit: −3 for `0.125` and for `12.5e-2`."""
-    mantissa, _, exponent = number.lower().partition("e")
-    return int(exponent or 0) - len(mantissa.partition(".")[2])
+    if "e" in number or "E" in number:
+        mantissa, _, exponent = number.lower().partition("e")
+        return int(exponent or 0) - len(mantissa.partition(".")[2])
+    point = number.find(".")
+    return 0 if point < 0 else point + 1 - len(number)

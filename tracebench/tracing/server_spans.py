@@ -28,6 +28,9 @@ class ServerSpans:
         for trace_id in {link.trace_id for link in span.links} - {span.trace_id}:
             self._linked_to[trace_id].append(span)
 
+    def __bool__(self) -> bool:
+        return bool(self._of_trace)
+
     def __iter__(self) -> Iterator[Span]:
         """Every span, each as often as it came."""
         return chain.from_iterable(self._of_trace.values())
