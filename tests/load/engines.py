@@ -1,5 +1,6 @@
 """The engine on real sockets, for tests: how to connect, and a window of one script."""
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,7 +15,7 @@ from tracebench.load.http1 import Http1Codec, HttpRequest
 from tracebench.load.http1_reply import read
 from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
-from tracebench.load.mapped import MappedConnection
+from tracebench.load.mapped import MappedConnection, SharedBodies, SharedConnection
 from tracebench.load.pacing import Pacing
 from tracebench.model.exchange import Exchange, Outcome
 from tracebench.tracing.ids import IdSource
@@ -35,6 +36,12 @@ def copied(loop: Loop, port: int, contents: Sequence[HttpRequest]) -> Connect:
 
 def mapped(loop: Loop, port: int, contents: Sequence[HttpRequest]) -> Connect:
     return partial(MappedConnection, loop, resolve(HOST, port, None), contents)
+
+
+def shared(loop: Loop, port: int, contents: Sequence[HttpRequest]) -> Connect:
+    endpoint, bodies = resolve(HOST, port, None), SharedBodies(contents)
+    weakref.finalize(loop, bodies.close)
+    return partial(SharedConnection, loop, endpoint, contents, bodies)
 
 
 def run(

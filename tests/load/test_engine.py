@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tests.load.engines import Make, copied, mapped, outcomes, request, run
+from tests.load.engines import Make, copied, mapped, outcomes, request, run, shared
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.load.engine import Engine
 from tracebench.load.exchanges import exchange
@@ -17,7 +17,7 @@ from tracebench.model.exchange import Outcome, Stamp
 from tracebench.tracing.ids import IdSource
 
 
-@pytest.fixture(params=[copied, mapped], ids=["copied", "mapped"])
+@pytest.fixture(params=[copied, mapped, shared], ids=["copied", "mapped", "shared"])
 def make(request: pytest.FixtureRequest) -> Make:
     made: Make = request.param
     return made

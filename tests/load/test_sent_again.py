@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import trustme
 
-from tests.load.engines import Make, copied, mapped, outcomes, request, run
+from tests.load.engines import Make, copied, mapped, outcomes, request, run, shared
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.analysis.closure import client_view
 from tracebench.load import stamps
@@ -30,7 +30,7 @@ LATE_S = 0.05
 """Well after a request may still have crossed the end of its connection."""
 
 
-@pytest.fixture(params=[copied, mapped], ids=["copied", "mapped"])
+@pytest.fixture(params=[copied, mapped, shared], ids=["copied", "mapped", "shared"])
 def make(request: pytest.FixtureRequest) -> Make:
     made: Make = request.param
     return made

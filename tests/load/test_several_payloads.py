@@ -71,13 +71,15 @@ def test_rotation_over_rest(concurrency: int) -> None:
     assert result.plan["payload"]["bytes"] == sum(sizes)
 
 
-def test_rotation_of_bodies_too_large_for_a_mapping() -> None:
+@pytest.mark.parametrize("most_bytes", [mapped.MOST_PRIVATE_BYTES, 1_000_000])
+def test_rotation_of_large_bodies(most_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mapped, "MOST_PRIVATE_BYTES", most_bytes)
     with counting() as (url, counted):
         measured(url, payloads(4, size=300_000), requests=40, concurrency=2)
     assert counted == {f"{n}": 11 for n in range(4)}
 
 
-@pytest.mark.parametrize("count", [mapped.MOST, 3_000])
+@pytest.mark.parametrize("count", [mapped.MOST_PRIVATE, 3_000])
 def test_many_small_payloads(count: int) -> None:
     with counting() as (url, counted):
         measured(url, payloads(count, size=0), requests=count, concurrency=8)

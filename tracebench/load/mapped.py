@@ -1,34 +1,40 @@
-"""A request in a memory-mapped file, sent by reference.
+"""Requests in memory-mapped files, sent by reference.
 
 `sendfile` from such a file hands pages to the socket instead of copying the body into it. With
 24 KB bodies on loopback the copy is 13 % of what a request costs; the one line that changes is
-written into the mapping. `benchmarks/rest_speed.py` shows the difference.
+written into the mapping, of which each connection has its own. Where those would take too much
+memory, all connections share one mapping of the bodies alone, and copy the heads.
+`benchmarks/rest_speed.py` shows the difference.
 """
 
 import mmap
 import os
+import socket
 from collections.abc import Sequence
 from itertools import accumulate
 from os import sendfile
 from time import perf_counter_ns
+from typing import Final
 
 from tracebench.load.codec import ProtocolError
 from tracebench.load.connection import READ_SIZE, Connection, Owner
 from tracebench.load.endpoint import Endpoint
 from tracebench.load.http1 import Http1Codec, HttpRequest
 from tracebench.load.ledger import Ledger
-from tracebench.load.loop import EDGE, READABLE, Handler, Loop
+from tracebench.load.loop import EDGE, READABLE, WRITABLE, Handler, Loop
 from tracebench.load.shape import Match, shape, unknown
 from tracebench.load.slot import Slot
 from tracebench.load.stamps import ANCILLARY_SIZE, timespec
 from tracebench.model.exchange import Stamp
 
-LARGEST = 1 << 20
-"""Bytes of all requests; each connection maps a copy of its own, so larger ones are copied."""
-MOST = 256
+MOST_PRIVATE_BYTES: Final = 64 << 20
+"""Of the copies of all connections; where they would take more, the bodies are shared."""
+MOST_PRIVATE: Final = 256
 """Requests; laying them out takes each new connection 0.7 µs a request, and their copy."""
-IDS = 49
-MOST_SHAPES = 8
+SMALL: Final = 16_384
+"""Bytes of a body; to copy a smaller one takes less than a call of its own."""
+IDS: Final = 49
+MOST_SHAPES: Final = 8
 """So many kinds of replies are learnt on a connection; then the server is known to vary them."""
 
 
@@ -36,35 +42,19 @@ Part = tuple[int, int, slice]
 """Of a request: where it starts, its size, and where its ids are."""
 
 
-class MappedRequests:
-    """One connection's copies of its requests, one after the other in one file.
+class Mapping:
+    """Contents one after the other in a file that is nowhere but in memory."""
 
-    The ids of one may be changed once the last was answered.
-    """
+    parts: list[Part]
 
-    def __init__(self, requests: Sequence[HttpRequest]) -> None:
-        contents = [one.head + bytes(IDS) + one.tail + one.body for one in requests]
-        starts = [0, *accumulate(map(len, contents))]
-        self.parts: list[Part] = []
-        for start, content, one in zip(starts, contents, requests, strict=False):
-            ids_at = start + len(one.head)
-            self.parts.append((start, len(content), slice(ids_at, ids_at + IDS)))
+    def __init__(self, contents: Sequence[bytes]) -> None:
+        self.starts = [0, *accumulate(map(len, contents))]
         self.file = os.memfd_create("tracebench-request")
-        os.truncate(self.file, starts[-1])
-        self._memory = mmap.mmap(self.file, starts[-1])
-        self._memory[:] = b"".join(contents)
+        os.truncate(self.file, self.starts[-1])
+        self._memory = mmap.mmap(self.file, self.starts[-1])
         self.memory = memoryview(self._memory)
-
-    @staticmethod
-    def possible(requests: Sequence[HttpRequest]) -> bool:
-        """Whether this system can, and the requests are of a size for it."""
-        size = sum(len(one.head) + len(one.body) for one in requests)
-        return hasattr(os, "memfd_create") and size <= LARGEST and len(requests) <= MOST
-
-    def rest(self, variant: int, sent: int) -> bytes:
-        """What is left of a request after `sent` bytes."""
-        start, size, _ = self.parts[variant]
-        return bytes(self.memory[start + sent : start + size])
+        for start, content in zip(self.starts, contents, strict=False):
+            self.memory[start : start + len(content)] = content
 
     def close(self) -> None:
         """Give the memory back."""
@@ -73,10 +63,49 @@ class MappedRequests:
         os.close(self.file)
 
 
+class MappedRequests(Mapping):
+    """One connection's copies of its requests.
+
+    The ids of one may be changed once the last was answered.
+    """
+
+    def __init__(self, requests: Sequence[HttpRequest]) -> None:
+        contents = [one.head + bytes(IDS) + one.tail + one.body for one in requests]
+        super().__init__(contents)
+        self.parts = []
+        for start, content, one in zip(self.starts, contents, requests, strict=False):
+            ids_at = start + len(one.head)
+            self.parts.append((start, len(content), slice(ids_at, ids_at + IDS)))
+
+    @staticmethod
+    def possible(requests: Sequence[HttpRequest], connections: int) -> bool:
+        """Whether each of so many connections may have copies of its own."""
+        size = sum(len(one.head) + IDS + len(one.tail) + len(one.body) for one in requests)
+        return len(requests) <= MOST_PRIVATE and size * connections <= MOST_PRIVATE_BYTES
+
+
+class SharedBodies(Mapping):
+    """The bodies of a run's requests, each once; nothing is written to them, so all may share."""
+
+    def __init__(self, requests: Sequence[HttpRequest]) -> None:
+        bodies = {id(one.body): one.body for one in requests}
+        super().__init__(list(bodies.values()))
+        starts = dict(zip(bodies, self.starts, strict=False))
+        nowhere = slice(0, 0)
+        self.parts = [(starts[id(one.body)], len(one.body), nowhere) for one in requests]
+
+    @staticmethod
+    def pays(requests: Sequence[HttpRequest]) -> bool:
+        """Whether a body is large enough for a call of its own."""
+        return any(len(one.body) >= SMALL for one in requests)
+
+
 class MappedConnection(Connection):
     """A connection whose requests are sent from a mapping: HTTP/1.1 in the clear."""
 
     codec: Http1Codec
+    _turns = False
+    """Each request takes the way of several, for it is not in the mapping whole."""
 
     def __init__(
         self,
@@ -85,11 +114,14 @@ class MappedConnection(Connection):
         requests: Sequence[HttpRequest],
         owner: Owner,
         ledger: Ledger,
+        mapped: Mapping | None = None,
     ) -> None:
         super().__init__(loop, endpoint, Http1Codec(*requests), owner, ledger)
-        self._mapped = MappedRequests(requests)
+        self._mapped = mapped or MappedRequests(requests)
         self._alike: Match = unknown
         self._shapes = 0
+        self._left = (0, 0)
+        """Of a request that is partly sent: where the rest of it is, and its size."""
 
     def transmit(self, slot: Slot) -> None:
         """Send the slot's request; see `Connection.transmit`."""
@@ -113,8 +145,26 @@ class MappedConnection(Connection):
             self._cannot_send()
 
     def _partly_sent(self, slot: Slot, sent: int) -> None:
+        start, size, _ = self._mapped.parts[slot.variant]
+        self._left = start + sent, size - sent
         self._outbox.append((slot, []))
-        self._wait_to_write(slot, self._mapped.rest(slot.variant, sent))
+        self._loop.change(self._descriptor, self._writable, READABLE | WRITABLE)
+
+    def _flush(self) -> None:
+        """Go on with a request that is partly sent, still by reference."""
+        if self._outbox[0][1]:
+            return super()._flush()
+        start, size = self._left
+        try:
+            sent = sendfile(self._descriptor, self._mapped.file, start, size)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return self._cannot_send()
+        self._left = start + sent, size - sent
+        if sent == size:
+            self._outbox.popleft()
+        return None
 
     def bind(self, slot: Slot) -> None:
         """Let the slot send through this connection, and read its replies the short way."""
@@ -130,7 +180,7 @@ class MappedConnection(Connection):
         look-ups that it saves are a sixth of what a request costs.
         """
         recvmsg, codec, ledger, loop = self._recvmsg, self.codec, self._ledger, self._loop
-        draw, descriptor, mapped = ledger.draw, self._descriptor, self._mapped
+        draw, descriptor, mapped, turns = ledger.draw, self._descriptor, self._mapped, self._turns
         (start, size, ids_at), file, memory = mapped.parts[0], mapped.file, mapped.memory
 
         def readable(events: int) -> None:
@@ -153,7 +203,7 @@ class MappedConnection(Connection):
                 or not (ledger.started < ledger.most_started and done_ns < ledger.until_ns)
             ):
                 return self._take(events, data, arrived_ns, done_ns)
-            if ledger.choose is not None:
+            if turns or ledger.choose is not None:
                 return self._turn(slot, data, arrived_ns, done_ns)
             row = (slot.ids, slot.scheduled_ns, slot.sent_ns, arrived_ns, done_ns, data)
             ledger.rows.append(row)
@@ -197,3 +247,52 @@ class MappedConnection(Connection):
         """Close at once, and give the mapping back."""
         super().close(reason)
         self._mapped.close()
+
+
+class SharedConnection(MappedConnection):
+    """A connection that sends bodies from the mapping of all, each after a head of its own."""
+
+    _turns = True
+
+    def __init__(
+        self,
+        loop: Loop,
+        endpoint: Endpoint,
+        requests: Sequence[HttpRequest],
+        bodies: SharedBodies,
+        owner: Owner,
+        ledger: Ledger,
+    ) -> None:
+        super().__init__(loop, endpoint, requests, owner, ledger, bodies)
+        self._requests = requests
+
+    def transmit(self, slot: Slot) -> None:
+        """Send the slot's request; see `Connection.transmit`."""
+        request = self._requests[slot.variant]
+        if len(request.body) < SMALL or not self.codec.reusable:
+            return Connection.transmit(self, slot)
+        self.codec.begin(slot)
+        head = request.head + slot.ids + request.tail
+        slot.sent_ns = perf_counter_ns()
+        try:
+            if (sent := self._sent(head)) < len(head):
+                self._outbox.append((slot, []))
+                return self._wait_to_write(slot, head[sent:] + request.body)
+            start, size, _ = self._mapped.parts[slot.variant]
+            sent = sendfile(self._descriptor, self._mapped.file, start, size)
+        except OSError as error:
+            return self._refused(slot, error)
+        if sent < size:
+            self._partly_sent(slot, sent)
+        return None
+
+    def _sent(self, head: bytes) -> int:
+        """How much of the head the socket takes; it waits for the body that comes at once."""
+        try:
+            return self._socket.send(head, socket.MSG_MORE)
+        except BlockingIOError:
+            return 0
+
+    def close(self, reason: str) -> None:
+        """Close at once; the mapping is that of others, too."""
+        Connection.close(self, reason)

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from statistics import median
 
 from tracebench.errors import TargetError, UsageError
 from tracebench.interrupt import interruptible
 from tracebench.load import host
-from tracebench.load.connecting import connect
+from tracebench.load.connecting import Connecting
 from tracebench.load.engine import Engine, Window
 from tracebench.load.enough import Enough
 from tracebench.load.exchanges import exchange
@@ -67,9 +66,10 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
 @contextmanager
 def _engine(prepared: Prepared, plan: Plan, slots: int, channels: int) -> Iterator[Engine]:
     loop = Loop()
+    connecting = Connecting(prepared, loop, channels)
     engine = Engine(
         loop,
-        partial(connect, prepared, loop),
+        connecting,
         slots=slots,
         channels=channels,
         timeout_ns=int(plan.timeout_s * 1e9),
@@ -81,6 +81,7 @@ def _engine(prepared: Prepared, plan: Plan, slots: int, channels: int) -> Iterat
     finally:
         for channel in engine.channels:
             channel.close()
+        connecting.close()
         loop.close()
 
 
