@@ -20,10 +20,12 @@ from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare_two
 from tracebench.analysis.findings import advised
 from tracebench.analysis.floor import beside_floor
+from tracebench.analysis.instead import came_instead
+from tracebench.analysis.judge_spans import low_join_share
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import with_findings
 from tracebench.errors import UsageError
-from tracebench.model.exchange import Exchange, Load, Timing, Undecomposed
+from tracebench.model.exchange import Exchange, Load, Outcome, Timing, Undecomposed
 from tracebench.model.inventory import Inventory
 from tracebench.model.result import Finding, Result, TargetResult
 from tracebench.tracing import foreign, roots, run_facts
@@ -32,7 +34,7 @@ from tracebench.tracing.attributes import PROTOCOL, RUN_FACTS, RUN_ID
 from tracebench.tracing.joining import Source, join
 from tracebench.tracing.mapping.inventory import take_stock
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
-from tracebench.tracing.server_spans import ServerSpans
+from tracebench.tracing.server_spans import ServerSpans, entry_of
 
 _NS_PER_S: Final = 1e9
 _UNKNOWN: Final[Mapping[str, Any]] = {"tool": {}, "environment": {}, "plan": {}, "started_at": ""}
@@ -171,7 +173,36 @@ def _analysed(
     if not group.is_ours:  # of a client that has no kernel stamps, that finding says all
         others = (one for one in verdict.findings if one.code != "no_kernel_stamps")
         verdict = replace(verdict, findings=tuple(others))
-    return replace(result, verdict=with_findings(verdict, about, damage, missing))
+    lost = _without_spans(group, timings, kept)
+    return replace(result, verdict=with_findings(verdict, about, damage, missing, lost))
+
+
+def _without_spans(
+    group: _Group, timings: Sequence[Timing | Undecomposed], kept: ServerSpans
+) -> Finding | None:
+    """What to say of requests without server spans, where there should be some."""
+    wanted = [
+        (exchange, timing)
+        for (exchange, _), timing in zip(group.requests.values(), timings, strict=True)
+        if exchange.outcome is Outcome.SUCCEEDED
+    ]
+    missing = {one.trace_id: timing for one, timing in wanted if not _has_entry(one, timing, kept)}
+    if not group.is_ours or not missing:
+        return None
+    found = came_instead(kept, group.requests.keys(), missing.keys())
+    plan = group.facts.plan if group.facts is not None else {}
+    asked = plan.get("receive_otlp") or plan.get("jaeger")
+    if not (asked or found.own_traces or len(missing) < len(wanted)):
+        return None
+    uncovered = sum(isinstance(timing, Undecomposed) for timing in missing.values())
+    reason = "the archive holds no more"
+    return low_join_share(len(missing), uncovered, len(wanted), reason, found)
+
+
+def _has_entry(exchange: Exchange, timing: Timing | Undecomposed, kept: ServerSpans) -> bool:
+    if isinstance(timing, Timing):
+        return timing.source != "mirror"
+    return entry_of(kept.of(exchange.trace_id), exchange.span_id) is not None
 
 
 def _mapper_of_run(facts: run_facts.RunFacts | None) -> tuple[Mapper, Finding | None]:

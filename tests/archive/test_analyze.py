@@ -12,6 +12,7 @@ import pytest
 from tests.end_to_end.old_servers import old_grpc, old_rest
 from tests.end_to_end.test_receive_otlp import exporting
 from tests.servers import answering, free_ports, reply, serving
+from tests.tracing import otlp_samples
 from tests.tracing.otlp_samples import RECORDED
 from tracebench.archive import analyze
 from tracebench.benchmark import run
@@ -136,6 +137,27 @@ def test_without_the_run_s_facts_the_components_are_the_same(
     assert found.targets["grpc"].components == result.targets["grpc"].components
     assert "no_run_facts" in {one.code for one in found.targets["grpc"].verdict.findings}
     assert found.comparison == result.comparison
+
+
+def _own_trace(number: int) -> dict[str, Any]:
+    span = otlp_samples.span(traceId=f"{number:032x}", parentSpanId="")
+    return otlp_samples.request(span)
+
+
+def test_traces_of_the_server_s_own_in_an_archive_are_told(
+    written: tuple[Result, Path], tmp_path: Path
+) -> None:
+    _, path = written
+    found = analyze([str(path)]).targets["rest"]
+    assert "low_join_share" not in {one.code for one in found.verdict.findings}
+    own = tmp_path / "server.jsonl"
+    lines = [json.dumps(_own_trace(n + 1)) for n in range(9)]
+    own.write_text("\n".join(lines))
+    found = analyze([str(path), str(own)]).targets["rest"]
+    [finding] = [one for one in found.verdict.findings if one.code == "low_join_share"]
+    assert finding.severity == "warning"  # the mirror tells of all
+    assert "'POST /predict' of model (9)" in finding.message
+    assert "OTEL_PROPAGATORS" in finding.hint
 
 
 def test_two_runs_are_told_apart(written: tuple[Result, Path], tmp_path: Path) -> None:

@@ -45,6 +45,20 @@ def measured(url: str, receive_otlp: str, archive: Path) -> TargetResult:
 
 
 @pytest.mark.slow
+def test_a_server_that_ignores_the_context_is_told_from_a_silent_one(tmp_path: Path) -> None:
+    port = free_ports()
+    address = f"http://127.0.0.1:{port + 1}"
+    settings = {"OTEL_PROPAGATORS": "baggage", "OTEL_BSP_SCHEDULE_DELAY": "300"}
+    with exporting("http", address, OTEL_SERVICE_NAME="deaf", **settings) as url:
+        found = measured(url, f"127.0.0.1:{port}", tmp_path / "t.jsonl")
+    [finding] = [one for one in found.verdict.findings if one.code == "low_join_share"]
+    assert finding.severity == "invalid"
+    assert "traces that the server began by itself" in finding.message
+    assert "'POST /predict' of deaf (400)" in finding.message
+    assert "OTEL_PROPAGATORS" in finding.hint
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", ["grpc", "http"])
 def test_a_batching_exporter_is_waited_for(protocol: str, tmp_path: Path) -> None:
     grpc_port = free_ports()

@@ -1,11 +1,14 @@
 """What a plan says of traces: exported, read back, linked to; each where it was asked for."""
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from tests.report.samples import target
-from tests.tracing.backend.jaegers import ROOT, TRACE, answering, modern
+from tests.servers import reply
+from tests.tracing.backend.jaegers import NOTHING, ROOT, TRACE, answering, modern
+from tests.tracing.otlp_samples import request, span
 from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS, TIMED_OUT
 from tracebench.errors import TargetError
 from tracebench.model.exchange import Undecomposed
@@ -77,6 +80,25 @@ def test_spans_that_are_read_back_decompose() -> None:
         joining.add(exchanges, [Undecomposed.NO_TIMING] * 2)
         assert traces.read_back(exchanges, joining, RUN) == []  # a failure has no trace to wait for
     assert joining.decomposition().sources == {"backend": 1}
+
+
+def test_what_jaeger_has_instead_of_missing_traces_is_told() -> None:
+    own = {"resourceSpans": request(span(parentSpanId="", kind=2))["resourceSpans"]}
+    searched: list[str] = []
+
+    def answer(path: str) -> bytes:
+        if path == "/api/v3/services":
+            return reply(b'{"services":["tracebench","model"]}')
+        if path.startswith("/api/v3/traces?"):
+            searched.append(path)
+            return reply(json.dumps({"result": own}).encode())
+        return NOTHING
+
+    with answering(answer) as api, Traces(replace(PLAN, jaeger=api.url), NO_WAITS) as traces:
+        (finding,) = traces.read_back([SUCCESS], JoiningExporter(), RUN)
+    assert "Instead came 1 traces that the server began by itself" in finding.message
+    assert "'POST /predict' of model (1)" in finding.message
+    assert all("service_name=model" in path for path in searched)
 
 
 def test_traces_that_are_missing_are_a_finding_and_the_mirror_holds() -> None:

@@ -35,6 +35,8 @@ class Advice(NamedTuple):
 
     text: str
     fits: Fits = always
+    cause: str = ""
+    """What the finding must be due to for it to help; empty: whatever it is due to."""
 
 
 Hint: TypeAlias = str | tuple[Advice, ...]

@@ -3,7 +3,7 @@
 A finding grows with one number, its value; the levels say from which value on it is how severe.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from tracebench.analysis.advice import (
 )
 from tracebench.analysis.kinds import INFO, INVALID, LOAD_KINDS, WARNING, Kind, Severity
 from tracebench.analysis.reply_kinds import REPLY_KINDS
-from tracebench.analysis.span_kinds import SPAN_KINDS
+from tracebench.analysis.span_kinds import SPAN_KINDS, TAKE_THE_CONTEXT
 from tracebench.analysis.statistics import SAMPLE_FLOORS
 from tracebench.model.result import Finding, TargetResult
 from tracebench.numbers import Wording
@@ -162,9 +162,15 @@ FINDINGS: Final = {
     ),
     "traces_missing": Kind(
         ((0.0, "info"), (0.005, "warning")),
-        "{value:.2%} of the traces could not be read back ({missing} of {asked}): {reason}",
-        "see that the server exports every trace that asks for it to the same Jaeger, that "
-        "Jaeger keeps as many, and that --jaeger names it",
+        "{value:.2%} of the traces could not be read back ({missing} of {asked}): {reason}{came}",
+        (
+            *TAKE_THE_CONTEXT,
+            Advice(
+                "see that the server exports every trace that asks for it to the same Jaeger, that "
+                "Jaeger keeps as many, and that --jaeger names it",
+                cause="lost",
+            ),
+        ),
     ),
     "unreadable_archive": Kind(
         ((0.0, "info"), (0.01, "warning")),
@@ -212,28 +218,40 @@ FINDINGS: Final = {
 } | {**LOAD_KINDS, **SPAN_KINDS, **REPLY_KINDS}
 
 
-def weigh(code: str, value: float, **evidence: object) -> Finding | None:
+def weigh(
+    code: str, value: float, *, because: Collection[str] = (), **evidence: object
+) -> Finding | None:
     """Judge one value.
 
     Args:
         code: a key of FINDINGS.
         value: what the severity depends on; shares are fractions.
+        because: what it is due to, where advice depends on that.
         evidence: what else the message tells.
 
     Returns:
         The finding, or None where the value is above none of its limits.
     """
     passed = [severity for limit, severity in FINDINGS[code].levels if value > limit]
-    return state(code, passed[-1], value=value, **evidence) if passed else None
+    return state(code, passed[-1], because, value=value, **evidence) if passed else None
 
 
-def state(code: str, severity: Severity, **evidence: object) -> Finding:
-    """Word a finding whose severity is known; its message is given the evidence.
+def state(
+    code: str, severity: Severity, because: Collection[str] = (), **evidence: object
+) -> Finding:
+    """Word a finding whose severity is known.
 
-    Its hint is all the advice that there is: `advised` leaves out what does not fit.
+    Its hint is all the advice that helps: `advised` leaves out what does not fit.
+
+    Args:
+        code: a key of FINDINGS.
+        severity: how grave it is.
+        because: what it is due to, where advice depends on that.
+        evidence: what the message tells.
     """
     kind = FINDINGS[code]
-    hint = "; ".join(one.text for one in pieces(kind.hint))
+    helping = (one for one in pieces(kind.hint) if not one.cause or one.cause in because)
+    hint = "; ".join(one.text for one in helping)
     return Finding(code, severity, Wording().format(kind.message, **evidence), hint)
 
 
@@ -253,8 +271,13 @@ def advised(
     }
 
 
+def _helping(finding: Finding) -> tuple[Advice, ...]:
+    """The advice that a finding was given."""
+    return tuple(one for one in pieces(FINDINGS[finding.code].hint) if one.text in finding.hint)
+
+
 def _advised(target: TargetResult, now: Situation) -> TargetResult:
     findings = tuple(
-        replace(one, hint=fitting(FINDINGS[one.code].hint, now)) for one in target.verdict.findings
+        replace(one, hint=fitting(_helping(one), now)) for one in target.verdict.findings
     )
     return replace(target, verdict=replace(target.verdict, findings=findings))

@@ -5,6 +5,7 @@ from typing import Final
 
 from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.findings import state, weigh
+from tracebench.analysis.instead import Instead, causes, words
 from tracebench.analysis.span_kinds import MOST_UNJOINED
 from tracebench.analysis.statistics import NS_PER_MS
 from tracebench.model.result import Finding
@@ -13,7 +14,9 @@ from tracebench.numbers import rounded
 _MOST_NAMED: Final = 5
 
 
-def low_join_share(missing: int, uncovered: int, wanted: int, reason: str) -> Finding | None:
+def low_join_share(
+    missing: int, uncovered: int, wanted: int, reason: str, found: Instead
+) -> Finding | None:
     """What to say where answered requests have no server span.
 
     Args:
@@ -21,12 +24,13 @@ def low_join_share(missing: int, uncovered: int, wanted: int, reason: str) -> Fi
         uncovered: so many of these have no mirror either.
         wanted: all.
         reason: why no more was waited for.
+        found: what came instead.
     """
-    share = part_of(missing, wanted)
-    evidence = {"missing": missing, "wanted": wanted, "reason": reason}
+    share, because = part_of(missing, wanted), causes(found, missing, wanted)
+    evidence = {"missing": missing, "wanted": wanted, "reason": reason, "came": words(found)}
     if share > MOST_UNJOINED >= part_of(uncovered, wanted):
-        return state("low_join_share", "warning", value=share, **evidence)
-    return weigh("low_join_share", share, **evidence)
+        return state("low_join_share", "warning", because, value=share, **evidence)
+    return weigh("low_join_share", share, because=because, **evidence)
 
 
 def spans_refused(refused: Mapping[str, int]) -> Finding | None:

@@ -2,21 +2,58 @@
 
 from typing import Final
 
+from tracebench.analysis.advice import Advice
 from tracebench.analysis.kinds import INFO, WARNING, Kind
 
 MOST_UNJOINED: Final = 0.05
 """Of the requests; where more have no server span, what is said of the others is not said of the
 run."""
 
+TAKE_THE_CONTEXT: Final = (
+    Advice(
+        "let the server take up the caller's context: the W3C's traceparent, in HTTP headers or "
+        "gRPC metadata (OTEL_PROPAGATORS=tracecontext,baggage; b3 alone does not read it)",
+        cause="own_traces",
+    ),
+    Advice(
+        "some lose it now and then, whatever the client: Triton 2.51 begins a trace of its own for "
+        "4-20 % of its gRPC calls",
+        cause="now_and_then",
+    ),
+)
+"""Of a server that begins traces of its own."""
+
 SPAN_KINDS: Final = {
     "low_join_share": Kind(
         ((0.0, "info"), (0.005, "warning"), (MOST_UNJOINED, "invalid")),
-        "no span of the server's came over OTLP for {value:.2%} of the requests that it answered "
-        "({missing} of {wanted}): {reason}",
-        "let the server export to where --receive-otlp listens (OTEL_EXPORTER_OTLP_ENDPOINT), "
-        "sample what its caller samples (OTEL_TRACES_SAMPLER=parentbased_always_off), and queue "
-        "enough (OTEL_BSP_MAX_QUEUE_SIZE); one that was up before the receiver may take two "
-        "minutes to connect over gRPC",
+        "no span of the server's came for {value:.2%} of the requests that it answered "
+        "({missing} of {wanted}): {reason}{came}",
+        (
+            *TAKE_THE_CONTEXT,
+            Advice(
+                "let what stands between export its spans too, or take the caller's context as it "
+                "is",
+                cause="headless",
+            ),
+            Advice(
+                "let the server export to where --receive-otlp listens "
+                "(OTEL_EXPORTER_OTLP_ENDPOINT)",
+                cause="silent",
+            ),
+            *(
+                Advice(
+                    "let it sample what its caller samples "
+                    "(OTEL_TRACES_SAMPLER=parentbased_always_off), and queue enough "
+                    "(OTEL_BSP_MAX_QUEUE_SIZE)",
+                    cause=cause,
+                )
+                for cause in ("silent", "lost")
+            ),
+            Advice(
+                "one that was up before the receiver may take two minutes to connect over gRPC",
+                cause="silent",
+            ),
+        ),
     ),
     "sources_disagree": Kind(
         ((0.01, "info"), (0.10, "warning")),

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from tracebench.analysis.instead import NOTHING, Instead
 from tracebench.analysis.judge_spans import unusable_spans
 from tracebench.analysis.verdict import spans_lost, traces_missing
 from tracebench.files import why
@@ -14,7 +15,7 @@ from tracebench.model.result import Finding, TargetResult
 from tracebench.model.span import Span
 from tracebench.redaction import NO_SECRETS, Secrets, cleared
 from tracebench.tracing import spans
-from tracebench.tracing.backend import links
+from tracebench.tracing.backend import links, strays
 from tracebench.tracing.backend.query import QueryApi
 from tracebench.tracing.backend.reading import NOT_EXPORTED, Reading, Waits, read
 from tracebench.tracing.backend.url import base_url
@@ -178,7 +179,14 @@ class Traces:
             starts_ns=starts_ns if self._endpoint is not None else NOT_EXPORTED,
             on_wait=tell,
         )
-        return findings + _doubts(reading, self._jaeger.unusable)
+        instead = self._instead(self._jaeger, asked, run) if reading.missing else NOTHING
+        return findings + _doubts(reading, self._jaeger.unusable, instead)
+
+    def _instead(self, jaeger: QueryApi, asked: Sequence[Exchange], run: spans.Run) -> Instead:
+        """What servers traced meanwhile that has nothing to do with the requests."""
+        start_ns, end_ns = min(e.scheduled_ns for e in asked), max(e.done_ns for e in asked)
+        offset_ns, ours = run.anchor.offset_ns, {one.trace_id for one in asked}
+        return strays.of_servers(jaeger, ours, start_ns + offset_ns, end_ns + offset_ns)
 
     def linked(
         self,
@@ -196,10 +204,10 @@ class Traces:
         return links.with_search(self._ui, result, exchanges, described, run)
 
 
-def _doubts(reading: Reading, unusable: Collection[str]) -> list[Finding]:
+def _doubts(reading: Reading, unusable: Collection[str], instead: Instead) -> list[Finding]:
     """What is to be said of what was read back, and of what was not."""
     said = (
-        traces_missing(reading.missing, reading.asked, reading.reason),
+        traces_missing(reading.missing, reading.asked, reading.reason, instead),
         unusable_spans(len(unusable), reading.asked, next(iter(unusable), "")),
     )
     return [finding for finding in said if finding is not None]

@@ -108,6 +108,18 @@ class QueryApi:
         except _NOT_A_TRACE as error:
             raise UnreadableError(f"what a search found is no trace ({error})") from None
 
+    def services(self) -> list[str]:
+        """Who has spans there, as far as it tells.
+
+        Raises:
+            UnreadableError: the backend did not answer.
+        """
+        answer = self._get("/api/v3/services")
+        try:
+            return [str(one) for one in json.loads(answer or b"{}").get("services") or ()]
+        except _NOT_A_TRACE:
+            return []
+
     def close(self) -> None:
         """Close the connections."""
         self._pool.close()

@@ -12,6 +12,7 @@ from time import monotonic, monotonic_ns, sleep
 from types import TracebackType
 from typing import Final, NamedTuple
 
+from tracebench.analysis.instead import NOTHING, Instead
 from tracebench.errors import UsageError
 from tracebench.model.span import Span
 from tracebench.tracing.otlp import endpoint_of
@@ -64,6 +65,8 @@ class Received:
     """Reason → requests or connections."""
     ended_by: str
     """Why no more was waited for."""
+    instead: Instead = NOTHING
+    """What came where an entry span did not."""
     problem: str = ""
     """Why the first of the rejected spans cannot be used."""
 
@@ -166,6 +169,7 @@ class Receiver:
             forward_failed=counts[FORWARD_FAILED] + counts[FORWARD_WAITING],
             refused={name: n for name, n in counts.items() if name not in SPAN_COUNTS},
             ended_by=ended_by,
+            instead=gathering.instead(),
             problem=self._problem,
         )
 

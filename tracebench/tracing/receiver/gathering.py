@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from tracebench.analysis.instead import NOTHING, Instead, came_instead
 from tracebench.model.span import Span
 from tracebench.tracing.otlp_json import read_json
 from tracebench.tracing.otlp_protobuf import Headline, headlines, parse, read_protobuf
@@ -54,11 +55,18 @@ class Gathering:
         heard_ns = self._heard_ns.values()
         return not self.missing and (len(heard_ns) < 2 or min(heard_ns) >= load_ended_ns)
 
+    def instead(self) -> Instead:
+        """What came where an entry span did not; where none is missing, nobody asks."""
+        if not self.missing:
+            return NOTHING
+        return came_instead(self._all(), self._traces, self.missing)
+
     def __iter__(self) -> Iterator[Span]:
+        return (span for span in self._all() if span.trace_id in self._traces)
+
+    def _all(self) -> Iterator[Span]:
         for batch in self._batches:
-            for span in (read_json if batch.encoding == "json" else read_protobuf)(batch.body):
-                if span.trace_id in self._traces:
-                    yield span
+            yield from (read_json if batch.encoding == "json" else read_protobuf)(batch.body)
 
 
 def _headlines(batch: Batch) -> Iterator[Headline]:

@@ -71,7 +71,13 @@ def doubts(
         "spans beyond the memory for one target": received.dropped,
     }
     found = [
-        low_join_share(len(received.missing), uncovered, received.wanted, received.ended_by),
+        low_join_share(
+            len(received.missing),
+            uncovered,
+            received.wanted,
+            received.ended_by,
+            received.instead,
+        ),
         spans_refused(refused),
         unusable_spans(received.rejected, received.received, received.problem),
     ]
