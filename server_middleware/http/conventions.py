@@ -12,7 +12,12 @@ _METHODS = frozenset(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"}
 )
 _OTHER = "_OTHER"
-_SECRET = re.compile(r"(?<![^&])(AWSAccessKeyId|Signature|sig|X-Goog-Signature)=[^&]*")
+_SECRET = re.compile(
+    r"(?<![^&])([^=&]*(?:key|token|secret|passw|pwd|auth|credential|signature|session|jwt)[^=&]*"
+    r"|sig|code)=[^&]*",
+    re.IGNORECASE,
+)
+"""More than the four names that the conventions demand: what names a credential anywhere."""
 _FIRST_SERVER_ERROR = 500
 
 

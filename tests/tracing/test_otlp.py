@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from socket import socket
 from threading import Thread
 
@@ -16,8 +17,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
+from tests.servers import HOST, read_request, reply, serving
 from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS
 from tracebench.errors import UsageError
+from tracebench.redaction import redacted
 from tracebench.tracing.delivery import Delivered
 from tracebench.tracing.otlp import exporter_for
 from tracebench.tracing.spans import export
@@ -91,7 +94,7 @@ def test_grpc_endpoints(endpoint: str, target: str, insecure: bool) -> None:
 def test_malformed_endpoints(endpoint: str) -> None:
     with pytest.raises(UsageError) as caught:
         exporter_for(endpoint)
-    assert repr(endpoint) in str(caught.value)
+    assert repr(redacted(endpoint)) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -181,3 +184,25 @@ def test_a_collector_that_is_not_there_is_counted_with_its_reason(
     assert (delivered.exported, delivered.failed) == (0, 600)
     assert "UNAVAILABLE" in delivered.reason
     assert capfd.readouterr().err == ""
+
+
+def test_netrc_does_not_win_over_the_environments_authorization(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text(f"machine {HOST} login alice password hunter2\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20tok")
+    seen: list[bytes] = []
+
+    def script(connection: socket) -> None:
+        while got := read_request(connection):
+            seen.append(got.lower())
+            connection.sendall(reply(b""))
+
+    with serving(script) as port:
+        exporter = exporter_for(f"http://{HOST}:{port}/v1/traces")
+        exporter.export(())
+    assert b"authorization: bearer tok" in seen[0]
+    assert b"basic" not in seen[0]

@@ -5,6 +5,7 @@ import socket
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+import requests
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
 from opentelemetry.sdk.environment_variables import (
@@ -43,8 +44,17 @@ def exporter_for(endpoint: str) -> SpanExporter:
     """
     one = endpoint_of(endpoint)
     if one.http:
-        return OverHttp(one.address)
+        return OverHttp(one.address, session=_session(one.address))
     return OverGrpc(one.address, insecure=not one.secure)
+
+
+def _session(url: str) -> requests.Session:
+    """A session in which ~/.netrc does not win over an Authorization that the environment gives."""
+    session = requests.Session()
+    given = any(name.lower() == "authorization" for name, _ in exporter_headers())
+    if given and urlsplit(url).username is None:
+        session.auth = lambda request: request
+    return session
 
 
 def exporter_headers() -> list[tuple[str, str]]:
