@@ -11,7 +11,8 @@ import pytest
 
 from tests.load import engines
 from tests.load.engines import outcomes
-from tests.servers import answering, reply, serving
+from tests.load.test_sent_again import check_times
+from tests.servers import Script, answering, read_request, reply, serving
 from tracebench.errors import TargetError, UsageError
 from tracebench.load.endpoint import Endpoint, resolve_unix
 from tracebench.load.engine import Engine
@@ -21,7 +22,7 @@ from tracebench.load.loop import Loop
 from tracebench.load.mapped import MappedConnection
 from tracebench.load.pacing import ClosedLoop
 from tracebench.load.prepare import unix_address
-from tracebench.model.exchange import Outcome, Stamp
+from tracebench.model.exchange import Exchange, Lost, Outcome, Stamp
 from tracebench.tracing.ids import IdSource
 
 
@@ -141,21 +142,46 @@ def engine(endpoint: Endpoint, loop: Loop, slots: int) -> Engine:
     )
 
 
-def test_the_engine_on_one(folder: Path) -> None:
-    path, loop = str(folder / "s"), Loop()
-    with serving(answering(reply()), path=path):
+def run_on(path: str, script: Script, requests: int) -> list[Exchange]:
+    loop = Loop()
+    with serving(script, path=path):
         one = engine(resolve_unix(path), loop, 3)
         assert one.connect(3) == ""
         assert one.channels[0].is_local()
-        window = one.run(ClosedLoop(60), lambda _progress: None)
+        window = one.run(ClosedLoop(requests), lambda _progress: None)
         assert one.channels[0].path_states() == []
         for channel in one.channels:
             channel.close()
     loop.close()
-    found = [exchange(row, read) for row in window.rows]
+    return [exchange(row, read) for row in window.rows]
+
+
+def test_the_engine_on_one(folder: Path) -> None:
+    found = run_on(str(folder / "s"), answering(reply()), 60)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 60}
     assert {one.stamp for one in found} == {Stamp.USER}
-    assert all(one.sent_ns <= one.first_byte_ns <= one.arrived_ns <= one.done_ns for one in found)
+    check_times(found)
+
+
+def test_a_request_that_crosses_the_end_of_a_connection(folder: Path) -> None:
+    found = run_on(str(folder / "s"), answering(reply(), close_after=1), 30)
+    assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 30}
+    assert all(one.connect_ns > 0 for one in found[3:])
+    assert Lost.CLOSED in {one.lost for one in found}
+    check_times(found)
+
+
+def test_a_socket_that_is_taken_away(folder: Path) -> None:
+    path = folder / "s"
+
+    def script(connection: socket.socket) -> None:
+        if read_request(connection):
+            path.unlink(missing_ok=True)
+            connection.sendall(reply(b"ok", "200 OK", "Connection: close"))
+
+    found = run_on(str(path), script, 6)
+    reason = "cannot connect: no such file or directory"
+    assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 3, (Outcome.FAILED, reason): 3}
 
 
 def test_a_backlog_that_is_full_is_waited_for(folder: Path) -> None:
