@@ -58,6 +58,12 @@ class _Mirror:
     def __init__(self, exchange: Exchange | None, passing: Passing | None) -> None:
         self._exchange, self._passing = exchange, passing
 
+    def _over(self) -> None:
+        if self._exchange is not None:
+            self._exchange.over()
+        if self._passing is not None:
+            self._passing.over = True
+
     def transform_first_chunk(
         self, status_code: int, headers: Any, chunk: bytes, finishing: bool
     ) -> tuple[int, Any, bytes]:
@@ -70,9 +76,8 @@ class _Mirror:
         """Look at what is about to be sent."""
         if finishing and self._exchange is not None:
             self._exchange.finish()
-            asyncio.get_running_loop().call_soon(self._exchange.over)  # `on_finish` comes before
-        elif finishing and self._passing is not None:
-            self._passing.over = True
+        if finishing:
+            asyncio.get_running_loop().call_soon(self._over)  # `on_finish` comes before
         return chunk
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import flask
 import pytest
+from aiohttp import web
 from fastapi import BackgroundTasks, FastAPI
 from opentelemetry import trace
 from opentelemetry.trace import SpanKind
@@ -23,6 +24,7 @@ from server_middleware.stray import Strays, strays
 from tests.middleware import grpc_service
 from tests.middleware.serving import grpc_serving, post, uvicorn_serving, waitress_serving
 from tests.middleware.spans import ASKING, Spans, mirrored
+from tests.middleware.test_aiohttp import aiohttp_serving
 from tests.middleware.test_end_to_end import measure
 from tracebench.vocabulary import OUTSIDE_ATTRIBUTE
 
@@ -99,7 +101,22 @@ def fastapi_app(work: Callable[[], None]) -> Any:
     return app
 
 
-SERVING = {"wsgi": (waitress_serving, flask_app), "asgi": (uvicorn_serving, fastapi_app)}
+def aiohttp_app(work: Callable[[], None]) -> Any:
+    app = instrument(web.Application())
+
+    async def predict(_request: web.Request) -> web.Response:
+        await asyncio.to_thread(work)
+        return web.Response(text="espresso")
+
+    app.router.add_post("/predict", predict)
+    return app
+
+
+SERVING: dict[str, tuple[Any, Any]] = {
+    "wsgi": (waitress_serving, flask_app),
+    "asgi": (uvicorn_serving, fastapi_app),
+    "aiohttp": (aiohttp_serving, aiohttp_app),
+}
 
 
 @pytest.mark.parametrize("kind", SERVING)
