@@ -7,7 +7,7 @@ from threading import Lock
 from time import perf_counter_ns, time_ns
 from typing import Final, Protocol, TypeVar
 
-from tracebench.vocabulary import QUEUE
+from tracebench.vocabulary import PART_NS, QUEUE
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
@@ -65,7 +65,7 @@ class Recorder:
         self.queued_until_ns = 0
         """0 where it is not known to have waited."""
         self.spanless_ns: dict[str, int] = {}
-        """Component → ns that `apply` gave to it: the server span tells them, as no other does."""
+        """What `apply` gave to components, as attributes of the server span: no other tells it."""
         if waited_ns:
             self.taken_up()
 
@@ -115,7 +115,7 @@ class Recorder:
         """Call a function whose time is that of a component, of no depth and without a span."""
         since_ns = perf_counter_ns() + self._to_epoch_ns
         made = function(given)
-        self.spanless_ns[name] = self._spend(name, since_ns)
+        self.spanless_ns[PART_NS + name] = self._spend(name, since_ns)
         return made
 
     def _spend(self, name: str, since_ns: int) -> int:

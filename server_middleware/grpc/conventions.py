@@ -4,13 +4,12 @@ https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 """
 
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote
 
 import grpc
 
 from server_middleware.request import Attributes, Request
-from tracebench.vocabulary import PART_NS
 
 _SERVER_ERRORS = frozenset(
     {
@@ -22,7 +21,6 @@ _SERVER_ERRORS = frozenset(
         grpc.StatusCode.DATA_LOSS,
     }
 )
-_OK: Final[Attributes] = {"rpc.response.status_code": "OK"}
 _STATUS_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -67,13 +65,15 @@ def status_of(context: Any, error: BaseException | None) -> grpc.StatusCode:
 
 def finish(request: Request, status: grpc.StatusCode, error: BaseException | None) -> None:
     """End the call's span; an `abort` is no exception worth a stack trace."""
-    spanless = {PART_NS + name: ns for name, ns in request.recorder.spanless_ns.items()}
+    attributes: Attributes = {
+        "rpc.response.status_code": status.name,
+        **request.recorder.spanless_ns,
+    }
     if status is grpc.StatusCode.OK:
-        request.finish({**_OK, **spanless})
+        request.finish(attributes)
         return
     failed = status.name if status in _SERVER_ERRORS else None
     shown = None if failed is None or _is_abort(error) else error
-    attributes: Attributes = {"rpc.response.status_code": status.name, **spanless}
     request.finish(attributes, failed=failed, error=shown)
 
 
