@@ -1,0 +1,147 @@
+"""Steps by names of the author's own, from component() to every output, by mirror and by spans."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from tests.servers import free_ports
+from tracebench.cli import cli
+
+STANDARD_MS = {"preprocessing": 1.0, "inference": 1.0}
+OWN_MS = {"tokenize": 1.0, "vocabulary": 2.0}
+CODED = ["serialization", "deserialization"]
+_PATIENCE_S = 30.0
+
+
+@contextmanager
+def serving(kind: str, receiver: int) -> Iterator[list[str]]:
+    """The server in a process of its own; gives the options that name it."""
+    environment = {
+        **os.environ,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{receiver + 1}",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
+    command = [sys.executable, "-m", "tests.end_to_end.own_parts_server", kind]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        try:
+            port = int(process.stdout.readline())
+            _wait_for(port)
+            if kind == "grpc":
+                yield ["--grpc-server", f"127.0.0.1:{port}"]
+            else:
+                yield ["--rest-url", f"http://127.0.0.1:{port}/predict"]
+        finally:
+            process.kill()
+
+
+def _wait_for(port: int) -> None:
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+
+
+def tracebench(*arguments: str) -> str:
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code in (0, 3), done.output  # 3: the machine is too busy for valid numbers
+    return done.stdout
+
+
+def target_of(file: Path) -> dict[str, Any]:
+    [target] = json.loads(file.read_text())["targets"].values()
+    return dict(target)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["flask", "fastapi", "grpc"])
+def test_every_output_by_mirror_and_by_spans(kind: str, tmp_path: Path) -> None:
+    own = [*OWN_MS, *(CODED if kind == "grpc" else [])]
+    payload, archive = tmp_path / "in.json", tmp_path / "t.jsonl"
+    payload.write_text('{"x": 1}')
+    receiver = free_ports()
+    with serving(kind, receiver) as named:
+        load = [*named, "--image" if kind == "grpc" else "--json", str(payload)]
+        counted = ["--requests", "60", "--concurrency", "2"]
+        mapped = ["--map", "postprocessing=tokenize"]
+        runs = {
+            "otlp": ["--receive-otlp", f"127.0.0.1:{receiver}", "--output-traces", str(archive)],
+            "mirror": [],
+            "mapped": mapped,
+        }
+        tables = {}
+        for name, options in runs.items():
+            files = ["--output-json", str(tmp_path / name), "--output-plot", f"{tmp_path}/x.svg"]
+            tables[name] = tracebench("run", *load, *counted, *options, *files)
+        dry = tracebench("run", *load, "--dry-run")
+    found = {name: target_of(tmp_path / name) for name in runs}
+    for source in ("mirror", "otlp"):
+        assert found[source]["server_timing_source"][source] >= 57
+        check(found[source], own)
+        assert [one for one in tables[source].split() if one in own][:2] == [
+            "vocabulary",
+            "tokenize",
+        ]
+        assert "reports only its total" not in tables[source]
+    codes = {one["code"] for one in found["otlp"]["verdict"]["findings"]}
+    assert not codes & {"sources_disagree", "names_left_out", "too_many_names"}
+    assert "tokenize" not in found["mapped"]["components"]
+    assert found["mapped"]["components"]["postprocessing"]["min_ms"] >= OWN_MS["tokenize"]
+    assert all(name in dry for name in own)
+    again(archive, found["otlp"], tmp_path)
+
+
+@pytest.mark.slow
+def test_a_sweep(tmp_path: Path) -> None:
+    payload, result = tmp_path / "in.json", tmp_path / "sweep"
+    payload.write_text('{"x": 1}')
+    with serving("flask", free_ports()) as named:
+        load = [*named, "--json", str(payload), "--concurrency", "1,2", "--duration", "0.5"]
+        swept = tracebench("sweep", *load, "--output-json", str(result))
+    assert "tokenize" not in swept  # its columns are those that add up
+    steps = json.loads(result.read_text())["steps"]
+    assert len(steps) == 2
+    for step in steps:
+        check(step["result"]["targets"]["rest"], list(OWN_MS))
+
+
+def check(target: dict[str, Any], own: list[str]) -> None:
+    assert sorted(target["parts_of"]["server_other"]) == sorted(own)
+    for name, least_ms in {**STANDARD_MS, **OWN_MS}.items():
+        assert target["components"][name]["min_ms"] >= least_ms
+    assert target["components"].keys() & {"preprocessing", "inference", "postprocessing"} == {
+        *STANDARD_MS
+    }
+    other = target["components"]["server_other"]
+    assert other["mean_ms"] >= sum(target["components"][name]["mean_ms"] for name in own)
+    assert sum(target["share"].values()) == pytest.approx(1)
+    assert not target["share"].keys() & set(own)
+
+
+def again(archive: Path, target: dict[str, Any], folder: Path) -> None:
+    """An archive gives the same, and by other rules what those say."""
+    tracebench("analyze", str(archive), "--output-json", str(folder / "again"))
+    assert target_of(folder / "again")["components"] == target["components"]
+    assert target_of(folder / "again")["parts_of"] == target["parts_of"]
+    rule = ["--map", "queue=vocabulary"]
+    tracebench("analyze", str(archive), *rule, "--output-json", str(folder / "by rule"))
+    ruled = target_of(folder / "by rule")["components"]
+    assert "vocabulary" not in ruled
+    assert ruled["queue"]["p50_ms"] >= OWN_MS["vocabulary"]
+    shown = tracebench("spans", str(archive))
+    assert "vocabulary" in shown
+    assert "tokenize" in shown
