@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import threading
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -217,3 +219,16 @@ def test_without_the_package_zstd_is_named(tmp_path: Path, monkeypatch: pytest.M
         path.write_bytes(content)
         with pytest.raises(UsageError, match=r"pip install backports.zstd"):
             list(Archives([str(path)]))
+
+
+@pytest.mark.parametrize("packed", [same, gzip.compress, zstd.compress])
+def test_a_pipe_is_read_as_a_file_is(packed: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for content in b"\n".join(LINES), framed(*MESSAGES), json.dumps(JAEGER, indent=1).encode():
+        writer = threading.Thread(target=pipe.write_bytes, args=[packed(content)])
+        writer.start()
+        archives = Archives([str(pipe)])
+        assert list(archives)
+        assert archives.bad == 0
+        writer.join()

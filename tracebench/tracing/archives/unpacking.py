@@ -31,7 +31,7 @@ def unpacked(file: BinaryIO) -> BinaryIO:
     start = file.read(_LENGTH_BYTES)
     file.seek(0)
     if start.startswith(_GZIP):
-        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file, mode="rb"))
     if start == _ZSTD:
         return cast(BinaryIO, _known_zstd().ZstdFile(file))
     return file
