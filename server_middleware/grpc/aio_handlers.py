@@ -14,8 +14,7 @@ def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
         given = call.begin(request, context)
         with call:
             response = await behaviour(request, given)
-        call.answered(response)
-        return response
+        return call.answered(response)
 
     return handle
 

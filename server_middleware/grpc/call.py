@@ -114,18 +114,24 @@ class Call:
         """The next one is wanted."""
         self._entered = Entered(*self._inside)
 
-    def answered(self, response: Any) -> None:
-        """The handler has returned its message."""
+    def answered(self, response: Any) -> Any:
+        """The handler has returned its message; gives the one to be sent."""
         if self._in_message:
-            self._tell(response)
+            response = self._telling(response) or response
         if conventions.status_of(self._context, None) is not grpc.StatusCode.OK:
             self.complete()  # there may be no message to be serialised
+        return response
 
     @harmless
-    def _tell(self, response: Any) -> None:
-        if hasattr(response, "timing_info"):
-            for name, ns in timings(*self._request.recorder.report()).items():
-                response.timing_info.add(component=name, duration_ms=ns / 1e6)
+    def _telling(self, given: Any) -> Any:
+        """A copy that tells the timings: the handler may return the same message every time."""
+        if not hasattr(given, "timing_info") or given.timing_info:
+            return given  # it tells them itself, in the older style
+        response = type(given)()
+        response.CopyFrom(given)
+        for name, ns in timings(*self._request.recorder.report()).items():
+            response.timing_info.add(component=name, duration_ms=ns / 1e6)
+        return response
 
     def serialize(self, message: Any) -> bytes:
         """Apply the serializer, timed; after it the mirror is written, and the call is over."""
@@ -157,6 +163,8 @@ class Call:
         try:
             (_, seconds), (_, server_timing) = self._request.mirrored()
             own = self._context.trailing_metadata() or ()
+            if any(name == _TIMING for name, _ in own):
+                return  # it was written by hand, in the older style
             mirrored = (_TIMING, seconds), (_SERVER_TIMING, server_timing)
             self._context.set_trailing_metadata((*own, *mirrored))
         except Exception:

@@ -10,10 +10,15 @@ def telling(context: Any) -> Any:
 
 
 class _Wrapper:
-    """Leaves all else to another context."""
+    """Leaves all else to another context, and is taken for one of that kind."""
 
-    def __init__(self, context: Any) -> None:
-        self._context = context
+    _context: Any
+
+    @property  # type: ignore[misc] # isinstance asks it
+    def __class__(self) -> type:
+        """The other's."""
+        kind: type = self._context.__class__
+        return kind
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
@@ -42,7 +47,7 @@ class _Telling(_Wrapper):
     """Remembers the status and the trailing metadata."""
 
     def __init__(self, context: Any) -> None:
-        super().__init__(context)
+        self._context = context
         self._code: Any = None
         self._trailing: Any = ()
 

@@ -17,8 +17,7 @@ def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
         given = call.begin(request, context)
         with call:
             response = behaviour(request, given)
-        call.answered(response)
-        return response
+        return call.answered(response)
 
     return handle
 

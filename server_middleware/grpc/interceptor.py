@@ -44,11 +44,14 @@ class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any m
             return None
         if not asks(details):
             return _perhaps(handler, Call, details, handlers.if_asked)
+        name, make = _SHAPES[handler.request_streaming, handler.response_streaming]
+        behaviour = getattr(handler, name)
+        if getattr(behaviour, "experimental_non_blocking", False):
+            return handler  # it answers by calling back, as grpcio's health service does
         call = Call(details)
         starting.set(call.taken_up)
-        name, make = _SHAPES[handler.request_streaming, handler.response_streaming]
         wrap = handlers.streaming if handler.response_streaming else handlers.single
-        return _watched(handler, call, make, wrap(getattr(handler, name), call))
+        return _watched(handler, call, make, _in_its_pool(behaviour, wrap(behaviour, call)))
 
 
 class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # of any messages
@@ -84,6 +87,17 @@ def _wrappers(behaviour: Any, response_streaming: bool) -> tuple[_Wrapper, _Wrap
     return handlers.streaming if response_streaming else handlers.single, handlers.if_asked
 
 
+def _in_its_pool(behaviour: Any, wrapped: Any) -> Any:
+    """What is wrapped, to run in the pool that gRPC finds at the behaviour, if any."""
+    pool = getattr(behaviour, _POOL, None)
+    if pool is not None:
+        setattr(wrapped, _POOL, pool)
+    return wrapped
+
+
+_POOL: Final = "experimental_thread_pool"
+
+
 def _watched(
     handler: Handler, call: Call, make: Callable[..., Handler], behaviour: Callable[..., Any]
 ) -> Handler:
@@ -101,7 +115,7 @@ def _perhaps(handler: Handler, kind: type[Call], details: Any, wrap: _Wrapper) -
     if handler.request_streaming or handler.response_streaming:
         set_passing(Passing())  # the handler runs in the context of this call
         return handler
-    behaviour = wrap(handler.unary_unary, kind, details)
+    behaviour = _in_its_pool(handler.unary_unary, wrap(handler.unary_unary, kind, details))
     return _unary_unary(behaviour, handler.request_deserializer, handler.response_serializer)
 
 

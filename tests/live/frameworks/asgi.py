@@ -94,7 +94,7 @@ def quart_app() -> Any:
     app = quart.Quart("model")
 
     async def predict() -> bytes:
-        return await work.predict_async(await quart.request.get_data(as_text=False))
+        return await work.predict_async(bytes(await quart.request.body))
 
     async def readings() -> dict[str, float]:
         return work.readings()
