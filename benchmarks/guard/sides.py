@@ -34,6 +34,7 @@ class Spent:
     wall_s: float
     cpu_s: float
     peak_bytes: int
+    """At least this process's own peak, which a child starts with: the guard must stay small."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def test_what_a_process_used(tmp_path: Path) -> None:
     assert busy.cpu_s >= 1
     assert busy.wall_s >= 1
     assert busy.cpu_s > idle.cpu_s
-    assert busy.peak_bytes >= 1 << 28 > idle.peak_bytes
+    assert busy.peak_bytes >= 1 << 28  # of `idle` nothing is known: see `Spent`
 
 
 def test_a_run_that_fails_is_told_with_what_it_printed(tmp_path: Path) -> None:
