@@ -58,7 +58,7 @@ def test_tf_serving_predict(base: str, tmp_path: Path) -> None:
 
 
 def test_tf_serving_says_what_is_wrong(base: str, tmp_path: Path) -> None:
-    with pytest.raises(TargetError, match=r"HTTP 400 BAD REQUEST: .*Missing 'inputs'"):
+    with pytest.raises(TargetError, match=r"HTTP 400 Bad Request: .*Missing 'inputs'"):
         ran(tmp_path, {"rows": []}, "--rest-url", f"{base}/v1/models/half_plus_two:predict")
 
 
