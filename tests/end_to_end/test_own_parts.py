@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.servers import free_ports
+from tests.servers import answering, free_ports, reply
+from tests.servers import serving as server_of
 from tracebench.cli import cli
 
 STANDARD_MS = {"preprocessing": 1.0, "inference": 1.0}
@@ -103,6 +104,30 @@ def test_every_output_by_mirror_and_by_spans(kind: str, tmp_path: Path) -> None:
     assert found["mapped"]["components"]["postprocessing"]["min_ms"] >= OWN_MS["tokenize"]
     assert all(name in dry for name in own)
     again(archive, found["otlp"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("total_ms", "shown", "left_out"), [(60, {"edge", "origin"}, ""), (20, {"edge"}, "origin (20)")]
+)
+def test_a_cdn_s_timings_spoil_nothing(
+    total_ms: int, shown: set[str], left_out: str, tmp_path: Path
+) -> None:
+    header = "cdn-cache; desc=HIT, edge; dur=1, origin; dur=50"
+    answer = reply(
+        b"ok", "200 OK", f"Server-Timing: {header}", f"Server-Timing: total;dur={total_ms}"
+    )
+    files = [str(tmp_path / name) for name in ("in.json", "result")]
+    (tmp_path / "in.json").write_text("{}")
+    with server_of(answering(answer, service_s=0.07)) as port:
+        load = ["--rest-url", f"http://127.0.0.1:{port}/", "--requests", "20", "--concurrency", "5"]
+        tracebench("run", *load, "--json", files[0], "--output-json", files[1])
+    found = target_of(tmp_path / "result")
+    assert found["decomposed"] == 20
+    assert set(found["parts_of"]["server_other"]) == shown
+    assert found["components"]["server_other"]["mean_ms"] == total_ms
+    said = [one for one in found["verdict"]["findings"] if one["code"] == "names_left_out"]
+    assert bool(said) is bool(left_out)
+    assert all(left_out in one["message"] for one in said)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from tracebench.analysis.verdict import interrupted, with_findings
 from tracebench.model.exchange import Outcome
 from tracebench.model.result import ErrorCount, Result
 from tracebench.numbers import milliseconds
+from tracebench.report.figure import make
 from tracebench.report.table import render
 
 LINK = "http://localhost:16686/search?" + "x" * 200
@@ -90,6 +91,12 @@ def test_own_parts_stand_below_the_rest_that_they_are_of() -> None:
     compared = text[text.index("grpc against rest") :]
     assert row(compared, "tokenize")[1:4] == ["3.000", "2.000", "-1.000"]
     assert "a-step" not in compared
+
+
+def test_a_part_that_the_file_does_not_describe_is_passed_over() -> None:
+    one = replace(target(), parts_of={"server_other": ("lost",), "inference": ("prefill",)})
+    assert render(result(rest=one)) == render(result(rest=target()))
+    assert make(result(rest=one)).axes
 
 
 def test_a_share_s_bar_is_whole() -> None:

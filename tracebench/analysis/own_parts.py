@@ -103,6 +103,8 @@ def _column(timings: Sequence[Timing], spellings: Sequence[str], absent_ns: int)
 
 def share_of(components: Mapping[str, Statistics], name: str, whole: str = END_TO_END) -> float:
     """A component's fraction of another; where a request does not report it, it counts as 0."""
+    if name not in components or whole not in components:
+        return 0.0
     part, all_of_it = components[name], components[whole]
     whole_ms = all_of_it.mean_ms * all_of_it.count
     return part.mean_ms * part.count / whole_ms if whole_ms else 0.0
