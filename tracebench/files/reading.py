@@ -18,7 +18,6 @@ _MOST_PIPED_BYTES: Final = 2**30
 _QUIET_S, _LONGEST_S = 10.0, 60.0
 """How long a pipe may say nothing, and how long it may go on."""
 _CHUNK_BYTES: Final = 1 << 20
-_IN_MEMORY_BYTES: Final = 16 << 20
 
 
 def read(option: str, path: str, most_bytes: int = MOST_BYTES) -> bytes:
@@ -129,7 +128,7 @@ def _is_regular(descriptor: int, most_bytes: int | None) -> bool:
 
 
 def _copied(descriptor: int, most_bytes: int) -> BinaryIO:
-    copy = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     try:
         for chunk in _arriving(descriptor):
             copy.write(chunk)
