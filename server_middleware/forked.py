@@ -9,6 +9,7 @@ import os
 
 from opentelemetry import trace
 
+from server_middleware.recorder import this_process
 from server_middleware.scope import (
     attach,
     get_context,
@@ -45,4 +46,5 @@ def _forget() -> None:
     set_current(None)
     set_passing(None)
     strays.forget()
+    this_process[0] = object()
     tracer_of.cache_clear()  # another thread may hold a lock of the parent's
