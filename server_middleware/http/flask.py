@@ -9,6 +9,8 @@ class FlaskRequests:
     OpenTelemetry's own instrumentor begins its span inside the app, so it must be asked for.
     """
 
+    starts_last = True  # its responses are made of what a view returned
+
     def __init__(self, app: Any) -> None:
         from flask.globals import request  # only apps of Flask bring it
 

@@ -1,9 +1,9 @@
 """Any WSGI app: the server span, the mirror, and what streams out of it."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from time import time_ns
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from opentelemetry.propagators.textmap import Getter
 
@@ -11,39 +11,15 @@ from server_middleware.asking import sampled
 from server_middleware.harmless import harmless
 from server_middleware.http import conventions
 from server_middleware.http.outside import Outside
-from server_middleware.http.wsgi_body import body_of, length_of
+from server_middleware.http.wsgi_body import body_of
+from server_middleware.http.wsgi_head import Framework, Head, PlainWsgi, StartResponse
 from server_middleware.http.wsgi_input import TimedInput, timed_input
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
 from server_middleware.stray import Passing, get_passing, set_passing
-from tracebench.vocabulary import TIMING_HEADER
 
 Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-Fields = list[tuple[str, str]]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]
-
-
-class Framework(Protocol):
-    """What a framework knows better than WSGI does."""
-
-    def route(self) -> str | None:
-        """The template that the path of the current request matched."""
-
-    def traced(self) -> bool:
-        """Whether somebody else will make a server span inside this middleware."""
-
-
-class PlainWsgi:
-    """No framework, or none that is known."""
-
-    def route(self) -> str | None:
-        """Unknown."""
-        return None
-
-    def traced(self) -> bool:
-        """What is inside is not known to make server spans; what is outside is found anyway."""
-        return False
 
 
 class Wsgi(Outside):
@@ -93,15 +69,13 @@ class _Exchange:
         self._environ, self._start_response = environ, start_response
         self._framework = framework
         self._method = str(environ.get("REQUEST_METHOD", ""))
-        self._route: str | None = None
-        self._status: int | None = None
-        self._fields: Fields = []
         self._input: TimedInput | None = None
         self._files: list[Any] = []
 
     def begin(self, waited_ns: int) -> None:
         """Start the clock, and the span."""
         self.request = Request(Recorder(waited_ns))
+        self._head = Head(self._start_response, self.request, self._framework)
         if not self._framework.traced():
             self._trace()
 
@@ -118,7 +92,8 @@ class _Exchange:
         self._notice_files()
         entered = self.request.enter()
         try:
-            chunks = app(self._environ, self._mirroring)
+            chunks = app(self._environ, self._head)
+            self._head.release()
         except BaseException as error:
             self.finish(error)
             raise
@@ -128,27 +103,7 @@ class _Exchange:
             self.finish(None)  # servers look at its length, or send it by themselves
             self.request.over()
             return chunks
-        return body_of(chunks, self.request, inside, self._expected, self.finish)
-
-    def _mirroring(self, status: str, headers: Fields, *exc_info: Any, **named: Any) -> Any:
-        """Stand for `start_response`, whose third argument is given by its name as well."""
-        fields = headers if isinstance(headers, Collection) else list(headers)
-        mirrored = self._answered(status, fields)
-        answered = [*fields, *mirrored] if mirrored else fields
-        return self._start_response(status, answered, *exc_info, **named)
-
-    @harmless
-    def _answered(self, status: str, fields: Fields) -> Fields:
-        self._status = int(status[:3])
-        self._route = self._framework.route()
-        self._fields = fields
-        for name, _ in fields:
-            if name.lower() == _TIMING:
-                return []  # it was written by hand, in the older style
-        return self.request.mirrored()
-
-    def _expected(self) -> int | None:
-        return length_of(self._fields)
+        return body_of(chunks, self.request, inside, self._head, self.finish)
 
     def _notice_files(self) -> None:
         """Where files are wrapped by a function, what it gives is known by itself alone."""
@@ -175,10 +130,8 @@ class _Exchange:
         request.handed_over()
         if request.span is not None and not request.finished:
             body = self._input.seen() if self._input is not None else {}
-            conventions.finish(request, self._method, self._route, self._status, error, body)
-
-
-_TIMING: Final = TIMING_HEADER.lower()
+            head = self._head
+            conventions.finish(request, self._method, head.route, head.status, error, body)
 
 
 def _attributes(environ: Environ) -> Attributes:

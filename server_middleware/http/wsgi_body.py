@@ -3,16 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from server_middleware.http.wsgi_head import Head
 from server_middleware.request import Request
 from server_middleware.scope import Entered, Inside
-
-
-def length_of(fields: Iterable[tuple[str, str]]) -> int | None:
-    """The Content-Length among the header fields of a response."""
-    for name, value in fields:
-        if name.lower() == "content-length":
-            return int(value) if value.strip().isdecimal() else None
-    return None
 
 
 class Body:
@@ -25,7 +18,7 @@ class Body:
         chunks: what the app returned.
         request: it belongs to.
         inside: what was current when the app returned them.
-        expected: tells the announced length, once the app has announced it.
+        head: of the response; the app may begin it with its first chunk.
         finish: what to call when all is over.
     """
 
@@ -34,13 +27,13 @@ class Body:
         chunks: Iterable[bytes],
         request: Request,
         inside: Inside,
-        expected: Callable[[], int | None],
+        head: Head,
         finish: Callable[[BaseException | None], None],
     ) -> None:
         self._chunks: Any = chunks
         self._iterator: Iterator[bytes] | None = None
         self._request, self._inside = request, inside
-        self._expected, self._finish = expected, finish
+        self._head, self._finish = head, finish
         self._sent = 0
 
     def __iter__(self) -> Iterator[bytes]:
@@ -55,7 +48,9 @@ class Body:
             if self._iterator is None:  # only now: the server closes what it began to iterate
                 self._iterator = iter(self._chunks)
             chunk = next(self._iterator)
+            self._head.release()
         except StopIteration:
+            self._head.release()
             self._finish(None)
             raise
         except BaseException as error:
@@ -65,7 +60,7 @@ class Body:
             self._inside = entered.pause()
         if isinstance(chunk, bytes):  # anything else is the server's affair
             self._sent += len(chunk)
-            if self._sent == self._expected():
+            if self._sent == self._head.expected():
                 self._request.handed_over()
         return chunk
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from server_middleware import instrument
+from server_middleware import component, instrument
 from server_middleware.http.wsgi_input import timed_input
 from tests.middleware.serving import post, uvicorn_serving, waitress_serving
 from tests.middleware.spans import ASKING, Spans, mirrored
@@ -100,6 +100,64 @@ def test_an_error_may_replace_the_head_and_the_argument_may_be_named() -> None:
 
     assert instrument(app)(environ(ASKING), start_response) == [b"sorry"]
     assert started == [("200 OK", None), ("500 Oh", RuntimeError)]
+
+
+def begins_early(given: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    start_response("200 OK", [])
+    with component("inference"):
+        return [b"espresso"]
+
+
+def begins_early_and_streams(given: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    start_response("200 OK", [])
+    with component("inference"):
+        chunk = b"espresso"
+    yield chunk
+
+
+def begins_early_and_has_no_more(given: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    start_response("204 No Content", [])
+    with component("inference"):
+        yield from ()
+
+
+def begins_early_and_writes(given: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    write = start_response("200 OK", [])
+    with component("inference"):
+        pass
+    write(b"espresso")
+    return []
+
+
+@pytest.mark.parametrize(
+    "app",
+    [begins_early, begins_early_and_streams, begins_early_and_has_no_more, begins_early_and_writes],
+)
+def test_the_mirror_is_written_after_the_work_though_the_head_was_begun_before(app: App) -> None:
+    with waitress_serving(instrument(app)) as url:
+        answer = post(url, ASKING)
+    assert answer.text in ("espresso", "")
+    assert set(mirrored(answer.headers)) == {"inference", "server_processing"}
+
+
+def test_of_two_heads_the_server_sees_both() -> None:
+    def app(given: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [])
+        start_response("201 Created", [])
+        return [b""]
+
+    started: list[str] = []
+    instrument(app)(environ(ASKING), lambda status, _fields: started.append(status))
+    assert started == ["200 OK", "201 Created"]
+
+
+def test_a_head_that_the_server_refuses_ends_the_span(spans: Spans) -> None:
+    def refuse(status: str, fields: Any) -> None:
+        raise ValueError("carriage return")
+
+    with pytest.raises(ValueError, match="carriage return"):
+        instrument(begins_early)(environ(ASKING), refuse)
+    assert spans.server(2).name == "POST"
 
 
 def test_header_fields_may_come_from_a_generator() -> None:

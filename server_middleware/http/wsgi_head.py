@@ -1,0 +1,122 @@
+"""The head of a WSGI response, and the mirror in it."""
+
+from collections.abc import Callable, Collection
+from typing import Any, Final, Protocol
+
+from server_middleware.harmless import harmless
+from server_middleware.request import Request
+from tracebench.vocabulary import TIMING_HEADER
+
+StartResponse = Callable[..., Any]
+Fields = Collection[tuple[str, str]]
+
+_TIMING: Final = TIMING_HEADER.lower()
+
+
+class Framework(Protocol):
+    """What a framework knows better than WSGI does."""
+
+    starts_last: bool
+    """Whether it calls `start_response` when all the work is done."""
+
+    def route(self) -> str | None:
+        """The template that the path of the current request matched."""
+
+    def traced(self) -> bool:
+        """Whether somebody else will make a server span inside this middleware."""
+
+
+class PlainWsgi:
+    """No framework, or none that is known."""
+
+    starts_last = False
+
+    def route(self) -> str | None:
+        """Unknown."""
+        return None
+
+    def traced(self) -> bool:
+        """What is inside is not known to make server spans; what is outside is found anyway."""
+        return False
+
+
+class Head:
+    """What an app calls for `start_response`.
+
+    Apps may call it before they work, and servers send nothing before they have a chunk: so it
+    waits with the first call until the server is given something, and the mirror tells of all that
+    happened until then.
+
+    Args:
+        start_response: the server's.
+        request: to be mirrored.
+        framework: what else is known of the app.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_framework",
+        "_kept",
+        "_request",
+        "_start",
+        "_write",
+        "fields",
+        "route",
+        "status",
+    )
+
+    def __init__(
+        self, start_response: StartResponse, request: Request, framework: Framework
+    ) -> None:
+        self._start, self._request, self._framework = start_response, request, framework
+        self._begun = False
+        self._kept: tuple[Any, ...] | None = None
+        self._write: Callable[[bytes], object] | None = None
+        self.status: int | None = None
+        self.route: str | None = None
+        self.fields: Fields = ()
+
+    def __call__(self, status: str, headers: Fields, *exc_info: Any, **named: Any) -> Any:
+        """Begin the response; the third argument is given by its name as well."""
+        again, self._begun = self._begun, True
+        fields = headers if isinstance(headers, Collection) else list(headers)
+        self.release()  # of two heads the server must see both: an error, or one that is replaced
+        self._note(status, fields)
+        self._kept = status, fields, exc_info, named
+        if again or exc_info or named or self._framework.starts_last:
+            self.release()
+            return self._write
+        return self._written
+
+    @harmless
+    def _note(self, status: str, fields: Fields) -> None:
+        self.fields, self.status = fields, int(status[:3])
+        self.route = self._framework.route()
+
+    def release(self) -> None:
+        """The server is about to be given something: begin the response there."""
+        if self._kept is None:
+            return
+        (status, fields, exc_info, named), self._kept = self._kept, None
+        mirrored = self._mirrored()
+        answered = [*fields, *mirrored] if mirrored else fields
+        self._write = self._start(status, answered, *exc_info, **named)
+
+    @harmless
+    def _mirrored(self) -> list[tuple[str, str]]:
+        for name, _ in self.fields:
+            if name.lower() == _TIMING:
+                return []  # it was written by hand, in the older style
+        return self._request.mirrored()
+
+    def _written(self, data: bytes) -> object:
+        """Write in the way of old, by what `start_response` returns."""
+        self.release()
+        return None if self._write is None else self._write(data)
+
+    def expected(self) -> int | None:
+        """The length that was announced."""
+        for name, value in self.fields:
+            if name.lower() == "content-length":
+                return int(value) if value.strip().isdecimal() else None
+        return None
