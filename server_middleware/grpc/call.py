@@ -163,8 +163,9 @@ class Call:
         try:
             (_, seconds), (_, server_timing) = self._request.mirrored()
             own = self._context.trailing_metadata() or ()
-            if any(name == _TIMING for name, _ in own):
-                return  # it was written by hand, in the older style
+            for name, _ in own:
+                if name == _TIMING:
+                    return  # it was written by hand, in the older style
             mirrored = (_TIMING, seconds), (_SERVER_TIMING, server_timing)
             self._context.set_trailing_metadata((*own, *mirrored))
         except Exception:

@@ -46,11 +46,13 @@ class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any m
             return _perhaps(handler, Call, details, handlers.if_asked)
         name, make = _SHAPES[handler.request_streaming, handler.response_streaming]
         behaviour = getattr(handler, name)
-        if getattr(behaviour, "experimental_non_blocking", False):
-            return handler  # it answers by calling back, as grpcio's health service does
+        wrap = handlers.single
+        if handler.response_streaming:
+            wrap = handlers.streaming
+            if getattr(behaviour, "experimental_non_blocking", False):
+                return handler  # it answers by calling back, as grpcio's health service does
         call = Call(details)
         starting.set(call.taken_up)
-        wrap = handlers.streaming if handler.response_streaming else handlers.single
         return _watched(handler, call, make, _in_its_pool(behaviour, wrap(behaviour, call)))
 
 

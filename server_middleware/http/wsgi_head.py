@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
-from server_middleware.harmless import harmless
+from server_middleware.harmless import complain
 from server_middleware.request import Request
 from tracebench.vocabulary import TIMING_HEADER
 
@@ -79,35 +79,38 @@ class Head:
     def __call__(self, status: str, headers: Fields, *exc_info: Any, **named: Any) -> Any:
         """Begin the response; the third argument is given by its name as well."""
         again, self._begun = self._begun, True
-        fields = headers if isinstance(headers, Collection) else list(headers)
-        self.release()  # of two heads the server must see both: an error, or one that is replaced
-        self._note(status, fields)
-        self._kept = status, fields, exc_info, named
+        if self._kept is not None:
+            self.release()  # of two heads the server must see both
+        if type(headers) is not list and not isinstance(headers, Collection):
+            headers = list(headers)
+        self.fields = headers
+        try:
+            self.status, self.route = int(status[:3]), self._framework.route()
+        except Exception:
+            complain("noting a response's status")
+        self._kept = status, exc_info, named
         if again or exc_info or named or self._framework.starts_last:
             self.release()
             return self._write
         return self._written
 
-    @harmless
-    def _note(self, status: str, fields: Fields) -> None:
-        self.fields, self.status = fields, int(status[:3])
-        self.route = self._framework.route()
-
     def release(self) -> None:
         """The server is about to be given something: begin the response there."""
         if self._kept is None:
             return
-        (status, fields, exc_info, named), self._kept = self._kept, None
-        mirrored = self._mirrored()
-        answered = [*fields, *mirrored] if mirrored else fields
-        self._write = self._start(status, answered, *exc_info, **named)
+        (status, exc_info, named), self._kept = self._kept, None
+        self._write = self._start(status, self._mirroring(), *exc_info, **named)
 
-    @harmless
-    def _mirrored(self) -> list[tuple[str, str]]:
-        for name, _ in self.fields:
-            if name.lower() == _TIMING:
-                return []  # it was written by hand, in the older style
-        return self._request.mirrored()
+    def _mirroring(self) -> Fields:
+        fields = self.fields
+        try:
+            for name, _ in fields:
+                if name.lower() == _TIMING:
+                    return fields  # it was written by hand, in the older style
+            return [*fields, *self._request.mirrored()]
+        except Exception:
+            complain("mirroring a request's timings")
+            return fields
 
     def _written(self, data: bytes) -> object:
         """Write in the way of old, by what `start_response` returns."""
