@@ -25,9 +25,12 @@ from tracebench.analysis.judge_spans import low_join_share
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import with_findings
 from tracebench.errors import UsageError
-from tracebench.model.exchange import Exchange, Load, Outcome, Timing, Undecomposed
+from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
 from tracebench.model.inventory import Inventory
+from tracebench.model.load import Load
+from tracebench.model.requests import Requests
 from tracebench.model.result import Finding, Result, TargetResult
+from tracebench.model.server_times import ServerTimes
 from tracebench.tracing import foreign, roots, run_facts
 from tracebench.tracing.archives.reading import Archives
 from tracebench.tracing.attributes import PROTOCOL, RUN_FACTS, RUN_ID
@@ -61,12 +64,11 @@ class _Group:
 
     def load(self) -> Load:
         """What the run knew, or as much as its requests tell."""
-        exchanges = tuple(exchange for exchange, _ in self.requests.values())
+        exchanges, mirrors = zip(*self.requests.values(), strict=True)
+        requests, times = Requests.of(exchanges), ServerTimes.of(mirrors)
         if self.facts is not None:
-            return self.facts.load_of(exchanges)
-        first_ns = min(one.scheduled_ns for one in exchanges)
-        last_ns = max(one.done_ns for one in exchanges)
-        return Load(exchanges, (last_ns - first_ns) / _NS_PER_S, cpu_s=0.0, tcp=None)
+            return self.facts.load_of(requests, times)
+        return Load(requests, times, requests.duration_ns / _NS_PER_S, cpu_s=0.0, tcp=None)
 
 
 def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None = None) -> Result:
@@ -160,9 +162,9 @@ def _analysed(
 ) -> TargetResult:
     mapper, missing = (given, None) if given is not None else _mapper_of_run(group.facts)
     sources: Mapping[Source, ServerSpans] = {"otlp": kept}
-    timings = [join(*request, sources, mapper) for request in group.requests.values()]
     load = group.load()
-    result = summarise(group.address, load, decompose(load.exchanges, timings))
+    times = join(load.requests, load.times, sources, mapper)
+    result = summarise(group.address, load, decompose(load.requests, times))
     if group.facts is None:
         about = facts_lost() if group.is_ours else other_client()
     else:
@@ -173,17 +175,17 @@ def _analysed(
     if not group.is_ours:  # of a client that has no kernel stamps, that finding says all
         others = (one for one in verdict.findings if one.code != "no_kernel_stamps")
         verdict = replace(verdict, findings=tuple(others))
-    lost = _without_spans(group, timings, kept)
+    lost = _without_spans(group, load.requests, times, kept)
     return replace(result, verdict=with_findings(verdict, about, damage, missing, lost))
 
 
 def _without_spans(
-    group: _Group, timings: Sequence[Timing | Undecomposed], kept: ServerSpans
+    group: _Group, requests: Requests, times: ServerTimes, kept: ServerSpans
 ) -> Finding | None:
     """What to say of requests without server spans, where there should be some."""
     wanted = [
         (exchange, timing)
-        for (exchange, _), timing in zip(group.requests.values(), timings, strict=True)
+        for exchange, timing in zip(requests, times, strict=True)
         if exchange.outcome is Outcome.SUCCEEDED
     ]
     missing = {one.trace_id: timing for one, timing in wanted if not _has_entry(one, timing, kept)}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tracebench import __version__
 from tracebench.analysis.clients import client_cost
-from tracebench.analysis.closure import decompose, ranked
+from tracebench.analysis.closure import decompose, latency, ranked
 from tracebench.analysis.comparison import compare_two
 from tracebench.analysis.findings import advised
 from tracebench.analysis.floor import beside_floor, describe_floor
@@ -28,11 +28,15 @@ from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepare.consistency import check
 from tracebench.load.prepared import Prepared
 from tracebench.load.progress import Watcher
-from tracebench.model.exchange import Decomposition, Exchange, Load, Outcome, Timing, Undecomposed
+from tracebench.model.exchange import Decomposition, Exchange, Outcome, Timing, Undecomposed
+from tracebench.model.load import Load
 from tracebench.model.plan import Plan
+from tracebench.model.requests import VARIANT, Requests
 from tracebench.model.result import Finding, Floor, Result, TargetResult
+from tracebench.model.server_times import ServerTimes
 from tracebench.redaction import Secrets
 from tracebench.tracing import mirror, run_facts, spans
+from tracebench.tracing.joining import renamed
 from tracebench.tracing.mapping.mapper import mapper_of
 from tracebench.tracing.otlp import exporter_headers
 from tracebench.tracing.traces import Traces
@@ -106,7 +110,8 @@ def try_once(plan: Plan) -> dict[str, Trial]:
     with Secrets.of(plan).guard():
         for target, prepared in prepare(plan).items():
             exchange = once(replace(prepared, variants=None), plan)
-            decomposition = decompose([exchange], [mapper.renamed(_timing(exchange))])
+            times = renamed(ServerTimes.of([_timing(exchange)]), mapper)
+            decomposition = decompose(Requests.of([exchange]), times)
             trials[target] = Trial(prepared, exchange, decomposition)
     return trials
 
@@ -137,7 +142,7 @@ def _measured(
         if late.is_set() and left and not cut_short:
             cut_short = True
             result = _with(result, interrupted(result.requests, " before the other targets' turn"))
-        if libraries[target] and load.exchanges and not cut_short:
+        if libraries[target] and len(load.requests) and not cut_short:
             by_turns = interleaved(ready, plan, libraries[target], watcher.waits)
             result, cut_short = _beside_libraries(result, by_turns), by_turns.interrupted
         watcher.ends()
@@ -150,13 +155,12 @@ def _measured(
 def _loaded(prepared: Prepared, plan: Plan, watcher: Watcher, *, may_fail: bool) -> Load:
     """What the engine measured: nothing where the target has gone, if that may be."""
     try:
-        return measure(prepared, plan, watcher.progress)
+        return measure(prepared, plan, watcher)
     except TargetError as error:
         if not may_fail:
             raise
-        return Load(
-            (), duration_s=0.0, cpu_s=0.0, tcp=None, gave_up=prepared.secrets.hide(str(error))
-        )
+        nothing, gone = (Requests.of(()), ServerTimes.of(())), prepared.secrets.hide(str(error))
+        return Load(*nothing, duration_s=0.0, cpu_s=0.0, tcp=None, gave_up=gone)
 
 
 def _floor(prepared: Prepared, plan: Plan) -> Floor:
@@ -194,21 +198,30 @@ def _analysed(
     watcher: Watcher,
     floor: Floor | None,
 ) -> TargetResult:
-    asked = [one for one in load.exchanges if one.variant < prepared.untraced_from]
-    unasked = [one for one in load.exchanges if one.variant >= prepared.untraced_from]
-    timings = [_timing(exchange) for exchange in asked]
+    requests, times = _asked(load, prepared.untraced_from)
     joining = traces.joining()
-    joining.add(asked, timings)
-    findings = traces.export(asked, timings, prepared.described, one_run)
-    findings += traces.receive(asked, timings, joining, watcher.waits)
-    findings += traces.read_back(asked, joining, one_run, watcher.waits)
+    joining.add(requests, times)
+    findings = traces.export(requests, times, prepared.described, one_run)
+    findings += traces.receive(requests, times, joining, watcher.waits)
+    findings += traces.read_back(requests, joining, one_run, watcher.waits)
     epoch_ns = one_run.anchor.offset_ns
+    watcher.waits(f"summing up {len(requests):,} requests")
     result = summarise(prepared.address, load, joining.decomposition(), epoch_ns, floor)
-    if unasked:
-        effect = observer_effect(asked, unasked)
-        result = replace(result, observer_effect=effect, exemplars=exemplars(ranked(asked)))
+    if len(requests) < len(load.requests):
+        effect = observer_effect(load.requests, prepared.untraced_from)
+        known = ranked(requests)
+        traced = exemplars(requests, known, known.column(latency))
+        result = replace(result, observer_effect=effect, exemplars=traced)
     result = _with(result, *findings)
-    return traces.linked(result, asked, prepared.described, one_run)
+    return traces.linked(result, requests, prepared.described, one_run)
+
+
+def _asked(load: Load, untraced_from: int) -> tuple[Requests, ServerTimes]:
+    """The requests that asked for tracing, and what their mirrors said."""
+    places = load.requests.places(lambda rows: rows[VARIANT] < untraced_from)
+    if len(places) == len(load.requests):
+        return load.requests, load.times
+    return load.requests.take(places), load.times.take(places)
 
 
 def _timing(exchange: Exchange) -> Timing | Undecomposed:

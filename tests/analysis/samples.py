@@ -2,17 +2,10 @@
 
 from collections.abc import Sequence
 
-from tracebench.analysis.closure import decompose
+from tests.records import decomposed, measured
 from tracebench.analysis.summary import summarise
-from tracebench.model.exchange import (
-    Exchange,
-    Load,
-    Outcome,
-    Reply,
-    Stamp,
-    Timing,
-    Undecomposed,
-)
+from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
+from tracebench.model.load import Load
 from tracebench.model.result import TargetResult, TcpInfo
 
 MS = 1_000_000
@@ -50,7 +43,7 @@ NEAR = TcpInfo(min_rtt_ms=0.5, rtt_ms=1.0, retransmits=0, connections=1)
 
 
 def load(exchanges: Sequence[Exchange], *, tcp: TcpInfo | None = NEAR) -> Load:
-    return Load(tuple(exchanges), duration_s=2.0, cpu_s=0.5, tcp=tcp)
+    return measured(exchanges, duration_s=2.0, cpu_s=0.5, tcp=tcp)
 
 
 def target(
@@ -60,5 +53,5 @@ def target(
     run: Load | None = None,
 ) -> TargetResult:
     """The result of exchanges that all got the same account from the server."""
-    decomposition = decompose(exchanges, [timing] * len(exchanges))
+    decomposition = decomposed(exchanges, [timing] * len(exchanges))
     return summarise("http://model:5000", run or load(exchanges), decomposition)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tests.analysis.samples import MS, SUCCESS
-from tracebench.analysis.closure import decompose
+from tests.records import decomposed, measured
 from tracebench.analysis.summary import summarise
-from tracebench.model.exchange import Load, Timing
+from tracebench.model.exchange import Timing
 from tracebench.model.result import Finding, TargetResult, TcpInfo, Verdict
 
 LOADS = (1, 2, 4, 8, 16)
@@ -41,8 +41,8 @@ def target(
     )
     exchanges = [one] * 40
     timing = Timing(sum(ns.values()) + other, ns, "mirror")
-    run = Load(tuple(exchanges), duration_s=40 / throughput_rps, cpu_s=0.1, tcp=tcp)
-    found = summarise("http://x", run, decompose(exchanges, [timing] * 40))
+    run = measured(exchanges, duration_s=40 / throughput_rps, cpu_s=0.1, tcp=tcp)
+    found = summarise("http://x", run, decomposed(exchanges, [timing] * 40))
     findings = (Finding(invalid, "invalid", "so it is", "mend it"),) if invalid else ()
     return replace(found, verdict=Verdict(not invalid, findings))
 

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.samples import CANCELLED, FAILED, MS, NEAR, SUCCESS, TIMED_OUT, load
+from tests.records import decomposed
 from tracebench.analysis.advice import Situation, fitting
-from tracebench.analysis.closure import decompose
 from tracebench.analysis.findings import FINDINGS, advised
 from tracebench.analysis.floor import beside_floor, describe_floor
 from tracebench.analysis.reading import reading
@@ -109,7 +109,7 @@ def results(draw: st.DrawFn, plan: Plan | None = None) -> TargetResult:
     has_floor = plan is not None and plan.floor
     floor = describe_floor(load([SUCCESS]), in_the_clear=False) if has_floor else None
     timing = draw(st.sampled_from(ACCOUNTS))
-    result = summarise("x", run, decompose(ran, [timing] * len(ran)), floor=floor)
+    result = summarise("x", run, decomposed(ran, [timing] * len(ran)), floor=floor)
     return beside_floor(result, floor)
 
 
@@ -174,7 +174,7 @@ def test_neither_would_any_other_finding(
 
 @given(st.dictionaries(st.sampled_from(list(plan_facts(Plan(PAYLOAD), {}))), st.none() | st.text()))
 def test_an_archive_s_plan_may_be_nonsense(plan: dict[str, Any]) -> None:
-    result = summarise("x", load([SUCCESS]), decompose([SUCCESS], [Undecomposed.NO_TIMING]))
+    result = summarise("x", load([SUCCESS]), decomposed([SUCCESS], [Undecomposed.NO_TIMING]))
     for kind in FINDINGS.values():
         fitting(kind.hint, Situation(plan, {}, result))
     reading(result, plan)

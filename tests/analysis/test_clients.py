@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tracebench.analysis.clients import client_cost
-from tracebench.model.exchange import Block
+from tracebench.model.load import Block
 
 MS = 1_000_000
 

@@ -1,22 +1,39 @@
 """The offset between clocks: an interval that causality gives, and no more."""
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.samples import SUCCESS
-from tracebench.analysis.clocks import clock_offset
+from tests.records import chosen
+from tracebench.analysis.clocks import clock_offset as offset_of
 from tracebench.model.exchange import ClockOffset, Exchange, Timing
 
 MS = 1_000_000
+BEGAN_NS = 1
+"""A stamp of 0 is one that was never reached."""
 Pair = tuple[Exchange, Timing]
+
+
+def clock_offset(pairs: Iterable[Pair]) -> ClockOffset | None:
+    exchanges, timings = zip(*pairs, strict=True) if (pairs := list(pairs)) else ((), ())
+    return offset_of(chosen(exchanges, timings))
 
 
 def window(sent_ns: int, there_ns: int, work_ns: int, back_ns: int, shift_ns: int) -> Pair:
     started_ns = sent_ns + there_ns
     ended_ns = started_ns + work_ns
-    sent = SUCCESS._replace(sent_ns=sent_ns, arrived_ns=ended_ns + back_ns)
-    return sent, Timing(work_ns, {}, "otlp", started_ns=started_ns + shift_ns)
+    arrived_ns = ended_ns + back_ns
+    sent = SUCCESS._replace(
+        scheduled_ns=BEGAN_NS,
+        sent_ns=BEGAN_NS + sent_ns,
+        ready_ns=BEGAN_NS,
+        first_byte_ns=BEGAN_NS + arrived_ns,
+        arrived_ns=BEGAN_NS + arrived_ns,
+    )
+    return sent, Timing(work_ns, {}, "otlp", started_ns=BEGAN_NS + started_ns + shift_ns)
 
 
 def test_the_interval_is_as_wide_as_the_way_there_and_back() -> None:

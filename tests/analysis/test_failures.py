@@ -1,5 +1,7 @@
 """Reasons of failures: what differs from request to request makes no reason of its own."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -7,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.samples import FAILED
-from tracebench.analysis.failures import MOST_REASONS, OTHER, count_errors, folded
+from tracebench.analysis.failures import MOST_REASONS, OTHER, count_errors, folded, said
 from tracebench.model.exchange import Exchange, Reply
+from tracebench.model.requests import Requests
 from tracebench.model.result import ErrorCount
 
 SILENT = Reply("", {}, b"")
@@ -16,6 +19,13 @@ SILENT = Reply("", {}, b"")
 
 def failed(reason: str, reply: Reply = SILENT) -> Exchange:
     return FAILED._replace(reason=reason, reply=reply)
+
+
+def counted(failures: Iterable[Exchange]) -> tuple[ErrorCount, ...]:
+    """As a run counts them: what the server said is kept once a reason."""
+    those = list(failures)
+    examples = {one.reason: said(one.reply) for one in reversed(those) if said(one.reply)}
+    return count_errors(replace(Requests.of(those), examples=examples))
 
 
 @pytest.mark.parametrize(
@@ -37,7 +47,7 @@ def failed(reason: str, reply: Reply = SILENT) -> Exchange:
     ],
 )
 def test_numbers_ids_and_quoted_values_make_no_difference(alike: tuple[str, str]) -> None:
-    (error,) = count_errors(map(failed, alike))
+    (error,) = counted(map(failed, alike))
     assert (error.count, error.example) == (2, alike[0])
     assert "…" in error.reason
 
@@ -54,17 +64,17 @@ def test_numbers_ids_and_quoted_values_make_no_difference(alike: tuple[str, str]
     ],
 )
 def test_statuses_and_words_do(unlike: tuple[str, str]) -> None:
-    assert [error.reason for error in count_errors(map(failed, unlike))] == list(unlike)
+    assert [error.reason for error in counted(map(failed, unlike))] == list(unlike)
 
 
 def test_a_reason_without_variants_keeps_its_numbers() -> None:
-    errors = count_errors([failed("no reply within 30 s")] * 3)
+    errors = counted([failed("no reply within 30 s")] * 3)
     assert errors == (ErrorCount("no reply within 30 s", 3, ""),)
 
 
 def test_the_example_is_what_the_server_said_first() -> None:
     replies = [Reply("8", {"grpc-message": f"request {n}"}, b"") for n in (1, 2)]
-    found = count_errors(failed(f"X_Y: request {n}", replies[n - 1]) for n in (1, 2))
+    found = counted(failed(f"X_Y: request {n}", replies[n - 1]) for n in (1, 2))
     assert found == (ErrorCount("X_Y: request …", 2, "grpc-message: request 1"),)
 
 
@@ -72,7 +82,7 @@ def test_no_more_reasons_are_kept_than_can_be_looked_at() -> None:
     letters = [
         f"{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676)}" for n in range(1_500)
     ]
-    found = count_errors(failed(f"INTERNAL: {word}") for word in [*letters, letters[3]])
+    found = counted(failed(f"INTERNAL: {word}") for word in [*letters, letters[3]])
     assert len(found) == MOST_REASONS + 1
     assert found[0] == ErrorCount(f"INTERNAL: {letters[3]}", 2, "")
     assert found[-1] == ErrorCount(OTHER, 500, "")

@@ -2,15 +2,18 @@
 
 import pytest
 
+from tests.records import measured
 from tests.report.samples import exchange, target
 from tracebench.analysis.floor import beside_floor, describe_floor
-from tracebench.model.exchange import Load, Outcome
+from tracebench.model.exchange import Outcome
 from tracebench.model.result import Floor, TargetResult
 
 
 def floor(total_ms: float) -> Floor:
     exchanges = tuple(exchange(n, total_ms, Outcome.SUCCEEDED) for n in range(200))
-    return describe_floor(Load(exchanges, 4.0, 0.1, None), in_the_clear=False)
+    return describe_floor(
+        measured(exchanges, duration_s=4.0, cpu_s=0.1, tcp=None), in_the_clear=False
+    )
 
 
 def codes(one: TargetResult) -> set[str]:

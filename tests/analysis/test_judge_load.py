@@ -5,14 +5,15 @@ from dataclasses import replace
 import pytest
 
 from tests.analysis.samples import CANCELLED, MS, NEAR, NO_TIMING, SUCCESS, load, target
-from tracebench.model.exchange import Exchange, Load, Lost
+from tracebench.model.exchange import Exchange, Lost
+from tracebench.model.load import Load
 from tracebench.model.result import Finding
 
 RUN = replace(load([SUCCESS]), duration_s=10.0)
 
 
 def found(run: Load, code: str) -> Finding | None:
-    findings = target(run.exchanges, NO_TIMING, run=run).verdict.findings
+    findings = target(list(run.requests), NO_TIMING, run=run).verdict.findings
     return next((one for one in findings if one.code == code), None)
 
 
@@ -156,7 +157,7 @@ def test_why_requests_were_sent_again() -> None:
     assert finding is not None
     assert "30.00% of the requests" in finding.message
     assert "(2 as the server closed the connection, 1 refused as REFUSED_STREAM)" in finding.message
-    assert target(run.exchanges, NO_TIMING).requests.sent_again == 3
+    assert target(list(run.requests), NO_TIMING).requests.sent_again == 3
 
 
 def test_a_refused_stream_makes_no_connection() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.analysis.samples import MS, NO_TIMING, SUCCESS, TIMING, load, target
 from tests.analysis.series import latencies, normal
-from tracebench.analysis.closure import decompose
+from tests.records import decomposed
 from tracebench.analysis.findings import advised
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Nanoseconds, Timing, Undecomposed
@@ -34,6 +34,7 @@ def closed_loop(series: Nanoseconds, *, slots: int = 1) -> list[Exchange]:
         exchanges.append(
             SUCCESS._replace(
                 trace_id=f"{n:032x}",
+                slot=n % slots,
                 scheduled_ns=start_ns,
                 ready_ns=start_ns,
                 sent_ns=start_ns,
@@ -143,7 +144,7 @@ def test_components_outside_requests(total_ms: float, count: int, expected: str 
     told = Timing(round(total_ms * MS), {}, "mirror")
     timings = [told._replace(strays=7)] * count + [told] * (20 - count)
     rows = [SUCCESS._replace(trace_id=f"{n:032x}") for n in range(20)]
-    result = summarise("server", load(rows), decompose(rows, timings))
+    result = summarise("server", load(rows), decomposed(rows, timings))
     finding = found(result, "components_outside_requests")
     assert (finding.severity if finding else None) == expected
     if finding is not None:
@@ -166,7 +167,7 @@ def test_no_account_of_the_server_is_no_share() -> None:
 def test_negative_network(count: int, expected: str | None) -> None:
     timings = [TIMING._replace(total_ns=11 * MS)] * count + [TIMING] * (1000 - count)
     run = load([SUCCESS] * 1000)
-    result = summarise("x", run, decompose(run.exchanges, timings))
+    result = summarise("x", run, decomposed(list(run.requests), timings))
     assert severity(result, "negative_network") == expected
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.samples import MS, SUCCESS, load, target
-from tracebench.analysis.closure import decompose
+from tests.records import decomposed
 from tracebench.analysis.findings import advised
 from tracebench.analysis.reading import reading
 from tracebench.model.exchange import CameWith, Exchange, Timing
@@ -32,7 +32,7 @@ def streamed(began_ms: float, ended_ms: float) -> Exchange:
 
 def divided(one: Exchange, total_ms: float, came_with: CameWith) -> dict[str, float]:
     timing = Timing(round(total_ms * MS), {}, "mirror", came_with=came_with)
-    columns = decompose([one], [timing]).columns
+    columns = decomposed([one], [timing]).columns
     return {name: columns[name].item() / MS for name in ("network", "body", "server_processing")}
 
 
@@ -78,11 +78,11 @@ def test_the_parts_always_add_up(
         arrived_ns=SUCCESS.sent_ns + ended_ns,
         done_ns=SUCCESS.sent_ns + ended_ns,
     )
-    found = decompose([one], [Timing(min(total_ns, ended_ns), {}, "mirror", came_with=came_with)])
+    found = decomposed([one], [Timing(min(total_ns, ended_ns), {}, "mirror", came_with=came_with)])
     parts = {name: found.columns[name].item() for name in (*CLIENT_PARTS, *LEAVES)}
     assert min(parts[name] for name in ("network", "body", "server_other")) >= 0
     assert sum(parts[name] for name in CLIENT_PARTS) == found.columns["end_to_end"].item()
-    assert 0 <= found.before_reply_ns.item() <= parts["network"]
+    assert 0 <= found.before_reply().item() <= parts["network"]
 
 
 def run(

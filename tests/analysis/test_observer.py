@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.records import effect
 from tests.report.samples import exchange
-from tracebench.analysis.observer import observer_effect
 from tracebench.model.exchange import Outcome
 from tracebench.model.result import ObserverEffect
 
@@ -26,7 +26,7 @@ def drawn(random: np.random.Generator, count: int, cost_ms: float) -> ObserverEf
     latency_ms, asked = restless(random, count), random.random(count) < 0.5
     latency_ms[asked] += cost_ms
     ended = [exchange(n, float(ms), Outcome.SUCCEEDED) for n, ms in enumerate(latency_ms)]
-    found = observer_effect(
+    found = effect(
         [one for one, yes in zip(ended, asked, strict=True) if yes],
         [one for one, yes in zip(ended, asked, strict=True) if not yes],
     )
@@ -62,12 +62,12 @@ def test_two_milliseconds_are_found() -> None:
 def test_failures_do_not_count() -> None:
     good = [exchange(n, 5.0, Outcome.SUCCEEDED) for n in range(20)]
     bad = [exchange(n, 900.0, Outcome.FAILED) for n in range(20)]
-    found = observer_effect([*good, *bad], good[:10])
+    found = effect([*good, *bad], good[:10])
     assert found is not None
     assert (found.traced, found.untraced, found.mean_ms.delta) == (20, 10, 0)
 
 
 def test_nothing_is_said_of_one_kind_alone() -> None:
     good = [exchange(n, 5.0, Outcome.SUCCEEDED) for n in range(20)]
-    assert observer_effect(good, []) is None
-    assert observer_effect([], good) is None
+    assert effect(good, []) is None
+    assert effect([], good) is None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.analysis.samples import MS, SUCCESS, load
-from tracebench.analysis.closure import decompose
+from tests.records import decomposed
 from tracebench.analysis.sources import differences
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Timing
@@ -48,7 +48,7 @@ def test_differences_beyond_resolution(
 
 def finding(code: str, *timings: Timing) -> Finding | None:
     exchanges = [SUCCESS] * len(timings)
-    result = summarise("x", load(exchanges), decompose(exchanges, timings))
+    result = summarise("x", load(exchanges), decomposed(exchanges, timings))
     return next((one for one in result.verdict.findings if one.code == code), None)
 
 

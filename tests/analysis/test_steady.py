@@ -61,7 +61,7 @@ def test_a_cut_run_has_forgotten_its_begin() -> None:
     run = replace(load([*reversed(exchanges), late]), duration_s=19.91, cpu_s=2.0)
     run = replace(run, stalled_s=0.2, gc_pause_s=0.1)
     found = settled(run, "auto")
-    assert {one.trace_id for one in found.exchanges} == {f"{n:032x}" for n in range(14, 200)}
+    assert {one.trace_id for one in list(found.requests)} == {f"{n:032x}" for n in range(14, 200)}
     assert found.warmup is not None
     assert replace(found.warmup, cut_mean_ms=None) == Warmup("MSER-5", 15, 1.4, None, 10.0)
     assert found.warmup.cut_mean_ms == pytest.approx(336)

@@ -18,7 +18,7 @@ from tests.analysis.samples import (
     load,
     target,
 )
-from tracebench.analysis.closure import decompose
+from tests.records import decomposed, measured
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Reply, Stamp, Timing, Undecomposed
 from tracebench.model.result import ErrorCount, Exemplar, RequestCounts
@@ -85,7 +85,7 @@ def test_service_time_stands_only_where_it_differs() -> None:
 def test_a_part_is_described_where_it_was_reported_and_is_nothing_elsewhere() -> None:
     timings = [TIMING, Timing(8 * MS, {"queue": 4 * MS}, "mirror")]
     run = load([SUCCESS, SUCCESS])
-    found = summarise("x", run, decompose(run.exchanges, timings))
+    found = summarise("x", run, decomposed(list(run.requests), timings))
     assert (found.components["queue"].count, found.components["queue"].mean_ms) == (1, 4.0)
     assert found.share["queue"] == 40 / 204
     assert fsum(found.share.values()) == pytest.approx(1, abs=1e-12)
@@ -115,7 +115,7 @@ def test_a_server_that_reports_nothing() -> None:
 def test_some_that_are_decomposed_stand_for_the_components() -> None:
     run = load([SUCCESS, lasting(50)])
     timings: list[Timing | Undecomposed] = [TIMING, Undecomposed.EXCESS]
-    found = summarise("x", run, decompose(run.exchanges, timings))
+    found = summarise("x", run, decomposed(list(run.requests), timings))
     assert found.components["end_to_end"].count == 1
     assert found.latency is not None
     assert found.latency.count == 2
@@ -132,8 +132,7 @@ def test_no_success(exchanges: list[Exchange]) -> None:
 
 
 def test_a_run_without_duration() -> None:
-    run = load([])
-    idle = type(run)(run.exchanges, duration_s=0.0, cpu_s=0.0, tcp=None)
+    idle = measured([], duration_s=0.0, cpu_s=0.0, tcp=None)
     assert target([], run=idle).throughput_rps == 0.0
 
 

@@ -16,13 +16,14 @@ from tests.analysis.samples import (
     load,
     target,
 )
-from tracebench.analysis.closure import decompose
+from tests.records import decomposed
 from tracebench.analysis.floor import describe_floor
 from tracebench.analysis.kinds import SEVERITIES
 from tracebench.analysis.steady import settled
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import spans_lost
-from tracebench.model.exchange import Exchange, Load, Stamp, Timing, Undecomposed
+from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed
+from tracebench.model.load import Load
 from tracebench.model.result import Finding, TargetResult, TcpInfo
 
 ENOUGH = 7_000
@@ -146,7 +147,7 @@ def test_malformed_timings_are_not_no_timings() -> None:
 def test_not_decomposed(count: int, expected: str | None) -> None:
     run = load([SUCCESS] * 1000)
     timings = [Undecomposed.EXCESS] * count + [TIMING] * (1000 - count)
-    finding = found(summarise("x", run, decompose(run.exchanges, timings)), "not_decomposed")
+    finding = found(summarise("x", run, decomposed(list(run.requests), timings)), "not_decomposed")
     if expected is None:
         assert finding is None
     else:
@@ -162,7 +163,7 @@ def test_scaled_mirror() -> None:
         TIMING._replace(scaled=True),
         Undecomposed.EXCESS,
     ]
-    finding = found(summarise("x", run, decompose(run.exchanges, timings)), "scaled_mirror")
+    finding = found(summarise("x", run, decomposed(list(run.requests), timings)), "scaled_mirror")
     assert finding is not None
     assert finding.severity == "info"
     assert finding.message.startswith("in 1 of 2 replies")
@@ -204,7 +205,7 @@ def test_what_a_server_that_does_nothing_has_is_no_waiting(network_ns: int, fire
     idle = answered_in(200_000)
     floor = describe_floor(load([idle]), in_the_clear=False)
     run = load([quick := answered_in(MS)], tcp=TcpInfo(0.004, 1.0, 0, 1))
-    decomposition = decompose([quick], [Timing(MS - network_ns, {}, "mirror")])
+    decomposition = decomposed([quick], [Timing(MS - network_ns, {}, "mirror")])
     result = summarise("x", run, decomposition, floor=floor)
     assert (found(result, "waiting_before_server_span") is not None) is fires
 
@@ -230,7 +231,7 @@ def test_without_tcp_info_nothing_is_said_of_waiting() -> None:
 
 
 def ended(run: Load) -> TargetResult:
-    return summarise("x", run, decompose(run.exchanges, [TIMING] * len(run.exchanges)))
+    return summarise("x", run, decomposed(list(run.requests), [TIMING] * len(list(run.requests))))
 
 
 def test_interrupted() -> None:

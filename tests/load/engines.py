@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import cycle
 
+from tests.records import exchanges_of
 from tests.servers import HOST, Script, serving
 from tracebench.load.connection import Connection, Owner
 from tracebench.load.endpoint import resolve
 from tracebench.load.engine import Engine, Window
-from tracebench.load.exchanges import exchange
 from tracebench.load.http1 import Http1Codec, HttpRequest
 from tracebench.load.http1_reply import read
 from tracebench.load.ledger import Ledger
@@ -62,7 +62,7 @@ def run(
             slots=slots,
             channels=slots,
             timeout_ns=int(timeout_s * 1e9),
-            draw=IdSource().draw,
+            source=IdSource(),
             choose=cycle(range(len(contents))).__next__ if len(contents) > 1 else None,
         )
         assert engine.connect(len(engine.channels)) == ""
@@ -71,7 +71,7 @@ def run(
         for channel in engine.channels:
             channel.close()
         loop.close()
-    return window, [exchange(row, read) for row in window.rows]
+    return window, exchanges_of(window, read)
 
 
 def outcomes(exchanges: list[Exchange]) -> Counter[tuple[Outcome, str]]:

@@ -9,6 +9,7 @@ from tests.servers import HOST, Script, read_request, reply, serving
 from tracebench.errors import TargetError
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
+from tracebench.load.progress import Watcher
 from tracebench.model.plan import Payload, Plan
 
 PAYLOAD = Payload(b"{}", "application/json", "x.json", "json")
@@ -34,8 +35,8 @@ def verdict(answer: bytes, *, closes: bool = False, content: bytes = b"{}") -> s
             prepared = rest.prepare(plan)
         except TargetError as error:
             return str(error)
-        load = measure(prepared, plan, lambda _progress: None)
-    assert [one.reason for one in load.exchanges] == [""] * 4
+        load = measure(prepared, plan, Watcher())
+    assert [one.reason for one in load.requests] == [""] * 4
     return ""
 
 

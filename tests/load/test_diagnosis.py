@@ -22,6 +22,7 @@ from tracebench.load.measure import measure
 from tracebench.load.pacing import ClosedLoop
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepare.consistency import check
+from tracebench.load.progress import Watcher
 from tracebench.load.trust import client_tls
 from tracebench.model.plan import Payload, Plan
 
@@ -186,10 +187,10 @@ def test_a_client_certificate_over_rest(files: Files, name: str, one_file: bool)
             PAYLOAD, rest_url=f"https://{HOST}:{port}", cacert=files.ca, clients=(name,), **pair
         )
         prepared = rest.prepare(plan)
-        load = measure(prepared, plan, lambda _progress: None)
+        load = measure(prepared, plan, Watcher())
         (send,) = catalogue.load(plan)["rest"].values()
         samples = send(Job(prepared, plan, ClosedLoop(1), ClosedLoop(4)))
-    assert {one.reason for one in load.exchanges} == {""}
+    assert {one.reason for one in load.requests} == {""}
     assert [one.reason for one in samples] == [""] * 4
 
 
@@ -205,10 +206,10 @@ def test_a_client_certificate_over_grpc(files: Files, name: str) -> None:
             clients=(name,),
         )
         prepared = rpc.prepare(plan)
-        load = measure(prepared, plan, lambda _progress: None)
+        load = measure(prepared, plan, Watcher())
         (send,) = catalogue.load(plan)["grpc"].values()
         samples = send(Job(prepared, plan, ClosedLoop(1), ClosedLoop(4)))
-    assert {one.reason for one in load.exchanges} == {""}
+    assert {one.reason for one in load.requests} == {""}
     assert [one.reason for one in samples] == [""] * 4
 
 

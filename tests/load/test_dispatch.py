@@ -4,9 +4,10 @@ from array import array
 
 import pytest
 
+from tests.records import Recorded
 from tracebench.load import dispatch as dispatch_module
 from tracebench.load.dispatch import NEVER_SENT, OpenDispatch
-from tracebench.load.ledger import Ledger, read_row
+from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
 from tracebench.load.pacing import OpenLoop
 from tracebench.load.slot import Slot
@@ -27,7 +28,8 @@ class World:
         self.dispatch = OpenDispatch(OpenLoop(arrivals_ns), self.ledger, self.loop)
         self.slots = [Slot(self._sent) for _ in range(slots)]
         self.sent: list[int] = []
-        self.ledger.open(self.dispatch.freed, BEGAN_NS)
+        self.recorded = Recorded()
+        self.ledger.open(self.recorded.recorder, self.dispatch.freed, BEGAN_NS)
 
     def _sent(self, slot: Slot) -> None:
         slot.sent_ns = self.now_ns
@@ -47,9 +49,9 @@ class World:
 
     def rows_ms(self) -> list[tuple[float, float]]:
         """Of each ended exchange: when it was scheduled, and when it was ready."""
-        rows = [read_row(row) for row in self.ledger.rows]
         return [
-            ((row.scheduled_ns - BEGAN_NS) / MS, (row.ready_ns - BEGAN_NS) / MS) for row in rows
+            ((one.scheduled_ns - BEGAN_NS) / MS, (one.ready_ns - BEGAN_NS) / MS)
+            for one in self.recorded.exchanges()
         ]
 
 
@@ -113,9 +115,9 @@ def test_an_end_counts_what_was_due_and_forgets_what_was_not(world: World) -> No
     world.at(10)
     world.at(25)
     world.dispatch.stop(world.now_ns)
-    (row,) = map(read_row, world.ledger.rows)
-    assert (row.outcome, row.error) == (Outcome.CANCELLED, NEVER_SENT)
-    assert row.scheduled_ns == BEGAN_NS + 20 * MS
+    (one,) = world.recorded.exchanges()
+    assert (one.outcome, one.reason) == (Outcome.CANCELLED, NEVER_SENT)
+    assert one.scheduled_ns == BEGAN_NS + 20 * MS
     assert world.ledger.started == 3
     world.answered(0)
     world.answered(1)
@@ -130,7 +132,7 @@ def test_what_waits_for_too_long_after_the_last_is_dropped(world: World) -> None
     assert world.ledger.started == 2
     world.dispatch.drop_late(BEGAN_NS + 130 * MS, 100 * MS)
     assert world.ledger.started == 4
-    assert len(world.ledger.rows) == 2
+    assert len(world.recorded.recorder) == 2
 
 
 def test_a_run_that_has_enough_sends_what_is_due_and_no_more(world: World) -> None:

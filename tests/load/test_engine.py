@@ -6,9 +6,9 @@ import threading
 import pytest
 
 from tests.load.engines import Make, copied, mapped, outcomes, request, run, shared
+from tests.records import exchanges_of
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.load.engine import Engine
-from tracebench.load.exchanges import exchange
 from tracebench.load.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.http1_reply import read
 from tracebench.load.loop import Loop
@@ -155,13 +155,13 @@ def test_a_server_that_goes_away_is_given_up(make: Make, monkeypatch: pytest.Mon
         slots=2,
         channels=2,
         timeout_ns=100_000_000,
-        draw=IdSource().draw,
+        source=IdSource(),
     )
     assert engine.connect(len(engine.channels)) == ""
     listener.close()
     window = engine.run(ClosedLoop(1_000_000), lambda _progress: None)
     loop.close()
-    found = [exchange(row, read) for row in window.rows]
+    found = exchanges_of(window, read)
     assert "no reply came" in window.gave_up
     assert "connection refused" in window.gave_up
     reasons = {one.reason for one in found}
@@ -173,7 +173,7 @@ def test_more_slots_than_the_server_accepts_are_reported() -> None:
     loop = Loop()
     with serving(answering(reply())) as port:
         connect = copied(loop, port, [request()])
-    engine = Engine(loop, connect, slots=2, channels=2, timeout_ns=10**9, draw=IdSource().draw)
+    engine = Engine(loop, connect, slots=2, channels=2, timeout_ns=10**9, source=IdSource())
     assert (
         engine.connect(len(engine.channels)) == "0 of 2 connections were made: connection refused"
     )

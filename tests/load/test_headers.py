@@ -15,6 +15,7 @@ from tracebench.errors import UsageError
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepare.headers import grpc_metadata, http_headers
+from tracebench.load.progress import Watcher
 from tracebench.model.plan import Payload, Plan
 
 PAYLOAD = Payload(b"\x89PNG", "image/png", "x.png", "data")
@@ -32,7 +33,7 @@ def over_rest(url: str = "http://{address}/p", **more: Any) -> list[str]:
 
     with serving(script) as port:
         plan = Plan(PAYLOAD, rest_url=url.format(address=f"{HOST}:{port}"), requests=1, **more)
-        measure(rest.prepare(plan), plan, lambda _progress: None)
+        measure(rest.prepare(plan), plan, Watcher())
     preflight, repeated = (one.partition(b"\r\n\r\n")[0].decode("latin-1") for one in requests)
     told = [line for line in repeated.split("\r\n")[1:] if not line.startswith("traceparent")]
     assert [line for line in told if line not in preflight.split("\r\n")] == []
@@ -62,7 +63,7 @@ def over_grpc(headers: Headers) -> Sequence[tuple[str, str | bytes]]:
     seen: list[Any] = []
     with telling(seen) as address:
         plan = Plan(PAYLOAD, grpc_server=address, headers=headers, requests=1)
-        measure(rpc.prepare(plan), plan, lambda _progress: None)
+        measure(rpc.prepare(plan), plan, Watcher())
     told: Sequence[tuple[str, str | bytes]] = seen[-1]
     return told
 

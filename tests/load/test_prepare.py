@@ -13,6 +13,7 @@ from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
 from tracebench.load.prepare.grpc_visit import split_address
 from tracebench.load.prepare.rest import complete_url
+from tracebench.load.progress import Watcher
 from tracebench.model.plan import Payload, Plan
 
 PAYLOAD = Payload(b"\x89PNG", "image/png", "x.png", "image")
@@ -22,7 +23,7 @@ IDS = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01")
 def seen(plan: Plan, port: int, requests: list[bytes]) -> list[bytes]:
     """Run the plan; returns the requests that the server got, ids made alike."""
     prepared = rest.prepare(plan)
-    measure(prepared, plan, lambda _progress: None)
+    measure(prepared, plan, Watcher())
     return [IDS.sub(b"IDS", request) for request in requests]
 
 
@@ -110,10 +111,10 @@ def test_ipv6() -> None:
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     plan = Plan(PAYLOAD, rest_url=f"http://[::1]:{listener.getsockname()[1]}", requests=4)
-    load = measure(rest.prepare(plan), plan, lambda _progress: None)
+    load = measure(rest.prepare(plan), plan, Watcher())
     thread.join(5)
     listener.close()
-    assert [one.reason for one in load.exchanges] == [""] * 4
+    assert [one.reason for one in list(load.requests)] == [""] * 4
 
 
 @pytest.mark.parametrize(

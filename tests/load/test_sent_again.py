@@ -21,9 +21,12 @@ from tracebench.load.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.measure import measure
 from tracebench.load.pacing import ClosedLoop, OpenLoop
 from tracebench.load.prepare import rest
+from tracebench.load.progress import Watcher
 from tracebench.load.stamps import PathState, crossing_ns
-from tracebench.model.exchange import Exchange, Load, Lost, Outcome
+from tracebench.model.exchange import Exchange, Lost, Outcome
+from tracebench.model.load import Load
 from tracebench.model.plan import Payload, Plan
+from tracebench.model.requests import Requests
 
 MS = 1_000_000
 LATE_S = 0.05
@@ -80,7 +83,7 @@ def check_times(found: list[Exchange]) -> None:
     for one in found:
         assert one.scheduled_ns + one.connect_ns <= one.ready_ns <= one.sent_ns
         assert one.sent_ns <= one.first_byte_ns <= one.arrived_ns <= one.done_ns
-    columns = client_view(found)
+    columns = client_view(Requests.of(found))
     parts = ("backlog", "connect", "client", "server_and_network")
     assert np.array_equal(np.sum([columns[part] for part in parts], 0), columns["end_to_end"])
     assert (columns["backlog"] >= 0).all()
@@ -259,7 +262,7 @@ def loaded_under_tls(tmp_path: Path, script: Script, requests: int) -> Load:
             requests=requests,
             cacert=str(tmp_path / "ca.pem"),
         )
-        return measure(rest.prepare(planned), planned, lambda _progress: None)
+        return measure(rest.prepare(planned), planned, Watcher())
 
 
 def close_notify(connection: socket.socket) -> None:
@@ -272,7 +275,7 @@ def close_notify(connection: socket.socket) -> None:
 @pytest.mark.parametrize("how", [fin, close_notify])
 def test_the_end_of_a_session(tmp_path: Path, how: Callable[[socket.socket], None]) -> None:
     load = loaded_under_tls(tmp_path, closing(how), 6)
-    found = list(load.exchanges)
+    found = list(load.requests)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 6}
     assert [one.lost for one in found] == [None, *[Lost.CLOSED] * 5]
     check_times(found)
@@ -293,7 +296,7 @@ def in_mid_record(connection: socket.socket) -> None:
 
 
 def check_no_race(load: Load) -> None:
-    found = list(load.exchanges)
+    found = list(load.requests)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 2, (Outcome.FAILED, NO_REPLY): 2}
     assert {one.lost for one in found} == {None}
 

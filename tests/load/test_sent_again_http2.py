@@ -11,12 +11,12 @@ import pytest
 from tests.load.engines import outcomes
 from tests.load.http2_samples import call, data, goaway, headers, message, reply
 from tests.load.test_sent_again import LATE_S, check_times
+from tests.records import exchanges_of
 from tests.servers import HOST, Script, serving
 from tracebench.load import frames, grpc_reply, stamps
 from tracebench.load.connection import Connection
 from tracebench.load.endpoint import resolve
 from tracebench.load.engine import Engine
-from tracebench.load.exchanges import exchange
 from tracebench.load.http2 import Http2Codec
 from tracebench.load.loop import Loop
 from tracebench.load.pacing import ClosedLoop, OpenLoop, Pacing
@@ -71,14 +71,14 @@ def run(
             slots=slots,
             channels=channels or slots,
             timeout_ns=5_000 * MS,
-            draw=IdSource().draw,
+            source=IdSource(),
         )
         assert engine.connect(len(engine.channels)) == ""
         window = engine.run(pacing, lambda _progress: None)
         for channel in engine.channels:
             channel.close()
         loop.close()
-    return [exchange(row, grpc_reply.read) for row in window.rows]
+    return exchanges_of(window, grpc_reply.read)
 
 
 def lost(found: list[Exchange]) -> Counter[Lost | None]:

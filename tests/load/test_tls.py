@@ -13,6 +13,7 @@ from tests.servers import HOST, Script, answering, reply, serving
 from tracebench.errors import TargetError
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
+from tracebench.load.progress import Watcher
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.model.plan import Payload, Plan
 
@@ -54,9 +55,9 @@ def test_a_trusted_server_is_measured(authority: trustme.CA, ca_file: str) -> No
     answer = reply(b"y" * 200_000)
     with serving(under_tls(authority, answering(answer))) as port:
         planned = plan(port)(cacert=ca_file, concurrency=2)
-        load = measure(rest.prepare(planned), planned, lambda _progress: None)
-    assert [one.outcome for one in load.exchanges] == [Outcome.SUCCEEDED] * 40
-    assert sum(one.stamp is Stamp.KERNEL for one in load.exchanges) >= 36
+        load = measure(rest.prepare(planned), planned, Watcher())
+    assert [one.outcome for one in list(load.requests)] == [Outcome.SUCCEEDED] * 40
+    assert sum(one.stamp is Stamp.KERNEL for one in list(load.requests)) >= 36
     assert load.tcp is not None
     assert load.tcp.connections == 2
 
@@ -65,9 +66,9 @@ def test_each_closed_session_is_made_anew(authority: trustme.CA, ca_file: str) -
     closing = answering(reply(b"ok", "200 OK", "Connection: close"), close_after=1)
     with serving(under_tls(authority, closing)) as port:
         planned = plan(port)(cacert=ca_file)
-        load = measure(rest.prepare(planned), planned, lambda _progress: None)
-    assert {one.outcome for one in load.exchanges} == {Outcome.SUCCEEDED}
-    assert all(one.connect_ns > 0 for one in load.exchanges[1:])
+        load = measure(rest.prepare(planned), planned, Watcher())
+    assert {one.outcome for one in list(load.requests)} == {Outcome.SUCCEEDED}
+    assert all(one.connect_ns > 0 for one in list(load.requests)[1:])
 
 
 def test_an_unknown_server_is_refused_unless_told_otherwise(authority: trustme.CA) -> None:
@@ -75,5 +76,5 @@ def test_an_unknown_server_is_refused_unless_told_otherwise(authority: trustme.C
         with pytest.raises(TargetError, match="--insecure"):
             rest.prepare(plan(port)())
         planned = plan(port)(insecure=True)
-        load = measure(rest.prepare(planned), planned, lambda _progress: None)
-    assert {one.outcome for one in load.exchanges} == {Outcome.SUCCEEDED}
+        load = measure(rest.prepare(planned), planned, Watcher())
+    assert {one.outcome for one in list(load.requests)} == {Outcome.SUCCEEDED}

@@ -7,13 +7,12 @@ import time
 import numpy as np
 import pytest
 
+from tests.records import decomposed, exchanges_of
 from tests.servers import HOST, answering, reply, serving
-from tracebench.analysis.closure import decompose
 from tracebench.load import connection as connection_module
 from tracebench.load.connection import Connection
 from tracebench.load.endpoint import resolve
 from tracebench.load.engine import Engine
-from tracebench.load.exchanges import exchange
 from tracebench.load.http1 import Http1Codec, HttpRequest
 from tracebench.load.http1_reply import read
 from tracebench.load.loop import Loop
@@ -130,7 +129,7 @@ def held_up(pause_s: float, every_s: float) -> list[Exchange]:
             slots=1,
             channels=1,
             timeout_ns=5_000 * MS,
-            draw=IdSource().draw,
+            source=IdSource(),
         )
         assert engine.connect(len(engine.channels)) == ""
 
@@ -143,13 +142,13 @@ def held_up(pause_s: float, every_s: float) -> list[Exchange]:
         for channel in engine.channels:
             channel.close()
         loop.close()
-    return [exchange(row, read) for row in window.rows]
+    return exchanges_of(window, read)
 
 
 def test_a_client_that_is_held_up_blames_itself() -> None:
     found = [one for one in held_up(0.02, 0.02) if one.outcome is Outcome.SUCCEEDED]
     slow = [one for one in found if one.done_ns - one.scheduled_ns > 15 * MS]
     assert len(slow) >= 5, "each pause catches one request"
-    columns = decompose(slow, [mirror.read(one.reply) for one in slow]).columns
+    columns = decomposed(slow, [mirror.read(one.reply) for one in slow]).columns
     assert np.median(columns["client"] / columns["end_to_end"]) > 0.9
     assert np.median(columns["network"]) < 2 * MS

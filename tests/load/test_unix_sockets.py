@@ -12,11 +12,11 @@ import pytest
 from tests.load import engines
 from tests.load.engines import outcomes
 from tests.load.test_sent_again import check_times
+from tests.records import exchanges_of
 from tests.servers import Script, answering, read_request, reply, serving
 from tracebench.errors import TargetError, UsageError
 from tracebench.load.endpoint import Endpoint, resolve_unix
 from tracebench.load.engine import Engine
-from tracebench.load.exchanges import exchange
 from tracebench.load.http1_reply import read
 from tracebench.load.loop import Loop
 from tracebench.load.mapped import MappedConnection
@@ -138,7 +138,7 @@ def engine(endpoint: Endpoint, loop: Loop, slots: int) -> Engine:
         slots=slots,
         channels=slots,
         timeout_ns=5 * 10**9,
-        draw=IdSource().draw,
+        source=IdSource(),
     )
 
 
@@ -153,7 +153,7 @@ def run_on(path: str, script: Script, requests: int) -> list[Exchange]:
         for channel in one.channels:
             channel.close()
     loop.close()
-    return [exchange(row, read) for row in window.rows]
+    return exchanges_of(window, read)
 
 
 def test_the_engine_on_one(folder: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_backlog_that_stays_full_runs_into_the_time_out(folder: Path) -> None:
             slots=3,
             channels=3,
             timeout_ns=50_000_000,
-            draw=IdSource().draw,
+            source=IdSource(),
         )
         assert "of 3 connections were made: no answer within 0.05 s" in one.connect(3)
         for channel in one.channels:

@@ -2,10 +2,13 @@
 
 import pytest
 
+from tests.records import Recorded
 from tests.servers import answering, reply, serving
 from tracebench.benchmark import run
 from tracebench.load.enough import Enough
-from tracebench.load.ledger import Rows
+from tracebench.load.recording.recorder import Recorder
+from tracebench.load.slot import Slot
+from tracebench.model.exchange import Stamp
 from tracebench.model.plan import Payload, Plan, Segment, Stability
 from tracebench.model.result import TargetResult
 
@@ -13,8 +16,12 @@ PAYLOAD = Payload(b"x", "text/plain", "x", "data")
 CLOSE, TOO_CLOSE = Stability("p50_ms", 0.05), Stability("p50_ms", 1e-9)
 
 
-def rows(*latencies_ms: float) -> Rows:
-    return [(b"", 0, 0, 0, round(ms * 1e6), b"") for ms in latencies_ms]
+def rows(*latencies_ms: float) -> Recorder:
+    recorder = Recorded().recorder
+    slot = Slot(lambda _slot: None)
+    for ms in latencies_ms:
+        recorder.write(slot, 0, round(ms * 1e6), Stamp.KERNEL)
+    return recorder
 
 
 def test_a_narrow_interval_is_enough_when_it_is_seen_twice() -> None:

@@ -5,22 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from tests.records import decomposed, effect, measured
 from tracebench.analysis.clients import client_cost
-from tracebench.analysis.closure import decompose
 from tracebench.analysis.comparison import compare
 from tracebench.analysis.floor import beside_floor, describe_floor
-from tracebench.analysis.observer import observer_effect
 from tracebench.analysis.summary import summarise
-from tracebench.model.exchange import (
-    Block,
-    Exchange,
-    Load,
-    Outcome,
-    Reply,
-    Stamp,
-    Timing,
-    Undecomposed,
-)
+from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
+from tracebench.model.load import Block
 from tracebench.model.result import Result, TargetResult, TcpInfo
 
 MS = 1_000_000
@@ -66,13 +57,13 @@ def target(
     total = sum(parts.values()) + sum(own.values()) + MS // 5
     timing = Timing(total, {**parts, **own}, "mirror")
     timings = [Undecomposed.NO_TIMING if silent else timing for _ in good]
-    load = Load(
+    load = measured(
         exchanges=(*good, *bad),
         duration_s=count * 0.05,
         cpu_s=0.4,
         tcp=TcpInfo(0.012, 0.031, 0, 4),
     )
-    return summarise(address, load, decompose([*good, *bad], timings + [timing] * failed))
+    return summarise(address, load, decomposed([*good, *bad], timings + [timing] * failed))
 
 
 def result(**targets: TargetResult) -> Result:
@@ -95,16 +86,16 @@ def both() -> Result:
 def influenced() -> Result:
     """With all that tells of the tool's own influence."""
     quick = [exchange(n, 0.5, Outcome.SUCCEEDED) for n in range(200)]
-    floor = describe_floor(Load(tuple(quick), 0.1, 0.1, None), in_the_clear=True)
+    floor = describe_floor(measured(quick, duration_s=0.1, cpu_s=0.1, tcp=None), in_the_clear=True)
     engine = [Block(np.full(40, 17 * MS), {}, 0.7)] * 10
     slower = [Block(np.full(40, (18 + n % 2) * MS), {"HTTP 503": 1}, 0.8) for n in range(10)]
     costs = {"requests": client_cost(engine, slower), "httpx": client_cost([], [])}
-    effect = observer_effect(
+    tracing = effect(
         [exchange(n, 19 + n % 5, Outcome.SUCCEEDED) for n in range(100)],
         [exchange(n, 17 + n % 5, Outcome.SUCCEEDED) for n in range(90)],
     )
     beside = beside_floor(target(), floor)
-    return result(rest=replace(beside, clients=costs, observer_effect=effect))
+    return result(rest=replace(beside, clients=costs, observer_effect=tracing))
 
 
 OWN_MS = {"tokenize": 3.0, "a-step-with-a-name-that-fills-every-line-of-the-table-on-its-own": 0.3}

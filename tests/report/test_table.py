@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 
+from tests.records import effect
 from tests.report.samples import ALL, both, exchange, influenced, own_parts, result, target
-from tracebench.analysis.observer import observer_effect
 from tracebench.analysis.verdict import interrupted, with_findings
 from tracebench.model.exchange import Outcome
 from tracebench.model.result import ErrorCount, Result
@@ -155,8 +155,8 @@ def test_the_tools_own_influence_is_told() -> None:
 
 def test_tracing_that_costs_nothing_is_said_to() -> None:
     alike = [exchange(n, 17 + n % 5, Outcome.SUCCEEDED) for n in range(100)]
-    effect = observer_effect(alike, alike)
-    text = " ".join(render(result(rest=replace(target(), observer_effect=effect))).split())
+    tracing = effect(alike, alike)
+    text = " ".join(render(result(rest=replace(target(), observer_effect=tracing))).split())
     assert "tracing costs nothing that shows: 0 ms (95 % interval" in text
 
 

@@ -18,6 +18,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from tests.records import record
 from tests.tracing.samples import (
     MIRROR,
     SUCCESS,
@@ -82,7 +83,7 @@ def columns(decomposition: Decomposition) -> dict[str, list[int]]:
 
 def facts(decomposition: Decomposition) -> tuple[object, ...]:
     return (
-        decomposition.trace_ids,
+        decomposition.count,
         columns(decomposition),
         dict(decomposition.undecomposed),
         dict(decomposition.sources),
@@ -127,20 +128,20 @@ def test_server_spans_are_joined_in_any_order(root_first: bool) -> None:
         exporter.export(batch)
     found = exporter.decomposition()
     assert columns(found) == EXPECTED
-    assert found.trace_ids == (SUCCESS.trace_id,)
+    assert found.count == 1
     assert found.sources["otlp"] == 1
 
 
 def test_the_bulk_door_joins_server_spans_as_well() -> None:
     exporter = JoiningExporter()
-    exporter.add([SUCCESS], [NO_TIMING])
+    exporter.add(*record([SUCCESS], [NO_TIMING]))
     exporter.export(served())
     assert columns(exporter.decomposition()) == EXPECTED
 
 
 def test_it_works_in_anyone_s_provider() -> None:
     exporter = JoiningExporter()
-    exporter.add([SUCCESS], [NO_TIMING])
+    exporter.add(*record([SUCCESS], [NO_TIMING]))
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     parent = set_span_in_context(NonRecordingSpan(remote(SUCCESS)))
@@ -185,7 +186,7 @@ def test_requests_beside_which_components_ran_outside(
     server, exporter = Server(), JoiningExporter()
     attributes = {"tracebench.components_outside_requests": told}
     server.span("GET", remote(SUCCESS), 0, 4_000_000, SpanKind.SERVER, attributes)
-    exporter.add([SUCCESS], [MIRROR._replace(strays=mirrored)])
+    exporter.add(*record([SUCCESS], [MIRROR._replace(strays=mirrored)]))
     assert exporter.decomposition().strays == bool(mirrored)
     exporter.export(server.spans())
     assert exporter.decomposition().strays == found
@@ -193,11 +194,11 @@ def test_requests_beside_which_components_ran_outside(
 
 def test_a_request_counts_once_through_whichever_doors_it_comes() -> None:
     exporter = JoiningExporter()
-    exporter.add([SUCCESS], [MIRROR])
+    exporter.add(*record([SUCCESS], [MIRROR]))
     exporter.export(spans_of([SUCCESS], [MIRROR]))
     exporter.export(spans_of([SUCCESS], [MIRROR]))
-    exporter.add([SUCCESS], [MIRROR])
-    assert exporter.decomposition().trace_ids == (SUCCESS.trace_id,)
+    exporter.add(*record([SUCCESS], [MIRROR]))
+    assert exporter.decomposition().count == 1
 
 
 def test_the_entry_is_the_root_s_child_of_kind_server() -> None:
@@ -207,7 +208,7 @@ def test_the_entry_is_the_root_s_child_of_kind_server() -> None:
     server.span("early", remote(SUCCESS), 1_000_000, 2_500_000, SpanKind.SERVER)
     server.span("below", late, 0, 4_000_000, SpanKind.SERVER)
     exporter = JoiningExporter()
-    exporter.add([SUCCESS], [NO_TIMING])
+    exporter.add(*record([SUCCESS], [NO_TIMING]))
     exporter.export(server.spans())
     assert columns(exporter.decomposition())["server_processing"] == [1_500_000]
 
@@ -216,7 +217,7 @@ def test_an_entry_of_another_kind_will_do() -> None:
     server = Server()
     server.span("handler", remote(SUCCESS), 0, 3_000_000)
     exporter = JoiningExporter()
-    exporter.add([SUCCESS], [NO_TIMING])
+    exporter.add(*record([SUCCESS], [NO_TIMING]))
     exporter.export(server.spans())
     assert columns(exporter.decomposition())["server_processing"] == [3_000_000]
 
@@ -230,7 +231,7 @@ def test_a_batch_span_of_another_trace_counts_for_all_that_it_is_linked_to() -> 
     ]
     server.span("inference", None, 1_000_000, 3_000_000, links=entries)
     exporter = JoiningExporter()
-    exporter.add([SUCCESS, other], [NO_TIMING] * 2)
+    exporter.add(*record([SUCCESS, other], [NO_TIMING] * 2))
     exporter.export(server.spans())
     found = columns(exporter.decomposition())
     assert found["inference"] == [2_000_000, 2_000_000]
@@ -239,7 +240,7 @@ def test_a_batch_span_of_another_trace_counts_for_all_that_it_is_linked_to() -> 
 
 def test_spans_of_other_traces_change_nothing() -> None:
     exporter = JoiningExporter()
-    exporter.add([SUCCESS], [MIRROR])
+    exporter.add(*record([SUCCESS], [MIRROR]))
     exporter.export(served(SUCCESS._replace(trace_id="1" * 32)))
     assert exporter.decomposition().sources["mirror"] == 1
 
@@ -247,7 +248,7 @@ def test_spans_of_other_traces_change_nothing() -> None:
 def test_a_server_s_trace_without_its_entry_span_is_not_guessed_at() -> None:
     spans = [span for span in served() if span.kind is not SpanKind.SERVER]
     exporter = JoiningExporter()
-    exporter.add([SUCCESS], [NO_TIMING])
+    exporter.add(*record([SUCCESS], [NO_TIMING]))
     exporter.export(spans)
     assert exporter.decomposition().undecomposed[NO_TIMING] == 1
 
@@ -255,7 +256,7 @@ def test_a_server_s_trace_without_its_entry_span_is_not_guessed_at() -> None:
 @pytest.mark.parametrize("sources", [["otlp", "backend"], ["backend", "otlp"]])
 def test_spans_taken_from_two_sources_count_once_as_the_server_s_own(sources: list[Source]) -> None:
     exporter = JoiningExporter()
-    exporter.add([SUCCESS], [MIRROR])
+    exporter.add(*record([SUCCESS], [MIRROR]))
     for source in sources:
         exporter.take(map(from_sdk, served()), source)
     found = exporter.decomposition()
@@ -265,7 +266,7 @@ def test_spans_taken_from_two_sources_count_once_as_the_server_s_own(sources: li
 
 def test_a_backend_is_believed_before_the_mirror() -> None:
     exporter = JoiningExporter()
-    exporter.add([SUCCESS], [MIRROR])
+    exporter.add(*record([SUCCESS], [MIRROR]))
     exporter.take(map(from_sdk, served()), "backend")
     assert dict(exporter.decomposition().sources) == {"backend": 1}
 
@@ -274,17 +275,17 @@ def test_root_spans_come_by_their_own_door_only() -> None:
     exporter = JoiningExporter()
     exporter.take(map(from_sdk, spans_of([SUCCESS], [MIRROR])))
     assert exporter.decomposition().undecomposed == {}
-    assert exporter.decomposition().trace_ids == ()
+    assert exporter.decomposition().count == 0
 
 
 def test_what_failed_is_not_decomposed() -> None:
     exporter = JoiningExporter()
-    exporter.add([TIMED_OUT], [NO_TIMING])
-    assert exporter.decomposition().trace_ids == ()
+    exporter.add(*record([TIMED_OUT], [NO_TIMING]))
+    assert exporter.decomposition().count == 0
 
 
 def test_an_empty_run() -> None:
-    assert JoiningExporter().decomposition().trace_ids == ()
+    assert JoiningExporter().decomposition().count == 0
 
 
 requests = st.lists(
@@ -301,7 +302,7 @@ def test_both_doors_give_one_answer(
         span for index, row in enumerate(rows) if index in instrumented for span in served(row)
     ]
     bulk, through_spans = JoiningExporter(), JoiningExporter()
-    bulk.add(rows, timings)
+    bulk.add(*record(rows, timings))
     through_spans.export(spans_of(rows, timings))
     for exporter in (bulk, through_spans):
         exporter.export(spans)

@@ -1,23 +1,13 @@
 """Ids: their shape, their source, and that no invalid one is given out."""
 
 import re
-from collections.abc import Callable
 
 import pytest
 
+from tracebench.tracing import ids
 from tracebench.tracing.ids import IdSource, traceparent
 
 SHAPE = re.compile(rb"[0-9a-f]{32}-[0-9a-f]{16}")
-
-
-def counting(*first: bytes) -> Callable[[int], bytes]:
-    """Entropy that starts with the given fillings and goes on with 0xAB."""
-    fillings = list(first)
-
-    def entropy(size: int) -> bytes:
-        return (fillings.pop(0) if fillings else b"\xab") * size
-
-    return entropy
 
 
 def test_every_draw_is_well_formed_and_new() -> None:
@@ -39,9 +29,41 @@ def test_two_sources_share_nothing() -> None:
     assert IdSource().draw() != IdSource().draw()
 
 
-@pytest.mark.parametrize("fillings", [(b"\x00",), (b"\x00", b"\x00")])
-def test_a_block_with_an_all_zero_id_is_drawn_again(fillings: tuple[bytes, ...]) -> None:
-    assert IdSource(counting(*fillings)).draw() == b"ab" * 16 + b"-" + b"ba" * 8
+def test_ids_are_not_kept_but_found_again() -> None:
+    source = IdSource()
+    drawn = [source.draw() for _ in range(300)]
+    assert [source.ids(at) for at in range(300)] == [
+        (one[:32].decode(), one[33:].decode()) for one in drawn
+    ]
+
+
+def test_shards_of_one_run_draw_other_ids() -> None:
+    shards = [IdSource(b"k" * 16, shard) for shard in range(3)]
+    drawn = [source.draw() for source in shards for _ in range(1_000)]
+    assert len(set(drawn)) == 3_000
+
+
+def test_the_same_key_and_shard_draw_the_same() -> None:
+    assert IdSource(b"k" * 16, 7).draw() == IdSource(b"k" * 16, 7).draw()
+    assert IdSource(b"k" * 16, 7).draw() != IdSource(b"l" * 16, 7).draw()
+
+
+@pytest.mark.parametrize("at", [0, 33, 49, 49 + 33])
+def test_no_id_is_all_zeros(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block 0 is made to have 32 zeros: the chance of 16 is 2⁻⁶⁴."""
+    digits = bytearray(b"a" * (49 * 128))
+    digits[at : at + 32] = b"0" * 32
+
+    class Zeros:
+        def hexdigest(self, _size: int) -> str:
+            return digits.decode()
+
+    monkeypatch.setattr(ids, "shake_128", lambda _seed: Zeros())
+    source = IdSource()
+    for _ in range(128):
+        trace_id, _, span_id = source.draw().partition(b"-")
+        assert int(trace_id, 16)
+        assert int(span_id, 16)
 
 
 def test_traceparent_is_version_0_and_sampled() -> None:

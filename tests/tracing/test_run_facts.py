@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.analysis.samples import load
-from tracebench.model.exchange import Load
+from tracebench.model.load import Load
 from tracebench.model.plan import Stability
 from tracebench.model.result import Warmup
 from tracebench.tracing import run_facts
@@ -27,7 +27,8 @@ FULL = replace(
 def test_a_load_comes_back(run: Load) -> None:
     facts = run_facts.read(run_facts.written("http://model:5000", run, {"plan": {"seed": 1}}))
     assert facts is not None
-    assert facts.load_of(()) == run
+    found = facts.load_of(run.requests, run.times)
+    assert found == run
     assert (facts.address, facts.session) == ("http://model:5000", {"plan": {"seed": 1}})
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from tests.records import record
 from tests.tracing.samples import SUCCESS
 from tracebench.model.exchange import Decomposition, Exchange, Undecomposed
 from tracebench.model.span import Span
@@ -16,7 +17,7 @@ COUNT = 400
 
 def exchange(number: int) -> Exchange:
     """One of many; a request takes 10 ms between `sent` and `arrived`."""
-    start_ns = number * 20 * MS
+    start_ns = (number + 1) * 20 * MS
     return SUCCESS._replace(
         trace_id=f"{number + 1:032x}",
         span_id=f"{number + 1:016x}",
@@ -54,7 +55,7 @@ def served(one: Exchange, shift: Callable[[int], int]) -> list[Span]:
 def decomposed(shift: Callable[[int], int]) -> Decomposition:
     exchanges = [exchange(number) for number in range(COUNT)]
     joining = JoiningExporter()
-    joining.add(exchanges, [Undecomposed.NO_TIMING] * COUNT)
+    joining.add(*record(exchanges, [Undecomposed.NO_TIMING] * COUNT))
     joining.take(span for one in exchanges for span in served(one, shift))
     return joining.decomposition()
 

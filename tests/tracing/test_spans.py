@@ -72,6 +72,7 @@ def test_a_rest_span_in_full() -> None:
         "tracebench.stamp": "kernel",
         "tracebench.connect_ns": 0,
         "tracebench.write_lag_ns": 13,
+        "tracebench.slot": 0,
         "tracebench.mirror_ns.server_processing": 5_000_000,
         "tracebench.mirror_ns.inference": 4_000_000,
         "tracebench.mirror_ns.queue": 7,

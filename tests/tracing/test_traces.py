@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.records import record
 from tests.report.samples import target
 from tests.servers import reply
 from tests.tracing.backend.jaegers import NOTHING, ROOT, TRACE, answering, modern
@@ -13,6 +14,7 @@ from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS, TIMED_OUT
 from tracebench.errors import TargetError
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.plan import Payload, Plan
+from tracebench.model.requests import Requests
 from tracebench.model.result import TargetResult
 from tracebench.tracing.backend.reading import Waits
 from tracebench.tracing.exporter import JoiningExporter
@@ -30,7 +32,7 @@ ASKED = SUCCESS._replace(
 def linked(plan: Plan) -> TargetResult:
     result = target()
     exchanges = [SUCCESS._replace(trace_id=one.trace_id) for one in result.exemplars]
-    return Traces(plan).linked(result, exchanges, REST, RUN)
+    return Traces(plan).linked(result, Requests.of(exchanges), REST, RUN)
 
 
 def test_without_a_ui_nothing_is_linked() -> None:
@@ -77,8 +79,9 @@ def test_spans_that_are_read_back_decompose() -> None:
     joining = JoiningExporter()
     exchanges = [ASKED, TIMED_OUT]
     with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_WAITS) as traces:
-        joining.add(exchanges, [Undecomposed.NO_TIMING] * 2)
-        assert traces.read_back(exchanges, joining, RUN) == []  # a failure has no trace to wait for
+        joining.add(*record(exchanges, [Undecomposed.NO_TIMING] * 2))
+        found = traces.read_back(Requests.of(exchanges), joining, RUN)
+    assert found == []  # a failure has no trace to wait for
     assert joining.decomposition().sources == {"backend": 1}
 
 
@@ -95,7 +98,7 @@ def test_what_jaeger_has_instead_of_missing_traces_is_told() -> None:
         return NOTHING
 
     with answering(answer) as api, Traces(replace(PLAN, jaeger=api.url), NO_WAITS) as traces:
-        (finding,) = traces.read_back([SUCCESS], JoiningExporter(), RUN)
+        (finding,) = traces.read_back(Requests.of([SUCCESS]), JoiningExporter(), RUN)
     assert "Instead came 1 traces that the server began by itself" in finding.message
     assert "'POST /predict' of model (1)" in finding.message
     assert all("service_name=model" in path for path in searched)
@@ -103,10 +106,10 @@ def test_what_jaeger_has_instead_of_missing_traces_is_told() -> None:
 
 def test_traces_that_are_missing_are_a_finding_and_the_mirror_holds() -> None:
     joining = JoiningExporter()
-    joining.add([SUCCESS], [MIRROR])
+    joining.add(*record([SUCCESS], [MIRROR]))
     waited_for: list[str] = []
     with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_WAITS) as traces:
-        (finding,) = traces.read_back([SUCCESS], joining, RUN, waited_for.append)
+        (finding,) = traces.read_back(Requests.of([SUCCESS]), joining, RUN, waited_for.append)
     assert (finding.code, finding.severity) == ("traces_missing", "warning")
     assert "100.00% of the traces could not be read back (1 of 1)" in finding.message
     assert waited_for[0] == "waiting for 1 of 1 traces in Jaeger"

@@ -10,7 +10,7 @@ import numpy as np
 
 from tracebench.analysis.statistics import describe
 from tracebench.analysis.student import student_t95
-from tracebench.model.exchange import Block
+from tracebench.model.load import Block
 from tracebench.model.result import ClientCost, Difference, ErrorCount, Statistics
 
 _STATISTICS: Final = ("mean_ms", "p50_ms", "p95_ms")

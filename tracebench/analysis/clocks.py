@@ -5,48 +5,50 @@ request so bounds the offset between the clocks; what all allow is an interval a
 times under way, in both directions together. No measurement uses it: durations come from one clock.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from math import ceil
 from typing import Final, NamedTuple
 
-from tracebench.model.exchange import ClockOffset, Exchange, Timing
+from tracebench.analysis.selection import Selection
+from tracebench.model.columns import ABSENT
+from tracebench.model.exchange import ClockOffset, Nanoseconds
+from tracebench.model.requests import ARRIVED, SENT
+from tracebench.model.server_times import STARTED, TOTAL
 
 _STRETCHES: Final = 64
 """Of a run in which the clocks drift; within each of them they hardly do."""
 
 
-def clock_offset(pairs: Iterable[tuple[Exchange, Timing]]) -> ClockOffset | None:
+def clock_offset(chosen: Selection) -> ClockOffset | None:
     """Bound the offset of the server's clock.
 
     Where no offset fits all requests, the run is divided into stretches, and the interval spans
     what fits each of them.
 
     Args:
-        pairs: requests that were decomposed, in order, and what the server says of each.
+        chosen: requests that were decomposed, and what the server says of each.
 
     Returns:
         The interval; None where no server says when it began.
     """
-    bounds = [
-        _Bounds(
-            timing.started_ns + timing.total_ns - exchange.arrived_ns,
-            timing.started_ns - exchange.sent_ns,
-        )
-        for exchange, timing in pairs
-        if timing.started_ns is not None
-    ]
-    if not bounds:
+    started = chosen.column(lambda part: part.told(STARTED))
+    told = started != ABSENT
+    if not told.any():
         return None
-    stretches = [_common(bounds)]
+    bounds = _Bounds(
+        (started + chosen.column(lambda part: part.told(TOTAL) - part.at(ARRIVED)))[told],
+        (started - chosen.column(lambda part: part.at(SENT)))[told],
+    )
+    stretches = [bounds.common()]
     if stretches[0].is_empty:
-        length = ceil(len(bounds) / _STRETCHES)
-        starts = range(0, len(bounds), length)
-        stretches = [one for at in starts for one in _fitting(bounds[at : at + length])]
+        length = ceil(len(bounds.low_ns) / _STRETCHES)
+        starts = range(0, len(bounds.low_ns), length)
+        stretches = [one for at in starts for one in _fitting(bounds.part(at, at + length))]
     lows_ns, highs_ns = zip(*stretches, strict=True)
     return ClockOffset(min(lows_ns), max(highs_ns), max(0, max(lows_ns) - min(highs_ns)))
 
 
-class _Bounds(NamedTuple):
+class _Interval(NamedTuple):
     low_ns: int
     high_ns: int
 
@@ -55,15 +57,24 @@ class _Bounds(NamedTuple):
         return self.low_ns > self.high_ns
 
 
-def _common(bounds: Sequence[_Bounds]) -> _Bounds:
-    return _Bounds(max(one.low_ns for one in bounds), min(one.high_ns for one in bounds))
+class _Bounds(NamedTuple):
+    """Of each request."""
+
+    low_ns: Nanoseconds
+    high_ns: Nanoseconds
+
+    def common(self) -> _Interval:
+        return _Interval(int(self.low_ns.max()), int(self.high_ns.min()))
+
+    def part(self, begin: int, end: int) -> "_Bounds":
+        return _Bounds(self.low_ns[begin:end], self.high_ns[begin:end])
 
 
-def _fitting(bounds: Sequence[_Bounds]) -> Iterator[_Bounds]:
+def _fitting(bounds: _Bounds) -> Iterator[_Interval]:
     """What fits all of a stretch; where nothing does, what fits either half."""
-    if not (common := _common(bounds)).is_empty:
+    if not (common := bounds.common()).is_empty:
         yield common
         return
-    middle = len(bounds) // 2
-    yield from _fitting(bounds[:middle])
-    yield from _fitting(bounds[middle:])
+    middle = len(bounds.low_ns) // 2
+    yield from _fitting(bounds.part(0, middle))
+    yield from _fitting(bounds.part(middle, len(bounds.low_ns)))

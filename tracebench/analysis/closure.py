@@ -7,8 +7,8 @@ Parts by names of the author's own are parts of `server_other`, and stand in no 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -16,15 +16,14 @@ import numpy as np
 from tracebench.analysis.clocks import clock_offset
 from tracebench.analysis.late_body import Replies, body_ns, network_before_reply_ns
 from tracebench.analysis.own_parts import own_parts
+from tracebench.analysis.selection import Columns, Formula, Part, Selection
 from tracebench.analysis.sources import differing
-from tracebench.model.exchange import (
-    Decomposition,
-    Exchange,
-    Nanoseconds,
-    Outcome,
-    Timing,
-    Undecomposed,
-)
+from tracebench.model import requests as stamps
+from tracebench.model import server_times as told
+from tracebench.model.columns import ABSENT, PageView
+from tracebench.model.exchange import Decomposition, Nanoseconds, Outcome, Undecomposed
+from tracebench.model.requests import OUTCOME, OUTCOME_CODES, Flags, Requests, Rows
+from tracebench.model.server_times import CAME_WITH, PROBLEMS, SOURCES, ServerTimes
 from tracebench.vocabulary import (
     BACKLOG,
     BODY,
@@ -41,16 +40,15 @@ from tracebench.vocabulary import (
 
 _NOT_REPORTED: Final = -1
 """Stands in a column for a part that the server did not report."""
+_TIMED_OUT: Final = OUTCOME_CODES[Outcome.TIMED_OUT]
 
 
-def decompose(
-    exchanges: Sequence[Exchange], timings: Sequence[Timing | Undecomposed]
-) -> Decomposition:
+def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
     """Divide the latency of every success whose server time is known.
 
     Args:
-        exchanges: in any order.
-        timings: what the server says of each; ignored for what did not succeed.
+        requests: in any order.
+        times: what the server says of each; ignored for what did not succeed.
 
     Returns:
         Columns for the leaf components, `server_processing`, `end_to_end`, `service_time` and
@@ -59,73 +57,47 @@ def decompose(
         did not report them.
     """
     undecomposed: Counter[Undecomposed] = Counter()
-    rows: list[tuple[Exchange, Timing]] = []
-    for exchange, timing in zip(exchanges, timings, strict=True):
-        if exchange.outcome is not Outcome.SUCCEEDED:
-            continue
-        if isinstance(timing, Undecomposed):
-            undecomposed[timing] += 1
-        elif timing.total_ns > exchange.arrived_ns - exchange.sent_ns:
-            undecomposed[Undecomposed.NEGATIVE_NETWORK] += 1
-        else:
-            rows.append((exchange, timing))
-    rows.sort(key=lambda row: row[0].scheduled_ns)
-    decomposed = [timing for _, timing in rows]
-    own = own_parts(decomposed, _NOT_REPORTED)
-    columns = _with_server(client_view([exchange for exchange, _ in rows]), rows)
-    streams = np.fromiter((timing.came_with == "stream" for timing in decomposed), bool, len(rows))
+    chosen = Selection(requests, partial(_decomposed, undecomposed), times)
+    own = own_parts(chosen, times, _NOT_REPORTED)
     return Decomposition(
-        trace_ids=tuple(exchange.trace_id for exchange, _ in rows),
-        columns={**columns, **own.columns},
+        count=len(chosen),
+        columns=Columns(chosen, {**_CLIENT_SIDE, **_SERVER_SIDE, **own.formulas}),
         undecomposed=undecomposed,
-        sources=Counter(timing.source for timing in decomposed),
-        scaled=sum(timing.scaled for timing in decomposed),
-        clock=clock_offset(rows),
-        own=tuple(own.columns),
+        sources=_sources(chosen),
+        scaled=chosen.count(lambda part: part.told(told.SCALED) == 1),
+        clock=clock_offset(chosen),
+        own=tuple(own.formulas),
         left_out=own.left_out,
         unlisted=own.unlisted,
-        before_reply_ns=network_before_reply_ns(_replies(rows), columns[NETWORK]),
-        strays=sum(timing.strays > 0 for timing in decomposed),
-        with_both=sum(timing.differs_ns is not None for timing in decomposed),
-        disagreed=sum(bool(timing.differs_ns) for timing in decomposed),
-        differing=differing(decomposed),
-        streamed=int(np.count_nonzero(columns[BODY][streams])),
+        before_reply=lambda: chosen.column(_before_reply),
+        strays=chosen.count(lambda part: part.told(told.STRAYS) > 0),
+        with_both=chosen.count(lambda part: part.told(told.COMPARED) != ABSENT),
+        disagreed=chosen.count(lambda part: part.told(told.COMPARED) > 0),
+        differing=differing(chosen, times),
+        bodies=chosen.count(lambda part: _body(part) > 0),
+        streamed=chosen.count(lambda part: (_body(part) > 0) & _streams(part)),
     )
 
 
-def ranked(exchanges: Iterable[Exchange]) -> list[Exchange]:
-    """What latencies are told of, in the order of scheduling: every success and every time-out."""
-    known = [one for one in exchanges if one.outcome in (Outcome.SUCCEEDED, Outcome.TIMED_OUT)]
-    return sorted(known, key=attrgetter("scheduled_ns"))
-
-
-def client_view(exchanges: Iterable[Exchange]) -> dict[str, Nanoseconds]:
+def client_view(requests: Requests) -> Columns:
     """What the client alone can tell of every success.
 
     Returns:
         Columns of `end_to_end`, `service_time`, `backlog`, `connect`, `client` and
         `server_and_network`, in the order of scheduling; the last four sum to the first.
     """
-    successes = [one for one in exchanges if one.outcome is Outcome.SUCCEEDED]
-    successes.sort(key=attrgetter("scheduled_ns"))
+    successes = Selection(requests, lambda rows, _: rows.succeeded)
+    return Columns(successes, {**_CLIENT_SIDE, SERVER_AND_NETWORK: _between})
 
-    def column(stamp: str) -> Nanoseconds:
-        return np.fromiter(map(attrgetter(stamp), successes), np.int64, len(successes))
 
-    scheduled_ns = column("scheduled_ns")
-    connect_ns = column("connect_ns")
-    ready_ns = column("ready_ns")
-    sent_ns = column("sent_ns")
-    arrived_ns = column("arrived_ns")
-    done_ns = column("done_ns")
-    return {
-        END_TO_END: done_ns - scheduled_ns,
-        SERVICE_TIME: done_ns - sent_ns,
-        BACKLOG: ready_ns - scheduled_ns - connect_ns,
-        CONNECT: connect_ns,
-        CLIENT: (sent_ns - ready_ns) + (done_ns - arrived_ns),
-        SERVER_AND_NETWORK: arrived_ns - sent_ns,
-    }
+def ranked(requests: Requests) -> Selection:
+    """What latencies are told of: every success and every time-out."""
+    return Selection(requests, lambda rows, _: rows.succeeded | (rows[OUTCOME] == _TIMED_OUT))
+
+
+def latency(part: Part) -> Nanoseconds:
+    """From when a request was scheduled until it was done."""
+    return np.asarray(sum((part.step(name) for name in stamps.STAMPS[1:]), part.step(stamps.READY)))
 
 
 def reported(column_ns: Nanoseconds) -> Nanoseconds:
@@ -133,42 +105,92 @@ def reported(column_ns: Nanoseconds) -> Nanoseconds:
     return np.extract(column_ns != _NOT_REPORTED, column_ns)
 
 
-def _replies(rows: Sequence[tuple[Exchange, Timing]]) -> Replies:
-    """When each reply began and ended, after the request was sent, and what the server says."""
+def _decomposed(undecomposed: Counter[Undecomposed], rows: Rows, times: PageView | None) -> Flags:
+    """Which successes of a page have a timing that fits; the others are counted."""
+    assert times is not None
+    succeeded, problem = rows.succeeded, times[told.PROBLEM]
+    for at in np.unique(problem[succeeded & (problem != ABSENT)]).tolist():
+        undecomposed[PROBLEMS[at]] += int(np.count_nonzero(succeeded & (problem == at)))
+    timed = succeeded & (problem == ABSENT)
+    waited = rows.step(stamps.FIRST_BYTE) + rows.step(stamps.ARRIVED)
+    negative = timed & (times[told.TOTAL] > waited)
+    if count := int(np.count_nonzero(negative)):
+        undecomposed[Undecomposed.NEGATIVE_NETWORK] += count
+    return np.asarray(timed & ~negative)
 
-    def column(values_ns: Iterator[int]) -> Nanoseconds:
-        return np.fromiter(values_ns, np.int64, len(rows))
 
-    began_ns = column((one.first_byte_ns or one.arrived_ns) - one.sent_ns for one, _ in rows)
-    ended_ns = column(one.arrived_ns - one.sent_ns for one, _ in rows)
-    return Replies(
-        began_ns=np.clip(began_ns, 0, ended_ns),
-        ended_ns=ended_ns,
-        server_ns=column(timing.total_ns for _, timing in rows),
-    )
+def _sources(chosen: Selection) -> dict[str, int]:
+    counts = np.zeros(len(SOURCES), np.int64)
+    for part in chosen.parts:
+        counts += np.bincount(part.told(told.SOURCE), minlength=len(counts))
+    return {name: int(counts[at]) for at, name in enumerate(SOURCES) if counts[at]}
 
 
-def _with_server(
-    client: dict[str, Nanoseconds], rows: Sequence[tuple[Exchange, Timing]]
-) -> Mapping[str, Nanoseconds]:
-    """Split what lies between `sent` and `arrived`."""
-    parts_ns = {
-        part: np.fromiter(
-            (timing.parts_ns.get(part, _NOT_REPORTED) for _, timing in rows), np.int64, len(rows)
-        )
-        for part in REPORTED_PARTS
-    }
-    named_ns = sum(np.maximum(values_ns, 0) for values_ns in parts_ns.values())
-    with_head = np.fromiter((timing.came_with != "end" for _, timing in rows), bool, len(rows))
-    replies = _replies(rows)
-    total_ns = replies.server_ns
-    apart_ns = np.where(with_head, body_ns(replies, client[END_TO_END]), 0)
-    between_ns = client.pop(SERVER_AND_NETWORK)
-    return {
-        **client,
-        NETWORK: between_ns - total_ns - apart_ns,
-        BODY: apart_ns,
-        SERVER_PROCESSING: total_ns,
-        **parts_ns,
-        SERVER_OTHER: total_ns - named_ns,
-    }
+# ── one formula a column ─────────────────────────────────────────────────────────────────────
+
+
+def service_time(part: Part) -> Nanoseconds:
+    """From when a request was sent until it was done."""
+    return part.step(stamps.FIRST_BYTE) + part.step(stamps.ARRIVED) + part.step(stamps.DONE)
+
+
+def _backlog(part: Part) -> Nanoseconds:
+    return part.step(stamps.READY) - part.request(stamps.CONNECT)
+
+
+def _client(part: Part) -> Nanoseconds:
+    return part.step(stamps.SENT) + part.step(stamps.DONE)
+
+
+def _between(part: Part) -> Nanoseconds:
+    return part.step(stamps.FIRST_BYTE) + part.step(stamps.ARRIVED)
+
+
+def _replies(part: Part) -> Replies:
+    ended_ns = _between(part)
+    first_byte_ns = part.request(stamps.FIRST_BYTE)
+    began_ns = np.where(first_byte_ns == ABSENT, ended_ns, np.clip(first_byte_ns, 0, ended_ns))
+    return Replies(began_ns, ended_ns, part.told(told.TOTAL))
+
+
+def _body(part: Part) -> Nanoseconds:
+    apart_ns = body_ns(_replies(part), latency(part))
+    return np.where(part.told(told.CAME_WITH_COLUMN) == CAME_WITH.index("end"), 0, apart_ns)
+
+
+def _streams(part: Part) -> Flags:
+    return np.asarray(part.told(told.CAME_WITH_COLUMN) == CAME_WITH.index("stream"))
+
+
+def _network(part: Part) -> Nanoseconds:
+    return _between(part) - part.told(told.TOTAL) - _body(part)
+
+
+def _before_reply(part: Part) -> Nanoseconds:
+    return network_before_reply_ns(_replies(part), _network(part))
+
+
+def _part(name: str, part: Part) -> Nanoseconds:
+    values = part.told(told.PART + name)
+    return np.where(values == ABSENT, _NOT_REPORTED, values)
+
+
+def _server_other(part: Part) -> Nanoseconds:
+    named = sum(np.maximum(part.told(told.PART + name), 0) for name in REPORTED_PARTS)
+    return np.asarray(part.told(told.TOTAL) - named)
+
+
+_CLIENT_SIDE: Final[Mapping[str, Formula]] = {
+    END_TO_END: latency,
+    SERVICE_TIME: service_time,
+    BACKLOG: _backlog,
+    CONNECT: lambda part: part.request(stamps.CONNECT),
+    CLIENT: _client,
+}
+_SERVER_SIDE: Final[Mapping[str, Formula]] = {
+    NETWORK: _network,
+    BODY: _body,
+    SERVER_PROCESSING: lambda part: part.told(told.TOTAL),
+    **{name: partial(_part, name) for name in REPORTED_PARTS},
+    SERVER_OTHER: _server_other,
+}

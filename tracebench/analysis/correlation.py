@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tracebench.analysis.moments import Moments
 from tracebench.analysis.student import Z95, student_t95
 from tracebench.model.exchange import Nanoseconds
 
@@ -26,27 +27,24 @@ _Z_ONE_SIDED: Final = 1.6448536269514722
 _Floats = npt.NDArray[np.float64]
 
 
-def inflation(values_ns: Nanoseconds) -> float:
+def inflation(values_ns: Nanoseconds, sample: Moments) -> float:
     """How many times the variance of a series' mean is that of as many independent values.
 
     Args:
         values_ns: in the order of time.
+        sample: their moments.
 
     Returns:
         1 where no correlation shows (independent series are taken for correlated in 5 % of all
         cases), or the series is too short to tell (below 128). Otherwise above 1, with Student's
         allowance for its own uncertainty. A series of n is worth n / inflation values.
     """
-    series = values_ns - values_ns.mean()
-    squares = series * series
-    variance = float(squares.mean())
-    if variance == 0:
+    if sample.variance == 0:
         return 1.0
-    kurtosis = float((squares * squares).mean()) / variance**2 - 3
-    batches = _count(len(series))
-    size = len(series) // batches
-    means = _whole(series, batches).reshape(batches, size).mean(1)
-    return _inflation(means, size, variance, kurtosis)
+    batches = _count(len(values_ns))
+    size = len(values_ns) // batches
+    means = _whole(values_ns, batches).reshape(batches, size).mean(1) - sample.mean
+    return _inflation(means, size, sample.variance, sample.kurtosis)
 
 
 def exceedance_inflation(values_ns: Nanoseconds, limit_ns: int) -> float:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tracebench.model.exchange import Decomposition, Load, Nanoseconds
+from tracebench.model.exchange import Decomposition, Nanoseconds
+from tracebench.model.load import Load
 from tracebench.model.result import Floor, RequestCounts, Statistics
 
 

@@ -1,12 +1,15 @@
 """Why requests did not succeed: reasons grouped, whatever numbers and ids stand in them."""
 
 import re
-from collections.abc import Iterable
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from tracebench.model.exchange import Exchange, Outcome, Reply
+import numpy as np
+
+from tracebench.model.exchange import Outcome, Reply
+from tracebench.model.requests import OUTCOME, OUTCOME_CODES, REASON, Requests
 from tracebench.model.result import ErrorCount
 
 MOST_REASONS: Final = 1_000
@@ -27,9 +30,10 @@ _VARIABLE: Final = re.compile(
 )
 """What differs from one request to the next: quoted values, ids and numbers."""
 _FOLDED: Final = "…"
+_FAILURES: Final = [OUTCOME_CODES[one] for one in (Outcome.FAILED, Outcome.TIMED_OUT)]
 
 
-def count_errors(exchanges: Iterable[Exchange]) -> tuple[ErrorCount, ...]:
+def count_errors(requests: Requests) -> tuple[ErrorCount, ...]:
     """Count what failed or timed out by its reason, the most frequent first.
 
     Reasons of one status that differ in numbers, ids or quoted values alone are one: those stand
@@ -41,18 +45,24 @@ def count_errors(exchanges: Iterable[Exchange]) -> tuple[ErrorCount, ...]:
     """
     groups: dict[str, _Group] = {}
     others = 0
-    for one in exchanges:
-        if one.outcome not in (Outcome.FAILED, Outcome.TIMED_OUT):
-            continue
-        key = folded(one.reason)
-        if (group := groups.get(key)) is not None:
-            group.add(one)
-        elif len(groups) < MOST_REASONS:
-            groups[key] = _Group(one.reason, one.reply)
+    for reason, count in _counts(requests).items():
+        key = folded(reason)
+        if reason == OTHER or (key not in groups and len(groups) == MOST_REASONS):
+            others += count
         else:
-            others += 1
+            group = groups.setdefault(key, _Group(reason, requests.examples.get(reason, "")))
+            group.add(reason, count)
     errors = sorted((group.told() for group in groups.values()), key=lambda error: -error.count)
     return (*errors, ErrorCount(OTHER, others, "")) if others else tuple(errors)
+
+
+def _counts(requests: Requests) -> Counter[str]:
+    """How many requests failed or timed out for each reason, in the order of their numbers."""
+    found = np.zeros(len(requests.reasons), np.int64)
+    for rows in requests.pages():
+        failed = np.isin(rows[OUTCOME], _FAILURES)
+        found += np.bincount(rows[REASON][failed], minlength=len(found))
+    return +Counter(dict(zip(requests.reasons, found.tolist(), strict=True)))
 
 
 @lru_cache(maxsize=4_096)
@@ -68,29 +78,29 @@ class _Group:
     """Failures whose reasons are one when folded."""
 
     reason: str
-    reply: Reply
-    """Of the first one."""
-    count: int = 1
+    example: str
+    count: int = 0
     differ: bool = False
     """Not all have the first one's reason."""
 
-    def add(self, one: Exchange) -> None:
-        self.count += 1
-        self.differ = self.differ or one.reason != self.reason
+    def add(self, reason: str, count: int) -> None:
+        self.count += count
+        self.differ = self.differ or reason != self.reason
 
     def told(self) -> ErrorCount:
-        said = _example(self.reply)
         if not self.differ:
-            return ErrorCount(self.reason, self.count, said)
-        return ErrorCount(folded(self.reason), self.count, said or _printable(self.reason))
+            return ErrorCount(self.reason, self.count, self.example)
+        return ErrorCount(folded(self.reason), self.count, self.example or printable(self.reason))
 
 
-def _example(reply: Reply) -> str:
-    said = [reply.body.decode("utf-8", "replace")]
-    said += [f"{name}: {reply.headers[name]}" for name in _MESSAGES if name in reply.headers]
-    return next(filter(None, map(_printable, said)), "")
+def said(reply: Reply) -> str:
+    """What a server said in a reply, as people read it; empty where it said nothing."""
+    told = [reply.body.decode("utf-8", "replace")]
+    told += [f"{name}: {reply.headers[name]}" for name in _MESSAGES if name in reply.headers]
+    return next(filter(None, map(printable, told)), "")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """The start of a text, on one line."""
     one_line = " ".join(text.split())
     return "".join(filter(str.isprintable, one_line))[:_LONGEST_EXAMPLE]

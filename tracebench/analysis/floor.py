@@ -7,7 +7,7 @@ from tracebench.analysis.closure import client_view
 from tracebench.analysis.findings import state, weigh
 from tracebench.analysis.statistics import describe
 from tracebench.analysis.verdict import with_findings
-from tracebench.model.exchange import Load
+from tracebench.model.load import Load
 from tracebench.model.result import Finding, Floor, TargetResult
 from tracebench.vocabulary import CLIENT, END_TO_END, NETWORK, SERVER_AND_NETWORK
 
@@ -24,7 +24,7 @@ def describe_floor(load: Load, *, in_the_clear: bool) -> Floor:
         load: it has a success.
         in_the_clear: the target itself is spoken to over TLS.
     """
-    columns = client_view(load.exchanges)
+    columns = client_view(load.requests)
     count = len(columns[END_TO_END])
     return Floor(
         end_to_end=describe(columns[END_TO_END]),

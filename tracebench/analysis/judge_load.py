@@ -3,10 +3,22 @@
 from collections import Counter
 from typing import Final
 
+import numpy as np
+
 from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.findings import weigh
 from tracebench.analysis.statistics import NS_PER_MS
+from tracebench.model.columns import ABSENT
 from tracebench.model.exchange import Lost, Outcome
+from tracebench.model.requests import (
+    CONNECT,
+    LOST,
+    LOST_KINDS,
+    OUTCOME,
+    OUTCOME_CODES,
+    READY,
+    SENT,
+)
 from tracebench.model.result import Finding
 
 _FEWEST: Final = 20
@@ -14,6 +26,8 @@ _FEWEST: Final = 20
 _SLEWING: Final = 500e-6
 """How fast NTP may turn a clock without stepping it (adjtime(2))."""
 _STEP_S: Final = 1e-3
+_FAILED: Final = OUTCOME_CODES[Outcome.FAILED]
+_REFUSED: Final = LOST_KINDS.index(Lost.REFUSED)
 _LOST: Final = {
     Lost.CLOSED: "as the server closed the connection",
     Lost.GOAWAY: "after its GOAWAY",
@@ -23,18 +37,21 @@ _LOST: Final = {
 
 def _rate_not_met(run: Evidence) -> Finding | None:
     """Compare from the first that was due until the last that was due or sent."""
-    started = run.load.exchanges
-    sent_ns = [
-        one.sent_ns or one.ready_ns  # where nobody accepts, the tool was still on time
-        for one in started
-        if one.sent_ns or one.outcome is Outcome.FAILED
-    ]
-    if not run.load.asked_rps or len(started) < _FEWEST or not sent_ns:
+    requests = run.load.requests
+    if not run.load.asked_rps or len(requests) < _FEWEST:
         return None
-    due_ns = [one.scheduled_ns for one in started]
-    begin_ns, end_ns = min(due_ns), max(due_ns)
-    asked_rps = part_of((len(started) - 1) * 1e9, end_ns - begin_ns)
-    achieved_rps = part_of((len(sent_ns) - 1) * 1e9, max(end_ns, *sent_ns) - begin_ns)
+    sent, last_sent_ns = 0, 0
+    for rows in requests.pages():
+        at_ns = rows.at(SENT)
+        # Where nobody accepts, the tool was still on time.
+        at_ns = np.where((at_ns == ABSENT) & (rows[OUTCOME] == _FAILED), rows.at(READY), at_ns)
+        sent += int(np.count_nonzero(at_ns != ABSENT))
+        last_sent_ns = max(last_sent_ns, int(at_ns.max()))
+    if not sent:
+        return None
+    begin_ns, end_ns = requests.due_ns
+    asked_rps = part_of((len(requests) - 1) * 1e9, end_ns - begin_ns)
+    achieved_rps = part_of((sent - 1) * 1e9, max(end_ns, last_sent_ns) - begin_ns)
     missed = 1 - part_of(achieved_rps, asked_rps) if asked_rps else 0.0
     return weigh("rate_not_met", missed, achieved_rps=achieved_rps, asked_rps=asked_rps)
 
@@ -43,9 +60,12 @@ def _arrivals_not_as_asked(run: Evidence) -> Finding | None:
     if not run.load.asked_rps:
         return None
     gap_ns = 1e9 / run.load.asked_rps
-    sent = [one for one in run.load.exchanges if one.sent_ns]
-    late = sum(one.sent_ns - one.ready_ns > gap_ns for one in sent)
-    return weigh("arrivals_not_as_asked", part_of(late, len(sent)), gap_ms=gap_ns / NS_PER_MS)
+    sent = late = 0
+    for rows in run.load.requests.pages():
+        after_ns = rows[SENT]
+        sent += int(np.count_nonzero(after_ns != ABSENT))
+        late += int(np.count_nonzero(after_ns > gap_ns))
+    return weigh("arrivals_not_as_asked", part_of(late, sent), gap_ms=gap_ns / NS_PER_MS)
 
 
 def _loop_lag(run: Evidence) -> Finding | None:
@@ -85,21 +105,21 @@ def _clock_stepped(run: Evidence) -> Finding | None:
 
 
 def _connection_churn(run: Evidence) -> Finding | None:
-    successes = [one for one in run.load.exchanges if one.outcome is Outcome.SUCCEEDED]
-    anew = sum(one.connect_ns > 0 and one.lost is not Lost.REFUSED for one in successes)
-    return weigh(
-        "connection_churn",
-        part_of(anew, len(successes)),
-        connections=anew,
-        count=len(successes),
-    )
+    anew = 0
+    for rows in run.load.requests.pages():
+        connected = rows.succeeded & (rows[CONNECT] > 0) & (rows[LOST] != _REFUSED)
+        anew += int(np.count_nonzero(connected))
+    count = run.requests.succeeded
+    return weigh("connection_churn", part_of(anew, count), connections=anew, count=count)
 
 
 def _sent_again(run: Evidence) -> Finding | None:
-    counts = Counter(one.lost for one in run.load.exchanges if one.lost is not None)
-    causes = ", ".join(f"{count} {_LOST[why]}" for why, count in counts.most_common())
-    share = part_of(counts.total(), len(run.load.exchanges))
-    return weigh("sent_again", share, causes=causes)
+    counts = Counter[Lost]()
+    for rows in run.load.requests.pages():
+        for at, why in enumerate(LOST_KINDS):
+            counts[why] += int(np.count_nonzero(rows[LOST] == at))
+    causes = ", ".join(f"{count} {_LOST[why]}" for why, count in (+counts).most_common())
+    return weigh("sent_again", part_of(counts.total(), run.requests.started), causes=causes)
 
 
 LOAD_JUDGES: Final = (

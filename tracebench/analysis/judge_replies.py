@@ -23,8 +23,8 @@ _LEAST_AFTER_MS: Final = 1.0
 def _body(run: Evidence) -> Finding | None:
     if BODY not in run.components:
         return None
-    bodies = int(np.count_nonzero(run.decomposition.columns[BODY]))
-    code = "streamed_reply" if 2 * run.decomposition.streamed > bodies else "long_body"
+    streams = 2 * run.decomposition.streamed > run.decomposition.bodies
+    code = "streamed_reply" if streams else "long_body"
     body_ms = run.components[BODY].mean_ms
     return weigh(code, part_of(body_ms, run.components[END_TO_END].mean_ms), body_ms=body_ms)
 
@@ -32,7 +32,7 @@ def _body(run: Evidence) -> Finding | None:
 def _waiting_before_server_span(run: Evidence) -> Finding | None:
     if run.load.tcp is None or NETWORK not in run.components:
         return None
-    before_ms = _median_ms(run.decomposition.before_reply_ns)
+    before_ms = _median_ms(run.decomposition.before_reply())
     rtt_ms = run.load.tcp.min_rtt_ms
     usual_ms = LIKE_THE_FLOOR * run.floor.network.p50_ms if run.floor is not None else 0.0
     if before_ms <= max(PATH_ROUND_TRIPS * rtt_ms, usual_ms):
@@ -50,7 +50,7 @@ def _waiting_before_server_span(run: Evidence) -> Finding | None:
 def _network_after_reply_began(run: Evidence) -> Finding | None:
     if NETWORK not in run.components:
         return None
-    after_ns = run.decomposition.columns[NETWORK] - run.decomposition.before_reply_ns
+    after_ns = run.decomposition.columns[NETWORK] - run.decomposition.before_reply()
     after_ms = _median_ms(after_ns)
     if after_ms <= _LEAST_AFTER_MS:
         return None

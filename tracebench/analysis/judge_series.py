@@ -3,6 +3,8 @@
 from operator import itemgetter
 from typing import Final
 
+import numpy as np
+
 from tracebench.analysis import repeated, spread
 from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.findings import state, weigh
@@ -10,6 +12,7 @@ from tracebench.analysis.own_parts import share_of
 from tracebench.analysis.statistics import NS_PER_MS
 from tracebench.analysis.steady import drift, leftover
 from tracebench.model.exchange import Undecomposed
+from tracebench.model.requests import SCHEDULED
 from tracebench.model.result import Finding
 from tracebench.vocabulary import (
     MOST_OWN_NAMES,
@@ -27,12 +30,12 @@ _LEAST_SHARE: Final = 0.05
 
 
 def _changes_its_rate(run: Evidence) -> bool:
-    if not run.load.asked_rps or not run.load.exchanges:
+    requests = run.load.requests
+    if not run.load.asked_rps or not len(requests):
         return False
-    due_ns = [one.scheduled_ns for one in run.load.exchanges]
-    middle_ns = (min(due_ns) + max(due_ns)) / 2
-    early = sum(one_ns <= middle_ns for one_ns in due_ns)
-    return abs(2 * early - len(due_ns)) > _EVEN * len(due_ns)
+    middle_ns = sum(requests.due_ns) / 2
+    early = sum(int(np.count_nonzero(rows[SCHEDULED] <= middle_ns)) for rows in requests.pages())
+    return abs(2 * early - len(requests)) > _EVEN * len(requests)
 
 
 def _not_stationary(run: Evidence) -> Finding | None:
@@ -66,7 +69,7 @@ def _unexplained_share(run: Evidence) -> Finding | None:
 
 def _components_outside_requests(run: Evidence) -> Finding | None:
     """Of requests that may lack components; it explains little where little is unexplained."""
-    share = part_of(run.decomposition.strays, len(run.decomposition.trace_ids))
+    share = part_of(run.decomposition.strays, run.decomposition.count)
     if share and share_of(run.components, SERVER_OTHER) <= _LEAST_SHARE:
         return state("components_outside_requests", "info", value=share)
     return weigh("components_outside_requests", share)
@@ -90,7 +93,7 @@ def _negative_network(run: Evidence) -> Finding | None:
 
 
 def _cached_replies(run: Evidence) -> Finding | None:
-    found = repeated.first_and_second(run.load.exchanges)
+    found = repeated.first_and_second(run.load.requests)
     if found is None:
         return None
     return weigh(
@@ -105,7 +108,7 @@ def _cached_replies(run: Evidence) -> Finding | None:
 def _uneven_slots(run: Evidence) -> Finding | None:
     if run.load.asked_rps:
         return None
-    found = spread.slowest(spread.by_slot(run.load.exchanges))
+    found = spread.slowest(spread.by_slot(run.load.requests))
     if found is None:
         return None
     return weigh(

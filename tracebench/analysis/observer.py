@@ -1,19 +1,17 @@
 """The observer effect: what a server pays for being traced."""
 
-from collections.abc import Iterable
-
-import numpy as np
-
+from tracebench.analysis.closure import latency
 from tracebench.analysis.comparison import difference
+from tracebench.analysis.selection import Selection
 from tracebench.analysis.statistics import describe
-from tracebench.model.exchange import Exchange, Outcome
+from tracebench.model.requests import VARIANT, Requests
 from tracebench.model.result import ObserverEffect
 
 
-def observer_effect(
-    traced: Iterable[Exchange], untraced: Iterable[Exchange]
-) -> ObserverEffect | None:
+def observer_effect(requests: Requests, untraced_from: int) -> ObserverEffect | None:
     """Compare requests that asked for tracing with those of the same run that did not.
+
+    The latter are the variants from `untraced_from` on.
 
     Because it was drawn at random for each request, whatever drifts or comes in bursts meets both
     alike, and each is a random sample of the same moments: their intervals take the values as
@@ -23,10 +21,10 @@ def observer_effect(
     Returns:
         Differences of `end_to_end` between successes; None where either kind has none.
     """
-    traced_ns, untraced_ns = (
-        np.array([e.done_ns - e.scheduled_ns for e in of if e.outcome is Outcome.SUCCEEDED], int)
-        for of in (traced, untraced)
-    )
+    successes = Selection(requests, lambda rows, _: rows.succeeded)
+    latency_ns = successes.column(latency)
+    traced = successes.column(lambda part: part.request(VARIANT)) < untraced_from
+    traced_ns, untraced_ns = latency_ns[traced], latency_ns[~traced]
     if not len(traced_ns) or not len(untraced_ns):
         return None
     without = describe(untraced_ns, independent=True)

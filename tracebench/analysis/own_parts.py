@@ -6,15 +6,19 @@ fit for every output here, and kept apart from the names that tracebench gives i
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from itertools import chain
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import product
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from tracebench.model.exchange import Nanoseconds, Timing
+from tracebench.analysis.selection import Formula, Part, Selection
+from tracebench.model.columns import ABSENT
+from tracebench.model.exchange import Nanoseconds
+from tracebench.model.requests import Flags
 from tracebench.model.result import Statistics
+from tracebench.model.server_times import LEFT_OUT, PART, UNLISTED, ServerTimes
 from tracebench.vocabulary import (
     COMPONENTS,
     END_TO_END,
@@ -33,7 +37,7 @@ be the mean of those in which it happened to be small."""
 class OwnParts(NamedTuple):
     """The own parts of a run's requests."""
 
-    columns: Mapping[str, Nanoseconds]
+    formulas: Mapping[str, Formula]
     """Name → ns per request, −1 where it was not reported; the largest in sum comes first."""
     left_out: Mapping[str, int]
     """Name → requests in which its time did not fit."""
@@ -54,51 +58,53 @@ def shown_as(name: str) -> str:
     return _OF_THE_SERVER + name if name in COMPONENTS else name
 
 
-def own_parts(timings: Sequence[Timing], absent_ns: int) -> OwnParts:
+def own_parts(chosen: Selection, times: ServerTimes, absent_ns: int) -> OwnParts:
     """Choose the own parts to show, and give their columns.
 
     Args:
-        timings: of the decomposed requests.
+        chosen: the decomposed requests.
+        times: what the servers said of all.
         absent_ns: stands for what a request does not report.
     """
-    reported = set(chain.from_iterable(one.parts_ns for one in timings))
-    names = reported.difference(SERVER_PARTS)
-    left_out = Counter(map(shown_as, chain.from_iterable(one.left_out for one in timings)))
-    unlisted = max((one.unlisted for one in timings), default=0)
-    if not names:
-        return OwnParts({}, left_out, unlisted)
     spellings: dict[str, list[str]] = {}
-    for name in sorted(names):
+    for name in sorted(set(times.parts).difference(SERVER_PARTS)):
         spellings.setdefault(shown_as(name), []).append(name)
-    counts, sums_ns = _tallied(timings, names)
+    left_out = Counter[str]()
+    for name in times.left_out:
+        left_out[shown_as(name)] += chosen.count(partial(_tells, LEFT_OUT + name))
+    tallies = {name: _tallied(chosen, those) for name, those in spellings.items()}
     fitting = [
-        name for name in spellings if left_out[name] <= _MISFITS * (left_out[name] + counts[name])
+        name
+        for name, (count, _) in tallies.items()
+        if count and left_out[name] <= _MISFITS * (left_out[name] + count)
     ]
-    fitting.sort(key=lambda name: -sums_ns[name])
-    columns = {
-        name: _column(timings, spellings[name], absent_ns) for name in fitting[:MOST_OWN_NAMES]
+    fitting.sort(key=lambda name: -tallies[name][1])
+    formulas = {
+        name: partial(_together, spellings[name], absent_ns) for name in fitting[:MOST_OWN_NAMES]
     }
-    return OwnParts(columns, left_out, unlisted + max(len(fitting) - MOST_OWN_NAMES, 0))
+    unlisted = times.unlisted + chosen.greatest(lambda part: part.told(UNLISTED))
+    return OwnParts(formulas, +left_out, unlisted + max(len(fitting) - MOST_OWN_NAMES, 0))
 
 
-def _tallied(timings: Iterable[Timing], names: set[str]) -> tuple[Counter[str], Counter[str]]:
-    """How often each is reported, by the name that it is shown as, and its time in sum."""
-    counts, sums_ns = Counter[str](), Counter[str]()
-    for timing in timings:
-        for name in timing.parts_ns.keys() & names:
-            counts[shown_as(name)] += 1
-            sums_ns[shown_as(name)] += timing.parts_ns[name]
-    return counts, sums_ns
+def _tells(column: str, part: Part) -> Flags:
+    return np.asarray(part.told(column) != ABSENT)
 
 
-def _column(timings: Sequence[Timing], spellings: Sequence[str], absent_ns: int) -> Nanoseconds:
+def _tallied(chosen: Selection, names: Sequence[str]) -> tuple[int, int]:
+    """How often a part is reported under any of its names, and its time in sum."""
+    count = total_ns = 0
+    for part, name in product(chosen.parts, names):
+        told = part.told(PART + name)
+        known = told[told != ABSENT]
+        count, total_ns = count + len(known), total_ns + int(known.sum())
+    return count, total_ns
+
+
+def _together(names: Sequence[str], absent_ns: int, part: Part) -> Nanoseconds:
     """What several spellings of one name tell together."""
-
-    def told(timing: Timing) -> int:
-        times_ns = [timing.parts_ns[name] for name in spellings if name in timing.parts_ns]
-        return sum(times_ns) if times_ns else absent_ns
-
-    return np.fromiter(map(told, timings), np.int64, len(timings))
+    told = np.array([part.told(PART + name) for name in names])
+    sums_ns = np.where(told == ABSENT, 0, told).sum(0)
+    return np.where((told == ABSENT).all(0), absent_ns, sums_ns)
 
 
 def share_of(components: Mapping[str, Statistics], name: str, whole: str = END_TO_END) -> float:

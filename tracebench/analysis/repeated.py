@@ -1,11 +1,12 @@
 """Whether a payload is answered faster when it comes again, as a cache would."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from statistics import median
 from typing import Final, NamedTuple
 
-from tracebench.model.exchange import Exchange, Outcome
+import numpy as np
+
+from tracebench.analysis.closure import service_time
+from tracebench.analysis.selection import Selection
+from tracebench.model.requests import VARIANT, Requests
 
 _FEWEST: Final = 6
 """Payloads: that chance makes the second reply the faster one for all has then less than 2 %."""
@@ -20,22 +21,22 @@ class FirstAndSecond(NamedTuple):
     payloads: int
 
 
-def first_and_second(exchanges: Sequence[Exchange]) -> FirstAndSecond | None:
+def first_and_second(requests: Requests) -> FirstAndSecond | None:
     """Compare the first with the second reply only: a warm-up takes longer than that to pass.
 
     Returns:
         None where fewer than six payloads were answered twice, or not nine in ten were faster.
     """
-    if not any(one.variant for one in exchanges):
+    if not any(rows[VARIANT].any() for rows in requests.pages()):
         return None  # a single payload, as in most runs
-    answers: defaultdict[int, list[int]] = defaultdict(list)
-    for one in sorted(exchanges, key=lambda one: one.scheduled_ns):
-        if one.outcome is Outcome.SUCCEEDED and len(answers[one.variant]) < 2:
-            answers[one.variant].append(one.done_ns - one.sent_ns)
-    twice = [pair for pair in answers.values() if len(pair) == 2]
-    faster = sum(second < first for first, second in twice)
-    if len(twice) < _FEWEST or faster < _MOST_SHARE * len(twice):
+    chosen = Selection(requests, lambda rows, _: rows.succeeded)
+    variants = chosen.column(lambda part: part.request(VARIANT))
+    order = np.argsort(variants, kind="stable")
+    _, starts, counts = np.unique(variants[order], return_index=True, return_counts=True)
+    starts = starts[counts > 1]
+    took_ns = chosen.column(service_time)
+    first_ns, second_ns = took_ns[order[starts]], took_ns[order[starts + 1]]
+    faster = int(np.count_nonzero(second_ns < first_ns))
+    if len(starts) < _FEWEST or faster < _MOST_SHARE * len(starts):
         return None
-    return FirstAndSecond(
-        median(first for first, _ in twice), median(second for _, second in twice), len(twice)
-    )
+    return FirstAndSecond(float(np.median(first_ns)), float(np.median(second_ns)), len(starts))

@@ -1,10 +1,14 @@
 """Where two sources tell of one request: whether they agree."""
 
-from collections.abc import Iterable, Mapping
-from statistics import median
+from functools import partial
 from typing import Final
 
+import numpy as np
+
+from tracebench.analysis.selection import Part, Selection
+from tracebench.model.columns import ABSENT, Int64
 from tracebench.model.exchange import Differing, Timing
+from tracebench.model.server_times import DIFFERS, ServerTimes
 from tracebench.vocabulary import REPORTED_PARTS, SERVER_PROCESSING
 
 _STAMPS_NS: Final = 1_000
@@ -51,15 +55,16 @@ def _resolution_ns(mirror: Timing) -> int:
     return digit_ns
 
 
-def differing(timings: Iterable[Timing]) -> dict[str, Differing]:
+def differing(chosen: Selection, times: ServerTimes) -> dict[str, Differing]:
     """Component → how often and how far two sources of a request are apart, the farthest first."""
-    by_name: dict[str, list[int]] = {}
-    for timing in timings:
-        for name, apart_ns in _apart_ns(timing).items():
-            by_name.setdefault(name, []).append(abs(apart_ns))
-    found = {name: Differing(len(those), median(those)) for name, those in by_name.items()}
+    found = {}
+    for name in times.differing:
+        apart_ns = chosen.column(partial(_apart, name))
+        apart_ns = np.abs(apart_ns[apart_ns != ABSENT])
+        if len(apart_ns):
+            found[name] = Differing(len(apart_ns), float(np.median(apart_ns)))
     return dict(sorted(found.items(), key=lambda one: -one[1].requests * one[1].median_ns))
 
 
-def _apart_ns(timing: Timing) -> Mapping[str, int]:
-    return timing.differs_ns or {}
+def _apart(name: str, part: Part) -> Int64:
+    return part.told(DIFFERS + name)

@@ -1,13 +1,16 @@
 """Whether all slots meet the same server: connections often stay with one of its workers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import median
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from tracebench.analysis.closure import latency
+from tracebench.analysis.selection import Selection
 from tracebench.analysis.statistics import interval_ranks, rank
-from tracebench.model.exchange import Exchange, Nanoseconds, Outcome
+from tracebench.model.exchange import Nanoseconds
+from tracebench.model.requests import SLOT, Requests
 
 _FEWEST: Final = 30
 """Requests of a slot, for a median that means something."""
@@ -23,21 +26,13 @@ class Slowest(NamedTuple):
     slots: int
 
 
-def by_slot(exchanges: Iterable[Exchange]) -> list[Nanoseconds]:
-    """Tell the slots of a closed loop apart, and return the latencies of each.
-
-    A slot's next request is scheduled when its last one is done, to the nanosecond.
-    """
-    slot_of: dict[int, int] = {}
-    slots: list[list[int]] = []
-    for one in sorted(exchanges, key=lambda one: one.scheduled_ns):
-        slot = slot_of.pop(one.scheduled_ns, len(slots))
-        if slot == len(slots):
-            slots.append([])
-        slot_of[one.done_ns] = slot
-        if one.outcome is Outcome.SUCCEEDED:
-            slots[slot].append(one.done_ns - one.scheduled_ns)
-    return [np.array(latencies_ns, np.int64) for latencies_ns in slots]
+def by_slot(requests: Requests) -> list[Nanoseconds]:
+    """The latencies of each slot's successes."""
+    chosen = Selection(requests, lambda rows, _: rows.succeeded)
+    slots = chosen.column(lambda part: part.request(SLOT))
+    order = np.argsort(slots, kind="stable")
+    starts = np.flatnonzero(np.diff(slots[order])) + 1
+    return np.split(chosen.column(latency)[order], starts)
 
 
 def slowest(slots: Sequence[Nanoseconds]) -> Slowest | None:

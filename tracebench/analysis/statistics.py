@@ -8,8 +8,10 @@ from math import ceil, floor, sqrt
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from tracebench.analysis.correlation import exceedance_inflation, inflation
+from tracebench.analysis.moments import moments
 from tracebench.analysis.student import Z95, student_t95
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import Curve, Statistics
@@ -24,9 +26,12 @@ Of fewer than 6, even the least and the greatest enclose the median with less th
 the sample.
 """
 _MEAN_FLOOR: Final = 6
+_LARGEST_32_BIT: Final = 2**32 - 1
 _CURVE: Final = 1 - np.concatenate(
     (np.linspace(1, 0.1, 91), np.geomspace(0.1, 1e-7, 106)[1:], [0.0])
 )
+
+Ordered = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
 
 
 def describe(values_ns: Nanoseconds, *, independent: bool = False) -> Statistics:
@@ -41,11 +46,12 @@ def describe(values_ns: Nanoseconds, *, independent: bool = False) -> Statistics
         values_ns: at least one latency, in the order of time.
         independent: they are known to be, however the series looks.
     """
-    ordered_ns = np.sort(values_ns)
+    ordered_ns = in_order(values_ns)
     count = len(ordered_ns)
-    mean_ns = float(ordered_ns.mean())
-    std_ns = float(ordered_ns.std(ddof=1)) if count > 1 else 0.0
-    excess = 1.0 if independent else inflation(values_ns)
+    sample = moments(values_ns)
+    mean_ns = sample.mean
+    std_ns = sqrt(sample.variance * count / (count - 1)) if count > 1 else 0.0
+    excess = 1.0 if independent else inflation(values_ns, sample)
     ci95 = {}
     if count >= _MEAN_FLOOR:
         half_ns = student_t95(count - 1) * std_ns * sqrt(excess / count)
@@ -68,7 +74,7 @@ def describe(values_ns: Nanoseconds, *, independent: bool = False) -> Statistics
 
 
 def _interval(
-    name: str, series_ns: Nanoseconds | None, ordered_ns: Nanoseconds
+    name: str, series_ns: Nanoseconds | None, ordered_ns: Ordered
 ) -> tuple[int, int] | None:
     """A percentile's interval; None where the sample is worth too little for one.
 
@@ -107,6 +113,14 @@ def interval_ranks(count: int, permille: int, excess: float = 1.0) -> tuple[int,
     return max(1, floor(count * p - half)), min(count, ceil(count * p + half))
 
 
+def in_order(values_ns: Nanoseconds) -> Ordered:
+    """A sample sorted, in half the memory where all of it is below 4.29 s."""
+    narrow = len(values_ns) and values_ns.min() >= 0 and values_ns.max() <= _LARGEST_32_BIT
+    ordered_ns = values_ns.astype(np.uint32 if narrow else np.int64)
+    ordered_ns.sort()
+    return ordered_ns
+
+
 def curve(values_ns: Nanoseconds) -> Curve:
     """Reduce a sample to at most 200 points of its distribution, denser in the tail.
 
@@ -116,7 +130,7 @@ def curve(values_ns: Nanoseconds) -> Curve:
     Returns:
         The least latency as quantile 0, then latencies that occurred, up to the greatest as 1.
     """
-    ordered_ns = np.sort(values_ns)
+    ordered_ns = in_order(values_ns)
     count = len(ordered_ns)
     ranks = np.unique(np.clip(np.ceil(_CURVE * count), 1, count).astype(np.int64))
     return Curve(
@@ -125,5 +139,5 @@ def curve(values_ns: Nanoseconds) -> Curve:
     )
 
 
-def _at(ordered_ns: Nanoseconds, place: int) -> float:
+def _at(ordered_ns: Ordered, place: int) -> float:
     return float(ordered_ns[place - 1]) / NS_PER_MS

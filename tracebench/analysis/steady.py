@@ -1,14 +1,16 @@
 """Warm-up and steady state: where it begins, whether it lasts, and whether a run may end."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from tracebench.analysis.closure import ranked
+from tracebench.analysis.closure import latency, ranked
+from tracebench.analysis.moments import moments
 from tracebench.analysis.statistics import NS_PER_MS, describe
-from tracebench.model.exchange import Load, Nanoseconds
+from tracebench.model.exchange import Nanoseconds
+from tracebench.model.load import Load
+from tracebench.model.requests import SCHEDULED
 from tracebench.model.result import Warmup
 
 MSER_5: Final = "MSER-5"
@@ -82,27 +84,29 @@ def settled(load: Load, warmup: int | Literal["auto"]) -> Load:
         warmup: how many requests came before the run, or `auto`: cut by MSER-5.
     """
     if warmup != "auto":
-        over = load.exchanges or not (load.interrupted or load.gave_up)
+        over = len(load.requests) or not (load.interrupted or load.gave_up)
         return replace(load, warmup=Warmup("requests", warmup) if warmup and over else None)
-    scheduled_ns, latency_ns = _columns(load)
+    known = ranked(load.requests)
+    latency_ns = known.column(latency)
     first = truncation(latency_ns)
     if not first:
         return replace(load, warmup=Warmup(MSER_5, 0, 0.0))
-    begin_ns = int(scheduled_ns[first])
-    kept = tuple(one for one in load.exchanges if one.scheduled_ns >= begin_ns)
-    duration_s = (max(one.done_ns for one in kept) - begin_ns) / 1e9
-    left = duration_s / load.duration_s
+    begin_ns = load.requests.exchange(known.place(first)).scheduled_ns
+    places = load.requests.places(lambda rows: rows[SCHEDULED] >= begin_ns)
+    kept = load.requests.take(places)
+    left = kept.duration_ns / load.requests.duration_ns
     return replace(
         load,
-        exchanges=kept,
-        duration_s=duration_s,
+        requests=kept,
+        times=load.times.take(places),
+        duration_s=kept.duration_ns / 1e9,
         cpu_s=load.cpu_s * left,
         stalled_s=load.stalled_s * left,
         gc_pause_s=load.gc_pause_s * left,
         warmup=Warmup(
             MSER_5,
-            len(load.exchanges) - len(kept),
-            (begin_ns - min(one.scheduled_ns for one in load.exchanges)) / 1e9,
+            len(load.requests) - len(kept),
+            (begin_ns - load.requests.due_ns[0]) / 1e9,
             cut_mean_ms=float(latency_ns[:first].mean()) / NS_PER_MS,
             kept_mean_ms=float(latency_ns[first:].mean()) / NS_PER_MS,
         ),
@@ -137,7 +141,8 @@ def drift(values_ns: Nanoseconds) -> Drift | None:
     means = batches.mean(1)
     steps = np.diff(means)
     scatter = float(np.median((steps - np.median(steps)) ** 2)) / (2 * _MEDIAN_OF_SQUARES)
-    if scatter * _WORTH > float(batches.var(1, ddof=1).mean()):
+    within = [moments(batch).variance * size / (size - 1) for batch in batches]
+    if scatter * _WORTH > sum(within) / _BATCHES:
         return None
     leaning = np.abs(np.cumsum(np.sign(means[:, None] - means).sum(1)))
     at = int(np.argmax(leaning)) + 1
@@ -164,14 +169,3 @@ def stable(values_ns: Nanoseconds, statistic: str, share: float) -> bool | None:
     low_ms, high_ms = found.ci95[statistic]
     value_ms: float = getattr(found, statistic)
     return max(high_ms - value_ms, value_ms - low_ms) <= share * value_ms
-
-
-def _columns(load: Load) -> tuple[Nanoseconds, Nanoseconds]:
-    """When each success and each time-out was scheduled, in that order, and its latency."""
-    known = ranked(load.exchanges)
-    scheduled_ns = _column(one.scheduled_ns for one in known)
-    return scheduled_ns, _column(one.done_ns for one in known) - scheduled_ns
-
-
-def _column(values_ns: Iterable[int]) -> Nanoseconds:
-    return np.fromiter(values_ns, np.int64)

@@ -1,27 +1,35 @@
 """From what was measured of one target to what is reported of it."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
 from tracebench.analysis.closure import client_view, ranked, reported
+from tracebench.analysis.closure import latency as latency_of
 from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.failures import count_errors
-from tracebench.analysis.statistics import NS_PER_MS, PERMILLE, curve, describe, rank
+from tracebench.analysis.selection import Selection, Without
+from tracebench.analysis.statistics import (
+    NS_PER_MS,
+    PERMILLE,
+    Ordered,
+    curve,
+    describe,
+    in_order,
+    rank,
+)
 from tracebench.analysis.tail import attribute_tail
 from tracebench.analysis.verdict import judge
+from tracebench.model.columns import ABSENT
 from tracebench.model.exchange import (
     ClockOffset,
     Decomposition,
-    Exchange,
-    Load,
     Nanoseconds,
-    Outcome,
-    Stamp,
 )
+from tracebench.model.load import Load
+from tracebench.model.requests import LOST, OUTCOME, OUTCOMES, STAMP, STAMP_KINDS, Requests
 from tracebench.model.result import Exemplar, Floor, RequestCounts, Statistics, TargetResult
 from tracebench.vocabulary import (
     BODY,
@@ -57,21 +65,23 @@ def summarise(
         floor: of a server that does nothing, where that was measured.
     """
     columns = _columns(load, decomposition)
-    known = ranked(load.exchanges)
-    latency_ns = np.fromiter(map(_latency_ns, known), np.int64)
+    known = ranked(load.requests)
+    latency_ns = known.column(latency_of)
     evidence = Evidence(
         load=load,
         decomposition=decomposition,
-        requests=_requests(load.exchanges),
-        stamps=_stamps(load.exchanges),
+        requests=_requests(load.requests),
+        stamps=_stamps(load.requests),
         latency_ns=latency_ns,
-        latency=describe(latency_ns) if known else None,
+        latency=describe(latency_ns) if len(known) else None,
         components=_components(columns),
         floor=floor,
     )
     found = _found(address, evidence, columns)
     clock = _clock_offset_ms(decomposition.clock, epoch_ns)
-    return replace(found, exemplars=exemplars(known), clock_offset_ms=clock)
+    return replace(
+        found, exemplars=exemplars(load.requests, known, latency_ns), clock_offset_ms=clock
+    )
 
 
 def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> TargetResult:
@@ -80,11 +90,11 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
     return TargetResult(
         address=address,
         requests=run.requests,
-        errors=count_errors(load.exchanges),
+        errors=count_errors(load.requests),
         duration_s=load.duration_s,
         throughput_rps=part_of(run.requests.succeeded, load.duration_s),
         client_cpu_s=load.cpu_s,
-        decomposed=len(decomposition.trace_ids),
+        decomposed=decomposition.count,
         undecomposed={reason.value: n for reason, n in decomposition.undecomposed.items()},
         server_timing_source=_sources(decomposition),
         stamps=run.stamps,
@@ -104,10 +114,11 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
 
 def _columns(load: Load, decomposition: Decomposition) -> Mapping[str, Nanoseconds]:
     """What is told of the requests: no `body` where none stands apart from the network."""
-    if not decomposition.trace_ids:
-        return client_view(load.exchanges)
-    columns = decomposition.columns
-    return {name: column for name, column in columns.items() if name != BODY or column.any()}
+    if not decomposition.count:
+        return client_view(load.requests)
+    if decomposition.bodies:
+        return decomposition.columns
+    return Without(decomposition.columns, BODY)
 
 
 def _clock_offset_ms(clock: ClockOffset | None, epoch_ns: int) -> tuple[float, float] | None:
@@ -116,18 +127,20 @@ def _clock_offset_ms(clock: ClockOffset | None, epoch_ns: int) -> tuple[float, f
     return (clock.low_ns - epoch_ns) / NS_PER_MS, (clock.high_ns - epoch_ns) / NS_PER_MS
 
 
-def _requests(exchanges: Sequence[Exchange]) -> RequestCounts:
-    outcomes = Counter(one.outcome for one in exchanges)
-    return RequestCounts(
-        started=len(exchanges),
-        **{outcome.value: outcomes[outcome] for outcome in Outcome},
-        sent_again=sum(one.lost is not None for one in exchanges),
-    )
+def _requests(requests: Requests) -> RequestCounts:
+    counts, sent_again = np.zeros(len(OUTCOMES), np.int64), 0
+    for rows in requests.pages():
+        counts += np.bincount(rows[OUTCOME], minlength=len(counts))
+        sent_again += int(np.count_nonzero(rows[LOST] != ABSENT))
+    told = {one.value: int(counts[at]) for at, one in enumerate(OUTCOMES)}
+    return RequestCounts(started=len(requests), **told, sent_again=sent_again)
 
 
-def _stamps(exchanges: Sequence[Exchange]) -> dict[str, int]:
-    stamps = Counter(one.stamp for one in exchanges if one.outcome is Outcome.SUCCEEDED)
-    return {stamp.value: stamps[stamp] for stamp in Stamp}
+def _stamps(requests: Requests) -> dict[str, int]:
+    counts = np.zeros(len(STAMP_KINDS), np.int64)
+    for rows in requests.pages():
+        counts += np.bincount(rows[STAMP][rows.succeeded], minlength=len(counts))
+    return {one.value: int(counts[at]) for at, one in enumerate(STAMP_KINDS)}
 
 
 def _sources(decomposition: Decomposition) -> dict[str, int]:
@@ -137,39 +150,59 @@ def _sources(decomposition: Decomposition) -> dict[str, int]:
 
 def _components(columns: Mapping[str, Nanoseconds]) -> dict[str, Statistics]:
     """Describe each component over the requests that have it; `service_time` where it says more."""
-    told = dict(columns)
-    if np.array_equal(told[SERVICE_TIME], told[END_TO_END]):
-        del told[SERVICE_TIME]
-    samples = {name: reported(values_ns) for name, values_ns in told.items()}
-    return {name: describe(sample_ns) for name, sample_ns in samples.items() if len(sample_ns)}
+    told = {name: _described(name, columns) for name in columns}
+    return {name: statistics for name, statistics in told.items() if statistics is not None}
+
+
+def _described(name: str, columns: Mapping[str, Nanoseconds]) -> Statistics | None:
+    values_ns = columns[name]
+    if name == SERVICE_TIME and np.array_equal(values_ns, columns[END_TO_END]):
+        return None
+    sample_ns = reported(values_ns)
+    return describe(sample_ns) if len(sample_ns) else None
 
 
 def _share(columns: Mapping[str, Nanoseconds]) -> dict[str, float]:
     """The leaves' fractions of all latency; what a request does not report counts as 0."""
     total_ns = int(columns[END_TO_END].sum())
-    leaves = [name for name in (*LEAVES, SERVER_AND_NETWORK) if name in columns]
-    samples = {name: reported(columns[name]) for name in leaves}
-    return {
-        name: int(sample_ns.sum()) / total_ns
-        for name, sample_ns in samples.items()
-        if len(sample_ns) and total_ns
-    }
+    shares = {}
+    for name in (*LEAVES, SERVER_AND_NETWORK):
+        if name in columns and total_ns:
+            sample_ns = reported(columns[name])
+            if len(sample_ns):
+                shares[name] = int(sample_ns.sum()) / total_ns
+    return shares
 
 
-def exemplars(known: Sequence[Exchange]) -> tuple[Exemplar, ...]:
-    """The requests whose latencies the percentiles are, of what `ranked` gave.
+def exemplars(
+    requests: Requests, known: Selection, latency_ns: Nanoseconds
+) -> tuple[Exemplar, ...]:
+    """The requests whose latencies the percentiles are.
 
     Where only some were traced, they are those to give, for an exemplar is to be looked up.
+
+    Args:
+        requests: the record.
+        known: what `ranked` chose of it.
+        latency_ns: of these.
     """
-    if not known:
+    if not len(known):
         return ()
-    order = np.argsort(np.fromiter(map(_latency_ns, known), np.int64), kind="stable")
-    found = {name: known[order[rank(len(order), PERMILLE[name]) - 1]] for name in _EXEMPLARS}
+    ordered_ns = in_order(latency_ns)
+    found = {name: _place(latency_ns, ordered_ns, PERMILLE[name]) for name in _EXEMPLARS}
     return tuple(
-        Exemplar(PERMILLE[name] / 10, one.trace_id, _latency_ns(one) / NS_PER_MS)
-        for name, one in found.items()
+        Exemplar(
+            PERMILLE[name] / 10,
+            requests.exchange(known.place(at)).trace_id,
+            float(latency_ns[at]) / NS_PER_MS,
+        )
+        for name, at in found.items()
     )
 
 
-def _latency_ns(exchange: Exchange) -> int:
-    return exchange.done_ns - exchange.scheduled_ns
+def _place(latency_ns: Nanoseconds, ordered_ns: Ordered, permille: int) -> int:
+    """Where the request stands whose latency is a percentile; of equal ones the later is more."""
+    at = rank(len(ordered_ns), permille) - 1
+    value_ns = int(ordered_ns[at])
+    before = int(np.searchsorted(ordered_ns, value_ns))
+    return int(np.flatnonzero(latency_ns == value_ns)[at - before])

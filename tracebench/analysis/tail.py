@@ -4,14 +4,13 @@ Percentiles of components do not add up; conditional means do: the mean latency 
 less that of the requests around the median, is the sum of the same difference of every component.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.analysis.closure import reported
-from tracebench.analysis.statistics import NS_PER_MS
+from tracebench.analysis.statistics import NS_PER_MS, Ordered, in_order
 from tracebench.analysis.student import student_t95
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import Tail, TailPart
@@ -26,6 +25,7 @@ _USUAL: Final = (45, 55)
 _BLOCKS: Final = 16
 
 _Sums = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
 
 
 class _Group(NamedTuple):
@@ -54,41 +54,57 @@ def attribute_tail(columns: Mapping[str, Nanoseconds]) -> dict[str, Tail]:
         Nothing for a share of which there are fewer than 20 requests, or which takes no longer.
     """
     count = len(columns[END_TO_END])
-    found = {}
-    for name, one_of in _SLOWEST.items():
-        if count // one_of < _FEWEST:
-            continue
-        order = np.argsort(columns[END_TO_END], kind="stable")
-        slow, usual = order[-(count // one_of) :], order[_place(count, 0) : _place(count, 1)]
-        if tail := _divide(columns, slow, usual):
-            found[name] = tail
-    return found
+    asked = {
+        name: count // one_of for name, one_of in _SLOWEST.items() if count // one_of >= _FEWEST
+    }
+    if not asked:
+        return {}
+    ranks = [(count - slow, count) for slow in asked.values()]
+    usual, *slowest = _ranked(columns[END_TO_END], [(_place(count, 0), _place(count, 1)), *ranks])
+    groups = dict(_sums(columns, [usual, *slowest]))
+    leaves = [name for name in groups if name != END_TO_END]
+    of = [
+        _Group(np.array([sums[at] for sums in groups.values()]), _counts(rows, count))
+        for at, rows in enumerate((usual, *slowest))
+    ]
+    tails = {name: _divide(leaves, slow, of[0]) for name, slow in zip(asked, of[1:], strict=True)}
+    return {name: tail for name, tail in tails.items() if tail is not None}
 
 
 def _place(count: int, end: int) -> int:
     return count * _USUAL[end] // 100
 
 
-def _divide(
-    columns: Mapping[str, Nanoseconds],
-    slow: npt.NDArray[np.int64],
-    usual: npt.NDArray[np.int64],
-) -> Tail | None:
-    leaves = [
-        name
-        for name in (*LEAVES, SERVER_AND_NETWORK)
-        if name in columns and len(reported(columns[name]))
-    ]
-    named = [*leaves, END_TO_END]
-    of_slow, of_usual = (_group([columns[name] for name in named], rows) for rows in (slow, usual))
+def _ranked(values_ns: Nanoseconds, ranks: Sequence[tuple[int, int]]) -> list[Rows]:
+    """The places of the values between ranks, as if sorted; of equal values the later is more."""
+    ordered_ns = in_order(values_ns)
+    return [_between(values_ns, ordered_ns, begin, end) for begin, end in ranks]
+
+
+def _between(values_ns: Nanoseconds, ordered_ns: Ordered, begin: int, end: int) -> Rows:
+    low_ns, high_ns = int(ordered_ns[begin]), int(ordered_ns[end - 1])
+    inside = np.flatnonzero((values_ns >= low_ns) & (values_ns <= high_ns))
+    at_ns = values_ns[inside]
+    before = begin - int(np.searchsorted(ordered_ns, low_ns))
+    after = int(np.searchsorted(ordered_ns, high_ns, "right")) - end
+    left_out = np.concatenate(
+        (
+            inside[at_ns == low_ns][:before],
+            inside[at_ns == high_ns][-after:] if after else inside[:0],
+        )
+    )
+    return inside[~np.isin(inside, left_out)] if len(left_out) else inside
+
+
+def _divide(leaves: Sequence[str], of_slow: _Group, of_usual: _Group) -> Tail | None:
     excess_ns = of_slow.mean_ns() - of_usual.mean_ns()
     if excess_ns[-1] <= 0:
         return None
     share = excess_ns / excess_ns[-1]
     half = _half_widths(of_slow, of_usual)
     return Tail(
-        count=len(slow),
-        usual_count=len(usual),
+        count=int(of_slow.counts.sum()),
+        usual_count=int(of_usual.counts.sum()),
         slowest_ms=float(of_slow.mean_ns()[-1]) / NS_PER_MS,
         usual_ms=float(of_usual.mean_ns()[-1]) / NS_PER_MS,
         excess_ms=float(excess_ns[-1]) / NS_PER_MS,
@@ -105,11 +121,32 @@ def _divide(
     )
 
 
-def _group(columns: list[Nanoseconds], rows: npt.NDArray[np.int64]) -> _Group:
-    """Sum up some rows by the block of the run that they lie in; not reported counts as 0."""
-    block = rows * _BLOCKS // len(columns[0])
-    sums_ns = [np.bincount(block, np.maximum(column[rows], 0), _BLOCKS) for column in columns]
-    return _Group(np.array(sums_ns), np.bincount(block, minlength=_BLOCKS))
+def _sums(
+    columns: Mapping[str, Nanoseconds], groups: Sequence[Rows]
+) -> Iterator[tuple[str, list[_Sums]]]:
+    """The sums of each leaf that is reported, and at the end of all, by group and block.
+
+    What a request does not report counts as 0. Each column is asked for once.
+    """
+    for name in (*LEAVES, SERVER_AND_NETWORK, END_TO_END):
+        if name in columns:
+            column_ns = columns[name]
+            if (column_ns >= 0).any():
+                yield name, [_by_block(column_ns, rows) for rows in groups]
+
+
+def _by_block(column_ns: Nanoseconds, rows: Rows) -> _Sums:
+    told_ns = np.maximum(column_ns[rows], 0)
+    return np.asarray(np.bincount(_blocks(rows, len(column_ns)), told_ns, _BLOCKS))
+
+
+def _counts(rows: Rows, count: int) -> npt.NDArray[np.int64]:
+    return np.bincount(_blocks(rows, count), minlength=_BLOCKS)
+
+
+def _blocks(rows: Rows, count: int) -> Rows:
+    """The block of the run that each row lies in."""
+    return np.asarray(rows * _BLOCKS // count)
 
 
 def _half_widths(slow: _Group, usual: _Group) -> _Sums | None:

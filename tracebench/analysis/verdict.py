@@ -12,7 +12,8 @@ from tracebench.analysis.judge_series import SERIES_JUDGES
 from tracebench.analysis.judge_spans import SPAN_JUDGES
 from tracebench.analysis.kinds import SEVERITIES
 from tracebench.analysis.statistics import NS_PER_MS
-from tracebench.model.exchange import Outcome, Stamp, Undecomposed
+from tracebench.model.exchange import Stamp, Undecomposed
+from tracebench.model.requests import DONE, WRITE_LAG
 from tracebench.model.result import Finding, RequestCounts, Verdict
 from tracebench.numbers import rounded
 from tracebench.vocabulary import CLIENT, END_TO_END
@@ -122,11 +123,15 @@ def _client_saturated(run: Evidence) -> Finding | None:
 
 
 def _late_writes(run: Evidence) -> Finding | None:
-    successes = [one for one in run.load.exchanges if one.outcome is Outcome.SUCCEEDED]
-    lags_ns = [one.write_lag_ns for one in successes]
-    latency_ns = sum(one.done_ns - one.scheduled_ns for one in successes)
-    longest_ms = max(lags_ns, default=0) / NS_PER_MS
-    return weigh("late_writes", part_of(sum(lags_ns), latency_ns), longest_ms=longest_ms)
+    lag_ns = latency_ns = longest_ns = 0
+    for rows in run.load.requests.pages():
+        succeeded = rows.succeeded
+        lags_ns = rows[WRITE_LAG][succeeded]
+        lag_ns += int(lags_ns.sum())
+        longest_ns = max(longest_ns, int(lags_ns.max(initial=0)))
+        latency_ns += int(rows.since_scheduled(DONE)[succeeded].sum())
+    share = part_of(lag_ns, latency_ns)
+    return weigh("late_writes", share, longest_ms=longest_ns / NS_PER_MS)
 
 
 def _stamped(run: Evidence, code: str, stamp: Stamp) -> Finding | None:
@@ -145,7 +150,7 @@ def _shared_stamps(run: Evidence) -> Finding | None:
 
 def _reported_nothing(run: Evidence) -> bool:
     only = set(run.decomposition.undecomposed) == {Undecomposed.NO_TIMING}
-    return only and not run.decomposition.trace_ids
+    return only and not run.decomposition.count
 
 
 def _no_server_timing(run: Evidence) -> Finding | None:
@@ -159,12 +164,12 @@ def _not_decomposed(run: Evidence) -> Finding | None:
     counts = run.decomposition.undecomposed
     reasons = "; ".join(f"{reason.value} ({count})" for reason, count in counts.items())
     undecomposed = sum(counts.values())
-    share = part_of(undecomposed, undecomposed + len(run.decomposition.trace_ids))
+    share = part_of(undecomposed, undecomposed + run.decomposition.count)
     return weigh("not_decomposed", share, reasons=reasons)
 
 
 def _scaled_mirror(run: Evidence) -> Finding | None:
-    decomposed = len(run.decomposition.trace_ids)
+    decomposed = run.decomposition.count
     return weigh("scaled_mirror", run.decomposition.scaled, decomposed=decomposed)
 
 

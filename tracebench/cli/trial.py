@@ -50,7 +50,7 @@ def _shown(name: str, value: str) -> str:
 def _times(exchange: Exchange, decomposition: Decomposition) -> list[str]:
     if exchange.reason:
         return [f"failed: {exchange.reason}"]
-    if not decomposition.trace_ids:
+    if not decomposition.count:
         (why,) = decomposition.undecomposed
         total_ms = (exchange.done_ns - exchange.scheduled_ns) / _MS
         return [f"{total_ms:.3f} ms, not decomposed: {why.value}"]

@@ -152,10 +152,10 @@ class OpenDispatch:
         late, self._count = self._arrivals_ns[self._next : due], self._next
         for due_ns in late:
             slot = Slot(lambda _slot: None)
-            slot.ids, slot.ready_ns, slot.error = self._ledger.draw(), now_ns, NEVER_SENT
+            self._ledger.identify(slot)
+            slot.ready_ns, slot.error = now_ns, NEVER_SENT
             slot.scheduled_ns = self._began_ns + due_ns
-            self._ledger.started += 1
-            self._ledger.write(slot, 0, now_ns, Stamp.USER, Outcome.CANCELLED)
+            self._ledger.recorder.write(slot, 0, now_ns, Stamp.USER, Outcome.CANCELLED)
 
     def drop_late(self, now_ns: int, patience_ns: int) -> None:
         """Stop when the last request has been due for too long, and some still wait for a slot."""

@@ -11,12 +11,17 @@ from time import perf_counter, perf_counter_ns, process_time
 
 from tracebench.load.channel import Channel, Connect
 from tracebench.load.dispatch import dispatch
-from tracebench.load.ledger import Ledger, Rows
+from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
 from tracebench.load.pacing import Pacing
 from tracebench.load.progress import Progress, progress
+from tracebench.load.recording.recorder import Recorder
+from tracebench.load.recording.replies import Learn, Replies
+from tracebench.load.recording.spill import Spill
 from tracebench.load.slot import Slot
 from tracebench.model.exchange import Outcome, Stamp
+from tracebench.model.requests import Ids
+from tracebench.tracing.ids import IdSource
 
 TICK_NS = 100_000_000
 PATIENCE_NS = 5_000_000_000
@@ -27,7 +32,9 @@ PATIENCE_NS = 5_000_000_000
 class Window:
     """What one run of the engine recorded."""
 
-    rows: Rows
+    recorder: Recorder
+    ids: Ids
+    """Of its rows' draws."""
     cpu_s: float
     asked_rps: float
     stalled_ns: int
@@ -50,13 +57,15 @@ class Engine:
         slots: int,
         channels: int,
         timeout_ns: int,
-        draw: Callable[[], bytes],
+        source: IdSource,
         choose: Callable[[], int] | None = None,
+        learn: Learn | None = None,
     ) -> None:
-        self._loop, self._ledger = loop, Ledger(loop, draw, choose)
+        self._loop, self._ledger = loop, Ledger(loop, source.draw, choose)
         self.channels = [Channel(connect, self._ledger) for _ in range(channels)]
-        self._slots = [Slot(self.channels[n % channels].submit) for n in range(slots)]
-        self._timeout_ns = timeout_ns
+        self._slots = [Slot(self.channels[n % channels].submit, n) for n in range(slots)]
+        self._replies = Replies(learn, lambda callback: loop.call_at(0, callback))
+        self._source, self._timeout_ns = source, timeout_ns
         self._interrupted = False
 
     def connect(self, count: int) -> str:
@@ -90,18 +99,19 @@ class Engine:
         self,
         pacing: Pacing,
         on_progress: Callable[[Progress], None],
-        enough: Callable[[Rows], bool] = lambda _rows: False,
+        enough: Callable[[Recorder], bool] = lambda _record: False,
     ) -> Window:
         """Run until the pacing admits no more, or `enough` says so; what is under way ends."""
         self._on_progress, self._enough, self._gave_up = on_progress, enough, ""
         self._had_enough = False
         loop, ledger = self._loop, self._ledger
+        recorder = Recorder(self._replies, Spill())
         self._dispatch = dispatch(pacing, ledger, loop)
         with _no_garbage_collection() as pauses_s:
             loop.stalled_ns = loop.longest_stall_ns = 0
             cpu_s = process_time()
             self._began_ns = perf_counter_ns()
-            ledger.open(self._dispatch.freed, self._began_ns)
+            ledger.open(recorder, self._dispatch.freed, self._began_ns)
             loop.call_at(self._began_ns + TICK_NS, self._tick)
             loop.call_at(self._began_ns + self._timeout_ns, self._expire)
             self._dispatch.begin(self._slots, self._began_ns)
@@ -109,8 +119,11 @@ class Engine:
                 loop.run()
             cpu_s = process_time() - cpu_s
         loop.clear_timers()
+        recorder.close()
+        before = ledger.drawn_before
         return Window(
-            rows=ledger.rows,
+            recorder=recorder,
+            ids=lambda draw: self._source.ids(before + draw),
             cpu_s=cpu_s,
             asked_rps=pacing.asked_rps,
             stalled_ns=loop.stalled_ns,
@@ -135,11 +148,11 @@ class Engine:
             if failure := self._failure():
                 self._gave_up += f" ({failure})"
             self._halt(now_ns)
-        elif not self._had_enough and self._enough(ledger.rows):
+        elif not self._had_enough and self._enough(ledger.recorder):
             self._had_enough = True
             self._dispatch.finish()
         self._dispatch.drop_late(now_ns, self._timeout_ns)
-        self._on_progress(progress(ledger.started, ledger.rows, now_ns - self._began_ns))
+        self._on_progress(progress(ledger.started, ledger.recorder, now_ns - self._began_ns))
         if self._dispatch.active():
             self._loop.call_at(perf_counter_ns() + TICK_NS, self._tick)
 

@@ -2,10 +2,8 @@
 
 from typing import Final
 
-import numpy as np
-
 from tracebench.analysis.steady import stable
-from tracebench.load.ledger import Rows, latency_ns
+from tracebench.load.recording.recorder import Recorder
 from tracebench.model.plan import Stability
 
 _MOST_LOOKED_AT: Final = 20_000
@@ -25,16 +23,14 @@ class Enough:
         self._next_look = _FEWEST
         self._held = False
 
-    def __call__(self, rows: Rows) -> bool:
+    def __call__(self, recorder: Recorder) -> bool:
         """Whether the run may end: at two looks, one after the other, it was known well enough."""
-        if len(rows) < self._next_look:
+        if len(recorder) < self._next_look:
             return False
-        self._next_look = int(len(rows) * _GROWTH) + 1
-        held, self._held = self._held, self._look(rows)
+        self._next_look = int(len(recorder) * _GROWTH) + 1
+        held, self._held = self._held, self._look(recorder)
         return held and self._held
 
-    def _look(self, rows: Rows) -> bool:
-        step = -(-len(rows) // _MOST_LOOKED_AT)
-        looked_at = rows[::step]
-        values_ns = np.fromiter(map(latency_ns, looked_at), np.int64, len(looked_at))
+    def _look(self, recorder: Recorder) -> bool:
+        values_ns = recorder.latencies_ns(_MOST_LOOKED_AT)
         return bool(stable(values_ns, self._asked.statistic, _MARGIN * self._asked.share))

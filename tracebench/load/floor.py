@@ -15,7 +15,8 @@ from tracebench.load.measure import measure
 from tracebench.load.null_server.serve import HOST, Kind, spawned
 from tracebench.load.pacing import is_open
 from tracebench.load.prepared import Prepared
-from tracebench.model.exchange import Load
+from tracebench.load.progress import Watcher
+from tracebench.model.load import Load
 from tracebench.model.plan import Plan
 
 LASTS_S: Final = 1.0
@@ -45,8 +46,9 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
             address=f"the null server at {endpoint.address}",
             endpoint=endpoint,
             read=grpc_reply.read if kind == "grpc" else http1_reply.read,
+            learn=None,
         )
-        load = measure(aimed, short, lambda _progress: None)
+        load = measure(aimed, short, Watcher())
     if load.interrupted:
         raise KeyboardInterrupt
     if reason := _fault(load):
@@ -67,6 +69,6 @@ def _null_server(kind: Kind, *, unix: bool) -> Iterator[Endpoint]:
 
 
 def _fault(load: Load) -> str:
-    if not load.exchanges:
+    if not len(load.requests):
         return f"nothing is due in the first {LASTS_S:g} s"
-    return load.gave_up or next((one.reason for one in load.exchanges if one.reason), "")
+    return load.gave_up or next(iter(load.requests.reasons[1:]), "")

@@ -1,71 +1,15 @@
-"""The ledger of a window: who may still start, and one row for each exchange that ended."""
+"""The ledger of a window: who may still start, and what becomes of an exchange that ended."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from tracebench.load.loop import Loop
-from tracebench.load.slot import RawReply, Slot
-from tracebench.model.exchange import Lost, Outcome, Stamp
+from tracebench.load.recording.recorder import Recorder
+from tracebench.load.slot import Slot
+from tracebench.model.exchange import Outcome, Stamp
 
 BACKOFF_NS = 100_000_000
 """How long a slot waits after it could not connect."""
-
-PlainRow = tuple[bytes, int, int, int, int, bytes]
-"""The first five of a row, and the reply's bytes: of an exchange without a remark."""
-FullRow = tuple[
-    bytes,
-    int,
-    int,
-    int,
-    int,
-    RawReply | None,
-    int,
-    int,
-    int,
-    int,
-    Stamp,
-    Outcome | None,
-    str,
-    int,
-    Lost | None,
-]
-Rows = list[PlainRow | FullRow]
-
-
-class Row(NamedTuple):
-    """One exchange, as the engine wrote it down."""
-
-    ids: bytes
-    scheduled_ns: int
-    sent_ns: int
-    arrived_ns: int
-    done_ns: int
-    reply: RawReply | None
-    connect_ns: int
-    ready_ns: int
-    first_byte_ns: int
-    write_lag_ns: int
-    stamp: Stamp
-    outcome: Outcome | None
-    """None: the reply or the error tells."""
-    error: str
-    variant: int
-    lost: Lost | None
-
-
-def latency_ns(row: PlainRow | FullRow) -> int:
-    """From when it was scheduled until it was done."""
-    return row[4] - row[1]
-
-
-def read_row(row: PlainRow | FullRow) -> Row:
-    """Say what a plain row leaves out."""
-    if len(row) > 6:
-        return Row(*row)
-    ids, scheduled_ns, sent_ns, arrived_ns, done_ns, reply = row
-    plain = (0, scheduled_ns, arrived_ns, 0, Stamp.KERNEL, None, "", 0, None)
-    return Row(ids, scheduled_ns, sent_ns, arrived_ns, done_ns, (reply,), *plain)
 
 
 class Ledger:
@@ -76,9 +20,10 @@ class Ledger:
         "_loop",
         "choose",
         "draw",
+        "drawn_before",
         "heard_ns",
         "most_started",
-        "rows",
+        "recorder",
         "started",
         "until_ns",
     )
@@ -91,12 +36,14 @@ class Ledger:
         self.started = self.heard_ns = 0
         self.most_started = self.until_ns = 0
         """A slot that is free goes on at once as long as fewer were started, and until then."""
-        self.rows: Rows = []
+        self.drawn_before = 0
+        """So many ids were drawn before this window: one for each exchange that started."""
+        self.recorder: Recorder
 
-    def open(self, freed: Callable[[Slot, int], None], now_ns: int) -> None:
+    def open(self, recorder: Recorder, freed: Callable[[Slot, int], None], now_ns: int) -> None:
         """Begin a window; slots whose exchange has ended are handed to `freed`, with the time."""
-        self._freed = freed
-        self.rows = []
+        self._freed, self.recorder = freed, recorder
+        self.drawn_before += self.started
         self.started = self.most_started = self.until_ns = 0
         self.heard_ns = now_ns
 
@@ -106,8 +53,7 @@ class Ledger:
 
     def start(self, slot: Slot, scheduled_ns: int, ready_ns: int) -> None:
         """Start an exchange that was due at `scheduled_ns`, for a slot that is free since then."""
-        self.started += 1
-        slot.ids = self.draw()
+        self.identify(slot)
         if self.choose is not None:
             slot.variant = self.choose()
         slot.scheduled_ns, slot.ready_ns = scheduled_ns, ready_ns
@@ -115,6 +61,11 @@ class Ledger:
         slot.reply = slot.lost = None
         slot.error = ""
         slot.submit(slot)
+
+    def identify(self, slot: Slot) -> None:
+        """Give a slot the ids of an exchange, which counts as started."""
+        slot.ids, slot.draw = self.draw(), self.started
+        self.started += 1
 
     def finished(
         self,
@@ -133,7 +84,7 @@ class Ledger:
             stamp: how `arrived_ns` was had.
             outcome: None where the reply or the error tells it.
         """
-        self.write(slot, arrived_ns, done_ns, stamp, outcome)
+        self.recorder.write(slot, arrived_ns, done_ns, stamp, outcome)
         slot.ids = b""
         if slot.sent_ns:
             if outcome is None:
@@ -142,27 +93,3 @@ class Ledger:
         else:
             when_ns = done_ns + BACKOFF_NS
             self._loop.call_at(when_ns, partial(self._freed, slot, when_ns))
-
-    def write(
-        self, slot: Slot, arrived_ns: int, done_ns: int, stamp: Stamp, outcome: Outcome | None
-    ) -> None:
-        """Write a row."""
-        self.rows.append(
-            (
-                slot.ids,
-                slot.scheduled_ns,
-                slot.sent_ns,
-                arrived_ns,
-                done_ns,
-                slot.reply,
-                slot.connect_ns,
-                slot.ready_ns,
-                slot.first_byte_ns,
-                slot.write_lag_ns,
-                stamp,
-                outcome,
-                slot.error,
-                slot.variant,
-                slot.lost,
-            )
-        )

@@ -22,7 +22,9 @@ from tracebench.load.endpoint import Endpoint
 from tracebench.load.http1 import Http1Codec, HttpRequest
 from tracebench.load.ledger import Ledger
 from tracebench.load.loop import EDGE, READABLE, WRITABLE, Handler, Loop
-from tracebench.load.shape import Match, shape, unknown
+from tracebench.load.recording.http1_form import Http1Form, Take, unknown
+from tracebench.load.recording.recorder import PAGE_BYTES, PLAIN, ROW_BYTES
+from tracebench.load.recording.replies import Log
 from tracebench.load.slot import Slot
 from tracebench.load.stamps import ANCILLARY_SIZE, timespec
 from tracebench.model.exchange import Stamp
@@ -34,9 +36,6 @@ MOST_PRIVATE: Final = 256
 SMALL: Final = 16_384
 """Bytes of a body; to copy a smaller one takes less than a call of its own."""
 IDS: Final = 49
-MOST_SHAPES: Final = 8
-"""So many kinds of replies are learnt on a connection; then the server is known to vary them."""
-
 
 Part = tuple[int, int, slice]
 """Of a request: where it starts, its size, and where its ids are."""
@@ -55,6 +54,11 @@ class Mapping:
         self.memory = memoryview(self._memory)
         for start, content in zip(self.starts, contents, strict=False):
             self.memory[start : start + len(content)] = content
+
+    @property
+    def first(self) -> tuple[int, int, slice, int, memoryview]:
+        """The first part; the file, and its memory."""
+        return *self.parts[0], self.file, self.memory
 
     def close(self) -> None:
         """Give the memory back."""
@@ -118,8 +122,9 @@ class MappedConnection(Connection):
     ) -> None:
         super().__init__(loop, endpoint, Http1Codec(*requests), owner, ledger)
         self._mapped = mapped or MappedRequests(requests)
-        self._alike: Match = unknown
-        self._shapes = 0
+        self._log: Log
+        """Of the replies that need no parser, where some do."""
+        self._take: Take = unknown
         self._left = (0, 0)
         """Of a request that is partly sent: where the rest of it is, and its size."""
 
@@ -180,34 +185,28 @@ class MappedConnection(Connection):
         look-ups that it saves are a sixth of what a request costs.
         """
         recvmsg, codec, ledger, loop = self._recvmsg, self.codec, self._ledger, self._loop
-        draw, descriptor, mapped, turns = ledger.draw, self._descriptor, self._mapped, self._turns
-        (start, size, ids_at), file, memory = mapped.parts[0], mapped.file, mapped.memory
+        draw, descriptor, number = ledger.draw, self._descriptor, slot.number
+        start, size, ids_at, file, memory = self._mapped.first
 
         def readable(events: int) -> None:
             try:
                 data, ancillary, _, _ = recvmsg(READ_SIZE, ANCILLARY_SIZE)
             except OSError as error:
                 return self._cannot_read(error)
-            known = self._alike(data)
+            taken = self._take(data)
             done_ns = perf_counter_ns()
             seconds, ns = timespec(ancillary[0][2]) if ancillary else (0, 0)
             arrived_ns = seconds * 1_000_000_000 + ns - loop.epoch_ns
-            if (
-                known is None
-                or events != READABLE
-                or not slot.sent_ns <= arrived_ns <= done_ns
-                or codec.kept
-                or not (codec.open and codec.reusable)
-                or slot.connect_ns
-                or slot.write_lag_ns
-                or not (ledger.started < ledger.most_started and done_ns < ledger.until_ns)
-            ):
-                return self._take(events, data, arrived_ns, done_ns)
-            if turns or ledger.choose is not None:
+            if taken is None or events != READABLE or not slot.sent_ns <= arrived_ns <= done_ns:
+                return self._parse(events, data, arrived_ns, done_ns)
+            usual = codec.open and codec.reusable and not codec.kept
+            goes_on = ledger.started < ledger.most_started and done_ns < ledger.until_ns
+            if not (usual and goes_on) or slot.connect_ns or slot.write_lag_ns:
+                return self._parse(events, data, arrived_ns, done_ns)
+            if self._turns or ledger.choose is not None:
                 return self._turn(slot, data, arrived_ns, done_ns)
-            row = (slot.ids, slot.scheduled_ns, slot.sent_ns, arrived_ns, done_ns, data)
-            ledger.rows.append(row)
-            ledger.started += 1
+            due_ns, sent_ns, drawn = slot.scheduled_ns, slot.sent_ns, slot.draw
+            slot.draw, ledger.started = ledger.started, ledger.started + 1
             ledger.heard_ns = slot.scheduled_ns = slot.ready_ns = done_ns
             slot.ids = memory[ids_at] = draw()
             slot.sent_ns = perf_counter_ns()
@@ -216,6 +215,12 @@ class MappedConnection(Connection):
                     self._partly_sent(slot, sent)
             except OSError as error:
                 self._refused(slot, error)
+            record, log, at = ledger.recorder, self._log, ledger.recorder.at
+            PLAIN(record.page, at, due_ns, sent_ns, arrived_ns, done_ns, drawn, number, log.number)
+            log.texts += taken[1]
+            record.at = at = at + ROW_BYTES
+            if at == PAGE_BYTES:
+                record.turn()
 
         return readable
 
@@ -223,11 +228,11 @@ class MappedConnection(Connection):
         """Go on to another of several requests."""
         ledger = self._ledger
         slot.reply, slot.first_byte_ns = (data,), arrived_ns
-        ledger.write(slot, arrived_ns, done_ns, Stamp.KERNEL, None)
+        ledger.recorder.write(slot, arrived_ns, done_ns, Stamp.KERNEL)
         ledger.heard_ns = done_ns
         ledger.start(slot, done_ns, done_ns)
 
-    def _take(self, events: int, data: bytes, arrived_ns: int, read_ns: int) -> None:
+    def _parse(self, events: int, data: bytes, arrived_ns: int, read_ns: int) -> None:
         """The general road, for bytes that have been read."""
         if not data:
             return self._end_of_file()
@@ -238,10 +243,17 @@ class MappedConnection(Connection):
             touched = self.codec.receive(data)
         except ProtocolError as error:
             return self.close(str(error))
-        if self._shapes < MOST_SHAPES and self.codec.reusable and touched[0].reply == (data,):
-            self._shapes += 1
-            self._alike = shape(data) or unknown
+        replies = self._ledger.recorder.replies
         self._settle(touched, arrived_ns, read_ns, perf_counter_ns())
+        if (log := replies.latest) is not None and isinstance(log.form, Http1Form):
+            self._know(log, log.form, data)
+
+    def _know(self, log: Log, form: Http1Form, reply: bytes) -> None:
+        """Take replies like this one without a parser from now on."""
+        if self._take is unknown or log is not self._log:
+            self._log, self._take = log, form.alike(reply)
+        elif self._take(reply) is None:
+            self._take = form.any_size
 
     def close(self, reason: str) -> None:
         """Close at once, and give the mapping back."""

@@ -1,6 +1,6 @@
 """One target measured: connect, warm up, run, and read what was recorded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from statistics import median
@@ -11,13 +11,15 @@ from tracebench.load import host
 from tracebench.load.connecting import Connecting
 from tracebench.load.engine import Engine, Window
 from tracebench.load.enough import Enough
-from tracebench.load.exchanges import exchange
 from tracebench.load.loop import Loop
 from tracebench.load.pacing import done_share, is_open, pacing, warm_up
 from tracebench.load.prepared import Prepared
-from tracebench.load.progress import Progress
+from tracebench.load.progress import Watcher
+from tracebench.load.recording.reading import Reading, Record, hidden, read_record
+from tracebench.load.recording.recorder import Recorder
 from tracebench.load.stamps import PathState
-from tracebench.model.exchange import Exchange, Load, Outcome
+from tracebench.model.exchange import Exchange
+from tracebench.model.load import Load
 from tracebench.model.plan import Plan
 from tracebench.model.result import TcpInfo
 from tracebench.open_files import allow_open_files
@@ -27,10 +29,8 @@ _FILES_A_CONNECTION = 3
 """Its socket, the file that its request lies in, and the mapping of that."""
 _FILES_BESIDE = 128
 
-OnProgress = Callable[[Progress], None]
 
-
-def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
+def measure(prepared: Prepared, plan: Plan, watcher: Watcher) -> Load:
     """Load the target as planned.
 
     An interrupt (SIGINT) ends the run early; what was measured until then is returned.
@@ -50,10 +50,10 @@ def measure(prepared: Prepared, plan: Plan, on_progress: OnProgress) -> Load:
             raise TargetError(f"{prepared.address}: {why}{doubt}")
         with interruptible(engine.interrupt):
             same_host, before = engine.channels[0].is_local(), host.Moment.now()
-            window = _run(engine, plan, on_progress)
+            window = _run(engine, plan, watcher)
             machine = host.since(before)
         states = [state for channel in engine.channels for state in channel.path_states()]
-    load = _load(window, prepared, states, plan)
+    load = _load(window, prepared, states, plan, watcher)
     return replace(
         load,
         same_host=same_host,
@@ -73,8 +73,9 @@ def _engine(prepared: Prepared, plan: Plan, slots: int, channels: int) -> Iterat
         slots=slots,
         channels=channels,
         timeout_ns=int(plan.timeout_s * 1e9),
-        draw=IdSource().draw,
+        source=IdSource(),
         choose=prepared.variants.__next__ if prepared.variants is not None else None,
+        learn=prepared.learn,
     )
     try:
         yield engine
@@ -101,7 +102,9 @@ def once(prepared: Prepared, plan: Plan) -> Exchange:
     Raises:
         TargetError: no connection can be made.
     """
-    return measure(prepared, _single(plan), lambda _progress: None).exchanges[0]
+    if why := greet(prepared, plan):
+        raise TargetError(f"{prepared.address}: {why}")
+    return attempt(prepared, plan)
 
 
 def greet(prepared: Prepared, plan: Plan) -> str:
@@ -115,7 +118,12 @@ def attempt(prepared: Prepared, plan: Plan) -> Exchange:
     single = _single(plan)
     with _engine(prepared, single, slots=1, channels=1) as engine:
         window = engine.run(pacing(single), lambda _progress: None)
-    return _load(window, prepared, [], single).exchanges[0]
+    kept = next(window.recorder.replies.whole(), None)
+    exchange = _read(window, prepared, single, Watcher()).requests.exchange(0)
+    if kept is None:
+        return exchange
+    reply, reason = prepared.read(kept)
+    return exchange._replace(reply=hidden(reply, prepared.secrets) if reason else reply)
 
 
 def _single(plan: Plan) -> Plan:
@@ -131,26 +139,35 @@ def _single(plan: Plan) -> Plan:
     )
 
 
-def _run(engine: Engine, plan: Plan, on_progress: OnProgress) -> Window:
+def _run(engine: Engine, plan: Plan, watcher: Watcher) -> Window:
     if plan.warmup_requests:
         warmed = engine.run(warm_up(plan), lambda _progress: None)
         if warmed.interrupted or warmed.gave_up:
-            return replace(warmed, rows=[])
+            return replace(warmed, recorder=Recorder.empty())
     if plan.until_stable is not None:
-        return engine.run(pacing(plan), on_progress, Enough(plan.until_stable))
-    return engine.run(pacing(plan), on_progress)
+        return engine.run(pacing(plan), watcher.progress, Enough(plan.until_stable))
+    return engine.run(pacing(plan), watcher.progress)
 
 
-def _load(window: Window, prepared: Prepared, states: list[PathState], plan: Plan) -> Load:
+def _read(window: Window, prepared: Prepared, plan: Plan, watcher: Watcher) -> Record:
+    def tell(rows: int, of: int) -> None:
+        watcher.waits(f"reading the replies: {rows:,} of {of:,}")
+
     timeout_ns = int(plan.timeout_s * 1e9)
-    secrets = prepared.secrets
-    exchanges = tuple(exchange(row, prepared.read, timeout_ns, secrets) for row in window.rows)
-    began_ns = min((one.scheduled_ns for one in exchanges), default=0)
-    ended_ns = max((one.done_ns for one in exchanges), default=0)
-    finished = sum(one.outcome is not Outcome.CANCELLED for one in exchanges)
+    how = Reading(prepared.read, window.ids, timeout_ns, prepared.secrets)
+    return read_record(window.recorder, how, tell)
+
+
+def _load(
+    window: Window, prepared: Prepared, states: list[PathState], plan: Plan, watcher: Watcher
+) -> Load:
+    record = _read(window, prepared, plan, watcher)
+    duration_s = record.requests.duration_ns / 1e9
+    finished = sum(rows.finished for rows in record.requests.pages())
     return Load(
-        exchanges=exchanges,
-        duration_s=(ended_ns - began_ns) / 1e9,
+        requests=record.requests,
+        times=record.times,
+        duration_s=duration_s,
         cpu_s=window.cpu_s,
         tcp=_tcp(states),
         asked_rps=window.asked_rps,
@@ -160,8 +177,8 @@ def _load(window: Window, prepared: Prepared, states: list[PathState], plan: Pla
         longest_stall_s=window.longest_stall_ns / 1e9,
         gc_pause_s=window.gc_pause_s,
         interrupted=window.interrupted,
-        done_share=done_share(plan, finished, (ended_ns - began_ns) / 1e9),
-        gave_up=secrets.hide(window.gave_up),
+        done_share=done_share(plan, finished, duration_s),
+        gave_up=prepared.secrets.hide(window.gave_up),
     )
 
 

@@ -10,6 +10,7 @@ from random import Random
 from tracebench.load.endpoint import Endpoint
 from tracebench.load.grpc_request import GrpcRequest
 from tracebench.load.http1 import HttpRequest
+from tracebench.load.recording.replies import Learn
 from tracebench.load.slot import RawReply
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Plan
@@ -37,6 +38,8 @@ class Prepared:
     """Reads a kept reply; the second part says why it is no success, empty for one."""
     request: str
     """What is sent, for a person to read: the head without credentials, and the body's size."""
+    learn: Learn | None = None
+    """Finds the forms of replies; None: each is needed whole."""
     answer: str = ""
     """The start of what the server answered to the preflight."""
     multiplexed: bool = False

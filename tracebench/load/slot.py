@@ -28,11 +28,13 @@ class Slot:
         "asked_ns",
         "carrier",
         "connect_ns",
+        "draw",
         "error",
         "first_byte_ns",
         "freed_ns",
         "ids",
         "lost",
+        "number",
         "ready_ns",
         "reply",
         "scheduled_ns",
@@ -43,13 +45,17 @@ class Slot:
         "write_lag_ns",
     )
 
-    def __init__(self, submit: Callable[["Slot"], None]) -> None:
+    def __init__(self, submit: Callable[["Slot"], None], number: int = 0) -> None:
         self.submit = submit
         """Sends the slot's request."""
+        self.number = number
+        """Among the slots of a run."""
         self.carrier: Carrier | None = None
         """What had the last exchange in its hands, or has the present one."""
         self.ids = b""
         """Of the exchange under way; empty where none is."""
+        self.draw = 0
+        """How many exchanges of the window were started before it."""
         self.freed_ns = 0
         """When the last exchange ended."""
         self.scheduled_ns = self.asked_ns = self.connect_ns = self.ready_ns = 0

@@ -1,15 +1,12 @@
 """What happened to each request, and how its time divides."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-
-from tracebench.model.plan import Stability
-from tracebench.model.result import TcpInfo, Warmup
 
 Nanoseconds = npt.NDArray[np.int64]
 
@@ -89,6 +86,8 @@ class Exchange(NamedTuple):
     """Why it did not succeed; empty for a success."""
     variant: int = 0
     """Which of the target's requests it sent."""
+    slot: int = 0
+    """Which of the exchanges that may be under way at once it was."""
     lost: Lost | None = None
     """Why it was sent again, once; its stamps are those of the second attempt."""
 
@@ -164,9 +163,10 @@ class ClockOffset(NamedTuple):
 class Decomposition:
     """Components of every decomposed request: equal columns, in the order of scheduling."""
 
-    trace_ids: tuple[str, ...]
+    count: int
     columns: Mapping[str, Nanoseconds]
-    """Component → ns per request; −1 where the server did not report the component."""
+    """Component → ns per request; −1 where the server did not report the component. Each is made
+    anew when it is asked for."""
     undecomposed: Mapping[Undecomposed, int]
     sources: Mapping[str, int]
     scaled: int
@@ -179,67 +179,15 @@ class Decomposition:
     """Name → requests in which its time did not fit beside the others."""
     unlisted: int = 0
     """So many more own names there were, which have no column."""
-    before_reply_ns: Nanoseconds = field(default_factory=lambda: np.zeros(0, np.int64))
-    """How much of each request's `network` passed before the reply began, at least."""
+    before_reply: Callable[[], Nanoseconds] = lambda: np.zeros(0, np.int64)
+    """Gives how much of each request's `network` passed before the reply began, at least."""
     with_both: int = 0
     """Requests of which both a reply and spans tell; so many `disagreed`."""
     disagreed: int = 0
     differing: Mapping[str, Differing] = field(default_factory=dict)
+    bodies: int = 0
+    """Requests of which a `body` stands apart."""
     streamed: int = 0
-    """Requests of which `body` is the time of a stream."""
+    """Those of which it is the time of a stream."""
     strays: int = 0
     """Requests during which components ran outside any request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What one run of the engine yields for one target."""
-
-    exchanges: tuple[Exchange, ...]
-    duration_s: float
-    cpu_s: float
-    """CPU time of this process during the run."""
-    tcp: TcpInfo | None
-    asked_rps: float = 0.0
-    """Open loop: the mean rate that was asked for; 0 for a closed loop."""
-    until_stable: Stability | None = None
-    """How well the latency was to be known."""
-    stable: bool = False
-    """It was known so well, and the run ended for that."""
-    stalled_s: float = 0.0
-    """How long the engine's loop was kept from looking for replies, in stretches above 1 ms."""
-    longest_stall_s: float = 0.0
-    idle_share: float | None = None
-    """Of the CPU time of the whole machine; None where the system does not tell."""
-    stolen_share: float | None = None
-    """The same, of what a hypervisor gave to other machines."""
-    same_host: bool = False
-    """Both ends of the connections have one address: the server runs on this machine."""
-    unix_socket: bool = False
-    """The connections are Unix sockets, whose arrivals no kernel stamps."""
-    clock_step_s: float = 0.0
-    """How far the wall clock went from the monotonic one between begin and end."""
-    governors: tuple[str, ...] = ()
-    """What decides on the frequencies of this machine's CPUs; empty where nothing tells."""
-    compressed_share: float | None = None
-    """To what share of its size deflate shrinks what was sent; None where that is not known."""
-    gc_pause_s: float = 0.0
-    """How long Python collected garbage during the run."""
-    warmup: Warmup | None = None
-    """What is not among the exchanges."""
-    interrupted: bool = False
-    done_share: float | None = None
-    """How much of what was asked for came about; None where that has no end."""
-    gave_up: str = ""
-    """Why the run was ended early; empty where it was not."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A short stretch of load in a run that goes to and fro between clients."""
-
-    latency_ns: Nanoseconds
-    """Of every success."""
-    errors: Mapping[str, int]
-    """Reason → how often."""
-    duration_s: float

@@ -19,6 +19,7 @@ OUTCOME: Final = "tracebench.outcome"
 STAMP: Final = "tracebench.stamp"
 CONNECT_NS: Final = "tracebench.connect_ns"
 WRITE_LAG_NS: Final = "tracebench.write_lag_ns"
+SLOT: Final = "tracebench.slot"
 LOST: Final = "tracebench.lost"
 """The value of a `Lost`, where the request was sent again."""
 

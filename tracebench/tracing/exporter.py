@@ -9,6 +9,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tracebench.analysis.closure import decompose
 from tracebench.model.exchange import Decomposition, Exchange, Timing, Undecomposed
+from tracebench.model.requests import Requests
+from tracebench.model.server_times import ServerTimes
 from tracebench.model.span import Span
 from tracebench.tracing import roots
 from tracebench.tracing.joining import Source, join
@@ -33,26 +35,27 @@ class JoiningExporter(SpanExporter):
 
     def __init__(self, mapper: Mapper | None = None) -> None:
         self._mapper = mapper or Mapper()
+        self._records: list[tuple[Requests, ServerTimes]] = []
         self._requests: dict[str, tuple[Exchange, Timing | Undecomposed]] = {}
         self._spans = {source: ServerSpans() for source in _SOURCES}
         self._lock = Lock()
 
-    def add(self, exchanges: Iterable[Exchange], timings: Iterable[Timing | Undecomposed]) -> None:
+    def add(self, requests: Requests, times: ServerTimes) -> None:
         """Take requests without the detour of a span each.
 
         Args:
-            exchanges: in order of completion.
-            timings: what the mirror said of each.
+            requests: the record of a run.
+            times: what the mirror said of each.
         """
-        pairs = zip(exchanges, timings, strict=True)
         with self._lock:
-            self._requests.update((pair[0].trace_id, pair) for pair in pairs)
+            self._records.append((requests, times))
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Take ended spans: our root spans, and whatever else was traced."""
         records = [from_sdk(span) for span in spans]
         found = [root for record in records if (root := roots.read(record)) is not None]
-        self.add([root.exchange for root in found], [root.mirror for root in found])
+        with self._lock:
+            self._requests |= {one.exchange.trace_id: (one.exchange, one.mirror) for one in found}
         self.take(records)
         return SpanExportResult.SUCCESS
 
@@ -71,7 +74,18 @@ class JoiningExporter(SpanExporter):
     def decomposition(self) -> Decomposition:
         """Join and decompose what has come so far."""
         with self._lock:
-            pairs = list(self._requests.values())
-            kept = {source: spans for source, spans in self._spans.items() if spans}
-            timings = [join(exchange, mirror, kept, self._mapper) for exchange, mirror in pairs]
-        return decompose([exchange for exchange, _ in pairs], timings)
+            requests, times = self._record()
+            return decompose(requests, join(requests, times, self._spans, self._mapper))
+
+    def _record(self) -> tuple[Requests, ServerTimes]:
+        """All requests, each once."""
+        if len(self._records) == 1 and not self._requests:
+            return self._records[0]
+        told: dict[str, tuple[Exchange, Timing | Undecomposed]] = {}
+        for requests, times in self._records:
+            told |= {
+                one.trace_id: (one, timing) for one, timing in zip(requests, times, strict=True)
+            }
+        told |= self._requests
+        exchanges, timings = zip(*told.values(), strict=True) if told else ((), ())
+        return Requests.of(exchanges), ServerTimes.of(timings)

@@ -14,7 +14,7 @@ author's own, or those of whoever adds to the header on its way: see `mirror_tim
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeGuard
 
 from google.protobuf.message import DecodeError
 
@@ -26,6 +26,7 @@ from tracebench.tracing.server_timing import durations, strays
 from tracebench.vocabulary import (
     INFERENCE,
     MOST_OWN_NAMES,
+    OUTSIDE,
     PREPROCESSING,
     QUEUE,
     SERVER_PARTS,
@@ -39,6 +40,8 @@ _SECOND_NS, _MILLISECOND_NS = 1e9, 1e6
 _GRPC_SUCCESS = "OK"
 _TOTAL: Final = "total"
 _STANDARD: Final = frozenset({*SERVER_PARTS, SERVER_PROCESSING})
+STANDARD_NAMES: Final = (*_STANDARD, _TOTAL)
+"""What says nothing under any of these names has no timing."""
 _MOST_NAMES: Final = 2 * MOST_OWN_NAMES
 """Of others are read of one reply, so that none can fill the memory."""
 _TIMING_KEY, _SERVER_TIMING_KEY = TIMING_HEADER.lower(), SERVER_TIMING_HEADER.lower()
@@ -49,6 +52,10 @@ _TGI_HEADERS: Final = {
     "x-inference-time": INFERENCE,
 }
 """Of its router, which rounds each down: so the parts never exceed the total."""
+HEADERS: Final = (_TIMING_KEY, _SERVER_TIMING_KEY, *_TGI_HEADERS)
+"""In the order in which they are read."""
+REMARKS: Final = (OUTSIDE, UNLISTED)
+"""What `Server-Timing` may tell besides times, whichever header tells those."""
 _UNLISTED: Final = re.compile(rf'{UNLISTED};desc="(\d{{1,6}})"', re.ASCII)
 _TGI_TOTAL, _TGI_INFERENCE = "x-total-time", "x-inference-time"
 
@@ -96,6 +103,35 @@ def read(reply: Reply) -> Timing | Undecomposed:
         return Undecomposed.MALFORMED
     found = strays(reply.headers.get(_SERVER_TIMING_KEY, ""))
     return timing._replace(strays=found) if found and isinstance(timing, Timing) else timing
+
+
+def deciding(reply: Reply) -> tuple[str, ...]:
+    """The headers on which a reading depends: those that come after them could say anything."""
+    present = [name for name in HEADERS if name in reply.headers]
+    told = read(reply)
+    for count in range(1, len(present) + 1):
+        if alike(told, read(only(reply, present[:count]))):
+            return tuple(present[:count])
+    return tuple(present)
+
+
+def is_plain(told: Timing | Undecomposed) -> TypeGuard[Timing]:
+    """Whether a reading is a timing without a remark: one like which others can be read in bulk."""
+    if isinstance(told, Undecomposed):
+        return False
+    return not (told.left_out or told.unlisted or told.strays)
+
+
+def only(reply: Reply, headers: Iterable[str]) -> Reply:
+    """A reply that has these headers of another one, and nothing else."""
+    return Reply("", {name: reply.headers[name] for name in headers}, b"")
+
+
+def alike(one: Timing | Undecomposed, other: Timing | Undecomposed) -> bool:
+    """Whether both are timings that tell the same, wherever they stood."""
+    if isinstance(one, Undecomposed) or isinstance(other, Undecomposed):
+        return False
+    return one._replace(came_with=other.came_with) == other
 
 
 def _read(reply: Reply) -> Timing | Undecomposed:

@@ -77,6 +77,7 @@ def _exchange(span: Span, attributes: Mapping[str, Any]) -> Exchange:
         stamp=Stamp(attributes[names.STAMP]),
         reply=Reply(str(status), {}, b""),
         reason=span.message,
+        slot=int(attributes.get(names.SLOT, 0)),
         lost=Lost(attributes[names.LOST]) if names.LOST in attributes else None,
     )
 

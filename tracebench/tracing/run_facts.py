@@ -5,12 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Final
 
-from tracebench.model.exchange import Exchange, Load
+from tracebench.model.load import Load
 from tracebench.model.plan import Stability
+from tracebench.model.requests import Requests
 from tracebench.model.result import TcpInfo, Warmup
+from tracebench.model.server_times import ServerTimes
 
 _RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
 """The fields of a `Load` that have fields of their own."""
+
+
+_RECORD: Final = ("requests", "times")
+"""The fields of a `Load` that root spans tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +27,7 @@ class RunFacts:
     session: Mapping[str, Any]
     """The fields of a `Result` that say when, where, how and by what it was measured."""
     load: Mapping[str, Any]
-    """The fields of a `Load`, without its exchanges."""
+    """The fields of a `Load`, without its requests."""
 
     @property
     def plan(self) -> Mapping[str, Any]:
@@ -34,15 +40,15 @@ class RunFacts:
         maps, mapping = self.plan.get("maps") or (), self.plan.get("mapping")
         return [one for one in maps if isinstance(one, str)], mapping and str(mapping)
 
-    def load_of(self, exchanges: tuple[Exchange, ...]) -> Load:
+    def load_of(self, requests: Requests, times: ServerTimes) -> Load:
         """The load again."""
-        return Load(exchanges=exchanges, **self.load)
+        return Load(requests=requests, times=times, **self.load)
 
 
 def written(address: str, load: Load, session: Mapping[str, Any]) -> str:
     """The facts as text, for an attribute."""
     told = {
-        one.name: _plain(getattr(load, one.name)) for one in fields(Load) if one.name != "exchanges"
+        one.name: _plain(getattr(load, one.name)) for one in fields(Load) if one.name not in _RECORD
     }
     facts = {"address": address, "session": session, "load": told}
     return json.dumps(facts, ensure_ascii=False, default=str)
@@ -58,7 +64,7 @@ def read(text: object) -> RunFacts | None:
             known[name] = kind(**load[name]) if load.get(name) is not None else None
         known["governors"] = tuple(load.get("governors", ()))
         found = RunFacts(str(facts["address"]), session, known)
-        found.load_of(())
+        found.load_of(Requests.of(()), ServerTimes.of(()))
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     return found

@@ -29,6 +29,7 @@ class ServerSpans:
             self._linked_to[trace_id].append(span)
 
     def __bool__(self) -> bool:
+        """Whether there are any."""
         return bool(self._of_trace)
 
     def __iter__(self) -> Iterator[Span]:

@@ -120,6 +120,7 @@ def _of_exchange(exchange: Exchange, described: Described) -> dict[str, Value]:
         attributes.STAMP: exchange.stamp.value,
         attributes.CONNECT_NS: exchange.connect_ns,
         attributes.WRITE_LAG_NS: exchange.write_lag_ns,
+        attributes.SLOT: exchange.slot,
         **described.status(exchange.reply.status),
     }
     if exchange.lost is not None:

@@ -1,6 +1,6 @@
 """Where a run's spans go, where the server's are read back from, and where people look at both."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 
 from opentelemetry.sdk.trace.export import SpanExporter
@@ -9,9 +9,10 @@ from tracebench.analysis.instead import NOTHING, Instead
 from tracebench.analysis.judge_spans import unusable_spans
 from tracebench.analysis.verdict import spans_lost, traces_missing
 from tracebench.files import why
-from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
 from tracebench.model.plan import Plan
+from tracebench.model.requests import SCHEDULED, Requests
 from tracebench.model.result import Finding, TargetResult
+from tracebench.model.server_times import ServerTimes
 from tracebench.model.span import Span
 from tracebench.redaction import NO_SECRETS, Secrets, cleared
 from tracebench.tracing import spans
@@ -97,37 +98,37 @@ class Traces:
 
     def export(
         self,
-        exchanges: Sequence[Exchange],
-        timings: Sequence[Timing | Undecomposed],
+        requests: Requests,
+        times: ServerTimes,
         described: Described,
         run: spans.Run,
     ) -> list[Finding]:
-        """Export a root span for each exchange; returns what is to be said of it."""
+        """Export a root span for each request; returns what is to be said of it."""
         if not self._exporters:
             return []
-        delivered = spans.export(exchanges, timings, described, run, self._exporters)
+        delivered = spans.export(requests, times, described, run, self._exporters)
         return [spans_lost(one.failed, one.reason) for one in delivered if one.failed]
 
     def receive(
         self,
-        exchanges: Sequence[Exchange],
-        timings: Sequence[Timing | Undecomposed],
+        requests: Requests,
+        times: ServerTimes,
         joining: JoiningExporter,
         on_wait: Callable[[str], object] = lambda for_what: None,
     ) -> list[Finding]:
         """Wait for the spans that servers send of all successes; returns what is to be said of it.
 
         Args:
-            exchanges: the requests.
-            timings: what the mirror said of each.
+            requests: the requests.
+            times: what the mirror said of each.
             joining: takes their spans.
             on_wait: is told now and then what is waited for.
         """
         if self._receiver is None:
             return []
-        received = collect(self._receiver, exchanges, on_wait)
+        received = collect(self._receiver, requests, on_wait)
         joining.take(received.spans)
-        return [*doubts(received, exchanges, timings), *self._archived(received.spans)]
+        return [*doubts(received, requests, times), *self._archived(received.spans)]
 
     def _archived(self, found: Iterable[Span]) -> list[Finding]:
         """Write the server's spans into the file, too; returns what is to be said of it."""
@@ -141,7 +142,7 @@ class Traces:
 
     def read_back(
         self,
-        exchanges: Sequence[Exchange],
+        requests: Requests,
         joining: JoiningExporter,
         run: spans.Run,
         on_wait: Callable[[str], object] = lambda for_what: None,
@@ -149,16 +150,20 @@ class Traces:
         """Read the server's spans of all successes; returns what is to be said of it.
 
         Args:
-            exchanges: the requests.
+            requests: the requests.
             joining: takes their spans.
             run: as it was exported.
             on_wait: is told now and then what is waited for.
         """
         if self._jaeger is None:
             return []
-        asked = [one for one in exchanges if one.outcome is Outcome.SUCCEEDED]
-        roots = {one.trace_id: one.span_id for one in asked}
-        starts_ns = {one.trace_id: one.scheduled_ns + run.anchor.offset_ns for one in asked}
+        roots = requests.successes()
+        began_ns = requests.whole(lambda rows: rows[SCHEDULED])
+        places = requests.places(lambda rows: rows.succeeded).tolist()
+        starts_ns = {
+            trace_id: int(began_ns[at]) + run.anchor.offset_ns
+            for trace_id, at in zip(roots, places, strict=True)
+        }
 
         def tell(missing: int) -> None:
             on_wait(f"waiting for {missing:,} of {len(roots):,} traces in Jaeger")
@@ -179,29 +184,29 @@ class Traces:
             starts_ns=starts_ns if self._endpoint is not None else NOT_EXPORTED,
             on_wait=tell,
         )
-        instead = self._instead(self._jaeger, asked, run) if reading.missing else NOTHING
+        instead = self._instead(self._jaeger, requests, run) if reading.missing else NOTHING
         return findings + _doubts(reading, self._jaeger.unusable, instead)
 
-    def _instead(self, jaeger: QueryApi, asked: Sequence[Exchange], run: spans.Run) -> Instead:
+    def _instead(self, jaeger: QueryApi, requests: Requests, run: spans.Run) -> Instead:
         """What servers traced meanwhile that has nothing to do with the requests."""
-        start_ns, end_ns = min(e.scheduled_ns for e in asked), max(e.done_ns for e in asked)
-        offset_ns, ours = run.anchor.offset_ns, {one.trace_id for one in asked}
-        return strays.of_servers(jaeger, ours, start_ns + offset_ns, end_ns + offset_ns)
+        start_ns = requests.due_ns[0] + run.anchor.offset_ns
+        ours = {trace_id for trace_id, _ in requests.ids_at(range(len(requests)))}
+        return strays.of_servers(jaeger, ours, start_ns, start_ns + requests.duration_ns)
 
     def linked(
         self,
         result: TargetResult,
-        exchanges: Sequence[Exchange],
+        requests: Requests,
         described: Described,
         run: spans.Run,
     ) -> TargetResult:
         """The result with links, where there is a UI to link to."""
         if self._ui is None:
             return result
-        result = links.with_traces(self._ui, result, exchanges)
+        result = links.with_traces(self._ui, result, requests)
         if self._endpoint is None:
             return result
-        return links.with_search(self._ui, result, exchanges, described, run)
+        return links.with_search(self._ui, result, requests, described, run)
 
 
 def _doubts(reading: Reading, unusable: Collection[str], instead: Instead) -> list[Finding]:

@@ -19,6 +19,7 @@ from tracebench.load.clients.job import Job, Sample
 from tracebench.load.measure import measure
 from tracebench.load.pacing import ClosedLoop
 from tracebench.load.prepare import rest, rpc
+from tracebench.load.progress import Watcher
 from tracebench.model.plan import Payload, Plan
 
 PAYLOAD = Payload(b"\x89PNG" * 10_000, "image/png", "x.png", "image")
@@ -73,7 +74,7 @@ def test_an_http_library_sends_what_the_engine_sends(name: str, path: str) -> No
             requests=1,
         )
         samples = sent_by(name, planned)
-        measure(rest.prepare(planned), planned, lambda _progress: None)
+        measure(rest.prepare(planned), planned, Watcher())
     _, *by_library, _, by_engine = recorder.requests  # with the preflight of each
     assert len(by_library) == 8
     assert [one.reason for one in samples] == [""] * 6
@@ -170,7 +171,7 @@ def test_grpc_calls_are_those_of_the_engine(name: str) -> None:
             requests=1,
         )
         samples = sent_by(name, planned)
-        measure(rpc.prepare(planned), planned, lambda _progress: None)
+        measure(rpc.prepare(planned), planned, Watcher())
     _, *by_library, _, by_engine = seen
     assert [one.reason for one in samples] == [""] * 6
     assert {message for message, _ in by_library} == {by_engine[0]}

@@ -15,7 +15,8 @@ from tracebench.load.floor import measure_floor
 from tracebench.load.null_server.serve import spawned
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepared import Prepared
-from tracebench.model.exchange import Load, Outcome, Stamp
+from tracebench.model.exchange import Outcome, Stamp
+from tracebench.model.load import Load
 from tracebench.model.plan import Payload, Plan, Segment
 
 PLAN = Plan(Payload(b"x" * 30_000, "image/png", "x.png", "image"), concurrency=3)
@@ -27,9 +28,9 @@ def measured(prepared: Prepared, plan: Plan, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def check(load: Load) -> None:
-    assert {one.outcome for one in load.exchanges} == {Outcome.SUCCEEDED}
-    assert {one.stamp for one in load.exchanges} == {Stamp.KERNEL}
-    assert len(load.exchanges) > 20
+    assert {one.outcome for one in list(load.requests)} == {Outcome.SUCCEEDED}
+    assert {one.stamp for one in list(load.requests)} == {Stamp.KERNEL}
+    assert len(list(load.requests)) > 20
     assert load.tcp is not None
     assert load.tcp.connections == 3
 
@@ -47,7 +48,7 @@ def test_the_floor_of_a_grpc_target(monkeypatch: pytest.MonkeyPatch) -> None:
         prepared = rpc.prepare(plan)  # grpcio is answered as well
         check(measured(prepared, plan, monkeypatch))
         shared = replace(plan, connections=1, requests=50)
-        assert len(measured(prepared, shared, monkeypatch).exchanges) > 20
+        assert len(list(measured(prepared, shared, monkeypatch).requests)) > 20
 
 
 def test_an_open_loop_is_kept() -> None:
@@ -55,7 +56,7 @@ def test_an_open_loop_is_kept() -> None:
         rate = (Segment(100, 100, inf),)
         plan = replace(PLAN, rest_url=f"http://{HOST}:{port}", rate=rate, concurrency=256)
         load = measure_floor(rest.prepare(plan), plan)
-        assert 90 <= len(load.exchanges) <= 100
+        assert 90 <= len(list(load.requests)) <= 100
         late = replace(plan, rate=None, schedule_s=(5.0,))
         with pytest.raises(TracebenchError, match="nothing is due in the first 1 s"):
             measure_floor(rest.prepare(late), late)

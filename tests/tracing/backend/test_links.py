@@ -8,6 +8,7 @@ import pytest
 from tests.report.samples import target
 from tests.tracing.samples import REST, RUN, SUCCESS
 from tracebench.errors import UsageError
+from tracebench.model.requests import Requests
 from tracebench.tracing.backend.links import trace_url, with_search, with_traces
 from tracebench.tracing.backend.url import base_url
 
@@ -21,19 +22,19 @@ def test_a_trace_is_shown_with_its_root_singled_out() -> None:
 def test_every_exemplar_is_linked() -> None:
     bare = target()
     made = [SUCCESS._replace(trace_id=one.trace_id) for one in bare.exemplars]
-    linked = with_traces(UI, bare, [*made, SUCCESS])
+    linked = with_traces(UI, bare, Requests.of([*made, SUCCESS]))
     assert [one.url for one in linked.exemplars] == [
         f"{UI}/trace/{one.trace_id}?uiFind={SUCCESS.span_id}" for one in bare.exemplars
     ]
 
 
 def test_what_was_not_traced_is_not_linked() -> None:
-    assert with_traces(UI, target(), [SUCCESS]) == target()
+    assert with_traces(UI, target(), Requests.of([SUCCESS])) == target()
 
 
 def test_the_search_finds_all_root_spans_of_the_run() -> None:
     later = SUCCESS._replace(scheduled_ns=7_000_000_000, done_ns=7_005_250_001)
-    url = with_search(UI, target(), [later, SUCCESS], REST, RUN).search_url
+    url = with_search(UI, target(), Requests.of([later, SUCCESS]), REST, RUN).search_url
     assert url is not None
     parts = urlsplit(url)
     query = {name: value for name, (value,) in parse_qs(parts.query).items()}
@@ -52,7 +53,7 @@ def test_the_search_finds_all_root_spans_of_the_run() -> None:
 
 
 def test_a_run_without_requests_has_no_search() -> None:
-    assert with_search(UI, target(), [], REST, RUN).search_url is None
+    assert with_search(UI, target(), Requests.of([]), REST, RUN).search_url is None
 
 
 @pytest.mark.parametrize("text", ["http://h", "https://h:1/", "http://[::1]:16686/a/b/"])

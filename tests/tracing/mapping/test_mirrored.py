@@ -6,14 +6,20 @@ import pytest
 
 from tests.tracing.mapping.samples import MS, span, split
 from tracebench.model.exchange import Timing, Undecomposed
+from tracebench.model.server_times import ServerTimes
 from tracebench.model.span import Value
+from tracebench.tracing.joining import renamed as by_rules
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 
 MIRROR = Timing(100 * MS, {"inference": 20 * MS, "tokenize": 30 * MS, "render": 5 * MS}, "mirror")
 
 
+def told(mirror: Timing | Undecomposed, mapper: Mapper) -> Timing | Undecomposed:
+    return by_rules(ServerTimes.of([mirror]), mapper).timing(0)
+
+
 def renamed(mapper: Mapper) -> dict[str, float]:
-    found = mapper.renamed(MIRROR)
+    found = told(MIRROR, mapper)
     assert isinstance(found, Timing)
     assert found.total_ns == MIRROR.total_ns
     return {name: ns / MS for name, ns in found.parts_ns.items()}
@@ -74,12 +80,12 @@ def test_rules_of_a_file(conditions: str, fits: bool, tmp_path: Path) -> None:
 
 def test_profiles_do_not_touch_a_mirror() -> None:
     sglang = Timing(9 * MS, {"tokenize": MS, "decode_loop": MS}, "mirror")
-    assert Mapper().renamed(sglang) == sglang
+    assert told(sglang, Mapper()) == sglang
 
 
 def test_what_is_no_timing_stays_so() -> None:
     mapper = mapper_of(["preprocessing=tokenize"], None)
-    assert mapper.renamed(Undecomposed.EXCESS) is Undecomposed.EXCESS
+    assert told(Undecomposed.EXCESS, mapper) is Undecomposed.EXCESS
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.records import record
 from tests.tracing.mapping.samples import ROOT, at, span, split
 from tests.tracing.mapping.test_profiles import infer_request, llm_request, triton_model
 from tests.tracing.samples import SUCCESS
-from tracebench.model.exchange import Timing, Undecomposed
+from tracebench.model.exchange import Timing
 from tracebench.model.span import Link, Span, Value
 from tracebench.tracing.joining import join
 from tracebench.tracing.mapping.inventory import take_stock
@@ -157,7 +158,7 @@ def test_a_file_of_the_user_s_is_no_guess() -> None:
 
 def joined(trace_id: str, kept: ServerSpans) -> Timing:
     exchange = SUCCESS._replace(trace_id=trace_id, span_id=ROOT)
-    found = join(exchange, Undecomposed.NO_TIMING, {"otlp": kept}, MAPPER)
+    found = join(*record([exchange]), {"otlp": kept}, MAPPER).timing(0)
     assert isinstance(found, Timing)
     return found
 

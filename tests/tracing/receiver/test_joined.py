@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.records import record
 from tests.tracing.samples import MIRROR, SUCCESS, TIMED_OUT
 from tracebench.errors import UsageError
 from tracebench.model.exchange import Undecomposed
@@ -39,19 +40,19 @@ EXCHANGES = [SUCCESS._replace(trace_id=f"{n:032x}") for n in range(1000)]
     [(1, "info"), (5, "info"), (6, "warning"), (50, "warning"), (51, "invalid")],
 )
 def test_requests_without_spans(missing: int, severity: str) -> None:
-    [finding] = doubts(received(missing), EXCHANGES, [SILENT] * 1000)
+    [finding] = doubts(received(missing), *record(EXCHANGES, [SILENT] * 1000))
     assert (finding.code, finding.severity) == ("low_join_share", severity)
     assert f"({missing} of 1000): no more came within 6 s" in finding.message
 
 
 def test_a_mirror_covers_what_is_missing() -> None:
-    [finding] = doubts(received(900), EXCHANGES, [MIRROR] * 1000)
+    [finding] = doubts(received(900), *record(EXCHANGES, [MIRROR] * 1000))
     assert finding.severity == "warning"
     assert "90.00%" in finding.message
 
 
 def test_nothing_is_said_where_all_came() -> None:
-    assert doubts(received(), EXCHANGES, [SILENT] * 1000) == []
+    assert doubts(received(), *record(EXCHANGES, [SILENT] * 1000)) == []
 
 
 def test_what_was_refused_is_told() -> None:
@@ -63,7 +64,7 @@ def test_what_was_refused_is_told() -> None:
         refused={"no room": 4},
         forward_failed=5,
     )
-    found = doubts(trouble, [TIMED_OUT], [SILENT])
+    found = doubts(trouble, *record([TIMED_OUT], [SILENT]))
     assert [finding.code for finding in found] == ["spans_refused", "unusable_spans", "spans_lost"]
     assert "7 requests or spans" in found[0].message
     assert "no room (4)" in found[0].message

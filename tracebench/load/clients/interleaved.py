@@ -13,7 +13,8 @@ from tracebench.load.clients.job import Job, Sample
 from tracebench.load.measure import measure
 from tracebench.load.pacing import ClosedLoop
 from tracebench.load.prepared import Prepared
-from tracebench.model.exchange import Block
+from tracebench.load.progress import Watcher
+from tracebench.model.load import Block
 from tracebench.model.plan import Plan
 
 ROUNDS: Final = 10
@@ -82,10 +83,10 @@ def _by_engine(job: Job) -> Block:
     else:
         block = replace(plan, duration_s=job.bounds.duration_ns / 1e9)
     block = replace(block, warmup=job.warmup.requests, until_stable=None)
-    load = measure(job.prepared, block, lambda _progress: None)
+    load = measure(job.prepared, block, Watcher())
     if load.interrupted:
         raise KeyboardInterrupt
-    return _block([Sample(one.scheduled_ns, one.done_ns, one.reason) for one in load.exchanges])
+    return _block([Sample(one.scheduled_ns, one.done_ns, one.reason) for one in load.requests])
 
 
 def _by_library(job: Job, send: Send) -> Block:

@@ -72,6 +72,11 @@ class Expectations:
     """Empty: what the protocol calls a success."""
     fields: tuple[Field, ...]
 
+    @property
+    def ask(self) -> bool:
+        """Whether replies have to be looked into."""
+        return bool(self.statuses or self.fields)
+
     def fault(self, reply: Reply, reason: str, document: Document) -> str:
         """Why a reply is no success; empty for one.
 
@@ -96,7 +101,7 @@ class Expectations:
 
     def checked(self, read: Read, document: Document) -> Read:
         """A reader of kept replies that applies these expectations as well."""
-        if not self.statuses and not self.fields:
+        if not self.ask:
             return read
 
         def judged(raw: RawReply) -> tuple[Reply, str]:

@@ -22,6 +22,7 @@ from tracebench.load.prepare.tryout import document, try_http
 from tracebench.load.prepare.twins import with_twins
 from tracebench.load.prepare.visit import Visit
 from tracebench.load.prepared import MOST_TRIED, Prepared, variants
+from tracebench.load.recording.http1_form import form_of
 from tracebench.load.trust import client_tls
 from tracebench.model.plan import Payload, Plan
 from tracebench.redaction import Secrets, header_shown, redacted, scrubbed
@@ -54,13 +55,14 @@ def prepare(plan: Plan) -> Prepared:
 
 
 def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
-    endpoint = _endpoint(plan, url)
+    endpoint, expected = _endpoint(plan, url), expectations.of(plan, "rest")
     ready = Prepared(
         described=described.rest(plan.method, url),
         address=redacted(url),
         endpoint=endpoint,
         repeated=(),
-        read=expectations.of(plan, "rest").checked(http1_reply.read, document),
+        read=expected.checked(http1_reply.read, document),
+        learn=None if expected.ask else form_of,
         request="",
         secrets=secrets,
     )

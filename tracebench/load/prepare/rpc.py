@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -14,6 +15,7 @@ from tracebench.load.prepare.grpc_visit import GrpcTarget, GrpcVisit, target
 from tracebench.load.prepare.methods import INFER, PREDICT, Method, find, split
 from tracebench.load.prepare.twins import with_twins
 from tracebench.load.prepared import MOST_TRIED, Prepared, excerpt, variants
+from tracebench.load.recording.grpc_form import form_of
 from tracebench.model.exchange import Exchange
 from tracebench.model.plan import Payload, Plan
 
@@ -38,7 +40,8 @@ def prepare(plan: Plan) -> Prepared:
         ready = _prepared(aim, plan, method, messages)
         answer = _tried(ready, plan, method, names)
     read, which = method.timed(ready.read), variants(plan, len(messages))
-    ready = replace(ready, read=read, answer=answer, variants=which)
+    learn = None if expectations.of(plan, "grpc").ask else partial(form_of, read=read)
+    ready = replace(ready, read=read, learn=learn, answer=answer, variants=which)
     if not plan.observer_effect:
         return ready
     unasked = [method.untimed(message) for message in messages]

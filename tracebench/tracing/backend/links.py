@@ -1,12 +1,12 @@
 """Links into Jaeger's UI: to the requests that stand for percentiles, and to all of a run."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 
-from tracebench.model.exchange import Exchange
+from tracebench.model.requests import Requests
 from tracebench.model.result import Exemplar, TargetResult
 from tracebench.tracing.attributes import PROTOCOL, RUN_ID, SERVICE
 from tracebench.tracing.described import Described
@@ -41,10 +41,10 @@ def search_url(ui: str, tags: Mapping[str, str], start_ns: int, end_ns: int) -> 
     return f"{ui}/search?{urlencode(query)}"
 
 
-def with_traces(ui: str, result: TargetResult, exchanges: Iterable[Exchange]) -> TargetResult:
-    """The result with a link at each exemplar that is one of the exchanges: has a trace."""
+def with_traces(ui: str, result: TargetResult, requests: Requests) -> TargetResult:
+    """The result with a link at each exemplar that is one of the requests: has a trace."""
     wanted = {one.trace_id for one in result.exemplars}
-    roots = {one.trace_id: one.span_id for one in exchanges if one.trace_id in wanted}
+    roots = dict(ids for ids in requests.ids_at(range(len(requests))) if ids[0] in wanted)
 
     def link(one: Exemplar) -> Exemplar:
         root = roots.get(one.trace_id)
@@ -54,12 +54,12 @@ def with_traces(ui: str, result: TargetResult, exchanges: Iterable[Exchange]) ->
 
 
 def with_search(
-    ui: str, result: TargetResult, exchanges: Sequence[Exchange], described: Described, run: Run
+    ui: str, result: TargetResult, requests: Requests, described: Described, run: Run
 ) -> TargetResult:
     """The result with a link to its root spans."""
-    if not exchanges:
+    if not len(requests):
         return result
     tags = {RUN_ID: run.id, PROTOCOL: described.protocol}
-    start_ns = min(one.scheduled_ns for one in exchanges) + run.anchor.offset_ns
-    end_ns = max(one.done_ns for one in exchanges) + run.anchor.offset_ns
+    start_ns = requests.due_ns[0] + run.anchor.offset_ns
+    end_ns = start_ns + requests.duration_ns
     return replace(result, search_url=search_url(ui, tags, start_ns, end_ns))

@@ -104,11 +104,9 @@ class Mapper:
             return timing
         return with_own(timing, self._as_mapped(_told(entry)))
 
-    def renamed(self, mirror: Timing | Undecomposed) -> Timing | Undecomposed:
-        """A mirror with its parts as the user's rules name them: each is as a span of its name."""
-        if isinstance(mirror, Undecomposed) or not self._users:
-            return mirror
-        return mirror._replace(parts_ns=self._as_mapped(mirror.parts_ns))
+    def name_of(self, name: str) -> str:
+        """What the user's rules make of a part that a server told by this name."""
+        return self._name_of(name) if self._users else name
 
     def _as_mapped(self, parts_ns: Mapping[str, int]) -> Mapping[str, int]:
         if not self._users:

@@ -1,16 +1,20 @@
 """From a run's requests to the spans that were received for them, and to what that tells."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import Event
 from typing import Final
+
+import numpy as np
 
 from tracebench.analysis.judge_spans import low_join_share, spans_refused, unusable_spans
 from tracebench.analysis.verdict import spans_lost
 from tracebench.errors import UsageError
 from tracebench.interrupt import interruptible
-from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
+from tracebench.model.columns import ABSENT
 from tracebench.model.plan import Plan
+from tracebench.model.requests import Requests
 from tracebench.model.result import Finding
+from tracebench.model.server_times import PROBLEM, ServerTimes
 from tracebench.tracing.otlp import endpoint_of
 from tracebench.tracing.receiver.bind import bind_of
 from tracebench.tracing.receiver.client import Received, Receiver, Waiting
@@ -34,18 +38,16 @@ def check(plan: Plan) -> None:
             )
 
 
-def collect(
-    receiver: Receiver, exchanges: Sequence[Exchange], on_wait: Callable[[str], object]
-) -> Received:
+def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], object]) -> Received:
     """Wait for the entry span of every success; Ctrl-C ends the waiting, and loses nothing.
 
     Args:
         receiver: has been listening since before the run.
-        exchanges: of one target.
+        requests: of one target.
         on_wait: is told now and then what is waited for.
     """
-    roots = {one.trace_id: one.span_id for one in exchanges if one.outcome is Outcome.SUCCEEDED}
-    began_s = min((one.scheduled_ns for one in exchanges), default=0) / _NS_PER_S
+    roots = requests.successes()
+    began_s = requests.due_ns[0] / _NS_PER_S if len(requests) else 0.0
     interrupted = Event()
 
     def tell(waiting: Waiting) -> None:
@@ -58,14 +60,14 @@ def collect(
         return receiver.collect(roots, began_s, interrupted.is_set, tell)
 
 
-def doubts(
-    received: Received, exchanges: Sequence[Exchange], timings: Sequence[Timing | Undecomposed]
-) -> list[Finding]:
+def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[Finding]:
     """What is to be said of what came, and of what did not."""
-    uncovered = sum(
-        exchange.trace_id in received.missing and isinstance(timing, Undecomposed)
-        for exchange, timing in zip(exchanges, timings, strict=True)
-    )
+    silent = [
+        rows.start + np.flatnonzero(told[PROBLEM] != ABSENT)
+        for rows, told in zip(requests.pages(), times.pages(), strict=True)
+    ]
+    places = np.concatenate(silent).tolist() if silent else []
+    uncovered = sum(trace_id in received.missing for trace_id, _ in requests.ids_at(places))
     refused = {
         **received.refused,
         "spans beyond the memory for one target": received.dropped,

@@ -1,0 +1,72 @@
+"""Records of requests that a test made one by one, for what reads columns."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from tracebench.analysis.closure import decompose
+from tracebench.analysis.failures import said
+from tracebench.analysis.observer import observer_effect
+from tracebench.analysis.selection import Selection
+from tracebench.load.engine import Window
+from tracebench.load.recording.reading import Read, Reading, read_record
+from tracebench.load.recording.recorder import Recorder
+from tracebench.load.recording.replies import Replies
+from tracebench.load.recording.spill import Spill
+from tracebench.model.exchange import Decomposition, Exchange, Reply, Timing, Undecomposed
+from tracebench.model.load import Load
+from tracebench.model.requests import Requests
+from tracebench.model.result import ObserverEffect
+from tracebench.model.server_times import ServerTimes
+
+Timings = Sequence[Timing | Undecomposed]
+
+
+def record(exchanges: Sequence[Exchange], timings: Timings = ()) -> tuple[Requests, ServerTimes]:
+    """Requests, and what servers said of them; nothing where that is not given."""
+    silent = [Undecomposed.NO_TIMING] * len(exchanges)
+    examples = {one.reason: said(one.reply) for one in reversed(exchanges) if said(one.reply)}
+    return replace(Requests.of(exchanges), examples=examples), ServerTimes.of(timings or silent)
+
+
+def decomposed(exchanges: Sequence[Exchange], timings: Timings) -> Decomposition:
+    return decompose(*record(exchanges, timings))
+
+
+def measured(exchanges: Sequence[Exchange], **facts: Any) -> Load:
+    """A load of these, whose replies said nothing."""
+    return Load(*record(exchanges), **facts)
+
+
+def exchanges_of(window: Window, read: Read, timeout_ns: int = sys.maxsize) -> list[Exchange]:
+    """What an engine's window recorded, whose ids nobody asks for."""
+    return _read(window.recorder, read, timeout_ns)
+
+
+class Recorded:
+    """A window without an engine; its replies are successes, whatever is in them."""
+
+    def __init__(self) -> None:
+        self.recorder = Recorder(Replies(None, lambda _callback: None), Spill())
+
+    def exchanges(self) -> list[Exchange]:
+        """What was recorded; nothing is after this."""
+        self.recorder.close()
+        return _read(self.recorder, lambda _raw: (Reply("200", {}, b""), ""))
+
+
+def _read(recorder: Recorder, read: Read, timeout_ns: int = sys.maxsize) -> list[Exchange]:
+    how = Reading(read, lambda draw: (f"{draw:032x}", ""), timeout_ns)
+    return list(read_record(recorder, how).requests)
+
+
+def chosen(exchanges: Sequence[Exchange], timings: Timings) -> Selection:
+    """All of them."""
+    return Selection(Requests.of(exchanges), lambda rows, _: rows.all, ServerTimes.of(timings))
+
+
+def effect(traced: Sequence[Exchange], untraced: Sequence[Exchange]) -> ObserverEffect | None:
+    """The observer effect between requests of one run."""
+    marked = [*traced, *(one._replace(variant=1) for one in untraced)]
+    return observer_effect(Requests.of(marked), untraced_from=1)

@@ -1,0 +1,187 @@
+"""What replies leave behind in the window: of a known form its timings' text, else the whole.
+
+A server answers the same request with the same words and other numbers. Once a reply has shown
+how, the next ones are matched (0.4 µs), and only the text of their timings is appended to those
+before. What matches no form is kept whole, and read after the window, as is what failed.
+"""
+
+from collections.abc import Callable, Iterator
+from struct import Struct
+from typing import Final, Protocol
+
+from tracebench.load.recording.spill import Held, Spill
+from tracebench.load.slot import RawReply
+from tracebench.model.exchange import CameWith
+from tracebench.tracing.timing_layout import Layout
+
+NONE, WHOLE, FIRST_FORM = 0, 1, 2
+"""What a row says of its reply: there is none, it is kept whole, or the number of its form."""
+MOST_FORMS: Final = 16
+_MOST_TRIED: Final = 64
+"""Replies that forms are learnt from; a server that has shown no form by then has none."""
+_PIECE_BYTES: Final = 2**20
+_SIZE: Final = Struct("<I")
+
+
+class Form(Protocol):
+    """Replies that say the same in other numbers."""
+
+    @property
+    def status(self) -> str:
+        """Which is a success."""
+
+    @property
+    def came_with(self) -> CameWith:
+        """Where in them their timings stand."""
+
+    @property
+    def layout(self) -> Layout | None:
+        """How their timings' text is to be read; None: they tell none, and the text is empty."""
+
+    def match(self, raw: RawReply) -> bytes | None:
+        """The text of a reply's timings; None where it is not of this form."""
+
+
+Learn = Callable[[RawReply], Form | None]
+"""Finds the form of a reply; None where it has none, or is no success."""
+
+
+Later = Callable[[Callable[[], None]], None]
+
+
+class Log:
+    """Texts of one form, one behind the other, by the page whose rows they belong to."""
+
+    __slots__ = ("_held", "form", "number", "texts")
+
+    def __init__(self, form: Form, number: int) -> None:
+        self.form, self.number = form, number
+        self.texts, self._held = bytearray(), dict[int, Held]()
+
+    def clear(self) -> None:
+        """Forget the texts."""
+        self.texts, self._held = bytearray(), {}
+
+    def turn(self, page: int, spill: Spill) -> None:
+        """The page is full."""
+        if self.texts:
+            self._held[page] = spill.hold(self.texts)
+            self.texts = bytearray()
+
+    def of_page(self, page: int) -> bytes:
+        """The texts of a page, in the order of its rows."""
+        held = self._held.get(page)
+        return b"" if held is None else bytes(held.read())
+
+
+class Replies:
+    """Takes every reply of a window, and knows those of earlier ones.
+
+    Args:
+        learn: finds forms; None: all replies are needed whole.
+        later: calls back when the loop has nothing urgent to do: learning takes 1 ms.
+    """
+
+    __slots__ = (
+        "_candidate",
+        "_later",
+        "_learn",
+        "_pages",
+        "_pieces",
+        "_spill",
+        "_tried",
+        "_whole",
+        "latest",
+        "logs",
+    )
+
+    def __init__(self, learn: Learn | None, later: Later) -> None:
+        self._learn, self._later = learn, later
+        self.logs: list[Log] = []
+        self.latest: Log | None = None
+        """Of the reply that was taken last; None: it was kept whole."""
+        self._candidate: RawReply | None = None
+        self._tried = 0
+
+    def begin(self, spill: Spill) -> None:
+        """Forget what was taken, but no form.
+
+        Args:
+            spill: where texts are held from now on.
+        """
+        self._spill, self._pages = spill, 0
+        self._pieces: list[Held] = []
+        self._whole = bytearray()
+        """Whole replies, one behind the other."""
+        for log in self.logs:
+            log.clear()
+
+    def take(self, raw: RawReply | None) -> int:
+        """Take a reply; returns what its row is to say of it."""
+        if raw is None:
+            return NONE
+        log = self.latest
+        if log is not None and (text := log.form.match(raw)) is not None:
+            log.texts += text
+            return log.number
+        return self._find(raw)
+
+    def _find(self, raw: RawReply) -> int:
+        for log in self.logs:
+            if (text := log.form.match(raw)) is not None:
+                self.latest = log
+                log.texts += text
+                return log.number
+        self.latest = None
+        self._keep(raw)
+        return WHOLE
+
+    def _keep(self, raw: RawReply) -> None:
+        parts = b"".join([part for one in raw for part in (_SIZE.pack(len(one)), one)])
+        self._whole += b"%c" % len(raw) + parts
+        if len(self._whole) > _PIECE_BYTES:
+            self._hand_over()
+        if self._learn is not None and self._candidate is None and self._tried < _MOST_TRIED:
+            self._candidate = raw
+            self._later(self._try)
+
+    def _try(self) -> None:
+        """Learn from a reply that was kept."""
+        raw, self._candidate = self._candidate, None
+        self._tried += 1
+        if raw is None or self._learn is None or len(self.logs) == MOST_FORMS:
+            return
+        if any(log.form.match(raw) is not None for log in self.logs):
+            return
+        if (form := self._learn(raw)) is not None and form.match(raw) is not None:
+            self.logs.append(Log(form, FIRST_FORM + len(self.logs)))
+
+    def turn(self) -> None:
+        """A page of rows is full: hand over what belongs to it."""
+        for log in self.logs:
+            log.turn(self._pages, self._spill)
+        self._pages += 1
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        if self._whole:
+            self._pieces.append(self._spill.hold(self._whole))
+            self._whole = bytearray()
+
+    def whole(self) -> Iterator[RawReply]:
+        """The replies that were kept whole, in order."""
+        for piece in self._pieces:
+            yield from _divided(bytes(piece.read()))
+
+
+def _divided(piece: bytes) -> Iterator[RawReply]:
+    at = 0
+    while at < len(piece):
+        count, at = piece[at], at + 1
+        parts: list[bytes] = []
+        for _ in range(count):
+            (size,) = _SIZE.unpack_from(piece, at)
+            at += _SIZE.size
+            parts.append(piece[at : at + size])
+            at += size
+        yield tuple(parts)

@@ -1,0 +1,181 @@
+"""Where a record goes that outgrows memory: an unlinked temporary file, written off the loop."""
+
+import mmap
+import os
+import tempfile
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import IO, Final
+
+import numpy as np
+
+from tracebench.model.columns import Page
+
+BOUND_BYTES: Final = 64 * 2**20
+"""Of a record held in memory; what comes after goes to the file."""
+_SLICE_BYTES: Final = 65_536
+"""One write holds up a loop on the same core for as long as copying this takes: 20 µs."""
+_VOLATILE: Final = ("tmpfs", "ramfs")
+
+Buffer = bytes | bytearray | mmap.mmap
+
+
+class Held:
+    """Bytes in memory, or in the file."""
+
+    __slots__ = ("_at", "_buffer", "_file", "size")
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.size = len(buffer)
+        self._buffer: Buffer | None = buffer
+        self._file: _File | None = None
+        self._at = 0
+
+    def read(self) -> memoryview:
+        """The bytes; where they are in the file, mapped from it."""
+        if self._buffer is not None:
+            return memoryview(self._buffer)
+        assert self._file is not None
+        return self._file.mapped(self._at, self.size)
+
+    def move(self, file: "_File") -> None:
+        """Write the bytes to the file; memory is given back when all are there.
+
+        Raises:
+            OSError: the disk is full; the bytes stay in memory.
+        """
+        assert self._buffer is not None
+        self._at = file.append(memoryview(self._buffer))
+        self._file, self._buffer = file, None
+
+
+class _File:
+    """An unlinked temporary file that is only appended to."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - until it is gone
+        self.end = 0
+
+    def append(self, data: memoryview) -> int:
+        """Write at the end; returns where it begins, which can be mapped."""
+        at, done = self.end, 0
+        while done < len(data):
+            done += os.pwrite(self._file.fileno(), data[done : done + _SLICE_BYTES], at + done)
+        unit = mmap.ALLOCATIONGRANULARITY
+        self.end = -(-(at + done) // unit) * unit
+        return at
+
+    def mapped(self, at: int, size: int) -> memoryview:
+        """A part of the file: page cache, which is no memory of ours."""
+        if not size:
+            return memoryview(b"")
+        return memoryview(mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ, offset=at))
+
+
+class Spill:
+    """Holds what it is given in memory up to a bound, and in a file beyond it.
+
+    Args:
+        bound_bytes: what may be in memory.
+    """
+
+    def __init__(self, bound_bytes: int = BOUND_BYTES) -> None:
+        self._room_bytes = bound_bytes
+        self._file: _File | None = None
+        self._queue: SimpleQueue[Held | None] = SimpleQueue()
+        self._writer: Thread | None = None
+        self.problem = ""
+        """Why memory is not spared; empty where it is, or need not be."""
+
+    @property
+    def spilled_bytes(self) -> int:
+        """How much is in the file."""
+        return self._file.end if self._file is not None else 0
+
+    def hold(self, buffer: Buffer) -> Held:
+        """Take bytes that do not change any more; returns at once, in the window too."""
+        held = Held(buffer)
+        self._room_bytes -= held.size
+        if self._must_spill():
+            if self._writer is None:
+                self._writer = Thread(target=self._write_queued, daemon=True)
+                self._writer.start()
+            self._room_bytes += held.size
+            self._queue.put(held)
+        return held
+
+    def release(self, held: Held) -> None:
+        """There is room again: the bytes are needed no more."""
+        self._room_bytes += held.size
+
+    def settle(self) -> None:
+        """Wait until all that was taken is where it stays."""
+        if self._writer is not None:
+            self._queue.put(None)
+            self._writer.join()
+            self._writer = None
+
+    def keep(self, page: Page) -> Page:
+        """Keep a page of columns; see `tracebench.model.columns.Keep`."""
+        size = sum(stored.nbytes for stored in page.values())
+        self._room_bytes -= size
+        if not self._must_spill():
+            return page
+        held = Held(b"".join(stored.tobytes() for stored in page.values()))
+        try:
+            held.move(self._opened())
+        except OSError as error:
+            self.problem = str(error.strerror)
+        else:
+            self._room_bytes += size
+        return _divided(held.read(), page)
+
+    def _must_spill(self) -> bool:
+        return self._room_bytes < 0 and not self.problem
+
+    def _opened(self) -> _File:
+        if self._file is None:
+            folder, self.problem = _folder()
+            self._file = _File(folder)
+        return self._file
+
+    def _write_queued(self) -> None:
+        while (held := self._queue.get()) is not None:
+            try:
+                held.move(self._opened())
+            except OSError as error:
+                self.problem = str(error.strerror)
+                return
+
+
+def _divided(data: memoryview, page: Page) -> Page:
+    """The columns of a page again, out of their bytes."""
+    columns, at = {}, 0
+    for name, stored in page.items():
+        columns[name] = np.frombuffer(data, stored.dtype, len(stored), at)
+        at += stored.nbytes
+    return columns
+
+
+def _folder() -> tuple[Path, str]:
+    """Where temporary files lie on a disk; else where they lie, and what is wrong with it."""
+    usual = Path(tempfile.gettempdir())
+    for folder in (usual, Path("/var/tmp")):
+        if folder.is_dir() and _file_system(folder) not in _VOLATILE:
+            return folder, ""
+    return usual, f"{usual} is in memory ({_file_system(usual)}): set TMPDIR to a folder on a disk"
+
+
+def _file_system(folder: Path) -> str:
+    """The kind of a folder's file system, as Linux names it; empty where it is not known."""
+    try:
+        lines = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return ""
+    where, found = folder.resolve(), ("/", "")
+    for line in lines:
+        _, mounted, kind, *_ = line.split()
+        if where.is_relative_to(mounted) and len(mounted) >= len(found[0]):
+            found = (mounted, kind)
+    return found[1]

@@ -1,0 +1,208 @@
+"""What servers said of requests: columns, in the rows of the requests."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+import numpy as np
+
+from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns, Int64, Keep, PageView, in_memory
+from tracebench.model.exchange import CameWith, Timing, Undecomposed
+from tracebench.vocabulary import SERVER_PARTS
+
+TOTAL, PROBLEM, SOURCE, SCALED, STARTED = "total", "problem", "source", "scaled", "started"
+SOURCES: Final[tuple[Literal["otlp", "mirror", "backend"], ...]] = ("otlp", "mirror", "backend")
+PROBLEMS: Final = tuple(Undecomposed)
+NO_TIMING: Final = PROBLEMS.index(Undecomposed.NO_TIMING)
+CAME_WITH_COLUMN: Final = "came_with"
+CAME_WITH: Final[tuple[CameWith, ...]] = ("end", "head", "stream")
+STANDARD: Final = frozenset(SERVER_PARTS)
+MOST_PARTS: Final = 128
+_MOST_COUNTED: Final = 100_000
+STRAYS, UNLISTED, COMPARED = "strays", "unlisted", "compared"
+"""Where there are any: components outside requests; names without room; and, where spans and a
+mirror both tell of a request, about how many components they differ."""
+PART, LEFT_OUT, DIFFERS = "part ", "left out ", "differs "
+"""Before the name of a part, which may be any, in the name of its column: its time; 1 where its
+time did not fit beside the others; by how much spans tell more of it than the mirror."""
+
+
+class PartNames:
+    """The names of parts that have columns: a server may put an id into each."""
+
+    def __init__(self) -> None:
+        self._columns: set[str] = set()
+        self._others: set[str] = set()
+
+    def admits(self, name: str) -> bool:
+        """Whether a name has a column, or gets one now; else it is counted."""
+        if name in self._columns:
+            return True
+        if name not in STANDARD and len(self._columns) >= MOST_PARTS:
+            if len(self._others) < _MOST_COUNTED:
+                self._others.add(name)
+            return False
+        self._columns.add(name)
+        return True
+
+    @property
+    def unlisted(self) -> int:
+        """How many names have none; no more than 100,000 are counted."""
+        return len(self._others)
+
+
+class TimesPage:
+    """A page under way: what servers said of some requests; at first, nothing.
+
+    Args:
+        count: rows.
+        names: of the parts in all pages.
+    """
+
+    def __init__(self, count: int, names: PartNames) -> None:
+        self._count, self._names = count, names
+        self.columns: dict[str, Int64] = {PROBLEM: np.full(count, NO_TIMING)}
+
+    def put(
+        self, rows: Int64, total_ns: Int64, parts_ns: Mapping[str, Int64], came_with: CameWith
+    ) -> None:
+        """Note the plain timings that mirrors told of some rows."""
+        self._column(PROBLEM)[rows] = ABSENT
+        self._column(TOTAL)[rows] = total_ns
+        self._column(SOURCE)[rows] = SOURCES.index("mirror")
+        self._column(SCALED)[rows] = 0
+        self._column(CAME_WITH_COLUMN)[rows] = CAME_WITH.index(came_with)
+        for name, values_ns in parts_ns.items():
+            if self._names.admits(name):
+                self._column(PART + name)[rows] = values_ns
+
+    def put_one(self, row: int, timing: Timing | Undecomposed) -> None:
+        """Note the timing of one row, or why there is none."""
+        if isinstance(timing, Undecomposed):
+            self._column(PROBLEM)[row] = PROBLEMS.index(timing)
+            return
+        self._column(PROBLEM)[row] = ABSENT
+        self._column(TOTAL)[row] = timing.total_ns
+        self._column(SOURCE)[row] = SOURCES.index(timing.source)
+        self._column(SCALED)[row] = timing.scaled
+        self._column(CAME_WITH_COLUMN)[row] = CAME_WITH.index(timing.came_with)
+        if timing.started_ns is not None:
+            self._column(STARTED)[row] = timing.started_ns
+        for name, ns in timing.parts_ns.items():
+            if self._names.admits(name):
+                self._column(PART + name)[row] = ns
+        for name in timing.left_out:
+            if self._names.admits(name):
+                self._column(LEFT_OUT + name)[row] = 1
+        self._remark(row, timing)
+
+    def _remark(self, row: int, timing: Timing) -> None:
+        """Note what few timings have."""
+        if timing.strays:
+            self._column(STRAYS)[row] = timing.strays
+        if timing.unlisted:
+            self._column(UNLISTED)[row] = timing.unlisted
+        if timing.differs_ns is not None:
+            self._column(COMPARED)[row] = len(timing.differs_ns)
+            for name, ns in timing.differs_ns.items():
+                if self._names.admits(name):
+                    self._column(DIFFERS + name)[row] = ns
+
+    def _column(self, name: str) -> Int64:
+        """A column to write to; a new one is `ABSENT` everywhere."""
+        if name not in self.columns:
+            self.columns[name] = np.full(self._count, ABSENT)
+        return self.columns[name]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerTimes:
+    """What servers said of requests; a row whose `PROBLEM` is absent has a `TOTAL`."""
+
+    columns: Columns
+    unlisted: int = 0
+    """So many more names of parts there were, which have no column."""
+
+    @classmethod
+    def of(cls, timings: Sequence[Timing | Undecomposed], keep: Keep = in_memory) -> "ServerTimes":
+        """The record of what was known one by one."""
+        columns, names = Columns(keep), PartNames()
+        for at in range(0, len(timings), PAGE_ROWS):
+            some = timings[at : at + PAGE_ROWS]
+            page = TimesPage(len(some), names)
+            for row, timing in enumerate(some):
+                if timing is not Undecomposed.NO_TIMING:
+                    page.put_one(row, timing)
+            columns.append(page.columns, len(some))
+        return cls(columns, names.unlisted)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __iter__(self) -> Iterator[Timing | Undecomposed]:
+        """Views of all rows, made one by one."""
+        return map(self.timing, range(len(self)))
+
+    def pages(self) -> Iterator[PageView]:
+        """The pages, in order: those of the requests."""
+        return self.columns.pages()
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of all parts that any server told."""
+        return self._named(PART)
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The names of all parts whose time did not fit somewhere."""
+        return self._named(LEFT_OUT)
+
+    @property
+    def differing(self) -> tuple[str, ...]:
+        """The names of all components about which spans and a mirror differ somewhere."""
+        return self._named(DIFFERS)
+
+    def _named(self, prefix: str) -> tuple[str, ...]:
+        names = self.columns.names
+        return tuple(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+
+    def take(self, places: Int64) -> "ServerTimes":
+        """A record of these rows only."""
+        return replace(self, columns=self.columns.take(places))
+
+    def overlaid(self, over: "ServerTimes") -> "ServerTimes":
+        """The same rows, but those of which `over` knows more than that there is no timing."""
+        names = dict.fromkeys((*self.columns.names, *over.columns.names))
+        columns = Columns(self.columns.keep)
+        for page, other in zip(self.pages(), over.pages(), strict=True):
+            better = other[PROBLEM] != NO_TIMING
+            merged = {name: np.where(better, other[name], page[name]) for name in names}
+            columns.append(merged, page.rows)
+        return ServerTimes(columns, self.unlisted + over.unlisted)
+
+    def timing(self, at: int) -> Timing | Undecomposed:
+        """One row."""
+        row = self.columns.row(at)
+
+        def told(prefix: str) -> dict[str, int]:
+            values = ((name, row[prefix + name]) for name in self._named(prefix))
+            return {name: value for name, value in values if value != ABSENT}
+
+        def known(name: str) -> int | None:
+            value = row.get(name, ABSENT)
+            return None if value == ABSENT else value
+
+        if row[PROBLEM] != ABSENT:
+            return PROBLEMS[row[PROBLEM]]
+        return Timing(
+            total_ns=row[TOTAL],
+            parts_ns=told(PART),
+            source=SOURCES[row[SOURCE]],
+            scaled=bool(row[SCALED]),
+            started_ns=known(STARTED),
+            left_out=tuple(told(LEFT_OUT)),
+            unlisted=known(UNLISTED) or 0,
+            came_with=CAME_WITH[row[CAME_WITH_COLUMN]],
+            strays=known(STRAYS) or 0,
+            differs_ns=None if known(COMPARED) is None else told(DIFFERS),
+        )
