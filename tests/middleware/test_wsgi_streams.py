@@ -1,8 +1,11 @@
 """WSGI bodies that stand still in the middle of a component, or announce odd things."""
 
+import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import flask
 import pytest
 from opentelemetry import context as otel
 
@@ -61,3 +64,24 @@ def test_an_odd_length_is_the_servers_affair(spans: Spans, length: str) -> None:
     assert answer.chunks == [b"abc", b"def"]
     assert "server_processing" in mirrored(answer.headers)
     assert spans.server().name == "POST"
+
+
+def test_work_that_a_body_does_before_its_first_byte_is_in_the_mirror() -> None:
+    app = flask.Flask("streams")
+    instrument(app)
+
+    @app.post("/predict")
+    def predict() -> flask.Response:
+        def answer() -> Iterator[str]:
+            yield ""
+            with component("inference"):
+                time.sleep(0.005)
+            yield "cat"
+
+        return flask.Response(answer())
+
+    reply = app.test_client().post("/predict", headers={"X-Benchmark": "1"})
+    assert reply.data == b"cat"
+    told = json.loads(reply.headers["X-Timing-Info"])
+    assert told["inference"] >= 0.005
+    assert told["server_processing"] >= told["inference"]
