@@ -31,6 +31,7 @@ def headers(
     parts_ns: Mapping[str, int],
     span: trace.Span | None = None,
     ran_outside: int = 0,
+    known: trace.SpanContext | None = None,
 ) -> list[tuple[str, str]]:
     """The reply headers that carry the timings, in ASCII.
 
@@ -39,6 +40,7 @@ def headers(
         parts_ns: exclusive times by component; the names are valid ones.
         span: to be named as the request's, where it is recorded.
         ran_outside: so many components ran outside any request meanwhile.
+        known: of a span that was recorded, and has ended, to be named where `span` is not recorded.
     """
     of_all = len(parts_ns)
     parts_ns = _foremost(parts_ns)
@@ -46,7 +48,9 @@ def headers(
     seconds = in_seconds % tuple([ns / 1e9 for ns in times_ns])
     times_ms = [ns / 1e6 for ns in times_ns]
     if span is not None and span.is_recording():
-        trace_id, span_id, _, flags, *_ = span.get_span_context()
+        known = span.get_span_context()
+    if known is not None:
+        trace_id, span_id, _, flags, *_ = known
         ms = (in_ms + _TRACE) % (*times_ms, trace_id, span_id, flags)
     else:
         ms = in_ms % tuple(times_ms)

@@ -28,13 +28,14 @@ class Request(Scope):
     that the reply has left its hands, and with `finish` that nothing more will come.
     """
 
-    __slots__ = ("_end_ns", "_once", "_strays_before", "finished")
+    __slots__ = ("_end_ns", "_known", "_once", "_strays_before", "finished")
 
     recorder: Recorder
 
     def __init__(self, recorder: Recorder) -> None:
         super().__init__(recorder, tracer())
         self._end_ns = 0
+        self._known: trace.SpanContext | None = None
         self._once = Lock()
         self._strays_before = strays.count
         self.finished = False
@@ -76,7 +77,13 @@ class Request(Scope):
     def mirrored(self) -> list[tuple[str, str]]:
         """The headers that mirror the timings up to now."""
         span = self.span or trace.get_current_span()
-        return headers(*self.recorder.report(), span, ran_outside_since(self._strays_before, span))
+        ran_outside = ran_outside_since(self._strays_before, span)
+        return headers(*self.recorder.report(), span, ran_outside, self._known)
+
+    def look_around(self) -> None:
+        """Remember the span that somebody else made: it may have ended when the mirror is made."""
+        if self.span is None and (span := trace.get_current_span()).is_recording():
+            self._known = span.get_span_context()
 
     def over(self) -> None:
         """The app has come back: what still runs in the request's context works for nobody."""

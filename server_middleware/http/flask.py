@@ -9,7 +9,7 @@ class FlaskRequests:
     OpenTelemetry's own instrumentor begins its span inside the app, so it must be asked for.
     """
 
-    starts_last = True  # its responses are made of what a view returned
+    starts_last = True  # what a view returned; what it makes bit by bit has no length
 
     def __init__(self, app: Any) -> None:
         from flask.globals import request  # only apps of Flask bring it

@@ -93,13 +93,14 @@ class _Exchange:
         entered = self.request.enter()
         try:
             chunks = app(self._environ, self._head)
-            self._head.release()
+            if has_worked := isinstance(chunks, list | tuple) or self._is_file(chunks):
+                self._head.release()
         except BaseException as error:
             self.finish(error)
             raise
         finally:
             inside = entered.pause()
-        if isinstance(chunks, list | tuple) or self._is_file(chunks):
+        if has_worked:
             self.finish(None)  # servers look at its length, or send it by themselves
             self.request.over()
             return chunks

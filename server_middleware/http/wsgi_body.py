@@ -48,7 +48,8 @@ class Body:
             if self._iterator is None:  # only now: the server closes what it began to iterate
                 self._iterator = iter(self._chunks)
             chunk = next(self._iterator)
-            self._head.release()
+            if chunk != b"":  # a server sends no head before there is something to send after it
+                self._head.release()
         except StopIteration:
             self._head.release()
             self._finish(None)
@@ -60,7 +61,7 @@ class Body:
             self._inside = entered.pause()
         if isinstance(chunk, bytes):  # anything else is the server's affair
             self._sent += len(chunk)
-            if self._sent == self._head.expected():
+            if self._sent == self._head.expected:
                 self._request.handed_over()
         return chunk
 

@@ -17,7 +17,7 @@ class Framework(Protocol):
     """What a framework knows better than WSGI does."""
 
     starts_last: bool
-    """Whether it calls `start_response` when all the work is done."""
+    """Whether it calls `start_response` when the work is done of which the length is known."""
 
     def route(self) -> str | None:
         """The template that the path of the current request matched."""
@@ -60,6 +60,7 @@ class Head:
         "_request",
         "_start",
         "_write",
+        "expected",
         "fields",
         "route",
         "status",
@@ -75,6 +76,8 @@ class Head:
         self.status: int | None = None
         self.route: str | None = None
         self.fields: Fields = ()
+        self.expected: int | None = None
+        """The length that was announced."""
 
     def __call__(self, status: str, headers: Fields, *exc_info: Any, **named: Any) -> Any:
         """Begin the response; the third argument is given by its name as well."""
@@ -85,13 +88,16 @@ class Head:
             headers = list(headers)
         self.fields = headers
         try:
+            self.expected = _length_of(headers)
             self.status, self.route = int(status[:3]), self._framework.route()
         except Exception:
             complain("noting a response's status")
         self._kept = status, exc_info, named
-        if again or exc_info or named or self._framework.starts_last:
+        done = self._framework.starts_last and self.expected is not None
+        if again or exc_info or named or done:
             self.release()
             return self._write
+        self._request.look_around()
         return self._written
 
     def release(self) -> None:
@@ -117,9 +123,9 @@ class Head:
         self.release()
         return None if self._write is None else self._write(data)
 
-    def expected(self) -> int | None:
-        """The length that was announced."""
-        for name, value in self.fields:
-            if name.lower() == "content-length":
-                return int(value) if value.strip().isdecimal() else None
-        return None
+
+def _length_of(fields: Fields) -> int | None:
+    for name, value in fields:
+        if name.lower() == "content-length":
+            return int(value) if value.strip().isdecimal() else None
+    return None
