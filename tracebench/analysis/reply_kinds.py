@@ -25,7 +25,7 @@ _SPANS = (
 
 REPLY_KINDS: Final = {
     "streamed_reply": Kind(
-        ((0.0, "info"), (0.10, "warning")),
+        ((0.01, "info"), (0.10, "warning")),
         "the reply streams: {body_ms:.3g} ms pass between its first byte and its last (mean, "
         "{value:.0%} of the latency). The server's timing came with the head and cannot cover "
         "that: it stands apart as `body`",
