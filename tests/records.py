@@ -40,8 +40,8 @@ def measured(exchanges: Sequence[Exchange], **facts: Any) -> Load:
 
 
 def exchanges_of(window: Window, read: Read, timeout_ns: int = sys.maxsize) -> list[Exchange]:
-    """What an engine's window recorded, whose ids nobody asks for."""
-    return _read(window.recorder, read, timeout_ns)
+    """What an engine's window recorded."""
+    return _read(window.recorder, Reading(read, window.ids, timeout_ns))
 
 
 class Recorded:
@@ -53,11 +53,12 @@ class Recorded:
     def exchanges(self) -> list[Exchange]:
         """What was recorded; nothing is after this."""
         self.recorder.close()
-        return _read(self.recorder, lambda _raw: (Reply("200", {}, b""), ""))
+        ids = "{:032x}".format
+        how = Reading(lambda _raw: (Reply("200", {}, b""), ""), lambda draw: (ids(draw), ""))
+        return _read(self.recorder, how)
 
 
-def _read(recorder: Recorder, read: Read, timeout_ns: int = sys.maxsize) -> list[Exchange]:
-    how = Reading(read, lambda draw: (f"{draw:032x}", ""), timeout_ns)
+def _read(recorder: Recorder, how: Reading) -> list[Exchange]:
     return list(read_record(recorder, how).requests)
 
 
