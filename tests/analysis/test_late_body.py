@@ -1,7 +1,5 @@
 """The rest of a reply whose head brought the server's timing: `body`, and what is said of it."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,7 +168,8 @@ def test_where_no_first_byte_is_known_the_reply_is_one_moment() -> None:
 
 
 def test_a_plan_that_takes_spans_already_is_not_told_to() -> None:
-    result = replace(run(streamed(0.3, 20.3), 0.1, "stream"))
+    timing = Timing(MS // 10, {}, "mirror", came_with="stream")
+    result = target([streamed(0.3, 20.3)] * 30, timing)
     plan = {"concurrency": 8, "receive_otlp": "127.0.0.1:4317"}
     finding = found(advised({"rest": result}, plan, {})["rest"], "streamed_reply")
     assert finding is not None
