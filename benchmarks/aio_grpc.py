@@ -2,6 +2,7 @@
 
 aio_grpc.py serve PORT
 aio_grpc.py call PORT BODY_BYTES CONNECTIONS STREAMS SECONDS     prints calls/s, CPU µs a call
+aio_grpc.py make PORT BODY_BYTES CONNECTIONS CALLS               so many calls, and nothing else
 """
 
 import asyncio
@@ -55,9 +56,24 @@ async def call(port: int, size: int, connections: int, streams: int, seconds: fl
         await channel.close(None)
 
 
+async def make(port: int, size: int, connections: int, calls: int) -> None:
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    request = inference_pb2.PredictRequest(image_data=bytes(size), enable_timing=True)
+
+    async def work(count: int) -> None:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", own) as channel:
+            stub: Any = inference_pb2_grpc.InferenceServiceStub(channel)  # type: ignore[no-untyped-call]
+            for _ in range(count):
+                await stub.Predict(request)
+
+    await asyncio.gather(*(work(calls // connections) for _ in range(connections)))
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         asyncio.run(serve(int(sys.argv[2])))
+    elif sys.argv[1] == "make":
+        asyncio.run(make(*map(int, sys.argv[2:])))
     else:
         numbers = [int(text) for text in sys.argv[2:]]
         asyncio.run(call(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]))
