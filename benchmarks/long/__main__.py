@@ -3,7 +3,7 @@
 import sys
 from time import perf_counter
 
-from benchmarks.long import comparisons, intervals, sockets, steadiness
+from benchmarks.long import comparisons, forms, intervals, sockets, steadiness
 from benchmarks.long.check import told
 
 GROUPS = (
@@ -19,6 +19,7 @@ GROUPS = (
     comparisons.tails,
     comparisons.workers,
     comparisons.rounding,
+    forms.read_alike,
     sockets.omission,
     sockets.stalls,
     sockets.punctuality,

@@ -10,6 +10,7 @@ that is none) go to the reader one by one.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
@@ -22,8 +23,9 @@ Floats = npt.NDArray[np.float64]
 Read = Callable[[Reply], Timing | Undecomposed]
 
 MOST_NUMBERS: Final = 40
-_TOTAL_NS: Final = 2**61
-_LONGEST_NS: Final = 2.0**62
+_TOTAL_NS: Final = 2**52
+_EXACT_NS: Final = 2.0**53
+"""104 days; below this sums of floats are exact."""
 
 
 class Template(Protocol):
@@ -66,8 +68,8 @@ class Layout:
     """Which number."""
     parts: Mapping[str, tuple[int, ...]]
     """Name → the numbers that add up to it."""
-    fitting: tuple[int, ...]
-    """The numbers that together must not exceed the total."""
+    fitting: tuple[tuple[int, ...], ...]
+    """Numbers that belong together, all of which must not exceed the total."""
 
     def read_all(self, texts: bytes | memoryview, count: int) -> Bulk:
         """Read so many texts, one behind the other."""
@@ -76,14 +78,26 @@ class Layout:
         parts_ns = {
             name: _nanoseconds(numbers, which, self.unit_ns) for name, which in self.parts.items()
         }
-        needed_ns = [_nanoseconds(numbers, (at,), self.unit_ns) for at in self.fitting]
-        plain = (sum(needed_ns, np.zeros(count)) <= total_ns) & (total_ns <= _LONGEST_NS)
+        needed_ns = [_nanoseconds(numbers, which, self.unit_ns) for which in self.fitting]
+        plain = (sum(needed_ns, np.zeros(count)) <= total_ns) & (total_ns < _EXACT_NS)
         plain &= (numbers >= 0).all(1)
         odd = np.flatnonzero(~plain)
         return Bulk(
             _whole(total_ns, odd),
             {name: _whole(values_ns, odd) for name, values_ns in parts_ns.items()},
             dict(self._one_by_one(texts, count, odd)) if len(odd) else {},
+        )
+
+    def agrees(self, text: bytes) -> bool:
+        """Whether a text is read as the reader does it."""
+        bulk, told = self.read_all(text, 1), self.read(self.template.reply(text))
+        if bulk.others:
+            return bulk.others[0] == told
+        parts_ns = {name: int(values_ns[0]) for name, values_ns in bulk.parts_ns.items()}
+        return (
+            isinstance(told, Timing)
+            and (told.total_ns, told.parts_ns, told.scaled) == (bulk.total_ns[0], parts_ns, False)
+            and not (told.left_out or told.unlisted or told.strays)
         )
 
     def _one_by_one(
@@ -109,10 +123,11 @@ def learn(template: Template, sample: bytes, read: Read) -> Layout | None:
     if (found := ask.total()) is None:
         return None
     parts = ask.parts(*found)
-    if parts is None or not known.parts_ns.keys() <= parts.keys():
+    if parts is None or known.parts_ns.keys() != parts.keys():
         return None  # a number that is part of a name
     total, unit_ns = found
-    return Layout(template, read, unit_ns, total, parts, tuple(ask.fitting(total)))
+    layout = Layout(template, read, unit_ns, total, parts, tuple(ask.fitting(total, parts)))
+    return layout if layout.agrees(sample) and layout.agrees(ask.halves(*found, parts)) else None
 
 
 class _Asking:
@@ -123,7 +138,13 @@ class _Asking:
         self._gaps = range(template.gaps)
 
     def total(self) -> tuple[int, float] | None:
-        """Which number is the total, and what 1 is worth in ns."""
+        """Which number is the total, and what 1 is worth in ns.
+
+        Where all numbers are 0, so are all times: what is left stands for itself, and would count.
+        """
+        nothing = self._timing({})
+        if not isinstance(nothing, Timing) or nothing.total_ns or nothing.scaled:
+            return None
         for gap in self._gaps:
             timing = self._timing({gap: Decimal(1)})
             if isinstance(timing, Timing) and timing.total_ns:
@@ -135,7 +156,7 @@ class _Asking:
 
         A part that is there without any of them is no sum of theirs: nothing is known then.
         """
-        everything = {total: Decimal(_TOTAL_NS) / Decimal(unit_ns)}
+        everything = _everything(total, unit_ns)
         tags = {gap: Decimal(2**gap) / Decimal(unit_ns) for gap in self._gaps if gap != total}
         nothing, timing = self._timing(everything), self._timing(everything | tags)
         if not isinstance(timing, Timing) or not isinstance(nothing, Timing):
@@ -148,16 +169,31 @@ class _Asking:
         }
         return parts if all(parts.values()) else None
 
-    def fitting(self, total: int) -> Iterator[int]:
-        """The numbers that make a difference where they exceed the total."""
-        usual = self._timing({total: Decimal(1)})
+    def halves(self, total: int, unit_ns: float, parts: Mapping[str, tuple[int, ...]]) -> bytes:
+        """A text with 0.5 ns in each part: what else counts to one, however little, shows."""
+        half = Decimal("0.5") / Decimal(unit_ns)
+        return self._text(_everything(total, unit_ns) | {at[0]: half for at in parts.values()})
+
+    def fitting(
+        self, total: int, parts: Mapping[str, tuple[int, ...]]
+    ) -> Iterator[tuple[int, ...]]:
+        """The numbers of each part, and others that make a difference where they are too great."""
+        yield from parts.values()
+        told, usual = {total, *chain(*parts.values())}, self._timing({total: Decimal(1)})
         for gap in self._gaps:
-            if gap != total and self._timing({total: Decimal(1), gap: Decimal(2)}) != usual:
-                yield gap
+            if gap not in told and self._timing({total: Decimal(1), gap: Decimal(2)}) != usual:
+                yield (gap,)
 
     def _timing(self, numbers: Mapping[int, Decimal]) -> Timing | Undecomposed:
-        text = self._template.render([numbers.get(gap, Decimal(0)) for gap in self._gaps])
-        return self._read(self._template.reply(text))
+        return self._read(self._template.reply(self._text(numbers)))
+
+    def _text(self, numbers: Mapping[int, Decimal]) -> bytes:
+        return self._template.render([numbers.get(gap, Decimal(0)) for gap in self._gaps])
+
+
+def _everything(total: int, unit_ns: float) -> dict[int, Decimal]:
+    """So long a total that all fits into it."""
+    return {total: Decimal(_TOTAL_NS) / Decimal(unit_ns)}
 
 
 def _nanoseconds(numbers: Floats, which: Sequence[int], unit_ns: float) -> Floats:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from tracebench.load import http1_reply
-from tracebench.load.slot import RawReply
+from tracebench.load.slot import EXCERPT, RawReply
 from tracebench.model.exchange import CameWith, Reply, Timing, Undecomposed
 from tracebench.tracing import mirror
 from tracebench.tracing.timing_layout import Layout, learn
@@ -31,16 +31,23 @@ def unknown(_reply: bytes) -> None:
     """Take nothing."""
 
 
-_FIXED: Final = {b"transfer-encoding", b"connection", b"upgrade", b"trailer", b"content-type"}
+_FIXED: Final = {
+    *(b"transfer-encoding", b"connection", b"proxy-connection", b"upgrade"),
+    *(b"trailer", b"content-type"),
+}
 """Headers that say where a reply ends, and whether it streams: they stay as they are."""
 _END_OF_LINE: Final = b"\r\n"
 _LENGTH: Final = b"content-length"
 _SERVER_TIMING: Final = SERVER_TIMING_HEADER.lower().encode()
 _NO_REMARK: Final = b"".join(b"(?![^\r\n]*%s)" % one.encode() for one in mirror.REMARKS)
 """A reply that tells something besides times is read whole."""
+_VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*"
+"""Characters that a header may contain (RFC 9110, section 5.5); a parser refuses others."""
 _ANY_LENGTH: Final = b"([0-9]{1,15})"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 """Of a chunked reply without trailers, which could hold timings too."""
+_NO_BODY: Final = "204"
+"""A success that has none, whatever its Content-Length says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,8 @@ class Http1Form:
     groups: tuple[int, ...]
     """Those of the timings' values."""
     length: int
-    """That of the Content-Length; 0: nothing but a parser can tell where the reply ends."""
+    """That of the Content-Length; 0: nothing but a parser can tell where the reply ends, and what
+    is kept of a longer one does not tell whether it came in pieces."""
     chunked: bool
     keeps_open: bool
     """The connection can be used again."""
@@ -68,6 +76,8 @@ class Http1Form:
         """The text of the timings of a reply that a parser has taken."""
         found = self.head(raw[0])
         if found is None or (self.chunked and not raw[0].endswith(_LAST_CHUNK)):
+            return None
+        if not self.length and len(raw[0]) - found.end() >= EXCERPT:
             return None
         return self._text(found)
 
@@ -110,6 +120,9 @@ def form_of(raw: RawReply) -> Http1Form | None:
     told = mirror.read(reply)
     if reason or not status.startswith(b"HTTP/1.") or status[9:12] != reply.status.encode():
         return None
+    names = [_name(line).decode("latin-1") for line in lines]
+    if set(names) != reply.headers.keys() or names.count(_LENGTH.decode()) > 1:
+        return None  # a parser stopped in the head, or there are trailers
     if not (told is Undecomposed.NO_TIMING or mirror.is_plain(told)):
         return None
     timing = _timing(reply, lines)
@@ -121,7 +134,7 @@ def form_of(raw: RawReply) -> Http1Form | None:
 def _timing(
     reply: Reply, lines: Sequence[bytes]
 ) -> tuple[Layout | None, dict[bytes, bytes]] | None:
-    """The layout of the timings, and for each deciding header's line what its value matches."""
+    """The layout of the timings, and for each deciding header what its value and `END` match."""
     headers = mirror.deciding(reply)
     own = {
         name.encode(): [line for line in lines if _name(line) == name.encode()] for name in headers
@@ -133,7 +146,10 @@ def _timing(
     layout = learn(template, b"".join(value + END for value in values), mirror.read)
     if layout is None and isinstance(mirror.read(reply), Timing):
         return None
-    return layout, dict(zip(own, template.patterns, strict=True))
+    group = b"(%s\r)" if layout is not None else b"(?:%s\r)"
+    return layout, {
+        name: group % pattern for name, pattern in zip(own, template.patterns, strict=True)
+    }
 
 
 def _form(
@@ -147,37 +163,40 @@ def _form(
     pattern, groups, length = re.escape(status) + _END_OF_LINE, dict[bytes, int](), 0
     for line in lines:
         name = _name(line)
-        if name in timed:
+        if name in timed and layout is not None:
             groups[name] = len(groups) + bool(length) + 1
         elif name == _LENGTH:
             length = len(groups) + 1
         pattern += _pattern(line, timed)
-    names = [_name(line) for line in lines]
-    chunked = b"transfer-encoding" in names
+    chunked = "transfer-encoding" in reply.headers
     return Http1Form(
         status=reply.status,
         layout=layout,
         came_with=told.came_with if isinstance(told, Timing) else "end",
         pattern=pattern + _END_OF_LINE,
-        groups=tuple(groups[name] for name in timed) if layout is not None else (),
+        groups=tuple(groups[name] for name in timed if name in groups),
         chunked=chunked,
-        length=length if names.count(_LENGTH) == 1 and not chunked else 0,
-        keeps_open=status.startswith(b"HTTP/1.1")
-        and "close" not in reply.headers.get("connection", "").lower()
-        and b"upgrade" not in names,
+        length=0 if chunked or reply.status == _NO_BODY else length,
+        keeps_open=status.startswith(b"HTTP/1.1") and _keeps_open(reply.headers),
     )
+
+
+def _keeps_open(headers: Mapping[str, str]) -> bool:
+    told = (headers.get(name, "") for name in ("connection", "proxy-connection"))
+    return "upgrade" not in headers and not any("close" in one.lower() for one in told)
 
 
 def _pattern(line: bytes, timed: Mapping[bytes, bytes]) -> bytes:
     name = _name(line)
     before = re.escape(line[: len(name) + 1]) + rb"[ \t]*"
     if name in timed:
-        return before + b"(" + timed[name] + b"\r)\n"
+        remark = _NO_REMARK if name == _SERVER_TIMING else b""
+        return before + remark + timed[name] + b"\n"
     if name == _LENGTH:
         return before + _ANY_LENGTH + _END_OF_LINE
     if name in _FIXED:
         return before + re.escape(_value(line)) + _END_OF_LINE
-    return before + (_NO_REMARK if name == _SERVER_TIMING else b"") + b"[^\r\n]*" + _END_OF_LINE
+    return before + (_NO_REMARK if name == _SERVER_TIMING else b"") + _VALUE + _END_OF_LINE
 
 
 def _name(line: bytes) -> bytes:
