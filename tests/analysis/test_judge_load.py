@@ -165,3 +165,15 @@ def test_a_refused_stream_makes_no_connection() -> None:
     assert severity(load([refused] * 50), "connection_churn") is None
     closed = SUCCESS._replace(lost=Lost.CLOSED, connect_ns=1)
     assert severity(load([closed] * 50), "connection_churn") == "warning"
+
+
+def test_a_record_that_stayed_in_memory_is_told() -> None:
+    run = replace(RUN, record_problem="/tmp is in memory itself (tmpfs)")
+    finding = found(run, "record_in_memory")
+    assert finding is not None
+    assert (finding.severity, finding.hint) == (
+        "info",
+        "set TMPDIR to a folder on a disk with free space",
+    )
+    assert "because /tmp is in memory itself (tmpfs): a longer run" in finding.message
+    assert severity(RUN, "record_in_memory") is None

@@ -122,6 +122,10 @@ def _sent_again(run: Evidence) -> Finding | None:
     return weigh("sent_again", part_of(counts.total(), run.requests.started), causes=causes)
 
 
+def _record_in_memory(run: Evidence) -> Finding | None:
+    return weigh("record_in_memory", bool(run.load.record_problem), why=run.load.record_problem)
+
+
 LOAD_JUDGES: Final = (
     _rate_not_met,
     _loop_lag,
@@ -134,4 +138,5 @@ LOAD_JUDGES: Final = (
     _compressible_payload,
     _gc_pauses,
     _clock_stepped,
+    _record_in_memory,
 )

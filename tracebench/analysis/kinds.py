@@ -104,6 +104,12 @@ LOAD_KINDS: Final = {
         "spans shift by that, and stamps at the step fall back to the tool's own",
         "let the clock settle (chronyc tracking), then measure again; durations are not affected",
     ),
+    "record_in_memory": Kind(
+        INFO,
+        "the record of the requests outgrew 64 MiB and stayed in memory, because {why}: a longer "
+        "run may fill the memory",
+        "set TMPDIR to a folder on a disk with free space",
+    ),
     "connection_churn": Kind(
         ((0.05, "info"), (0.20, "warning")),
         "{value:.1%} of the requests had to make a connection first ({connections} of {count})",

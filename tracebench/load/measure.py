@@ -176,6 +176,7 @@ def _load(
         stalled_s=window.stalled_ns / 1e9,
         longest_stall_s=window.longest_stall_ns / 1e9,
         gc_pause_s=window.gc_pause_s,
+        record_problem=window.recorder.spill.problem,
         interrupted=window.interrupted,
         done_share=done_share(plan, finished, duration_s),
         gave_up=prepared.secrets.hide(window.gave_up),

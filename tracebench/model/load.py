@@ -48,6 +48,8 @@ class Load:
     """How long Python collected garbage during the run."""
     warmup: Warmup | None = None
     """What is not among the exchanges."""
+    record_problem: str = ""
+    """Why the record stayed in memory when it had outgrown its bound; empty where it did not."""
     interrupted: bool = False
     done_share: float | None = None
     """How much of what was asked for came about; None where that has no end."""

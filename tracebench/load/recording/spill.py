@@ -3,6 +3,7 @@
 import mmap
 import os
 import tempfile
+import weakref
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -17,6 +18,8 @@ BOUND_BYTES: Final = 64 * 2**20
 _SLICE_BYTES: Final = 65_536
 """One write holds up a loop on the same core for as long as copying this takes: 20 µs."""
 _VOLATILE: Final = ("tmpfs", "ramfs")
+ON_DISK: Final = Path("/var/tmp")
+"""Where temporary files outlive a restart (FHS 3.0, section 5.15), so that it is on a disk."""
 
 Buffer = bytes | bytearray | mmap.mmap
 
@@ -31,6 +34,11 @@ class Held:
         self._buffer: Buffer | None = buffer
         self._file: _File | None = None
         self._at = 0
+
+    @property
+    def spilled(self) -> bool:
+        """They are in the file."""
+        return self._buffer is None
 
     def read(self) -> memoryview:
         """The bytes; where they are in the file, mapped from it."""
@@ -54,14 +62,16 @@ class _File:
     """An unlinked temporary file that is only appended to."""
 
     def __init__(self, folder: Path) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - until it is gone
+        file: IO[bytes] = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed below
+        weakref.finalize(self, file.close)
+        self._descriptor = file.fileno()
         self.end = 0
 
     def append(self, data: memoryview) -> int:
         """Write at the end; returns where it begins, which can be mapped."""
         at, done = self.end, 0
         while done < len(data):
-            done += os.pwrite(self._file.fileno(), data[done : done + _SLICE_BYTES], at + done)
+            done += os.pwrite(self._descriptor, data[done : done + _SLICE_BYTES], at + done)
         unit = mmap.ALLOCATIONGRANULARITY
         self.end = -(-(at + done) // unit) * unit
         return at
@@ -70,7 +80,7 @@ class _File:
         """A part of the file: page cache, which is no memory of ours."""
         if not size:
             return memoryview(b"")
-        return memoryview(mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ, offset=at))
+        return memoryview(mmap.mmap(self._descriptor, size, access=mmap.ACCESS_READ, offset=at))
 
 
 class Spill:
@@ -86,7 +96,7 @@ class Spill:
         self._queue: SimpleQueue[Held | None] = SimpleQueue()
         self._writer: Thread | None = None
         self.problem = ""
-        """Why memory is not spared; empty where it is, or need not be."""
+        """Why a record that outgrew the bound stays in memory; empty where it does not."""
 
     @property
     def spilled_bytes(self) -> int:
@@ -106,8 +116,9 @@ class Spill:
         return held
 
     def release(self, held: Held) -> None:
-        """There is room again: the bytes are needed no more."""
-        self._room_bytes += held.size
+        """The bytes are needed no more: there is room again, if they took any."""
+        if not held.spilled:
+            self._room_bytes += held.size
 
     def settle(self) -> None:
         """Wait until all that was taken is where it stays."""
@@ -123,11 +134,7 @@ class Spill:
         if not self._must_spill():
             return page
         held = Held(b"".join(stored.tobytes() for stored in page.values()))
-        try:
-            held.move(self._opened())
-        except OSError as error:
-            self.problem = str(error.strerror)
-        else:
+        if self._moved(held):
             self._room_bytes += size
         return _divided(held.read(), page)
 
@@ -142,11 +149,17 @@ class Spill:
 
     def _write_queued(self) -> None:
         while (held := self._queue.get()) is not None:
-            try:
-                held.move(self._opened())
-            except OSError as error:
-                self.problem = str(error.strerror)
+            if not self._moved(held):
                 return
+
+    def _moved(self, held: Held) -> bool:
+        """Move bytes to the file; where that fails they stay, as does all that comes later."""
+        try:
+            held.move(self._opened())
+        except OSError as error:
+            self.problem = f"the temporary file cannot be written ({error.strerror})"
+            return False
+        return True
 
 
 def _divided(data: memoryview, page: Page) -> Page:
@@ -161,10 +174,10 @@ def _divided(data: memoryview, page: Page) -> Page:
 def _folder() -> tuple[Path, str]:
     """Where temporary files lie on a disk; else where they lie, and what is wrong with it."""
     usual = Path(tempfile.gettempdir())
-    for folder in (usual, Path("/var/tmp")):
+    for folder in (usual, ON_DISK):
         if folder.is_dir() and _file_system(folder) not in _VOLATILE:
             return folder, ""
-    return usual, f"{usual} is in memory ({_file_system(usual)}): set TMPDIR to a folder on a disk"
+    return usual, f"{usual} is in memory itself ({_file_system(usual)})"
 
 
 def _file_system(folder: Path) -> str:
