@@ -1,6 +1,6 @@
 """Environments of real servers, beside the repository's own: `python -m tests.live.environments`.
 
-It takes some minutes and 1.5 GB; the tests in this folder are skipped where it has not been done.
+It takes some minutes and 2 GB; the tests in this folder are skipped where it has not been done.
 """
 
 import subprocess
@@ -12,6 +12,7 @@ import pytest
 from tests.house import ROOT
 
 PACKAGES = {
+    "bentoml": ("bentoml",),
     "litserve": ("litserve", "fastapi>=0.142", "opentelemetry-sdk", "opentelemetry-exporter-otlp"),
     "mlserver": ("mlserver",),
 }
