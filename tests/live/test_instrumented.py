@@ -1,5 +1,6 @@
 """Model servers that take the middleware: as they are, or told what to write instead."""
 
+import os
 from pathlib import Path
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from tests.house import ROOT
 from tests.live.environments import program
 from tests.live.test_live import started
+from tests.middleware.serving import serving_process
 from tests.middleware.spans import mirrored
 from tests.servers import free_ports
 
@@ -24,14 +26,14 @@ def asked(url: str) -> httpx.Response:
 def test_bentoml(tmp_path: Path) -> None:
     bentoml, port = program("bentoml", "bentoml"), free_ports()
     environment = {
+        **os.environ,
         "PYTHONPATH": str(ROOT),
         "BENTOML_DO_NOT_TRACK": "true",
         "BENTOML_HOME": str(tmp_path),
     }
     service = "tests.live.bentoml_service:Sums"
     command = [bentoml, "serve", service, "--host", "127.0.0.1", "--port", str(port)]
-    url = f"http://127.0.0.1:{port}"
-    with started(command, environment, f"{url}/readyz", tmp_path):
+    with serving_process(command, port, env=environment) as url:  # it ends its workers if asked to
         answer = asked(f"{url}/predict")
         quiet = httpx.post(f"{url}/predict", json=X, trust_env=False)
     assert answer.text == quiet.text == "3.0"
