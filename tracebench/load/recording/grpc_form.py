@@ -29,6 +29,8 @@ _SHORT_MESSAGE: Final = 2_048
 """So much is searched for names of timings in no time."""
 _REMARKS: Final = tuple(one.encode() for one in mirror.REMARKS)
 _NAMES: Final = tuple(name.encode() for name in mirror.STANDARD_NAMES)
+_OTHER: Final = b"~"
+"""A value that no header has."""
 _LENGTH: Final = rb"([\x00-\x7e]|\x7f[\x80-\xff]*[\x00-\x7f])"
 
 
@@ -104,6 +106,31 @@ class GrpcForm:
         return None if in_headers is None else in_headers or in_message
 
 
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """A reply that a form is learnt from."""
+
+    raw: RawReply
+    reply: Reply
+    """What it says."""
+    read: Read
+
+    def place(self, name: str) -> range:
+        """Where in the trailing block a header's value is, and its length; empty: nowhere.
+
+        The bytes may also be part of another value: so the reader is shown another one there.
+        """
+        block, value = self.raw[2], self.reply.headers[name].encode("latin-1")
+        field = literal(name.encode(), value)[1:]
+        if block.count(field) != 1 or len(value) >= _LONGEST_VALUE:
+            return range(0)
+        end = block.index(field) + len(field)
+        place = range(end - len(value) - len(_LENGTHS[len(value)]), end)
+        other = block[: place.start] + _LENGTHS[len(_OTHER)] + _OTHER + block[place.stop :]
+        told, _ = self.read((*self.raw[:2], other))
+        return place if told.headers.get(name) == _OTHER.decode() else range(0)
+
+
 def form_of(raw: RawReply, read: Read) -> GrpcForm | None:
     """Learn the form of a reply; None for one that is no success, or tells its timings oddly.
 
@@ -115,73 +142,69 @@ def form_of(raw: RawReply, read: Read) -> GrpcForm | None:
     told = mirror.read(reply)
     if reason or reply.status != _OK:
         return None
+    sample, headers = _Sample(raw, reply, read), mirror.deciding(reply)
     if told is Undecomposed.NO_TIMING:
-        return _silent(raw, reply)
+        return _silent(sample, headers)
     if not mirror.is_plain(told):
         return None
-    headers = mirror.deciding(reply)
     if headers and mirror.alike(mirror.read(mirror.only(reply, headers)), told):
-        return _in_headers(raw, reply, headers, told.came_with)
-    return _in_message(raw, reply, headers, told.came_with)
+        return _in_headers(sample, headers, told.came_with)
+    return _in_message(sample, headers, told.came_with)
 
 
-def _silent(raw: RawReply, reply: Reply) -> GrpcForm | None:
+def _silent(sample: _Sample, headers: Sequence[str]) -> GrpcForm | None:
     """Of a reply without timings."""
-    block = _block(raw[2], reply, mirror.deciding(reply), {})
-    return None if block is None else GrpcForm(_OK, None, "end", raw[0], block, _silent_message)
+    block = _block(sample, headers, {})
+    if block is None:
+        return None
+    return GrpcForm(_OK, None, "end", sample.raw[0], block, _silent_message)
 
 
-def _in_headers(
-    raw: RawReply, reply: Reply, headers: Sequence[str], came_with: CameWith
-) -> GrpcForm | None:
-    values = [reply.headers[name].encode("latin-1") for name in headers]
+def _in_headers(sample: _Sample, headers: Sequence[str], came_with: CameWith) -> GrpcForm | None:
+    values = [sample.reply.headers[name].encode("latin-1") for name in headers]
     template = TextTemplate.of(headers, values)
     layout = learn(template, b"".join(value + END for value in values), mirror.read)
-    patterns = dict(zip(headers, template.patterns, strict=True))
-    block = _block(raw[2], reply, headers, patterns)
+    block = _block(sample, headers, dict(zip(headers, template.patterns, strict=True)))
     if layout is None or block is None:
         return None
-    return GrpcForm(_OK, layout, came_with, raw[0], block, _any_message)
+    return GrpcForm(_OK, layout, came_with, sample.raw[0], block, _any_message)
 
 
-def _in_message(
-    raw: RawReply, reply: Reply, headers: Sequence[str], came_with: CameWith
-) -> GrpcForm | None:
-    block = _block(raw[2], reply, headers, {})
-    start = timing_starts(reply.body)
-    if block is None or start is None or raw[1] != PREFIX.pack(0, len(reply.body)) + reply.body:
+def _in_message(sample: _Sample, headers: Sequence[str], came_with: CameWith) -> GrpcForm | None:
+    initial, message, *_ = sample.raw
+    body = sample.reply.body
+    block, start = _block(sample, headers, {}), timing_starts(body)
+    if block is None or start is None or message != PREFIX.pack(0, len(body)) + body:
         return None
-    template = MessageTemplate.of(reply.body[start:])
-    layout = learn(template, reply.body[start:], mirror.read) if template is not None else None
+    template = MessageTemplate.of(body[start:])
+    layout = learn(template, body[start:], mirror.read) if template is not None else None
     if layout is None or template is None:
         return None
-    message = _TimedMessage(raw[1][: PREFIX.size + start], re.compile(template.pattern, re.DOTALL))
-    return GrpcForm(_OK, layout, came_with, raw[0], block, message)
+    timing = re.compile(template.pattern, re.DOTALL)
+    timed = _TimedMessage(message[: PREFIX.size + start], timing)
+    return GrpcForm(_OK, layout, came_with, initial, block, timed)
 
 
 def _block(
-    block: bytes, reply: Reply, deciding: Sequence[str], patterns: Mapping[str, bytes]
+    sample: _Sample, deciding: Sequence[str], patterns: Mapping[str, bytes]
 ) -> _Block | None:
     """The form of a trailing block; None where a value that may vary cannot be found in it.
 
     Args:
-        block: the block.
-        reply: what it and the initial one say.
+        sample: has the block.
         deciding: headers that the timings depend on: they stay, but for what `patterns` says.
         patterns: what the values of headers match whose numbers vary.
     """
-    free = [name for name in mirror.HEADERS if name in reply.headers and name not in deciding]
-    places = []
-    for name in (*patterns, *free):
-        value = reply.headers[name].encode("latin-1")
-        field = literal(name.encode(), value)[1:]
-        if block.count(field) != 1 or len(value) >= _LONGEST_VALUE:
-            return None
-        start = block.index(field) + len(field) - len(value) - len(_LENGTHS[len(value)])
-        places.append((start, block.index(field) + len(field), name))
+    headers, block = sample.reply.headers, sample.raw[2]
+    free = [name for name in mirror.HEADERS if name in headers and name not in deciding]
+    places = {name: sample.place(name) for name in (*patterns, *free)}
     pattern, at, groups = b"", 0, {}
-    for count, (start, end, name) in enumerate(sorted(places), 1):
-        pattern += re.escape(block[at:start]) + _LENGTH + b"(" + patterns.get(name, b".*?") + b")"
-        groups[name], at = 2 * count, end
+    if not all(places.values()):
+        return None
+    for count, name in enumerate(sorted(places, key=lambda name: places[name].start), 1):
+        place = places[name]
+        value = patterns.get(name, b".*?")
+        pattern += re.escape(block[at : place.start]) + _LENGTH + b"(" + value + b")"
+        groups[name], at = 2 * count, place.stop
     pattern += re.escape(block[at:])
     return _Block(re.compile(pattern, re.DOTALL), tuple(groups[name] for name in patterns))
