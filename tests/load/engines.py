@@ -17,6 +17,7 @@ from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
 from tracebench.load.mapped import MappedConnection, SharedBodies, SharedConnection
 from tracebench.load.pacing import Pacing
+from tracebench.load.recording.replies import Learn
 from tracebench.model.exchange import Exchange, Outcome
 from tracebench.tracing.ids import IdSource
 
@@ -53,6 +54,7 @@ def run(
     timeout_s: float = 5.0,
     contents: Sequence[HttpRequest] = (),
     midway: Callable[[Engine], None] = lambda _engine: None,
+    learn: Learn | None = None,
 ) -> tuple[Window, list[Exchange]]:
     loop = Loop()
     with serving(script) as port:
@@ -64,6 +66,7 @@ def run(
             timeout_ns=int(timeout_s * 1e9),
             source=IdSource(),
             choose=cycle(range(len(contents))).__next__ if len(contents) > 1 else None,
+            learn=learn,
         )
         assert engine.connect(len(engine.channels)) == ""
         midway(engine)

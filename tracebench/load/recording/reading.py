@@ -172,10 +172,10 @@ class _Reader:
         given = page.rows["outcome"][at].astype(np.int64)
         page.outcome[at] = np.where(given == 0, _FAILED, given - 1)
         never_connected = unsent & (page.outcome[at] == _FAILED)
-        for error in np.unique(errors).tolist():
-            text, these = self._recorder.errors[error], errors == error
-            page.reason[at[these & ~never_connected]] = self._reason(text)
-            page.reason[at[these & never_connected]] = self._reason(_CANNOT_CONNECT + text)
+        texts = self._recorder.errors
+        for which, before in ((~never_connected, ""), (never_connected, _CANNOT_CONNECT)):
+            for error in np.unique(errors[which]).tolist():
+                page.reason[at[which & (errors == error)]] = self._reason(before + texts[error])
 
     def _late(self, page: _Page) -> None:
         sent, done = page.rows["sent"], page.rows["done"]
