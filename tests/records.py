@@ -16,7 +16,7 @@ from tracebench.load.recording.replies import Replies
 from tracebench.load.recording.spill import Spill
 from tracebench.model.exchange import Decomposition, Exchange, Reply, Timing, Undecomposed
 from tracebench.model.load import Load
-from tracebench.model.requests import Requests
+from tracebench.model.requests import IdsAsText, Requests
 from tracebench.model.result import ObserverEffect
 from tracebench.model.server_times import ServerTimes
 
@@ -53,8 +53,8 @@ class Recorded:
     def exchanges(self) -> list[Exchange]:
         """What was recorded; nothing is after this."""
         self.recorder.close()
-        ids = "{:032x}".format
-        how = Reading(lambda _raw: (Reply("200", {}, b""), ""), lambda draw: (ids(draw), ""))
+        ids = IdsAsText(lambda draw: (f"{draw:032x}", ""))
+        how = Reading(lambda _raw: (Reply("200", {}, b""), ""), ids)
         return _read(self.recorder, how)
 
 

@@ -35,6 +35,7 @@ from tracebench.tracing import foreign, roots, run_facts
 from tracebench.tracing.archives.reading import Archives
 from tracebench.tracing.attributes import PROTOCOL, RUN_FACTS, RUN_ID
 from tracebench.tracing.joining import Source, join
+from tracebench.tracing.kept import KeptSpans
 from tracebench.tracing.mapping.inventory import take_stock
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 from tracebench.tracing.server_spans import ServerSpans, entry_of
@@ -121,10 +122,10 @@ def inventory(
     return Inventory(services, archives.bad, archives.problem)
 
 
-def _read(archives: Archives) -> tuple[dict[_Key, _Group], ServerSpans]:
+def _read(archives: Archives) -> tuple[dict[_Key, _Group], KeptSpans]:
     """Part our root spans, of which only the requests are kept, from all others."""
     groups: dict[_Key, _Group] = {}
-    kept = ServerSpans()
+    kept = KeptSpans()
     for span in archives:
         if not roots.is_root(span):
             kept.add(span)
@@ -141,7 +142,7 @@ def _read(archives: Archives) -> tuple[dict[_Key, _Group], ServerSpans]:
     return groups, kept
 
 
-def _add_other_clients(groups: dict[_Key, _Group], kept: ServerSpans) -> None:
+def _add_other_clients(groups: dict[_Key, _Group], kept: KeptSpans) -> None:
     for target, exchanges in foreign.requests(kept):
         key = _Key(target.protocol, f"{target.client} {target.address}")
         requests: _Requests = {one.trace_id: (one, Undecomposed.NO_TIMING) for one in exchanges}
@@ -158,10 +159,10 @@ def _named(groups: Mapping[_Key, _Group]) -> dict[str, _Group]:
 
 
 def _analysed(
-    group: _Group, kept: ServerSpans, given: Mapper | None, damage: Finding | None
+    group: _Group, kept: KeptSpans, given: Mapper | None, damage: Finding | None
 ) -> TargetResult:
     mapper, missing = (given, None) if given is not None else _mapper_of_run(group.facts)
-    sources: Mapping[Source, ServerSpans] = {"otlp": kept}
+    sources: Mapping[Source, KeptSpans] = {"otlp": kept}
     load = group.load()
     times = join(load.requests, load.times, sources, mapper)
     result = summarise(group.address, load, decompose(load.requests, times))
@@ -180,7 +181,7 @@ def _analysed(
 
 
 def _without_spans(
-    group: _Group, requests: Requests, times: ServerTimes, kept: ServerSpans
+    group: _Group, requests: Requests, times: ServerTimes, kept: KeptSpans
 ) -> Finding | None:
     """What to say of requests without server spans, where there should be some."""
     wanted = [
@@ -188,7 +189,9 @@ def _without_spans(
         for exchange, timing in zip(requests, times, strict=True)
         if exchange.outcome is Outcome.SUCCEEDED
     ]
-    missing = {one.trace_id: timing for one, timing in wanted if not _has_entry(one, timing, kept)}
+    untold = {one.trace_id for one, timing in wanted if isinstance(timing, Undecomposed)}
+    spans = kept.of_traces(untold)
+    missing = {one.trace_id: timing for one, timing in wanted if not _has_entry(one, timing, spans)}
     if not group.is_ours or not missing:
         return None
     found = came_instead(kept, group.requests.keys(), missing.keys())

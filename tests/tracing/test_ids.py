@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from tracebench.tracing import ids
@@ -69,3 +70,15 @@ def test_no_id_is_all_zeros(at: int, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_traceparent_is_version_0_and_sampled() -> None:
     ids = b"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
     assert traceparent(ids) == "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_ids_in_bulk_are_those_of_the_draws() -> None:
+    source = IdSource()
+    draws = np.array([700, 3, 0, 127, 128, 129, 70_000, 3, 699])
+    high, low, span = source.since(5).words(draws)
+    found = [
+        (f"{a:016x}{b:016x}", f"{c:016x}")
+        for a, b, c in zip(high.tolist(), low.tolist(), span.tolist(), strict=True)
+    ]
+    assert found == [source.ids(5 + draw) for draw in draws.tolist()]
+    assert [len(one) for one in source.words(draws[:0])] == [0, 0, 0]

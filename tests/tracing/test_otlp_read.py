@@ -25,8 +25,9 @@ from tests.tracing.otlp_samples import (
 )
 from tests.tracing.otlp_samples import message as protobuf
 from tracebench.model.span import Event, Link, Span
+from tracebench.model.spans import SpanTable
 from tracebench.tracing.otlp_json import read_json
-from tracebench.tracing.otlp_protobuf import count, headlines, read_protobuf
+from tracebench.tracing.otlp_protobuf import count, read_into, read_protobuf
 from tracebench.tracing.otlp_span import OtlpError
 
 PLAIN = Span(
@@ -221,7 +222,7 @@ def test_times_that_no_request_can_have(changes: dict[str, int], said: str) -> N
     assert len(read_protobuf(made.SerializeToString(), reasons.append)) == 2
     assert len(read_json(json.dumps(as_json), reasons.append)) == 2
     assert [said in reason and "'predict'" in reason for reason in reasons] == [True, True]
-    assert len(list(headlines(made))) == 2
+    assert read_into(SpanTable(), made.SerializeToString()) == 2
     assert count(made)[:2] == (3, 1)
     assert said in count(made)[2]
 
@@ -249,7 +250,7 @@ def test_what_is_counted_as_bad_is_what_is_left_out(data: st.DataObject) -> None
     reasons: list[str] = []
     left = len(read_protobuf(made.SerializeToString(), reasons.append))
     assert count(made)[:2] == (2, len(reasons)) == (2, 2 - left)
-    assert len(list(headlines(made))) == left
+    assert read_into(SpanTable(), made.SerializeToString()) == left
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Where two sources tell of one request: whether they agree."""
 
+from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from tracebench.analysis.selection import Part, Selection
 from tracebench.model.columns import ABSENT, Int64
 from tracebench.model.exchange import Differing, Timing
+from tracebench.model.requests import Flags
 from tracebench.model.server_times import DIFFERS, ServerTimes
 from tracebench.vocabulary import REPORTED_PARTS, SERVER_PROCESSING
 
@@ -18,6 +20,26 @@ _STAMPED_APART: Final = 0.02
 _TOTAL_APART: Final = (1_000_000, 0.10)
 """ns, and part of it, by which a span may be shorter than a mirror's total: instrumentations begin
 and end one inside the other, and a reply's timing is made in between."""
+
+
+class Told(NamedTuple):
+    """What one source tells of many requests; `ABSENT` where it does not tell of a part."""
+
+    total_ns: Int64
+    parts_ns: Mapping[str, Int64]
+
+    def take(self, some: Flags) -> "Told":
+        """What is told of some of them."""
+        return Told(self.total_ns[some], {name: ns[some] for name, ns in self.parts_ns.items()})
+
+    def part(self, name: str) -> Int64:
+        """One part."""
+        absent = np.broadcast_to(np.int64(ABSENT), len(self.total_ns))
+        return self.parts_ns.get(name, absent)
+
+
+EXACT_NS: Final = 2**52
+"""Times below it are exact as floating-point numbers, so that both ways below say the same."""
 
 
 def differences(mirror: Timing, spans: Timing) -> dict[str, int]:
@@ -52,6 +74,43 @@ def _resolution_ns(mirror: Timing) -> int:
     digit_ns = 1
     while values_ns and not any(one % (digit_ns * 10) for one in values_ns):
         digit_ns *= 10
+    return digit_ns
+
+
+def differences_alike(mirror: Told, spans: Told) -> dict[str, Int64]:
+    """The same of many requests at once.
+
+    Args:
+        mirror: what the replies tell; a total for each.
+        spans: what their spans tell.
+
+    Returns:
+        Component → ns, one a request; `ABSENT` where both agree.
+    """
+    rounding_ns = _resolutions_ns(mirror) + _STAMPS_NS
+    both = [name for name in mirror.parts_ns if name in spans.parts_ns]
+    found = {}
+    for name in dict.fromkeys((*REPORTED_PARTS, *both)):
+        ours_ns, theirs_ns = mirror.part(name), spans.part(name)
+        most_ns = np.maximum(np.maximum(ours_ns, theirs_ns), 0)
+        apart_ns = np.maximum(theirs_ns, 0) - np.maximum(ours_ns, 0)
+        differs = np.abs(apart_ns) > rounding_ns + _STAMPED_APART * most_ns
+        if name not in REPORTED_PARTS:
+            differs &= (ours_ns != ABSENT) & (theirs_ns != ABSENT)
+        found[name] = np.where(differs, apart_ns, ABSENT)
+    least_ns, share = _TOTAL_APART
+    apart_ns = spans.total_ns - mirror.total_ns
+    differs = -apart_ns > rounding_ns + np.maximum(least_ns, share * mirror.total_ns)
+    return {**found, SERVER_PROCESSING: np.where(differs, apart_ns, ABSENT)}
+
+
+def _resolutions_ns(mirror: Told) -> Int64:
+    told = [np.maximum(one, 0) for one in (mirror.total_ns, *mirror.parts_ns.values())]
+    digit_ns = np.ones(len(mirror.total_ns), np.int64)
+    coarser = np.any(told, axis=0)
+    while coarser.any():
+        coarser &= ~np.any([one % (digit_ns * 10) for one in told], axis=0)
+        digit_ns = np.where(coarser, digit_ns * 10, digit_ns)
     return digit_ns
 
 

@@ -123,7 +123,7 @@ class Engine:
         before = ledger.drawn_before
         return Window(
             recorder=recorder,
-            ids=lambda draw: self._source.ids(before + draw),
+            ids=self._source.since(before),
             cpu_s=cpu_s,
             asked_rps=pacing.asked_rps,
             stalled_ns=loop.stalled_ns,

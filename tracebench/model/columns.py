@@ -162,6 +162,11 @@ class PageView:
     def __getitem__(self, name: str) -> Int64:
         return widened(self._page.get(name, _NONE), self.rows)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the columns that the page has."""
+        return tuple(self._page)
+
     def value(self, name: str, at: int) -> int:
         """One value, without widening the others."""
         stored = self._page.get(name, _NONE)

@@ -5,13 +5,14 @@ An `Exchange` is a view of a row, for people and for exporters of spans.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns, Int64, Keep, PageView, in_memory
 from tracebench.model.exchange import Exchange, Lost, Outcome, Reply, Stamp
+from tracebench.model.spans import Words, span_words, trace_words
 
 SCHEDULED: Final = "scheduled"
 READY, SENT, FIRST_BYTE, ARRIVED, DONE = "ready", "sent", "first_byte", "arrived", "done"
@@ -32,8 +33,41 @@ _SUCCEEDED: Final = OUTCOME_CODES[Outcome.SUCCEEDED]
 _CANCELLED: Final = OUTCOME_CODES[Outcome.CANCELLED]
 
 Flags = npt.NDArray[np.bool_]
-Ids = Callable[[int], tuple[str, str]]
-"""The trace id and the span id that belong to a draw."""
+
+
+class Ids(Protocol):
+    """The ids that belong to draws."""
+
+    def __call__(self, draw: int) -> tuple[str, str]:
+        """The trace id and the span id, in hexadecimal."""
+
+    def words(self, draws: Int64) -> tuple[Words, Words, Words]:
+        """Both halves of the trace ids, and the span ids, of many draws at once.
+
+        Raises:
+            ValueError: ids are not 32 and 16 hexadecimal digits.
+        """
+
+
+class IdsAsText:
+    """Ids that are known as text.
+
+    Args:
+        text: draw → trace id and span id.
+    """
+
+    def __init__(self, text: Callable[[int], tuple[str, str]]) -> None:
+        self._text = text
+
+    def __call__(self, draw: int) -> tuple[str, str]:
+        """See `Ids`."""
+        return self._text(draw)
+
+    def words(self, draws: Int64) -> tuple[Words, Words, Words]:
+        """See `Ids`."""
+        texts = [self._text(draw) for draw in draws.tolist()]
+        high, low = trace_words(trace_id for trace_id, _ in texts)
+        return high, low, span_words(span_id for _, span_id in texts)
 
 
 class Texts:
@@ -167,6 +201,15 @@ class Requests:
         draws = self.columns.whole(DRAW)
         return (self.ids(int(draws[at])) for at in places)
 
+    def words(self, places: Int64 | None = None) -> tuple[Words, Words, Words]:
+        """Both halves of the trace ids, and the span ids, of some rows or all.
+
+        Raises:
+            ValueError: ids are not 32 and 16 hexadecimal digits.
+        """
+        draws = self.columns.whole(DRAW)
+        return self.ids.words(draws if places is None else draws[places])
+
     def successes(self) -> dict[str, str]:
         """Trace id → span id of every success, in the order in which they ended."""
         return dict(self.ids_at(self.places(lambda rows: rows.succeeded).tolist()))
@@ -205,7 +248,7 @@ class Requests:
             page = exchanges[at : at + PAGE_ROWS]
             columns.append(dict(_page_of(page, at, reasons, statuses)), len(page))
         ids = [(one.trace_id, one.span_id) for one in exchanges]
-        return cls(columns, ids.__getitem__, reasons.all(), statuses.all())
+        return cls(columns, IdsAsText(ids.__getitem__), reasons.all(), statuses.all())
 
 
 def stamp_columns(scheduled: Int64, stamps: Mapping[str, Int64]) -> dict[str, Int64]:

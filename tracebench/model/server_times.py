@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
 from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns, Int64, Keep, PageView, in_memory
 from tracebench.model.exchange import CameWith, Timing, Undecomposed
+from tracebench.model.requests import Flags
 from tracebench.vocabulary import SERVER_PARTS
 
 TOTAL, PROBLEM, SOURCE, SCALED, STARTED = "total", "problem", "source", "scaled", "started"
-SOURCES: Final[tuple[Literal["otlp", "mirror", "backend"], ...]] = ("otlp", "mirror", "backend")
+Source: TypeAlias = Literal["otlp", "mirror", "backend"]
+SOURCES: Final[tuple[Source, ...]] = ("otlp", "mirror", "backend")
 PROBLEMS: Final = tuple(Undecomposed)
 NO_TIMING: Final = PROBLEMS.index(Undecomposed.NO_TIMING)
 CAME_WITH_COLUMN: Final = "came_with"
@@ -73,8 +75,42 @@ class TimesPage:
         self._column(SCALED)[rows] = 0
         self._column(CAME_WITH_COLUMN)[rows] = CAME_WITH.index(came_with)
         for name, values_ns in parts_ns.items():
-            if self._names.admits(name):
+            if (values_ns != ABSENT).any() and self._names.admits(name):
                 self._column(PART + name)[rows] = values_ns
+
+    def put_spans(
+        self,
+        rows: Int64,
+        total_ns: Int64,
+        parts_ns: Mapping[str, Int64],
+        started_ns: Int64,
+        source: Source,
+    ) -> None:
+        """Note the plain timings that spans told of some rows; a part may be `ABSENT`."""
+        self.put(rows, total_ns, parts_ns, "end")
+        self._column(SOURCE)[rows] = SOURCES.index(source)
+        self._column(STARTED)[rows] = started_ns
+
+    def compare(
+        self, rows: Int64, strays: Int64, compared: Flags, differs_ns: Mapping[str, Int64]
+    ) -> None:
+        """Note what is told beside the timings of some rows.
+
+        Args:
+            rows: their places.
+            strays: components that ran outside any request.
+            compared: which of the rows have both spans and a mirror.
+            differs_ns: component → what spans tell more, of those rows; `ABSENT` where they agree.
+        """
+        both = rows[compared]
+        if strays.any():
+            self._column(STRAYS)[rows] = np.where(strays == 0, ABSENT, strays)
+        if len(both):
+            told = np.array([ns != ABSENT for ns in differs_ns.values()])
+            self._column(COMPARED)[both] = np.count_nonzero(told, axis=0)
+        for name, ns in differs_ns.items():
+            if (ns != ABSENT).any() and self._names.admits(name):
+                self._column(DIFFERS + name)[both] = ns
 
     def put_one(self, row: int, timing: Timing | Undecomposed) -> None:
         """Note the timing of one row, or why there is none."""

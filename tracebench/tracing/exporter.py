@@ -1,6 +1,6 @@
 """The only sink: joins client and server spans by trace id, and splits each request's time."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Final
 
@@ -12,11 +12,12 @@ from tracebench.model.exchange import Decomposition, Exchange, Timing, Undecompo
 from tracebench.model.requests import Requests
 from tracebench.model.server_times import ServerTimes
 from tracebench.model.span import Span
+from tracebench.model.spans import Spans
 from tracebench.tracing import roots
 from tracebench.tracing.joining import Source, join
+from tracebench.tracing.kept import KeptSpans
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.sdk_spans import from_sdk
-from tracebench.tracing.server_spans import ServerSpans
 
 _SOURCES: Final[tuple[Source, ...]] = ("otlp", "backend")
 """Whom to believe, first who is believed first."""
@@ -37,7 +38,7 @@ class JoiningExporter(SpanExporter):
         self._mapper = mapper or Mapper()
         self._records: list[tuple[Requests, ServerTimes]] = []
         self._requests: dict[str, tuple[Exchange, Timing | Undecomposed]] = {}
-        self._spans = {source: ServerSpans() for source in _SOURCES}
+        self._spans = {source: KeptSpans() for source in _SOURCES}
         self._lock = Lock()
 
     def add(self, requests: Requests, times: ServerTimes) -> None:
@@ -59,23 +60,31 @@ class JoiningExporter(SpanExporter):
         self.take(records)
         return SpanExportResult.SUCCESS
 
-    def take(self, spans: Iterable[Span], source: Source = "otlp") -> None:
+    def take(self, spans: Iterable[Span] | Spans, source: Source = "otlp") -> None:
         """Take server spans; root spans among them are passed over: theirs is another door.
 
         Args:
-            spans: in any order; one that comes twice counts once.
+            spans: in any order, one by one or in columns; one that comes twice counts once.
             source: whether the server sent them, or a trace backend was asked for them.
         """
         with self._lock:
+            if isinstance(spans, Spans):
+                self._spans[source].take(spans.take(~spans.such(roots.is_root)))
+                return
             for span in spans:
                 if not roots.is_root(span):
                     self._spans[source].add(span)
 
-    def decomposition(self) -> Decomposition:
-        """Join and decompose what has come so far."""
+    def decomposition(self, on_page: Callable[[int], object] = lambda _done: None) -> Decomposition:
+        """Join and decompose what has come so far.
+
+        Args:
+            on_page: is told now and then how many requests are joined.
+        """
         with self._lock:
             requests, times = self._record()
-            return decompose(requests, join(requests, times, self._spans, self._mapper))
+            joined = join(requests, times, self._spans, self._mapper, on_page)
+            return decompose(requests, joined)
 
     def _record(self) -> tuple[Requests, ServerTimes]:
         """All requests, each once."""

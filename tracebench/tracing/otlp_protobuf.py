@@ -1,18 +1,25 @@
 """OTLP as protobuf → records. See opentelemetry-proto's trace.proto for what the fields mean."""
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from operator import attrgetter, sub
+from typing import Any, Final, TypeAlias
 
+import numpy as np
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from tracebench.model.span import Attributes, Event, Link, Span, Value
+from tracebench.model.spans import SpanTable, Words
 from tracebench.tracing.otlp_span import (
     DEEPEST,
+    EARLIEST_NS,
     KINDS,
+    LATEST_NS,
+    LONGEST_NS,
     STATUS_ERROR,
     BadSpanError,
     OnBad,
@@ -27,17 +34,16 @@ Message: TypeAlias = ExportTraceServiceRequest
 _IDS = (0, 8)
 """Bytes in the parent's id: it may have none."""
 _NO_TRACE_ID, _NO_SPAN_ID = bytes(16), bytes(8)
-
-
-class Headline(NamedTuple):
-    """The ids of a span, all that a join needs, and who made it."""
-
-    resource: int
-    """A number for what stands in the resource."""
-    trace_id: str
-    parent_id: str
-    linked: tuple[str, ...]
-    """Traces that it is linked to."""
+_OWN: Final = (
+    "trace_id",
+    "span_id",
+    "parent_span_id",
+    "start_time_unix_nano",
+    "end_time_unix_nano",
+)
+"""What no two spans share."""
+_CHECKED: Final = attrgetter(*_OWN, "events")
+_FEW: Final = 8
 
 
 def parse(data: bytes) -> Message:
@@ -72,27 +78,87 @@ def read_protobuf(data: bytes, on_bad: OnBad = ignore) -> list[Span]:
     return spans
 
 
-def headlines(message: Message) -> Iterator[Headline]:
-    """The ids of every span that can be used, without reading the rest: 2 µs each."""
-    for of_resource in message.resource_spans:
-        resource = hash(of_resource.resource.SerializeToString(deterministic=True))
-        for raw in _raw_spans(of_resource):
-            if _fault(raw):
-                continue
-            linked = tuple(link.trace_id.hex() for link in raw.links)
-            yield Headline(resource, raw.trace_id.hex(), raw.parent_span_id.hex(), linked)
-
-
 def count(message: Message) -> tuple[int, int, str]:
-    """How many spans there are, how many of them cannot be used, and why the first: 1 µs each."""
+    """How many spans there are, how many of them cannot be used, and why the first: 0.9 µs each."""
     spans = bad = 0
     why = ""
-    for raw in chain.from_iterable(map(_raw_spans, message.resource_spans)):
-        spans += 1
-        if fault := _fault(raw):
-            bad += 1
-            why = why or f"the span {raw.name[:64]!r} {fault}"
+    for _, of_scope in _scopes(message):
+        spans += len(of_scope.spans)
+        if not _are_good(of_scope.spans):
+            faults = [(raw, fault) for raw in of_scope.spans if (fault := _fault(raw))]
+            bad += len(faults)
+            why = why or next((f"the span {raw.name[:64]!r} {fault}" for raw, fault in faults), "")
     return spans, bad, why
+
+
+def read_into(table: SpanTable, data: bytes) -> int:
+    """Add the spans of a request to a record; returns how many: 2 µs each.
+
+    A span that cannot be used is left out.
+
+    Raises:
+        OtlpError: it is no ExportTraceServiceRequest.
+    """
+    before = len(table)
+    for of_resource, of_scope in _scopes(parse(data)):
+        spans: Sequence[trace_pb2.Span] = of_scope.spans
+        if not _are_good(spans):
+            spans = [raw for raw in spans if not _fault(raw)]
+        if spans:
+            _append(table, spans, _Origin(of_resource, of_scope))
+    return len(table) - before
+
+
+class _Origin:
+    """Who made spans; both are read when the first template needs them."""
+
+    def __init__(self, of_resource: trace_pb2.ResourceSpans, of_scope: trace_pb2.ScopeSpans):
+        self._resource, self._scope = of_resource.resource, of_scope.scope
+        self.key = (self._resource.SerializeToString(), self._scope.SerializeToString())
+
+    def template(self, raw: trace_pb2.Span) -> Span:
+        return _span(raw, _attributes(self._resource.attributes), self._scope)
+
+
+def _append(table: SpanTable, spans: Sequence[trace_pb2.Span], origin: _Origin) -> None:
+    rows, said = [], []
+    for raw, own in zip(spans, list(map(_CHECKED, spans)), strict=True):
+        for name in _OWN:
+            raw.ClearField(name)
+        with suppress(BadSpanError):
+            key = (origin.key, raw.SerializeToString())
+            said.append(table.number(key, partial(origin.template, raw)))
+            rows.append(own)
+    if rows:
+        traces, ids, parents, starts, ends, _ = zip(*rows, strict=True)
+        above = _words([one or _NO_SPAN_ID for one in parents])
+        times = np.array([starts, ends], np.int64)
+        table.append(_words(traces).reshape(-1, 2), _words(ids), above, times[0], times[1], said)
+
+
+def _words(ids: Iterable[bytes]) -> Words:
+    return np.frombuffer(b"".join(ids), ">u8").astype(np.uint64)
+
+
+def _are_good(spans: Sequence[trace_pb2.Span]) -> bool:
+    """Whether all can be used; as `_fault`, without a look at each. Few are as quick one by one."""
+    if len(spans) < _FEW:
+        return False
+    traces, ids, parents, starts, ends, events = zip(*map(_CHECKED, spans), strict=True)
+    lengths = [set(map(len, one)) for one in (traces, ids, parents, events)]
+    durations_ns = list(map(sub, ends, starts))
+    return (
+        lengths[0] == {16}
+        and lengths[1] == {8}
+        and lengths[2].issubset(_IDS)
+        and lengths[3] == {0}
+        and _NO_TRACE_ID not in traces
+        and _NO_SPAN_ID not in ids
+        and min(starts) >= EARLIEST_NS
+        and max(ends) <= LATEST_NS
+        and min(durations_ns) >= 0
+        and max(durations_ns) <= LONGEST_NS
+    )
 
 
 def _fault(raw: trace_pb2.Span) -> str:
@@ -105,9 +171,10 @@ def _fault(raw: trace_pb2.Span) -> str:
     return fault_of(raw.start_time_unix_nano, raw.end_time_unix_nano, events_ns)
 
 
-def _raw_spans(of_resource: trace_pb2.ResourceSpans) -> Iterator[trace_pb2.Span]:
-    for of_scope in of_resource.scope_spans:
-        yield from of_scope.spans
+def _scopes(message: Message) -> Iterator[tuple[trace_pb2.ResourceSpans, trace_pb2.ScopeSpans]]:
+    for of_resource in message.resource_spans:
+        for of_scope in of_resource.scope_spans:
+            yield of_resource, of_scope
 
 
 def _span(raw: trace_pb2.Span, resource: Attributes, scope: InstrumentationScope) -> Span:

@@ -19,10 +19,10 @@ DEEPEST: Final = 32
 """Attribute values nested deeper than this are no telemetry."""
 
 _TRACE_ID_DIGITS, _SPAN_ID_DIGITS = 32, 16
-_EARLIEST_NS: Final = 946_684_800 * 10**9
-_LATEST_NS: Final = 4_102_444_800 * 10**9
+EARLIEST_NS: Final = 946_684_800 * 10**9
+LATEST_NS: Final = 4_102_444_800 * 10**9
 """The years 2000 and 2100: what is without belongs to no clock that was ever set."""
-_LONGEST_NS: Final = 86_400 * 10**9
+LONGEST_NS: Final = 86_400 * 10**9
 """A day, the longest time-out there is: what is longer is the span of no request."""
 _NO_PARENT: Final = "0" * _SPAN_ID_DIGITS
 
@@ -65,11 +65,11 @@ def fault_of(start_ns: int, end_ns: int, events_ns: Iterable[int]) -> str:
         return "has no end" if start_ns else "has no start"
     if end_ns < start_ns:
         return f"ends {start_ns - end_ns} ns before it begins"
-    if not _EARLIEST_NS <= start_ns <= end_ns <= _LATEST_NS:
+    if not EARLIEST_NS <= start_ns <= end_ns <= LATEST_NS:
         return "is not of the years 2000 to 2100: is its clock set?"
-    if end_ns - start_ns > _LONGEST_NS:
+    if end_ns - start_ns > LONGEST_NS:
         return "lasts longer than a day"
-    if not all(_EARLIEST_NS <= event_ns <= _LATEST_NS for event_ns in events_ns):
+    if not all(EARLIEST_NS <= event_ns <= LATEST_NS for event_ns in events_ns):
         return "has an event at a time that is none"
     return ""
 

@@ -11,10 +11,10 @@ from tests.tracing.samples import SUCCESS
 from tracebench.model.exchange import Timing
 from tracebench.model.span import Link, Span, Value
 from tracebench.tracing.joining import join
+from tracebench.tracing.kept import KeptSpans
 from tracebench.tracing.mapping.inventory import take_stock
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 from tracebench.tracing.mapping.reading import built_in, read
-from tracebench.tracing.server_spans import ServerSpans
 
 MAPPER = Mapper()
 FASTAPI = "POST /predict"
@@ -156,7 +156,7 @@ def test_a_file_of_the_user_s_is_no_guess() -> None:
     assert split(mapper, *spans) == expected
 
 
-def joined(trace_id: str, kept: ServerSpans) -> Timing:
+def joined(trace_id: str, kept: KeptSpans) -> Timing:
     exchange = SUCCESS._replace(trace_id=trace_id, span_id=ROOT)
     found = join(*record([exchange]), {"otlp": kept}, MAPPER).timing(0)
     assert isinstance(found, Timing)
@@ -170,7 +170,7 @@ def test_a_request_without_components_is_of_a_server_that_names_them(said: str) 
     inner = component("inference", 40, 60, "fastapi.endpoint")
     if said == "name":
         inner = inner._replace(attributes={})
-    kept = ServerSpans()
+    kept = KeptSpans()
     for one in [*fastapi(resource=ours), inner._replace(resource=ours)]:
         kept.add(one)
     theirs: dict[str, Value] = {"service.name": "other"}

@@ -9,16 +9,25 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.tracing.otlp_samples import PARENT, message, request, span
 from tests.tracing.receiver.talk import batch, collected, json_batch, new_trace, post
 from tracebench.tracing.receiver.client import Receiver, Waiting
+from tracebench.tracing.receiver.digest import Digest, digest
 from tracebench.tracing.receiver.forward import to_protobuf
-from tracebench.tracing.receiver.gathering import Gathering
+from tracebench.tracing.receiver.gathering import Gathering, Roots
 from tracebench.tracing.receiver.patience import LONGEST_S, Patience
 from tracebench.tracing.receiver.store import Batch, Encoding
 
 ONE, OTHER, BATCH = "1" * 32, "2" * 32, "3" * 32
 
 
-def kept(body: bytes, encoding: Encoding = "protobuf") -> Batch:
-    return Batch(encoding, 0, 1, body)
+def come(*batches: Batch, room_bytes: int = 1 << 20) -> Digest:
+    return digest(batches, room_bytes)
+
+
+def kept(body: bytes, encoding: Encoding = "protobuf") -> Digest:
+    return come(Batch(encoding, 0, 1, body))
+
+
+def gathered(**roots: str) -> Gathering:
+    return Gathering(Roots.of(roots), 1 << 20)
 
 
 def linked(trace_id: str, to: str) -> bytes:
@@ -30,15 +39,14 @@ def linked(trace_id: str, to: str) -> bytes:
 
 
 def test_spans_of_the_runs_traces_and_of_batches_linked_to_them() -> None:
-    gathering = Gathering({ONE: PARENT, "4" * 32: "5" * 16}, 1 << 20)
+    gathering = gathered(**{ONE: PARENT, "4" * 32: "5" * 16})
     assert gathering.add(kept(batch(BATCH, 2))) == 0
     assert gathering.add(kept(linked(BATCH, ONE))) == 0
     assert gathering.add(kept(batch(OTHER))) == 0
     assert gathering.add(kept(json_batch(ONE), "json")) == 1
     assert gathering.add(kept(batch(ONE))) == 0
-    assert list(gathering.missing) == ["4" * 32]
-    for _ in range(2):  # it can be read again
-        assert [span.trace_id for span in gathering] == [BATCH, BATCH, BATCH, ONE, ONE]
+    assert gathering.missing_traces() == ["4" * 32]
+    assert [span.trace_id for span in gathering.spans()] == [BATCH, BATCH, BATCH, ONE, ONE]
 
 
 def test_what_came_instead_is_looked_for_among_all_spans() -> None:
@@ -53,10 +61,10 @@ def test_what_came_instead_is_looked_for_among_all_spans() -> None:
 
 
 def test_only_a_child_of_our_root_is_an_entry() -> None:
-    gathering = Gathering({ONE: "9" * 16, OTHER: ""}, 1 << 20)
+    gathering = gathered(**{ONE: "9" * 16, OTHER: ""})
     gathering.add(kept(batch(ONE)))
     gathering.add(kept(message(1, bytes.fromhex(OTHER))))
-    assert set(gathering.missing) == {ONE, OTHER}
+    assert gathering.missing_traces() == [ONE, OTHER]
 
 
 def made_by(service: str, trace_id: str, parent: str) -> bytes:
@@ -71,23 +79,25 @@ def test_each_of_several_processes_must_have_sent_since_the_load_ended(binary: b
     encoding: Encoding = "protobuf" if binary else "json"
     if binary:
         proxy, replica = to_protobuf(proxy), to_protobuf(replica)
-    gathering = Gathering({ONE: PARENT}, 1 << 20)
-    gathering.add(Batch(encoding, 5, 1, proxy))
+    gathering = gathered(**{ONE: PARENT})
+    gathering.add(come(Batch(encoding, 5, 1, proxy)))
     assert gathering.is_whole(100)  # there seems to be one alone
-    gathering.add(Batch(encoding, 90, 1, replica))
+    gathering.add(come(Batch(encoding, 90, 1, replica)))
     assert not gathering.is_whole(100)
-    gathering.add(Batch(encoding, 110, 1, replica))
+    gathering.add(come(Batch(encoding, 110, 1, replica)))
     assert not gathering.is_whole(100)
-    gathering.add(Batch(encoding, 120, 1, proxy))
+    gathering.add(come(Batch(encoding, 120, 1, proxy)))
     assert gathering.is_whole(100)
 
 
 def test_memory_for_one_target_is_bounded() -> None:
     body = batch(ONE)
-    gathering = Gathering({ONE: PARENT}, len(body))
-    assert gathering.add(kept(body)) == 1
-    assert gathering.add(kept(body)._replace(spans=7)) == 0
-    assert (gathering.dropped, len(list(gathering))) == (7, 1)
+    gathering = Gathering(Roots.of({ONE: PARENT}), 2 * len(body))
+    batches = [Batch("protobuf", 0, spans, body) for spans in (1, 1, 7)]
+    assert gathering.add(come(*batches, room_bytes=gathering.room_bytes)) == 1
+    assert (gathering.dropped, len(gathering.spans()), gathering.room_bytes) == (7, 2, 0)
+    assert gathering.add(come(batches[2], room_bytes=gathering.room_bytes)) == 0
+    assert (gathering.dropped, len(gathering.spans())) == (14, 2)
 
 
 @pytest.mark.parametrize(

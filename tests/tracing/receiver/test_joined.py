@@ -9,6 +9,7 @@ from tests.tracing.samples import MIRROR, SUCCESS, TIMED_OUT
 from tracebench.errors import UsageError
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.plan import Payload, Plan
+from tracebench.model.spans import SpanTable
 from tracebench.tracing.receiver.client import Received
 from tracebench.tracing.receiver.joined import check, doubts
 from tracebench.tracing.traces import Traces
@@ -19,7 +20,7 @@ SILENT = Undecomposed.NO_TIMING
 
 def received(missing: int = 0) -> Received:
     return Received(
-        spans=(),
+        spans=SpanTable().finished(),
         wanted=1000,
         missing=[f"{n:032x}" for n in range(missing)],
         received=4000,

@@ -11,8 +11,8 @@ from tracebench.model.exchange import ServerSpan, Timing, Undecomposed
 from tracebench.model.span import Span
 from tracebench.tracing.mapping.clocks import on_one_clock
 from tracebench.tracing.mapping.reading import built_in, read_file, read_short
-from tracebench.tracing.mapping.rules import Conditions, Profile, Rule
-from tracebench.tracing.mapping.stages import Stage, durations, stretches
+from tracebench.tracing.mapping.rules import FROM_ATTRIBUTE, Conditions, Profile, Rule
+from tracebench.tracing.mapping.stages import Stage, durations, may_begin, stretches
 from tracebench.tracing.mapping.trust import Trust, least
 from tracebench.vocabulary import COMPONENT_ATTRIBUTE, PART_NS, SERVER_OTHER, SERVER_PROCESSING
 
@@ -34,6 +34,16 @@ class Mapped(NamedTuple):
     stages: tuple[Stage, ...]
     profiles: tuple[str, ...]
     """Those that it is the sign of: they apply to its whole trace."""
+
+
+class Asked(NamedTuple):
+    """What rules read of spans."""
+
+    values: frozenset[str]
+    """Attributes."""
+    durations: frozenset[str]
+    """Attributes that hold durations."""
+    events: frozenset[str]
 
 
 class _Sorted(NamedTuple):
@@ -104,6 +114,38 @@ class Mapper:
             return timing
         return with_own(timing, self._as_mapped(_told(entry)))
 
+    def components(
+        self, spans: Sequence[Span], trust: Mapping[str, Trust] = _NOTHING_KNOWN
+    ) -> list[str | None] | None:
+        """The component of each span of one trace, whatever its times are.
+
+        Returns:
+            None where rules may speak of parts of these spans, which times decide.
+        """
+        rules = self._applying(spans, trust)
+        children: defaultdict[str, list[Span]] = defaultdict(list)
+        for span in spans:
+            children[span.parent_id].append(span)
+        for span, own in zip(spans, rules, strict=True):
+            if any(one.duration in span.attributes for one in own.durations):
+                return None
+            if any(may_begin(span, one, children[span.span_id]) for one in own.stretches):
+                return None
+        return [_component(span, own.whole) for span, own in zip(spans, rules, strict=True)]
+
+    def asked(self) -> Asked:
+        """What rules read of a span beside its name, its kind and its scope."""
+        rules = [rule for profile in self._profiles for rule in profile.rules]
+        conditions = [rule.conditions for rule in rules]
+        conditions += [one for profile in self._profiles for one in profile.when]
+        values = {name for one in conditions for name, _ in one.attributes}
+        values |= {rule.component.removeprefix(FROM_ATTRIBUTE) for rule in rules}
+        return Asked(
+            frozenset(values | {COMPONENT_ATTRIBUTE}),
+            frozenset(rule.duration for rule in rules if rule.duration),
+            frozenset(name for rule in rules for name in (*rule.starts, *rule.ends)),
+        )
+
     def name_of(self, name: str) -> str:
         """What the user's rules make of a part that a server told by this name."""
         return self._name_of(name) if self._users else name
@@ -129,19 +171,30 @@ class Mapper:
         self, spans: Sequence[Span], trust: Mapping[str, Trust] = _NOTHING_KNOWN
     ) -> Iterator[Mapped]:
         """Find the rules for each span of one trace."""
-        kinds = [(span.name, span.kind, span.scope) for span in spans]
-        told = [
-            [at for at, sign in self._signs(*kind) if sign.rest_fits(span)]
-            for span, kind in zip(spans, kinds, strict=True)
-        ]
-        applying = self._always.union(*told)
-        believed = least(spans, trust)
-        if believed is Trust.FULL and self._user_names_some(spans, kinds, applying):
-            believed = Trust.NO_GUESSES
-        rules = [self._rules(*kind, applying, believed) for kind in kinds]
+        told = [self._told(span) for span in spans]
+        rules = self._applying(spans, trust, told)
         for mapped, indices in zip(_mapped(spans, rules), told, strict=True):
             names = tuple(self._profiles[at].name for at in dict.fromkeys(indices))
             yield mapped._replace(profiles=names) if names else mapped
+
+    def _told(self, span: Span) -> list[int]:
+        """The profiles that a span is the sign of."""
+        signs = self._signs(span.name, span.kind, span.scope)
+        return [at for at, sign in signs if sign.rest_fits(span)]
+
+    def _applying(
+        self,
+        spans: Sequence[Span],
+        trust: Mapping[str, Trust],
+        told: Sequence[Sequence[int]] | None = None,
+    ) -> list[_Sorted]:
+        """The rules that may concern each span of one trace."""
+        kinds = [(span.name, span.kind, span.scope) for span in spans]
+        applying = self._always.union(*(map(self._told, spans) if told is None else told))
+        believed = least(spans, trust)
+        if believed is Trust.FULL and self._user_names_some(spans, kinds, applying):
+            believed = Trust.NO_GUESSES
+        return [self._rules(*kind, applying, believed) for kind in kinds]
 
     def _user_names_some(
         self, spans: Sequence[Span], kinds: Sequence[_SpanKind], applying: frozenset[int]

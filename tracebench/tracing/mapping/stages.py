@@ -60,6 +60,19 @@ def stretches(
         yield from found
 
 
+def may_begin(span: Span, rule: Rule, children: Sequence[Span]) -> bool:
+    """Whether a span has what a rule's stretch is between, whatever the times are."""
+
+    def has(names: Iterable[str], holders: Iterable[Span]) -> bool:
+        return any(event.name in names for one in holders for event in one.events)
+
+    if rule.starts and not has(rule.starts, [span]):
+        return False
+    if rule.last:
+        return any(each.fits(one.name) for one in children for each in rule.last)
+    return not rule.ends or has(rule.ends, [span, *children])
+
+
 def _between(span: Span, rule: Rule, children: Sequence[Span], is_total: bool) -> Iterator[Stage]:
     """The stretches from each start to the first end after it; the total is the longest of all."""
     begin, starts_ns = _starts(span, rule)

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from time import monotonic, monotonic_ns, sleep
@@ -14,12 +14,12 @@ from typing import Final, NamedTuple
 
 from tracebench.analysis.instead import NOTHING, Instead
 from tracebench.errors import UsageError
-from tracebench.model.span import Span
+from tracebench.model.spans import Spans
 from tracebench.tracing.otlp import endpoint_of
 from tracebench.tracing.receiver.bind import DEFAULT, address, bind_of
 from tracebench.tracing.receiver.bounds import Bounds
-from tracebench.tracing.receiver.gathering import Gathering
-from tracebench.tracing.receiver.messages import Fetched, Ready, Setup
+from tracebench.tracing.receiver.gathering import Gathering, Roots
+from tracebench.tracing.receiver.messages import Fetch, Fetched, Ready, Setup
 from tracebench.tracing.receiver.patience import Patience
 from tracebench.tracing.receiver.store import (
     FORWARD_FAILED,
@@ -49,8 +49,7 @@ class Waiting(NamedTuple):
 class Received:
     """What came for one target. Counts of spans are of the receiver's whole life."""
 
-    spans: Iterable[Span]
-    """Read from what was received each time that they are iterated over."""
+    spans: Spans
     wanted: int
     missing: Collection[str]
     """Traces of which the entry span (the child of our root span) did not come."""
@@ -138,7 +137,7 @@ class Receiver:
 
     def collect(
         self,
-        roots: Mapping[str, str],
+        roots: Mapping[str, str] | Roots,
         load_began_s: float = 0.0,
         stopped: Callable[[], bool] = lambda: False,
         on_wait: Callable[[Waiting], object] = lambda _waiting: None,
@@ -146,12 +145,13 @@ class Receiver:
         """Wait for stragglers, and give all that came since the last call.
 
         Args:
-            roots: trace id → id of the client's root span, for every request that was answered.
+            roots: the client's root spans of all requests that were answered, or trace id → id.
             load_began_s: on the monotonic clock; until exporters have had time to send once since
                 then, there may be some that were not heard of.
             stopped: whether to wait no more; asked ten times a second.
             on_wait: is told as often.
         """
+        roots = roots if isinstance(roots, Roots) else Roots.of(roots)
         gathering = Gathering(roots, self._bounds.kept_bytes)
         counts: Counter[str] = Counter()
         try:
@@ -159,9 +159,9 @@ class Receiver:
         except (EOFError, OSError):
             ended_by = "the receiver's process answers no more"
         return Received(
-            spans=gathering,
+            spans=gathering.spans(),
             wanted=len(roots),
-            missing=gathering.missing.keys(),
+            missing=gathering.missing_traces(),
             received=counts[RECEIVED],
             rejected=counts[REJECTED],
             dropped=gathering.dropped,
@@ -186,11 +186,11 @@ class Receiver:
         while not stopped() and not patience.is_over(now_s := monotonic()):
             if gathering.is_whole(load_ended_ns) and patience.knows_all(now_s):
                 break
-            on_wait(Waiting(len(gathering.missing), patience.left_s(now_s)))
+            on_wait(Waiting(gathering.missing, patience.left_s(now_s)))
             sleep(_POLL_S)
-            before = len(gathering.missing)
+            before = gathering.missing
             self._gather(gathering, counts)
-            if len(gathering.missing) < before:
+            if gathering.missing < before:
                 patience.came(monotonic())
         waited = f"no more came within {patience.quiet_s:.0f} s"
         ended_by = "the waiting was interrupted" if stopped() else waited
@@ -204,18 +204,18 @@ class Receiver:
         """Fetch all that there is; returns when each batch came, in s."""
         arrivals_s: list[float] = []
         while True:
-            self._pipe.send_bytes(b"fetch")
+            self._pipe.send(Fetch(gathering.room_bytes))
             if not self._pipe.poll(_ANSWER_S):
                 raise EOFError
             fetched: Fetched = self._pipe.recv()
             counts.clear()
             counts.update(fetched.counts)
             self._problem = fetched.problem
-            if not fetched.batches:
+            come = fetched.come
+            if not len(come.arrivals_ns) and not come.dropped:
                 return arrivals_s
-            for batch in fetched.batches:
-                gathering.add(batch)
-                arrivals_s.append(batch.arrived_ns / 1e9)
+            gathering.add(come)
+            arrivals_s += (come.arrivals_ns / 1e9).tolist()
 
     def _first_word(self) -> Ready:
         try:

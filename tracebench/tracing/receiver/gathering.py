@@ -1,50 +1,87 @@
-"""What was fetched for one target: whose entry span is there, and the spans on demand."""
+"""What was fetched for one target: whose entry span is there, and the spans of its requests."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
 
 from tracebench.analysis.instead import NOTHING, Instead, came_instead
+from tracebench.model.requests import Requests
 from tracebench.model.span import Span
-from tracebench.tracing.otlp_json import read_json
-from tracebench.tracing.otlp_protobuf import Headline, headlines, parse, read_protobuf
-from tracebench.tracing.receiver.store import Batch
+from tracebench.model.spans import Spans, TraceIndex, Words, span_words, together, trace_words
+from tracebench.tracing.receiver.digest import Digest
+
+_NO_SPAN: Final = np.uint64(0)
+
+
+class Roots:
+    """The client's root spans, one a request: its trace and its own id, as words."""
+
+    def __init__(self, high: Words, low: Words, span: Words) -> None:
+        self._high, self._low, self.span = high, low, span
+        self.index = TraceIndex(high, low)
+
+    @classmethod
+    def of(cls, roots: Mapping[str, str]) -> "Roots":
+        """Read them.
+
+        Args:
+            roots: trace id → id of the root span, in hexadecimal.
+        """
+        return cls(*trace_words(roots), span_words(roots.values()))
+
+    @classmethod
+    def of_successes(cls, requests: Requests) -> "Roots":
+        """Those of all requests that were answered."""
+        return cls(*requests.words(requests.places(lambda rows: rows.succeeded)))
+
+    def __len__(self) -> int:
+        return len(self.span)
+
+    def trace_ids(self, rows: npt.NDArray[np.bool_]) -> list[str]:
+        """The trace ids of some, in hexadecimal."""
+        pairs = zip(self._high[rows].tolist(), self._low[rows].tolist(), strict=True)
+        return [f"{high:016x}{low:016x}" for high, low in pairs]
 
 
 class Gathering:
-    """Batches of one run; iterating over it reads the spans that have to do with its requests.
+    """Spans of one run, and what is missing yet.
 
-    Those are the spans of its traces, and of traces in which some span is linked to one of them:
-    a batch that a server worked on for many requests. They are read each time, since records take
-    five times the memory of what they are read from.
+    Its `spans` are those of its traces, and of traces in which some span is linked to one of them:
+    a batch that a server worked on for many requests.
 
     Args:
-        roots: trace id → id of the client's root span, for every request.
-        most_bytes: what may be held; `dropped` counts spans beyond it.
+        roots: of every request.
+        most_bytes: what may be held, counted as it came; `dropped` counts spans beyond it.
     """
 
-    def __init__(self, roots: Mapping[str, str], most_bytes: int) -> None:
-        self.missing = dict(roots)
+    def __init__(self, roots: Roots, most_bytes: int) -> None:
+        self.missing = len(roots)
+        """Requests without an entry span."""
         self.dropped = 0
-        self._traces = set(roots)
-        self._room_bytes = most_bytes
-        self._batches: list[Batch] = []
-        self._heard_ns: dict[int, int] = {}
+        self.room_bytes = most_bytes
+        self._roots = roots
+        self._is_missing = np.ones(len(roots), np.bool_)
+        self._linked: set[str] = set()
+        self._held: list[Spans] = []
+        self._heard_ns: dict[str, int] = {}
 
-    def add(self, batch: Batch) -> int:
-        """Take a batch; returns how many requests it brought the entry span of."""
-        if len(batch.body) > self._room_bytes:
-            self.dropped += batch.spans
-            return 0
-        self._room_bytes -= len(batch.body)
-        self._batches.append(batch)
-        before = len(self.missing)
-        for one in _headlines(batch):
-            if one.parent_id and self.missing.get(one.trace_id) == one.parent_id:
-                del self.missing[one.trace_id]
-            if one.trace_id in self._traces:
-                self._heard_ns[one.resource] = batch.arrived_ns
-            if not self._traces.isdisjoint(one.linked):
-                self._traces.add(one.trace_id)
-        return before - len(self.missing)
+    def add(self, come: Digest) -> int:
+        """Take spans; returns how many requests they brought the entry span of."""
+        self.dropped += come.dropped
+        self.room_bytes -= come.size_bytes
+        spans, before = come.spans, self.missing
+        self._held.append(spans)
+        rows = self._roots.index.places(spans.trace_high, spans.trace_low)
+        ours = rows >= 0
+        rows, parents = rows[ours], spans.parent[ours]
+        is_entry = (parents != _NO_SPAN) & (parents == self._roots.span[rows])
+        self._is_missing[rows[is_entry]] = False
+        self.missing = int(np.count_nonzero(self._is_missing))
+        self._hear(spans.take(ours), np.repeat(come.arrivals_ns, come.counts)[ours])
+        self._link(spans)
+        return before - self.missing
 
     def is_whole(self, load_ended_ns: int) -> bool:
         """Whether each request has its entry span, and nobody may have more to send.
@@ -55,30 +92,49 @@ class Gathering:
         heard_ns = self._heard_ns.values()
         return not self.missing and (len(heard_ns) < 2 or min(heard_ns) >= load_ended_ns)
 
+    def missing_traces(self) -> list[str]:
+        """The trace ids of the requests without an entry span."""
+        return self._roots.trace_ids(self._is_missing)
+
     def instead(self) -> Instead:
         """What came where an entry span did not; where none is missing, nobody asks."""
         if not self.missing:
             return NOTHING
-        return came_instead(self._all(), self._traces, self.missing)
+        ours = {*self._roots.trace_ids(np.ones_like(self._is_missing)), *self._linked}
+        return came_instead(together(self._held), ours, set(self.missing_traces()))
 
-    def __iter__(self) -> Iterator[Span]:
-        return (span for span in self._all() if span.trace_id in self._traces)
+    def spans(self) -> Spans:
+        """Those that have to do with the requests, in the order in which they came."""
+        linked = TraceIndex.of(sorted(self._linked))
+        return together([one.take(self._belong(one, linked)) for one in self._held])
 
-    def _all(self) -> Iterator[Span]:
-        for batch in self._batches:
-            yield from (read_json if batch.encoding == "json" else read_protobuf)(batch.body)
+    def _belong(self, spans: Spans, linked: TraceIndex) -> npt.NDArray[np.bool_]:
+        traces = (spans.trace_high, spans.trace_low)
+        return (self._roots.index.places(*traces) >= 0) | (linked.places(*traces) >= 0)
+
+    def _hear(self, spans: Spans, arrivals_ns: npt.NDArray[np.int64]) -> None:
+        """Note when each process was last heard of; a resource is that of one."""
+        last_ns = np.zeros(len(spans.templates), np.int64)
+        np.maximum.at(last_ns, spans.said, arrivals_ns)
+        for number in np.unique(spans.said).tolist():
+            process = str(spans.templates[number].resource)
+            at_ns = max(int(last_ns[number]), self._heard_ns.get(process, 0))
+            self._heard_ns[process] = at_ns
+
+    def _link(self, spans: Spans) -> None:
+        """Note other traces in which a span is linked to one of the run's."""
+        for span in spans.take(spans.such(_has_links)):
+            if any(self._is_known(link.trace_id) for link in span.links):
+                self._linked.add(span.trace_id)
+
+    def _is_known(self, trace_id: str) -> bool:
+        if trace_id in self._linked:
+            return True
+        try:
+            return bool(self._roots.index.places(*trace_words([trace_id]))[0] >= 0)
+        except ValueError:  # a link may hold anything
+            return False
 
 
-def _headlines(batch: Batch) -> Iterator[Headline]:
-    if batch.encoding == "protobuf":
-        return headlines(parse(batch.body))
-    spans = read_json(batch.body)
-    return (
-        Headline(
-            hash(str(span.resource)),
-            span.trace_id,
-            span.parent_id,
-            tuple(link.trace_id for link in span.links),
-        )
-        for span in spans
-    )
+def _has_links(span: Span) -> bool:
+    return bool(span.links)

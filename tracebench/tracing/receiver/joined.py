@@ -18,6 +18,7 @@ from tracebench.model.server_times import PROBLEM, ServerTimes
 from tracebench.tracing.otlp import endpoint_of
 from tracebench.tracing.receiver.bind import bind_of
 from tracebench.tracing.receiver.client import Received, Receiver, Waiting
+from tracebench.tracing.receiver.gathering import Roots
 
 _NS_PER_S: Final = 1e9
 
@@ -46,7 +47,7 @@ def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], obj
         requests: of one target.
         on_wait: is told now and then what is waited for.
     """
-    roots = requests.successes()
+    roots = Roots.of_successes(requests)
     began_s = requests.due_ns[0] / _NS_PER_S if len(requests) else 0.0
     interrupted = Event()
 
@@ -62,12 +63,7 @@ def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], obj
 
 def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[Finding]:
     """What is to be said of what came, and of what did not."""
-    silent = [
-        rows.start + np.flatnonzero(told[PROBLEM] != ABSENT)
-        for rows, told in zip(requests.pages(), times.pages(), strict=True)
-    ]
-    places = np.concatenate(silent).tolist() if silent else []
-    uncovered = sum(trace_id in received.missing for trace_id, _ in requests.ids_at(places))
+    uncovered = _uncovered(received, requests, times) if received.missing else 0
     refused = {
         **received.refused,
         "spans beyond the memory for one target": received.dropped,
@@ -86,3 +82,14 @@ def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[F
     if received.forward_failed:
         found.append(spans_lost(received.forward_failed, "they could not be passed on"))
     return [finding for finding in found if finding is not None]
+
+
+def _uncovered(received: Received, requests: Requests, times: ServerTimes) -> int:
+    """How many of the requests whose entry span is missing have no mirror either."""
+    silent = [
+        rows.start + np.flatnonzero(told[PROBLEM] != ABSENT)
+        for rows, told in zip(requests.pages(), times.pages(), strict=True)
+    ]
+    places = np.concatenate(silent).tolist() if silent else []
+    missing = set(received.missing)
+    return sum(trace_id in missing for trace_id, _ in requests.ids_at(places))

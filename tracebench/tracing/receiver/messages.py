@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tracebench.tracing.receiver.bind import Bind
 from tracebench.tracing.receiver.bounds import Bounds
-from tracebench.tracing.receiver.store import Batch
+from tracebench.tracing.receiver.digest import Digest
 
 
 class Setup(NamedTuple):
@@ -24,10 +24,17 @@ class Ready(NamedTuple):
     failure: str = ""
 
 
+class Fetch(NamedTuple):
+    """What it is asked for, again and again: some of the spans that came."""
+
+    room_bytes: int
+    """What may still be kept of them."""
+
+
 class Fetched(NamedTuple):
     """What it answers each time that it is asked."""
 
-    batches: list[Batch]
+    come: Digest
     counts: Counter[str]
     problem: str = ""
     """Why the first of the rejected spans cannot be used."""

@@ -13,9 +13,10 @@ from tracebench.errors import UsageError
 from tracebench.open_files import allow_open_files
 from tracebench.tracing.receiver import over_grpc, over_http
 from tracebench.tracing.receiver.bind import Bind, address
+from tracebench.tracing.receiver.digest import digest
 from tracebench.tracing.receiver.forward import Forwarder
 from tracebench.tracing.receiver.intake import Intake
-from tracebench.tracing.receiver.messages import Fetched, Ready, Setup
+from tracebench.tracing.receiver.messages import Fetch, Fetched, Ready, Setup
 from tracebench.tracing.receiver.store import Store
 
 _OPEN_FILES = 4096
@@ -54,10 +55,11 @@ async def _serve(pipe: Pipe, setup: Setup) -> None:
 
     def answer() -> None:
         try:
-            pipe.recv_bytes()
+            asked: Fetch = pipe.recv()
             if forwarder:
                 forwarder.settle()
-            pipe.send(Fetched(store.take(), store.counts, store.problem))
+            come = digest(store.take(), asked.room_bytes)
+            pipe.send(Fetched(come, store.counts, store.problem))
         except (EOFError, OSError):
             loop.remove_reader(pipe.fileno())
             over.set()

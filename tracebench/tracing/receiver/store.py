@@ -10,9 +10,8 @@ Encoding: TypeAlias = Literal["protobuf", "json"]
 RECEIVED, REJECTED = "received", "rejected"
 FORWARDED, FORWARD_FAILED, FORWARD_WAITING = "forwarded", "forward_failed", "forward_waiting"
 SPAN_COUNTS: Final = (RECEIVED, REJECTED, FORWARDED, FORWARD_FAILED, FORWARD_WAITING)
-
-
-_DIGESTIBLE_BYTES: Final = 16 << 20
+_DIGESTIBLE_BYTES: Final = 4 << 20
+"""Some 16,000 spans: while they are read, nobody is answered."""
 
 
 class Batch(NamedTuple):
