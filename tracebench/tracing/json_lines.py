@@ -1,18 +1,9 @@
-"""Spans in a file: OTLP JSON, one ExportTraceServiceRequest a line.
+"""Spans in a file: OTLP JSON, one ExportTraceServiceRequest a line."""
 
-OTLP's JSON is protobuf's mapping with two exceptions: ids are hexadecimal, where the mapping has
-base64, and enums are integers.
-"""
-
-import json
-from base64 import b64decode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Any
 
-from google.protobuf.json_format import MessageToDict
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -21,9 +12,9 @@ from tracebench.files import why
 from tracebench.files.writing import Writing
 from tracebench.model.span import Span
 from tracebench.tracing import otlp_write
+from tracebench.tracing.sdk_spans import from_sdk
 
 _BATCH = 512
-_IDS = {"traceId", "spanId", "parentSpanId"}
 
 
 class JsonLinesExporter(SpanExporter):
@@ -50,7 +41,7 @@ class JsonLinesExporter(SpanExporter):
         Raises:
             OSError: the line could not be written, or not all of it.
         """
-        self._write(_request(spans))
+        self._write(map(from_sdk, spans))
         return SpanExportResult.SUCCESS
 
     def add(self, spans: Iterable[Span]) -> None:
@@ -61,12 +52,12 @@ class JsonLinesExporter(SpanExporter):
         """
         remaining = iter(spans)
         while batch := list(islice(remaining, _BATCH)):
-            self._write(otlp_write.request(batch))
+            self._write(batch)
 
-    def _write(self, request: Mapping[str, Any]) -> None:
+    def _write(self, spans: Iterable[Span]) -> None:
         if self._writing.file.closed:
             raise OSError("the file of spans was given up")
-        text = json.dumps(request, ensure_ascii=False, separators=(",", ":"))
+        text = otlp_write.request(spans)
         try:
             self._writing.file.write(text.encode(errors="backslashreplace") + b"\n")
             self._writing.file.flush()
@@ -86,18 +77,3 @@ class JsonLinesExporter(SpanExporter):
         """Leave what was there as it was."""
         self._is_whole = False
         self._writing.discard()
-
-
-def _request(spans: Sequence[ReadableSpan]) -> dict[str, Any]:
-    request: dict[str, Any] = MessageToDict(encode_spans(spans), use_integers_for_enums=True)
-    for of_resource in request["resourceSpans"]:
-        for of_scope in of_resource["scopeSpans"]:
-            for span in of_scope["spans"]:
-                for holder in (span, *span.get("links", ())):
-                    _write_ids_in_hex(holder)
-    return request
-
-
-def _write_ids_in_hex(holder: dict[str, Any]) -> None:
-    for name in _IDS & holder.keys():
-        holder[name] = b64decode(holder[name]).hex()
