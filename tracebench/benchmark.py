@@ -201,12 +201,13 @@ def _analysed(
     requests, times = _asked(load, prepared.untraced_from)
     joining = traces.joining()
     joining.add(requests, times)
-    findings = traces.export(requests, times, prepared.described, one_run)
+    findings = traces.export(requests, times, prepared.described, one_run, watcher.waits)
     findings += traces.receive(requests, times, joining, watcher.waits)
     findings += traces.read_back(requests, joining, one_run, watcher.waits)
     epoch_ns = one_run.anchor.offset_ns
+    decomposition = joining.decomposition(watcher.waits)
     watcher.waits(f"summing up {len(requests):,} requests")
-    result = summarise(prepared.address, load, joining.decomposition(), epoch_ns, floor)
+    result = summarise(prepared.address, load, decomposition, epoch_ns, floor)
     if len(requests) < len(load.requests):
         effect = observer_effect(load.requests, prepared.untraced_from)
         known = ranked(requests)

@@ -18,6 +18,7 @@ from tracebench.tracing.joining import Source, join
 from tracebench.tracing.kept import KeptSpans
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.sdk_spans import from_sdk
+from tracebench.tracing.waiting import once_long
 
 _SOURCES: Final[tuple[Source, ...]] = ("otlp", "backend")
 """Whom to believe, first who is believed first."""
@@ -75,16 +76,22 @@ class JoiningExporter(SpanExporter):
                 if not roots.is_root(span):
                     self._spans[source].add(span)
 
-    def decomposition(self, on_page: Callable[[int], object] = lambda _done: None) -> Decomposition:
+    def decomposition(
+        self, on_wait: Callable[[str], object] = lambda for_what: None
+    ) -> Decomposition:
         """Join and decompose what has come so far.
 
         Args:
-            on_page: is told now and then how many requests are joined.
+            on_wait: is told now and then how much is joined.
         """
+        tell = once_long(on_wait)
         with self._lock:
             requests, times = self._record()
-            joined = join(requests, times, self._spans, self._mapper, on_page)
-            return decompose(requests, joined)
+
+            def told(done: int) -> None:
+                tell(f"joining spans: {done:,} of {len(requests):,} requests")
+
+            return decompose(requests, join(requests, times, self._spans, self._mapper, told))
 
     def _record(self) -> tuple[Requests, ServerTimes]:
         """All requests, each once."""

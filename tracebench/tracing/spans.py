@@ -1,8 +1,9 @@
 """Client root spans, made of exchanges after the run: measure first, trace after."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns, time_ns
+from typing import Final
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace.export import SpanExporter
@@ -17,6 +18,7 @@ from tracebench.tracing.provider import WireIds, tracer
 from tracebench.vocabulary import SERVER_PROCESSING
 
 Value = str | int | bool
+_TOLD_EACH: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ def export(
     described: Described,
     run: Run,
     exporters: Sequence[SpanExporter],
+    on_spans: Callable[[int], object] = lambda _made: None,
 ) -> tuple[Delivered, ...]:
     """Make one root span an exchange, with the ids that were on the wire, and export it.
 
@@ -63,6 +66,7 @@ def export(
         described: the target.
         run: the run.
         exporters: are not shut down.
+        on_spans: is told now and then how many were made.
 
     Returns:
         For each exporter, how many spans it took and how many it did not.
@@ -73,7 +77,9 @@ def export(
     ids, delivery = WireIds(), Delivery(exporters)
     maker = tracer(ids, delivery, run.facts)
     common = _common(described, run)
-    for exchange, timing in zip(exchanges, timings, strict=True):
+    for made, (exchange, timing) in enumerate(zip(exchanges, timings, strict=True)):
+        if made % _TOLD_EACH == 0:
+            on_spans(made)
         ids.trace_id, ids.span_id = int(exchange.trace_id, 16), int(exchange.span_id, 16)
         own = common | _of_exchange(exchange, described) | _of_timing(timing)
         _make(maker, exchange, described.name, own, run.anchor.offset_ns)

@@ -1,6 +1,6 @@
 """Where a run's spans go, where the server's are read back from, and where people look at both."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 
 from opentelemetry.sdk.trace.export import SpanExporter
@@ -28,8 +28,10 @@ from tracebench.tracing.otlp import check_listening, exporter_for
 from tracebench.tracing.receiver.client import Receiver
 from tracebench.tracing.receiver.joined import check, collect, doubts
 from tracebench.tracing.roots import is_root
+from tracebench.tracing.waiting import once_long
 
 _WAITS = Waits()
+_TOLD_EACH = 4096
 
 
 class Traces:
@@ -102,11 +104,25 @@ class Traces:
         times: ServerTimes,
         described: Described,
         run: spans.Run,
+        on_wait: Callable[[str], object] = lambda for_what: None,
     ) -> list[Finding]:
-        """Export a root span for each request; returns what is to be said of it."""
+        """Export a root span for each request; returns what is to be said of it.
+
+        Args:
+            requests: the requests.
+            times: what the mirror said of each.
+            described: the target.
+            run: the run.
+            on_wait: is told now and then how many spans were exported.
+        """
         if not self._exporters:
             return []
-        delivered = spans.export(requests, times, described, run, self._exporters)
+        tell = once_long(on_wait)
+
+        def told(made: int) -> None:
+            tell(f"exporting spans: {made:,} of {len(requests):,}")
+
+        delivered = spans.export(requests, times, described, run, self._exporters, told)
         return [spans_lost(one.failed, one.reason) for one in delivered if one.failed]
 
     def receive(
@@ -128,14 +144,27 @@ class Traces:
             return []
         received = collect(self._receiver, requests, on_wait)
         joining.take(received.spans)
-        return [*doubts(received, requests, times), *self._archived(received.spans)]
+        archived = self._archived(received.spans, on_wait)
+        return [*doubts(received, requests, times), *archived]
 
-    def _archived(self, found: Iterable[Span]) -> list[Finding]:
+    def _archived(
+        self,
+        found: Iterable[Span],
+        on_wait: Callable[[str], object] = lambda for_what: None,
+    ) -> list[Finding]:
         """Write the server's spans into the file, too; returns what is to be said of it."""
+        tell = once_long(on_wait)
+
+        def own() -> Iterator[Span]:
+            for written, span in enumerate(found):
+                if written % _TOLD_EACH == 0:
+                    tell(f"writing spans of the server: {written:,} so far")
+                if not is_root(span):
+                    yield cleared(span, self._secrets)
+
         try:
             if self._archive is not None:
-                own = (span for span in found if not is_root(span))
-                self._archive.add(cleared(span, self._secrets) for span in own)
+                self._archive.add(own())
         except OSError as error:
             return [spans_lost(sum(1 for _ in found), why(error))]
         return []

@@ -29,6 +29,7 @@ from tracebench.tracing.receiver.store import (
     REJECTED,
     SPAN_COUNTS,
 )
+from tracebench.tracing.waiting import QUIET_S
 
 _START_S: Final = 30.0
 _ANSWER_S: Final = 30.0
@@ -43,6 +44,8 @@ class Waiting(NamedTuple):
     """Requests without an entry span."""
     left_s: float
     """How long it still takes if nothing comes."""
+    read: int = 0
+    """So many spans were read so far; 0 where nothing is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +185,15 @@ class Receiver:
         on_wait: Callable[[Waiting], object],
     ) -> str:
         load_ended_ns = monotonic_ns()
-        patience = Patience(self._gather(gathering, counts), load_began_s, monotonic())
+        arrivals_s = self._gather(gathering, counts, on_wait)
+        patience = Patience(arrivals_s, load_began_s, monotonic())
         while not stopped() and not patience.is_over(now_s := monotonic()):
             if gathering.is_whole(load_ended_ns) and patience.knows_all(now_s):
                 break
             on_wait(Waiting(gathering.missing, patience.left_s(now_s)))
             sleep(_POLL_S)
             before = gathering.missing
-            self._gather(gathering, counts)
+            self._gather(gathering, counts, on_wait)
             if gathering.missing < before:
                 patience.came(monotonic())
         waited = f"no more came within {patience.quiet_s:.0f} s"
@@ -197,12 +201,18 @@ class Receiver:
         deadline_s = monotonic() + _FORWARDING_S
         while counts[FORWARD_WAITING] and not stopped() and monotonic() < deadline_s:
             sleep(_POLL_S)
-            self._gather(gathering, counts)
+            self._gather(gathering, counts, on_wait)
         return ended_by
 
-    def _gather(self, gathering: Gathering, counts: Counter[str]) -> list[float]:
+    def _gather(
+        self,
+        gathering: Gathering,
+        counts: Counter[str],
+        on_wait: Callable[[Waiting], object],
+    ) -> list[float]:
         """Fetch all that there is; returns when each batch came, in s."""
         arrivals_s: list[float] = []
+        quiet_until_s = monotonic() + QUIET_S
         while True:
             self._pipe.send(Fetch(gathering.room_bytes))
             if not self._pipe.poll(_ANSWER_S):
@@ -215,6 +225,8 @@ class Receiver:
             if not len(come.arrivals_ns) and not come.dropped:
                 return arrivals_s
             gathering.add(come)
+            if monotonic() > quiet_until_s:
+                on_wait(Waiting(gathering.missing, 0.0, gathering.held))
             arrivals_s += (come.arrivals_ns / 1e9).tolist()
 
     def _first_word(self) -> Ready:

@@ -83,6 +83,11 @@ class Gathering:
         self._link(spans)
         return before - self.missing
 
+    @property
+    def held(self) -> int:
+        """How many spans came so far, whosever they are."""
+        return sum(map(len, self._held))
+
     def is_whole(self, load_ended_ns: int) -> bool:
         """Whether each request has its entry span, and nobody may have more to send.
 

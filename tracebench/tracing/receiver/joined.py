@@ -52,6 +52,9 @@ def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], obj
     interrupted = Event()
 
     def tell(waiting: Waiting) -> None:
+        if waiting.read:
+            on_wait(f"reading spans: {waiting.read:,} so far")
+            return
         what = f"spans of {waiting.missing:,} of {len(roots):,} requests"
         if not waiting.missing:
             what = "other processes' spans of the same requests"
