@@ -17,8 +17,8 @@ import numpy as np
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from benchmarks.receiver import cpu_s, over_grpc, over_http
-from tracebench.model.columns import PAGE_ROWS, Columns
-from tracebench.model.requests import DRAW, Requests, stamp_columns
+from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns
+from tracebench.model.requests import DRAW, LOST, Requests, stamp_columns
 from tracebench.model.server_times import PartNames, ServerTimes, TimesPage
 from tracebench.tracing.exporter import JoiningExporter
 from tracebench.tracing.ids import IdSource
@@ -47,7 +47,7 @@ def record(source: IdSource, count: int) -> tuple[Requests, ServerTimes]:
     whole = stamp_columns(scheduled, {name: scheduled + ns for name, ns in after.items()})
     for name in ("connect", "write_lag", "slot", "variant", "outcome", "stamp", "reason", "status"):
         whole[name] = zeros
-    whole[DRAW] = np.arange(count)
+    whole |= {DRAW: np.arange(count), LOST: np.full(count, ABSENT)}
     for at in range(0, count, PAGE_ROWS):
         rows = min(PAGE_ROWS, count - at)
         columns.append({name: one[at : at + rows] for name, one in whole.items()}, rows)
@@ -139,14 +139,14 @@ def main(count: int) -> None:
         return f"{seconds / count * 1e6:.1f}"
 
     both_s = receipt_s + read_s + head_s
-    print(f"{count:,} requests, {SPANS} spans each, {size / count:.0f} B a request")
-    print(f"received {received.received:,}, joined {received.joined:,}, decomposed {found.count:,}")
-    print(f"receiver: {us(receipt_s)} us a request to take, {us(read_s)} to read them")
     print(
-        f"engine's process: {us(collected_s)} to collect, {us(head_s - collected_s)} to join and decompose"
-    )
-    print(
-        f"together {us(both_s)} us of CPU a request (goal: {GOAL_US:.0f}), {wall_s:.1f} s after the load"
+        f"{count:,} requests, {SPANS} spans each, {size / count:.0f} B a request\n"
+        f"received {received.received:,}, joined {received.joined:,}, decomposed {found.count:,}\n"
+        f"receiver's process: {us(receipt_s)} us a request to take spans, {us(read_s)} to read them\n"
+        f"engine's process: {us(collected_s)} to collect, "
+        f"{us(head_s - collected_s)} to join and decompose\n"
+        f"together {us(both_s)} us of CPU a request (goal: {GOAL_US:.0f}), "
+        f"{wall_s:.1f} s after the load"
     )
 
 

@@ -1,6 +1,6 @@
 """How many spans the OTLP receiver takes a second: whole batches of 512, protobuf, on both doors.
 
-Run `python benchmarks/receiver.py [SECONDS]`. Each door is loaded by processes of its own, so that
+Run `python -m benchmarks.receiver [SECONDS]`. Each door is loaded by processes of its own, so that
 the receiver is what is busy. A span has 4 attributes, as an HTTP server's has.
 """
 

@@ -123,17 +123,20 @@ class SpanTable:
         self._pieces: list[_Piece] = []
         self._rows: list[tuple[int, int, int, int, int, int, int]] = []
         self._numbers: dict[Hashable, int] = {}
+        self._of_origin: dict[Hashable, dict[bytes, int]] = {}
         self._templates: list[Span] = []
 
     def __len__(self) -> int:
         return len(self._rows) + sum(len(piece[-1]) for piece in self._pieces)
 
-    def number(self, key: Hashable, template: Callable[[], Span]) -> int:
-        """The place of a template; it is made where none is known by this key."""
-        found = self._numbers.get(key)
-        if found is None:
-            found = self._numbers[key] = self._new(template())
-        return found
+    def numbers(self, origin: Hashable) -> dict[bytes, int]:
+        """The places of templates by what is known of them: to be added to, for each origin."""
+        return self._of_origin.setdefault(origin, {})
+
+    def new(self, template: Span) -> int:
+        """Keep a template; returns its place."""
+        self._templates.append(template)
+        return len(self._templates) - 1
 
     def append(
         self, traces: Words, span: Words, parent: Words, start: Int64, end: Int64, said: list[int]
@@ -179,16 +182,13 @@ class SpanTable:
             self._rows = []
 
     def _number_of(self, span: Span) -> int:
-        key: Hashable = None
-        if not span.events and not span.links:
-            key = _key_of(span)
-        if key is None:
-            return self._new(_template(span))
-        return self.number(key, lambda: _template(span))
-
-    def _new(self, template: Span) -> int:
-        self._templates.append(template)
-        return len(self._templates) - 1
+        key = None if span.events or span.links else _key_of(span)
+        found = None if key is None else self._numbers.get(key)
+        if found is None:
+            found = self.new(_template(span))
+            if key is not None:
+                self._numbers[key] = found
+        return found
 
 
 def fits(span: Span) -> bool:

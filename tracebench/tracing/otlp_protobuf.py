@@ -1,15 +1,15 @@
 """OTLP as protobuf → records. See opentelemetry-proto's trace.proto for what the fields mean."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
-from functools import partial
-from operator import attrgetter, sub
+from operator import attrgetter, methodcaller, sub
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from tracebench.model.span import Attributes, Event, Link, Span, Value
@@ -43,6 +43,9 @@ _OWN: Final = (
 )
 """What no two spans share."""
 _CHECKED: Final = attrgetter(*_OWN, "events")
+_CLEAR_OWN: Final = [methodcaller("ClearField", name) for name in _OWN]
+_TEXT: Final = methodcaller("SerializeToString")
+_UNREADABLE: Final = -1
 _FEW: Final = 8
 
 
@@ -101,39 +104,47 @@ def read_into(table: SpanTable, data: bytes) -> int:
     """
     before = len(table)
     for of_resource, of_scope in _scopes(parse(data)):
-        spans: Sequence[trace_pb2.Span] = of_scope.spans
+        spans = list(of_scope.spans)
         if not _are_good(spans):
             spans = [raw for raw in spans if not _fault(raw)]
         if spans:
-            _append(table, spans, _Origin(of_resource, of_scope))
+            _append(table, spans, of_resource, of_scope)
     return len(table) - before
 
 
-class _Origin:
-    """Who made spans; both are read when the first template needs them."""
-
-    def __init__(self, of_resource: trace_pb2.ResourceSpans, of_scope: trace_pb2.ScopeSpans):
-        self._resource, self._scope = of_resource.resource, of_scope.scope
-        self.key = (self._resource.SerializeToString(), self._scope.SerializeToString())
-
-    def template(self, raw: trace_pb2.Span) -> Span:
-        return _span(raw, _attributes(self._resource.attributes), self._scope)
-
-
-def _append(table: SpanTable, spans: Sequence[trace_pb2.Span], origin: _Origin) -> None:
-    rows, said = [], []
-    for raw, own in zip(spans, list(map(_CHECKED, spans)), strict=True):
-        for name in _OWN:
-            raw.ClearField(name)
-        with suppress(BadSpanError):
-            key = (origin.key, raw.SerializeToString())
-            said.append(table.number(key, partial(origin.template, raw)))
-            rows.append(own)
+def _append(
+    table: SpanTable,
+    spans: Sequence[trace_pb2.Span],
+    of_resource: trace_pb2.ResourceSpans,
+    of_scope: trace_pb2.ScopeSpans,
+) -> None:
+    """Add spans: what they say beside ids and times is read once, where their bytes are equal."""
+    rows = list(map(_CHECKED, spans))
+    for clear in _CLEAR_OWN:
+        deque(map(clear, spans), maxlen=0)
+    texts = list(map(_TEXT, spans))
+    resource, scope = of_resource.resource, of_scope.scope
+    numbers = table.numbers((resource.SerializeToString(), scope.SerializeToString()))
+    for text in set(texts).difference(numbers):
+        numbers[text] = _number(table, trace_pb2.Span.FromString(text), resource, scope)
+    said = list(map(numbers.__getitem__, texts))
+    if _UNREADABLE in said:
+        rows = [row for row, number in zip(rows, said, strict=True) if number != _UNREADABLE]
+        said = [number for number in said if number != _UNREADABLE]
     if rows:
         traces, ids, parents, starts, ends, _ = zip(*rows, strict=True)
         above = _words([one or _NO_SPAN_ID for one in parents])
         times = np.array([starts, ends], np.int64)
         table.append(_words(traces).reshape(-1, 2), _words(ids), above, times[0], times[1], said)
+
+
+def _number(
+    table: SpanTable, raw: trace_pb2.Span, resource: Resource, scope: InstrumentationScope
+) -> int:
+    try:
+        return table.new(_span(raw, _attributes(resource.attributes), scope))
+    except BadSpanError:
+        return _UNREADABLE
 
 
 def _words(ids: Iterable[bytes]) -> Words:

@@ -1,0 +1,26 @@
+"""What takes long says so, and nothing else does."""
+
+import pytest
+
+from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS, Collected
+from tracebench.tracing import waiting
+from tracebench.tracing.spans import export
+from tracebench.tracing.waiting import once_long
+
+
+def test_it_is_said_after_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, said = [100.0], list[str]()
+    monkeypatch.setattr(waiting, "monotonic", lambda: now_s[0])
+    tell = once_long(said.append)
+    tell("soon")
+    now_s[0] += 0.4
+    tell("soon")
+    now_s[0] += 0.2
+    tell("at last")
+    assert said == ["at last"]
+
+
+def test_exporting_tells_how_far_it_is() -> None:
+    made: list[int] = []
+    export([SUCCESS] * 2049, [MIRROR] * 2049, REST, RUN, [Collected()], made.append)
+    assert made == [0, 1024, 2048]
