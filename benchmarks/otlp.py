@@ -142,7 +142,7 @@ def main(count: int) -> None:
     print(
         f"{count:,} requests, {SPANS} spans each, {size / count:.0f} B a request\n"
         f"received {received.received:,}, joined {received.joined:,}, decomposed {found.count:,}\n"
-        f"receiver's process: {us(receipt_s)} us a request to take spans, {us(read_s)} to read them\n"
+        f"receiver's process: {us(receipt_s)} us a request to take, {us(read_s)} to read\n"
         f"engine's process: {us(collected_s)} to collect, "
         f"{us(head_s - collected_s)} to join and decompose\n"
         f"together {us(both_s)} us of CPU a request (goal: {GOAL_US:.0f}), "
