@@ -96,7 +96,7 @@ def main() -> None:
     recorder = record(count, source)
     marks.append(time.process_time())
     spill = recorder.spill
-    read = read_record(recorder, Reading(http1_reply.read, source.ids))
+    read = read_record(recorder, Reading(http1_reply.read, source.since(0)))
     marks.append(time.process_time())
     load = Load(read.requests, read.times, read.requests.duration_ns / 1e9, 0.0, None)
     result = summarise("http://x", load, decompose(read.requests, read.times))

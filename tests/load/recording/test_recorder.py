@@ -24,6 +24,7 @@ from tracebench.load.recording.spill import Spill
 from tracebench.load.slot import RawReply, Slot
 from tracebench.model.columns import PAGE_ROWS
 from tracebench.model.exchange import Lost, Outcome, Reply, Stamp, Timing
+from tracebench.model.requests import IdsAsText
 
 PAGES_AND_A_BIT = 2 * PAGE_ROWS + 10
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Timing-Info: {"total": %.9f}\r\n\r\n'
@@ -34,7 +35,9 @@ def recorder(replies: Replies | None = None) -> Recorder:
 
 
 def read(record: Recorder, timeout_ns: int = 2**62) -> Record:
-    return read_record(record, Reading(HTTP.read, lambda draw: (str(draw), ""), timeout_ns))
+    return read_record(
+        record, Reading(HTTP.read, IdsAsText(lambda draw: (str(draw), "")), timeout_ns)
+    )
 
 
 def slot(**stamps: int) -> Slot:
@@ -151,7 +154,8 @@ def failing(reasons: list[str]) -> Record:
     """Replies whose body is the reason why they are no success."""
     raws = [(reason.encode(),) for reason in reasons]
     how = Reading(
-        lambda raw: (Reply("500", {}, raw[0]), raw[0].decode()), lambda draw: (str(draw), "")
+        lambda raw: (Reply("500", {}, raw[0]), raw[0].decode()),
+        IdsAsText(lambda draw: (str(draw), "")),
     )
     return read_record(recorded(None, *raws), how)
 

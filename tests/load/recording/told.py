@@ -24,6 +24,7 @@ from tracebench.load.recording.replies import FIRST_FORM, Learn, Replies
 from tracebench.load.recording.spill import Spill
 from tracebench.load.slot import RawReply, Slot
 from tracebench.model.exchange import Stamp, Timing, Undecomposed
+from tracebench.model.requests import IdsAsText
 from tracebench.tracing import mirror
 
 Told = Timing | Undecomposed
@@ -343,7 +344,7 @@ def compared(protocol: Protocol, first: RawReply, *others: RawReply) -> list[Com
     """Read the others as a window does that has learnt from the first."""
     recorder = recorded(protocol.learn, first, *others)
     forms = row_forms(recorder)
-    reading = Reading(protocol.read, lambda draw: (str(draw), ""))
+    reading = Reading(protocol.read, IdsAsText(lambda draw: (str(draw), "")))
     told = list(read_record(recorder, reading).times)
     return [
         Compared(form >= FIRST_FORM, one, single(protocol, raw))

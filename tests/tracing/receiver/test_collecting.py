@@ -50,14 +50,14 @@ def test_spans_of_the_runs_traces_and_of_batches_linked_to_them() -> None:
 
 
 def test_what_came_instead_is_looked_for_among_all_spans() -> None:
-    gathering = Gathering({ONE: PARENT, "4" * 32: "5" * 16}, 1 << 20)
+    gathering = gathered(**{ONE: PARENT, "4" * 32: "5" * 16})
     alone = request(span(traceId=OTHER, parentSpanId="", name="infer"))
     for body in (json_batch(ONE), json.dumps(alone).encode(), made_by("x", BATCH, "8" * 16)):
         gathering.add(kept(body, "json"))
     found = gathering.instead()
     assert (found.spans, found.own_traces, found.headless) == (3, 1, 0)
     assert found.names == {"'infer' of model": 1}
-    assert {one.trace_id for one in gathering} == {ONE}
+    assert {one.trace_id for one in gathering.spans()} == {ONE}
 
 
 def test_only_a_child_of_our_root_is_an_entry() -> None:
