@@ -6,6 +6,7 @@ other and knows no end of file; both are dealt with here.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import httptools
 
@@ -20,6 +21,9 @@ SHORT = 2_048
 """A reply up to this size is kept as it was read."""
 NO_REPLY = "the server closed the connection without a reply"
 CUT_SHORT = "the server closed the connection in mid-reply"
+SWITCHES = "the server switches to another protocol (HTTP 101)"
+TOO_MUCH = "the server sent more than one reply: a second one, or more bytes than its length says"
+_SWITCHES: Final = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,8 @@ class Http1Codec(Codec):
         """Take bytes of the reply; see `Codec.receive`."""
         try:
             self._feed(data)
-        except httptools.HttpParserError as error:
-            raise ProtocolError(f"not HTTP/1.1: {error}") from None
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise ProtocolError(self._fault(error)) from None
         if not self.open:
             raise ProtocolError("the server sent bytes that answer no request")
         if not self.kept:
@@ -92,13 +96,18 @@ class Http1Codec(Codec):
             self.kept += data
         if self._completed:
             if self._completed > 1:
-                raise ProtocolError("the server sent two replies to one request")
+                raise ProtocolError(TOO_MUCH)
             kept, self.kept = self.kept, b""
             self._slot[0].reply = (kept if len(kept) <= SHORT else _excerpt(kept),)
             self._completed = 0
             self.open = False
             self.served = True
         return self._slot
+
+    def _fault(self, error: Exception) -> str:
+        if self._completed:
+            return TOO_MUCH
+        return SWITCHES if self._status() == _SWITCHES else f"not HTTP/1.1: {error}"
 
     def on_message_complete(self) -> None:
         """Called by httptools at the end of a reply; an interim one (1xx) is not the end."""

@@ -6,7 +6,7 @@ import ssl
 from typing import Final
 
 from tracebench.load.endpoint import Endpoint
-from tracebench.load.http1 import CUT_SHORT, NO_REPLY
+from tracebench.load.http1 import CUT_SHORT, NO_REPLY, SWITCHES
 from tracebench.load.http2 import NOT_HTTP2
 from tracebench.load.prepared import Prepared
 from tracebench.model.plan import Plan
@@ -59,6 +59,8 @@ def diagnose(reason: str, prepared: Prepared, plan: Plan) -> str:
     if reason.startswith(_SILENT):
         doubt = "does it speak TLS, or is it busy" if prepared.endpoint.tls else "is it busy"
         return f"no answer within {plan.timeout_s:g} s: {doubt}? --timeout S waits longer"
+    if reason == SWITCHES:
+        return f"{reason}, which is not measured: give another URL, and no --header 'Upgrade: …'"
     if reason.startswith("not HTTP/1.1"):
         return _no_http(_detail(reason))
     if reason == NOT_HTTP2:
@@ -67,8 +69,6 @@ def diagnose(reason: str, prepared: Prepared, plan: Plan) -> str:
 
 
 def _no_http(detail: str) -> str:
-    if "Upgrade" in detail:
-        return "it asks to switch to another protocol, which is not measured: leave Upgrade out"
     if _NO_HTTP in detail:
         return f"it does not speak HTTP/1.1 ({detail}): gRPC is --grpc-server's"
     return f"its reply is not valid HTTP/1.1 ({detail}), and would not be measured: fix the server"
