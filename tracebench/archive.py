@@ -89,12 +89,7 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
     groups, kept = _read(archives)
     _add_other_clients(groups, kept)
     if not groups:
-        files = " ".join(map(repr, paths))
-        raise UsageError(
-            f"no requests among {archives.spans} spans in {files}: give the client's spans too "
-            "(tracebench's own, or CLIENT spans with SERVER children); `tracebench spans "
-            f"{shlex.join(paths)}` shows what a server's alone tell"
-        )
+        raise _no_requests(archives, kept, paths)
     damage = unreadable(archives.bad, archives.spans, archives.problem)
     targets = {
         name: _analysed(group, kept, given, damage) for name, group in _named(groups).items()
@@ -120,6 +115,19 @@ def inventory(
     archives = Archives(paths)
     services = take_stock(archives, mapper_of(maps, mapping))
     return Inventory(services, archives.bad, archives.problem)
+
+
+def _no_requests(archives: Archives, kept: KeptSpans, paths: Sequence[str]) -> UsageError:
+    """Which side of them is to be added, if it is not there, but cannot be used."""
+    files, kinds = " ".join(map(repr, paths)), {span.kind for span in kept}
+    unusable = f" ({archives.bad} more cannot be used: {archives.problem})" if archives.bad else ""
+    lacking = (
+        "give the server's spans too, the SERVER children of these"
+        if "CLIENT" in kinds and "SERVER" not in kinds
+        else "give the client's spans too (tracebench's own, or CLIENT spans with SERVER children); "
+        f"`tracebench spans {shlex.join(paths)}` shows what a server's alone tell"
+    )
+    return UsageError(f"no requests among {archives.spans} spans in {files}{unusable}: {lacking}")
 
 
 def _read(archives: Archives) -> tuple[dict[_Key, _Group], KeptSpans]:

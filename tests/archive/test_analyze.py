@@ -297,6 +297,26 @@ def test_files_without_requests_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kinds", "ends", "said"),
+    [
+        ((3,), {}, r"among 1 spans in '[^']*': give the server's spans too"),
+        ((2,), {}, r"among 1 spans in '[^']*': give the client's spans too"),
+        ((3, 2), {2: "0"}, r"among 1 spans in '.*' \(1 more .*has no end\): give the server's"),
+        ((3, 2), {3: "0"}, r"among 1 spans in '.*' \(1 more .*has no end\): give the client's"),
+    ],
+)
+def test_half_of_a_request_is_told_which_half_lacks(
+    kinds: tuple[int, ...], ends: dict[int, str], said: str, tmp_path: Path
+) -> None:
+    ids = {2: {}, 3: {"spanId": otlp_samples.PARENT, "parentSpanId": None}}
+    given = {kind: {"endTimeUnixNano": end} for kind, end in ends.items()}
+    spans = [otlp_samples.span(kind=kind, **ids[kind], **given.get(kind, {})) for kind in kinds]
+    (tmp_path / "t.json").write_text(json.dumps(otlp_samples.request(*spans)))
+    with pytest.raises(UsageError, match=said):
+        analyze([str(tmp_path / "t.json")])
+
+
+@pytest.mark.parametrize(
     "change",
     [
         lambda root: root.update(events=[one for one in root["events"] if one["name"] != "sent"]),

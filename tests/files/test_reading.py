@@ -49,6 +49,11 @@ def test_what_is_no_file_is_refused(path: str, said: str) -> None:
     assert said in refusal(path)
 
 
+def test_a_file_that_cannot_be_read_is_refused_when_it_is_opened() -> None:
+    with pytest.raises(UsageError, match="Input/output error"), opened("", "/proc/self/mem"):
+        pass
+
+
 def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "x"
     with path.open("wb") as file:

@@ -131,6 +131,7 @@ def changed(change: Callable[[Any], object]) -> str:
         (lambda data: target(data).update(errors=[1]), "errors is not an object"),
         (lambda data: target(data).update(clock_offset_ms=[1]), "has 1 values, not 2"),
         (lambda data: data.update(targets=None), "targets is not an object"),
+        (lambda data: data.update(targets={}), "targets is empty"),
         (lambda data: data.update(resourceSpans=data.pop("schema")), "tracebench analyze"),
     ],
 )
@@ -156,6 +157,18 @@ def test_a_file_that_was_cut_off_is_refused(part: int) -> None:
     text = dumps(both())
     with pytest.raises(UsageError, match="no result of tracebench"):
         loads(text[: len(text) * part // 20])
+
+
+def test_a_number_without_end_is_refused_in_plain_words() -> None:
+    with pytest.raises(UsageError, match="4300 digits") as refused:
+        loads(changed(lambda data: data)[:-1] + ', "x": ' + "9" * 5_000 + "}")
+    assert "sys." not in str(refused.value)
+
+
+def test_a_result_of_an_older_version_may_hold_credentials() -> None:
+    url = "http://user:hunter2@x/?api_key=hunter2"
+    found = loads(changed(lambda data: target(data).update(address=url)))
+    assert found.targets["rest"].address == "http://REDACTED:REDACTED@x/?api_key=REDACTED"
 
 
 def test_a_terminal_is_given_no_orders() -> None:

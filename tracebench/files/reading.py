@@ -117,6 +117,7 @@ def _is_regular(descriptor: int, most_bytes: int | None) -> bool:
     """Whether it is a file, else a pipe or a terminal; all else is refused."""
     told = os.fstat(descriptor)
     if stat.S_ISREG(told.st_mode):
+        os.pread(descriptor, 1, 0)  # what is broken, or has nothing to say yet, says so here
         if most_bytes is not None and told.st_size > most_bytes:
             raise ValueError(f"it has {_size(told.st_size)}, more than {_size(most_bytes)}")
         return True

@@ -10,8 +10,10 @@ from math import isfinite
 from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
 from tracebench.errors import UsageError
+from tracebench.files import json_fault
 from tracebench.model.result import Result, TargetResult
 from tracebench.model.sweep import Sweep
+from tracebench.redaction import scrubbed
 from tracebench.vocabulary import END_TO_END
 
 _KINDS: Final = {kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep)}
@@ -49,9 +51,9 @@ def loads_any(text: str, name: str = "the file") -> Result | Sweep:
         if not isinstance(schema, str) or schema not in _KINDS:
             raise UsageError(f"{name} has the schema {schema!r}, which is not read here")
         result: Result | Sweep = _built(_KINDS[schema], data, "")
-    except RecursionError:
-        raise _no_result(name, "it is nested too deeply") from None
-    except (_WrongError, ValueError) as error:
+    except (RecursionError, ValueError) as error:
+        raise _no_result(name, json_fault(error)) from None
+    except _WrongError as error:
         raise _no_result(name, str(error)) from None
     return result
 
@@ -106,6 +108,8 @@ def _record(kind: Any, value: Mapping[str, Any], where: str) -> Any:
     made = kind(**known)
     if isinstance(made, TargetResult) and made.components and END_TO_END not in made.components:
         raise _WrongError(f"components has no {END_TO_END}")
+    if isinstance(made, Result) and not made.targets:
+        raise _WrongError("targets is empty")
     return made
 
 
@@ -147,4 +151,4 @@ def _text(value: Any, where: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise _WrongError(f"{where or 'a name'} is no text: {value[:40]!a}") from None
-    return _CONTROL.sub(" ", value)
+    return _CONTROL.sub(" ", scrubbed(value))  # older versions wrote whole URLs

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from tracebench.files import json_fault
 from tracebench.model.span import Span
 from tracebench.tracing.backend import legacy
 from tracebench.tracing.otlp_json import read_request
@@ -43,7 +44,7 @@ def read_document(data: bytes, on_bad: OnBad) -> list[Span]:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise NotJsonError(f"no OTLP JSON ({error})") from None
+        raise NotJsonError(f"no OTLP JSON ({json_fault(error)})") from None
     return _read(document, on_bad)
 
 
