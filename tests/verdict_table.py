@@ -31,7 +31,7 @@ def page() -> str:
 
 def _hint(kind: Kind) -> str:
     """All the advice, of which a run is told what fits it."""
-    return "<br>".join(one.text for one in pieces(kind.hint))
+    return "<br>".join(dict.fromkeys(one.text for one in pieces(kind.hint)))
 
 
 def _levels(kind: Kind) -> str:

@@ -124,8 +124,10 @@ def _no_requests(archives: Archives, kept: KeptSpans, paths: Sequence[str]) -> U
     lacking = (
         "give the server's spans too, the SERVER children of these"
         if "CLIENT" in kinds and "SERVER" not in kinds
-        else "give the client's spans too (tracebench's own, or CLIENT spans with SERVER children); "
-        f"`tracebench spans {shlex.join(paths)}` shows what a server's alone tell"
+        else (
+            "give the client's spans too (tracebench's own, or CLIENT spans with SERVER children); "
+            f"`tracebench spans {shlex.join(paths)}` shows what a server's alone tell"
+        )
     )
     return UsageError(f"no requests among {archives.spans} spans in {files}{unusable}: {lacking}")
 

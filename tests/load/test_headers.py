@@ -1,7 +1,7 @@
 """`--header` over both protocols: what reaches a real server, and what is refused in one line."""
 
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -110,9 +110,17 @@ def test_what_gRPC_says_itself_is_refused(name: str) -> None:  # noqa: N802 - it
 
 
 def test_gRPC_takes_ascii_alone_and_the_value_is_not_repeated() -> None:  # noqa: N802 - as above
-    with pytest.raises(UsageError, match="only ASCII") as refused:
+    with pytest.raises(UsageError, match="only printable ASCII") as refused:
         grpc_metadata(Plan(PAYLOAD, headers=(("x", "secré"),)))
     assert "secr" not in str(refused.value)
+
+
+@pytest.mark.parametrize("reading", [http_headers, grpc_metadata])
+def test_what_asks_for_timings_is_not_changed_in_silence(reading: Callable[[Plan], Any]) -> None:
+    for header in (("Traceparent", "00-1-2-01"), ("X-Benchmark", "0")):
+        with pytest.raises(UsageError, match=rf"--header '{header[0]}' is set by tracebench"):
+            reading(Plan(PAYLOAD, headers=(header,)))
+    assert reading(Plan(PAYLOAD, headers=(("X-Benchmark", "1"),))) == ()
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])

@@ -241,7 +241,7 @@ def _header(place: int, text: str) -> tuple[str, str]:
         )
     if odd := next((char for char in value if not 31 < ord(char) < 256 or char == "\x7f"), ""):
         raise UsageError(
-            f"--header {name!r} has the character {odd!r} in its value: use only ASCII, "
-            "or letters of Latin-1 over REST"
+            f"--header {name!r} has the character {odd!r} in its value: use only "
+            "printable ASCII, or letters of Latin-1 over REST"
         )
     return name, value

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from tracebench.errors import UsageError
@@ -17,7 +18,8 @@ _FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 _OF_THE_CONNECTION: Final = _FRAMING | {
     *("connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade")
 }
-_OURS: Final = frozenset({TRACEPARENT, BENCHMARK_HEADER.lower()})
+_OURS: Final = {TRACEPARENT: "", BENCHMARK_HEADER.lower(): "1"}
+"""What asks the server for its timings: the tool's own, and its value where that never changes."""
 _OF_THE_BODY: Final = frozenset({"content-type", "content-encoding"})
 """They describe a REST body; a gRPC message is always one of application/grpc."""
 
@@ -26,12 +28,12 @@ def http_headers(plan: Plan) -> tuple[Header, ...]:
     """What a REST request carries besides the tool's own headers, in order, repeated or not.
 
     Raises:
-        UsageError: one says where the request ends, which is not the user's to say.
+        UsageError: one says where the request ends, or is the tool's own to say.
     """
     for name, _ in plan.headers:
         if name.lower() in _FRAMING:
             raise UsageError(f"--header {name!r} is set from the body: leave it out")
-    return tuple(one for one in plan.headers if one[0].lower() not in _OURS)
+    return _not_ours(plan.headers)
 
 
 def grpc_metadata(plan: Plan) -> tuple[Metadata, ...]:
@@ -40,12 +42,25 @@ def grpc_metadata(plan: Plan) -> tuple[Metadata, ...]:
     Raises:
         UsageError: one cannot be sent.
     """
-    lowered = ((name.lower(), value) for name, value in plan.headers)
+    lowered = ((name.lower(), value) for name, value in _not_ours(plan.headers))
     return tuple(
         (name, _checked(name, value))
         for name, value in lowered
-        if name not in _OURS and name != "host" and not _is_for_rest_alone(name, plan)
+        if name != "host" and not _is_for_rest_alone(name, plan)
     )
+
+
+def _not_ours(headers: Iterable[Header]) -> tuple[Header, ...]:
+    """Without those that say what the tool says anyway; one that says otherwise is refused."""
+    others = []
+    for name, value in headers:
+        if (ours := _OURS.get(name.lower())) is None:
+            others.append((name, value))
+        elif value != ours:
+            raise UsageError(
+                f"--header {name!r} is set by tracebench for each request: leave it out"
+            )
+    return tuple(others)
 
 
 def authority(plan: Plan) -> str | None:
@@ -72,8 +87,8 @@ def _checked(name: str, value: str) -> str | bytes:
         return _decoded(name, value)
     if not (value.isascii() and value.isprintable()):
         raise UsageError(
-            f"--header {name!r} has a value that gRPC metadata cannot carry: use only ASCII, or a "
-            "name that ends in -bin with the value in base64"
+            f"--header {name!r} has a value that gRPC metadata cannot carry: use only printable "
+            "ASCII, or a name that ends in -bin with the value in base64"
         )
     return value
 
