@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.tracing.otlp_samples import message
 from tests.tracing.test_json_lines import lasting
@@ -36,6 +37,22 @@ def test_what_spans_say_alike_is_kept_once() -> None:
     assert read_into(made, message(500)) == read_into(made, message(500)) == 500
     assert len(made.finished().templates) == 1
     assert list(made.finished()) == spans * 2
+
+
+@pytest.mark.parametrize("where", ["span", "resource"])
+def test_attributes_nested_too_deeply_cost_their_spans_alone(where: str) -> None:
+    request = ExportTraceServiceRequest.FromString(message(9))
+    [of_resource] = request.resource_spans
+    bad = of_resource.scope_spans[0].spans[3] if where == "span" else of_resource.resource
+    value = bad.attributes.add(key="deep").value
+    for _ in range(40):
+        value = value.array_value.values.add()
+    request.resource_spans.add().CopyFrom(
+        ExportTraceServiceRequest.FromString(message(2)).resource_spans[0]
+    )
+    made = SpanTable()
+    left = 10 if where == "span" else 2
+    assert read_into(made, request.SerializeToString()) == len(made.finished()) == left
 
 
 def test_values_that_are_equal_and_not_the_same_are_kept_apart() -> None:

@@ -25,7 +25,17 @@ from tracebench.tracing.span_join import Sheet, SpanJoin
 
 EPOCH_NS = 1_795_000_000 * 10**9
 ALIKE, NEVER = 2, 10**9
-NAMES = ("inference", "preprocessing", "queue", "forward", "tokenize", "fastapi.endpoint", "http")
+NAMES = (
+    "inference",
+    "preprocessing",
+    "queue",
+    "forward",
+    "tokenize",
+    "fastapi.endpoint",
+    "fastapi.serialization",
+    "POST / http send",
+    "http",
+)
 ATTRIBUTES: tuple[dict[str, Any], ...] = (
     {},
     {},
@@ -60,7 +70,7 @@ class Shape:
                 0,
                 random.choice(ATTRIBUTES),
                 resource={"service.name": random.choice(("model", "model", "store"))},
-                scope=random.choice(("", "fastapi")),
+                scope=random.choice(("", "", "fastapi", "opentelemetry.instrumentation.asgi")),
             )
             for place in range(spans)
         ]
@@ -134,7 +144,9 @@ def filled(
 def requests_of(count: int, random: Random) -> list[Exchange]:
     return [
         SUCCESS._replace(
-            trace_id=f"{random.getrandbits(128):032x}", span_id=f"{random.getrandbits(64) | 1:016x}"
+            trace_id=f"{random.getrandbits(128):032x}",
+            span_id=f"{random.getrandbits(64) | 1:016x}",
+            arrived_ns=SUCCESS.sent_ns + random.choice((20, 70, 10**6)),
         )
         for _ in range(count)
     ]

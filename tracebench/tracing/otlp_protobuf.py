@@ -9,7 +9,6 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
 
 from tracebench.model.span import Attributes, Event, Link, Span, Value
@@ -125,8 +124,13 @@ def _append(
     texts = list(map(_TEXT, spans))
     resource, scope = of_resource.resource, of_scope.scope
     numbers = table.numbers((resource.SerializeToString(), scope.SerializeToString()))
-    for text in set(texts).difference(numbers):
-        numbers[text] = _number(table, trace_pb2.Span.FromString(text), resource, scope)
+    if unknown := set(texts).difference(numbers):
+        try:
+            process = _attributes(resource.attributes)
+        except BadSpanError:
+            return
+        for text in unknown:
+            numbers[text] = _number(table, trace_pb2.Span.FromString(text), process, scope)
     said = list(map(numbers.__getitem__, texts))
     if _UNREADABLE in said:
         rows = [row for row, number in zip(rows, said, strict=True) if number != _UNREADABLE]
@@ -139,10 +143,10 @@ def _append(
 
 
 def _number(
-    table: SpanTable, raw: trace_pb2.Span, resource: Resource, scope: InstrumentationScope
+    table: SpanTable, raw: trace_pb2.Span, resource: Attributes, scope: InstrumentationScope
 ) -> int:
     try:
-        return table.new(_span(raw, _attributes(resource.attributes), scope))
+        return table.new(_span(raw, resource, scope))
     except BadSpanError:
         return _UNREADABLE
 

@@ -10,7 +10,7 @@ from tracebench.analysis.alike import Form, attribute_alike
 from tracebench.analysis.sources import EXACT_NS, Told, differences, differences_alike
 from tracebench.model.columns import ABSENT, Int64, PageView
 from tracebench.model.exchange import Exchange, Timing, Undecomposed
-from tracebench.model.requests import Flags, Requests, Rows
+from tracebench.model.requests import ARRIVED, SENT, Flags, Requests, Rows
 from tracebench.model.server_times import (
     PART,
     PROBLEM,
@@ -23,7 +23,7 @@ from tracebench.model.server_times import (
 from tracebench.model.span import Span
 from tracebench.model.spans import TraceIndex, Words
 from tracebench.tracing.kept import KeptSpans
-from tracebench.tracing.mapping.forms import BELOW_ROOT, UNKNOWN, Apart, Kinds
+from tracebench.tracing.mapping.forms import BELOW_ROOT, UNKNOWN, Apart, Kinds, Plan
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.oddities import Oddities
 from tracebench.tracing.server_spans import entry_of
@@ -156,7 +156,7 @@ class SpanJoin:
             plan = self._kinds.plan(*form)
             if plan is not None and plan.form is not None:
                 alike[alike] = ~_strange(traces.take(alike), plan.apart)
-                self._divide(sheet, plan.form, traces.take(alike))
+                self._divide(sheet, plan.form, _ended(sheet.rows, traces.take(alike), plan))
             if plan is not None:
                 done |= alike
         return done
@@ -239,6 +239,25 @@ def _strange(traces: _Traces, pairs: Sequence[Apart]) -> Flags:
         outside = (start < first) | (start > last) | (asked & (end > last))
         strange |= outside & (end - start <= last - first)
     return strange
+
+
+def _ended(requests: Rows, traces: _Traces, plan: Plan) -> _Traces:
+    """The traces with entry spans that end where the server's part of the request does."""
+    if plan.form is None or not (plan.last or plan.last_if_outlived):
+        return traces
+    sent, arrived = (_reached(requests, one)[traces.rows] for one in (SENT, ARRIVED))
+    end, start = traces.end.copy(), traces.start[:, plan.form.entry]
+    for places, outlived in ((plan.last, False), (plan.last_if_outlived, True)):
+        until = end[:, plan.form.entry]
+        last = traces.end[:, list(places)].max(axis=1, initial=-1)
+        counts = (last >= start) & (not outlived or until - start > arrived - sent)
+        end[:, plan.form.entry] = np.where(counts, last, until)
+    return traces._replace(end=end)
+
+
+def _reached(requests: Rows, stamp: str) -> Int64:
+    at = requests.at(stamp)
+    return np.where(at == ABSENT, 0, at)
 
 
 def _mirrored(mirror: PageView, rows: Int64) -> Told:

@@ -30,7 +30,10 @@ class Plan(NamedTuple):
 
     form: Form | None
     """None where they have no entry span."""
-    apart: tuple[Apart, ...]
+    apart: tuple[Apart, ...] = ()
+    last: tuple[int, ...] = ()
+    """Places of spans; see `Outline`."""
+    last_if_outlived: tuple[int, ...] = ()
 
 
 class Kinds:
@@ -46,6 +49,8 @@ class Kinds:
         self._numbers: dict[Hashable, int] = {}
         self._examples: list[Span] = []
         self._plans: dict[Hashable, Plan | None] = {}
+        self._resources: dict[int, str] = {}
+        """By what identifies them as objects, which their record keeps."""
 
     def number(self, span: Span) -> int:
         """The number of a span's kind."""
@@ -78,20 +83,22 @@ class Kinds:
         entries = [place for place, parent in enumerate(parents) if parent == BELOW_ROOT]
         entries = [one for one in entries if spans[one].kind == "SERVER"] or entries
         if not entries:
-            return Plan(None, ())
+            return Plan(None)
         if len({kinds[one] for one in entries}) > 1 or _tells_parts(spans[entries[0]]):
             return None
-        components = self._mapper.components(spans, self._trust)
-        if components is None:
+        outline = self._mapper.outline(entries[0], spans, self._trust)
+        if outline is None:
             return None
-        return Plan(form_of(entries[0], parents, components), tuple(_apart(spans, parents)))
+        form = form_of(entries[0], parents, outline.components)
+        return Plan(form, tuple(_apart(spans, parents)), outline.last, outline.last_if_outlived)
 
     def _key(self, span: Span) -> Hashable:
         said, asked = span.attributes, self._asked
         values = [(name, repr(said[name])) for name in sorted(asked.values & said.keys())]
         durations = frozenset(asked.durations & said.keys())
         events = asked.events.intersection(event.name for event in span.events)
-        resource = repr(span.resource)
+        if (resource := self._resources.get(id(span.resource))) is None:
+            resource = self._resources[id(span.resource)] = repr(span.resource)
         named = (span.name, span.kind, span.scope, resource, _tells_parts(span))
         return (*named, tuple(values), durations, events)
 

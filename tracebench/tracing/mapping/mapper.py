@@ -46,6 +46,16 @@ class Asked(NamedTuple):
     events: frozenset[str]
 
 
+class Outline(NamedTuple):
+    """What rules make of a trace but for its times."""
+
+    components: Sequence[str | None]
+    last: tuple[int, ...]
+    """Places of children: where there are any, the server's time ends with the last of them."""
+    last_if_outlived: tuple[int, ...]
+    """The same, only where the entry span goes on after the client has the reply."""
+
+
 class _Sorted(NamedTuple):
     """Rules that may concern a span, by what they speak of."""
 
@@ -114,10 +124,15 @@ class Mapper:
             return timing
         return with_own(timing, self._as_mapped(_told(entry)))
 
-    def components(
-        self, spans: Sequence[Span], trust: Mapping[str, Trust] = _NOTHING_KNOWN
-    ) -> list[str | None] | None:
-        """The component of each span of one trace, whatever its times are.
+    def outline(
+        self, entry: int, spans: Sequence[Span], trust: Mapping[str, Trust] = _NOTHING_KNOWN
+    ) -> Outline | None:
+        """What the rules make of the spans of one trace, whatever their times are.
+
+        Args:
+            entry: which of the spans is the entry span.
+            spans: of the trace.
+            trust: as for `timing`.
 
         Returns:
             None where rules may speak of parts of these spans, which times decide.
@@ -126,12 +141,22 @@ class Mapper:
         children: defaultdict[str, list[Span]] = defaultdict(list)
         for span in spans:
             children[span.parent_id].append(span)
+        ends: dict[bool, tuple[int, ...]] = {}
         for span, own in zip(spans, rules, strict=True):
-            if any(one.duration in span.attributes for one in own.durations):
+            if any(one.duration in span.attributes for one in _fitting(span, own.durations)):
                 return None
-            if any(may_begin(span, one, children[span.span_id]) for one in own.stretches):
-                return None
-        return [_component(span, own.whole) for span, own in zip(spans, rules, strict=True)]
+            is_entry = span is spans[entry]
+            for rule in _fitting(span, own.stretches):
+                below = children[span.span_id]
+                ignored = rule.component == SERVER_PROCESSING and not is_entry
+                if ignored or not may_begin(span, rule, below):
+                    continue
+                if not rule.ends_with_children or rule.outlived in ends:
+                    return None
+                fitting = (one for one in below if any(each.fits(one.name) for each in rule.last))
+                ends[rule.outlived] = tuple(map(spans.index, fitting))
+        components = [_component(span, own.whole) for span, own in zip(spans, rules, strict=True)]
+        return Outline(components, ends.get(False, ()), ends.get(True, ()))
 
     def asked(self) -> Asked:
         """What rules read of a span beside its name, its kind and its scope."""

@@ -113,6 +113,11 @@ class Rule:
         return bool(self.starts or self.ends or self.last)
 
     @property
+    def ends_with_children(self) -> bool:
+        """Whether it says that the server's time ends when the last of some children does."""
+        return self.component == SERVER_PROCESSING and bool(self.last) and not self.starts
+
+    @property
     def is_whole(self) -> bool:
         """Whether it speaks of a span's own time."""
         return not self.is_stretch and not self.duration

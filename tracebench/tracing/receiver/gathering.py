@@ -121,10 +121,13 @@ class Gathering:
         """Note when each process was last heard of; a resource is that of one."""
         last_ns = np.zeros(len(spans.templates), np.int64)
         np.maximum.at(last_ns, spans.said, arrivals_ns)
+        of_process: dict[int, tuple[str, int]] = {}
         for number in np.unique(spans.said).tolist():
-            process = str(spans.templates[number].resource)
-            at_ns = max(int(last_ns[number]), self._heard_ns.get(process, 0))
-            self._heard_ns[process] = at_ns
+            resource, at_ns = spans.templates[number].resource, int(last_ns[number])
+            name, known_ns = of_process.get(id(resource)) or (str(resource), 0)
+            of_process[id(resource)] = name, max(at_ns, known_ns)
+        for name, at_ns in of_process.values():
+            self._heard_ns[name] = max(at_ns, self._heard_ns.get(name, 0))
 
     def _link(self, spans: Spans) -> None:
         """Note other traces in which a span is linked to one of the run's."""
