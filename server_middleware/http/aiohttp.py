@@ -19,6 +19,8 @@ def hook(app: web.Application, proxy_shares_clock: bool) -> None:
     middlewares: Any = app.middlewares
     if any(isinstance(one, _Middleware) for one in middlewares):
         return
+    if app.frozen:
+        raise RuntimeError(f"cannot instrument {app!r}: it has started; instrument it before that")
     officials = [at for at, one in enumerate(middlewares) if _is_official(one)]
     middlewares.insert(officials[-1] + 1 if officials else 0, _Middleware(proxy_shares_clock))
     app.on_response_prepare.append(_answer)

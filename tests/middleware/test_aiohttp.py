@@ -50,6 +50,13 @@ def aiohttp_serving(app: web.Application) -> Iterator[str]:
         thread.join(20)
 
 
+def test_an_app_that_has_started_is_refused() -> None:
+    app = web.Application()
+    app.freeze()
+    with pytest.raises(RuntimeError, match="has started; instrument it before"):
+        instrument(app)
+
+
 async def predict(request: web.Request) -> web.Response:
     body = await request.read()
     with component("inference"):

@@ -68,6 +68,11 @@ def test_what_does_not_fit_is_counted(count: int, unlisted: int) -> None:
     assert found.unlisted == count - 32
 
 
+def test_of_too_many_names_those_that_take_the_most_time_are_told() -> None:
+    told = json.loads(headers(10**9, {f"step{number}": number for number in range(40)})[0][1])
+    assert list(told) == [*(f"step{number}" for number in range(4, 40)), "server_processing"]
+
+
 def test_32_own_names_of_the_usual_length_fit() -> None:
     own_ns = {f"usual_name_{number:02}": 7 for number in range(32)}
     parts_ns = {**own_ns, **dict.fromkeys(REPORTED_PARTS, 1)}
