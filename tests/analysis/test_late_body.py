@@ -1,5 +1,7 @@
 """The rest of a reply whose head brought the server's timing: `body`, and what is said of it."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,6 +161,15 @@ def test_only_what_passed_before_the_reply_waited(
     assert (found(result, "network_after_reply_began") is not None) is after
     if not waits:
         assert "workers" not in said(result)
+
+
+def test_a_part_of_the_network_time_is_never_more_than_all_of_it() -> None:
+    exchanges = [streamed(0.1, ms) for ms in (20.0, 20.0, 30.0, 30.0)]
+    result = target(exchanges, Timing(MS // 10, {}, "mirror", came_with="end"))
+    finding = found(result, "network_after_reply_began")
+    assert finding is not None
+    after_ms, network_ms = map(float, re.findall(r"([0-9.]+) ms", finding.message)[:2])
+    assert after_ms <= network_ms
 
 
 def test_where_no_first_byte_is_known_the_reply_is_one_moment() -> None:

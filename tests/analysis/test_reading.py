@@ -7,7 +7,7 @@ import pytest
 from tests.analysis.samples import FAILED, MS, NO_TIMING, SUCCESS, load, target
 from tracebench.analysis.floor import beside_floor, describe_floor
 from tracebench.analysis.reading import reading, tail_reading
-from tracebench.model.exchange import Timing
+from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.result import Tail, TailPart, TargetResult, TcpInfo
 from tracebench.vocabulary import LEAVES
 
@@ -45,6 +45,22 @@ def test_a_total_alone_says_little_of_the_framework() -> None:
     said = reading(target([SUCCESS], Timing(9 * MS, {}, "mirror")))
     assert "reports only its total" in said
     assert "component()" in said
+
+
+@pytest.mark.parametrize(
+    ("why", "plan", "said"),
+    [
+        (NO_TIMING, {}, "two lines of middleware"),
+        (NO_TIMING, {"receive_otlp": "127.0.0.1:4317"}, "see why below"),
+        (Undecomposed.NEGATIVE_NETWORK, {}, "reported more time than the client waited: see what"),
+        (Undecomposed.MALFORMED, {}, "the reported timing cannot be read: see what it reports"),
+    ],
+)
+def test_what_is_not_told_apart(why: Undecomposed, plan: dict[str, str], said: str) -> None:
+    sentence = reading(target([SUCCESS], why), plan)
+    assert sentence.startswith("server and network takes 98%")
+    assert said in sentence
+    assert ("middleware" in sentence) is (why is NO_TIMING and not plan)
 
 
 @pytest.mark.parametrize(

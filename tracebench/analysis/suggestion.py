@@ -11,6 +11,7 @@ from tracebench.analysis.advice import (
 )
 from tracebench.analysis.judge_replies import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
 from tracebench.analysis.own_parts import share_of
+from tracebench.model.exchange import Undecomposed
 from tracebench.numbers import rounded
 from tracebench.vocabulary import (
     BACKLOG,
@@ -37,8 +38,6 @@ _SUGGESTIONS: Final = {
     PREPROCESSING: "look at the transform pipeline: decoding, resizing, copies",
     INFERENCE: "try quantisation, a smaller model or an accelerator",
     POSTPROCESSING: "look at what is done with the model's output",
-    SERVER_AND_NETWORK: "the server reports nothing of its own: two lines of middleware, or an "
-    "X-Timing-Info header, would tell more",
 }
 
 
@@ -53,6 +52,7 @@ def suggestion(component: str, now: Situation) -> str:
         NETWORK: _network,
         BODY: _body,
         SERVER_OTHER: _server_other,
+        SERVER_AND_NETWORK: _server_and_network,
     }[component](now)
 
 
@@ -78,6 +78,23 @@ def _body(now: Situation) -> str:
         "see why the server's own spans did not come" if takes_spans(now) else "--receive-otlp does"
     )
     return f"{what}, which the timing in its head cannot cover: {how}"
+
+
+def _server_and_network(now: Situation) -> str:
+    """Nothing tells the two apart: no timing came, or none that can be used."""
+    useless = {
+        reason: count
+        for reason, count in now.target.undecomposed.items()
+        if reason != Undecomposed.NO_TIMING.value
+    }
+    if useless:
+        return f"{max(useless, key=useless.__getitem__)}: see what it reports with --dry-run"
+    if takes_spans(now):
+        return "neither the server's spans nor a timing in its replies tell more: see why below"
+    return (
+        "the server reports nothing of its own: two lines of middleware, or an X-Timing-Info "
+        "header, would tell more"
+    )
 
 
 def _server_other(now: Situation) -> str:
