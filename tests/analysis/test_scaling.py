@@ -146,6 +146,12 @@ def test_nothing_saturates_yet() -> None:
     )
 
 
+def test_what_takes_no_longer_is_not_said_to_have_grown() -> None:
+    found = scale("concurrency", closed(pool(100, waits_in="network")))
+    assert "by most" not in found.sentence
+    assert found.sentence.endswith("/s; go on to higher loads")
+
+
 def test_one_noisy_step_is_no_growth() -> None:
     targets = closed(pool(4, waits_in="network"))
     targets[8] = replace(targets[8], throughput_rps=100.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.report.samples import both, result, target
+from tracebench.analysis.verdict import spans_lost, with_findings
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import save
 from tracebench.errors import UsageError
@@ -44,6 +45,22 @@ def test_spans_that_could_not_be_written_are_not_said_to_be(tmp_path: Path) -> N
     os.utime(traces, (0, 0))
     [problem] = Outputs(traces=str(traces)).write(both())
     assert problem.startswith(f"cannot write --output-traces {str(traces)!r}")
+
+
+@pytest.mark.parametrize(
+    ("plan", "written"), [({}, False), ({"otlp_endpoint": "http://127.0.0.1:4318"}, True)]
+)
+def test_a_device_that_took_no_spans_is_not_said_to_have_them(
+    plan: dict[str, str], written: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = target()
+    verdict = with_findings(one.verdict, spans_lost(9, "No space left on device"))
+    found = replace(result(rest=replace(one, verdict=verdict)), plan=plan)
+    problems = Outputs(traces="/dev/full").write(found)
+    assert ("wrote" in capsys.readouterr().err) is written
+    assert [one.startswith("cannot write --output-traces '/dev/full' (") for one in problems] == (
+        [] if written else [True]
+    )
 
 
 def test_an_input_is_not_written_through_a_link(tmp_path: Path) -> None:

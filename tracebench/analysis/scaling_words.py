@@ -60,10 +60,11 @@ def _not_yet(kind: Kind, points: Sequence[Point]) -> str:
     gain = last.throughput_rps / before.throughput_rps - 1
     grown = {name: ms - points[0].mean_ms.get(name, 0.0) for name, ms in last.mean_ms.items()}
     most = max(grown, key=lambda name: grown[name])
+    longer = f", and {_name(most)} by most {_from_to(most, points[0], last)}"
     return (
         f"nothing saturates up to {_load(kind, last.load)}: throughput still grew by {gain:.0%} in "
-        f"the last step, to {rounded(last.throughput_rps)}/s, and {_name(most)} by most "
-        f"{_from_to(most, points[0], last)}; go on to higher loads"
+        f"the last step, to {rounded(last.throughput_rps)}/s{longer if grown[most] > 0 else ''}; "
+        "go on to higher loads"
     )
 
 

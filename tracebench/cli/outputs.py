@@ -86,7 +86,8 @@ class Outputs:
         paths = {one.plan.get("output_traces") or self.traces: one for one in runs}
         kept = [path for path, one in paths.items() if _has_spans(one) and not _is_of(one, path)]
         if kept:
-            return [f"cannot write --output-traces {kept[0]!r}: what was there is as it was"]
+            now = "what was there is as it was" if Path(kept[0]).is_file() else "give another path"
+            return [f"cannot write --output-traces {kept[0]!r} (the verdict says why): {now}"]
         if any(map(_has_spans, runs)):
             shown = Path(self.traces)
             if isinstance(result, Sweep):
@@ -104,9 +105,16 @@ def _is_of(result: Result, path: str) -> bool:
     """Whether a file of spans is not that of another run: it stays where it cannot be replaced."""
     traces = Path(path)
     if traces.exists() and not traces.is_file():
-        return True  # a pipe or a device; what it did not take is a finding
+        return not _lost_spans(result)  # a pipe or a device
     began_s = datetime.fromisoformat(result.started_at).timestamp()
     return traces.exists() and traces.stat().st_mtime >= began_s
+
+
+def _lost_spans(result: Result) -> bool:
+    """Whether spans were lost, and nowhere else than on their way into a file."""
+    elsewhere = result.plan.get("otlp_endpoint") or result.plan.get("forward_otlp")
+    findings = (one for target in result.targets.values() for one in target.verdict.findings)
+    return not elsewhere and any(one.code == "spans_lost" for one in findings)
 
 
 def _check_writable(option: str, path: str) -> None:

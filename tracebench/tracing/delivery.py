@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from tracebench.files import why
+
 _BATCH = 512
 """About 0.6 MB of OTLP; gRPC servers take 4 MB by default."""
 
@@ -78,7 +80,7 @@ def _export(batch: Sequence[ReadableSpan], exporter: SpanExporter) -> str:
             if exporter.export(batch) is SpanExportResult.SUCCESS:
                 return ""
         except OSError as error:
-            return str(error)
+            return why(error)
     # What is logged first is the cause; what follows, that trying again did not help.
     return words[0] if words else f"{type(exporter).__name__} refused the batch"
 
