@@ -58,7 +58,7 @@ def measured(stability: Stability, **plan: object) -> TargetResult:
         return run(planned).targets["rest"]
 
 
-@pytest.mark.parametrize("rate", [None, (Segment(400, 400, float("inf")),)])
+@pytest.mark.parametrize("rate", [None, (Segment(100, 100, float("inf")),)])
 def test_a_run_ends_as_soon_as_it_may(rate: tuple[Segment, ...] | None) -> None:
     found = measured(Stability("p50_ms", 0.5), requests=None, duration_s=20.0, rate=rate)
     assert found.duration_s < 10
