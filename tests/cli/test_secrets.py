@@ -5,13 +5,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 
+from tests.load.predicting import predicting
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 
 HEADERS = ("Authorization: Bearer SECRETBEARER", "X-Api-Key: SECRETKEY", "Cookie: a=SECRETCOOKIE")
@@ -147,16 +147,8 @@ def echoing_grpc(good: int) -> Iterator[str]:
             context.abort(grpc.StatusCode.PERMISSION_DENIED, told)
         return b""
 
-    server = grpc.server(ThreadPoolExecutor(2))
-    handlers = {"Predict": grpc.unary_unary_rpc_method_handler(predict)}
-    service = "inference.InferenceService"
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    address = f"{HOST}:{server.add_insecure_port(f'{HOST}:0')}"
-    server.start()
-    try:
-        yield address
-    finally:
-        server.stop(None).wait()
+    with predicting(predict) as port:
+        yield f"{HOST}:{port}"
 
 
 @pytest.mark.parametrize("good", [0, 5])

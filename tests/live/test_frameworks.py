@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from tests.live.frameworks.serve import SERVERS
-from tests.live.frameworks.work import SECONDS
 from tests.middleware.serving import HOST, serving_process
 from tests.middleware.spans import TRACEPARENT
+from tests.middleware.timed_parts import SECONDS
 from tests.servers import free_ports
 
 pytestmark = pytest.mark.live

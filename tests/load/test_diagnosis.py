@@ -3,7 +3,6 @@
 import socket
 import ssl
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from tests.load.predicting import predicting
 from tests.servers import HOST, Script, answering, reply, serving
 from tracebench.errors import TargetError, TracebenchError, UsageError
 from tracebench.load.clients import catalogue
@@ -85,21 +85,13 @@ def under_tls(files: Files, script: Script, *, asks: bool, newest: bool = True) 
 @contextmanager
 def grpc_server(files: Files, *, asks: bool = False) -> Iterator[int]:
     leaf = files.authority.issue_cert(HOST)
-    server = grpc.server(ThreadPoolExecutor(2))
-    handlers = {"Predict": grpc.unary_unary_rpc_method_handler(lambda _message, _context: b"")}
-    service = "inference.InferenceService"
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
     credentials = grpc.ssl_server_credentials(
         [(leaf.private_key_pem.bytes(), leaf.cert_chain_pems[0].bytes())],
         files.authority.cert_pem.bytes() if asks else None,
         asks,
     )
-    port = server.add_secure_port(f"{HOST}:0", credentials)
-    server.start()
-    try:
+    with predicting(lambda _message, _context: b"", credentials) as port:
         yield port
-    finally:
-        server.stop(None).wait()
 
 
 def refusal(**options: Any) -> str:

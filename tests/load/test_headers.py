@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import grpc
 import pytest
 
+from tests.load.predicting import predicting
 from tests.servers import HOST, read_request, reply, serving
 from tracebench.errors import UsageError
 from tracebench.load.measure import measure
@@ -46,16 +46,8 @@ def telling(seen: list[Any]) -> Iterator[str]:
         seen.append([tuple(one) for one in context.invocation_metadata()])
         return b""
 
-    server = grpc.server(ThreadPoolExecutor(2))
-    handlers = {"Predict": grpc.unary_unary_rpc_method_handler(predict)}
-    service = "inference.InferenceService"
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
-    address = f"{HOST}:{server.add_insecure_port(f'{HOST}:0')}"
-    server.start()
-    try:
-        yield address
-    finally:
-        server.stop(None).wait()
+    with predicting(predict) as port:
+        yield f"{HOST}:{port}"
 
 
 def over_grpc(headers: Headers) -> Sequence[tuple[str, str | bytes]]:

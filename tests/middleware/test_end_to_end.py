@@ -13,7 +13,7 @@ import pytest
 
 import server_middleware
 from protos.inference_pb2_grpc import add_InferenceServiceServicer_to_server
-from tests.middleware import model_app
+from tests.middleware import model_app, timed_parts
 from tests.middleware.serving import (
     grpc_aio_serving,
     grpc_serving,
@@ -45,7 +45,7 @@ def rpc(serving: Any, interceptors: list[Any]) -> Iterator[Target]:
 
     ports: list[int] = []
     with serving(add, interceptors, threads=40):
-        yield ["--grpc-server", f"127.0.0.1:{ports[0]}"], model_app.readings
+        yield ["--grpc-server", f"127.0.0.1:{ports[0]}"], timed_parts.readings
 
 
 SERVERS: dict[str, Callable[[], AbstractContextManager[Target]]] = {

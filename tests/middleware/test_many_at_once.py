@@ -14,7 +14,7 @@ from opentelemetry.trace import SpanKind
 import server_middleware
 from protos.inference_pb2 import PredictRequest
 from protos.inference_pb2_grpc import InferenceServiceStub, add_InferenceServiceServicer_to_server
-from tests.middleware import model_app
+from tests.middleware import model_app, timed_parts
 from tests.middleware.serving import (
     grpc_aio_serving,
     grpc_serving,
@@ -25,7 +25,7 @@ from tests.middleware.spans import Spans, mirrored, parent_id, span_id
 
 CLIENTS, REQUESTS = 64, 256
 NUMBERS = range(1, REQUESTS + 1)
-PARTS = set(model_app.SECONDS)
+PARTS = set(timed_parts.SECONDS)
 TRACE = re.compile(r'trace;desc="00-([0-9a-f]{32})-([0-9a-f]{16})-01"')
 
 Headers = dict[str, str]
@@ -88,7 +88,7 @@ def test_64_clients_at_once_are_told_apart(
         times_s, named = mirrored(reply), TRACE.search(reply["server-timing"])
         assert set(times_s) >= PARTS | {"server_processing"}
         assert times_s.pop("server_processing") >= sum(times_s.values())
-        assert all(times_s[part] >= seconds for part, seconds in model_app.SECONDS.items())
+        assert all(times_s[part] >= seconds for part, seconds in timed_parts.SECONDS.items())
         (server,) = [span for span in ended[number] if span.kind is SpanKind.SERVER]
         inner = [span for span in ended[number] if span.name in PARTS]
         assert named is not None

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.live.frameworks import work
+from tests.middleware import timed_parts
 
 STREAMS: dict[str, Callable[[], AsyncIterator[bytes]]] = {
     "/stream": work.tokens_async,
@@ -31,7 +32,7 @@ def _predict_in_a_thread(request: Request) -> Response:
 
 
 async def _readings(request: Request) -> Response:
-    return JSONResponse(work.readings())
+    return JSONResponse(timed_parts.readings())
 
 
 async def _fail(request: Request) -> Response:
@@ -97,7 +98,7 @@ def quart_app() -> Any:
         return await work.predict_async(bytes(await quart.request.body))
 
     async def readings() -> dict[str, float]:
-        return work.readings()
+        return timed_parts.readings()
 
     async def fail() -> bytes:
         return work.fail()
@@ -122,7 +123,7 @@ def litestar_app() -> Any:
         return await work.predict_async(await request.body())
 
     async def readings() -> dict[str, float]:
-        return work.readings()
+        return timed_parts.readings()
 
     async def fail() -> bytes:
         return work.fail()
@@ -150,7 +151,7 @@ class _Predict:
 
 class _Readings:
     async def on_get(self, request: Any, response: Any) -> None:
-        response.media = work.readings()
+        response.media = timed_parts.readings()
 
 
 class _Fail:

@@ -10,6 +10,7 @@ from django.http import HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 
 from tests.live.frameworks import asgi, work, wsgi
+from tests.middleware import timed_parts
 
 settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="none", MIDDLEWARE=[])
 django.setup()
@@ -20,7 +21,7 @@ def predict(request: Any) -> Any:
 
 
 def readings(request: Any) -> Any:
-    return JsonResponse(work.readings())
+    return JsonResponse(timed_parts.readings())
 
 
 def fail(request: Any) -> Any:

@@ -10,6 +10,7 @@ from tornado.web import Application, RequestHandler
 
 from tests.live.frameworks import work
 from tests.live.frameworks.asgi import STREAMS
+from tests.middleware import timed_parts
 
 Chunks = Callable[[], AsyncIterator[bytes]]
 
@@ -19,7 +20,7 @@ async def _aiohttp_predict(request: web.Request) -> web.StreamResponse:
 
 
 async def _aiohttp_readings(request: web.Request) -> web.StreamResponse:
-    return web.json_response(work.readings())
+    return web.json_response(timed_parts.readings())
 
 
 async def _aiohttp_fail(request: web.Request) -> web.StreamResponse:
@@ -58,7 +59,7 @@ class Predict(RequestHandler):
 
 class Readings(RequestHandler):
     def get(self) -> None:
-        self.write(work.readings())
+        self.write(timed_parts.readings())
 
 
 class Fail(RequestHandler):
@@ -95,7 +96,7 @@ async def _sanic_predict(request: Any) -> Any:
 
 
 async def _sanic_readings(request: Any) -> Any:
-    return sanic.response.json(work.readings())
+    return sanic.response.json(timed_parts.readings())
 
 
 async def _sanic_fail(request: Any) -> Any:

@@ -11,6 +11,7 @@ from waitress import serve
 from werkzeug.wrappers import Request, Response
 
 from tests.live.frameworks import work
+from tests.middleware import timed_parts
 
 STREAMS: dict[str, Callable[[], Iterator[bytes]]] = {
     "/stream": work.tokens,
@@ -21,7 +22,7 @@ STREAMS: dict[str, Callable[[], Iterator[bytes]]] = {
 
 def flask_app() -> Any:
     app = flask.Flask("model")
-    app.add_url_rule("/readings", view_func=work.readings, endpoint="readings")
+    app.add_url_rule("/readings", view_func=timed_parts.readings, endpoint="readings")
     app.add_url_rule("/fail", view_func=work.fail, endpoint="fail")
     app.add_url_rule(
         "/predict",
@@ -42,7 +43,7 @@ def _flask_answer(chunks: Callable[[], Iterator[bytes]]) -> Callable[[], flask.R
 
 def bottle_app() -> Any:
     app = bottle.Bottle()
-    app.route("/readings", "GET", work.readings)
+    app.route("/readings", "GET", timed_parts.readings)
     app.route("/fail", "GET", work.fail)
     app.route("/predict", "POST", lambda: work.predict(bottle.request.body.read()))
     for path, chunks in STREAMS.items():
@@ -57,7 +58,7 @@ class _Predict:
 
 class _Readings:
     def on_get(self, request: Any, response: Any) -> None:
-        response.media = work.readings()
+        response.media = timed_parts.readings()
 
 
 class _Fail:
@@ -94,7 +95,7 @@ class Shortly:
         if request.path == "/predict":
             return Response(work.predict(request.get_data()))
         if request.path == "/readings":
-            return Response(json.dumps(work.readings()))
+            return Response(json.dumps(timed_parts.readings()))
         if request.path in STREAMS:
             return Response(STREAMS[request.path]())
         return Response(work.fail())
@@ -112,7 +113,7 @@ def plain_app() -> Any:
         if path in STREAMS:
             return STREAMS[path]()
         if path == "/readings":
-            return [json.dumps(work.readings()).encode()]
+            return [json.dumps(timed_parts.readings()).encode()]
         return [work.predict(environ["wsgi.input"].read())]
 
     return app

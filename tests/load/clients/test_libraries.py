@@ -4,7 +4,6 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import chain, repeat
 from pathlib import Path
@@ -13,6 +12,7 @@ import grpc
 import pytest
 import trustme
 
+from tests.load.predicting import predicting
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.load.clients import catalogue
 from tracebench.load.clients.job import Job, Sample
@@ -142,21 +142,8 @@ def echo(
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "enough")
         return b""
 
-    handler = grpc.unary_unary_rpc_method_handler(predict)
-    service = {"Predict": handler}
-    server = grpc.server(ThreadPoolExecutor(4))
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("inference.InferenceService", service),)
-    )
-    if credentials is None:
-        port = server.add_insecure_port(f"{HOST}:0")
-    else:
-        port = server.add_secure_port(f"{HOST}:0", credentials)
-    server.start()
-    try:
+    with predicting(predict, credentials) as port:
         yield port
-    finally:
-        server.stop(None).wait()
 
 
 @pytest.mark.parametrize("name", RPC)
