@@ -101,8 +101,9 @@ def latency(part: Part) -> Nanoseconds:
 
 
 def reported(column_ns: Nanoseconds) -> Nanoseconds:
-    """What a column holds, without the requests that lack the component."""
-    return np.extract(column_ns != _NOT_REPORTED, column_ns)
+    """What a column holds, without the requests that lack the component; a copy only of some."""
+    known = column_ns != _NOT_REPORTED
+    return column_ns if known.all() else column_ns[known]
 
 
 def _decomposed(undecomposed: Counter[Undecomposed], rows: Rows, times: PageView | None) -> Flags:
