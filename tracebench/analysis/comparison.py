@@ -37,7 +37,7 @@ def _caveat(targets: Mapping[str, TargetResult]) -> str:
     ]
     if changed:
         known += f", and {' and '.join(changed)} changed within the run (see the verdict)"
-    return known + "; measure in turns to tell"
+    return known + "; run both several times to see how much that is"
 
 
 def compare_two(targets: Mapping[str, TargetResult]) -> Comparison | None:

@@ -112,7 +112,7 @@ LOAD_KINDS: Final = {
     ),
     "connection_churn": Kind(
         ((0.05, "info"), (0.20, "warning")),
-        "{value:.1%} of the requests had to make a connection first ({connections} of {count})",
+        "{value:.1%} of the requests had to wait for a new connection ({connections} of {count})",
         "let the server keep connections alive, unless its clients really come anew",
     ),
     "sent_again": Kind(
