@@ -17,6 +17,8 @@ from tracebench.tracing.timing_layout import Floats
 END: Final = b"\r"
 """Behind each header's value, which cannot contain it."""
 _NUMBER: Final = rb"(?:0|[1-9][0-9]{0,16})(?:\.[0-9]{1,30})?"
+_FRACTION: Final = rb"(?:0|[1-9][0-9]*)\.[0-9]+"
+"""What matches in two thirds of the time, where the sample has a decimal point."""
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|(?<![\w.+-])' + _NUMBER + rb"(?![\w.+-])")
 _RUN: Final = re.compile(rb"[0-9.]+")
 _OF_NUMBERS: Final = np.isin(np.arange(256), np.frombuffer(b"0123456789.", np.uint8))
@@ -39,6 +41,8 @@ class TextTemplate:
     """Names in lower case."""
     literals: tuple[bytes, ...]
     """What stands around the gaps: one more than there are of these."""
+    fractions: tuple[bool, ...]
+    """Of each gap, whether its number had a decimal point: then all must have one."""
 
     @classmethod
     def of(cls, headers: Sequence[str], values: Sequence[bytes]) -> "TextTemplate":
@@ -47,12 +51,13 @@ class TextTemplate:
         Numbers in quotes, with a sign or an exponent, or that are part of a word, are no gaps.
         """
         text = b"".join(value + END for value in values)
-        literals, at = [], 0
+        literals, fractions, at = [], [], 0
         for token in _TOKEN.finditer(text):
             if not token[0].startswith(b'"'):
                 literals.append(text[at : token.start()])
+                fractions.append(b"." in token[0])
                 at = token.end()
-        return cls(tuple(headers), (*literals, text[at:]))
+        return cls(tuple(headers), (*literals, text[at:]), tuple(fractions))
 
     @property
     def gaps(self) -> int:
@@ -62,7 +67,10 @@ class TextTemplate:
     @property
     def patterns(self) -> list[bytes]:
         """For each header, what its value matches."""
-        whole = _NUMBER.join(map(re.escape, self.literals))
+        gaps = [_FRACTION if has_point else _NUMBER for has_point in self.fractions]
+        literals = [re.escape(literal) for literal in self.literals]
+        pairs = zip(gaps, literals[1:], strict=True)
+        whole = literals[0] + b"".join(gap + literal for gap, literal in pairs)
         return whole.split(re.escape(END))[: len(self.headers)]
 
     def render(self, numbers: Sequence[Decimal]) -> bytes:

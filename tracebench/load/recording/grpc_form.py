@@ -42,6 +42,8 @@ class _Block:
     """Groups in pairs: how the length of a value is written, and the value."""
     timings: tuple[int, ...]
     """The groups of the values that tell timings."""
+    only: bytes | None
+    """The one block that matches, where nothing varies."""
 
     def match(self, block: bytes) -> bytes | None:
         """The text of the timings; None for another block."""
@@ -71,20 +73,20 @@ def _silent_message(raw: RawReply) -> bytes | None:
     return _any_message(raw)
 
 
-@dataclass(frozen=True, slots=True)
-class _TimedMessage:
-    """Messages that are the same but for the durations at their end."""
+def _timed_message(start: bytes, timing: bytes) -> Callable[[RawReply], bytes | None]:
+    """What takes messages that are the same but for the durations at their end.
 
-    start: bytes
-    """With the prefix."""
-    timing: "re.Pattern[bytes]"
+    Args:
+        start: of a message, with the prefix.
+        timing: what the rest matches.
+    """
+    fullmatch = re.compile(re.escape(start) + b"(" + timing + b")", re.DOTALL).fullmatch
 
-    def __call__(self, raw: RawReply) -> bytes | None:
-        """The text of the timings; None for another message."""
-        if len(raw) > 3 or not raw[1].startswith(self.start):
-            return None
-        rest = raw[1][len(self.start) :]
-        return rest if self.timing.fullmatch(rest) is not None else None
+    def text(raw: RawReply) -> bytes | None:
+        found = fullmatch(raw[1]) if len(raw) == 3 else None
+        return None if found is None else found[1]
+
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,8 @@ class GrpcForm:
         """The text of a reply's timings; None where it is not of this form."""
         if raw[0] != self.initial or (in_message := self.message(raw)) is None:
             return None
+        if raw[2] == self.trailing.only:
+            return in_message
         in_headers = self.trailing.match(raw[2])
         return None if in_headers is None else in_headers or in_message
 
@@ -180,8 +184,7 @@ def _in_message(sample: _Sample, headers: Sequence[str], came_with: CameWith) ->
     layout = learn(template, body[start:], mirror.read) if template is not None else None
     if layout is None or template is None:
         return None
-    timing = re.compile(template.pattern, re.DOTALL)
-    timed = _TimedMessage(message[: PREFIX.size + start], timing)
+    timed = _timed_message(message[: PREFIX.size + start], template.pattern)
     return GrpcForm(_OK, layout, came_with, initial, block, timed)
 
 
@@ -207,4 +210,5 @@ def _block(
         pattern += re.escape(block[at : place.start]) + _LENGTH + b"(" + value + b")"
         groups[name], at = 2 * count, place.stop
     pattern += re.escape(block[at:])
-    return _Block(re.compile(pattern, re.DOTALL), tuple(groups[name] for name in patterns))
+    timings = tuple(groups[name] for name in patterns)
+    return _Block(re.compile(pattern, re.DOTALL), timings, block if not groups else None)

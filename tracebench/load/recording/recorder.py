@@ -54,6 +54,9 @@ OTHER_ERROR: Final = "other errors"
 _THIN: Final = 4
 """Of the latencies on full pages, one in so many can still be looked at in the window."""
 
+_KERNEL: Final = Stamp.KERNEL
+"""Its code is 0, which needs no look-up: an enum's takes its time."""
+
 Rows = npt.NDArray[np.void]
 
 
@@ -119,7 +122,7 @@ class Recorder:
             slot.number,
             self.replies.take(slot.reply),
             0 if outcome is None else OUTCOME_CODES[outcome] + 1,
-            STAMP_CODES[stamp],
+            0 if stamp is _KERNEL else STAMP_CODES[stamp],
             slot.variant,
             slot.ready_ns,
             slot.first_byte_ns,
