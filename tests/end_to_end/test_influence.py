@@ -21,6 +21,8 @@ from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
 from tracebench.report import from_json, to_json
 
+pytestmark = pytest.mark.alone
+
 PAYLOAD = Payload(b"x" * 1_000, "image/png", "x.png", "image")
 
 

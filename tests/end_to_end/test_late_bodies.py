@@ -16,6 +16,8 @@ from tracebench.model.result import Result
 from tracebench.report.table import render
 from tracebench.report.to_json import to_dict
 
+pytestmark = pytest.mark.alone
+
 REQUESTS, PIECES, PAUSE_S = 12, 5, 0.004
 CHUNKED = b"Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n"
 TIMING = b'X-Timing-Info: {"server_processing": 0.0001}\r\n'

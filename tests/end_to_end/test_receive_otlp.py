@@ -16,6 +16,8 @@ from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
 
+pytestmark = pytest.mark.alone
+
 SERVER = Path(__file__).parent / "otlp_server.py"
 PAYLOAD = Payload(b'{"inputs": [1]}', "application/json", "in.json", "json")
 

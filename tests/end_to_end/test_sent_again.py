@@ -16,6 +16,8 @@ from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import Finding, TargetResult
 
+pytestmark = pytest.mark.alone
+
 PAYLOAD = Payload(b"\x89PNG" * 500, "image/png", "x.png", "image")
 CONFIG = """
 daemon off; pid {folder}/pid; error_log {folder}/error.log;
@@ -38,10 +40,8 @@ def test_a_server_that_closes_after_each_reply_without_a_word(tmp_path: Path) ->
             PAYLOAD, rest_url=f"http://{HOST}:{port}", requests=40, output_traces=path, timeout_s=5
         )
         found = run(plan).targets["rest"]
-    # A busy machine may bring a FIN after the time in which it may have crossed the request.
-    assert found.requests.started == 40
-    assert found.requests.succeeded >= 25
-    assert found.requests.sent_again >= 20, "all but those whose FIN came before they were due"
+    assert (found.requests.started, found.requests.succeeded) == (40, 40)
+    assert found.requests.sent_again >= 30, "all but those whose FIN came before they were due"
     assert findings(found)["connection_churn"].severity == "warning"
     again = findings(found)["sent_again"]
     assert again.severity == "warning"

@@ -12,6 +12,8 @@ from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
 
+pytestmark = pytest.mark.alone
+
 PAYLOAD = Payload(b"x", "text/plain", "x", "data")
 
 

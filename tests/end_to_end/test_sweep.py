@@ -25,6 +25,8 @@ from tracebench.model.plan import Payload, Plan
 from tracebench.model.sweep import Sweep
 from tracebench.sweep import sweep
 
+pytestmark = pytest.mark.alone
+
 PAYLOAD = Payload(b"x" * 1000, "application/octet-stream", "x", "data")
 SERVICE_S = 0.02
 

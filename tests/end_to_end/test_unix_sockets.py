@@ -17,6 +17,8 @@ from tracebench.benchmark import run, try_once
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
 
+pytestmark = pytest.mark.alone
+
 PAYLOAD = Payload(b"\x89PNG" * 500, "image/png", "x.png", "image")
 HTTP_CLIENTS = ("requests", "httpx", "aiohttp")
 

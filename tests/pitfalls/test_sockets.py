@@ -10,7 +10,7 @@ from tests.pitfalls.fifo import Stalling, fifo_server, lindley_s, measured
 from tracebench.load.arrivals import arrivals_ns
 from tracebench.model.plan import Segment
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
 
 
 def test_coordinated_omission() -> None:
