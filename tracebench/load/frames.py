@@ -146,6 +146,10 @@ class FrameSplitter:
         self._needed = HEADER_SIZE
         """With fewer bytes than this there is no new frame, nor a new header."""
 
+    def is_between_frames(self) -> bool:
+        """Whether the next byte begins a frame."""
+        return not self._rest
+
     def split(self, data: bytes) -> Iterator[Frame]:
         """Give the frames that `data` completes; to be exhausted before the next call.
 

@@ -27,6 +27,7 @@ from tracebench.load.frames import (
 )
 from tracebench.load.grpc_request import GrpcRequest
 from tracebench.load.http1 import CUT_SHORT, NO_REPLY
+from tracebench.load.http2_framing import Framing, WholeReply
 from tracebench.load.http2_stream import Stream
 from tracebench.load.http2_streams import Streams
 from tracebench.load.prepared import excerpt
@@ -36,6 +37,7 @@ from tracebench.model.exchange import Lost
 MOST_HEADER_BYTES: Final = 65_536
 MOST_ANSWERS: Final = 1_000
 """How many acknowledgements one read may ask for."""
+MOST_FRAMINGS: Final = 64
 REPLENISH_BYTES: Final = 2**30
 """The connection's receive window is refilled when this much of it is used."""
 PREFACE: Final = (
@@ -64,6 +66,8 @@ class Http2Codec(Codec):
         self._streams = Streams(self._outflow)
         self._most_streams = LARGEST_31_BIT
         self._splitter = FrameSplitter()
+        self._framings: dict[int, Framing | None] = {}
+        """By the size of a read; None: such a read is no whole reply."""
         self._expected: int | None = SETTINGS
         """The kind that the next frame must be of; None: any."""
         self._block, self._block_flags, self._block_stream = bytearray(), 0, 0
@@ -138,13 +142,20 @@ class Http2Codec(Codec):
 
     def receive(self, data: bytes) -> Sequence[Slot]:
         """Take bytes from the peer; see `Codec.receive`."""
+        framing = self._framings.get(len(data))
+        if framing is not None and (slot := self._take_reply(framing.take(data))) is not None:
+            return (slot,)
+        learns = self._splitter.is_between_frames() and len(self._framings) < MOST_FRAMINGS
         try:
             self._take_frames(data)
         except ProtocolError:
             if not self.established:
                 raise ProtocolError(NOT_HTTP2) from None
             raise
-        return self._streams.touched()
+        touched = self._streams.touched()
+        if learns and touched and touched[-1].reply is not None:
+            self._framings[len(data)] = Framing.of(data)
+        return touched
 
     def end_of_file(self) -> Sequence[Slot]:
         """Fail what is open, and what a read that could not be finished belonged to."""
@@ -159,6 +170,20 @@ class Http2Codec(Codec):
             )
         return self._streams.touched()
 
+    def _take_reply(self, found: WholeReply | None) -> Slot | None:
+        """Take a reply that lay in one read; None where the frames have to be looked at."""
+        if found is None or self._expected is not None or not self._splitter.is_between_frames():
+            return None
+        stream = self._streams.open.get(found.stream_id)
+        if stream is None or stream.has_reply():
+            return None
+        for kind, flags, stream_id, payload in found.beside:
+            self._handlers[kind](flags, stream_id, payload)
+        self._use(len(found.message))
+        self._close(stream)
+        stream.slot.reply = found.initial, found.message, found.trailing
+        return stream.slot
+
     # ── one frame each ───────────────────────────────────────────────────────────────────────
 
     def _take_frames(self, data: bytes) -> None:
@@ -170,10 +195,7 @@ class Http2Codec(Codec):
                 handler(flags, stream_id, payload)
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
-        self._used_bytes += len(payload)
-        if self._used_bytes >= REPLENISH_BYTES:
-            self._owed.append(frames.window_update(0, self._used_bytes))
-            self._used_bytes = 0
+        self._use(len(payload))
         stream = self._streams.touch(stream_id)
         if stream is not None:
             stream.data(frames.without_padding(flags, payload))
@@ -269,11 +291,21 @@ class Http2Codec(Codec):
     # ── what they have in common ─────────────────────────────────────────────────────────────
 
     def _complete(self, stream: Stream, trailing: bytes) -> None:
+        self._close(stream)
+        stream.slot.reply = stream.reply(trailing)
+
+    def _close(self, stream: Stream) -> None:
         """The reply has ended; what is left of the request is not sent any more."""
         if self._streams.close(stream):
             self._owed.append(frames.rst_stream(stream.id, frames.CANCEL))
         self.served = True
-        stream.slot.reply = stream.reply(trailing)
+
+    def _use(self, size: int) -> None:
+        """Account for bytes of the connection's receive window."""
+        self._used_bytes += size
+        if self._used_bytes >= REPLENISH_BYTES:
+            self._owed.append(frames.window_update(0, self._used_bytes))
+            self._used_bytes = 0
 
     def _answer(self, acknowledgement: bytes) -> None:
         self._owed.append(acknowledgement)
