@@ -1,8 +1,10 @@
-"""The one family of errors that a user can cause.
+"""The one family of errors that a user can cause, and how they quote a server.
 
 Each message is one line: what failed, the offending value, what to change. The command line
 prints it on standard error and exits with `exit_status`; nothing else is ever caught there.
 """
+
+EXCERPT = 200
 
 
 class TracebenchError(Exception):
@@ -17,3 +19,11 @@ class UsageError(TracebenchError):
 
 class TargetError(TracebenchError):
     """A target cannot be used: it is not reachable, or it does not answer as it should."""
+
+
+def excerpt(text: str | bytes, most: int = EXCERPT) -> str:
+    """The start of a server's words, on one line and without control characters."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "replace")
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= most else line[: most - 1] + "…"

@@ -8,8 +8,9 @@ import pytest
 from tests.analysis.samples import SUCCESS, target
 from tests.analysis.series import consistent, latencies, normal
 from tracebench.analysis.comparison import compare
-from tracebench.analysis.statistics import PERMILLE, describe
+from tracebench.analysis.statistics import describe
 from tracebench.model.exchange import Nanoseconds
+from tracebench.model.result import PERMILLE
 
 RUNS = 300
 ANY = target([SUCCESS])

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracebench.analysis.statistics import (
-    PERMILLE,
     SAMPLE_FLOORS,
     curve,
     describe,
@@ -18,7 +17,7 @@ from tracebench.analysis.statistics import (
 )
 from tracebench.analysis.student import student_t95
 from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import Statistics
+from tracebench.model.result import PERMILLE, Statistics
 
 
 def milliseconds(*values_ms: float) -> Nanoseconds:

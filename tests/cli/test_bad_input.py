@@ -354,3 +354,11 @@ def refused(option: str, path: str) -> str:
         with pytest.raises(TracebenchError) as error:
             command.main(arguments, standalone_mode=False)
     return str(error.value)
+
+
+def test_what_runs_before_an_option_is_refused_is_light() -> None:
+    """`--help`, a mistyped option and completion wait for neither numpy nor gRPC."""
+    heavy = ("numpy", "matplotlib", "rich", "grpc", "requests", "opentelemetry")
+    code = f"import sys, tracebench.cli; print([m for m in {heavy!r} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

@@ -14,10 +14,9 @@ from tracebench.analysis.correlation import exceedance_inflation, inflation
 from tracebench.analysis.moments import moments
 from tracebench.analysis.student import Z95, student_t95
 from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import Curve, Statistics
+from tracebench.model.result import PERMILLE, Curve, Statistics
 
 NS_PER_MS: Final = 1e6
-PERMILLE: Final = {"p50_ms": 500, "p90_ms": 900, "p95_ms": 950, "p99_ms": 990, "p999_ms": 999}
 SAMPLE_FLOORS: Final = {"p50_ms": 6, "p90_ms": 64, "p95_ms": 130, "p99_ms": 662, "p999_ms": 6_636}
 """Samples below which a percentile has no interval.
 

@@ -13,7 +13,6 @@ from tracebench.analysis.failures import count_errors
 from tracebench.analysis.selection import Selection, Without
 from tracebench.analysis.statistics import (
     NS_PER_MS,
-    PERMILLE,
     Ordered,
     curve,
     describe,
@@ -30,7 +29,14 @@ from tracebench.model.exchange import (
 )
 from tracebench.model.load import Load
 from tracebench.model.requests import LOST, OUTCOME, OUTCOMES, STAMP, STAMP_KINDS, Requests
-from tracebench.model.result import Exemplar, Floor, RequestCounts, Statistics, TargetResult
+from tracebench.model.result import (
+    PERMILLE,
+    Exemplar,
+    Floor,
+    RequestCounts,
+    Statistics,
+    TargetResult,
+)
 from tracebench.vocabulary import (
     BODY,
     END_TO_END,

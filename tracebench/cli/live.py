@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from tracebench.load.prepared import excerpt
+from tracebench.errors import excerpt
 from tracebench.load.progress import Progress, Watcher
 from tracebench.numbers import rounded
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from tracebench.analysis.statistics import PERMILLE
 from tracebench.model.plan import Stability
+from tracebench.model.result import PERMILLE
 
 _WRITTEN = re.compile(r"(mean|p[0-9.]+) +([0-9.]+) *%")
 _STATISTICS = {name.removesuffix("_ms"): name for name in ("mean_ms", *PERMILLE)}

@@ -14,7 +14,7 @@ from tracebench.load.dispatch import dispatch
 from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
 from tracebench.load.pacing import Pacing
-from tracebench.load.progress import Progress, progress
+from tracebench.load.progress import Progress
 from tracebench.load.recording.recorder import Recorder
 from tracebench.load.recording.replies import Learn, Replies
 from tracebench.load.recording.spill import Spill
@@ -26,6 +26,8 @@ from tracebench.tracing.ids import IdSource
 TICK_NS = 100_000_000
 PATIENCE_NS = 5_000_000_000
 """Without any reply for this long, and for two time-outs, the run is given up."""
+RECENT = 100
+"""Exchanges whose latency is shown while the run goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +154,7 @@ class Engine:
             self._had_enough = True
             self._dispatch.finish()
         self._dispatch.drop_late(now_ns, self._timeout_ns)
-        self._on_progress(progress(ledger.started, ledger.recorder, now_ns - self._began_ns))
+        self._on_progress(_progress(ledger, now_ns - self._began_ns))
         if self._dispatch.active():
             self._loop.call_at(perf_counter_ns() + TICK_NS, self._tick)
 
@@ -210,3 +212,11 @@ def _no_garbage_collection() -> Iterator[list[float]]:
     finally:
         gc.callbacks.remove(note)
         gc.enable()
+
+
+def _progress(ledger: Ledger, elapsed_ns: int) -> Progress:
+    """Sum up the rows so far; costs some 20 µs, inside the window."""
+    recorder = ledger.recorder
+    recent_ns = sorted(recorder.recent_ns(RECENT).tolist())
+    middle_ms = recent_ns[len(recent_ns) // 2] / 1e6 if recent_ns else 0.0
+    return Progress(ledger.started, len(recorder), elapsed_ns / 1e9, middle_ms)

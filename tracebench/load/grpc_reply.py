@@ -12,9 +12,9 @@ from urllib.parse import unquote
 import grpc
 from hpack import Decoder, HPACKError
 
+from tracebench.errors import excerpt
 from tracebench.load.grpc_request import PREFIX
 from tracebench.load.http2_stream import KEPT_BYTES
-from tracebench.load.prepared import excerpt
 from tracebench.load.slot import RawReply
 from tracebench.model.exchange import Reply
 

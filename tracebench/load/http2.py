@@ -8,6 +8,7 @@ the run. `benchmarks/http2_codec.py` tells what a call costs.
 from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
+from tracebench.errors import excerpt
 from tracebench.load import frames
 from tracebench.load.codec import Codec, ProtocolError
 from tracebench.load.flow import FIRST_WINDOW, Outflow
@@ -30,7 +31,6 @@ from tracebench.load.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.http2_framing import Framing, WholeReply
 from tracebench.load.http2_stream import Stream
 from tracebench.load.http2_streams import Streams
-from tracebench.load.prepared import excerpt
 from tracebench.load.slot import Slot
 from tracebench.model.exchange import Lost
 

@@ -17,7 +17,6 @@ from tracebench.model.plan import Plan
 from tracebench.redaction import NO_SECRETS, Secrets
 from tracebench.tracing.described import Described
 
-EXCERPT = 200
 _DRAWN = 2**16
 _SAMPLE_BYTES, _FEWEST_BYTES = 2**20, 4_096
 MOST_TRIED = 32
@@ -81,11 +80,3 @@ def variants(plan: Plan, count: int) -> Iterator[int] | None:
         return cycle(range(count))
     drawn = Random(plan.seed).choices(range(count), k=max(_DRAWN, 16 * count))
     return cycle(drawn)
-
-
-def excerpt(text: str | bytes, most: int = EXCERPT) -> str:
-    """The start of a server's words, on one line and without control characters."""
-    if isinstance(text, bytes):
-        text = text.decode("utf-8", "replace")
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= most else line[: most - 1] + "…"

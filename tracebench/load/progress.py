@@ -2,10 +2,7 @@
 
 from typing import NamedTuple
 
-from tracebench.load.recording.recorder import Recorder
 from tracebench.model.result import Result
-
-RECENT = 100
 
 
 class Progress(NamedTuple):
@@ -16,13 +13,6 @@ class Progress(NamedTuple):
     elapsed_s: float
     recent_ms: float
     """Median end-to-end time of the last requests; 0 before the first."""
-
-
-def progress(started: int, recorder: Recorder, elapsed_ns: int) -> Progress:
-    """Sum up the rows so far; costs some 20 µs, inside the window."""
-    recent_ns = sorted(recorder.recent_ns(RECENT).tolist())
-    middle_ms = recent_ns[len(recent_ns) // 2] / 1e6 if recent_ns else 0.0
-    return Progress(started, len(recorder), elapsed_ns / 1e9, middle_ms)
 
 
 class Watcher:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,10 @@ class TcpInfo:
     rtt_ms: float
     retransmits: int
     connections: int
+
+
+PERMILLE: Final = {"p50_ms": 500, "p90_ms": 900, "p95_ms": 950, "p99_ms": 990, "p999_ms": 999}
+"""The percentiles among the statistics."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Final
 import grpc
 
 from tracebench import __version__
-from tracebench.errors import TargetError, UsageError
+from tracebench.errors import TargetError, UsageError, excerpt
 from tracebench.load import grpc_reply
 from tracebench.load.endpoint import Endpoint, resolve, resolve_unix
 from tracebench.load.grpc_request import GrpcRequest
@@ -17,7 +17,7 @@ from tracebench.load.measure import attempt, greet
 from tracebench.load.prepare import unix_address
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.headers import Metadata, authority, grpc_metadata
-from tracebench.load.prepared import Prepared, excerpt
+from tracebench.load.prepared import Prepared
 from tracebench.load.trust import certificate_files, client_tls
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Plan

@@ -12,9 +12,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, EncodeError, Message
 
 from protos import inference_pb2, open_inference_pb2
-from tracebench.errors import UsageError
+from tracebench.errors import UsageError, excerpt
 from tracebench.load.prepare.expectations import Content, Read
-from tracebench.load.prepared import excerpt
 from tracebench.load.slot import RawReply
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Payload

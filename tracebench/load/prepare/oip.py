@@ -11,12 +11,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from google.protobuf.message import DecodeError, Message
 
 from protos import open_inference_pb2 as oip
-from tracebench.errors import TargetError, UsageError
+from tracebench.errors import TargetError, UsageError, excerpt
 from tracebench.load.prepare import tensors
 from tracebench.load.prepare.grpc_visit import GrpcVisit
 from tracebench.load.prepare.tensors import Tensor
 from tracebench.load.prepare.visit import Visit
-from tracebench.load.prepared import excerpt
 from tracebench.model.plan import Payload, Plan
 
 _SERVICE: Final = "inference.GRPCInferenceService"

@@ -12,9 +12,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 
 from protos.reflection_pb2 import Request, Response
-from tracebench.errors import TargetError, UsageError
+from tracebench.errors import TargetError, UsageError, excerpt
 from tracebench.load.prepare import schemas
-from tracebench.load.prepared import excerpt
 from tracebench.model.exchange import Reply
 
 Call = Callable[[str, bytes], tuple[Reply, str]]

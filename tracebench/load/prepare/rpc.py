@@ -7,14 +7,14 @@ from itertools import islice
 from typing import Final
 
 from protos.inference_pb2 import PredictRequest
-from tracebench.errors import TargetError, UsageError
+from tracebench.errors import TargetError, UsageError, excerpt
 from tracebench.load.measure import attempt
 from tracebench.load.prepare import expectations, oip, reflection, schemas
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.grpc_visit import GrpcTarget, GrpcVisit, target
 from tracebench.load.prepare.methods import INFER, PREDICT, Method, find, split
 from tracebench.load.prepare.twins import with_twins
-from tracebench.load.prepared import MOST_TRIED, Prepared, excerpt, variants
+from tracebench.load.prepared import MOST_TRIED, Prepared, variants
 from tracebench.load.recording.grpc_form import form_of
 from tracebench.model.exchange import Exchange
 from tracebench.model.plan import Payload, Plan

@@ -16,9 +16,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 
-from tracebench.errors import UsageError
+from tracebench.errors import UsageError, excerpt
 from tracebench.files.reading import check_file, read
-from tracebench.load.prepared import excerpt
 
 _MOST_BYTES: Final = 64 * 2**20
 _COMPILING_S: Final = 60.0

@@ -8,12 +8,12 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
-from tracebench.errors import TargetError
+from tracebench.errors import TargetError, excerpt
 from tracebench.load.measure import attempt
 from tracebench.load.prepare import kept_json
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.expectations import Content
-from tracebench.load.prepared import Prepared, excerpt
+from tracebench.load.prepared import Prepared
 from tracebench.model.exchange import Exchange, Reply
 from tracebench.model.plan import Plan
 from tracebench.redaction import redacted

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import InsecureRequestWarning
 
-from tracebench.errors import TargetError
+from tracebench.errors import TargetError, excerpt
 from tracebench.load.http1 import HttpRequest
 from tracebench.load.measure import attempt
 from tracebench.load.prepare import unix_adapter
 from tracebench.load.prepare.diagnosis import diagnose
-from tracebench.load.prepared import Prepared, excerpt
+from tracebench.load.prepared import Prepared
 from tracebench.model.plan import Plan
 from tracebench.redaction import redacted
 from tracebench.tracing.ids import IdSource, traceparent
