@@ -2,9 +2,8 @@
 
 import re
 import socket
-import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import pytest
 import trustme
 
 from tests.load.predicting import predicting
-from tests.servers import HOST, Script, answering, read_request, reply, serving
+from tests.servers import HOST, answering, read_request, reply, serving
+from tests.tls import ca_file, context, grpc_pair, under_tls
 from tracebench.load.clients import catalogue
 from tracebench.load.clients.job import Job, Sample
 from tracebench.load.measure import measure
@@ -177,38 +177,26 @@ def test_grpc_errors_have_reasons(name: str) -> None:
 @pytest.mark.parametrize("name", RPC)
 def test_grpc_under_tls(name: str, tmp_path: Path) -> None:
     authority = trustme.CA()
-    leaf = authority.issue_cert(HOST)
-    pair = (leaf.private_key_pem.bytes(), leaf.cert_chain_pems[0].bytes())
-    ca_file = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(ca_file))
-    with echo([], credentials=grpc.ssl_server_credentials([pair])) as port:
+    with echo([], credentials=grpc.ssl_server_credentials([grpc_pair(authority)])) as port:
         planned = Plan(
-            PAYLOAD, grpc_server=f"grpcs://{HOST}:{port}", clients=(name,), cacert=str(ca_file)
+            PAYLOAD,
+            grpc_server=f"grpcs://{HOST}:{port}",
+            clients=(name,),
+            cacert=ca_file(authority, tmp_path),
         )
         assert [one.reason for one in sent_by(name, planned)] == [""] * 6
-
-
-def under_tls(context: ssl.SSLContext, script: Script) -> Script:
-    def wrapped(connection: socket.socket) -> None:
-        with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secured:
-            script(secured)
-
-    return wrapped
 
 
 @pytest.mark.parametrize("name", HTTP)
 @pytest.mark.parametrize("insecure", [True, False])
 def test_tls_is_trusted_as_the_plan_says(name: str, insecure: bool, tmp_path: Path) -> None:
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(context)
-    ca_file = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(ca_file))
-    with serving(under_tls(context, answering(reply()))) as port:
+    authority = trustme.CA()
+    with serving(under_tls(context(authority), answering(reply()))) as port:
         planned = Plan(
             PAYLOAD,
             rest_url=f"https://{HOST}:{port}",
             clients=(name,),
             insecure=insecure,
-            cacert=None if insecure else str(ca_file),
+            cacert=None if insecure else ca_file(authority, tmp_path),
         )
         assert [one.reason for one in sent_by(name, planned)] == [""] * 6
