@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from tests.load.engines import Make, copied, mapped, outcomes, request, run, shared
+from tests.load.engines import Make, copied, outcomes, request, run
 from tests.records import exchanges_of
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.load.engine import Engine
@@ -15,12 +15,6 @@ from tracebench.load.loop import Loop
 from tracebench.load.pacing import ClosedLoop
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.tracing.ids import IdSource
-
-
-@pytest.fixture(params=[copied, mapped, shared], ids=["copied", "mapped", "shared"])
-def make(request: pytest.FixtureRequest) -> Make:
-    made: Make = request.param
-    return made
 
 
 def until(event: threading.Event) -> Script:

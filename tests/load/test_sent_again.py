@@ -12,11 +12,10 @@ import numpy as np
 import pytest
 import trustme
 
-from tests.load.engines import Make, copied, mapped, outcomes, request, run, shared
+from tests.load.engines import Make, outcomes, request, run
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tests.tls import ca_file, context, under_tls
 from tracebench.analysis.closure import client_view
-from tracebench.load import stamps
 from tracebench.load.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.measure import measure
 from tracebench.load.pacing import ClosedLoop, OpenLoop
@@ -31,18 +30,6 @@ from tracebench.model.requests import Requests
 MS = 1_000_000
 LATE_S = 0.05
 """Well after a request may still have crossed the end of its connection."""
-
-
-@pytest.fixture(params=[copied, mapped, shared], ids=["copied", "mapped", "shared"])
-def make(request: pytest.FixtureRequest) -> Make:
-    made: Make = request.param
-    return made
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a busy machine take its time to close: what is tested is not how fast it is."""
-    monkeypatch.setattr(stamps, "_LEAST_CROSSING_NS", 2_000 * MS)
 
 
 def fin(_connection: socket.socket) -> None:

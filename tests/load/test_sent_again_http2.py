@@ -13,7 +13,7 @@ from tests.load.http2_samples import call, data, goaway, headers, message, reply
 from tests.load.test_sent_again import LATE_S, check_times
 from tests.records import exchanges_of
 from tests.servers import HOST, Script, serving
-from tracebench.load import frames, grpc_reply, stamps
+from tracebench.load import frames, grpc_reply
 from tracebench.load.connection import Connection
 from tracebench.load.endpoint import resolve
 from tracebench.load.engine import Engine
@@ -27,12 +27,6 @@ from tracebench.tracing.ids import IdSource
 Answer = Callable[[socket.socket, int], None]
 """Given a connection and a stream whose request has come as a whole."""
 MS = 1_000_000
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a busy machine take its time to close: what is tested is not how fast it is."""
-    monkeypatch.setattr(stamps, "_LEAST_CROSSING_NS", 2_000 * MS)
 
 
 def requests_of(connection: socket.socket) -> Iterator[int]:
