@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from tests.load.predicting import predicting
-from tests.servers import HOST, answering, read_request, reply, serving
+from tests.servers import HOST, answering, keeping, read_request, reply, serving
 from tests.tls import ca_file, context, grpc_pair, under_tls
 from tracebench.load.clients import catalogue
 from tracebench.load.clients.job import Job, Sample
@@ -35,20 +35,6 @@ def sent_by(name: str, planned: Plan, *, requests: int = 6, warmup: int = 2) -> 
     return send(Job(prepared, planned, ClosedLoop(warmup), ClosedLoop(requests)))
 
 
-class Recorder:
-    """An HTTP server that keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.connections = 0
-
-    def __call__(self, connection: socket.socket) -> None:
-        self.connections += 1
-        while got := read_request(connection):
-            self.requests.append(got)
-            connection.sendall(reply())
-
-
 def fields(request: bytes) -> tuple[bytes, set[bytes], bytes]:
     """The first line, the headers with their names in lower case, and the body."""
     head, _, body = request.partition(b"\r\n\r\n")
@@ -64,8 +50,8 @@ def fields(request: bytes) -> tuple[bytes, set[bytes], bytes]:
 @pytest.mark.parametrize("name", HTTP)
 @pytest.mark.parametrize("path", ["", "/v1/a?b=%20c"])
 def test_an_http_library_sends_what_the_engine_sends(name: str, path: str) -> None:
-    recorder = Recorder()
-    with serving(recorder) as port:
+    requests: list[bytes] = []
+    with serving(keeping(requests)) as port:
         planned = Plan(
             PAYLOAD,
             rest_url=f"http://{HOST}:{port}{path}",
@@ -75,7 +61,7 @@ def test_an_http_library_sends_what_the_engine_sends(name: str, path: str) -> No
         )
         samples = sent_by(name, planned)
         measure(rest.prepare(planned), planned, Watcher())
-    _, *by_library, _, by_engine = recorder.requests  # with the preflight of each
+    _, *by_library, _, by_engine = requests  # with the preflight of each
     assert len(by_library) == 8
     assert [one.reason for one in samples] == [""] * 6
     assert len({match[0] for one in by_library for match in CONTEXT.finditer(one)}) == 8
@@ -91,12 +77,17 @@ def without_boundary(request: bytes) -> tuple[bytes, set[bytes], bytes]:
 
 @pytest.mark.parametrize("name", HTTP)
 def test_concurrent_requests_each_have_a_connection_that_is_kept(name: str) -> None:
-    recorder = Recorder()
-    with serving(recorder) as port:
+    connections: list[socket.socket] = []
+
+    def script(connection: socket.socket) -> None:
+        connections.append(connection)
+        answering(reply())(connection)
+
+    with serving(script) as port:
         planned = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", concurrency=3, clients=(name,))
         samples = sent_by(name, planned, requests=30, warmup=6)
     assert len(samples) == 30
-    assert recorder.connections <= 2 + 3  # the look-up's and the preflight's
+    assert len(connections) <= 2 + 3  # the look-up's and the preflight's
 
 
 @pytest.mark.parametrize("name", HTTP)
