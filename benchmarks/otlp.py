@@ -2,8 +2,8 @@
 
 Run `python -m benchmarks.otlp [REQUESTS]`. A process sends what a server's BatchSpanProcessor
 would: batches of 512 spans, protobuf, by turns over gRPC and HTTP, 4 spans a request. The requests
-are those of a real recorder with ids as they are drawn for the wire. Everything must be joined and
-decomposed, and to the right values.
+are written as columns, without an engine or a recorder; their ids are drawn as those on the wire
+are. Everything must be joined and decomposed, and `inference` to the right values.
 """
 
 import os
