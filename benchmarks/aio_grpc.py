@@ -8,6 +8,7 @@ aio_grpc.py make PORT BODY_BYTES CONNECTIONS CALLS               so many calls, 
 import asyncio
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import grpc
@@ -70,10 +71,7 @@ async def make(port: int, size: int, connections: int, calls: int) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "serve":
-        asyncio.run(serve(int(sys.argv[2])))
-    elif sys.argv[1] == "make":
-        asyncio.run(make(*map(int, sys.argv[2:])))
-    else:
-        numbers = [int(text) for text in sys.argv[2:]]
-        asyncio.run(call(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]))
+    role, *numbers = sys.argv[1:]
+    roles: dict[str, Callable[..., Coroutine[Any, Any, None]]]
+    roles = {"serve": serve, "call": call, "make": make}
+    asyncio.run(roles[role](*map(int, numbers)))

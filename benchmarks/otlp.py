@@ -2,8 +2,8 @@
 
 Run `python -m benchmarks.otlp [REQUESTS]`. A process sends what a server's BatchSpanProcessor
 would: batches of 512 spans, protobuf, by turns over gRPC and HTTP, 4 spans a request. The requests
-are those of a real recorder with ids as they are drawn for the wire. Everything must be joined and
-decomposed, and to the right values.
+are written as columns, without an engine or a recorder; their ids are drawn as those on the wire
+are. Everything must be joined and decomposed, and `inference` to the right values.
 """
 
 import os
@@ -16,7 +16,7 @@ from multiprocessing import get_context
 import numpy as np
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from benchmarks.receiver import cpu_s, over_grpc, over_http
+from benchmarks.receiver import BATCH, ROUTE, cpu_s, over_grpc, over_http
 from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns
 from tracebench.model.requests import DRAW, LOST, Requests, stamp_columns
 from tracebench.model.server_times import PartNames, ServerTimes, TimesPage
@@ -25,11 +25,13 @@ from tracebench.tracing.ids import IdSource
 from tracebench.tracing.receiver.client import Receiver
 from tracebench.tracing.receiver.joined import collect
 
-SPANS, BATCH, GOAL_US = 4, 512, 60.0
+SPANS, GOAL_US = 4, 60.0
 EPOCH_NS = 1_795_000_000 * 10**9
-PARTS = {"preprocessing": (500_000, 1_100_000), "inference": (1_200_000, 3_200_000)}
-POST = {"postprocessing": (3_300_000, 3_700_000)}
-ROUTE = {"http.request.method": "POST", "http.route": "/predict", "url.path": "/predict"}
+PARTS = {
+    "preprocessing": (500_000, 1_100_000),
+    "inference": (1_200_000, 3_200_000),
+    "postprocessing": (3_300_000, 3_700_000),
+}
 
 
 def record(source: IdSource, count: int) -> tuple[Requests, ServerTimes]:
@@ -71,7 +73,7 @@ def batches(key: bytes, count: int) -> Iterator[bytes]:
         for draw in range(at, min(at + BATCH // SPANS, count)):
             trace_id, root = map(bytes.fromhex, source.ids(draw))
             start_ns, entry = EPOCH_NS + 10_000 * draw, os.urandom(8)
-            for name, (first_ns, last_ns) in {**PARTS, **POST}.items():
+            for name, (first_ns, last_ns) in PARTS.items():
                 span = parts.spans.add(
                     trace_id=trace_id,
                     span_id=os.urandom(8),

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 SERVER_CORE, CLIENT_CORE = "0", "1"
+OPTIONS = {"rest": "--rest-url=http://127.0.0.1:%d", "grpc": "--grpc-server=127.0.0.1:%d"}
+"""Protocol → the option that makes a server on a port the target."""
 
 
 def on_core(core: str, *command: str) -> list[str]:

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 
-from benchmarks.side_by_side import CLIENT_CORE, missing, running, tracebench
+from benchmarks.side_by_side import CLIENT_CORE, OPTIONS, missing, running, tracebench
 
 PORTS = {"rest": 18_100, "grpc": 18_200}
 SERVICE_MS, DELAY_MS, REQUESTS = 5.0, 10.0, 600
@@ -60,9 +60,8 @@ def compare(protocol: str, port: int, concurrency: int) -> None:
 
 def network(protocol: str, port: int, concurrency: int) -> float:
     """Network p50, in ms."""
-    option = {"rest": "--rest-url=http://127.0.0.1:%d", "grpc": "--grpc-server=127.0.0.1:%d"}
     result = tracebench(
-        *("--data", __file__, option[protocol] % port),
+        *("--data", __file__, OPTIONS[protocol] % port),
         *("--requests", str(REQUESTS), "--concurrency", str(concurrency), "--warmup", "50"),
     )
     assert result["decomposed"] == REQUESTS

@@ -1,6 +1,5 @@
 """Records of requests that a test made one by one, for what reads columns."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -39,9 +38,14 @@ def measured(exchanges: Sequence[Exchange], **facts: Any) -> Load:
     return Load(*record(exchanges), **facts)
 
 
-def exchanges_of(window: Window, read: Read, timeout_ns: int = sys.maxsize) -> list[Exchange]:
+def exchanges_of(window: Window, read: Read) -> list[Exchange]:
     """What an engine's window recorded."""
-    return _read(window.recorder, Reading(read, window.ids, timeout_ns))
+    return _read(window.recorder, Reading(read, window.ids))
+
+
+def numbered() -> IdsAsText:
+    """Ids that number the requests, where no wire tells them."""
+    return IdsAsText(lambda draw: (f"{draw:032x}", ""))
 
 
 class Recorded:
@@ -53,8 +57,7 @@ class Recorded:
     def exchanges(self) -> list[Exchange]:
         """What was recorded; nothing is after this."""
         self.recorder.close()
-        ids = IdsAsText(lambda draw: (f"{draw:032x}", ""))
-        how = Reading(lambda _raw: (Reply("200", {}, b""), ""), ids)
+        how = Reading(lambda _raw: (Reply("200", {}, b""), ""), numbered())
         return _read(self.recorder, how)
 
 

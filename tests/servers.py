@@ -90,6 +90,17 @@ def answering(*replies: bytes, close_after: int = 0, service_s: float = 0.0) -> 
     return script
 
 
+def keeping(seen: list[bytes], answer: bytes = reply()) -> Script:
+    """Answer every request alike, and keep it."""
+
+    def script(connection: socket.socket) -> None:
+        while got := read_request(connection):
+            seen.append(got)
+            connection.sendall(answer)
+
+    return script
+
+
 def free_ports() -> int:
     """A port that is free, and so is the one after it."""
     while True:

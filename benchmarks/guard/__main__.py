@@ -13,14 +13,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.guard.check import OPTIONS, Bench, Topic
+from benchmarks.guard.check import Bench, Topic
 from benchmarks.guard.checks import LONG, QUICK
 from benchmarks.guard.checks.truth import WAY_MS, WORK_MS
 from benchmarks.guard.rounds import measured
 from benchmarks.guard.server import served
 from benchmarks.guard.sides import both
 from benchmarks.guard.table import printed
-from benchmarks.side_by_side import missing
+from benchmarks.side_by_side import OPTIONS, missing
 
 BODY_BYTES: Final = 8_192
 ROUNDS, LONG_ROUNDS = 15, 5

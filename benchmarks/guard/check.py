@@ -8,9 +8,6 @@ from typing import NamedTuple
 from benchmarks.guard.arithmetic import Bound
 from benchmarks.guard.sides import Side
 
-OPTIONS = {"rest": "--rest-url=http://127.0.0.1:%d", "grpc": "--grpc-server=127.0.0.1:%d"}
-"""Protocol → the option that makes a server on a port the target."""
-
 
 @dataclass(frozen=True, slots=True)
 class Check:

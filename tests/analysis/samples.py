@@ -6,7 +6,7 @@ from tests.records import decomposed, measured
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
 from tracebench.model.load import Load
-from tracebench.model.result import TargetResult, TcpInfo
+from tracebench.model.result import Finding, TargetResult, TcpInfo
 
 MS = 1_000_000
 NO_TIMING = Undecomposed.NO_TIMING
@@ -55,3 +55,12 @@ def target(
     """The result of exchanges that all got the same account from the server."""
     decomposition = decomposed(exchanges, [timing] * len(exchanges))
     return summarise("http://model:5000", run or load(exchanges), decomposition)
+
+
+def found(result: TargetResult, code: str) -> Finding | None:
+    return next((one for one in result.verdict.findings if one.code == code), None)
+
+
+def severity(result: TargetResult, code: str) -> str | None:
+    finding = found(result, code)
+    return finding.severity if finding else None

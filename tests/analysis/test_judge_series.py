@@ -6,22 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.analysis.samples import MS, NO_TIMING, SUCCESS, TIMING, load, target
+from tests.analysis.samples import MS, NO_TIMING, SUCCESS, TIMING, found, load, severity, target
 from tests.analysis.series import latencies, normal
 from tests.records import decomposed
 from tracebench.analysis.findings import advised
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Nanoseconds, Timing, Undecomposed
-from tracebench.model.result import Finding, TargetResult
-
-
-def found(result: TargetResult, code: str) -> Finding | None:
-    return next((one for one in result.verdict.findings if one.code == code), None)
-
-
-def severity(result: TargetResult, code: str) -> str | None:
-    finding = found(result, code)
-    return finding.severity if finding else None
+from tracebench.model.result import TargetResult
 
 
 def closed_loop(series: Nanoseconds, *, slots: int = 1) -> list[Exchange]:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.samples import MS, SUCCESS, load, target
+from tests.analysis.samples import MS, SUCCESS, found, load, target
 from tests.records import decomposed
 from tracebench.analysis.findings import advised
 from tracebench.analysis.reading import reading
 from tracebench.model.exchange import CameWith, Exchange, Timing
-from tracebench.model.result import Finding, TargetResult, TcpInfo
+from tracebench.model.result import TargetResult, TcpInfo
 from tracebench.vocabulary import CLIENT_PARTS, LEAVES
 
 LOOPBACK = TcpInfo(min_rtt_ms=0.02, rtt_ms=0.03, retransmits=0, connections=1)
@@ -91,10 +91,6 @@ def run(
     timing = Timing(round(total_ms * MS), {}, "mirror", came_with=came_with)
     result = target([one] * 30, timing, run=load([one] * 30, tcp=tcp))
     return advised({"rest": result}, MANY, {})["rest"]
-
-
-def found(result: TargetResult, code: str) -> Finding | None:
-    return next((one for one in result.verdict.findings if one.code == code), None)
 
 
 def said(result: TargetResult) -> str:

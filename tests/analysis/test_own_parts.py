@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.samples import MS, SUCCESS, load, target
+from tests.analysis.samples import MS, SUCCESS, found, load, target
 from tests.records import chosen, decomposed
 from tracebench.analysis.own_parts import own_parts, share_of, shown_as
 from tracebench.analysis.reading import reading
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Timing
-from tracebench.model.result import Finding, TargetResult
+from tracebench.model.result import TargetResult
 from tracebench.model.server_times import ServerTimes
 from tracebench.vocabulary import COMPONENTS, LEAVES, SERVER_PARTS
 
@@ -28,10 +28,6 @@ def measured(timings: Sequence[Timing]) -> TargetResult:
     return summarise("x", run, decomposed(list(run.requests), timings))
 
 
-def finding(result: TargetResult, code: str) -> Finding | None:
-    return next((one for one in result.verdict.findings if one.code == code), None)
-
-
 def test_they_are_parts_of_the_rest_and_of_no_sum() -> None:
     found = measured([timing({"tokenize": 4, "render": 1}), timing({"tokenize": 3})])
     assert found.parts_of == {"server_other": ("tokenize", "render")}
@@ -45,21 +41,21 @@ def test_they_are_parts_of_the_rest_and_of_no_sum() -> None:
 
 def test_who_names_what_the_server_does_is_not_told_to() -> None:
     named = measured([timing({"tokenize": 5.5, "render": 1})])
-    assert finding(named, "unexplained_share") is None
+    assert found(named, "unexplained_share") is None
     assert "tokenize" in reading(named)
     assert "79% of that is tokenize" in reading(named)
     assert "component()" not in reading(named)
     alone = target([SUCCESS], Timing(9 * MS, {"tokenize": 8 * MS}, "mirror"))
     assert "89% of that is tokenize" in reading(alone)
-    assert finding(alone, "unexplained_share") is None
+    assert found(alone, "unexplained_share") is None
 
 
 def test_what_own_names_leave_open_is_still_unexplained() -> None:
-    found = finding(
+    finding = found(
         target([SUCCESS], Timing(9 * MS, {"tokenize": MS}, "mirror")), "unexplained_share"
     )
-    assert found is not None
-    assert found.message.startswith("89%")
+    assert finding is not None
+    assert finding.message.startswith("89%")
     assert "framework" in reading(measured([timing({"tokenize": 1})]))
 
 
@@ -79,14 +75,14 @@ def test_spellings_that_look_alike_are_one_part() -> None:
 
 def test_at_most_32_names_are_shown_the_largest() -> None:
     own_ms = {f"step{number}": 0.001 * number for number in range(1, 41)}
-    found = measured([timing(own_ms)])
+    result = measured([timing(own_ms)])
     names = tuple(f"step{number}" for number in range(40, 8, -1))
-    assert found.parts_of == {"server_other": names}
-    assert set(found.components) & set(own_ms) == set(names)
-    said = finding(found, "too_many_names")
+    assert result.parts_of == {"server_other": names}
+    assert set(result.components) & set(own_ms) == set(names)
+    said = found(result, "too_many_names")
     assert said is not None
     assert said.message.startswith("8 more components")
-    told = finding(measured([timing({"tokenize": 1})._replace(unlisted=3)]), "too_many_names")
+    told = found(measured([timing({"tokenize": 1})._replace(unlisted=3)]), "too_many_names")
     assert told is not None
     assert told.message.startswith("3 more components")
 
@@ -101,20 +97,20 @@ def test_names_that_differ_from_request_to_request_stay_cheap() -> None:
 
 
 def test_a_name_that_does_not_fit_is_said() -> None:
-    found = finding(measured([timing({}, ("origin",))]), "names_left_out")
-    assert found is not None
-    assert "origin (1)" in found.message
-    assert found.severity == "info"
+    said = found(measured([timing({}, ("origin",))]), "names_left_out")
+    assert said is not None
+    assert "origin (1)" in said.message
+    assert said.severity == "info"
     many = tuple(f"n{number}" for number in range(9))
-    assert "and 4 more" in str(finding(measured([timing({}, many)]), "names_left_out"))
+    assert "and 4 more" in str(found(measured([timing({}, many)]), "names_left_out"))
 
 
 @pytest.mark.parametrize(("misfits", "is_shown"), [(1, True), (2, False)])
 def test_a_name_that_fits_only_now_and_then_has_no_mean(misfits: int, is_shown: bool) -> None:
     timings = [timing({"origin": 1})] * (100 - misfits) + [timing({}, ("origin",))] * misfits
-    found = measured(timings)
-    assert ("origin" in found.components) is is_shown
-    said = finding(found, "names_left_out")
+    result = measured(timings)
+    assert ("origin" in result.components) is is_shown
+    said = found(result, "names_left_out")
     assert said is not None
     assert f"origin ({misfits})" in said.message
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.analysis.samples import MS, SUCCESS, load
+from tests.analysis.samples import MS, SUCCESS, found, load
 from tests.records import decomposed
 from tracebench.analysis.sources import differences
 from tracebench.analysis.summary import summarise
@@ -48,8 +48,7 @@ def test_differences_beyond_resolution(
 
 def finding(code: str, *timings: Timing) -> Finding | None:
     exchanges = [SUCCESS] * len(timings)
-    result = summarise("x", load(exchanges), decomposed(exchanges, timings))
-    return next((one for one in result.verdict.findings if one.code == code), None)
+    return found(summarise("x", load(exchanges), decomposed(exchanges, timings)), code)
 
 
 def test_disagreement_is_told_with_counts_and_sizes() -> None:

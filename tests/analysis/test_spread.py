@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tests.records import numbered
 from tracebench.analysis.spread import by_slot
 from tracebench.model.columns import Columns
 from tracebench.model.exchange import Outcome
@@ -11,7 +12,6 @@ from tracebench.model.requests import (
     OUTCOME_CODES,
     READY,
     SLOT,
-    IdsAsText,
     Requests,
     stamp_columns,
 )
@@ -33,11 +33,11 @@ def test_each_slot_has_the_latencies_of_its_successes() -> None:
         columns.append({**page, SLOT: slots, OUTCOME: outcomes}, count)
         for slot, ns in zip(slots[succeeded].tolist(), latency_ns[succeeded].tolist(), strict=True):
             expected.setdefault(slot, []).append(ns)
-    found = by_slot(Requests(columns, IdsAsText(lambda draw: (str(draw), ""))))
+    found = by_slot(Requests(columns, numbered()))
     assert [sorted(of_slot.tolist()) for of_slot in found] == [
         sorted(of_slot) for _, of_slot in sorted(expected.items())
     ]
 
 
 def test_nothing_has_no_slots() -> None:
-    assert by_slot(Requests(Columns(), IdsAsText(lambda draw: (str(draw), "")))) == []
+    assert by_slot(Requests(Columns(), numbered())) == []

@@ -13,7 +13,9 @@ from tests.analysis.samples import (
     SUCCESS,
     TIMED_OUT,
     TIMING,
+    found,
     load,
+    severity,
     target,
 )
 from tests.records import decomposed
@@ -24,20 +26,11 @@ from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import spans_lost
 from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed
 from tracebench.model.load import Load
-from tracebench.model.result import Finding, TargetResult, TcpInfo
+from tracebench.model.result import TargetResult, TcpInfo
 
 ENOUGH = 7_000
 NEAR_WIRE = Timing(9_900_000, {"inference": 9 * MS}, "mirror")
 """Leaves 0.1 ms of network, a tenth of the round trip."""
-
-
-def found(result: TargetResult, code: str) -> Finding | None:
-    return next((one for one in result.verdict.findings if one.code == code), None)
-
-
-def severity(result: TargetResult, code: str) -> str | None:
-    finding = found(result, code)
-    return finding.severity if finding else None
 
 
 def lagging(client_ns: int) -> Exchange:

@@ -38,7 +38,8 @@ def run(port: int, payload: Path, *options: str) -> subprocess.CompletedProcess[
 
 
 def test_a_port_in_use_is_one_line(payload: Path) -> None:
-    with serving(answering(MODEL)) as port, socket.create_server((HOST, 0)) as taken:
+    # A pair of which only the first is taken: the model's own port may be no part of it.
+    with serving(answering(MODEL)) as port, socket.create_server((HOST, free_ports())) as taken:
         address = f"{HOST}:{taken.getsockname()[1]}"
         done = run(port, payload, "--receive-otlp", address)
     assert done.returncode == 2

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.alone
 
 PAYLOAD = Payload(b"\x89PNG" * 500, "image/png", "x.png", "image")
 HTTP_CLIENTS = ("requests", "httpx", "aiohttp")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder with a short path: that of a Unix socket has at most 107 bytes."""
-    with TemporaryDirectory() as name:
-        yield Path(name)
 
 
 def codes(target: TargetResult) -> list[str]:

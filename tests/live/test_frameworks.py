@@ -1,7 +1,6 @@
 """The same servers with and without the middleware: the same bytes, and times that are right."""
 
 import importlib.util
-import json
 import os
 import re
 import socket
@@ -10,7 +9,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +16,7 @@ import pytest
 from tests.live.frameworks.serve import SERVERS
 from tests.middleware.serving import HOST, serving_process
 from tests.middleware.spans import TRACEPARENT
+from tests.middleware.test_end_to_end import measure
 from tests.middleware.timed_parts import SECONDS
 from tests.servers import free_ports
 
@@ -117,7 +116,8 @@ def test_a_client_that_hangs_up_leaves_a_server_that_answers(name: str) -> None:
 
 def test_every_request_is_decomposed_and_the_parts_are_right(name: str, tmp_path: Path) -> None:
     with serving(name, "timed") as port:
-        found = measured(tmp_path, f"http://{HOST}:{port}/predict")
+        target = ["--rest-url", f"http://{HOST}:{port}/predict"]
+        found = measure(tmp_path, target, CONCURRENCY, REQUESTS)
         readings = httpx.get(f"http://{HOST}:{port}/readings", trust_env=False).json()
     assert found["requests"]["succeeded"] == REQUESTS
     assert found["decomposed"] >= 0.99 * REQUESTS
@@ -126,16 +126,3 @@ def test_every_request_is_decomposed_and_the_parts_are_right(name: str, tmp_path
         mean_ms = found["components"][part]["mean_ms"]
         told_ms = pytest.approx(readings[part], rel=0.05, abs=0.25)  # it counts the preflight too
         assert mean_ms == told_ms, part
-
-
-def measured(folder: Path, url: str) -> dict[str, Any]:
-    payload, result = folder / "input.json", folder / "result.json"
-    payload.write_text("{}")
-    load = ["--requests", str(REQUESTS), "--concurrency", str(CONCURRENCY), "--warmup", "0"]
-    command = [sys.executable, "-m", "tracebench", "run", "--rest-url", url, "--json", str(payload)]
-    done = subprocess.run(
-        [*command, *load, "--output-json", str(result)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode in (0, 3), done.stderr  # 3: the machine is too busy for valid numbers
-    (found,) = json.loads(result.read_text())["targets"].values()
-    return dict(found)

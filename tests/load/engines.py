@@ -8,15 +8,16 @@ from itertools import cycle
 
 from tests.records import exchanges_of
 from tests.servers import HOST, Script, serving
+from tracebench.load import http1_reply
 from tracebench.load.connection import Connection, Owner
 from tracebench.load.endpoint import resolve
 from tracebench.load.engine import Engine, Window
 from tracebench.load.http1 import Http1Codec, HttpRequest
-from tracebench.load.http1_reply import read
 from tracebench.load.ledger import Ledger
 from tracebench.load.loop import Loop
 from tracebench.load.mapped import MappedConnection, SharedBodies, SharedConnection
 from tracebench.load.pacing import Pacing
+from tracebench.load.recording.reading import Read
 from tracebench.load.recording.replies import Learn
 from tracebench.model.exchange import Exchange, Outcome
 from tracebench.tracing.ids import IdSource
@@ -51,10 +52,12 @@ def run(
     pacing: Pacing,
     *,
     slots: int = 1,
+    channels: int | None = None,
     timeout_s: float = 5.0,
     contents: Sequence[HttpRequest] = (),
     midway: Callable[[Engine], None] = lambda _engine: None,
     learn: Learn | None = None,
+    read: Read = http1_reply.read,
 ) -> tuple[Window, list[Exchange]]:
     loop = Loop()
     with serving(script) as port:
@@ -62,7 +65,7 @@ def run(
             loop,
             make(loop, port, contents or [request()]),
             slots=slots,
-            channels=slots,
+            channels=channels or slots,
             timeout_ns=int(timeout_s * 1e9),
             source=IdSource(),
             choose=cycle(range(len(contents))).__next__ if len(contents) > 1 else None,

@@ -1,11 +1,10 @@
 """What the preflight takes, the run takes: whatever a server says, both agree on it."""
 
 import gzip
-import socket
 
 import pytest
 
-from tests.servers import HOST, Script, read_request, reply, serving
+from tests.servers import HOST, answering, reply, serving
 from tracebench.errors import TargetError
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
@@ -16,21 +15,10 @@ PAYLOAD = Payload(b"{}", "application/json", "x.json", "json")
 GOOD = reply(b'{"ok":1}')
 
 
-def replying(answer: bytes, *, closes: bool) -> Script:
-    def script(connection: socket.socket) -> None:
-        while read_request(connection):
-            connection.sendall(answer)
-            if closes:
-                return
-
-    return script
-
-
-def verdict(answer: bytes, *, closes: bool = False, content: bytes = b"{}") -> str:
+def verdict(answer: bytes, *, closes: bool) -> str:
     """Why the preflight refuses the reply; empty where it takes it, and the run takes it, too."""
-    with serving(replying(answer, closes=closes)) as port:
-        payload = Payload(content, "application/json", "x.json", "json")
-        plan = Plan(payload, rest_url=f"http://{HOST}:{port}/p", requests=4, timeout_s=1)
+    with serving(answering(answer, close_after=int(closes))) as port:
+        plan = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}/p", requests=4, timeout_s=1)
         try:
             prepared = rest.prepare(plan)
         except TargetError as error:

@@ -3,7 +3,7 @@
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.load.predicting import predicting
 from tests.servers import HOST, Script, answering, reply, serving
+from tests.tls import context, grpc_pair, under_tls
 from tracebench.errors import TargetError, TracebenchError, UsageError
 from tracebench.load.clients import catalogue
 from tracebench.load.clients.job import Job
@@ -66,29 +67,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(authority, **{name: str(folder / name) for name in contents})
 
 
-def under_tls(files: Files, script: Script, *, asks: bool, newest: bool = True) -> Script:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    files.authority.issue_cert(HOST).configure_cert(context)
+def answering_under_tls(files: Files, *, asks: bool, newest: bool = True) -> Script:
+    made = context(files.authority)
     if not newest:
-        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        made.maximum_version = ssl.TLSVersion.TLSv1_2
     if asks:
-        context.verify_mode = ssl.CERT_REQUIRED
-        files.authority.configure_trust(context)
-
-    def wrapped(connection: socket.socket) -> None:
-        with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secured:
-            script(secured)
-
-    return wrapped
+        made.verify_mode = ssl.CERT_REQUIRED
+        files.authority.configure_trust(made)
+    return under_tls(made, answering(reply()))
 
 
 @contextmanager
 def grpc_server(files: Files, *, asks: bool = False) -> Iterator[int]:
-    leaf = files.authority.issue_cert(HOST)
     credentials = grpc.ssl_server_credentials(
-        [(leaf.private_key_pem.bytes(), leaf.cert_chain_pems[0].bytes())],
-        files.authority.cert_pem.bytes() if asks else None,
-        asks,
+        [grpc_pair(files.authority)], files.authority.cert_pem.bytes() if asks else None, asks
     )
     with predicting(lambda _message, _context: b"", credentials) as port:
         yield port
@@ -112,8 +104,7 @@ def reflecting(address: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("newest", [True, False])
 def test_plain_against_tls(files: Files, newest: bool) -> None:
-    script = under_tls(files, answering(reply()), asks=False, newest=newest)
-    with serving(script) as port:
+    with serving(answering_under_tls(files, asks=False, newest=newest)) as port:
         assert "is it https://?" in refusal(rest_url=f"http://{HOST}:{port}")
         assert "is it grpcs://?" in refusal(grpc_server=f"{HOST}:{port}")
         assert "is it grpcs://?" in refusal(**reflecting(f"{HOST}:{port}"))
@@ -121,7 +112,7 @@ def test_plain_against_tls(files: Files, newest: bool) -> None:
 
 
 def test_plain_against_tls_that_asks_for_a_certificate(files: Files) -> None:
-    with serving(under_tls(files, answering(reply()), asks=True)) as port:
+    with serving(answering_under_tls(files, asks=True)) as port:
         assert "is it https://?" in refusal(rest_url=f"http://{HOST}:{port}")
 
 
@@ -139,8 +130,7 @@ def test_tls_against_plain() -> None:
 
 @pytest.mark.parametrize("newest", [True, False])
 def test_a_client_certificate_that_is_not_given(files: Files, newest: bool) -> None:
-    script = under_tls(files, answering(reply()), asks=True, newest=newest)
-    with serving(script) as port:
+    with serving(answering_under_tls(files, asks=True, newest=newest)) as port:
         said = refusal(rest_url=f"https://{HOST}:{port}", cacert=files.ca)
         assert "--cert FILE and --key FILE" in said
         assert "--insecure" not in said
@@ -163,7 +153,7 @@ def test_a_client_certificate_that_is_not_accepted(files: Files, tmp_path: Path)
     stranger = trustme.CA().issue_cert("stranger@x")
     cert = tmp_path / "stranger.pem"
     stranger.private_key_and_cert_chain_pem.write_to_path(str(cert))
-    with serving(under_tls(files, answering(reply()), asks=True)) as port:
+    with serving(answering_under_tls(files, asks=True)) as port:
         said = refusal(rest_url=f"https://{HOST}:{port}", cacert=files.ca, cert=str(cert))
     assert "does not accept --cert" in said
 
@@ -174,7 +164,7 @@ def test_a_client_certificate_over_rest(files: Files, name: str, one_file: bool)
     pair: dict[str, Any] = (
         {"cert": files.both} if one_file else {"cert": files.cert, "key": files.key}
     )
-    with serving(under_tls(files, answering(reply()), asks=True)) as port:
+    with serving(answering_under_tls(files, asks=True)) as port:
         plan = Plan(
             PAYLOAD, rest_url=f"https://{HOST}:{port}", cacert=files.ca, clients=(name,), **pair
         )
@@ -206,7 +196,7 @@ def test_a_client_certificate_over_grpc(files: Files, name: str) -> None:
 
 
 def test_certificates_that_are_not_trusted(files: Files) -> None:
-    with serving(under_tls(files, answering(reply()), asks=False)) as port:
+    with serving(answering_under_tls(files, asks=False)) as port:
         assert "trust it with --cacert" in refusal(rest_url=f"https://{HOST}:{port}")
         assert "trust it with --cacert" in refusal(grpc_server=f"grpcs://{HOST}:{port}")
         named = refusal(rest_url=f"https://localhost:{port}", cacert=files.ca)

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tests.load.engines import Make, copied, mapped, request, run, shared
+from tests.load.engines import Make, request, run
 from tests.servers import read_request, reply
 from tracebench.load.engine import Engine
 from tracebench.load.pacing import ClosedLoop
@@ -65,7 +65,6 @@ def measured(make: Make, server: Server, *, slots: int, several: bool = False) -
 
 
 @pytest.mark.parametrize("several", [False, True])
-@pytest.mark.parametrize("make", [copied, mapped, shared])
 def test_one_slot_after_a_warm_up(make: Make, several: bool) -> None:
     server = Server()
     found = measured(make, server, slots=1, several=several)
@@ -74,7 +73,6 @@ def test_one_slot_after_a_warm_up(make: Make, several: bool) -> None:
 
 
 @pytest.mark.parametrize("close_after", [0, 7])
-@pytest.mark.parametrize("make", [copied, mapped, shared])
 def test_several_slots_after_a_warm_up(make: Make, close_after: int) -> None:
     """Connections that end now and then take some requests off the short way."""
     server = Server(close_after)

@@ -5,9 +5,9 @@ import threading
 
 import pytest
 
-from tests.load.engines import Make, copied, mapped, outcomes, request, run, shared
+from tests.load.engines import Make, copied, outcomes, request, run
 from tests.records import exchanges_of
-from tests.servers import HOST, Script, answering, read_request, reply, serving
+from tests.servers import HOST, Script, answering, keeping, read_request, reply, serving
 from tracebench.load.engine import Engine
 from tracebench.load.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.http1_reply import read
@@ -15,12 +15,6 @@ from tracebench.load.loop import Loop
 from tracebench.load.pacing import ClosedLoop
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.tracing.ids import IdSource
-
-
-@pytest.fixture(params=[copied, mapped, shared], ids=["copied", "mapped", "shared"])
-def make(request: pytest.FixtureRequest) -> Make:
-    made: Make = request.param
-    return made
 
 
 def until(event: threading.Event) -> Script:
@@ -46,13 +40,7 @@ def test_every_request_is_answered_and_stamped(make: Make) -> None:
 
 def test_the_server_sees_the_ids_that_are_recorded(make: Make) -> None:
     seen: list[bytes] = []
-
-    def script(connection: socket.socket) -> None:
-        while got := read_request(connection):
-            seen.append(got)
-            connection.sendall(reply())
-
-    _, found = run(make, script, ClosedLoop(5))
+    _, found = run(make, keeping(seen), ClosedLoop(5))
     for got, one in zip(seen, found, strict=True):
         assert f"traceparent: 00-{one.trace_id}-{one.span_id}-01".encode() in got
         assert got.endswith(b"\r\n\r\n" + b"x" * 1_000)

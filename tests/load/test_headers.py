@@ -1,6 +1,5 @@
 """`--header` over both protocols: what reaches a real server, and what is refused in one line."""
 
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ import grpc
 import pytest
 
 from tests.load.predicting import predicting
-from tests.servers import HOST, read_request, reply, serving
+from tests.servers import HOST, keeping, serving
 from tracebench.errors import UsageError
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest, rpc
@@ -25,13 +24,7 @@ Headers = tuple[tuple[str, str], ...]
 def over_rest(url: str = "http://{address}/p", **more: Any) -> list[str]:
     """The header lines of a measured request."""
     requests: list[bytes] = []
-
-    def script(connection: socket.socket) -> None:
-        while got := read_request(connection):
-            requests.append(got)
-            connection.sendall(reply())
-
-    with serving(script) as port:
+    with serving(keeping(requests)) as port:
         plan = Plan(PAYLOAD, rest_url=url.format(address=f"{HOST}:{port}"), requests=1, **more)
         measure(rest.prepare(plan), plan, Watcher())
     preflight, repeated = (one.partition(b"\r\n\r\n")[0].decode("latin-1") for one in requests)

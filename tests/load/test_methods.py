@@ -12,6 +12,7 @@ import trustme
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from tests.load.zoo import CLASSIFY, PROTO, classify, zoo
+from tests.tls import ca_file, grpc_pair
 from tracebench.benchmark import run, try_once
 from tracebench.errors import TargetError, TracebenchError, UsageError
 from tracebench.load.prepare import reflection, schemas
@@ -56,11 +57,10 @@ def test_reflection_over_tls(
     trusts: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = trustme.CA()
-    issued = authority.issue_cert("127.0.0.1")
-    key, chain = issued.private_key_pem.bytes(), issued.cert_chain_pems[0].bytes()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    ca_file(authority, tmp_path)
     monkeypatch.chdir(tmp_path)
-    with zoo("v1alpha", grpc.ssl_server_credentials([(key, chain)])) as (address, asked):
+    credentials = grpc.ssl_server_credentials([grpc_pair(authority)])
+    with zoo("v1alpha", credentials) as (address, asked):
         found = run(asking(grpc_server=address, **trusts)).targets["grpc"]
     assert found.requests.succeeded == 20
     assert asked == {"cat": 21}

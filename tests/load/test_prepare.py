@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import HOST, read_request, reply, serving
+from tests.servers import HOST, keeping, read_request, reply, serving
 from tracebench.errors import UsageError
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
@@ -29,13 +29,7 @@ def seen(plan: Plan, port: int, requests: list[bytes]) -> list[bytes]:
 
 def captured(url: str, payload: Payload = PAYLOAD, **more: object) -> list[bytes]:
     requests: list[bytes] = []
-
-    def script(connection: socket.socket) -> None:
-        while got := read_request(connection):
-            requests.append(got)
-            connection.sendall(reply())
-
-    with serving(script) as port:
+    with serving(keeping(requests)) as port:
         plan = Plan(payload, rest_url=url.format(port=port), requests=3, **more)  # type: ignore[arg-type] # options of the test
         return [one.replace(str(port).encode(), b"PORT") for one in seen(plan, port, requests)]
 

@@ -6,17 +6,16 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trustme
 
-from tests.load.engines import Make, copied, mapped, outcomes, request, run, shared
+from tests.load.engines import Make, outcomes, request, run
 from tests.servers import HOST, Script, answering, read_request, reply, serving
+from tests.tls import ca_file, context, under_tls
 from tracebench.analysis.closure import client_view
-from tracebench.load import stamps
 from tracebench.load.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.measure import measure
 from tracebench.load.pacing import ClosedLoop, OpenLoop
@@ -31,18 +30,6 @@ from tracebench.model.requests import Requests
 MS = 1_000_000
 LATE_S = 0.05
 """Well after a request may still have crossed the end of its connection."""
-
-
-@pytest.fixture(params=[copied, mapped, shared], ids=["copied", "mapped", "shared"])
-def make(request: pytest.FixtureRequest) -> Make:
-    made: Make = request.param
-    return made
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a busy machine take its time to close: what is tested is not how fast it is."""
-    monkeypatch.setattr(stamps, "_LEAST_CROSSING_NS", 2_000 * MS)
 
 
 def fin(_connection: socket.socket) -> None:
@@ -247,20 +234,12 @@ def test_how_long_before_the_end_a_request_may_have_left(
 
 def loaded_under_tls(tmp_path: Path, script: Script, requests: int) -> Load:
     authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(context)
-
-    def wrapped(connection: socket.socket) -> None:
-        with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secured:
-            script(secured)
-
-    with serving(wrapped) as port:
+    with serving(under_tls(context(authority), script)) as port:
         planned = Plan(
             Payload(b"x" * 1_000, "image/png", "x.png", "data"),
             rest_url=f"https://{HOST}:{port}",
             requests=requests,
-            cacert=str(tmp_path / "ca.pem"),
+            cacert=ca_file(authority, tmp_path),
         )
         return measure(rest.prepare(planned), planned, Watcher())
 

@@ -3,36 +3,28 @@
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import pytest
 
-from tests.load.engines import outcomes
+from tests.load import engines
+from tests.load.engines import Connect, outcomes
 from tests.load.http2_samples import call, data, goaway, headers, message, reply
 from tests.load.test_sent_again import LATE_S, check_times
-from tests.records import exchanges_of
-from tests.servers import HOST, Script, serving
-from tracebench.load import frames, grpc_reply, stamps
+from tests.servers import HOST, Script
+from tracebench.load import frames, grpc_reply
 from tracebench.load.connection import Connection
 from tracebench.load.endpoint import resolve
-from tracebench.load.engine import Engine
-from tracebench.load.http1 import NO_REPLY
+from tracebench.load.http1 import NO_REPLY, HttpRequest
 from tracebench.load.http2 import Http2Codec
 from tracebench.load.loop import Loop
 from tracebench.load.pacing import ClosedLoop, OpenLoop, Pacing
 from tracebench.model.exchange import Exchange, Lost, Outcome
-from tracebench.tracing.ids import IdSource
 
 Answer = Callable[[socket.socket, int], None]
 """Given a connection and a stream whose request has come as a whole."""
 MS = 1_000_000
-
-
-@pytest.fixture
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a busy machine take its time to close: what is tested is not how fast it is."""
-    monkeypatch.setattr(stamps, "_LEAST_CROSSING_NS", 2_000 * MS)
 
 
 def requests_of(connection: socket.socket) -> Iterator[int]:
@@ -60,26 +52,17 @@ def ok(connection: socket.socket, stream_id: int) -> None:
     connection.sendall(reply(stream_id))
 
 
+def http2(loop: Loop, port: int, _contents: Sequence[HttpRequest]) -> Connect:
+    endpoint = resolve(HOST, port, None)
+    return lambda owner, ledger: Connection(loop, endpoint, Http2Codec(call()), owner, ledger)
+
+
 def run(
     script: Script, pacing: Pacing, *, slots: int = 1, channels: int | None = None
 ) -> list[Exchange]:
-    loop = Loop()
-    with serving(script) as port:
-        endpoint = resolve(HOST, port, None)
-        engine = Engine(
-            loop,
-            lambda owner, ledger: Connection(loop, endpoint, Http2Codec(call()), owner, ledger),
-            slots=slots,
-            channels=channels or slots,
-            timeout_ns=5_000 * MS,
-            source=IdSource(),
-        )
-        assert engine.connect(len(engine.channels)) == ""
-        window = engine.run(pacing, lambda _progress: None)
-        for channel in engine.channels:
-            channel.close()
-        loop.close()
-    return exchanges_of(window, grpc_reply.read)
+    read = grpc_reply.read
+    _, found = engines.run(http2, script, pacing, slots=slots, channels=channels, read=read)
+    return found
 
 
 def lost(found: list[Exchange]) -> Counter[Lost | None]:

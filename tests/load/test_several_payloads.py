@@ -2,13 +2,13 @@
 
 import json
 import socket
-import ssl
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +16,7 @@ import trustme
 
 from tests.load.zoo import CLASSIFY, zoo
 from tests.servers import HOST, read_request, reply, serving
+from tests.tls import ca_file, context, under_tls
 from tracebench.benchmark import run
 from tracebench.errors import TargetError, UsageError
 from tracebench.load import mapped
@@ -115,23 +116,18 @@ def test_rotation_over_grpc_on_shared_connections() -> None:
             assert asked == {"ant": 101, "bee": 101, "cat": 101}
 
 
-def test_rotation_over_tls(tmp_path: Any) -> None:
+def test_rotation_over_tls(tmp_path: Path) -> None:
     authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    trusted = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(trusted))
     counted: Counter[str] = Counter()
 
     def script(connection: socket.socket) -> None:
-        with context.wrap_socket(connection, server_side=True) as secure:
-            while request := read_request(secure):
-                counted[json.loads(request.partition(b"\r\n\r\n")[2])["name"]] += 1
-                secure.sendall(reply())
+        while request := read_request(connection):
+            counted[json.loads(request.partition(b"\r\n\r\n")[2])["name"]] += 1
+            connection.sendall(reply())
 
-    with serving(script) as port:
+    with serving(under_tls(context(authority), script)) as port:
         url = f"https://{HOST}:{port}/x"
-        measured(url, payloads(3), requests=30, cacert=str(trusted))
+        measured(url, payloads(3), requests=30, cacert=ca_file(authority, tmp_path))
     assert counted == {"0": 11, "1": 11, "2": 11}
 
 

@@ -1,15 +1,13 @@
 """TLS: verified by default, other certificates by name, and the same stamps under it."""
 
-import socket
-import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trustme
 
-from tests.servers import HOST, Script, answering, reply, serving
+from tests.servers import HOST, answering, reply, serving
+from tests.tls import ca_file, context, under_tls
 from tracebench.errors import TargetError
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
@@ -23,25 +21,6 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> str:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(path))
-    return str(path)
-
-
-def under_tls(authority: trustme.CA, script: Script) -> Script:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(context)
-
-    def wrapped(connection: socket.socket) -> None:
-        # A client that does not trust us leaves during the handshake.
-        with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secured:
-            script(secured)
-
-    return wrapped
-
-
 def plan(port: int, content: bytes = b"x" * 100_000) -> Callable[..., Plan]:
     payload = Payload(content, "image/png", "x.png", "data")
 
@@ -51,10 +30,10 @@ def plan(port: int, content: bytes = b"x" * 100_000) -> Callable[..., Plan]:
     return made
 
 
-def test_a_trusted_server_is_measured(authority: trustme.CA, ca_file: str) -> None:
+def test_a_trusted_server_is_measured(authority: trustme.CA, tmp_path: Path) -> None:
     answer = reply(b"y" * 200_000)
-    with serving(under_tls(authority, answering(answer))) as port:
-        planned = plan(port)(cacert=ca_file, concurrency=2)
+    with serving(under_tls(context(authority), answering(answer))) as port:
+        planned = plan(port)(cacert=ca_file(authority, tmp_path), concurrency=2)
         load = measure(rest.prepare(planned), planned, Watcher())
     assert [one.outcome for one in list(load.requests)] == [Outcome.SUCCEEDED] * 40
     assert sum(one.stamp is Stamp.KERNEL for one in list(load.requests)) >= 36
@@ -62,17 +41,17 @@ def test_a_trusted_server_is_measured(authority: trustme.CA, ca_file: str) -> No
     assert load.tcp.connections == 2
 
 
-def test_each_closed_session_is_made_anew(authority: trustme.CA, ca_file: str) -> None:
+def test_each_closed_session_is_made_anew(authority: trustme.CA, tmp_path: Path) -> None:
     closing = answering(reply(b"ok", "200 OK", "Connection: close"), close_after=1)
-    with serving(under_tls(authority, closing)) as port:
-        planned = plan(port)(cacert=ca_file)
+    with serving(under_tls(context(authority), closing)) as port:
+        planned = plan(port)(cacert=ca_file(authority, tmp_path))
         load = measure(rest.prepare(planned), planned, Watcher())
     assert {one.outcome for one in list(load.requests)} == {Outcome.SUCCEEDED}
     assert all(one.connect_ns > 0 for one in list(load.requests)[1:])
 
 
 def test_an_unknown_server_is_refused_unless_told_otherwise(authority: trustme.CA) -> None:
-    with serving(under_tls(authority, answering(reply()))) as port:
+    with serving(under_tls(context(authority), answering(reply()))) as port:
         with pytest.raises(TargetError, match="--insecure"):
             rest.prepare(plan(port)())
         planned = plan(port)(insecure=True)

@@ -5,7 +5,6 @@ import socket
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -24,13 +23,6 @@ from tracebench.load.pacing import ClosedLoop
 from tracebench.load.prepare import unix_address
 from tracebench.model.exchange import Exchange, Lost, Outcome, Stamp
 from tracebench.tracing.ids import IdSource
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder with a short path: that of a Unix socket has at most 107 bytes."""
-    with TemporaryDirectory() as name:
-        yield Path(name)
 
 
 @pytest.mark.parametrize(

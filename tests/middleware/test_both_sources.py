@@ -27,7 +27,6 @@ from tracebench.tracing.server_spans import ServerSpans, entry_of
 STANDARD = {"preprocessing", "inference"}
 OWN = {"tokenize", "vocabulary", "client"}
 CODED = {"serialization", "deserialization"}
-Ask = Callable[[], Reply]
 
 
 @component("tokenize")

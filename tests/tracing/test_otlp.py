@@ -17,7 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 
-from tests.servers import HOST, read_request, reply, serving
+from tests.servers import HOST, keeping, reply, serving
 from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS
 from tracebench.errors import UsageError
 from tracebench.redaction import redacted
@@ -195,14 +195,8 @@ def test_netrc_does_not_win_over_the_environments_authorization(
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "authorization=Bearer%20tok")
     seen: list[bytes] = []
-
-    def script(connection: socket) -> None:
-        while got := read_request(connection):
-            seen.append(got.lower())
-            connection.sendall(reply(b""))
-
-    with serving(script) as port:
+    with serving(keeping(seen, reply(b""))) as port:
         exporter = exporter_for(f"http://{HOST}:{port}/v1/traces")
         exporter.export(())
-    assert b"authorization: bearer tok" in seen[0]
-    assert b"basic" not in seen[0]
+    assert b"authorization: bearer tok" in seen[0].lower()
+    assert b"basic" not in seen[0].lower()

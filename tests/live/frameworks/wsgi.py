@@ -33,7 +33,6 @@ def flask_app() -> Any:
     for path, chunks in STREAMS.items():
         answer = _flask_answer(chunks)
         app.add_url_rule(path, view_func=answer, endpoint=path[1:])
-    app.add_url_rule("/file", view_func=lambda: flask.send_file(__file__), endpoint="file")
     return app
 
 

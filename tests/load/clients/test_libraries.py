@@ -2,9 +2,8 @@
 
 import re
 import socket
-import ssl
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import chain, repeat
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import pytest
 import trustme
 
 from tests.load.predicting import predicting
-from tests.servers import HOST, Script, answering, read_request, reply, serving
+from tests.servers import HOST, answering, keeping, read_request, reply, serving
+from tests.tls import ca_file, context, grpc_pair, under_tls
 from tracebench.load.clients import catalogue
 from tracebench.load.clients.job import Job, Sample
 from tracebench.load.measure import measure
@@ -35,20 +35,6 @@ def sent_by(name: str, planned: Plan, *, requests: int = 6, warmup: int = 2) -> 
     return send(Job(prepared, planned, ClosedLoop(warmup), ClosedLoop(requests)))
 
 
-class Recorder:
-    """An HTTP server that keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.connections = 0
-
-    def __call__(self, connection: socket.socket) -> None:
-        self.connections += 1
-        while got := read_request(connection):
-            self.requests.append(got)
-            connection.sendall(reply())
-
-
 def fields(request: bytes) -> tuple[bytes, set[bytes], bytes]:
     """The first line, the headers with their names in lower case, and the body."""
     head, _, body = request.partition(b"\r\n\r\n")
@@ -64,8 +50,8 @@ def fields(request: bytes) -> tuple[bytes, set[bytes], bytes]:
 @pytest.mark.parametrize("name", HTTP)
 @pytest.mark.parametrize("path", ["", "/v1/a?b=%20c"])
 def test_an_http_library_sends_what_the_engine_sends(name: str, path: str) -> None:
-    recorder = Recorder()
-    with serving(recorder) as port:
+    requests: list[bytes] = []
+    with serving(keeping(requests)) as port:
         planned = Plan(
             PAYLOAD,
             rest_url=f"http://{HOST}:{port}{path}",
@@ -75,7 +61,7 @@ def test_an_http_library_sends_what_the_engine_sends(name: str, path: str) -> No
         )
         samples = sent_by(name, planned)
         measure(rest.prepare(planned), planned, Watcher())
-    _, *by_library, _, by_engine = recorder.requests  # with the preflight of each
+    _, *by_library, _, by_engine = requests  # with the preflight of each
     assert len(by_library) == 8
     assert [one.reason for one in samples] == [""] * 6
     assert len({match[0] for one in by_library for match in CONTEXT.finditer(one)}) == 8
@@ -91,12 +77,17 @@ def without_boundary(request: bytes) -> tuple[bytes, set[bytes], bytes]:
 
 @pytest.mark.parametrize("name", HTTP)
 def test_concurrent_requests_each_have_a_connection_that_is_kept(name: str) -> None:
-    recorder = Recorder()
-    with serving(recorder) as port:
+    connections: list[socket.socket] = []
+
+    def script(connection: socket.socket) -> None:
+        connections.append(connection)
+        answering(reply())(connection)
+
+    with serving(script) as port:
         planned = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", concurrency=3, clients=(name,))
         samples = sent_by(name, planned, requests=30, warmup=6)
     assert len(samples) == 30
-    assert recorder.connections <= 2 + 3  # the look-up's and the preflight's
+    assert len(connections) <= 2 + 3  # the look-up's and the preflight's
 
 
 @pytest.mark.parametrize("name", HTTP)
@@ -177,38 +168,26 @@ def test_grpc_errors_have_reasons(name: str) -> None:
 @pytest.mark.parametrize("name", RPC)
 def test_grpc_under_tls(name: str, tmp_path: Path) -> None:
     authority = trustme.CA()
-    leaf = authority.issue_cert(HOST)
-    pair = (leaf.private_key_pem.bytes(), leaf.cert_chain_pems[0].bytes())
-    ca_file = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(ca_file))
-    with echo([], credentials=grpc.ssl_server_credentials([pair])) as port:
+    with echo([], credentials=grpc.ssl_server_credentials([grpc_pair(authority)])) as port:
         planned = Plan(
-            PAYLOAD, grpc_server=f"grpcs://{HOST}:{port}", clients=(name,), cacert=str(ca_file)
+            PAYLOAD,
+            grpc_server=f"grpcs://{HOST}:{port}",
+            clients=(name,),
+            cacert=ca_file(authority, tmp_path),
         )
         assert [one.reason for one in sent_by(name, planned)] == [""] * 6
-
-
-def under_tls(context: ssl.SSLContext, script: Script) -> Script:
-    def wrapped(connection: socket.socket) -> None:
-        with suppress(ssl.SSLError), context.wrap_socket(connection, server_side=True) as secured:
-            script(secured)
-
-    return wrapped
 
 
 @pytest.mark.parametrize("name", HTTP)
 @pytest.mark.parametrize("insecure", [True, False])
 def test_tls_is_trusted_as_the_plan_says(name: str, insecure: bool, tmp_path: Path) -> None:
-    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(HOST).configure_cert(context)
-    ca_file = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(ca_file))
-    with serving(under_tls(context, answering(reply()))) as port:
+    authority = trustme.CA()
+    with serving(under_tls(context(authority), answering(reply()))) as port:
         planned = Plan(
             PAYLOAD,
             rest_url=f"https://{HOST}:{port}",
             clients=(name,),
             insecure=insecure,
-            cacert=None if insecure else str(ca_file),
+            cacert=None if insecure else ca_file(authority, tmp_path),
         )
         assert [one.reason for one in sent_by(name, planned)] == [""] * 6

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.load.recording.told import HTTP, recorded
+from tests.records import numbered
 from tracebench.analysis.failures import MOST_REASONS, OTHER, count_errors
 from tracebench.load.recording.reading import Reading, Record, read_record
 from tracebench.load.recording.recorder import (
@@ -24,7 +25,6 @@ from tracebench.load.recording.spill import Spill
 from tracebench.load.slot import RawReply, Slot
 from tracebench.model.columns import PAGE_ROWS
 from tracebench.model.exchange import Lost, Outcome, Reply, Stamp, Timing
-from tracebench.model.requests import IdsAsText
 
 PAGES_AND_A_BIT = 2 * PAGE_ROWS + 10
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Timing-Info: {"total": %.9f}\r\n\r\n'
@@ -35,9 +35,7 @@ def recorder(replies: Replies | None = None) -> Recorder:
 
 
 def read(record: Recorder, timeout_ns: int = 2**62) -> Record:
-    return read_record(
-        record, Reading(HTTP.read, IdsAsText(lambda draw: (str(draw), "")), timeout_ns)
-    )
+    return read_record(record, Reading(HTTP.read, numbered(), timeout_ns))
 
 
 def slot(**stamps: int) -> Slot:
@@ -99,7 +97,7 @@ def test_every_field_of_a_row_is_read_back() -> None:
     one.write(used, 7_000_000_500, 7_000_000_600, Stamp.SHARED)
     one.close()
     exchange = read(one).requests.exchange(0)
-    assert exchange.trace_id == "4000000000"
+    assert int(exchange.trace_id, 16) == 4_000_000_000
     assert (exchange.scheduled_ns, exchange.ready_ns, exchange.sent_ns) == (1_000, 2_000, 2_500)
     assert exchange.first_byte_ns == 7_000_000_000
     assert (exchange.arrived_ns, exchange.done_ns) == (7_000_000_500, 7_000_000_600)
@@ -155,7 +153,7 @@ def failing(reasons: list[str]) -> Record:
     raws = [(reason.encode(),) for reason in reasons]
     how = Reading(
         lambda raw: (Reply("500", {}, raw[0]), raw[0].decode()),
-        IdsAsText(lambda draw: (str(draw), "")),
+        numbered(),
     )
     return read_record(recorded(None, *raws), how)
 

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from tests.load.recording.told import HTTP, recorded
+from tests.records import numbered
 from tracebench.load.recording.reading import Reading, Record, read_record
 from tracebench.load.recording.spill import Held, Spill
 from tracebench.model.columns import ABSENT, Columns
-from tracebench.model.requests import IdsAsText, Requests
+from tracebench.model.requests import Requests
 
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -97,7 +98,7 @@ def read(spill: Spill) -> tuple[Spill, Record]:
     failure = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nX-Try: %d\r\n\r\n"
     raws = [((reply, failure)[n % 3 == 0] % n,) for n in range(70_000)]
     recorder = recorded(HTTP.learn, *raws, spill=spill)
-    return spill, read_record(recorder, Reading(HTTP.read, IdsAsText(lambda draw: (str(draw), ""))))
+    return spill, read_record(recorder, Reading(HTTP.read, numbered()))
 
 
 def equal(one: Requests, other: Requests) -> bool:

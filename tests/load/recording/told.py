@@ -15,6 +15,7 @@ import numpy as np
 from hpack import Encoder
 
 from protos.inference_pb2 import PredictResponse, TimingInfo
+from tests.records import numbered
 from tracebench.load import grpc_reply, http1_reply
 from tracebench.load.grpc_request import PREFIX, literal
 from tracebench.load.recording import grpc_form, http1_form
@@ -24,7 +25,6 @@ from tracebench.load.recording.replies import FIRST_FORM, Learn, Replies
 from tracebench.load.recording.spill import Spill
 from tracebench.load.slot import RawReply, Slot
 from tracebench.model.exchange import Stamp, Timing, Undecomposed
-from tracebench.model.requests import IdsAsText
 from tracebench.tracing import mirror
 
 Told = Timing | Undecomposed
@@ -344,7 +344,7 @@ def compared(protocol: Protocol, first: RawReply, *others: RawReply) -> list[Com
     """Read the others as a window does that has learnt from the first."""
     recorder = recorded(protocol.learn, first, *others)
     forms = row_forms(recorder)
-    reading = Reading(protocol.read, IdsAsText(lambda draw: (str(draw), "")))
+    reading = Reading(protocol.read, numbered())
     told = list(read_record(recorder, reading).times)
     return [
         Compared(form >= FIRST_FORM, one, single(protocol, raw))
