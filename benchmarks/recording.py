@@ -18,7 +18,7 @@ from tracebench.analysis.summary import summarise
 from tracebench.load import http1_reply
 from tracebench.load.recording.http1_form import Http1Form, form_of
 from tracebench.load.recording.reading import Reading, read_record
-from tracebench.load.recording.recorder import PAGE_BYTES, PLAIN, ROW_BYTES, Recorder
+from tracebench.load.recording.recorder import PAGE_BYTES, PLAIN, ROW_BYTES, Recorder, plain_tag
 from tracebench.load.recording.replies import Replies
 from tracebench.load.recording.spill import Spill
 from tracebench.model.load import Load
@@ -70,7 +70,7 @@ def record(count: int, source: IdSource) -> Recorder:
         taken = take(texts[number % len(texts)])
         assert taken is not None
         row = (scheduled_ns, scheduled_ns + 900, arrived_ns, arrived_ns + 3_000)
-        PLAIN(recorder.page, recorder.at, *row, number, number % SLOTS, log.number)
+        PLAIN(recorder.page, recorder.at, *row, number, plain_tag(number % SLOTS, log.number))
         log.texts += taken[1]
         recorder.at += ROW_BYTES
         if recorder.at == PAGE_BYTES:

@@ -27,6 +27,8 @@ from tracebench.model.load import Load
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.requests import Requests
 
+pytestmark = pytest.mark.alone
+
 MS = 1_000_000
 LATE_S = 0.05
 """Well after a request may still have crossed the end of its connection."""

@@ -22,6 +22,8 @@ from tracebench.load.loop import Loop
 from tracebench.load.pacing import ClosedLoop, OpenLoop, Pacing
 from tracebench.model.exchange import Exchange, Lost, Outcome
 
+pytestmark = pytest.mark.alone
+
 Answer = Callable[[socket.socket, int], None]
 """Given a connection and a stream whose request has come as a whole."""
 MS = 1_000_000

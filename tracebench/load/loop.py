@@ -17,6 +17,7 @@ EDGE = getattr(select, "EPOLLET", 0) | getattr(select, "EPOLLRDHUP", 0)
 _BLOCKED_NS = 20_000  # a poll that took longer than this has slept: nothing was ready before it
 _SPIN_NS = 150_000  # a wake-up is late by the timer's slack (50 µs) and the scheduler's mood
 _MS = 1_000_000
+_LONGEST_WAIT_NS = 1_000_000_000
 STALL_NS = 1_000_000
 """A round that takes longer keeps replies waiting, and what is due."""
 
@@ -30,6 +31,8 @@ class Loop:
         self._handlers: dict[int, Handler] = {}
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timers_made = 0
+        self._due_ns = 0
+        """When to look at the timers next: none is due before."""
         self._running = False
         self._poller, self._poll, self._nap = _poller()
         self.ready_since_ns = 0
@@ -50,6 +53,10 @@ class Loop:
         self._handlers[descriptor] = handler
         self._poller.modify(descriptor, events)
 
+    def redirect(self, descriptor: int, handler: Handler) -> None:
+        """Replace the handler of a watched descriptor, which costs no system call."""
+        self._handlers[descriptor] = handler
+
     def forget(self, descriptor: int) -> None:
         """Watch the descriptor no more."""
         self._handlers[descriptor] = _ignore  # this round may have an event for it still
@@ -60,6 +67,7 @@ class Loop:
         """Call back once, at `when_ns` on the monotonic clock or a few µs later."""
         self._timers_made += 1
         heapq.heappush(self._timers, (when_ns, self._timers_made, callback))
+        self._due_ns = min(self._due_ns, when_ns)
 
     def clear_timers(self) -> None:
         """Forget every timer that has not come yet."""
@@ -72,18 +80,19 @@ class Loop:
     def run(self) -> None:
         """Serve until `stop` is called."""
         self._running = True
-        handlers, wait = self._handlers, self._wait
+        handlers, poll = self._handlers, self._poll
         woke_ns = perf_counter_ns()
         while self._running:
             previous_ns, asked_ns = woke_ns, perf_counter_ns()
             if asked_ns - woke_ns > STALL_NS:
                 self._stalled(asked_ns - woke_ns)
-            ready = wait(asked_ns)
+            left_ns = self._due_ns - asked_ns - _SPIN_NS
+            ready = poll(left_ns // _MS / 1e3) if left_ns >= _MS else self._wait_briefly(left_ns)
             self.epoch_ns = time_ns() - (woke_ns := perf_counter_ns())
             self.ready_since_ns = woke_ns if woke_ns - asked_ns > _BLOCKED_NS else previous_ns
             for descriptor, events in ready:
                 handlers[descriptor](events)
-            if self._timers and self._timers[0][0] <= woke_ns:
+            if woke_ns >= self._due_ns:
                 self._call_timers(woke_ns)
 
     def close(self) -> None:
@@ -92,17 +101,12 @@ class Loop:
         if isinstance(self._poller, select.epoll):
             self._poller.close()
 
-    def _wait(self, now_ns: int) -> list[tuple[int, int]]:
-        """Wait for events, no longer than until the next timer.
+    def _wait_briefly(self, left_ns: int) -> list[tuple[int, int]]:
+        """Wait for events for less than a millisecond.
 
         Polls count in whole milliseconds, so the rest of the way to a timer is slept in a nap,
         and the end of it spent polling without a wait: to be on time costs a little of the CPU.
         """
-        if not self._timers:
-            return self._poll(1.0)
-        left_ns = self._timers[0][0] - now_ns - _SPIN_NS
-        if left_ns >= _MS:
-            return self._poll(left_ns // _MS / 1e3)
         if left_ns > 0:
             self._nap(left_ns / 1e9)
         return self._poll(0)
@@ -114,6 +118,7 @@ class Loop:
     def _call_timers(self, now_ns: int) -> None:
         while self._timers and self._timers[0][0] <= now_ns:
             heapq.heappop(self._timers)[2]()
+        self._due_ns = self._timers[0][0] if self._timers else now_ns + _LONGEST_WAIT_NS
 
 
 def _ignore(_events: int) -> None:

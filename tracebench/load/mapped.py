@@ -23,10 +23,10 @@ from tracebench.load.http1 import Http1Codec, HttpRequest
 from tracebench.load.ledger import Ledger
 from tracebench.load.loop import EDGE, READABLE, WRITABLE, Handler, Loop
 from tracebench.load.recording.http1_form import Http1Form, Take, unknown
-from tracebench.load.recording.recorder import PAGE_BYTES, PLAIN, ROW_BYTES
+from tracebench.load.recording.recorder import PAGE_BYTES, PLAIN, ROW_BYTES, plain_tag
 from tracebench.load.recording.replies import Log
 from tracebench.load.slot import Slot
-from tracebench.load.stamps import ANCILLARY_SIZE, timespec
+from tracebench.load.stamps import ANCILLARY_SIZE, arrival_wall_ns, timespec
 from tracebench.model.exchange import Stamp
 
 MOST_PRIVATE_BYTES: Final = 64 << 20
@@ -125,6 +125,7 @@ class MappedConnection(Connection):
         self._log: Log
         """Of the replies that need no parser, where some do."""
         self._take: Take = unknown
+        self._bound: Slot
         self._left = (0, 0)
         """Of a request that is partly sent: where the rest of it is, and its size."""
 
@@ -153,7 +154,18 @@ class MappedConnection(Connection):
         start, size, _ = self._mapped.parts[slot.variant]
         self._left = start + sent, size - sent
         self._outbox.append((slot, []))
+        self._reader = self._general
         self._loop.change(self._descriptor, self._writable, READABLE | WRITABLE)
+
+    def _wait_to_write(self, slot: Slot | None, rest: bytes) -> None:
+        """Send the rest when the socket takes it, and read the reply to it the general way."""
+        self._reader = self._general
+        super()._wait_to_write(slot, rest)
+
+    def _cannot_send(self) -> None:
+        """Read what the server has to say; see `Connection._cannot_send`."""
+        self._reader = self._general
+        super()._cannot_send()
 
     def _flush(self) -> None:
         """Go on with a request that is partly sent, still by reference."""
@@ -174,39 +186,55 @@ class MappedConnection(Connection):
     def bind(self, slot: Slot) -> None:
         """Let the slot send through this connection, and read its replies the short way."""
         super().bind(slot)
-        self._reader = self._cycle(slot)
+        self._bound = slot
+        self._short: Handler = self._general
+        """Reads replies of the known form, where there is one."""
+        self._reader = self._general
         self._loop.change(self._descriptor, self._reader, READABLE | EDGE)
 
-    def _cycle(self, slot: Slot) -> Handler:
+    def _general(self, events: int) -> None:
+        """Read replies of which no form is known yet."""
+        try:
+            data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
+        except OSError as error:
+            return self._cannot_read(error)
+        read_ns = perf_counter_ns()
+        arrived_ns = arrival_wall_ns(ancillary[0][2]) - self._loop.epoch_ns if ancillary else 0
+        self._parse(events, data, arrived_ns, read_ns)
+
+    def _cycle(self, slot: Slot, take: Take, log: Log) -> Handler:
         """A reader for the one slot of this connection: the whole hot path in one closure.
 
-        It does what `_readable`, `Ledger.finished` and `transmit` do, for a reply of a known shape
-        in one read, where the slot goes on at once; all else it leaves to them. The calls and
-        look-ups that it saves are a sixth of what a request costs.
+        It does what `_readable`, `Ledger.finished` and `transmit` do, for a reply of a known form
+        in one read, where the slot goes on at once; all else it leaves to them, and it reads only
+        while `_is_usual`. The calls and look-ups that it saves are a sixth of what a request costs.
         """
-        recvmsg, codec, ledger, loop = self._recvmsg, self.codec, self._ledger, self._loop
-        draw, descriptor, number = ledger.draw, self._descriptor, slot.number
+        recvmsg, ledger, loop = self._recvmsg, self._ledger, self._loop
+        draw, descriptor, tag = ledger.draw, self._descriptor, plain_tag(slot.number, log.number)
         start, size, ids_at, file, memory = self._mapped.first
+        turns = self._turns or ledger.choose is not None
 
         def readable(events: int) -> None:
             try:
                 data, ancillary, _, _ = recvmsg(READ_SIZE, ANCILLARY_SIZE)
             except OSError as error:
                 return self._cannot_read(error)
-            taken = self._take(data)
+            taken = take(data)
             done_ns = perf_counter_ns()
             seconds, ns = timespec(ancillary[0][2]) if ancillary else (0, 0)
             arrived_ns = seconds * 1_000_000_000 + ns - loop.epoch_ns
-            if taken is None or events != READABLE or not slot.sent_ns <= arrived_ns <= done_ns:
+            if (
+                taken is None
+                or events != READABLE
+                or not (sent_ns := slot.sent_ns) <= arrived_ns <= done_ns
+                or (drawn := ledger.started) >= ledger.most_started
+                or done_ns >= ledger.until_ns
+            ):
                 return self._parse(events, data, arrived_ns, done_ns)
-            usual = codec.open and codec.reusable and not codec.kept
-            goes_on = ledger.started < ledger.most_started and done_ns < ledger.until_ns
-            if not (usual and goes_on) or slot.connect_ns or slot.write_lag_ns:
-                return self._parse(events, data, arrived_ns, done_ns)
-            if self._turns or ledger.choose is not None:
+            if turns:
                 return self._turn(slot, data, arrived_ns, done_ns)
-            due_ns, sent_ns, drawn = slot.scheduled_ns, slot.sent_ns, slot.draw
-            slot.draw, ledger.started = ledger.started, ledger.started + 1
+            due_ns, draw_before = slot.scheduled_ns, slot.draw
+            slot.draw, ledger.started = drawn, drawn + 1
             ledger.heard_ns = slot.scheduled_ns = slot.ready_ns = done_ns
             slot.ids = memory[ids_at] = draw()
             slot.sent_ns = perf_counter_ns()
@@ -215,8 +243,8 @@ class MappedConnection(Connection):
                     self._partly_sent(slot, sent)
             except OSError as error:
                 self._refused(slot, error)
-            record, log, at = ledger.recorder, self._log, ledger.recorder.at
-            PLAIN(record.page, at, due_ns, sent_ns, arrived_ns, done_ns, drawn, number, log.number)
+            record, at = ledger.recorder, ledger.recorder.at
+            PLAIN(record.page, at, due_ns, sent_ns, arrived_ns, done_ns, draw_before, tag)
             log.texts += taken[1]
             record.at = at = at + ROW_BYTES
             if at == PAGE_BYTES:
@@ -247,13 +275,31 @@ class MappedConnection(Connection):
         self._settle(touched, arrived_ns, read_ns, perf_counter_ns())
         if (log := replies.latest) is not None and isinstance(log.form, Http1Form):
             self._know(log, log.form, data)
+        if not self._closed and self._reader != (reader := self._fitting()):
+            self._reader = reader
+            self._loop.redirect(self._descriptor, reader)
 
     def _know(self, log: Log, form: Http1Form, reply: bytes) -> None:
         """Take replies like this one without a parser from now on."""
         if self._take is unknown or log is not self._log:
-            self._log, self._take = log, form.alike(reply)
+            take = form.alike(reply)
         elif self._take(reply) is None:
-            self._take = form.any_size
+            take = form.any_size
+        else:
+            return
+        if take is not unknown:
+            self._log, self._take = log, take
+            self._short = self._cycle(self._bound, take, log)
+
+    def _fitting(self) -> Handler:
+        """What is to read the next reply."""
+        return self._short if self._is_usual() else self._general
+
+    def _is_usual(self) -> bool:
+        """Whether the request under way left at once, on a connection that stands and stays."""
+        codec, slot = self.codec, self._bound
+        sent = codec.open and not self._outbox and not slot.write_lag_ns
+        return sent and codec.reusable and not codec.kept and not slot.connect_ns
 
     def close(self, reason: str) -> None:
         """Close at once, and give the mapping back."""

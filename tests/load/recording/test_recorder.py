@@ -19,6 +19,7 @@ from tracebench.load.recording.recorder import (
     PLAIN,
     ROW_BYTES,
     Recorder,
+    plain_tag,
 )
 from tracebench.load.recording.replies import MOST_FORMS, Log, Replies
 from tracebench.load.recording.spill import Spill
@@ -65,7 +66,7 @@ def test_plain_rows_mean_what_full_ones_do() -> None:
         text = log.form.match(reply)
         assert text is not None
         stamps = due_ns, due_ns + 5, due_ns + 90, due_ns + 95
-        PLAIN(plain.page, plain.at, *stamps, n, n % 7, log.number)
+        PLAIN(plain.page, plain.at, *stamps, n, plain_tag(n % 7, log.number))
         log.texts += text
         plain.at += ROW_BYTES
         if plain.at == PAGE_BYTES:

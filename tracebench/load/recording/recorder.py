@@ -19,8 +19,9 @@ from tracebench.model.columns import PAGE_ROWS, Int64
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.model.requests import LOST_CODES, OUTCOME_CODES, STAMP_CODES
 
-PLAIN: Final = Struct("<4qIIH").pack_into
-"""The begin of a row, and all that has to be written of most: the rest of a new page is zeros."""
+PLAIN: Final = Struct("<4qIQ").pack_into
+"""The begin of a row, and all that has to be written of most: the rest of a new page is zeros.
+Its last number is a `plain_tag`."""
 _FULL: Final = Struct("<4qIIHBBI4qHB").pack_into
 ROW: Final = np.dtype(
     [
@@ -58,6 +59,11 @@ _KERNEL: Final = Stamp.KERNEL
 """Its code is 0, which needs no look-up: an enum's takes its time."""
 
 Rows = npt.NDArray[np.void]
+
+
+def plain_tag(slot: int, reply: int) -> int:
+    """A row's `slot` and `reply`, with an `outcome` and a `stamp` of 0, as one number."""
+    return slot | reply << 32
 
 
 class Recorder:
