@@ -25,12 +25,13 @@ from tracebench.analysis.judge_spans import low_join_share
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import with_findings
 from tracebench.errors import UsageError
-from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
+from tracebench.model.columns import ABSENT
+from tracebench.model.exchange import Exchange, Timing, Undecomposed
 from tracebench.model.inventory import Inventory
 from tracebench.model.load import Load
 from tracebench.model.requests import Requests
 from tracebench.model.result import Finding, Result, TargetResult
-from tracebench.model.server_times import ServerTimes
+from tracebench.model.server_times import PROBLEM, SOURCE, SOURCES, ServerTimes
 from tracebench.tracing import foreign, roots, run_facts
 from tracebench.tracing.archives.reading import Archives
 from tracebench.tracing.attributes import PROTOCOL, RUN_FACTS, RUN_ID
@@ -38,7 +39,7 @@ from tracebench.tracing.joining import Source, join
 from tracebench.tracing.kept import KeptSpans
 from tracebench.tracing.mapping.inventory import take_stock
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
-from tracebench.tracing.server_spans import ServerSpans, entry_of
+from tracebench.tracing.server_spans import entry_of
 
 _NS_PER_S: Final = 1e9
 _UNKNOWN: Final[Mapping[str, Any]] = {"tool": {}, "environment": {}, "plan": {}, "started_at": ""}
@@ -194,30 +195,24 @@ def _without_spans(
     group: _Group, requests: Requests, times: ServerTimes, kept: KeptSpans
 ) -> Finding | None:
     """What to say of requests without server spans, where there should be some."""
-    wanted = [
-        (exchange, timing)
-        for exchange, timing in zip(requests, times, strict=True)
-        if exchange.outcome is Outcome.SUCCEEDED
-    ]
-    untold = {one.trace_id for one, timing in wanted if isinstance(timing, Undecomposed)}
-    spans = kept.of_traces(untold)
-    missing = {one.trace_id: timing for one, timing in wanted if not _has_entry(one, timing, spans)}
-    if not group.is_ours or not missing:
+    if not group.is_ours:
         return None
-    found = came_instead(kept, group.requests.keys(), missing.keys())
+    wanted = requests.places(lambda rows: rows.succeeded)
+    problem, source = (times.columns.whole(name)[wanted] for name in (PROBLEM, SOURCE))
+    untold = dict(requests.ids_at(wanted[problem != ABSENT].tolist()))
+    spans = kept.of_traces(untold)
+    uncovered = [one for one, root_id in untold.items() if entry_of(spans.of(one), root_id) is None]
+    mirrored = wanted[(problem == ABSENT) & (source == SOURCES.index("mirror"))]
+    missing = {*uncovered, *(one for one, _ in requests.ids_at(mirrored.tolist()))}
+    if not missing:
+        return None
+    found = came_instead(kept, group.requests.keys(), missing)
     plan = group.facts.plan if group.facts is not None else {}
     asked = plan.get("receive_otlp") or plan.get("jaeger")
     if not (asked or found.own_traces or len(missing) < len(wanted)):
         return None
-    uncovered = sum(isinstance(timing, Undecomposed) for timing in missing.values())
     reason = "the archive holds no more"
-    return low_join_share(len(missing), uncovered, len(wanted), reason, found)
-
-
-def _has_entry(exchange: Exchange, timing: Timing | Undecomposed, kept: ServerSpans) -> bool:
-    if isinstance(timing, Timing):
-        return timing.source != "mirror"
-    return entry_of(kept.of(exchange.trace_id), exchange.span_id) is not None
+    return low_join_share(len(missing), len(uncovered), len(wanted), reason, found)
 
 
 def _mapper_of_run(facts: run_facts.RunFacts | None) -> tuple[Mapper, Finding | None]:
