@@ -86,8 +86,12 @@ def client_view(requests: Requests) -> Columns:
         Columns of `end_to_end`, `service_time`, `backlog`, `connect`, `client` and
         `server_and_network`, in the order of scheduling; the last four sum to the first.
     """
-    successes = Selection(requests, lambda rows, _: rows.succeeded)
-    return Columns(successes, {**_CLIENT_SIDE, SERVER_AND_NETWORK: _between})
+    return Columns(successes(requests), {**_CLIENT_SIDE, SERVER_AND_NETWORK: _between})
+
+
+def successes(requests: Requests) -> Selection:
+    """Every success."""
+    return Selection(requests, lambda rows, _: rows.succeeded)
 
 
 def ranked(requests: Requests) -> Selection:
