@@ -159,8 +159,10 @@ def _replies(part: Part) -> Replies:
 
 
 def _body(part: Part) -> Nanoseconds:
-    apart_ns = body_ns(_replies(part), latency(part))
-    return np.where(part.told(told.CAME_WITH_COLUMN) == CAME_WITH.index("end"), 0, apart_ns)
+    early = part.told(told.CAME_WITH_COLUMN) != CAME_WITH.index("end")
+    if not early.any():  # as in most runs
+        return np.zeros(len(early), np.int64)
+    return np.where(early, body_ns(_replies(part), latency(part)), 0)
 
 
 def _streams(part: Part) -> Flags:
