@@ -33,6 +33,23 @@ def low_join_share(
     return weigh("low_join_share", share, because=because, **evidence)
 
 
+def traces_missing(missing: int, asked: int, reason: str, found: Instead) -> Finding | None:
+    """What to say where traces could not be read back from a backend, and what it has instead."""
+    because: tuple[str, ...] = ("lost",)
+    came = ""
+    if found.own_traces:
+        because, came = causes(found, missing, asked), words(found)
+    return weigh(
+        "traces_missing",
+        part_of(missing, asked),
+        because=because,
+        missing=missing,
+        asked=asked,
+        reason=reason,
+        came=came,
+    )
+
+
 def spans_refused(refused: Mapping[str, int]) -> Finding | None:
     """What to say where the receiver did not take all that was sent to it; reason → count."""
     reasons = "; ".join(f"{reason} ({count})" for reason, count in refused.items() if count)
