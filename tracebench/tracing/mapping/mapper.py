@@ -11,7 +11,7 @@ from tracebench.model.exchange import ServerSpan, Timing, Undecomposed
 from tracebench.model.span import Span
 from tracebench.tracing.mapping.clocks import on_one_clock
 from tracebench.tracing.mapping.reading import built_in, read_file, read_short
-from tracebench.tracing.mapping.rules import FROM_ATTRIBUTE, Conditions, Profile, Rule
+from tracebench.tracing.mapping.rules import FROM_ATTRIBUTE, Conditions, Profile, Rule, one_fits
 from tracebench.tracing.mapping.stages import Stage, durations, may_begin, stretches
 from tracebench.tracing.mapping.trust import Trust, least
 from tracebench.vocabulary import COMPONENT_ATTRIBUTE, PART_NS, SERVER_OTHER, SERVER_PROCESSING
@@ -153,7 +153,7 @@ class Mapper:
                     continue
                 if not rule.ends_with_children or rule.outlived in ends:
                     return None
-                fitting = (one for one in below if any(each.fits(one.name) for each in rule.last))
+                fitting = (one for one in below if one_fits(rule.last, one.name))
                 ends[rule.outlived] = tuple(map(spans.index, fitting))
         components = [_component(span, own.whole) for span, own in zip(spans, rules, strict=True)]
         return Outline(components, ends.get(False, ()), ends.get(True, ()))

@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from tracebench.analysis.instead import NOTHING, Instead, came_instead
 from tracebench.model.requests import Requests
-from tracebench.model.span import Span
 from tracebench.model.spans import Spans, TraceIndex, Words, span_words, together, trace_words
 from tracebench.tracing.receiver.digest import Digest
 
@@ -131,7 +130,7 @@ class Gathering:
 
     def _link(self, spans: Spans) -> None:
         """Note other traces in which a span is linked to one of the run's."""
-        for span in spans.take(spans.such(_has_links)):
+        for span in spans.linking():
             if any(self._is_known(link.trace_id) for link in span.links):
                 self._linked.add(span.trace_id)
 
@@ -142,7 +141,3 @@ class Gathering:
             return bool(self._roots.index.places(*trace_words([trace_id]))[0] >= 0)
         except ValueError:  # a link may hold anything
             return False
-
-
-def _has_links(span: Span) -> bool:
-    return bool(span.links)
