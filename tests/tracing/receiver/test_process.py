@@ -26,6 +26,7 @@ from tracebench.errors import UsageError
 from tracebench.tracing.receiver.bind import Bind, bind_of
 from tracebench.tracing.receiver.bounds import Bounds
 from tracebench.tracing.receiver.client import Receiver
+from tracebench.tracing.receiver.gathering import Roots
 
 
 def is_running(pid: int) -> bool:
@@ -120,7 +121,7 @@ def test_its_death_loses_only_what_it_had() -> None:
     with Receiver("127.0.0.1:0") as receiver:
         os.kill(receiver.pid, signal.SIGKILL)
         assert soon(lambda: not is_running(receiver.pid))
-        received = receiver.collect({new_trace(): PARENT})
+        received = receiver.collect(Roots.of({new_trace(): PARENT}))
     assert (received.joined, list(received.spans)) == (0, [])
     assert received.ended_by == "the receiver's process answers no more"
 
@@ -138,9 +139,9 @@ def test_forwarding(over: str) -> None:
         with Receiver("127.0.0.1:0", forward=url) as first:
             one, other = new_trace(), new_trace()
             post(first, json_batch(one), JSON)
-            assert first.collect({one: PARENT}).forwarded == 1
+            assert first.collect(Roots.of({one: PARENT})).forwarded == 1
             call(first, batch(other, 5))
-            received = first.collect({other: PARENT})
+            received = first.collect(Roots.of({other: PARENT}))
         assert (received.joined, received.forwarded, received.forward_failed) == (1, 6, 0)
         assert collected(last, one, other).joined == 2
 
@@ -151,7 +152,7 @@ def test_what_cannot_be_forwarded_is_counted() -> None:
         trace_id = new_trace()
         post(receiver, batch(trace_id, 3))
         post(receiver, batch(trace_id, 400))  # finds no room
-        received = receiver.collect({trace_id: PARENT})
+        received = receiver.collect(Roots.of({trace_id: PARENT}))
     assert (received.joined, received.forwarded, received.forward_failed) == (1, 0, 403)
 
 

@@ -66,11 +66,11 @@ class Gathering:
         self._held: list[Spans] = []
         self._heard_ns: dict[str, int] = {}
 
-    def add(self, come: Digest) -> int:
-        """Take spans; returns how many requests they brought the entry span of."""
+    def add(self, come: Digest) -> None:
+        """Take spans."""
         self.dropped += come.dropped
         self.room_bytes -= come.size_bytes
-        spans, before = come.spans, self.missing
+        spans = come.spans
         self._held.append(spans)
         rows = self._roots.index.places(spans.trace_high, spans.trace_low)
         ours = rows >= 0
@@ -80,7 +80,6 @@ class Gathering:
         self.missing = int(np.count_nonzero(self._is_missing))
         self._hear(spans.take(ours), np.repeat(come.arrivals_ns, come.counts)[ours])
         self._link(spans)
-        return before - self.missing
 
     @property
     def held(self) -> int:
