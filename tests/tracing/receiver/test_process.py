@@ -27,6 +27,9 @@ from tracebench.tracing.receiver.bind import Bind, bind_of
 from tracebench.tracing.receiver.bounds import Bounds
 from tracebench.tracing.receiver.client import Receiver
 from tracebench.tracing.receiver.gathering import Roots
+from tracebench.tracing.receiver.messages import Fetch
+from tracebench.tracing.receiver.process import fetched
+from tracebench.tracing.receiver.store import Batch, Store
 
 
 def is_running(pid: int) -> bool:
@@ -124,6 +127,18 @@ def test_its_death_loses_only_what_it_had() -> None:
         received = receiver.collect(Roots.of({new_trace(): PARENT}))
     assert (received.joined, list(received.spans)) == (0, [])
     assert received.ended_by == "the receiver's process answers no more"
+
+
+def test_what_cannot_be_read_is_counted_and_answered_all_the_same() -> None:
+    store, trace_id = Store(Bounds()), new_trace()
+    for spans, body in ((2, batch(trace_id, 2)), (3, b"no protobuf")):
+        store.add(Batch("protobuf", 0, spans, body))
+    answer = fetched(store, Fetch(1 << 20))
+    assert (list(answer.come.spans), len(answer.come.arrivals_ns)) == ([], 0)
+    [(reason, lost)] = answer.counts.items()
+    assert (reason.startswith("spans that could not be read ("), lost) == (True, 5)
+    store.add(Batch("protobuf", 0, 2, batch(trace_id, 2)))
+    assert len(fetched(store, Fetch(1 << 20)).come.spans) == 2
 
 
 def test_an_interrupt_is_for_the_parent() -> None:
