@@ -2,9 +2,10 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -21,7 +22,7 @@ from tracebench.analysis.comparison import compare_two
 from tracebench.analysis.findings import advised
 from tracebench.analysis.floor import beside_floor
 from tracebench.analysis.instead import came_instead
-from tracebench.analysis.judge_spans import low_join_share
+from tracebench.analysis.judge_spans import low_join_share, unfit_rules
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import with_findings
 from tracebench.errors import UsageError
@@ -92,8 +93,15 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
     if not groups:
         raise _no_requests(archives, kept, paths)
     damage = unreadable(archives.bad, archives.spans, archives.problem)
+    made = cache(mapper_of)  # one for all targets of a run: a rule may be meant for one of them
+    targets, mappers = {}, dict[str, Mapper]()
+    for name, group in _named(groups).items():
+        mapper, missing = (given, None) if given is not None else _mapper_of_run(group.facts, made)
+        mappers[name] = mapper
+        targets[name] = _analysed(group, kept, mapper, damage, missing)
     targets = {
-        name: _analysed(group, kept, given, damage) for name, group in _named(groups).items()
+        name: _with(one, unfit_rules(mappers[name].unfit(), one.decomposed))
+        for name, one in targets.items()
     }
     session = _session(list(groups.values()))
     targets = advised(targets, session["plan"], session["environment"])
@@ -170,9 +178,8 @@ def _named(groups: Mapping[_Key, _Group]) -> dict[str, _Group]:
 
 
 def _analysed(
-    group: _Group, kept: KeptSpans, given: Mapper | None, damage: Finding | None
+    group: _Group, kept: KeptSpans, mapper: Mapper, *of_archive: Finding | None
 ) -> TargetResult:
-    mapper, missing = (given, None) if given is not None else _mapper_of_run(group.facts)
     sources: Mapping[Source, KeptSpans] = {"otlp": kept}
     load = group.load()
     times = join(load.requests, load.times, sources, mapper)
@@ -188,7 +195,11 @@ def _analysed(
         others = (one for one in verdict.findings if one.code != "no_kernel_stamps")
         verdict = replace(verdict, findings=tuple(others))
     lost = _without_spans(group, load.requests, times, kept)
-    return replace(result, verdict=with_findings(verdict, about, damage, missing, lost))
+    return replace(result, verdict=with_findings(verdict, about, *of_archive, lost))
+
+
+def _with(result: TargetResult, finding: Finding | None) -> TargetResult:
+    return replace(result, verdict=with_findings(result.verdict, finding))
 
 
 def _without_spans(
@@ -215,12 +226,14 @@ def _without_spans(
     return low_join_share(len(missing), len(uncovered), len(wanted), reason, found)
 
 
-def _mapper_of_run(facts: run_facts.RunFacts | None) -> tuple[Mapper, Finding | None]:
+def _mapper_of_run(
+    facts: run_facts.RunFacts | None, made: Callable[[Sequence[str], str | None], Mapper]
+) -> tuple[Mapper, Finding | None]:
     """The mapper of the run itself, and what is to be said where its file is not here."""
     maps, mapping = facts.rules if facts is not None else ((), None)
     if mapping is not None and not Path(mapping).is_file():
-        return mapper_of(maps, None), rules_missing(mapping)
-    return mapper_of(maps, mapping), None
+        return made(maps, None), rules_missing(mapping)
+    return made(maps, mapping), None
 
 
 def _session(groups: Sequence[_Group]) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """What is to be said of spans that servers send over OTLP, and of their clock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tracebench.analysis.evidence import Evidence, part_of
@@ -54,6 +54,16 @@ def spans_refused(refused: Mapping[str, int]) -> Finding | None:
     """What to say where the receiver did not take all that was sent to it; reason → count."""
     reasons = "; ".join(f"{reason} ({count})" for reason, count in refused.items() if count)
     return weigh("spans_refused", sum(refused.values()), reasons=reasons)
+
+
+def unfit_rules(rules: Sequence[str], decomposed: int) -> Finding | None:
+    """What to say where rules fit nothing that servers tell.
+
+    Args:
+        rules: as they were given with `--map`.
+        decomposed: of so many requests something is told; of none, other findings say so.
+    """
+    return weigh("unfit_rules", decomposed and len(rules), rules=", ".join(map(repr, rules)))
 
 
 def unusable_spans(bad: int, good: int, why: str) -> Finding | None:

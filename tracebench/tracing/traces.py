@@ -98,6 +98,10 @@ class Traces:
         """What joins a target's requests with its server's spans."""
         return JoiningExporter(self._mapper)
 
+    def unfit(self) -> list[str]:
+        """The rules of `--map` that fitted nothing so far."""
+        return self._mapper.unfit()
+
     def export(
         self,
         requests: Requests,

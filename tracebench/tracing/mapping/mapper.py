@@ -68,7 +68,7 @@ class Mapper:
     """Applies rules of the user's own, then those of the profiles that fit a trace.
 
     Args:
-        rules: they come before all others.
+        rules: in the short form; they come before all others.
         profiles: in the order in which they are asked; None: the built-in ones.
     """
 
@@ -83,6 +83,7 @@ class Mapper:
             for at, profile in enumerate(self._profiles)
             if profile.rules and not profile.is_built_in
         )
+        self._fitted: set[Rule] = set()
         self._signs = lru_cache(_KINDS_OF_SPANS)(self._find_signs)
         self._rules = lru_cache(_KINDS_OF_SPANS)(self._find_rules)
         self._name_of = lru_cache(_KINDS_OF_SPANS)(self._find_name)
@@ -175,6 +176,11 @@ class Mapper:
         """What the user's rules make of a part that a server told by this name."""
         return self._name_of(name) if self._users else name
 
+    def unfit(self) -> list[str]:
+        """Those rules before all profiles that fitted no span so far, and no part; as `--map`."""
+        unfit = (rule for rule in self._profiles[0].rules if rule not in self._fitted)
+        return [f"{rule.component}={rule.conditions.span[0].text}" for rule in unfit]
+
     def _as_mapped(self, parts_ns: Mapping[str, int]) -> Mapping[str, int]:
         if not self._users:
             return parts_ns
@@ -254,6 +260,7 @@ class Mapper:
             if rule.conditions.name_fits(name, kind, scope)
             and _counts(rule, self._profiles[at], trust)
         ]
+        self._fitted.update(rules)
         return _Sorted(
             tuple(rule for rule in rules if rule.is_whole),
             tuple(rule for rule in rules if rule.is_stretch),
