@@ -16,6 +16,7 @@ import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tracebench.tracing.receiver.client import Receiver
+from tracebench.tracing.receiver.gathering import Roots
 
 BATCH, SENDERS = 512, 2
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -78,7 +79,7 @@ def main(seconds: float) -> None:
                 jobs = [pool.submit(send, over, address, seconds) for _ in range(SENDERS)]
                 sent = sum(job.result() for job in jobs)
             busy_s = cpu_s(receiver.pid) - before_s
-            received = receiver.collect({})
+            received = receiver.collect(Roots.of({}))
         lost = sent - received.received
         print(
             f"{over}: {sent / seconds:,.0f} spans/s offered and answered, {lost} lost, "

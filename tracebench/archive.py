@@ -2,9 +2,10 @@
 
 import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -21,16 +22,17 @@ from tracebench.analysis.comparison import compare_two
 from tracebench.analysis.findings import advised
 from tracebench.analysis.floor import beside_floor
 from tracebench.analysis.instead import came_instead
-from tracebench.analysis.judge_spans import low_join_share
+from tracebench.analysis.judge_spans import low_join_share, unfit_rules
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import with_findings
 from tracebench.errors import UsageError
-from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
+from tracebench.model.columns import ABSENT
+from tracebench.model.exchange import Exchange, Timing, Undecomposed
 from tracebench.model.inventory import Inventory
 from tracebench.model.load import Load
 from tracebench.model.requests import Requests
 from tracebench.model.result import Finding, Result, TargetResult
-from tracebench.model.server_times import ServerTimes
+from tracebench.model.server_times import PROBLEM, SOURCE, SOURCES, ServerTimes
 from tracebench.tracing import foreign, roots, run_facts
 from tracebench.tracing.archives.reading import Archives
 from tracebench.tracing.attributes import PROTOCOL, RUN_FACTS, RUN_ID
@@ -38,7 +40,7 @@ from tracebench.tracing.joining import Source, join
 from tracebench.tracing.kept import KeptSpans
 from tracebench.tracing.mapping.inventory import take_stock
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
-from tracebench.tracing.server_spans import ServerSpans, entry_of
+from tracebench.tracing.server_spans import entry_of
 
 _NS_PER_S: Final = 1e9
 _UNKNOWN: Final[Mapping[str, Any]] = {"tool": {}, "environment": {}, "plan": {}, "started_at": ""}
@@ -91,8 +93,15 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
     if not groups:
         raise _no_requests(archives, kept, paths)
     damage = unreadable(archives.bad, archives.spans, archives.problem)
+    made = cache(mapper_of)  # one for all targets of a run: a rule may be meant for one of them
+    targets, mappers = {}, dict[str, Mapper]()
+    for name, group in _named(groups).items():
+        mapper, missing = (given, None) if given is not None else _mapper_of_run(group.facts, made)
+        mappers[name] = mapper
+        targets[name] = _analysed(group, kept, mapper, damage, missing)
     targets = {
-        name: _analysed(group, kept, given, damage) for name, group in _named(groups).items()
+        name: _with(one, unfit_rules(mappers[name].unfit(), one.decomposed))
+        for name, one in targets.items()
     }
     session = _session(list(groups.values()))
     targets = advised(targets, session["plan"], session["environment"])
@@ -169,9 +178,8 @@ def _named(groups: Mapping[_Key, _Group]) -> dict[str, _Group]:
 
 
 def _analysed(
-    group: _Group, kept: KeptSpans, given: Mapper | None, damage: Finding | None
+    group: _Group, kept: KeptSpans, mapper: Mapper, *of_archive: Finding | None
 ) -> TargetResult:
-    mapper, missing = (given, None) if given is not None else _mapper_of_run(group.facts)
     sources: Mapping[Source, KeptSpans] = {"otlp": kept}
     load = group.load()
     times = join(load.requests, load.times, sources, mapper)
@@ -187,45 +195,45 @@ def _analysed(
         others = (one for one in verdict.findings if one.code != "no_kernel_stamps")
         verdict = replace(verdict, findings=tuple(others))
     lost = _without_spans(group, load.requests, times, kept)
-    return replace(result, verdict=with_findings(verdict, about, damage, missing, lost))
+    return replace(result, verdict=with_findings(verdict, about, *of_archive, lost))
+
+
+def _with(result: TargetResult, finding: Finding | None) -> TargetResult:
+    return replace(result, verdict=with_findings(result.verdict, finding))
 
 
 def _without_spans(
     group: _Group, requests: Requests, times: ServerTimes, kept: KeptSpans
 ) -> Finding | None:
     """What to say of requests without server spans, where there should be some."""
-    wanted = [
-        (exchange, timing)
-        for exchange, timing in zip(requests, times, strict=True)
-        if exchange.outcome is Outcome.SUCCEEDED
-    ]
-    untold = {one.trace_id for one, timing in wanted if isinstance(timing, Undecomposed)}
-    spans = kept.of_traces(untold)
-    missing = {one.trace_id: timing for one, timing in wanted if not _has_entry(one, timing, spans)}
-    if not group.is_ours or not missing:
+    if not group.is_ours:
         return None
-    found = came_instead(kept, group.requests.keys(), missing.keys())
+    wanted = requests.places(lambda rows: rows.succeeded)
+    problem, source = (times.columns.whole(name)[wanted] for name in (PROBLEM, SOURCE))
+    untold = dict(requests.ids_at(wanted[problem != ABSENT].tolist()))
+    spans = kept.of_traces(untold)
+    uncovered = [one for one, root_id in untold.items() if entry_of(spans.of(one), root_id) is None]
+    mirrored = wanted[(problem == ABSENT) & (source == SOURCES.index("mirror"))]
+    missing = {*uncovered, *(one for one, _ in requests.ids_at(mirrored.tolist()))}
+    if not missing:
+        return None
+    found = came_instead(kept, group.requests.keys(), missing)
     plan = group.facts.plan if group.facts is not None else {}
     asked = plan.get("receive_otlp") or plan.get("jaeger")
     if not (asked or found.own_traces or len(missing) < len(wanted)):
         return None
-    uncovered = sum(isinstance(timing, Undecomposed) for timing in missing.values())
     reason = "the archive holds no more"
-    return low_join_share(len(missing), uncovered, len(wanted), reason, found)
+    return low_join_share(len(missing), len(uncovered), len(wanted), reason, found)
 
 
-def _has_entry(exchange: Exchange, timing: Timing | Undecomposed, kept: ServerSpans) -> bool:
-    if isinstance(timing, Timing):
-        return timing.source != "mirror"
-    return entry_of(kept.of(exchange.trace_id), exchange.span_id) is not None
-
-
-def _mapper_of_run(facts: run_facts.RunFacts | None) -> tuple[Mapper, Finding | None]:
+def _mapper_of_run(
+    facts: run_facts.RunFacts | None, made: Callable[[Sequence[str], str | None], Mapper]
+) -> tuple[Mapper, Finding | None]:
     """The mapper of the run itself, and what is to be said where its file is not here."""
     maps, mapping = facts.rules if facts is not None else ((), None)
     if mapping is not None and not Path(mapping).is_file():
-        return mapper_of(maps, None), rules_missing(mapping)
-    return mapper_of(maps, mapping), None
+        return made(maps, None), rules_missing(mapping)
+    return made(maps, mapping), None
 
 
 def _session(groups: Sequence[_Group]) -> Mapping[str, Any]:

@@ -13,6 +13,7 @@ from tracebench.analysis.closure import decompose, latency, ranked
 from tracebench.analysis.comparison import compare_two
 from tracebench.analysis.findings import advised
 from tracebench.analysis.floor import beside_floor, describe_floor
+from tracebench.analysis.judge_spans import unfit_rules
 from tracebench.analysis.observer import observer_effect
 from tracebench.analysis.steady import settled
 from tracebench.analysis.summary import exemplars, summarise
@@ -80,6 +81,10 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
     }
     with traces:
         targets = _measured(plan, prepared, session, traces, watcher)
+    unfit = traces.unfit()
+    targets = {
+        name: _with(one, unfit_rules(unfit, one.decomposed)) for name, one in targets.items()
+    }
     targets = advised(targets, session["plan"], session["environment"])
     return Result(**session, targets=targets, comparison=compare_two(targets))
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tracebench.analysis.instead import NOTHING, Instead, came_instead, causes
-from tracebench.analysis.judge_spans import low_join_share
-from tracebench.analysis.verdict import traces_missing
+from tracebench.analysis.judge_spans import low_join_share, traces_missing
 from tracebench.model.result import Finding
 from tracebench.model.span import Kind, Link, Span
 

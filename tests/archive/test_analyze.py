@@ -266,12 +266,14 @@ def test_the_spans_that_a_server_sent_are_archived_and_mapped_as_in_the_run(
             concurrency=2,
             receive_otlp=f"127.0.0.1:{port}",
             output_traces=path,
-            maps=("postprocessing=inference",),
+            maps=("postprocessing=inference", "queue=nowhere"),
             mapping=str(rules),
         )
         result = run(plan)
     assert result.targets["rest"].server_timing_source["otlp"] == REQUESTS
     assert {"queue", "postprocessing"} <= set(result.targets["rest"].components)
+    [unfit] = [one for one in result.targets["rest"].verdict.findings if one.code == "unfit_rules"]
+    assert unfit.message.startswith("--map 'queue=nowhere': no span of a request")
     assert to_dict(analyze([path])) == json.loads(json.dumps(to_dict(result)))
     rules.unlink()
     [rest] = analyze([path]).targets.values()
@@ -279,6 +281,7 @@ def test_the_spans_that_a_server_sent_are_archived_and_mapped_as_in_the_run(
     assert "rules.toml', which is not here" in str(rest.verdict.findings)
     [rest] = analyze([path], maps=["inference=inference"]).targets.values()
     assert "inference" in rest.components
+    assert "unfit_rules" not in {one.code for one in rest.verdict.findings}
 
 
 def test_files_without_requests_are_refused(tmp_path: Path) -> None:

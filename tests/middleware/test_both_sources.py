@@ -21,6 +21,7 @@ from tracebench.model.server_times import ServerTimes
 from tracebench.tracing import mirror
 from tracebench.tracing.joining import renamed
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
+from tracebench.tracing.mapping.trust import by_service
 from tracebench.tracing.sdk_spans import from_sdk
 from tracebench.tracing.server_spans import ServerSpans, entry_of
 
@@ -124,7 +125,7 @@ def by_spans(spans: Spans, mapper: Mapper) -> Timing:
     of_trace = kept.of(f"{TRACE_ID:032x}")
     entry = entry_of(of_trace, f"{PARENT_ID:016x}")
     assert entry is not None
-    found = mapper.timing(entry, of_trace, None, kept.trust)
+    found = mapper.timing(entry, of_trace, None, by_service(kept))
     assert isinstance(found, Timing)
     return found
 

@@ -67,13 +67,9 @@ def attribute_alike(form: Form, start: Int64, end: Int64, ids: Words) -> dict[st
     rows = max(_AT_ONCE // (2 * len(form.places)), 1)
     pieces = [
         _attribute(form, start[at : at + rows], end[at : at + rows], ids[at : at + rows])
-        for at in range(0, len(start), rows)
+        for at in range(0, max(len(start), 1), rows)
     ]
-    named = dict.fromkeys(one for one in form.components if one != SERVER_OTHER)
-    return {
-        name: np.concatenate([np.zeros(0, np.int64), *(one[name] for one in pieces)])
-        for name in named
-    }
+    return {name: np.concatenate([one[name] for one in pieces]) for name in pieces[0]}
 
 
 def _attribute(form: Form, start: Int64, end: Int64, ids: Words) -> dict[str, Int64]:
@@ -88,6 +84,8 @@ def _attribute(form: Form, start: Int64, end: Int64, ids: Words) -> dict[str, In
     owner = _owners(edges[:, :-1], first, last, touches, ranks)
     found = {}
     for name in dict.fromkeys(form.components):
+        if name == SERVER_OTHER:
+            continue
         own = np.array([one == name for one in form.components])
         spent = np.where(own[owner], lengths, 0).sum(axis=1)
         found[name] = np.where(touches[:, own].any(axis=1), spent, ABSENT)

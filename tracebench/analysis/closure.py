@@ -86,8 +86,12 @@ def client_view(requests: Requests) -> Columns:
         Columns of `end_to_end`, `service_time`, `backlog`, `connect`, `client` and
         `server_and_network`, in the order of scheduling; the last four sum to the first.
     """
-    successes = Selection(requests, lambda rows, _: rows.succeeded)
-    return Columns(successes, {**_CLIENT_SIDE, SERVER_AND_NETWORK: _between})
+    return Columns(successes(requests), {**_CLIENT_SIDE, SERVER_AND_NETWORK: _between})
+
+
+def successes(requests: Requests) -> Selection:
+    """Every success."""
+    return Selection(requests, lambda rows, _: rows.succeeded)
 
 
 def ranked(requests: Requests) -> Selection:
@@ -155,8 +159,10 @@ def _replies(part: Part) -> Replies:
 
 
 def _body(part: Part) -> Nanoseconds:
-    apart_ns = body_ns(_replies(part), latency(part))
-    return np.where(part.told(told.CAME_WITH_COLUMN) == CAME_WITH.index("end"), 0, apart_ns)
+    early = part.told(told.CAME_WITH_COLUMN) != CAME_WITH.index("end")
+    if not early.any():  # as in most runs
+        return np.zeros(len(early), np.int64)
+    return np.where(early, body_ns(_replies(part), latency(part)), 0)
 
 
 def _streams(part: Part) -> Flags:

@@ -50,8 +50,10 @@ def _waiting_before_server_span(run: Evidence) -> Finding | None:
 def _network_after_reply_began(run: Evidence) -> Finding | None:
     if NETWORK not in run.components:
         return None
-    after_ns = run.decomposition.columns[NETWORK] - run.decomposition.before_reply()
     network_ms = run.components[NETWORK].p50_ms
+    if network_ms <= _LEAST_AFTER_MS:  # what passed after the reply began is a part of it
+        return None
+    after_ns = run.decomposition.columns[NETWORK] - run.decomposition.before_reply()
     after_ms = min(_median_ms(after_ns), network_ms)  # two estimates of a median may cross
     if after_ms <= _LEAST_AFTER_MS:
         return None

@@ -1,6 +1,6 @@
 """What is to be said of spans that servers send over OTLP, and of their clock."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tracebench.analysis.evidence import Evidence, part_of
@@ -33,10 +33,37 @@ def low_join_share(
     return weigh("low_join_share", share, because=because, **evidence)
 
 
+def traces_missing(missing: int, asked: int, reason: str, found: Instead) -> Finding | None:
+    """What to say where traces could not be read back from a backend, and what it has instead."""
+    because: tuple[str, ...] = ("lost",)
+    came = ""
+    if found.own_traces:
+        because, came = causes(found, missing, asked), words(found)
+    return weigh(
+        "traces_missing",
+        part_of(missing, asked),
+        because=because,
+        missing=missing,
+        asked=asked,
+        reason=reason,
+        came=came,
+    )
+
+
 def spans_refused(refused: Mapping[str, int]) -> Finding | None:
     """What to say where the receiver did not take all that was sent to it; reason → count."""
     reasons = "; ".join(f"{reason} ({count})" for reason, count in refused.items() if count)
     return weigh("spans_refused", sum(refused.values()), reasons=reasons)
+
+
+def unfit_rules(rules: Sequence[str], decomposed: int) -> Finding | None:
+    """What to say where rules fit nothing that servers tell.
+
+    Args:
+        rules: as they were given with `--map`.
+        decomposed: of so many requests something is told; of none, other findings say so.
+    """
+    return weigh("unfit_rules", decomposed and len(rules), rules=", ".join(map(repr, rules)))
 
 
 def unusable_spans(bad: int, good: int, why: str) -> Finding | None:

@@ -1,8 +1,7 @@
 """The observer effect: what a server pays for being traced."""
 
-from tracebench.analysis.closure import latency
+from tracebench.analysis.closure import latency, successes
 from tracebench.analysis.comparison import difference
-from tracebench.analysis.selection import Selection
 from tracebench.analysis.statistics import describe
 from tracebench.model.requests import VARIANT, Requests
 from tracebench.model.result import ObserverEffect
@@ -21,9 +20,9 @@ def observer_effect(requests: Requests, untraced_from: int) -> ObserverEffect | 
     Returns:
         Differences of `end_to_end` between successes; None where either kind has none.
     """
-    successes = Selection(requests, lambda rows, _: rows.succeeded)
-    latency_ns = successes.column(latency)
-    traced = successes.column(lambda part: part.request(VARIANT)) < untraced_from
+    chosen = successes(requests)
+    latency_ns = chosen.column(latency)
+    traced = chosen.column(lambda part: part.request(VARIANT)) < untraced_from
     traced_ns, untraced_ns = latency_ns[traced], latency_ns[~traced]
     if not len(traced_ns) or not len(untraced_ns):
         return None

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tracebench.analysis.selection import Formula, Part, Selection
-from tracebench.model.columns import ABSENT
+from tracebench.model.columns import ABSENT, summed
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.requests import Flags
 from tracebench.model.result import Statistics
@@ -102,9 +102,7 @@ def _tallied(chosen: Selection, names: Sequence[str]) -> tuple[int, int]:
 
 def _together(names: Sequence[str], absent_ns: int, part: Part) -> Nanoseconds:
     """What several spellings of one name tell together."""
-    told = np.array([part.told(PART + name) for name in names])
-    sums_ns = np.where(told == ABSENT, 0, told).sum(0)
-    return np.where((told == ABSENT).all(0), absent_ns, sums_ns)
+    return summed([part.told(PART + name) for name in names], absent_ns)
 
 
 def share_of(components: Mapping[str, Statistics], name: str, whole: str = END_TO_END) -> float:

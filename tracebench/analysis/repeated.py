@@ -4,8 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tracebench.analysis.closure import service_time
-from tracebench.analysis.selection import Selection
+from tracebench.analysis.closure import service_time, successes
 from tracebench.model.requests import VARIANT, Requests
 
 _FEWEST: Final = 6
@@ -29,7 +28,7 @@ def first_and_second(requests: Requests) -> FirstAndSecond | None:
     """
     if not any(rows[VARIANT].any() for rows in requests.pages()):
         return None  # a single payload, as in most runs
-    chosen = Selection(requests, lambda rows, _: rows.succeeded)
+    chosen = successes(requests)
     variants = chosen.column(lambda part: part.request(VARIANT))
     order = np.argsort(variants, kind="stable")
     _, starts, counts = np.unique(variants[order], return_index=True, return_counts=True)

@@ -5,6 +5,7 @@ takes 80 MB, so that no more than a few are held at once.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -80,14 +81,14 @@ class Selection:
             for rows, of_page in zip(requests.pages(), said, strict=True)
         ]
         self._count = sum(map(len, self.parts))
-        self._order = _order(self._joined(lambda part: part.request(SCHEDULED)))
 
     def __len__(self) -> int:
         return self._count
 
     def column(self, formula: Formula) -> Int64:
         """What the formula gives, of every request."""
-        return _arranged(self._joined(formula), self._order)
+        order = self._order  # first: it takes a column for as long as it is made
+        return _arranged(self._joined(formula), order)
 
     def count(self, which: Callable[[Part], Flags]) -> int:
         """Of how many requests something holds."""
@@ -105,6 +106,14 @@ class Selection:
                 return int(part.places[within])
             within -= len(part)
         raise IndexError(at)
+
+    @cached_property
+    def _order(self) -> Order | None:
+        """What puts requests into the order of scheduling; None where they are in it."""
+        scheduled = self._joined(lambda part: part.request(SCHEDULED))
+        if (scheduled[1:] >= scheduled[:-1]).all():
+            return None
+        return np.argsort(scheduled, kind="stable").astype(np.uint32)
 
     def _joined(self, formula: Formula) -> Int64:
         values, at = np.empty(self._count, np.int64), 0
@@ -154,13 +163,6 @@ class Without(Mapping[str, Nanoseconds]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._names
-
-
-def _order(scheduled: Int64) -> Order | None:
-    """What puts requests into the order of scheduling; None where they are in it."""
-    if (scheduled[1:] >= scheduled[:-1]).all():
-        return None
-    return np.argsort(scheduled, kind="stable").astype(np.uint32)
 
 
 def _arranged(values: Int64, order: Order | None) -> Int64:

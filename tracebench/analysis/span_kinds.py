@@ -67,6 +67,11 @@ SPAN_KINDS: Final = {
         "the OTLP receiver refused {value} requests or spans: {reasons}",
         "let the server export smaller batches to it alone, and see what else sends to it",
     ),
+    "unfit_rules": Kind(
+        WARNING,
+        "--map {rules}: no span of a request, and no part that a reply tells, has such a name",
+        "`tracebench spans` shows what the server emits, and how it is mapped",
+    ),
     "unusable_spans": Kind(
         ((0.0, "info"), (0.01, "warning")),
         "{bad} spans of the server's cannot be used: {why}",

@@ -6,8 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from tracebench.analysis.closure import latency
-from tracebench.analysis.selection import Selection
+from tracebench.analysis.closure import latency, successes
 from tracebench.analysis.statistics import interval_ranks, rank
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.requests import SLOT, Requests
@@ -31,7 +30,7 @@ def by_slot(requests: Requests) -> list[Nanoseconds]:
 
     They are sorted into their places page by page: to sort all takes five times their memory.
     """
-    chosen = Selection(requests, lambda rows, _: rows.succeeded)
+    chosen = successes(requests)
     slots = chosen.greatest(lambda part: part.request(SLOT)) + 1
     counts = [np.bincount(part.request(SLOT), minlength=slots) for part in chosen.parts]
     ends = np.cumsum(np.sum(counts, 0)) if counts else np.zeros(0, np.int64)

@@ -53,21 +53,24 @@ def attribute_tail(columns: Mapping[str, Nanoseconds]) -> dict[str, Tail]:
     Returns:
         Nothing for a share of which there are fewer than 20 requests, or which takes no longer.
     """
-    count = len(columns[END_TO_END])
+    end_to_end_ns = columns[END_TO_END]
+    count = len(end_to_end_ns)
     asked = {
         name: count // one_of for name, one_of in _SLOWEST.items() if count // one_of >= _FEWEST
     }
     if not asked:
         return {}
     ranks = [(count - slow, count) for slow in asked.values()]
-    usual, *slowest = _ranked(columns[END_TO_END], [(_place(count, 0), _place(count, 1)), *ranks])
-    groups = dict(_sums(columns, [usual, *slowest]))
-    leaves = [name for name in groups if name != END_TO_END]
-    of = [
-        _Group(np.array([sums[at] for sums in groups.values()]), _counts(rows, count))
-        for at, rows in enumerate((usual, *slowest))
-    ]
-    tails = {name: _divide(leaves, slow, of[0]) for name, slow in zip(asked, of[1:], strict=True)}
+    groups = _ranked(end_to_end_ns, [(_place(count, 0), _place(count, 1)), *ranks])
+    leaves = dict(_sums(columns, groups))
+    sums_ns = [*leaves.values(), [_by_block(end_to_end_ns, rows) for rows in groups]]
+    usual, *slowest = (
+        _Group(np.array([of_column[at] for of_column in sums_ns]), _counts(rows, count))
+        for at, rows in enumerate(groups)
+    )
+    tails = {
+        name: _divide([*leaves], slow, usual) for name, slow in zip(asked, slowest, strict=True)
+    }
     return {name: tail for name, tail in tails.items() if tail is not None}
 
 
@@ -124,11 +127,11 @@ def _divide(leaves: Sequence[str], of_slow: _Group, of_usual: _Group) -> Tail | 
 def _sums(
     columns: Mapping[str, Nanoseconds], groups: Sequence[Rows]
 ) -> Iterator[tuple[str, list[_Sums]]]:
-    """The sums of each leaf that is reported, and at the end of all, by group and block.
+    """The sums of each leaf that is reported, by group and block.
 
     What a request does not report counts as 0. Each column is asked for once.
     """
-    for name in (*LEAVES, SERVER_AND_NETWORK, END_TO_END):
+    for name in (*LEAVES, SERVER_AND_NETWORK):
         if name in columns:
             column_ns = columns[name]
             if (column_ns >= 0).any():

@@ -5,7 +5,6 @@ from typing import Final
 
 from tracebench.analysis.evidence import Evidence, part_of
 from tracebench.analysis.findings import state, weigh
-from tracebench.analysis.instead import Instead, causes, words
 from tracebench.analysis.judge_load import LOAD_JUDGES
 from tracebench.analysis.judge_replies import REPLY_JUDGES
 from tracebench.analysis.judge_series import SERIES_JUDGES
@@ -45,25 +44,6 @@ def clients_cut_short(rounds: int, why: str) -> Finding:
 def spans_lost(failed: int, reason: str) -> Finding:
     """What to say where spans could not be exported."""
     return state("spans_lost", "warning", value=failed, reason=reason)
-
-
-def traces_missing(
-    missing: int, asked: int, reason: str, found: Instead | None = None
-) -> Finding | None:
-    """What to say where traces could not be read back from a backend, and what it has instead."""
-    because: tuple[str, ...] = ("lost",)
-    came = ""
-    if found is not None and found.own_traces:
-        because, came = causes(found, missing, asked), words(found)
-    return weigh(
-        "traces_missing",
-        part_of(missing, asked),
-        because=because,
-        missing=missing,
-        asked=asked,
-        reason=reason,
-        came=came,
-    )
 
 
 def _no_successes(run: Evidence) -> Finding | None:

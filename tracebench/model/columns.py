@@ -5,7 +5,7 @@ long wait widens one column of one page.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -51,6 +51,12 @@ def widened(stored: Stored, rows: int) -> Int64:
     values = stored.astype(np.int64)
     values[stored == np.iinfo(stored.dtype).max] = ABSENT
     return values
+
+
+def summed(columns: Sequence[Int64], absent: int = ABSENT) -> Int64:
+    """The sum of what columns tell, row by row; where none tells anything, `absent`."""
+    told = np.array(columns)
+    return np.where((told == ABSENT).all(0), absent, np.where(told == ABSENT, 0, told).sum(0))
 
 
 def in_memory(page: Page) -> Page:

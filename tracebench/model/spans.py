@@ -77,6 +77,10 @@ class Spans:
         holds = np.fromiter(map(wanted, self.templates), np.bool_, len(self.templates))
         return holds[self.said] if len(self) else np.zeros(0, np.bool_)
 
+    def linking(self) -> "Spans":
+        """Those that are linked to others."""
+        return self.take(self.such(lambda span: bool(span.links)))
+
 
 def together(records: Sequence[Spans]) -> Spans:
     """One record of several, in their order."""

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tracebench.model.inventory import Inventory, Row, Service
 from tracebench.numbers import milliseconds, signed
-from tracebench.report.terminal import WIDTH, printed
+from tracebench.report.terminal import WIDTH, printed, shortened
 
 _UNUSED: Final = "–"
 _UNMAPPED: Final = "unmapped"
@@ -88,7 +88,7 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
     if row.what == "event" and row.median_ms is not None:
         at = f"at {signed(row.median_ms)}"
     return (
-        _fitting(name),
+        shortened(_plain(name), _NAME_WIDTH),
         f"{row.count:,}",
         at,
         row.component or (_UNMAPPED if row.rule else _UNUSED),
@@ -98,10 +98,3 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
 def _plain(text: str) -> str:
     """Without what would move a terminal's cursor, or colour it."""
     return "".join(char if char.isprintable() else "�" for char in text)
-
-
-def _fitting(name: str) -> str:
-    """Shortened in the middle: names of one server tend to differ at their ends."""
-    name = _plain(name)
-    half = _NAME_WIDTH // 2
-    return name if len(name) <= _NAME_WIDTH else f"{name[:half]}…{name[1 + half - _NAME_WIDTH :]}"

@@ -38,7 +38,7 @@ def printed(parts: Iterable[RenderableType | str], width: int, *, color: bool) -
 
 
 def shortened(name: str, longest: int = 16) -> str:
-    """A name that fits into a table; what is left out is in its middle."""
+    """A name that fits into a table; what is left out is in its middle: many differ at the end."""
     if len(name) <= longest:
         return name
     return f"{name[: longest // 2]}…{name[-(longest - longest // 2 - 1) :]}"

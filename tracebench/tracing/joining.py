@@ -1,12 +1,12 @@
 """What servers said of requests: in their spans, or else in the mirror."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from tracebench.model.columns import ABSENT, Columns, Int64, PageView
+from tracebench.model.columns import Columns, summed
 from tracebench.model.requests import Requests
 from tracebench.model.server_times import PART, PartNames, ServerTimes, TimesPage
 from tracebench.model.spans import TraceIndex, Words
@@ -70,11 +70,9 @@ def renamed(mirrors: ServerTimes, mapper: Mapper) -> ServerTimes:
     others = [name for name in mirrors.columns.names if not name.startswith(PART)]
     for page in mirrors.pages():
         told = {name: page[name] for name in others}
-        told |= {PART + name: _together(page, those) for name, those in spellings.items()}
+        told |= {
+            PART + name: summed([page[PART + one] for one in those])
+            for name, those in spellings.items()
+        }
         columns.append(told, page.rows)
     return replace(mirrors, columns=columns)
-
-
-def _together(page: PageView, names: Sequence[str]) -> Int64:
-    told = np.array([page[PART + name] for name in names])
-    return np.where((told == ABSENT).all(0), ABSENT, np.where(told == ABSENT, 0, told).sum(0))

@@ -8,7 +8,7 @@ import numpy as np
 
 from tracebench.model.span import Span
 from tracebench.model.spans import Spans, SpanTable, TraceIndex, is_trace_id, together
-from tracebench.tracing.mapping.trust import Trust, service_of, told_by
+from tracebench.tracing.mapping.trust import Trust, by_service
 from tracebench.tracing.server_spans import ServerSpans
 
 _ROWS: Final = 65_536
@@ -61,15 +61,10 @@ class KeptSpans:
         return store
 
     def trust(self) -> dict[str, Trust]:
-        """Server → how far profiles are believed of it, by what its spans say themselves."""
+        """What `by_service` makes of all."""
         spans = self.columns()
         used = np.unique(spans.said).tolist()
-        trust: dict[str, Trust] = {}
-        for span in chain((spans.templates[number] for number in used), self.others):
-            if (told := told_by(span)) is not Trust.FULL:
-                service = service_of(span)
-                trust[service] = min(told, trust.get(service, told))
-        return trust
+        return by_service(chain((spans.templates[number] for number in used), self.others))
 
     def _settle(self) -> None:
         if len(self._table):

@@ -25,7 +25,7 @@ class Oddities:
         self.is_odd = np.full(len(index), not index.is_unique)
         self._always = np.full(len(rows), not index.is_unique)
         """Spans that every store has."""
-        linking = [*self._spans.take(self._spans.such(_has_links)), *self._others]
+        linking = [*self._spans.linking(), *self._others]
         traces = TraceIndex.of(_usable({span.trace_id for span in linking}))
         if len(traces):
             self._always |= traces.places(self._spans.trace_high, self._spans.trace_low) >= 0
@@ -63,7 +63,3 @@ def _stored(spans: "chain[Span]") -> ServerSpans:
 
 def _usable(trace_ids: set[str]) -> list[str]:
     return sorted(filter(is_trace_id, trace_ids))
-
-
-def _has_links(span: Span) -> bool:
-    return bool(span.links)

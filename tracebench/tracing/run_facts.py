@@ -38,7 +38,7 @@ class RunFacts:
     def rules(self) -> tuple[Sequence[str], str | None]:
         """By which the run mapped spans: `--map` and `--mapping`, as far as they can be read."""
         maps, mapping = self.plan.get("maps") or (), self.plan.get("mapping")
-        return [one for one in maps if isinstance(one, str)], mapping and str(mapping)
+        return tuple(one for one in maps if isinstance(one, str)), mapping and str(mapping)
 
     def load_of(self, requests: Requests, times: ServerTimes) -> Load:
         """The load again."""

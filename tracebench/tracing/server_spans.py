@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from tracebench.model.span import Span
-from tracebench.tracing.mapping.trust import Trust, service_of, told_by
 
 
 class ServerSpans:
@@ -15,15 +14,10 @@ class ServerSpans:
         self._of_trace: defaultdict[str, list[Span]] = defaultdict(list)
         self._linked_to: defaultdict[str, list[Span]] = defaultdict(list)
         self._below: dict[str, defaultdict[str, list[Span]]] = {}
-        self.trust: dict[str, Trust] = {}
-        """Server → how far profiles are believed of it, by what its spans say themselves."""
 
     def add(self, span: Span) -> None:
         """File a span under its own trace, and under those that it is linked to."""
         self._of_trace[span.trace_id].append(span)
-        if (told := told_by(span)) is not Trust.FULL:
-            service = service_of(span)
-            self.trust[service] = min(told, self.trust.get(service, told))
         self._below.pop(span.trace_id, None)
         for trace_id in {link.trace_id for link in span.links} - {span.trace_id}:
             self._linked_to[trace_id].append(span)

@@ -149,9 +149,7 @@ class SpanJoin:
             return done
         usual = _usual(traces, self._roots[traces.rows + sheet.rows.start])
         usual &= sheet.mirror[TOTAL][traces.rows] < EXACT_NS
-        for example, alike in _by_form(traces, usual):
-            if np.count_nonzero(alike) < self._fewest:
-                continue
+        for example, alike in _by_form(traces, usual, self._fewest):
             form = (tuple(one[example].tolist()) for one in (traces.kinds, traces.parents))
             plan = self._kinds.plan(*form)
             if plan is not None and plan.form is not None:
@@ -204,15 +202,15 @@ class SpanJoin:
         return _beside(mirror, timing, _strays(entry, mirror))
 
 
-def _by_form(traces: _Traces, usual: Flags) -> Iterator[tuple[int, Flags]]:
-    """For each form an example, and which traces are of it."""
+def _by_form(traces: _Traces, usual: Flags, fewest: int) -> Iterator[tuple[int, Flags]]:
+    """For each form of at least `fewest` traces: an example, and which traces are of it."""
     codes = np.zeros(len(traces.rows), np.uint64)
     for kinds, parents in zip(traces.kinds.T, traces.parents.T, strict=True):
         said = (kinds * (_MOST_SPANS + 3) + parents + 3).astype(np.uint64)
         codes = (codes * _MIX[0]) ^ ((said + (codes >> np.uint64(29))) * _MIX[1])
-    found, examples = np.unique(codes[usual], return_index=True)
-    places = np.flatnonzero(usual)
-    for code, example in zip(found, places[examples].tolist(), strict=True):
+    found, examples, counts = np.unique(codes[usual], return_index=True, return_counts=True)
+    common, places = counts >= fewest, np.flatnonzero(usual)
+    for code, example in zip(found[common], places[examples[common]].tolist(), strict=True):
         alike = usual & (codes == code)
         alike[alike] = (
             (traces.kinds[alike] == traces.kinds[example])

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from tracebench.model.columns import Int64
 from tracebench.model.exchange import Reply, Timing, Undecomposed
+from tracebench.tracing.mirror import is_plain
 
 Floats = npt.NDArray[np.float64]
 Read = Callable[[Reply], Timing | Undecomposed]
@@ -94,11 +95,8 @@ class Layout:
         if bulk.others:
             return bulk.others[0] == told
         parts_ns = {name: int(values_ns[0]) for name, values_ns in bulk.parts_ns.items()}
-        return (
-            isinstance(told, Timing)
-            and (told.total_ns, told.parts_ns, told.scaled) == (bulk.total_ns[0], parts_ns, False)
-            and not (told.left_out or told.unlisted or told.strays)
-        )
+        plain = (bulk.total_ns[0], parts_ns, False)
+        return is_plain(told) and (told.total_ns, told.parts_ns, told.scaled) == plain
 
     def _one_by_one(
         self, texts: bytes | memoryview, count: int, rows: Int64

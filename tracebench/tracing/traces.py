@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from opentelemetry.sdk.trace.export import SpanExporter
 
 from tracebench.analysis.instead import NOTHING, Instead
-from tracebench.analysis.judge_spans import unusable_spans
-from tracebench.analysis.verdict import spans_lost, traces_missing
+from tracebench.analysis.judge_spans import traces_missing, unusable_spans
+from tracebench.analysis.verdict import spans_lost
 from tracebench.files import why
 from tracebench.model.plan import Plan
 from tracebench.model.requests import SCHEDULED, Requests
@@ -98,6 +98,10 @@ class Traces:
         """What joins a target's requests with its server's spans."""
         return JoiningExporter(self._mapper)
 
+    def unfit(self) -> list[str]:
+        """The rules of `--map` that fitted nothing so far."""
+        return self._mapper.unfit()
+
     def export(
         self,
         requests: Requests,
@@ -187,12 +191,6 @@ class Traces:
         if self._jaeger is None:
             return []
         roots = requests.successes()
-        began_ns = requests.whole(lambda rows: rows[SCHEDULED])
-        places = requests.places(lambda rows: rows.succeeded).tolist()
-        starts_ns = {
-            trace_id: int(began_ns[at]) + run.anchor.offset_ns
-            for trace_id, at in zip(roots, places, strict=True)
-        }
 
         def tell(missing: int) -> None:
             on_wait(f"waiting for {missing:,} of {len(roots):,} traces in Jaeger")
@@ -210,7 +208,7 @@ class Traces:
             roots,
             take,
             self._waits,
-            starts_ns=starts_ns if self._endpoint is not None else NOT_EXPORTED,
+            starts_ns=NOT_EXPORTED if self._endpoint is None else _starts_ns(requests, roots, run),
             on_wait=tell,
         )
         instead = self._instead(self._jaeger, requests, run) if reading.missing else NOTHING
@@ -236,6 +234,13 @@ class Traces:
         if self._endpoint is None:
             return result
         return links.with_search(self._ui, result, requests, described, run)
+
+
+def _starts_ns(requests: Requests, successes: Iterable[str], run: spans.Run) -> dict[str, int]:
+    """Trace id → when the root span of each success began (epoch)."""
+    places = requests.places(lambda rows: rows.succeeded)
+    starts_ns = requests.columns.whole(SCHEDULED)[places] + run.anchor.offset_ns
+    return dict(zip(successes, starts_ns.tolist(), strict=True))
 
 
 def _doubts(reading: Reading, unusable: Collection[str], instead: Instead) -> list[Finding]:

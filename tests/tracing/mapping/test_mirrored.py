@@ -108,6 +108,16 @@ def test_a_server_span_may_tell_parts_that_have_no_span(
     assert found == {"server_processing": 100, **expected}
 
 
+def test_rules_that_fit_neither_a_span_nor_a_part() -> None:
+    maps = ["queue=wait*", "preprocessing=tokenize", "postprocessing=Predict", "queue=nowhere"]
+    mapper = mapper_of(maps, None)
+    assert mapper.unfit() == maps
+    told(Timing(9 * MS, {"tokenize": MS}, "mirror"), mapper)
+    assert mapper.unfit() == ["queue=wait*", "postprocessing=Predict", "queue=nowhere"]
+    split(mapper, span("Predict", 0, 9, kind="SERVER"), span("waiting", 1, 2, "Predict"))
+    assert mapper.unfit() == ["queue=nowhere"]
+
+
 TOLD_MS = {"deserialization": 3, "serialization": 4}
 
 

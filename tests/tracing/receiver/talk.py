@@ -12,6 +12,7 @@ import requests
 
 from tests.tracing.otlp_samples import PARENT, message, request, span
 from tracebench.tracing.receiver.client import Received, Receiver
+from tracebench.tracing.receiver.gathering import Roots
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
@@ -49,7 +50,7 @@ def json_batch(trace_id: str) -> bytes:
 
 def collected(receiver: Receiver, *trace_ids: str) -> Received:
     """What has come by now: of these traces, entry spans are there already."""
-    return receiver.collect(dict.fromkeys(trace_ids, PARENT), stopped=lambda: True)
+    return receiver.collect(Roots.of(dict.fromkeys(trace_ids, PARENT)), stopped=lambda: True)
 
 
 def works(receiver: Receiver) -> bool:

@@ -40,11 +40,12 @@ def linked(trace_id: str, to: str) -> bytes:
 
 def test_spans_of_the_runs_traces_and_of_batches_linked_to_them() -> None:
     gathering = gathered(**{ONE: PARENT, "4" * 32: "5" * 16})
-    assert gathering.add(kept(batch(BATCH, 2))) == 0
-    assert gathering.add(kept(linked(BATCH, ONE))) == 0
-    assert gathering.add(kept(batch(OTHER))) == 0
-    assert gathering.add(kept(json_batch(ONE), "json")) == 1
-    assert gathering.add(kept(batch(ONE))) == 0
+    for body in (batch(BATCH, 2), linked(BATCH, ONE), batch(OTHER)):
+        gathering.add(kept(body))
+    assert gathering.missing == 2
+    gathering.add(kept(json_batch(ONE), "json"))
+    assert gathering.missing == 1
+    gathering.add(kept(batch(ONE)))
     assert gathering.missing_traces() == ["4" * 32]
     assert [span.trace_id for span in gathering.spans()] == [BATCH, BATCH, BATCH, ONE, ONE]
 
@@ -94,9 +95,10 @@ def test_memory_for_one_target_is_bounded() -> None:
     body = batch(ONE)
     gathering = Gathering(Roots.of({ONE: PARENT}), 2 * len(body))
     batches = [Batch("protobuf", 0, spans, body) for spans in (1, 1, 7)]
-    assert gathering.add(come(*batches, room_bytes=gathering.room_bytes)) == 1
+    gathering.add(come(*batches, room_bytes=gathering.room_bytes))
+    assert not gathering.missing
     assert (gathering.dropped, len(gathering.spans()), gathering.room_bytes) == (7, 2, 0)
-    assert gathering.add(come(batches[2], room_bytes=gathering.room_bytes)) == 0
+    gathering.add(come(batches[2], room_bytes=gathering.room_bytes))
     assert (gathering.dropped, len(gathering.spans())) == (14, 2)
 
 
@@ -141,7 +143,7 @@ def test_stragglers_are_waited_for(receiver: Receiver) -> None:
     looks: list[Waiting] = []
     straggler = Timer(0.5, lambda: post(receiver, batch(other)))
     straggler.start()
-    received = receiver.collect({one: PARENT, other: PARENT}, on_wait=looks.append)
+    received = receiver.collect(Roots.of({one: PARENT, other: PARENT}), on_wait=looks.append)
     straggler.join()
     assert received.joined == received.wanted == 2
     assert {look.missing for look in looks} == {1}
@@ -152,13 +154,13 @@ def test_nothing_is_waited_for_where_all_is_there(receiver: Receiver) -> None:
     trace_id = new_trace()
     post(receiver, batch(trace_id))
     looks: list[Waiting] = []
-    assert receiver.collect({trace_id: PARENT}, on_wait=looks.append).joined == 1
+    assert receiver.collect(Roots.of({trace_id: PARENT}), on_wait=looks.append).joined == 1
     assert not looks
 
 
 def test_the_wait_can_be_stopped(receiver: Receiver) -> None:
     answers = iter([False, False, True, True, True])
-    received = receiver.collect({new_trace(): PARENT}, stopped=lambda: next(answers))
+    received = receiver.collect(Roots.of({new_trace(): PARENT}), stopped=lambda: next(answers))
     assert (received.joined, received.ended_by) == (0, "the waiting was interrupted")
 
 

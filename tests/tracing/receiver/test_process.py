@@ -26,6 +26,10 @@ from tracebench.errors import UsageError
 from tracebench.tracing.receiver.bind import Bind, bind_of
 from tracebench.tracing.receiver.bounds import Bounds
 from tracebench.tracing.receiver.client import Receiver
+from tracebench.tracing.receiver.gathering import Roots
+from tracebench.tracing.receiver.messages import Fetch
+from tracebench.tracing.receiver.process import fetched
+from tracebench.tracing.receiver.store import Batch, Store
 
 
 def is_running(pid: int) -> bool:
@@ -120,9 +124,21 @@ def test_its_death_loses_only_what_it_had() -> None:
     with Receiver("127.0.0.1:0") as receiver:
         os.kill(receiver.pid, signal.SIGKILL)
         assert soon(lambda: not is_running(receiver.pid))
-        received = receiver.collect({new_trace(): PARENT})
+        received = receiver.collect(Roots.of({new_trace(): PARENT}))
     assert (received.joined, list(received.spans)) == (0, [])
     assert received.ended_by == "the receiver's process answers no more"
+
+
+def test_what_cannot_be_read_is_counted_and_answered_all_the_same() -> None:
+    store, trace_id = Store(Bounds()), new_trace()
+    for spans, body in ((2, batch(trace_id, 2)), (3, b"no protobuf")):
+        store.add(Batch("protobuf", 0, spans, body))
+    answer = fetched(store, Fetch(1 << 20))
+    assert (list(answer.come.spans), len(answer.come.arrivals_ns)) == ([], 0)
+    [(reason, lost)] = answer.counts.items()
+    assert (reason.startswith("spans that could not be read ("), lost) == (True, 5)
+    store.add(Batch("protobuf", 0, 2, batch(trace_id, 2)))
+    assert len(fetched(store, Fetch(1 << 20)).come.spans) == 2
 
 
 def test_an_interrupt_is_for_the_parent() -> None:
@@ -138,9 +154,9 @@ def test_forwarding(over: str) -> None:
         with Receiver("127.0.0.1:0", forward=url) as first:
             one, other = new_trace(), new_trace()
             post(first, json_batch(one), JSON)
-            assert first.collect({one: PARENT}).forwarded == 1
+            assert first.collect(Roots.of({one: PARENT})).forwarded == 1
             call(first, batch(other, 5))
-            received = first.collect({other: PARENT})
+            received = first.collect(Roots.of({other: PARENT}))
         assert (received.joined, received.forwarded, received.forward_failed) == (1, 6, 0)
         assert collected(last, one, other).joined == 2
 
@@ -151,7 +167,7 @@ def test_what_cannot_be_forwarded_is_counted() -> None:
         trace_id = new_trace()
         post(receiver, batch(trace_id, 3))
         post(receiver, batch(trace_id, 400))  # finds no room
-        received = receiver.collect({trace_id: PARENT})
+        received = receiver.collect(Roots.of({trace_id: PARENT}))
     assert (received.joined, received.forwarded, received.forward_failed) == (1, 0, 403)
 
 

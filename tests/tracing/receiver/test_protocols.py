@@ -32,6 +32,7 @@ from tests.tracing.receiver.talk import (
     works,
 )
 from tracebench.tracing.receiver.client import Receiver
+from tracebench.tracing.receiver.gathering import Roots
 
 EXPORTERS: dict[str, Callable[[Receiver], SpanExporter]] = {
     "grpc": lambda to: OverGrpc(to.grpc_address, insecure=True),
@@ -62,7 +63,9 @@ def test_real_exporters(receiver: Receiver, name: str) -> None:
         context = root.get_span_context()
     provider.shutdown()
     trace_id = format_trace_id(context.trace_id)
-    received = receiver.collect({trace_id: f"{context.span_id:016x}"}, stopped=lambda: True)
+    received = receiver.collect(
+        Roots.of({trace_id: f"{context.span_id:016x}"}), stopped=lambda: True
+    )
     spans = {one.name: one for one in received.spans}
     assert received.joined == 1
     assert spans.keys() == {"client", "POST /predict", "inference"}

@@ -12,7 +12,7 @@ from tracebench.model.span import Span
 from tracebench.tracing.mapping import suggestion
 from tracebench.tracing.mapping.mapper import Mapped, Mapper
 from tracebench.tracing.mapping.stages import TO, nanoseconds
-from tracebench.tracing.mapping.trust import service_of
+from tracebench.tracing.mapping.trust import by_service, service_of
 from tracebench.tracing.roots import is_root
 from tracebench.tracing.server_spans import ServerSpans
 from tracebench.vocabulary import SERVER_PROCESSING
@@ -113,12 +113,13 @@ def take_stock(spans: Iterable[Span], mapper: Mapper) -> tuple[Service, ...]:
             clients.add(span.span_id)
         else:
             kept.add(span)
+    trust = by_service(kept)
     stocks: defaultdict[str, _Stock] = defaultdict(_Stock)
     counted: set[tuple[str, str]] = set()
     for trace_id in kept.traces():
         of_trace = kept.of(trace_id)
         known = {span.span_id for span in of_trace}
-        for one in mapper.map(of_trace, kept.trust):
+        for one in mapper.map(of_trace, trust):
             span, stock = one.span, stocks[service_of(one.span)]
             if (key := (span.trace_id, span.span_id)) in counted:
                 continue

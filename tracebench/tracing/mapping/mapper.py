@@ -11,7 +11,7 @@ from tracebench.model.exchange import ServerSpan, Timing, Undecomposed
 from tracebench.model.span import Span
 from tracebench.tracing.mapping.clocks import on_one_clock
 from tracebench.tracing.mapping.reading import built_in, read_file, read_short
-from tracebench.tracing.mapping.rules import FROM_ATTRIBUTE, Conditions, Profile, Rule
+from tracebench.tracing.mapping.rules import FROM_ATTRIBUTE, Conditions, Profile, Rule, one_fits
 from tracebench.tracing.mapping.stages import Stage, durations, may_begin, stretches
 from tracebench.tracing.mapping.trust import Trust, least
 from tracebench.vocabulary import COMPONENT_ATTRIBUTE, PART_NS, SERVER_OTHER, SERVER_PROCESSING
@@ -68,7 +68,7 @@ class Mapper:
     """Applies rules of the user's own, then those of the profiles that fit a trace.
 
     Args:
-        rules: they come before all others.
+        rules: in the short form; they come before all others.
         profiles: in the order in which they are asked; None: the built-in ones.
     """
 
@@ -83,6 +83,7 @@ class Mapper:
             for at, profile in enumerate(self._profiles)
             if profile.rules and not profile.is_built_in
         )
+        self._fitted: set[Rule] = set()
         self._signs = lru_cache(_KINDS_OF_SPANS)(self._find_signs)
         self._rules = lru_cache(_KINDS_OF_SPANS)(self._find_rules)
         self._name_of = lru_cache(_KINDS_OF_SPANS)(self._find_name)
@@ -153,7 +154,7 @@ class Mapper:
                     continue
                 if not rule.ends_with_children or rule.outlived in ends:
                     return None
-                fitting = (one for one in below if any(each.fits(one.name) for each in rule.last))
+                fitting = (one for one in below if one_fits(rule.last, one.name))
                 ends[rule.outlived] = tuple(map(spans.index, fitting))
         components = [_component(span, own.whole) for span, own in zip(spans, rules, strict=True)]
         return Outline(components, ends.get(False, ()), ends.get(True, ()))
@@ -174,6 +175,11 @@ class Mapper:
     def name_of(self, name: str) -> str:
         """What the user's rules make of a part that a server told by this name."""
         return self._name_of(name) if self._users else name
+
+    def unfit(self) -> list[str]:
+        """Those rules before all profiles that fitted no span so far, and no part; as `--map`."""
+        unfit = (rule for rule in self._profiles[0].rules if rule not in self._fitted)
+        return [f"{rule.component}={rule.conditions.span[0].text}" for rule in unfit]
 
     def _as_mapped(self, parts_ns: Mapping[str, int]) -> Mapping[str, int]:
         if not self._users:
@@ -254,6 +260,7 @@ class Mapper:
             if rule.conditions.name_fits(name, kind, scope)
             and _counts(rule, self._profiles[at], trust)
         ]
+        self._fitted.update(rules)
         return _Sorted(
             tuple(rule for rule in rules if rule.is_whole),
             tuple(rule for rule in rules if rule.is_stretch),

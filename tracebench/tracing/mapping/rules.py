@@ -59,9 +59,7 @@ class Conditions:
     def name_fits(self, name: str, kind: str, scope: str) -> bool:
         """Whether those hold that speak of what many spans share."""
         return (
-            _one_fits(self.span, name)
-            and _one_fits(self.kind, kind)
-            and _one_fits(self.scope, scope)
+            one_fits(self.span, name) and one_fits(self.kind, kind) and one_fits(self.scope, scope)
         )
 
     def rest_fits(self, span: Span) -> bool:
@@ -71,13 +69,14 @@ class Conditions:
         return _all_fit(self.attributes, span.attributes) and _all_fit(self.resource, span.resource)
 
 
-def _one_fits(patterns: AnyOf, value: str) -> bool:
+def one_fits(patterns: AnyOf, value: str) -> bool:
+    """Whether one of them fits the whole value."""
     return not patterns or any(pattern.fits(value) for pattern in patterns)
 
 
 def _all_fit(wanted: Iterable[tuple[str, AnyOf]], attributes: Attributes) -> bool:
     return all(
-        name in attributes and _one_fits(patterns, _written(attributes[name]))
+        name in attributes and one_fits(patterns, _written(attributes[name]))
         for name, patterns in wanted
     )
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.span import Span
-from tracebench.tracing.mapping.rules import TEXT, UNITS_NS, Rule
+from tracebench.tracing.mapping.rules import TEXT, UNITS_NS, Rule, one_fits
 from tracebench.vocabulary import SERVER_PROCESSING
 
 _TEXT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|ms|us|µs|μs|ns)", re.ASCII)
@@ -69,7 +69,7 @@ def may_begin(span: Span, rule: Rule, children: Sequence[Span]) -> bool:
     if rule.starts and not has(rule.starts, [span]):
         return False
     if rule.last:
-        return any(each.fits(one.name) for one in children for each in rule.last)
+        return any(one_fits(rule.last, one.name) for one in children)
     return not rule.ends or has(rule.ends, [span, *children])
 
 
@@ -92,7 +92,7 @@ def _starts(span: Span, rule: Rule) -> tuple[str, list[int]]:
 def _ends(span: Span, rule: Rule, children: Sequence[Span]) -> tuple[str, list[int]]:
     if rule.last:
         names = [pattern.text for pattern in rule.last]
-        fitting = [one for one in children if any(each.fits(one.name) for each in rule.last)]
+        fitting = [one for one in children if one_fits(rule.last, one.name)]
         return f"end of {names[0]}", sorted(one.end_ns for one in fitting)
     return _times(rule.ends, [span], children) if rule.ends else ("end", [span.end_ns])
 

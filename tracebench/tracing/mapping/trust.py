@@ -29,6 +29,16 @@ def service_of(span: Span) -> str:
     return str(span.resource.get("service.name", ""))
 
 
+def by_service(spans: Iterable[Span]) -> dict[str, Trust]:
+    """Server → how far profiles are believed of it, by what its spans say themselves."""
+    trust: dict[str, Trust] = {}
+    for span in spans:
+        if (told := told_by(span)) is not Trust.FULL:
+            service = service_of(span)
+            trust[service] = min(told, trust.get(service, told))
+    return trust
+
+
 def least(spans: Iterable[Span], known: Mapping[str, Trust]) -> Trust:
     """How far profiles are believed of a trace.
 

@@ -140,7 +140,7 @@ class Receiver:
 
     def collect(
         self,
-        roots: Mapping[str, str] | Roots,
+        roots: Roots,
         load_began_s: float = 0.0,
         stopped: Callable[[], bool] = lambda: False,
         on_wait: Callable[[Waiting], object] = lambda _waiting: None,
@@ -148,13 +148,12 @@ class Receiver:
         """Wait for stragglers, and give all that came since the last call.
 
         Args:
-            roots: the client's root spans of all requests that were answered, or trace id → id.
+            roots: the client's root spans of all requests that were answered.
             load_began_s: on the monotonic clock; until exporters have had time to send once since
                 then, there may be some that were not heard of.
             stopped: whether to wait no more; asked ten times a second.
             on_wait: is told as often.
         """
-        roots = roots if isinstance(roots, Roots) else Roots.of(roots)
         gathering = Gathering(roots, self._bounds.kept_bytes)
         counts: Counter[str] = Counter()
         try:

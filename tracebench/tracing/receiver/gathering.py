@@ -8,7 +8,6 @@ import numpy.typing as npt
 
 from tracebench.analysis.instead import NOTHING, Instead, came_instead
 from tracebench.model.requests import Requests
-from tracebench.model.span import Span
 from tracebench.model.spans import Spans, TraceIndex, Words, span_words, together, trace_words
 from tracebench.tracing.receiver.digest import Digest
 
@@ -67,11 +66,11 @@ class Gathering:
         self._held: list[Spans] = []
         self._heard_ns: dict[str, int] = {}
 
-    def add(self, come: Digest) -> int:
-        """Take spans; returns how many requests they brought the entry span of."""
+    def add(self, come: Digest) -> None:
+        """Take spans."""
         self.dropped += come.dropped
         self.room_bytes -= come.size_bytes
-        spans, before = come.spans, self.missing
+        spans = come.spans
         self._held.append(spans)
         rows = self._roots.index.places(spans.trace_high, spans.trace_low)
         ours = rows >= 0
@@ -81,7 +80,6 @@ class Gathering:
         self.missing = int(np.count_nonzero(self._is_missing))
         self._hear(spans.take(ours), np.repeat(come.arrivals_ns, come.counts)[ours])
         self._link(spans)
-        return before - self.missing
 
     @property
     def held(self) -> int:
@@ -131,7 +129,7 @@ class Gathering:
 
     def _link(self, spans: Spans) -> None:
         """Note other traces in which a span is linked to one of the run's."""
-        for span in spans.take(spans.such(_has_links)):
+        for span in spans.linking():
             if any(self._is_known(link.trace_id) for link in span.links):
                 self._linked.add(span.trace_id)
 
@@ -142,7 +140,3 @@ class Gathering:
             return bool(self._roots.index.places(*trace_words([trace_id]))[0] >= 0)
         except ValueError:  # a link may hold anything
             return False
-
-
-def _has_links(span: Span) -> bool:
-    return bool(span.links)

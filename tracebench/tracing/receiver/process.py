@@ -58,8 +58,7 @@ async def _serve(pipe: Pipe, setup: Setup) -> None:
             asked: Fetch = pipe.recv()
             if forwarder:
                 forwarder.settle()
-            come = digest(store.take(), asked.room_bytes)
-            pipe.send(Fetched(come, store.counts, store.problem))
+            pipe.send(fetched(store, asked))
         except (EOFError, OSError):
             loop.remove_reader(pipe.fileno())
             over.set()
@@ -68,6 +67,18 @@ async def _serve(pipe: Pipe, setup: Setup) -> None:
     await over.wait()
     sweeping.cancel()
     await rpc.stop(None)
+
+
+def fetched(store: Store, asked: Fetch) -> Fetched:
+    """Some of what came; what cannot be read is counted, and is lost."""
+    taken = store.take()
+    try:
+        come = digest(taken, asked.room_bytes)
+    except Exception as error:  # whatever it is: without an answer, the engine would wait for long
+        reason = f"spans that could not be read ({type(error).__name__})"
+        store.counts[reason] += sum(batch.spans for batch in taken)
+        come = digest((), asked.room_bytes)
+    return Fetched(come, store.counts, store.problem)
 
 
 def _listen(host: str, port: int) -> socket.socket:
