@@ -39,7 +39,7 @@ def instrument(app: _App, *, proxy_shares_clock: bool = False) -> _App:
         follow_threads()
         hook(app, proxy_shares_clock)
         return app
-    shape = shape_of(app) if callable(app) else None
+    shape = shape_of(app)
     if shape is None:
         raise TypeError(f"cannot instrument {app!r}: {_why_not(app)}")
     follow_threads()
@@ -83,4 +83,4 @@ def _why_not(app: Any) -> str:
 
 
 def _is_app(held: Any) -> bool:
-    return held is not None and (place_in(held) or (callable(held) and shape_of(held))) is not None
+    return (place_in(held) or shape_of(held)) is not None

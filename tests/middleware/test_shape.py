@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial, wraps
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -174,6 +175,7 @@ class Holding:
         (view, r"async def app\(scope, receive, send\)"),
         (anything, r"def app\(environ, start_response\)"),
         (Flask, "but a class: make one"),
+        (SimpleNamespace(server="localhost"), "interceptors=server_middleware.grpc.interceptors"),
         (None, "interceptors=server_middleware.grpc.interceptors"),
         (type("MLServer", (), {"__module__": "mlserver.server"})(), "--receive-otlp"),
     ],
