@@ -43,8 +43,7 @@ class Asgi(Outside):
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection or request, as ASGI has it."""
-        if not self.served:
-            self.served.append(True)
+        self.unserved = None
         if scope["type"] != "http" or not _asks(scope):
             await self._let_pass(scope, receive, send)
             return
@@ -71,8 +70,7 @@ class Asgi2(Outside):
 
     def __call__(self, scope: Message) -> Callable[[Receive, Send], Awaitable[None]]:
         """Give what serves one connection or request."""
-        if not self.served:
-            self.served.append(True)
+        self.unserved = None
         return partial(Asgi(self._at_once, proxy_shares_clock=self._proxy_shares_clock), scope)
 
     async def _at_once(self, scope: Message, receive: Receive, send: Send) -> None:

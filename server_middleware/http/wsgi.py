@@ -41,8 +41,7 @@ class Wsgi(Outside):
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request, as WSGI has it."""
-        if not self.served:
-            self.served.append(True)
+        self.unserved = None
         traceparent = environ.get("HTTP_TRACEPARENT")
         asked = traceparent is not None and sampled(traceparent)
         if (last := get_passing()) is not None:
