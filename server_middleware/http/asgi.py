@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from functools import partial
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 from typing import Any, Final
 
 from opentelemetry.propagators.textmap import Getter
@@ -47,9 +47,8 @@ class Asgi(Outside):
         if scope["type"] != "http" or not _asks(scope):
             await self._let_pass(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send)
-        exchange.begin(self._waited_ns(scope))
-        await exchange.run(self._app)
+        stamp = _first(scope, "x-request-start") if self._proxy_shares_clock else None
+        await _Exchange(scope, receive, send, stamp).run(self._app)
 
     async def _let_pass(self, scope: Message, receive: Receive, send: Send) -> None:
         passing = Passing()
@@ -59,10 +58,6 @@ class Asgi(Outside):
             await self._app(scope, receive, send)
         finally:
             passing.over = True
-
-    def _waited_ns(self, scope: Message) -> int:
-        stamps = _GETTER.get(scope, "x-request-start") if self._proxy_shares_clock else None
-        return conventions.queue_of(stamps[0], time_ns()) if stamps else 0
 
 
 class Asgi2(Outside):
@@ -88,16 +83,13 @@ def _asks(scope: Message) -> bool:
 
 
 class _Exchange:
-    """One request and its response."""
+    """One request and its response; the clock, and the span, begin here."""
 
-    def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Message, receive: Receive, send: Send, stamp: str | None) -> None:
+        self.request = Request(Recorder(conventions.waited_ns(stamp)))
         self._scope, self._outer_receive, self._outer_send = scope, receive, send
         self._status: int | None = None
         self._read_ns = self._size = 0
-
-    def begin(self, waited_ns: int) -> None:
-        """Start the clock, and the span."""
-        self.request = Request(Recorder(waited_ns))
         self._trace()
 
     @harmless
@@ -169,20 +161,17 @@ def _route(scope: Message) -> str | None:
 
 
 def _attributes(scope: Message) -> Attributes:
-    attributes = conventions.request_attributes(
+    address, port = scope.get("server") or ("", None)
+    return conventions.request_attributes(
         scope["method"],
         scope.get("scheme", "http"),
         scope["path"],
         scope.get("query_string", b"").decode("latin-1"),
         scope.get("http_version", ""),
+        server=(_first(scope, "host") or address, port),
+        client=scope.get("client"),
+        agent=_first(scope, "user-agent"),
     )
-    address, port = scope.get("server") or ("", None)
-    conventions.add_server(attributes, _first(scope, "host") or address, port)
-    if scope.get("client"):
-        conventions.add_client(attributes, *scope["client"])
-    if agent := _first(scope, "user-agent"):
-        attributes["user_agent.original"] = agent
-    return attributes
 
 
 def _first(scope: Message, name: str) -> str | None:

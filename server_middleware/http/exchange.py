@@ -1,7 +1,6 @@
 """One request and its response, for servers that speak neither WSGI nor ASGI."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from time import time_ns
 from typing import Any, Final, NamedTuple, TypeVar
 
 from opentelemetry.propagators.textmap import Getter
@@ -65,8 +64,7 @@ class Exchange:
         self, headers: Headers, line: Callable[[], Line], proxy_shares_clock: bool
     ) -> None:
         stamp = headers.get("X-Request-Start") if proxy_shares_clock else None
-        waited_ns = conventions.queue_of(stamp, time_ns()) if stamp else 0
-        self.request = Request(Recorder(waited_ns))
+        self.request = Request(Recorder(conventions.waited_ns(stamp)))
         self._method = ""
         self._trace(headers, line)
 
@@ -113,15 +111,16 @@ class Exchange:
 
 
 def _attributes(line: Line, headers: Headers) -> Attributes:
-    attributes = conventions.request_attributes(
-        line.method, line.scheme, line.path, line.query, line.protocol
+    return conventions.request_attributes(
+        line.method,
+        line.scheme,
+        line.path,
+        line.query,
+        line.protocol,
+        server=(headers.get("Host", ""), None),
+        client=(line.peer, None) if line.peer else None,
+        agent=headers.get("User-Agent"),
     )
-    conventions.add_server(attributes, headers.get("Host", ""), None)
-    if line.peer:
-        conventions.add_client(attributes, line.peer, None)
-    if agent := headers.get("User-Agent"):
-        attributes["user_agent.original"] = agent
-    return attributes
 
 
 class _HeadersGetter(Getter[Headers]):

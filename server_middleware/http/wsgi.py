@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from time import time_ns
 from typing import Any, Final
 
 from opentelemetry.propagators.textmap import Getter
@@ -49,33 +48,27 @@ class Wsgi(Outside):
         if not asked and "HTTP_X_BENCHMARK" not in environ:
             set_passing(Passing())  # until the next one: the app goes on while its body is read
             return self._app(environ, start_response)
-        exchange = _Exchange(environ, start_response, self._framework)
-        exchange.begin(self._waited_ns(environ))
-        return exchange.run(self._app)
-
-    def _waited_ns(self, environ: Environ) -> int:
-        if not self._proxy_shares_clock or "HTTP_X_REQUEST_START" not in environ:
-            return 0
-        return conventions.queue_of(environ["HTTP_X_REQUEST_START"], time_ns())
+        stamp = environ.get("HTTP_X_REQUEST_START") if self._proxy_shares_clock else None
+        return _Exchange(environ, start_response, self._framework, stamp).run(self._app)
 
 
 class _Exchange:
-    """One request and its response."""
+    """One request and its response; the clock, and the span, begin here."""
 
     def __init__(
-        self, environ: Environ, start_response: StartResponse, framework: Framework
+        self,
+        environ: Environ,
+        start_response: StartResponse,
+        framework: Framework,
+        stamp: str | None,
     ) -> None:
-        self._environ, self._start_response = environ, start_response
-        self._framework = framework
+        self.request = Request(Recorder(conventions.waited_ns(stamp)))
+        self._environ = environ
         self._method = str(environ.get("REQUEST_METHOD", ""))
         self._input: TimedInput | None = None
         self._files: list[Any] = []
-
-    def begin(self, waited_ns: int) -> None:
-        """Start the clock, and the span."""
-        self.request = Request(Recorder(waited_ns))
-        self._head = Head(self._start_response, self.request, self._framework)
-        if not self._framework.traced():
+        self._head = Head(start_response, self.request, framework)
+        if not framework.traced():
             self._trace()
 
     @harmless
@@ -135,20 +128,20 @@ class _Exchange:
 
 
 def _attributes(environ: Environ) -> Attributes:
-    attributes = conventions.request_attributes(
+    address = environ.get("REMOTE_ADDR")
+    return conventions.request_attributes(
         environ["REQUEST_METHOD"],
         environ["wsgi.url_scheme"],
         environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
         environ.get("QUERY_STRING", ""),
         environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"),
+        server=(
+            environ.get("HTTP_HOST") or environ.get("SERVER_NAME", ""),
+            _port(environ.get("SERVER_PORT")),
+        ),
+        client=(address, _port(environ.get("REMOTE_PORT"))) if address else None,
+        agent=environ.get("HTTP_USER_AGENT"),
     )
-    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
-    conventions.add_server(attributes, host, _port(environ.get("SERVER_PORT")))
-    if address := environ.get("REMOTE_ADDR"):
-        conventions.add_client(attributes, address, _port(environ.get("REMOTE_PORT")))
-    if agent := environ.get("HTTP_USER_AGENT"):
-        attributes["user_agent.original"] = agent
-    return attributes
 
 
 def _port(text: object) -> int | None:
