@@ -7,7 +7,8 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.payload import Payload
 
-from server_middleware.http.exchange import Exchange, Line, asks, pass_by
+from server_middleware.http.exchange import Exchange, Line, asks
+from server_middleware.stray import Passing
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Key: Final[Callable[..., Any]] = getattr(web, "RequestKey", lambda name, _kind: name)
@@ -42,7 +43,8 @@ class _Middleware:
         if _EXCHANGE in request:
             return await handler(request)
         if not asks(request.headers):
-            return await pass_by(handler(request))
+            with Passing():
+                return await handler(request)
         exchange = Exchange(request.headers, lambda: _line(request), self._proxy_shares_clock)
         exchange.route = _route(request)
         request[_EXCHANGE] = exchange

@@ -13,7 +13,7 @@ from server_middleware.http import conventions
 from server_middleware.http.outside import Outside
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
-from server_middleware.stray import Passing, set_passing
+from server_middleware.stray import Passing
 from tracebench.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
 Message = MutableMapping[str, Any]
@@ -44,20 +44,16 @@ class Asgi(Outside):
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection or request, as ASGI has it."""
         self.unserved = None
-        if scope["type"] != "http" or not _asks(scope):
-            await self._let_pass(scope, receive, send)
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._app(scope, receive, send)  # tasks that begin there serve all requests
+            return
+        if kind != "http" or not _asks(scope):
+            with Passing():
+                await self._app(scope, receive, send)
             return
         stamp = _first(scope, "x-request-start") if self._proxy_shares_clock else None
         await _Exchange(scope, receive, send, stamp).run(self._app)
-
-    async def _let_pass(self, scope: Message, receive: Receive, send: Send) -> None:
-        passing = Passing()
-        if scope["type"] != "lifespan":  # tasks that begin there serve all requests
-            set_passing(passing)
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            passing.over = True
 
 
 class Asgi2(Outside):

@@ -1,7 +1,7 @@
 """One request and its response, for servers that speak neither WSGI nor ASGI."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.propagators.textmap import Getter
 
@@ -11,10 +11,7 @@ from server_middleware.http import conventions
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
 from server_middleware.scope import Entered
-from server_middleware.stray import Passing, set_passing
 from tracebench.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
-
-_Answer = TypeVar("_Answer")
 
 Headers = Mapping[str, str]
 """Of a request, by names of any case."""
@@ -24,15 +21,6 @@ def asks(headers: Headers) -> bool:
     """Whether a request asks for its timings; one that becomes a websocket has none."""
     asked = BENCHMARK_HEADER in headers or sampled(headers.get(TRACEPARENT, ""))
     return asked and headers.get("Upgrade", "").lower() != "websocket"
-
-
-async def pass_by(handled: Awaitable[_Answer]) -> _Answer:
-    """Await what handles a request that does not ask."""
-    set_passing(passing := Passing())
-    try:
-        return await handled
-    finally:
-        passing.over = True
 
 
 class Line(NamedTuple):

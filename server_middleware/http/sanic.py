@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from server_middleware.http.exchange import Exchange, Line, asks, pass_by
+from server_middleware.http.exchange import Exchange, Line, asks
+from server_middleware.stray import Passing
 
 _EXCHANGE: Final = "server_middleware_exchange"
 _OURS: Final = "_server_middleware"
@@ -33,7 +34,8 @@ async def _nothing(request: Any, response: Any) -> None:
 def _handling(plain: type[Any], proxy_shares_clock: bool) -> Callable[..., Any]:
     async def handle_request(self: Any, request: Any) -> None:
         if not asks(request.headers):
-            await pass_by(plain.handle_request(self, request))
+            with Passing():
+                await plain.handle_request(self, request)
             return
         exchange = Exchange(request.headers, lambda: _line(request), proxy_shares_clock)
         setattr(request.ctx, _EXCHANGE, exchange)
