@@ -72,11 +72,9 @@ async def _run(exchange: Exchange, request: web.Request, handler: _Handler) -> w
 
 
 async def _answer(request: web.Request, response: web.StreamResponse) -> None:
-    exchange = request.get(_EXCHANGE)
-    if exchange is not None and exchange.status is None:
-        exchange.answer(response.status, response.headers)
-        if isinstance(response, web.Response) and not isinstance(response.body, Payload):
-            exchange.request.handed_over()  # all of it is about to leave
+    if (exchange := request.get(_EXCHANGE)) is not None:
+        whole = isinstance(response, web.Response) and not isinstance(response.body, Payload)
+        exchange.answer(response.status, response.headers, whole=whole)
 
 
 def _route(request: web.Request) -> str | None:

@@ -67,15 +67,23 @@ class Exchange:
         """Make this request current."""
         return self.request.enter()
 
-    @harmless
-    def answer(self, status: int, headers: Any) -> None:
-        """Write the mirror into the headers of a response, which are about to be sent.
+    def answer(self, status: int, headers: Any, *, whole: bool) -> None:
+        """Write the mirror into the headers of a response, which are about to be sent; only once.
 
         Args:
             status: of the response.
             headers: by names of any case, with a method `add`; those set by hand stay.
+            whole: all of the response is about to leave, not its headers alone.
         """
+        if self.status is not None:
+            return
         self.status = status
+        self._mirror(headers)
+        if whole:
+            self.request.handed_over()
+
+    @harmless
+    def _mirror(self, headers: Any) -> None:
         if TIMING_HEADER not in headers:
             for name, value in self.request.mirrored():
                 headers.add(name, value)

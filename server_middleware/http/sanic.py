@@ -58,11 +58,9 @@ def _answering(plain: type[Any]) -> Callable[..., Any]:
         self: Any, request: Any, response: Any, *given: Any, **named: Any
     ) -> Any:
         found = await plain._run_response_middleware(self, request, response, *given, **named)
-        exchange = getattr(request.ctx, _EXCHANGE, None)
-        if exchange is not None and exchange.status is None:
-            exchange.answer(found.status, found.headers)
-            if getattr(found, "body", None) is not None:
-                exchange.request.handed_over()  # all of it is about to leave
+        if (exchange := getattr(request.ctx, _EXCHANGE, None)) is not None:
+            whole = getattr(found, "body", None) is not None
+            exchange.answer(found.status, found.headers, whole=whole)
         return found
 
     return run_response_middleware
