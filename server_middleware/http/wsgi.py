@@ -66,7 +66,7 @@ class _Exchange:
         self._environ = environ
         self._method = str(environ.get("REQUEST_METHOD", ""))
         self._input: TimedInput | None = None
-        self._files: list[Any] = []
+        self._files: list[Any] | None = None
         self._head = Head(start_response, self.request, framework)
         if not framework.traced():
             self._trace()
@@ -85,7 +85,8 @@ class _Exchange:
         entered = self.request.enter()
         try:
             chunks = app(self._environ, self._head)
-            if has_worked := isinstance(chunks, list | tuple) or self._is_file(chunks):
+            in_memory = isinstance(chunks, (list, tuple))  # `list | tuple` is made each time
+            if has_worked := in_memory or self._is_file(chunks):
                 self._head.release()
         except BaseException as error:
             self.finish(error)
@@ -103,10 +104,11 @@ class _Exchange:
         wrap = self._environ.get("wsgi.file_wrapper")
         if wrap is None or isinstance(wrap, type):
             return
+        self._files = files = []
 
         def noticed(*given: Any, **named: Any) -> Any:
             file = wrap(*given, **named)
-            self._files.append(file)
+            files.append(file)
             return file
 
         self._environ["wsgi.file_wrapper"] = noticed
@@ -115,7 +117,7 @@ class _Exchange:
         wrapper = self._environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type):
             return isinstance(chunks, wrapper)
-        return any(file is chunks for file in self._files)
+        return self._files is not None and any(file is chunks for file in self._files)
 
     def finish(self, error: BaseException | None) -> None:
         """Nothing more will come."""
