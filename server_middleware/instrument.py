@@ -4,11 +4,11 @@ from inspect import isclass
 from typing import Any, Final, TypeVar, cast
 
 from server_middleware.http.asgi import Asgi, Asgi2
+from server_middleware.http.outside import Outside
 from server_middleware.http.wsgi import Wsgi
 from server_middleware.places import place_in
 from server_middleware.shape import Shape, shape_of
 from server_middleware.threads import follow_threads
-from server_middleware.unserved import warn_if_dropped
 
 _App = TypeVar("_App")
 
@@ -33,27 +33,22 @@ def instrument(app: _App, *, proxy_shares_clock: bool = False) -> _App:
     Raises:
         TypeError: it is no such app, or its parameters do not tell which.
     """
-    if isinstance(app, _OURS):
+    if isinstance(app, Outside):
         return app
     if hook := place_in(app):
         follow_threads()
         hook(app, proxy_shares_clock)
         return app
-    shape = shape_of(app) if callable(app) else None
+    shape = shape_of(app)
     if shape is None:
         raise TypeError(f"cannot instrument {app!r}: {_why_not(app)}")
     follow_threads()
-    wrapped = _WRAPPERS[shape](cast(Any, app), proxy_shares_clock=proxy_shares_clock)
-    warn_if_dropped(wrapped, repr(app))
+    wrapped = _WRAPPERS[shape](app, proxy_shares_clock=proxy_shares_clock)
+    wrapped.unserved = repr(app)
     return cast(_App, wrapped)
 
 
-_WRAPPERS: Final[dict[Shape, type[Wsgi] | type[Asgi] | type[Asgi2]]] = {
-    "wsgi": Wsgi,
-    "asgi": Asgi,
-    "asgi2": Asgi2,
-}
-_OURS: Final = (Wsgi, Asgi, Asgi2)
+_WRAPPERS: Final[dict[Shape, type[Outside]]] = {"wsgi": Wsgi, "asgi": Asgi, "asgi2": Asgi2}
 _HELD_AS: Final = ("app", "server", "application", "wsgi_app", "asgi_app")
 _NO_APP: Final = "it is neither a WSGI nor an ASGI app"
 
@@ -83,4 +78,4 @@ def _why_not(app: Any) -> str:
 
 
 def _is_app(held: Any) -> bool:
-    return held is not None and (place_in(held) or (callable(held) and shape_of(held))) is not None
+    return (place_in(held) or shape_of(held)) is not None

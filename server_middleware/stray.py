@@ -19,9 +19,18 @@ _logger = logging.getLogger("server_middleware")
 
 
 class Passing:
-    """A request that does not ask for its timings. It has no `__init__`: each request makes one."""
+    """A request that does not ask for its timings; it is current while it is entered, then over.
+
+    It has no `__init__`: each request makes one.
+    """
 
     over = False
+
+    def __enter__(self) -> None:
+        set_passing(self)
+
+    def __exit__(self, *_: object) -> None:
+        self.over = True
 
 
 passing: Final[ContextVar[Passing | None]] = ContextVar("server_middleware_passing", default=None)

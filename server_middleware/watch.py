@@ -6,6 +6,7 @@ count as well as those of `component()`.
 
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from opentelemetry import context as otel
@@ -120,19 +121,18 @@ class MirroringPropagator(ResponsePropagator):
             for name, value in self._watch.mirrored(span):
                 setter.set(carrier, name, value)
 
-        if _has_not_worked(carrier):
+        if _is_tornado_handler(type(carrier)):
             _before_flush(carrier, harmless(write))
         else:
             write()
 
 
-def _has_not_worked(carrier: Any) -> bool:
-    """Whether it is a handler of Tornado's, which is the carrier before it begins to work.
-
-    All others are what a handler answered.
-    """
-    kinds = ((kind.__module__, kind.__name__) for kind in type(carrier).__mro__)
-    return ("tornado.web", "RequestHandler") in kinds
+@lru_cache(maxsize=64)
+def _is_tornado_handler(kind: type) -> bool:
+    """Whether a carrier is one, which has not begun to work yet: others are what was answered."""
+    return ("tornado.web", "RequestHandler") in {
+        (it.__module__, it.__name__) for it in kind.__mro__
+    }
 
 
 def _before_flush(handler: Any, write: Callable[[], object]) -> None:

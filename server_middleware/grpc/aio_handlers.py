@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from server_middleware.grpc.call import Call, asks_in_message
-from server_middleware.stray import Passing, set_passing
+from server_middleware.stray import Passing
 
 
 def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
@@ -54,11 +54,8 @@ def if_asked(behaviour: Callable[..., Any], kind: type[Call], details: Any) -> C
 
     async def handle(request: Any, context: Any) -> Any:
         if not asks_in_message(request):
-            set_passing(passing := Passing())
-            try:
+            with Passing():
                 return await behaviour(request, context)
-            finally:
-                passing.over = True
         call = kind(details)
         response = await single(behaviour, call)(request, context)
         call.complete()

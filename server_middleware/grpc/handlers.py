@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 from server_middleware.grpc.call import Call, asks_in_message
-from server_middleware.stray import Passing, set_passing
+from server_middleware.stray import Passing
 
 _NO_MORE: Final = object()  # an iterator need not be iterable, for gRPC
 
@@ -46,11 +46,8 @@ def if_asked(behaviour: Callable[..., Any], kind: type[Call], details: Any) -> C
 
     def handle(request: Any, context: Any) -> Any:
         if not asks_in_message(request):
-            set_passing(passing := Passing())
-            try:
+            with Passing():
                 return behaviour(request, context)
-            finally:
-                passing.over = True
         call = kind(details)
         response = single(behaviour, call)(request, context)
         call.complete()

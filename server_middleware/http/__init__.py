@@ -1,1 +1,1 @@
-"""Apps of WSGI and ASGI."""
+"""HTTP: apps of WSGI and ASGI, and the frameworks that are instrumented from inside."""

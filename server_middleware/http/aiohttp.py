@@ -7,7 +7,8 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.payload import Payload
 
-from server_middleware.http.exchange import Exchange, Line, asks, pass_by
+from server_middleware.http.exchange import Exchange, Line, asks
+from server_middleware.stray import Passing
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Key: Final[Callable[..., Any]] = getattr(web, "RequestKey", lambda name, _kind: name)
@@ -42,7 +43,8 @@ class _Middleware:
         if _EXCHANGE in request:
             return await handler(request)
         if not asks(request.headers):
-            return await pass_by(handler(request))
+            with Passing():
+                return await handler(request)
         exchange = Exchange(request.headers, lambda: _line(request), self._proxy_shares_clock)
         exchange.route = _route(request)
         request[_EXCHANGE] = exchange
@@ -70,11 +72,9 @@ async def _run(exchange: Exchange, request: web.Request, handler: _Handler) -> w
 
 
 async def _answer(request: web.Request, response: web.StreamResponse) -> None:
-    exchange = request.get(_EXCHANGE)
-    if exchange is not None and exchange.status is None:
-        exchange.answer(response.status, response.headers)
-        if isinstance(response, web.Response) and not isinstance(response.body, Payload):
-            exchange.request.handed_over()  # all of it is about to leave
+    if (exchange := request.get(_EXCHANGE)) is not None:
+        whole = isinstance(response, web.Response) and not isinstance(response.body, Payload)
+        exchange.answer(response.status, response.headers, whole=whole)
 
 
 def _route(request: web.Request) -> str | None:

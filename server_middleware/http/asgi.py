@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from functools import partial
-from time import perf_counter_ns, time_ns
+from time import perf_counter_ns
 from typing import Any, Final
 
 from opentelemetry.propagators.textmap import Getter
@@ -13,7 +13,7 @@ from server_middleware.http import conventions
 from server_middleware.http.outside import Outside
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
-from server_middleware.stray import Passing, set_passing
+from server_middleware.stray import Passing
 from tracebench.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
 Message = MutableMapping[str, Any]
@@ -43,27 +43,17 @@ class Asgi(Outside):
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve one connection or request, as ASGI has it."""
-        if not self.served:
-            self.served.append(True)
-        if scope["type"] != "http" or not _asks(scope):
-            await self._let_pass(scope, receive, send)
+        self.unserved = None
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._app(scope, receive, send)  # tasks that begin there serve all requests
             return
-        exchange = _Exchange(scope, receive, send)
-        exchange.begin(self._waited_ns(scope))
-        await exchange.run(self._app)
-
-    async def _let_pass(self, scope: Message, receive: Receive, send: Send) -> None:
-        passing = Passing()
-        if scope["type"] != "lifespan":  # tasks that begin there serve all requests
-            set_passing(passing)
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            passing.over = True
-
-    def _waited_ns(self, scope: Message) -> int:
-        stamps = _GETTER.get(scope, "x-request-start") if self._proxy_shares_clock else None
-        return conventions.queue_of(stamps[0], time_ns()) if stamps else 0
+        if kind != "http" or not _asks(scope):
+            with Passing():
+                await self._app(scope, receive, send)
+            return
+        stamp = _first(scope, "x-request-start") if self._proxy_shares_clock else None
+        await _Exchange(scope, receive, send, stamp).run(self._app)
 
 
 class Asgi2(Outside):
@@ -71,8 +61,7 @@ class Asgi2(Outside):
 
     def __call__(self, scope: Message) -> Callable[[Receive, Send], Awaitable[None]]:
         """Give what serves one connection or request."""
-        if not self.served:
-            self.served.append(True)
+        self.unserved = None
         return partial(Asgi(self._at_once, proxy_shares_clock=self._proxy_shares_clock), scope)
 
     async def _at_once(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -90,16 +79,13 @@ def _asks(scope: Message) -> bool:
 
 
 class _Exchange:
-    """One request and its response."""
+    """One request and its response; the clock, and the span, begin here."""
 
-    def __init__(self, scope: Message, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Message, receive: Receive, send: Send, stamp: str | None) -> None:
+        self.request = Request(Recorder(conventions.waited_ns(stamp)))
         self._scope, self._outer_receive, self._outer_send = scope, receive, send
         self._status: int | None = None
         self._read_ns = self._size = 0
-
-    def begin(self, waited_ns: int) -> None:
-        """Start the clock, and the span."""
-        self.request = Request(Recorder(waited_ns))
         self._trace()
 
     @harmless
@@ -171,20 +157,17 @@ def _route(scope: Message) -> str | None:
 
 
 def _attributes(scope: Message) -> Attributes:
-    attributes = conventions.request_attributes(
+    address, port = scope.get("server") or ("", None)
+    return conventions.request_attributes(
         scope["method"],
         scope.get("scheme", "http"),
         scope["path"],
         scope.get("query_string", b"").decode("latin-1"),
         scope.get("http_version", ""),
+        server=(_first(scope, "host") or address, port),
+        client=scope.get("client"),
+        agent=_first(scope, "user-agent"),
     )
-    address, port = scope.get("server") or ("", None)
-    conventions.add_server(attributes, _first(scope, "host") or address, port)
-    if scope.get("client"):
-        conventions.add_client(attributes, *scope["client"])
-    if agent := _first(scope, "user-agent"):
-        attributes["user_agent.original"] = agent
-    return attributes
 
 
 def _first(scope: Message, name: str) -> str | None:

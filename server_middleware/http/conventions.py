@@ -4,6 +4,7 @@ https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 """
 
 import re
+from time import time_ns
 from typing import Final
 
 from server_middleware.request import Attributes, Request
@@ -22,9 +23,29 @@ _FIRST_SERVER_ERROR = 500
 
 
 def request_attributes(
-    method: str, scheme: str, path: str, query: str, protocol: str
+    method: str,
+    scheme: str,
+    path: str,
+    query: str,
+    protocol: str,
+    *,
+    server: tuple[str, int | None],
+    client: tuple[str, int | None] | None,
+    agent: str | None,
 ) -> Attributes:
-    """The attributes of the request line; `protocol` is `1.1`."""
+    """The attributes of a request.
+
+    Args:
+        method: of the request, and so are the others up to the protocol.
+        scheme: `http` or `https`.
+        path: as it was sent.
+        query: without its `?`.
+        protocol: as `1.1`.
+        server: as the client named it, `host`, `host:port` or `[::1]:port`; the port where that
+            does not tell.
+        client: address and port of the other end of the connection.
+        agent: its `User-Agent`.
+    """
     attributes: Attributes = {
         "http.request.method": method if method in _METHODS else _OTHER,
         "url.scheme": scheme,
@@ -35,24 +56,21 @@ def request_attributes(
         attributes["http.request.method_original"] = method
     if query:
         attributes["url.query"] = _SECRET.sub(r"\1=REDACTED", query)
-    return attributes
-
-
-def add_server(attributes: Attributes, host: str, port: int | None) -> None:
-    """Add the server as the client named it: `host`, `host:port`, `[::1]:port`."""
+    host, port = server
     name, colon, named_port = host.rpartition(":")
-    if not colon or not named_port.isdecimal():
-        name, named_port = host, ""
-    attributes["server.address"] = name.strip("[]")
-    if named_port or port:
-        attributes["server.port"] = int(named_port or port or 0)
-
-
-def add_client(attributes: Attributes, address: str, port: int | None) -> None:
-    """Add the other end of the connection."""
-    attributes["client.address"] = attributes["network.peer.address"] = address
+    if colon and named_port.isdecimal():
+        host, port = name, int(named_port)
+    attributes["server.address"] = host.strip("[]")
     if port:
-        attributes["network.peer.port"] = port
+        attributes["server.port"] = port
+    if client:
+        address, port = client
+        attributes["client.address"] = attributes["network.peer.address"] = address
+        if port:
+            attributes["network.peer.port"] = port
+    if agent:
+        attributes["user_agent.original"] = agent
+    return attributes
 
 
 def body_attributes(size: int, read_ns: int) -> Attributes:
@@ -96,24 +114,26 @@ def finish(
     request.finish(attributes, name=name, failed=failed, error=error)
 
 
-def queue_of(header: str, now_ns: int) -> int:
+def waited_ns(stamp: str | None) -> int:
     """How long a request waited since a proxy stamped it with `X-Request-Start`, in ns.
 
     Args:
-        header: `t=` or nothing, then seconds, ms, µs or ns since the epoch; its size tells which.
-        now_ns: the wall clock.
+        stamp: `t=` or nothing, then seconds, ms, µs or ns since the epoch; its size tells which.
 
     Returns:
-        0 where that cannot be read, or lies in the future.
+        0 where there is none, or one that cannot be read, or that lies in the future.
     """
+    if not stamp:
+        return 0
+    now_ns = time_ns()
     try:
-        stamp = float(header.strip().removeprefix("t="))
+        stamped = float(stamp.strip().removeprefix("t="))
     except ValueError:
         return 0
     for unit_ns in (1, 1_000, 1_000_000, 1_000_000_000):
-        waited_ns = now_ns - stamp * unit_ns
-        if 0 <= waited_ns <= _LONGEST_WAIT_NS:
-            return int(waited_ns)
+        ns = now_ns - stamped * unit_ns
+        if 0 <= ns <= _LONGEST_WAIT_NS:
+            return int(ns)
     return 0
 
 

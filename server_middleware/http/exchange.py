@@ -1,8 +1,7 @@
 """One request and its response, for servers that speak neither WSGI nor ASGI."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from time import time_ns
-from typing import Any, Final, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 from opentelemetry.propagators.textmap import Getter
 
@@ -12,10 +11,7 @@ from server_middleware.http import conventions
 from server_middleware.recorder import Recorder
 from server_middleware.request import Attributes, Request
 from server_middleware.scope import Entered
-from server_middleware.stray import Passing, set_passing
 from tracebench.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
-
-_Answer = TypeVar("_Answer")
 
 Headers = Mapping[str, str]
 """Of a request, by names of any case."""
@@ -25,15 +21,6 @@ def asks(headers: Headers) -> bool:
     """Whether a request asks for its timings; one that becomes a websocket has none."""
     asked = BENCHMARK_HEADER in headers or sampled(headers.get(TRACEPARENT, ""))
     return asked and headers.get("Upgrade", "").lower() != "websocket"
-
-
-async def pass_by(handled: Awaitable[_Answer]) -> _Answer:
-    """Await what handles a request that does not ask."""
-    set_passing(passing := Passing())
-    try:
-        return await handled
-    finally:
-        passing.over = True
 
 
 class Line(NamedTuple):
@@ -65,8 +52,7 @@ class Exchange:
         self, headers: Headers, line: Callable[[], Line], proxy_shares_clock: bool
     ) -> None:
         stamp = headers.get("X-Request-Start") if proxy_shares_clock else None
-        waited_ns = conventions.queue_of(stamp, time_ns()) if stamp else 0
-        self.request = Request(Recorder(waited_ns))
+        self.request = Request(Recorder(conventions.waited_ns(stamp)))
         self._method = ""
         self._trace(headers, line)
 
@@ -81,15 +67,23 @@ class Exchange:
         """Make this request current."""
         return self.request.enter()
 
-    @harmless
-    def answer(self, status: int, headers: Any) -> None:
-        """Write the mirror into the headers of a response, which are about to be sent.
+    def answer(self, status: int, headers: Any, *, whole: bool) -> None:
+        """Write the mirror into the headers of a response, which are about to be sent; only once.
 
         Args:
             status: of the response.
             headers: by names of any case, with a method `add`; those set by hand stay.
+            whole: all of the response is about to leave, not its headers alone.
         """
+        if self.status is not None:
+            return
         self.status = status
+        self._mirror(headers)
+        if whole:
+            self.request.handed_over()
+
+    @harmless
+    def _mirror(self, headers: Any) -> None:
         if TIMING_HEADER not in headers:
             for name, value in self.request.mirrored():
                 headers.add(name, value)
@@ -113,15 +107,16 @@ class Exchange:
 
 
 def _attributes(line: Line, headers: Headers) -> Attributes:
-    attributes = conventions.request_attributes(
-        line.method, line.scheme, line.path, line.query, line.protocol
+    return conventions.request_attributes(
+        line.method,
+        line.scheme,
+        line.path,
+        line.query,
+        line.protocol,
+        server=(headers.get("Host", ""), None),
+        client=(line.peer, None) if line.peer else None,
+        agent=headers.get("User-Agent"),
     )
-    conventions.add_server(attributes, headers.get("Host", ""), None)
-    if line.peer:
-        conventions.add_client(attributes, line.peer, None)
-    if agent := headers.get("User-Agent"):
-        attributes["user_agent.original"] = agent
-    return attributes
 
 
 class _HeadersGetter(Getter[Headers]):

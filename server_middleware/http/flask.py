@@ -1,6 +1,6 @@
 """What Flask knows of a request."""
 
-from typing import Any
+from typing import Any, cast
 
 
 class FlaskRequests:
@@ -14,11 +14,15 @@ class FlaskRequests:
     def __init__(self, app: Any) -> None:
         from flask.globals import request  # only apps of Flask bring it
 
-        self._app, self._request = app, request
+        self._app, proxy = app, cast(Any, request)
+        self._current = proxy._get_current_object  # spares the proxy, at a tenth of the price
 
     def route(self) -> str | None:
         """The rule that the current request matched."""
-        rule = self._request.url_rule if self._request else None
+        try:
+            rule = self._current().url_rule
+        except RuntimeError:  # there is none
+            return None
         return None if rule is None else rule.rule
 
     def traced(self) -> bool:

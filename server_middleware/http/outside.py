@@ -1,6 +1,10 @@
 """What is common to the middleware around any app."""
 
+import logging
+import sys
 from typing import Any
+
+_logger = logging.getLogger("server_middleware")
 
 
 class Outside:
@@ -11,14 +15,28 @@ class Outside:
         proxy_shares_clock: believe `X-Request-Start`.
     """
 
+    unserved: str | None = None
+    """The app, as it is shown when this goes without having served a request; None: it may go."""
+
     def __init__(self, app: Any, *, proxy_shares_clock: bool = False) -> None:
         self._app = app
         self._proxy_shares_clock = proxy_shares_clock
-        self.served: list[bool] = []
-        """Holds something from its first request on; a list, so that it outlives this."""
 
     def __getattr__(self, name: str) -> Any:
         """Let `app.add_route` be the app's own: it was `app` before it was wrapped."""
         if name.startswith("__") or name == "_app":
             raise AttributeError(name)  # of what is being copied, and has no app yet
         return getattr(self._app, name)
+
+    def __del__(self) -> None:
+        """Notice that what `instrument` returned was not kept: the app that is served is not timed.
+
+        It is the first chance to: after a statement `instrument(app)` this runs at once.
+        """
+        if self.unserved is None or sys.is_finalizing():
+            return
+        _logger.warning(
+            "instrument(%s) returned a new app, which is gone before it served anything: nothing "
+            "is timed; write `app = instrument(app)` and serve that",
+            self.unserved,
+        )

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from server_middleware.http.exchange import Exchange, Line, asks, pass_by
+from server_middleware.http.exchange import Exchange, Line, asks
+from server_middleware.stray import Passing
 
 _EXCHANGE: Final = "server_middleware_exchange"
 _OURS: Final = "_server_middleware"
@@ -33,7 +34,8 @@ async def _nothing(request: Any, response: Any) -> None:
 def _handling(plain: type[Any], proxy_shares_clock: bool) -> Callable[..., Any]:
     async def handle_request(self: Any, request: Any) -> None:
         if not asks(request.headers):
-            await pass_by(plain.handle_request(self, request))
+            with Passing():
+                await plain.handle_request(self, request)
             return
         exchange = Exchange(request.headers, lambda: _line(request), proxy_shares_clock)
         setattr(request.ctx, _EXCHANGE, exchange)
@@ -56,11 +58,9 @@ def _answering(plain: type[Any]) -> Callable[..., Any]:
         self: Any, request: Any, response: Any, *given: Any, **named: Any
     ) -> Any:
         found = await plain._run_response_middleware(self, request, response, *given, **named)
-        exchange = getattr(request.ctx, _EXCHANGE, None)
-        if exchange is not None and exchange.status is None:
-            exchange.answer(found.status, found.headers)
-            if getattr(found, "body", None) is not None:
-                exchange.request.handed_over()  # all of it is about to leave
+        if (exchange := getattr(request.ctx, _EXCHANGE, None)) is not None:
+            whole = getattr(found, "body", None) is not None
+            exchange.answer(found.status, found.headers, whole=whole)
         return found
 
     return run_response_middleware

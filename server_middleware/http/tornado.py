@@ -69,7 +69,7 @@ class _Mirror:
     ) -> tuple[int, Any, bytes]:
         """Look at what is about to be sent first."""
         if self._exchange is not None:
-            self._exchange.answer(status_code, headers)
+            self._exchange.answer(status_code, headers, whole=False)
         return status_code, headers, self.transform_chunk(chunk, finishing)
 
     def transform_chunk(self, chunk: bytes, finishing: bool) -> bytes:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from time import time_ns
 from typing import Any, Final
 
 from opentelemetry.propagators.textmap import Getter
 
 from server_middleware.asking import sampled
-from server_middleware.harmless import harmless
+from server_middleware.harmless import complain
 from server_middleware.http import conventions
 from server_middleware.http.outside import Outside
 from server_middleware.http.wsgi_body import body_of
@@ -41,8 +40,7 @@ class Wsgi(Outside):
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request, as WSGI has it."""
-        if not self.served:
-            self.served.append(True)
+        self.unserved = None
         traceparent = environ.get("HTTP_TRACEPARENT")
         asked = traceparent is not None and sampled(traceparent)
         if (last := get_passing()) is not None:
@@ -50,42 +48,38 @@ class Wsgi(Outside):
         if not asked and "HTTP_X_BENCHMARK" not in environ:
             set_passing(Passing())  # until the next one: the app goes on while its body is read
             return self._app(environ, start_response)
-        exchange = _Exchange(environ, start_response, self._framework)
-        exchange.begin(self._waited_ns(environ))
-        return exchange.run(self._app)
-
-    def _waited_ns(self, environ: Environ) -> int:
-        if not self._proxy_shares_clock or "HTTP_X_REQUEST_START" not in environ:
-            return 0
-        return conventions.queue_of(environ["HTTP_X_REQUEST_START"], time_ns())
+        stamp = environ.get("HTTP_X_REQUEST_START") if self._proxy_shares_clock else None
+        return _Exchange(environ, start_response, self._framework, stamp).run(self._app)
 
 
 class _Exchange:
-    """One request and its response."""
+    """One request and its response; the clock, and the span, begin here."""
 
     def __init__(
-        self, environ: Environ, start_response: StartResponse, framework: Framework
+        self,
+        environ: Environ,
+        start_response: StartResponse,
+        framework: Framework,
+        stamp: str | None,
     ) -> None:
-        self._environ, self._start_response = environ, start_response
-        self._framework = framework
+        self.request = Request(Recorder(conventions.waited_ns(stamp)))
+        self._environ = environ
         self._method = str(environ.get("REQUEST_METHOD", ""))
         self._input: TimedInput | None = None
-        self._files: list[Any] = []
-
-    def begin(self, waited_ns: int) -> None:
-        """Start the clock, and the span."""
-        self.request = Request(Recorder(waited_ns))
-        self._head = Head(self._start_response, self.request, self._framework)
-        if not self._framework.traced():
+        self._files: list[Any] | None = None
+        self._head = Head(start_response, self.request, framework)
+        if not framework.traced():
             self._trace()
 
-    @harmless
     def _trace(self) -> None:
-        environ = self._environ
-        attributes = _attributes(environ)
-        self.request.trace(conventions.span_name(self._method), attributes, environ, _GETTER)
-        if self.request.span is not None and environ.get("CONTENT_LENGTH", "") not in ("", "0"):
-            environ["wsgi.input"] = self._input = timed_input(environ["wsgi.input"])
+        environ, request = self._environ, self.request
+        try:
+            attributes = _attributes(environ)
+            request.trace(conventions.span_name(self._method), attributes, environ, _GETTER)
+            if request.span is not None and environ.get("CONTENT_LENGTH", "") not in ("", "0"):
+                environ["wsgi.input"] = self._input = timed_input(environ["wsgi.input"])
+        except Exception:  # what `harmless` does, but its call costs each request a µs
+            complain("beginning a request's span")
 
     def run(self, app: WsgiApp) -> Iterable[bytes]:
         """Let the app answer."""
@@ -93,7 +87,8 @@ class _Exchange:
         entered = self.request.enter()
         try:
             chunks = app(self._environ, self._head)
-            if has_worked := isinstance(chunks, list | tuple) or self._is_file(chunks):
+            in_memory = isinstance(chunks, (list, tuple))  # `list | tuple` is made each time
+            if has_worked := in_memory or self._is_file(chunks):
                 self._head.release()
         except BaseException as error:
             self.finish(error)
@@ -111,10 +106,11 @@ class _Exchange:
         wrap = self._environ.get("wsgi.file_wrapper")
         if wrap is None or isinstance(wrap, type):
             return
+        self._files = files = []
 
         def noticed(*given: Any, **named: Any) -> Any:
             file = wrap(*given, **named)
-            self._files.append(file)
+            files.append(file)
             return file
 
         self._environ["wsgi.file_wrapper"] = noticed
@@ -123,7 +119,7 @@ class _Exchange:
         wrapper = self._environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type):
             return isinstance(chunks, wrapper)
-        return any(file is chunks for file in self._files)
+        return self._files is not None and any(file is chunks for file in self._files)
 
     def finish(self, error: BaseException | None) -> None:
         """Nothing more will come."""
@@ -136,20 +132,20 @@ class _Exchange:
 
 
 def _attributes(environ: Environ) -> Attributes:
-    attributes = conventions.request_attributes(
+    address = environ.get("REMOTE_ADDR")
+    return conventions.request_attributes(
         environ["REQUEST_METHOD"],
         environ["wsgi.url_scheme"],
         environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""),
         environ.get("QUERY_STRING", ""),
         environ.get("SERVER_PROTOCOL", "").removeprefix("HTTP/"),
+        server=(
+            environ.get("HTTP_HOST") or environ.get("SERVER_NAME", ""),
+            _port(environ.get("SERVER_PORT")),
+        ),
+        client=(address, _port(environ.get("REMOTE_PORT"))) if address else None,
+        agent=environ.get("HTTP_USER_AGENT"),
     )
-    host = environ.get("HTTP_HOST") or environ.get("SERVER_NAME", "")
-    conventions.add_server(attributes, host, _port(environ.get("SERVER_PORT")))
-    if address := environ.get("REMOTE_ADDR"):
-        conventions.add_client(attributes, address, _port(environ.get("REMOTE_PORT")))
-    if agent := environ.get("HTTP_USER_AGENT"):
-        attributes["user_agent.original"] = agent
-    return attributes
 
 
 def _port(text: object) -> int | None:

@@ -43,15 +43,15 @@ class Body:
         return getattr(self._chunks, name)
 
     def __next__(self) -> bytes:
-        entered = Entered(*self._inside)
+        entered, head = Entered(*self._inside), self._head
         try:
             if self._iterator is None:  # only now: the server closes what it began to iterate
                 self._iterator = iter(self._chunks)
             chunk = next(self._iterator)
             if chunk != b"":  # a server sends no head before there is something to send after it
-                self._head.release()
+                head.release()
         except StopIteration:
-            self._head.release()
+            head.release()
             self._finish(None)
             raise
         except BaseException as error:
@@ -61,7 +61,7 @@ class Body:
             self._inside = entered.pause()
         if isinstance(chunk, bytes):  # anything else is the server's affair
             self._sent += len(chunk)
-            if self._sent == self._head.expected:
+            if self._sent == head.expected:
                 self._request.handed_over()
         return chunk
 

@@ -55,13 +55,13 @@ class Head:
 
     __slots__ = (
         "_begun",
+        "_by_hand",
         "_framework",
         "_kept",
         "_request",
         "_start",
         "_write",
         "expected",
-        "fields",
         "route",
         "status",
     )
@@ -70,12 +70,11 @@ class Head:
         self, start_response: StartResponse, request: Request, framework: Framework
     ) -> None:
         self._start, self._request, self._framework = start_response, request, framework
-        self._begun = False
+        self._begun = self._by_hand = False
         self._kept: tuple[Any, ...] | None = None
         self._write: Callable[[bytes], object] | None = None
         self.status: int | None = None
         self.route: str | None = None
-        self.fields: Fields = ()
         self.expected: int | None = None
         """The length that was announced."""
 
@@ -86,13 +85,12 @@ class Head:
             self.release()  # of two heads the server must see both
         if type(headers) is not list and not isinstance(headers, Collection):
             headers = list(headers)
-        self.fields = headers
         try:
-            self.expected = _length_of(headers)
+            self._look_at(headers)
             self.status, self.route = int(status[:3]), self._framework.route()
         except Exception:
             complain("noting a response's status")
-        self._kept = status, exc_info, named
+        self._kept = status, headers, exc_info, named
         done = self._framework.starts_last and self.expected is not None
         if again or exc_info or named or done:
             self.release()
@@ -104,28 +102,24 @@ class Head:
         """The server is about to be given something: begin the response there."""
         if self._kept is None:
             return
-        (status, exc_info, named), self._kept = self._kept, None
-        self._write = self._start(status, self._mirroring(), *exc_info, **named)
+        (status, fields, exc_info, named), self._kept = self._kept, None
+        if not self._by_hand:
+            try:
+                fields = [*fields, *self._request.mirrored()]
+            except Exception:
+                complain("mirroring a request's timings")
+        self._write = self._start(status, fields, *exc_info, **named)
 
-    def _mirroring(self) -> Fields:
-        fields = self.fields
-        try:
-            for name, _ in fields:
-                if name.lower() == _TIMING:
-                    return fields  # it was written by hand, in the older style
-            return [*fields, *self._request.mirrored()]
-        except Exception:
-            complain("mirroring a request's timings")
-            return fields
+    def _look_at(self, fields: Fields) -> None:
+        self.expected, self._by_hand = None, False
+        for name, value in fields:
+            known = name.lower()
+            if known == "content-length":
+                self.expected = int(value) if value.strip().isdecimal() else None
+            elif known == _TIMING:
+                self._by_hand = True  # it was written by hand, in the older style
 
     def _written(self, data: bytes) -> object:
         """Write in the way of old, by what `start_response` returns."""
         self.release()
         return None if self._write is None else self._write(data)
-
-
-def _length_of(fields: Fields) -> int | None:
-    for name, value in fields:
-        if name.lower() == "content-length":
-            return int(value) if value.strip().isdecimal() else None
-    return None

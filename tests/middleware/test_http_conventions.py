@@ -18,5 +18,7 @@ from server_middleware.http.conventions import request_attributes
     ],
 )
 def test_credentials_in_a_query(query: str, told: str) -> None:
-    attributes = request_attributes("GET", "http", "/p", query, "1.1")
+    attributes = request_attributes(
+        "GET", "http", "/p", query, "1.1", server=("h", 80), client=None, agent=None
+    )
     assert attributes["url.query"] == told

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial, wraps
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -124,7 +125,7 @@ def test_a_callable_is_known_by_its_parameters(app: Any, shape: str | None) -> N
 )
 def test_it_is_wrapped_by_what_speaks_its_language(app: Any, kind: type) -> None:
     wrapped: Any = instrument(app)
-    wrapped.served.append(True)
+    wrapped.unserved = None
     assert type(wrapped) is kind
     assert instrument(wrapped) is wrapped
 
@@ -174,6 +175,7 @@ class Holding:
         (view, r"async def app\(scope, receive, send\)"),
         (anything, r"def app\(environ, start_response\)"),
         (Flask, "but a class: make one"),
+        (SimpleNamespace(server="localhost"), "interceptors=server_middleware.grpc.interceptors"),
         (None, "interceptors=server_middleware.grpc.interceptors"),
         (type("MLServer", (), {"__module__": "mlserver.server"})(), "--receive-otlp"),
     ],
@@ -188,4 +190,4 @@ def test_what_else_is_asked_of_a_wrapped_app_the_app_answers() -> None:
     wrapped: Any = instrument(Middleware(asgi))
     assert wrapped.app is asgi
     assert not hasattr(wrapped, "add_route")
-    wrapped.served.append(True)
+    wrapped.unserved = None

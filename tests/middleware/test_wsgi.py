@@ -181,7 +181,7 @@ def test_the_proxys_stamp_is_the_queue_if_it_shares_the_clock(
     spans: Spans, monkeypatch: pytest.MonkeyPatch, stamp: str, believed: bool, queued: bool
 ) -> None:
     now_ns = 1_700_000_000_000_000_000
-    monkeypatch.setattr("server_middleware.http.wsgi.time_ns", lambda: now_ns)
+    monkeypatch.setattr("server_middleware.http.conventions.time_ns", lambda: now_ns)
     sent_us = now_ns // 1_000 - 250_000
     text = stamp.format(s=sent_us / 1e6, ms=sent_us // 1_000, us=sent_us)
     app = instrument(plain, proxy_shares_clock=believed)
