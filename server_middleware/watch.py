@@ -6,7 +6,6 @@ count as well as those of `component()`.
 
 import os
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from opentelemetry import context as otel
@@ -121,13 +120,12 @@ class MirroringPropagator(ResponsePropagator):
             for name, value in self._watch.mirrored(span):
                 setter.set(carrier, name, value)
 
-        if _is_tornado_handler(type(carrier)):
+        if hasattr(carrier, "flush") and _is_tornado_handler(type(carrier)):
             _before_flush(carrier, harmless(write))
         else:
             write()
 
 
-@lru_cache(maxsize=64)
 def _is_tornado_handler(kind: type) -> bool:
     """Whether a carrier is one, which has not begun to work yet: others are what was answered."""
     return ("tornado.web", "RequestHandler") in {
