@@ -105,7 +105,12 @@ class SharedBodies(Mapping):
 
 
 class MappedConnection(Connection):
-    """A connection whose requests are sent from a mapping: HTTP/1.1 in the clear."""
+    """A connection whose requests are sent from a mapping: HTTP/1.1 in the clear.
+
+    Once the form of the replies is known, one closure does all that the next request takes; it
+    leaves to the general methods whatever is not as usual. The calls and look-ups that it saves are
+    a sixth of what a request costs.
+    """
 
     codec: Http1Codec
     _turns = False
@@ -203,12 +208,7 @@ class MappedConnection(Connection):
         self._parse(events, data, arrived_ns, read_ns)
 
     def _cycle(self, slot: Slot, take: Take, log: Log) -> Handler:
-        """A reader for the one slot of this connection: the whole hot path in one closure.
-
-        It does what `_readable`, `Ledger.finished` and `transmit` do, for a reply of a known form
-        in one read, where the slot goes on at once; all else it leaves to them, and it reads only
-        while `_is_usual`. The calls and look-ups that it saves are a sixth of what a request costs.
-        """
+        """`_readable`, `Ledger.finished` and `transmit` as one closure, for while all `_is_usual`."""
         recvmsg, ledger, loop = self._recvmsg, self._ledger, self._loop
         draw, descriptor, tag = ledger.draw, self._descriptor, plain_tag(slot.number, log.number)
         start, size, ids_at, file, memory = self._mapped.first
@@ -226,9 +226,8 @@ class MappedConnection(Connection):
             if (
                 taken is None
                 or events != READABLE
-                or not (sent_ns := slot.sent_ns) <= arrived_ns <= done_ns
+                or not (sent_ns := slot.sent_ns) <= arrived_ns <= done_ns < ledger.until_ns
                 or (drawn := ledger.started) >= ledger.most_started
-                or done_ns >= ledger.until_ns
             ):
                 return self._parse(events, data, arrived_ns, done_ns)
             if turns:

