@@ -208,7 +208,7 @@ class MappedConnection(Connection):
         self._parse(events, data, arrived_ns, read_ns)
 
     def _cycle(self, slot: Slot, take: Take, log: Log) -> Handler:
-        """`_readable`, `Ledger.finished` and `transmit` as one closure, for while all `_is_usual`."""
+        """`_readable`, `Ledger.finished` and `transmit` in one closure, while all `_is_usual`."""
         recvmsg, ledger, loop = self._recvmsg, self._ledger, self._loop
         draw, descriptor, tag = ledger.draw, self._descriptor, plain_tag(slot.number, log.number)
         start, size, ids_at, file, memory = self._mapped.first
