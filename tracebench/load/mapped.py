@@ -1,8 +1,9 @@
 """Requests in memory-mapped files, sent by reference.
 
 `sendfile` from such a file hands pages to the socket instead of copying the body into it. With
-24 KB bodies on loopback the copy is 13 % of what a request costs; the one line that changes is
-written into the mapping, of which each connection has its own. Where those would take too much
+24 KB bodies on loopback the copy is 13 % of what a request costs; below 8 KB it costs less than
+`sendfile` does, and whole requests are copied from the mapping. The one line that changes is
+written into it, so each connection has its own. Where those would take too much
 memory, all connections share one mapping of the bodies alone, and copy the heads.
 `benchmarks/rest_speed.py` shows the difference.
 """
@@ -10,7 +11,8 @@ memory, all connections share one mapping of the bodies alone, and copy the head
 import mmap
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate
 from os import sendfile
 from time import perf_counter_ns
@@ -35,6 +37,8 @@ MOST_PRIVATE: Final = 256
 """Requests; laying them out takes each new connection 0.7 µs a request, and their copy."""
 SMALL: Final = 16_384
 """Bytes of a body; to copy a smaller one takes less than a call of its own."""
+BY_REFERENCE: Final = 8_192
+"""Bytes of a request; to copy a smaller one takes less than to pass its pages on."""
 IDS: Final = 49
 
 Part = tuple[int, int, slice]
@@ -52,17 +56,19 @@ class Mapping:
         os.truncate(self.file, self.starts[-1])
         self._memory = mmap.mmap(self.file, self.starts[-1])
         self.memory = memoryview(self._memory)
+        self._views: list[memoryview] = []
         for start, content in zip(self.starts, contents, strict=False):
             self.memory[start : start + len(content)] = content
 
-    @property
-    def first(self) -> tuple[int, int, slice, int, memoryview]:
-        """The first part; the file, and its memory."""
-        return *self.parts[0], self.file, self.memory
+    def view(self, start: int, size: int) -> memoryview:
+        """Some of the contents; it cannot be used once this is closed."""
+        self._views.append(self.memory[start : start + size])
+        return self._views[-1]
 
     def close(self) -> None:
         """Give the memory back."""
-        self.memory.release()
+        for view in (*self._views, self.memory):
+            view.release()
         self._memory.close()
         os.close(self.file)
 
@@ -126,6 +132,7 @@ class MappedConnection(Connection):
         mapped: Mapping | None = None,
     ) -> None:
         super().__init__(loop, endpoint, Http1Codec(*requests), owner, ledger)
+        self._turns = self._turns or ledger.choose is not None
         self._mapped = mapped or MappedRequests(requests)
         self._log: Log
         """Of the replies that need no parser, where some do."""
@@ -210,17 +217,15 @@ class MappedConnection(Connection):
     def _cycle(self, slot: Slot, take: Take, log: Log) -> Handler:
         """`_readable`, `Ledger.finished` and `transmit` in one closure, while all `_is_usual`."""
         recvmsg, ledger, loop = self._recvmsg, self._ledger, self._loop
-        draw, descriptor, tag = ledger.draw, self._descriptor, plain_tag(slot.number, log.number)
-        start, size, ids_at, file, memory = self._mapped.first
-        turns = self._turns or ledger.choose is not None
+        draw, tag = ledger.draw, plain_tag(slot.number, log.number)
+        (_, size, ids_at), memory, send = self._mapped.parts[0], self._mapped.memory, self._sender()
 
         def readable(events: int) -> None:
             try:
                 data, ancillary, _, _ = recvmsg(READ_SIZE, ANCILLARY_SIZE)
             except OSError as error:
                 return self._cannot_read(error)
-            taken = take(data)
-            done_ns = perf_counter_ns()
+            taken, done_ns = take(data), perf_counter_ns()
             seconds, ns = timespec(ancillary[0][2]) if ancillary else (0, 0)
             arrived_ns = seconds * 1_000_000_000 + ns - loop.epoch_ns
             if (
@@ -230,7 +235,7 @@ class MappedConnection(Connection):
                 or (drawn := ledger.started) >= ledger.most_started
             ):
                 return self._parse(events, data, arrived_ns, done_ns)
-            if turns:
+            if self._turns:
                 return self._turn(slot, data, arrived_ns, done_ns)
             due_ns, draw_before = slot.scheduled_ns, slot.draw
             slot.draw, ledger.started = drawn, drawn + 1
@@ -238,7 +243,7 @@ class MappedConnection(Connection):
             slot.ids = memory[ids_at] = draw()
             slot.sent_ns = perf_counter_ns()
             try:
-                if (sent := sendfile(descriptor, file, start, size)) < size:
+                if (sent := send()) < size:
                     self._partly_sent(slot, sent)
             except OSError as error:
                 self._refused(slot, error)
@@ -250,6 +255,13 @@ class MappedConnection(Connection):
                 record.turn()
 
         return readable
+
+    def _sender(self) -> Callable[[], int]:
+        """What sends the first request, and gives how much of it the socket took."""
+        start, size, _ = self._mapped.parts[0]
+        if size < BY_REFERENCE:
+            return partial(self._socket.send, self._mapped.view(start, size))
+        return partial(sendfile, self._descriptor, self._mapped.file, start, size)
 
     def _turn(self, slot: Slot, data: bytes, arrived_ns: int, done_ns: int) -> None:
         """Go on to another of several requests."""
