@@ -35,10 +35,10 @@ architecture: $(VENV)/dev
 	$(RUN)python -m pytest tests/test_architecture.py
 
 house: $(VENV)/dev
-	$(RUN)python -m tests.house
+	$(RUN)python -m tools.house
 
 verdict: $(VENV)/dev
-	$(RUN)python -m tests.verdict_table
+	$(RUN)python -m tools.verdict_table
 
 bench: $(VENV)/dev
 	$(RUN)python -m benchmarks
@@ -58,8 +58,9 @@ live: $(VENV)/live
 protos:
 	$(PYTHON) -m venv $(VENV)-protos
 	$(VENV)-protos/bin/pip install --quiet grpcio-tools==1.66.2 'setuptools<80'
-	$(VENV)-protos/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. protos/inference.proto
-	$(VENV)-protos/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. protos/open_inference.proto protos/reflection.proto
+	$(VENV)-protos/bin/python -m grpc_tools.protoc -I. --python_out=tracebench --pyi_out=tracebench --grpc_python_out=tracebench protos/inference.proto
+	$(VENV)-protos/bin/python -m grpc_tools.protoc -I. --python_out=tracebench --pyi_out=tracebench protos/open_inference.proto protos/reflection.proto
+	sed -i 's/^from protos import/from tracebench.protos import/' tracebench/protos/inference_pb2_grpc.py
 	rm -r $(VENV)-protos
 
 clean:

@@ -13,7 +13,7 @@ from typing import Any
 
 import grpc
 
-from protos import inference_pb2, inference_pb2_grpc
+from tracebench.protos import inference_pb2, inference_pb2_grpc
 
 
 class Service(inference_pb2_grpc.InferenceServiceServicer):

@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 
-from tracebench.load import stamps
+from tracebench.load.engine import stamps
 
 SMALLEST = 200
 """Bytes; smaller pieces (acknowledgements of HTTP/2) are held alike, but do not count."""

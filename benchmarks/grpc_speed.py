@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks.side_by_side import missing, output, rounds, running, table, tracebench
-from protos import inference_pb2
+from tracebench.protos import inference_pb2
 
 PORT, BODY_BYTES, SECONDS, ROUNDS = 18_300, 24_576, 3, 3
 PATH = "/inference.InferenceService/Predict"

@@ -11,13 +11,15 @@ from time import process_time_ns
 
 import hpack
 
-from tracebench.load import frames, grpc_reply
-from tracebench.load.grpc_request import GrpcRequest
-from tracebench.load.http2 import Http2Codec
-from tracebench.load.slot import RawReply, Slot
+from tracebench.load.wire import grpc_reply, http2_frames
+from tracebench.load.wire.grpc_request import GrpcRequest
+from tracebench.load.wire.http2 import Http2Codec
+from tracebench.load.wire.slot import RawReply, Slot
 
 IDS = b"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
-WINDOWS = frames.settings((frames.INITIAL_WINDOW_SIZE, 2**31 - 1)) + frames.window_update(0, 2**30)
+WINDOWS = http2_frames.settings(
+    (http2_frames.INITIAL_WINDOW_SIZE, 2**31 - 1)
+) + http2_frames.window_update(0, 2**30)
 ROUNDS = 5
 
 
@@ -51,11 +53,16 @@ TRAILING = trailing(1)
 def reply(stream_id: int, size: int) -> bytes:
     """One reply, and what comes with it on average."""
     return (
-        frames.frame(frames.HEADERS, frames.END_HEADERS, stream_id, INITIAL)
-        + frames.frame(frames.DATA, 0, stream_id, MESSAGE)
-        + frames.frame(frames.HEADERS, frames.END_HEADERS | frames.END_STREAM, stream_id, TRAILING)
-        + (frames.frame(frames.PING, 0, 0, bytes(8)) if stream_id % 20 == 1 else b"")
-        + frames.window_update(0, size)
+        http2_frames.frame(http2_frames.HEADERS, http2_frames.END_HEADERS, stream_id, INITIAL)
+        + http2_frames.frame(http2_frames.DATA, 0, stream_id, MESSAGE)
+        + http2_frames.frame(
+            http2_frames.HEADERS,
+            http2_frames.END_HEADERS | http2_frames.END_STREAM,
+            stream_id,
+            TRAILING,
+        )
+        + (http2_frames.frame(http2_frames.PING, 0, 0, bytes(8)) if stream_id % 20 == 1 else b"")
+        + http2_frames.window_update(0, size)
     )
 
 

@@ -20,10 +20,10 @@ from benchmarks.receiver import BATCH, ROUTE, cpu_s, over_grpc, over_http
 from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns
 from tracebench.model.requests import DRAW, LOST, Requests, stamp_columns
 from tracebench.model.server_times import PartNames, ServerTimes, TimesPage
-from tracebench.tracing.exporter import JoiningExporter
-from tracebench.tracing.ids import IdSource
+from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.receiver.client import Receiver
-from tracebench.tracing.receiver.joined import collect
+from tracebench.tracing.receiver.collect import collect
+from tracebench.tracing.roots.trace_ids import IdSource
 
 SPANS, GOAL_US = 4, 60.0
 EPOCH_NS = 1_795_000_000 * 10**9

@@ -13,16 +13,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tracebench.analysis.closure import decompose
+from tracebench.analysis.closure.closure import decompose
 from tracebench.analysis.summary import summarise
-from tracebench.load import http1_reply
-from tracebench.load.recording.http1_form import Http1Form, form_of
-from tracebench.load.recording.reading import Reading, read_record
-from tracebench.load.recording.recorder import PAGE_BYTES, PLAIN, ROW_BYTES, Recorder, plain_tag
+from tracebench.load.recording.read_record import Reading, read_record
 from tracebench.load.recording.replies import Replies
+from tracebench.load.recording.rows import PAGE_BYTES, PLAIN, ROW_BYTES, Recorder, plain_tag
 from tracebench.load.recording.spill import Spill
-from tracebench.model.load import Load
-from tracebench.tracing.ids import IdSource
+from tracebench.load.wire import http1_reply
+from tracebench.load.wire.http1_pattern import Http1Form, form_of
+from tracebench.model.measurement import Load
+from tracebench.tracing.roots.trace_ids import IdSource
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: application/json\r\nContent-Length: 11\r\n"

@@ -11,10 +11,10 @@ Nothing but OpenTelemetry's API is imported here: no SDK, no numpy.
 from importlib import import_module
 from types import ModuleType
 
-from server_middleware.component import component
-from server_middleware.forked import forget_when_forked
-from server_middleware.instrument import instrument
-from server_middleware.scope import Handle, this_request
+from server_middleware.apps import instrument
+from server_middleware.components.component import component
+from server_middleware.context.forks import forget_when_forked
+from server_middleware.context.scope import Handle, this_request
 
 __all__ = ["Handle", "component", "instrument", "this_request"]
 

@@ -11,8 +11,8 @@ from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import Getter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from server_middleware.scope import with_span
-from tracebench.vocabulary import TRACEPARENT
+from server_middleware.context.scope import with_span
+from server_middleware.vocabulary import TRACEPARENT
 
 _DEFAULT: Final = [TraceContextTextMapPropagator, W3CBaggagePropagator]
 _PLAIN: Final = re.compile("00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")

@@ -7,7 +7,7 @@ from typing import Final
 
 from opentelemetry import trace
 
-from tracebench.vocabulary import (
+from server_middleware.vocabulary import (
     LONGEST_NAME,
     MOST_OWN_NAMES,
     OUTSIDE,

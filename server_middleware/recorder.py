@@ -6,7 +6,7 @@ from threading import Lock
 from time import perf_counter_ns, time_ns
 from typing import Final, Protocol, TypeVar
 
-from tracebench.vocabulary import PART_NS, QUEUE
+from server_middleware.vocabulary import PART_NS, QUEUE
 
 _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")

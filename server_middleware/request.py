@@ -9,14 +9,14 @@ from opentelemetry.propagators.textmap import Getter
 from opentelemetry.util.types import AttributeValue
 
 from server_middleware.caller import extract
+from server_middleware.components.running import mark
+from server_middleware.context.outside_requests import ran_outside_since, strays
+from server_middleware.context.scope import Entered, Scope, get_context, with_span
 from server_middleware.harmless import complain
 from server_middleware.mirror import headers
-from server_middleware.opened import mark
 from server_middleware.recorder import Recorder
-from server_middleware.scope import Entered, Scope, get_context, with_span
-from server_middleware.spans import tracer
-from server_middleware.stray import ran_outside_since, strays
-from tracebench.vocabulary import QUEUE
+from server_middleware.spans.configured_tracer import tracer
+from server_middleware.vocabulary import QUEUE
 
 Attributes: TypeAlias = dict[str, AttributeValue]
 

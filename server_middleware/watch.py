@@ -12,13 +12,13 @@ from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.instrumentation.propagators import ResponsePropagator, default_setter
 
+from server_middleware.components.names import is_name
+from server_middleware.context.outside_requests import ran_outside_since, strays
+from server_middleware.context.scope import Scope, get_current
 from server_middleware.harmless import harmless
 from server_middleware.mirror import headers
-from server_middleware.names import is_name
 from server_middleware.recorder import Recorder
-from server_middleware.scope import Scope, get_current
-from server_middleware.stray import ran_outside_since, strays
-from tracebench.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
+from server_middleware.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
 
 MOST_SPANS: Final = 10_000
 """So many spans are watched at a time; of those that never end the oldest are given up."""

@@ -12,7 +12,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
     BaseInstrumentor,
 )
 
-from server_middleware.threads import follow_threads, leave_threads
+from server_middleware.context.threads import follow_threads, leave_threads
 from server_middleware.watch import MirroringPropagator, SpanWatch
 
 _OURS: Final = "interceptors"

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tracebench.analysis.closure import decompose
+from tracebench.analysis.closure.closure import decompose
+from tracebench.analysis.closure.selection import Selection
+from tracebench.analysis.difference.observer import observer_effect
 from tracebench.analysis.failures import said
-from tracebench.analysis.observer import observer_effect
-from tracebench.analysis.selection import Selection
-from tracebench.load.engine import Window
-from tracebench.load.recording.reading import Read, Reading, read_record
-from tracebench.load.recording.recorder import Recorder
+from tracebench.load.engine.engine import Window
+from tracebench.load.recording.read_record import Read, Reading, read_record
 from tracebench.load.recording.replies import Replies
+from tracebench.load.recording.rows import Recorder
 from tracebench.load.recording.spill import Spill
 from tracebench.model.exchange import Decomposition, Exchange, Reply, Timing, Undecomposed
-from tracebench.model.load import Load
+from tracebench.model.measurement import Load
 from tracebench.model.requests import IdsAsText, Requests
 from tracebench.model.result import ObserverEffect
 from tracebench.model.server_times import ServerTimes

@@ -10,37 +10,38 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from tracebench import __version__
-from tracebench.analysis.archived import (
+from tracebench.analysis.closure.closure import decompose
+from tracebench.analysis.difference.comparison import compare_two
+from tracebench.analysis.findings.archived_run import (
     facts_lost,
     other_client,
     rules_missing,
     unreadable,
     untraced_missing,
 )
-from tracebench.analysis.closure import decompose
-from tracebench.analysis.comparison import compare_two
-from tracebench.analysis.findings import advised
-from tracebench.analysis.floor import beside_floor
-from tracebench.analysis.instead import came_instead
-from tracebench.analysis.judge_spans import low_join_share, unfit_rules
+from tracebench.analysis.findings.finding import advised
+from tracebench.analysis.findings.missing_spans import came_instead
+from tracebench.analysis.findings.near_floor import beside_floor
+from tracebench.analysis.findings.otlp_spans import low_join_share, unfit_rules
+from tracebench.analysis.findings.verdict import with_findings
 from tracebench.analysis.summary import summarise
-from tracebench.analysis.verdict import with_findings
-from tracebench.errors import UsageError
 from tracebench.model.columns import ABSENT
+from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Exchange, Timing, Undecomposed
 from tracebench.model.inventory import Inventory
-from tracebench.model.load import Load
+from tracebench.model.measurement import Load
 from tracebench.model.requests import Requests
 from tracebench.model.result import Finding, Result, TargetResult
 from tracebench.model.server_times import PROBLEM, SOURCE, SOURCES, ServerTimes
-from tracebench.tracing import foreign, roots, run_facts
-from tracebench.tracing.archives.reading import Archives
-from tracebench.tracing.attributes import PROTOCOL, RUN_FACTS, RUN_ID
-from tracebench.tracing.joining import Source, join
-from tracebench.tracing.kept import KeptSpans
-from tracebench.tracing.mapping.inventory import take_stock
+from tracebench.tracing.archives.span_files import Archives
+from tracebench.tracing.inventory import take_stock
+from tracebench.tracing.join import other_clients
+from tracebench.tracing.join.join import Source, join
+from tracebench.tracing.join.kept import KeptSpans
+from tracebench.tracing.join.server_spans import entry_of
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
-from tracebench.tracing.server_spans import entry_of
+from tracebench.tracing.roots import read_back, run_facts
+from tracebench.tracing.roots.attributes import PROTOCOL, RUN_FACTS, RUN_ID
 
 _NS_PER_S: Final = 1e9
 _UNKNOWN: Final[Mapping[str, Any]] = {"tool": {}, "environment": {}, "plan": {}, "started_at": ""}
@@ -146,10 +147,10 @@ def _read(archives: Archives) -> tuple[dict[_Key, _Group], KeptSpans]:
     groups: dict[_Key, _Group] = {}
     kept = KeptSpans()
     for span in archives:
-        if not roots.is_root(span):
+        if not read_back.is_root(span):
             kept.add(span)
             continue
-        if (root := roots.read(span)) is None:
+        if (root := read_back.read(span)) is None:
             archives.refuse(span, "is of tracebench, and not as tracebench writes them")
             continue
         key = _Key(*(str(span.attributes.get(name, "")) for name in (PROTOCOL, RUN_ID)))
@@ -162,7 +163,7 @@ def _read(archives: Archives) -> tuple[dict[_Key, _Group], KeptSpans]:
 
 
 def _add_other_clients(groups: dict[_Key, _Group], kept: KeptSpans) -> None:
-    for target, exchanges in foreign.requests(kept):
+    for target, exchanges in other_clients.requests(kept):
         key = _Key(target.protocol, f"{target.client} {target.address}")
         requests: _Requests = {one.trace_id: (one, Undecomposed.NO_TIMING) for one in exchanges}
         groups[key] = _Group(requests, address=target.address, is_ours=False)

@@ -8,38 +8,39 @@ from threading import Event
 from typing import Any, NamedTuple
 
 from tracebench import __version__
-from tracebench.analysis.clients import client_cost
-from tracebench.analysis.closure import decompose, latency, ranked
-from tracebench.analysis.comparison import compare_two
-from tracebench.analysis.findings import advised
-from tracebench.analysis.floor import beside_floor, describe_floor
-from tracebench.analysis.judge_spans import unfit_rules
-from tracebench.analysis.observer import observer_effect
-from tracebench.analysis.steady import settled
+from tracebench.analysis.closure.closure import decompose, latency, ranked
+from tracebench.analysis.difference.client_cost import client_cost
+from tracebench.analysis.difference.comparison import compare_two
+from tracebench.analysis.difference.observer import observer_effect
+from tracebench.analysis.findings.finding import advised
+from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
+from tracebench.analysis.findings.otlp_spans import unfit_rules
+from tracebench.analysis.findings.verdict import clients_cut_short, interrupted, with_findings
+from tracebench.analysis.statistics.steady_state import settled
 from tracebench.analysis.summary import exemplars, summarise
-from tracebench.analysis.verdict import clients_cut_short, interrupted, with_findings
-from tracebench.environment import environment, plan_facts
-from tracebench.errors import TargetError
-from tracebench.interrupt import interruptible
-from tracebench.load.clients import catalogue
-from tracebench.load.clients.interleaved import Interleaved, interleaved
-from tracebench.load.floor import measure_floor
+from tracebench.load.engine.prepared import Prepared
+from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure, once
+from tracebench.load.peers import catalogue
+from tracebench.load.peers.floor import measure_floor
+from tracebench.load.peers.interleaved import Interleaved, interleaved
 from tracebench.load.prepare import rest, rpc
-from tracebench.load.prepare.consistency import check
-from tracebench.load.prepared import Prepared
-from tracebench.load.progress import Watcher
+from tracebench.load.prepare.plan_check import check
+from tracebench.model.errors import TargetError
 from tracebench.model.exchange import Decomposition, Exchange, Outcome, Timing, Undecomposed
-from tracebench.model.load import Load
+from tracebench.model.measurement import Load
 from tracebench.model.plan import Plan
 from tracebench.model.requests import VARIANT, Requests
 from tracebench.model.result import Finding, Floor, Result, TargetResult
 from tracebench.model.server_times import ServerTimes
-from tracebench.redaction import Secrets
-from tracebench.tracing import mirror, run_facts, spans
-from tracebench.tracing.joining import renamed
+from tracebench.system.environment import environment, plan_facts
+from tracebench.system.interrupt import interruptible
+from tracebench.system.redaction import Secrets
+from tracebench.tracing.join.join import renamed
 from tracebench.tracing.mapping.mapper import mapper_of
-from tracebench.tracing.otlp import exporter_headers
+from tracebench.tracing.mirror import mirror
+from tracebench.tracing.otlp.destination import exporter_headers
+from tracebench.tracing.roots import export, run_facts
 from tracebench.tracing.traces import Traces
 
 REST, GRPC = "rest", "grpc"
@@ -134,7 +135,7 @@ def _measured(
     left = len(prepared)
     for target, ready in prepared.items():
         left -= 1
-        one_run = spans.Run(session["tool"]["run_id"], spans.Anchor.now(), plan.concurrency)
+        one_run = export.Run(session["tool"]["run_id"], export.Anchor.now(), plan.concurrency)
         watcher.begins(target, ready.address, ready.answer)
         load, late = _loaded(ready, plan, watcher, may_fail=bool(targets)), Event()
         with interruptible(late.set):  # what is measured must not be lost
@@ -198,7 +199,7 @@ def _with(result: TargetResult, *findings: Finding | None) -> TargetResult:
 def _analysed(
     prepared: Prepared,
     load: Load,
-    one_run: spans.Run,
+    one_run: export.Run,
     traces: Traces,
     watcher: Watcher,
     floor: Floor | None,

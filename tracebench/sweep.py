@@ -6,10 +6,10 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from tracebench.analysis.scaling import has_stopped_growing, scale
+from tracebench.analysis.scaling.scale import has_stopped_growing, scale
 from tracebench.benchmark import run
-from tracebench.errors import TracebenchError
-from tracebench.load.progress import SweepWatcher
+from tracebench.load.engine.progress import SweepWatcher
+from tracebench.model.errors import TracebenchError
 from tracebench.model.plan import Plan, Segment
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import Kind, Scaling, Step, Sweep

@@ -6,7 +6,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final, NamedTuple, Protocol
 
-from protos.inference_pb2 import PredictResponse, TimingInfo
+from tracebench.protos.inference_pb2 import PredictResponse, TimingInfo
 
 
 class Times(NamedTuple):

@@ -20,7 +20,7 @@ from typing import IO, Any, Final
 from benchmarks.side_by_side import CLIENT_CORE, on_core
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PRODUCT: Final = ("tracebench", "server_middleware", "protos")
+PRODUCT: Final = ("tracebench", "server_middleware")
 END_WITH_US: Final = ("setpriv", "--pdeathsig", "KILL")
 """A child that is being started when the guard is interrupted would outlive it otherwise."""
 RUN_ENDED: Final = (0, 3)
@@ -141,7 +141,7 @@ def both(commit: str, folder: Path) -> tuple[Side, Side]:
 
 def _side(name: str, tree: Path, folder: Path) -> Side:
     side, ignored = Side(name, folder / name), shutil.ignore_patterns("__pycache__")
-    for package in PRODUCT:
+    for package in (*PRODUCT, "protos"):  # which held generated modules once
         shutil.copytree(tree / package, side.folder / package, ignore=ignored)
     shutil.copytree(ROOT / "benchmarks", side.folder / "benchmarks", ignore=ignored)
     return side

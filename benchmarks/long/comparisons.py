@@ -8,10 +8,10 @@ import numpy as np
 from benchmarks.long.check import Check, at_least, at_most, five_per_cent
 from tests.analysis.samples import SUCCESS, target
 from tests.analysis.series import latencies, normal
-from tracebench.analysis.comparison import compare
-from tracebench.analysis.spread import slowest
-from tracebench.analysis.statistics import describe
-from tracebench.analysis.tail import attribute_tail
+from tracebench.analysis.difference.comparison import compare
+from tracebench.analysis.findings.spread import slowest
+from tracebench.analysis.statistics.distribution import describe
+from tracebench.analysis.statistics.tail import attribute_tail
 from tracebench.model.exchange import Nanoseconds
 
 RUNS = 1000

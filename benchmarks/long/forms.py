@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from random import Random
 
 from benchmarks.long.check import Check, at_least, share
-from tests.load.recording.told import changed, compared, sample
+from tests.load.wire.told import changed, compared, sample
 
 SAMPLES, CHANGES = 6_000, 10
 

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from server_middleware.context.outside_requests import Passing
 from server_middleware.grpc.call import Call, asks_in_message
-from server_middleware.stray import Passing
 
 
 def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
 
+from server_middleware.context.outside_requests import Passing
 from server_middleware.grpc.call import Call, asks_in_message
-from server_middleware.stray import Passing
 
 _NO_MORE: Final = object()  # an iterator need not be iterable, for gRPC
 

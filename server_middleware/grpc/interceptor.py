@@ -7,10 +7,10 @@ from typing import Any, Final, TypeAlias
 
 import grpc
 
+from server_middleware.context.outside_requests import Passing, set_passing
+from server_middleware.context.threads import follow_threads, starting
 from server_middleware.grpc import aio_handlers, handlers
 from server_middleware.grpc.call import AtOnceCall, Call, asks
-from server_middleware.stray import Passing, set_passing
-from server_middleware.threads import follow_threads, starting
 
 _Wrapper: TypeAlias = Callable[..., Callable[..., Any]]
 Handler: TypeAlias = Any  # grpcio's types of handlers say nothing of their messages

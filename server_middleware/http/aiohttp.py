@@ -7,8 +7,8 @@ from typing import Any, Final
 from aiohttp import web
 from aiohttp.payload import Payload
 
-from server_middleware.http.exchange import Exchange, Line, asks
-from server_middleware.stray import Passing
+from server_middleware.context.outside_requests import Passing
+from server_middleware.http.native_exchange import Exchange, Line, asks
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Key: Final[Callable[..., Any]] = getattr(web, "RequestKey", lambda name, _kind: name)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
-from server_middleware.http.exchange import Exchange, Line, asks
-from server_middleware.stray import Passing
+from server_middleware.context.outside_requests import Passing
+from server_middleware.http.native_exchange import Exchange, Line, asks
 
 _EXCHANGE: Final = "server_middleware_exchange"
 _OURS: Final = "_server_middleware"

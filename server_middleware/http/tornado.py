@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from server_middleware.http.exchange import Exchange, Line, asks
-from server_middleware.stray import Passing, set_passing
+from server_middleware.context.outside_requests import Passing, set_passing
+from server_middleware.http.native_exchange import Exchange, Line, asks
 
 _EXCHANGE: Final = "server_middleware_exchange"
 _PASSING: Final = "server_middleware_passing"

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from server_middleware.context.scope import Entered, Inside
 from server_middleware.http.wsgi_head import Head
 from server_middleware.request import Request
-from server_middleware.scope import Entered, Inside
 
 
 class Body:

@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 
 from server_middleware.harmless import complain
 from server_middleware.request import Request
-from tracebench.vocabulary import TIMING_HEADER
+from server_middleware.vocabulary import TIMING_HEADER
 
 StartResponse = Callable[..., Any]
 Fields = Collection[tuple[str, str]]

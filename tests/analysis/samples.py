@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tests.records import decomposed, measured
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
-from tracebench.model.load import Load
+from tracebench.model.measurement import Load
 from tracebench.model.result import Finding, TargetResult, TcpInfo
 
 MS = 1_000_000

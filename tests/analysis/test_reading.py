@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from server_middleware.vocabulary import LEAVES
 from tests.analysis.samples import FAILED, MS, NO_TIMING, SUCCESS, load, target
-from tracebench.analysis.floor import beside_floor, describe_floor
+from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
 from tracebench.analysis.reading import reading, tail_reading
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.result import Tail, TailPart, TargetResult, TcpInfo
-from tracebench.vocabulary import LEAVES
 
 
 def test_the_whole_sentence() -> None:

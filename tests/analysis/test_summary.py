@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server_middleware.vocabulary import LEAVES
 from tests.analysis.samples import (
     CANCELLED,
     FAILED,
@@ -22,7 +23,6 @@ from tests.records import decomposed, measured
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Reply, Stamp, Timing, Undecomposed
 from tracebench.model.result import ErrorCount, Exemplar, RequestCounts
-from tracebench.vocabulary import LEAVES
 
 
 def lasting(end_to_end_ms: int, trace_id: str = "c" * 32) -> Exchange:

@@ -16,7 +16,7 @@ from tests.tracing import otlp_samples
 from tests.tracing.otlp_samples import RECORDED
 from tracebench.archive import analyze
 from tracebench.benchmark import run
-from tracebench.errors import UsageError
+from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import Result
 from tracebench.report.to_json import to_dict

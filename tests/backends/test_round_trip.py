@@ -19,8 +19,8 @@ from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import Result
 from tracebench.model.span import Span
-from tracebench.tracing.backend.query import QueryApi
-from tracebench.tracing.backend.reading import Waits, read
+from tracebench.tracing.jaeger.query import QueryApi
+from tracebench.tracing.jaeger.reading import Waits, read
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,9 @@ from tests.end_to_end.old_servers import old_grpc
 from tests.report.samples import both
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.cli.run import run as command
-from tracebench.errors import TracebenchError
-from tracebench.files import reading
+from tracebench.model.errors import TracebenchError
 from tracebench.report.to_json import dumps
+from tracebench.system import input_files
 
 IMAGE = "tracebench/example/coffee.png"
 ROOT = Path(__file__).parents[2]
@@ -331,7 +331,7 @@ ENDLESS = ("/dev/zero", "/dev/full", "pipe", "folder", "huge")
 def test_no_option_reads_for_ever(
     option: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "_QUIET_S", 0.05)
+    monkeypatch.setattr(input_files, "_QUIET_S", 0.05)
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     with (tmp_path / "huge").open("wb") as file:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.report.samples import both, result, target
-from tracebench.analysis.verdict import spans_lost, with_findings
+from tracebench.analysis.findings.verdict import spans_lost, with_findings
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import save
-from tracebench.errors import UsageError
+from tracebench.model.errors import UsageError
 
 IMAGE = Path(__file__).parents[2] / "tracebench/example/coffee.png"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tracebench.cli.payloads import read_payloads
-from tracebench.errors import UsageError
-from tracebench.files.reading import MOST_BYTES
+from tracebench.model.errors import UsageError
+from tracebench.system.input_files import MOST_BYTES
 
 
 def filled(folder: Path) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from tracebench.cli.rates import Rate, schedule
 from tracebench.cli.stability import UntilStable
-from tracebench.errors import UsageError
+from tracebench.model.errors import UsageError
 from tracebench.model.plan import Segment, Stability
 
 

@@ -12,7 +12,7 @@ from tests.end_to_end.test_receive_otlp import exporting
 from tests.servers import free_ports
 from tests.tracing.otlp_samples import END_NS, PARENT, RECORDED, SPAN, START_NS, request, span
 from tests.tracing.samples import SUCCESS, spans_of
-from tracebench.tracing.json_lines import JsonLinesExporter
+from tracebench.tracing.otlp.json_lines import JsonLinesExporter
 
 IMAGE = "tracebench/example/coffee.png"
 TRITON = str(RECORDED / "triton-3.json")

@@ -16,7 +16,7 @@ import flask
 import grpc
 import waitress.server
 
-from protos import inference_pb2, inference_pb2_grpc
+from tracebench.protos import inference_pb2, inference_pb2_grpc
 
 STAGES_S = {"preprocessing": 0.002, "inference": 0.004, "postprocessing": 0.001}
 

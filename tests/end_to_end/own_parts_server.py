@@ -21,13 +21,13 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from waitress.server import create_server
 
 import server_middleware
-from protos.inference_pb2 import PredictRequest, PredictResponse
-from protos.inference_pb2_grpc import (
+from server_middleware import component, instrument
+from tests.servers import free_ports
+from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
+from tracebench.protos.inference_pb2_grpc import (
     InferenceServiceServicer,
     add_InferenceServiceServicer_to_server,
 )
-from server_middleware import component, instrument
-from tests.servers import free_ports
 
 
 def work() -> str:

@@ -14,9 +14,9 @@ import pytest
 from tests.cli.test_bad_input import run as command
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.benchmark import run
-from tracebench.errors import TargetError
-from tracebench.load import floor
-from tracebench.load.clients.job import Job, Sample
+from tracebench.load.peers import floor
+from tracebench.load.peers.job import Job, Sample
+from tracebench.model.errors import TargetError
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
 from tracebench.report import from_json, to_json
@@ -90,7 +90,7 @@ def test_a_server_that_goes_away_among_the_libraries_keeps_the_run() -> None:
         def send(_job: Job) -> list[Sample]:
             raise gone
 
-        patch.setattr("tracebench.load.clients.by_requests.send", send)
+        patch.setattr("tracebench.load.peers.by_requests.send", send)
         plan = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", clients=("requests",))
         target = run(plan).targets["rest"]
     (finding,) = [one for one in target.verdict.findings if one.code == "clients_cut_short"]

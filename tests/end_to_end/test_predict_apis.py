@@ -11,7 +11,7 @@ import waitress.server
 from click.testing import CliRunner
 
 from tracebench.cli import cli
-from tracebench.errors import TargetError
+from tracebench.model.errors import TargetError
 
 TF_REQUEST = {"signature_name": "serving_default", "instances": [[1.0, 2.0], [3.0, 4.0]]}
 

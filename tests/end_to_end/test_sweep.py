@@ -17,10 +17,10 @@ from PIL import Image
 from server_middleware import component, instrument
 from tests.example.pictures import COFFEE
 from tests.example.programs import program, told
-from tests.house import ROOT
 from tests.middleware.serving import waitress_serving
 from tests.servers import HOST, answering, reply, serving
-from tracebench.load.progress import SweepWatcher, Watcher
+from tools.house import ROOT
+from tracebench.load.engine.progress import SweepWatcher, Watcher
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.sweep import Sweep
 from tracebench.sweep import sweep

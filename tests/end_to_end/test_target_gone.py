@@ -7,8 +7,8 @@ import pytest
 
 from tests.end_to_end.old_servers import old_grpc, old_rest
 from tracebench.benchmark import run
-from tracebench.errors import TargetError
-from tracebench.load.progress import Watcher
+from tracebench.load.engine.progress import Watcher
+from tracebench.model.errors import TargetError
 from tracebench.model.plan import Payload, Plan
 from tracebench.report import figure, table
 

@@ -10,10 +10,10 @@ import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from protos.inference_pb2 import PredictRequest
-from protos.inference_pb2_grpc import InferenceServiceStub
 from tests.example.pictures import COFFEE
 from tests.example.programs import LIMIT_S, program, told
+from tracebench.protos.inference_pb2 import PredictRequest
+from tracebench.protos.inference_pb2_grpc import InferenceServiceStub
 
 REST_TRACE, GRPC_TRACE, QUIET_TRACE = "1" * 32, "2" * 32, "3" * 32
 ROOT = "a" * 16

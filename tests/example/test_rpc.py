@@ -4,10 +4,10 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from protos.inference_pb2 import PredictRequest
-from protos.inference_pb2_grpc import InferenceServiceStub
 from tests.example.pictures import BAD, COFFEE
 from tracebench.example.serve import Addresses
+from tracebench.protos.inference_pb2 import PredictRequest
+from tracebench.protos.inference_pb2_grpc import InferenceServiceStub
 
 LIMIT = 32 << 20
 PARTS = {"preprocessing", "inference", "postprocessing"}

@@ -11,8 +11,8 @@ import requests
 
 from tests.example.pictures import COFFEE
 from tests.example.programs import LIMIT_S, program, told
-from tracebench.errors import TracebenchError
 from tracebench.example.serve import running, spawned
+from tracebench.model.errors import TracebenchError
 
 
 def reachable(address: str) -> bool:

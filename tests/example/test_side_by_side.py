@@ -8,11 +8,11 @@ from typing import Any
 import grpc
 import requests
 
-from protos.inference_pb2 import PredictRequest
-from protos.inference_pb2_grpc import InferenceServiceStub
 from tests.example.pictures import COFFEE, plain
 from tracebench.example.classifier import Classifier
 from tracebench.example.serve import Addresses
+from tracebench.protos.inference_pb2 import PredictRequest
+from tracebench.protos.inference_pb2_grpc import InferenceServiceStub
 
 THREADS, ROUNDS = 8, 4
 PICTURES = (COFFEE, plain(300, 200), plain(200, 300, (10, 200, 30)), plain(64, 64, (0, 0, 0)))

@@ -6,10 +6,17 @@ import pytest
 
 from benchmarks.guard.replies import Grpc, Replies, Rest, Times
 from benchmarks.guard.server import CLAIMED, served
-from protos.inference_pb2 import PredictResponse
 from tracebench.benchmark import run
-from tracebench.load.frames import CLIENT_PREFACE, DATA, END_STREAM, HEADERS, frame, settings
+from tracebench.load.wire.http2_frames import (
+    CLIENT_PREFACE,
+    DATA,
+    END_STREAM,
+    HEADERS,
+    frame,
+    settings,
+)
 from tracebench.model.plan import Payload, Plan
+from tracebench.protos.inference_pb2 import PredictResponse
 
 TIMES = Times(1_000, 2_000, 3_000, 10_000)
 REQUEST = b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello"

@@ -65,7 +65,7 @@ def test_a_commit_that_git_does_not_know(repository: Path, tmp_path: Path) -> No
 
 def side(folder: Path) -> Side:
     """A side whose product says who it is."""
-    for package in ("tracebench", "server_middleware", "protos"):
+    for package in ("tracebench", "server_middleware"):
         (folder / package).mkdir(parents=True)
         (folder / package / "__init__.py").write_text("")
     return Side("mine", folder)
@@ -75,7 +75,7 @@ def test_a_side_imports_its_own_tree_and_not_the_installed_one(tmp_path: Path) -
     mine = side(tmp_path)
     assert mine.imported() == {
         package: str(tmp_path / package / "__init__.py")
-        for package in ("tracebench", "server_middleware", "protos")
+        for package in ("tracebench", "server_middleware")
     }
 
 
@@ -111,7 +111,7 @@ def test_an_interrupted_guard_leaves_nothing_behind(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        while "now: protos" not in process.stdout.readline():
+        while "now: server_middleware" not in process.stdout.readline():
             assert process.poll() is None
         process.send_signal(number)
         assert process.wait(30) == status

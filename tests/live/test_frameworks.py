@@ -15,7 +15,7 @@ import pytest
 
 from tests.live.frameworks.serve import SERVERS
 from tests.middleware.serving import HOST, serving_process
-from tests.middleware.spans import TRACEPARENT
+from tests.middleware.span_samples import TRACEPARENT
 from tests.middleware.test_end_to_end import measure
 from tests.middleware.timed_parts import SECONDS
 from tests.servers import free_ports

@@ -20,8 +20,8 @@ from threading import Thread
 import gevent
 
 from server_middleware import component
-from server_middleware.stray import strays
-from server_middleware.threads import follow_threads
+from server_middleware.context.outside_requests import strays
+from server_middleware.context.threads import follow_threads
 from tests.middleware.requests import parts, request
 
 follow_threads()

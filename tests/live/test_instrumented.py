@@ -6,12 +6,12 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.house import ROOT
 from tests.live.environments import program
 from tests.live.test_live import started
 from tests.middleware.serving import serving_process
-from tests.middleware.spans import mirrored
+from tests.middleware.span_samples import mirrored
 from tests.servers import free_ports
+from tools.house import ROOT
 
 pytestmark = pytest.mark.live
 

@@ -10,7 +10,7 @@ from tests.live.environments import program
 from tests.live.test_live import started
 from tests.servers import free_ports
 from tracebench.benchmark import run, try_once
-from tracebench.errors import TargetError
+from tracebench.model.errors import TargetError
 from tracebench.model.plan import Plan
 
 pytestmark = pytest.mark.live

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.middleware.serving import post, serving_process
-from tests.middleware.spans import ASKING, mirrored
+from tests.middleware.span_samples import ASKING, mirrored
 from tests.servers import free_ports
 
 PROGRAM = Path(__file__).with_name("tornado_traced.py")

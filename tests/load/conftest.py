@@ -3,7 +3,7 @@
 import pytest
 
 from tests.load.engines import Make, copied, mapped, shared
-from tracebench.load import stamps
+from tracebench.load.engine import stamps
 
 
 @pytest.fixture(params=[copied, mapped, shared], ids=["copied", "mapped", "shared"])

@@ -8,19 +8,19 @@ from itertools import cycle
 
 from tests.records import exchanges_of
 from tests.servers import HOST, Script, serving
-from tracebench.load import http1_reply
-from tracebench.load.connection import Connection, Owner
-from tracebench.load.endpoint import resolve
-from tracebench.load.engine import Engine, Window
-from tracebench.load.http1 import Http1Codec, HttpRequest
-from tracebench.load.ledger import Ledger
-from tracebench.load.loop import Loop
-from tracebench.load.mapped import MappedConnection, SharedBodies, SharedConnection
-from tracebench.load.pacing import Pacing
-from tracebench.load.recording.reading import Read
+from tracebench.load.engine.connection import Connection, Owner
+from tracebench.load.engine.endpoint import resolve
+from tracebench.load.engine.engine import Engine, Window
+from tracebench.load.engine.ledger import Ledger
+from tracebench.load.engine.loop import Loop
+from tracebench.load.engine.mapped import MappedConnection, SharedBodies, SharedConnection
+from tracebench.load.engine.pacing import Pacing
+from tracebench.load.recording.read_record import Read
 from tracebench.load.recording.replies import Learn
+from tracebench.load.wire import http1_reply
+from tracebench.load.wire.http1 import Http1Codec, HttpRequest
 from tracebench.model.exchange import Exchange, Outcome
-from tracebench.tracing.ids import IdSource
+from tracebench.tracing.roots.trace_ids import IdSource
 
 Connect = Callable[[Owner, Ledger], Connection]
 Make = Callable[[Loop, int, Sequence[HttpRequest]], Connect]

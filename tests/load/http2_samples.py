@@ -2,15 +2,15 @@
 
 import hpack
 
-from tracebench.load import frames
-from tracebench.load.grpc_request import GrpcRequest
-from tracebench.load.http2 import Http2Codec
-from tracebench.load.slot import Slot
+from tracebench.load.wire import http2_frames
+from tracebench.load.wire.grpc_request import GrpcRequest
+from tracebench.load.wire.http2 import Http2Codec
+from tracebench.load.wire.slot import Slot
 
 IDS = b"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
-SETTINGS = frames.settings()
-SETTINGS_ACK = frames.frame(frames.SETTINGS, frames.ACK, 0)
-PING = frames.frame(frames.PING, 0, 0, b"12345678")
+SETTINGS = http2_frames.settings()
+SETTINGS_ACK = http2_frames.frame(http2_frames.SETTINGS, http2_frames.ACK, 0)
+PING = http2_frames.frame(http2_frames.PING, 0, 0, b"12345678")
 
 
 def call(
@@ -64,17 +64,19 @@ TRAILERS_ONLY = block(
 
 
 def headers(stream_id: int, payload: bytes = INITIAL, *, end: bool = False) -> bytes:
-    flags = frames.END_HEADERS | (frames.END_STREAM if end else 0)
-    return frames.frame(frames.HEADERS, flags, stream_id, payload)
+    flags = http2_frames.END_HEADERS | (http2_frames.END_STREAM if end else 0)
+    return http2_frames.frame(http2_frames.HEADERS, flags, stream_id, payload)
 
 
 def data(stream_id: int, payload: bytes, *, end: bool = False) -> bytes:
     """DATA frames, as many as it takes."""
-    most = frames.SMALLEST_MAX_FRAME
+    most = http2_frames.SMALLEST_MAX_FRAME
     parts = [payload[at : at + most] for at in range(0, len(payload), most)] or [b""]
     last = len(parts) - 1
     return b"".join(
-        frames.frame(frames.DATA, frames.END_STREAM if end and at == last else 0, stream_id, part)
+        http2_frames.frame(
+            http2_frames.DATA, http2_frames.END_STREAM if end and at == last else 0, stream_id, part
+        )
         for at, part in enumerate(parts)
     )
 
@@ -94,13 +96,13 @@ def reply(stream_id: int, content: bytes = b"world") -> bytes:
 
 def goaway(last_id: int, code: int = 0, debug: bytes = b"") -> bytes:
     numbers = last_id.to_bytes(4, "big") + code.to_bytes(4, "big")
-    return frames.frame(frames.GOAWAY, 0, 0, numbers + debug)
+    return http2_frames.frame(http2_frames.GOAWAY, 0, 0, numbers + debug)
 
 
 def body_bytes(sent: list[bytes]) -> dict[int, int]:
     """How many bytes of DATA were sent on each stream."""
     sizes: dict[int, int] = {}
-    for kind, _, stream_id, payload in frames.FrameSplitter().split(b"".join(sent)):
-        if kind == frames.DATA:
+    for kind, _, stream_id, payload in http2_frames.FrameSplitter().split(b"".join(sent)):
+        if kind == http2_frames.DATA:
             sizes[stream_id] = sizes.get(stream_id, 0) + len(payload)
     return sizes

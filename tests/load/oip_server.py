@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import flask
 import grpc
 
-from protos import open_inference_pb2 as oip
 from tests.end_to_end.old_servers import listening, url_of
+from tracebench.protos import open_inference_pb2 as oip
 
 INPUTS = {
     "flags": ("BOOL", [-1, 3]),

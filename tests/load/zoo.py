@@ -15,9 +15,9 @@ import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection
 
-from protos.reflection_pb2 import Request, Response
 from tracebench.load.prepare import schemas
-from tracebench.load.prepare.methods import Method, find
+from tracebench.load.prepare.grpc_methods import Method, find
+from tracebench.protos.reflection_pb2 import Request, Response
 
 PROTO = Path(__file__).parent.parent / "peers" / "zoo" / "zoo.proto"
 SERVICE = "zoo.v1.Animals"

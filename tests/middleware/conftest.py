@@ -8,8 +8,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from server_middleware.stray import set_passing
-from tests.middleware.spans import Spans
+from server_middleware.context.outside_requests import set_passing
+from tests.middleware.span_samples import Spans
 
 # One provider serves all tests: tracers keep the first one that they meet.
 _EXPORTER = InMemorySpanExporter()

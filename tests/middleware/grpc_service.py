@@ -9,10 +9,10 @@ from typing import Any
 import grpc
 
 import server_middleware
-from protos.inference_pb2 import PredictRequest, PredictResponse
 from server_middleware import component
 from tests.middleware.serving import grpc_aio_serving, grpc_serving
-from tests.middleware.spans import TRACEPARENT
+from tests.middleware.span_samples import TRACEPARENT
+from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
 
 ASKING = (("traceparent", TRACEPARENT),)
 QUEUED = {"queue", "deserialization", "inference", "serialization", "server_processing"}

@@ -11,10 +11,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import SpanContext, SpanKind, TraceFlags, TraceState
 
-from server_middleware.lean import LeanTracer
-from server_middleware.spans import tracer_of
-from server_middleware.tracer import Tracer
-from tests.middleware.spans import PARENT_ID, TRACE_ID
+from server_middleware.spans.api_tracer import Tracer
+from server_middleware.spans.configured_tracer import tracer_of
+from server_middleware.spans.lean_tracer import LeanTracer
+from tests.middleware.span_samples import PARENT_ID, TRACE_ID
 
 START_NS, END_NS, OWN_ID = 1_000, 2_000, 0x1234
 ABOVE = SpanContext(TRACE_ID, PARENT_ID, True, TraceFlags(0x01), TraceState([("vendor", "x")]))

@@ -8,10 +8,10 @@ from typing import Any
 import flask
 from fastapi import FastAPI, Request
 
-from protos.inference_pb2 import PredictRequest, PredictResponse
-from protos.inference_pb2_grpc import InferenceServiceServicer
 from server_middleware import instrument
 from tests.middleware.timed_parts import SECONDS, readings, timed
+from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
+from tracebench.protos.inference_pb2_grpc import InferenceServiceServicer
 
 
 def predict() -> str:

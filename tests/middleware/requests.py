@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from server_middleware.recorder import Recorder
 from server_middleware.request import Request
-from tests.middleware.spans import PARENT_ID
+from tests.middleware.span_samples import PARENT_ID
 from tests.middleware.wsgi_client import GETTER
 
 

@@ -11,19 +11,19 @@ import httpx
 import pytest
 from fastapi import Depends, FastAPI
 
-from protos.inference_pb2 import PredictRequest, PredictResponse
 from server_middleware import component, instrument
 from tests.middleware import grpc_service
 from tests.middleware.serving import post, uvicorn_serving, waitress_serving
-from tests.middleware.spans import ASKING, PARENT_ID, TRACE_ID, Spans
+from tests.middleware.span_samples import ASKING, PARENT_ID, TRACE_ID, Spans
 from tracebench.model.exchange import Reply, Timing
 from tracebench.model.server_times import ServerTimes
-from tracebench.tracing import mirror
-from tracebench.tracing.joining import renamed
+from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
+from tracebench.tracing.join.join import renamed
+from tracebench.tracing.join.server_spans import ServerSpans, entry_of
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
-from tracebench.tracing.mapping.trust import by_service
-from tracebench.tracing.sdk_spans import from_sdk
-from tracebench.tracing.server_spans import ServerSpans, entry_of
+from tracebench.tracing.mapping.precedence import by_service
+from tracebench.tracing.mirror import mirror
+from tracebench.tracing.otlp.sdk_spans import from_sdk
 
 STANDARD = {"preprocessing", "inference"}
 OWN = {"tokenize", "vocabulary", "client"}

@@ -15,7 +15,7 @@ from opentelemetry.propagators.textmap import DefaultGetter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from server_middleware.caller import extract
-from tests.middleware.spans import PARENT_ID, TRACE_ID, TRACEPARENT
+from tests.middleware.span_samples import PARENT_ID, TRACE_ID, TRACEPARENT
 
 GETTER: DefaultGetter = DefaultGetter()
 

@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 import server_middleware
-from protos.inference_pb2_grpc import add_InferenceServiceServicer_to_server
 from tests.middleware import model_app, timed_parts
 from tests.middleware.serving import (
     grpc_aio_serving,
@@ -21,6 +20,7 @@ from tests.middleware.serving import (
     uvicorn_serving,
     waitress_serving,
 )
+from tracebench.protos.inference_pb2_grpc import add_InferenceServiceServicer_to_server
 
 pytestmark = pytest.mark.alone
 

@@ -18,13 +18,13 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Sampler
 
 import server_middleware
-from protos.inference_pb2 import PredictRequest
 from server_middleware import component, instrument
 from tests.middleware import grpc_service
+from tests.middleware.http.test_wsgi import plain
 from tests.middleware.serving import grpc_serving
-from tests.middleware.spans import ASKING, Spans, mirrored
-from tests.middleware.test_wsgi import plain
+from tests.middleware.span_samples import ASKING, Spans, mirrored
 from tests.middleware.wsgi_client import call, environ
+from tracebench.protos.inference_pb2 import PredictRequest
 
 
 class Broken(SpanProcessor):

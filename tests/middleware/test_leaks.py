@@ -11,10 +11,10 @@ import pytest
 from opentelemetry import context as otel
 
 from benchmarks import middleware as benchmark
-from protos.inference_pb2 import PredictRequest, PredictResponse
-from server_middleware.scope import current
+from server_middleware.context.scope import current
 from tests.middleware import grpc_service
-from tests.middleware.spans import Spans
+from tests.middleware.span_samples import Spans
+from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
 
 CALLS = 400
 MOST_BYTES_PER_CALL = 4

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
 
+from server_middleware.components.names import is_name
 from server_middleware.mirror import MOST_NAMES, headers
-from server_middleware.names import is_name
-from tests.middleware.spans import Spans
+from server_middleware.vocabulary import REPORTED_PARTS, UNLISTED
+from tests.middleware.span_samples import Spans
 from tracebench.model.exchange import Reply, Timing
-from tracebench.tracing import mirror
-from tracebench.vocabulary import REPORTED_PARTS, UNLISTED
+from tracebench.tracing.mirror import mirror
 
 
 def test_both_spellings() -> None:

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server_middleware import recorder as module
+from server_middleware.context.scope import Scope
 from server_middleware.recorder import Recorder, Together
-from server_middleware.scope import Scope
-from tracebench.analysis.attribution import attribute
+from server_middleware.vocabulary import REPORTED_PARTS
+from tracebench.analysis.closure.attribution import attribute
 from tracebench.model.exchange import ServerSpan, Timing
-from tracebench.vocabulary import REPORTED_PARTS
 
 
 class Clock:

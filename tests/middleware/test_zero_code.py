@@ -16,13 +16,13 @@ from opentelemetry.instrumentation import propagators
 from opentelemetry.sdk.trace import TracerProvider
 
 import server_middleware
-from protos.inference_pb2 import PredictRequest
 from server_middleware import component
 from server_middleware.watch import MOST_SPANS, MirroringPropagator, SpanWatch
 from server_middleware.zero_code import Instrumentor
 from tests.middleware import grpc_service, zero_code_app
 from tests.middleware.serving import HOST, grpc_serving, post, serving_process
-from tests.middleware.spans import ASKING, Spans, mirrored
+from tests.middleware.span_samples import ASKING, Spans, mirrored
+from tracebench.protos.inference_pb2 import PredictRequest
 
 
 def test_the_entry_point_names_the_instrumentor() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tracebench.benchmark import run
-from tracebench.load.progress import Progress, Watcher
+from tracebench.load.engine.progress import Progress, Watcher
 from tracebench.model.plan import Arrival, Payload, Plan, Segment
 from tracebench.model.result import TargetResult
 

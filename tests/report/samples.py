@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 
 from tests.records import decomposed, effect, measured
-from tracebench.analysis.clients import client_cost
-from tracebench.analysis.comparison import compare
-from tracebench.analysis.floor import beside_floor, describe_floor
+from tracebench.analysis.difference.client_cost import client_cost
+from tracebench.analysis.difference.comparison import compare
+from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
-from tracebench.model.load import Block
+from tracebench.model.measurement import Block
 from tracebench.model.result import Result, TargetResult, TcpInfo
 
 MS = 1_000_000

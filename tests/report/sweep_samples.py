@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.analysis.sweeps import Times, closed, cores, pool, target
 from tests.report.samples import result
-from tracebench.analysis.scaling import scale
+from tracebench.analysis.scaling.scale import scale
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import Kind, Step, Sweep
 

@@ -6,11 +6,11 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from server_middleware.vocabulary import LEAVES
 from tests.report.samples import ALL, both, own_parts, result, target
 from tracebench.model.result import Result
 from tracebench.report.figure import draw, make
 from tracebench.report.palette import COMPONENTS
-from tracebench.vocabulary import LEAVES
 
 
 @pytest.mark.parametrize("shown", ALL.values(), ids=ALL)

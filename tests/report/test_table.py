@@ -7,10 +7,10 @@ from rich.cells import cell_len
 
 from tests.records import effect
 from tests.report.samples import ALL, both, exchange, influenced, own_parts, result, target
-from tracebench.analysis.verdict import interrupted, with_findings
+from tracebench.analysis.findings.verdict import interrupted, with_findings
+from tracebench.analysis.numbers import milliseconds
 from tracebench.model.exchange import Outcome
 from tracebench.model.result import ErrorCount, Result
-from tracebench.numbers import milliseconds
 from tracebench.report.figure import make
 from tracebench.report.table import render
 

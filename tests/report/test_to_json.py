@@ -10,7 +10,7 @@ import pytest
 
 from tests.report.samples import ALL, OWN_MS, both, own_parts
 from tests.report.sweep_samples import ALL as SWEEPS
-from tracebench.errors import UsageError
+from tracebench.model.errors import UsageError
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
 from tracebench.report import sweep_table

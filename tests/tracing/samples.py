@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from server_middleware.vocabulary import SERVER_PARTS
 from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
-from tracebench.tracing.described import Described, grpc, rest
-from tracebench.tracing.spans import Anchor, Run, export
-from tracebench.vocabulary import SERVER_PARTS
+from tracebench.tracing.roots.export import Anchor, Run, export
+from tracebench.tracing.roots.target_attributes import Described, grpc, rest
 
 REST = rest("POST", "http://model:5000/predict")
 GRPC = grpc("model", 50051, "inference.InferenceService/Predict")

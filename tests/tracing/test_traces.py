@@ -8,17 +8,17 @@ import pytest
 from tests.records import record
 from tests.report.samples import target
 from tests.servers import reply
-from tests.tracing.backend.jaegers import NOTHING, ROOT, TRACE, answering, modern
+from tests.tracing.jaeger.jaegers import NOTHING, ROOT, TRACE, answering, modern
 from tests.tracing.otlp_samples import request, span
 from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS, TIMED_OUT
-from tracebench.errors import TargetError
+from tracebench.model.errors import TargetError
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.requests import Requests
 from tracebench.model.result import TargetResult
-from tracebench.tracing.backend.reading import Waits
-from tracebench.tracing.exporter import JoiningExporter
-from tracebench.tracing.otlp import check_listening
+from tracebench.tracing.jaeger.reading import Waits
+from tracebench.tracing.join.exporter import JoiningExporter
+from tracebench.tracing.otlp.destination import check_listening
 from tracebench.tracing.traces import Traces
 
 PLAN = Plan(Payload(b"x", "text/plain", "x", "data"))

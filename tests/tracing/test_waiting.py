@@ -3,14 +3,14 @@
 import pytest
 
 from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS, Collected
-from tracebench.tracing import waiting
-from tracebench.tracing.spans import export
-from tracebench.tracing.waiting import once_long
+from tracebench.tracing import slow_notice
+from tracebench.tracing.roots.export import export
+from tracebench.tracing.slow_notice import once_long
 
 
 def test_it_is_said_after_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now_s, said = [100.0], list[str]()
-    monkeypatch.setattr(waiting, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(slow_notice, "monotonic", lambda: now_s[0])
     tell = once_long(said.append)
     tell("soon")
     now_s[0] += 0.4

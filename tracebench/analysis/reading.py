@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tracebench.analysis.advice import Situation
+from server_middleware.vocabulary import END_TO_END
+from tracebench.analysis.findings.advice import Situation
+from tracebench.analysis.numbers import rounded
 from tracebench.analysis.suggestion import suggestion
 from tracebench.model.result import TailPart, TargetResult
-from tracebench.numbers import rounded
-from tracebench.vocabulary import END_TO_END
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 

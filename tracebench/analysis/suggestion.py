@@ -2,18 +2,7 @@
 
 from typing import Final
 
-from tracebench.analysis.advice import (
-    Situation,
-    may_lower_concurrency,
-    one_at_a_time,
-    reports_parts,
-    takes_spans,
-)
-from tracebench.analysis.judge_replies import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
-from tracebench.analysis.own_parts import share_of
-from tracebench.model.exchange import Undecomposed
-from tracebench.numbers import rounded
-from tracebench.vocabulary import (
+from server_middleware.vocabulary import (
     BACKLOG,
     BODY,
     CLIENT,
@@ -26,6 +15,17 @@ from tracebench.vocabulary import (
     SERVER_AND_NETWORK,
     SERVER_OTHER,
 )
+from tracebench.analysis.closure.own_components import share_of
+from tracebench.analysis.findings.advice import (
+    Situation,
+    may_lower_concurrency,
+    one_at_a_time,
+    reports_parts,
+    takes_spans,
+)
+from tracebench.analysis.findings.before_reply import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
+from tracebench.analysis.numbers import rounded
+from tracebench.model.exchange import Undecomposed
 
 _ROUND_TRIP_ITSELF: Final = 2.0
 """Times the least round trip: of what takes no longer, nothing is due to size."""

@@ -6,12 +6,21 @@ from typing import Final
 
 import numpy as np
 
-from tracebench.analysis.closure import client_view, ranked, reported
-from tracebench.analysis.closure import latency as latency_of
-from tracebench.analysis.evidence import Evidence, part_of
+from server_middleware.vocabulary import (
+    BODY,
+    END_TO_END,
+    LEAVES,
+    SERVER_AND_NETWORK,
+    SERVER_OTHER,
+    SERVICE_TIME,
+)
+from tracebench.analysis.closure.closure import client_view, ranked, reported
+from tracebench.analysis.closure.closure import latency as latency_of
+from tracebench.analysis.closure.selection import Selection, Without
 from tracebench.analysis.failures import count_errors
-from tracebench.analysis.selection import Selection, Without
-from tracebench.analysis.statistics import (
+from tracebench.analysis.findings.evidence import Evidence, part_of
+from tracebench.analysis.findings.verdict import judge
+from tracebench.analysis.statistics.distribution import (
     NS_PER_MS,
     Ordered,
     curve,
@@ -19,15 +28,14 @@ from tracebench.analysis.statistics import (
     in_order,
     rank,
 )
-from tracebench.analysis.tail import attribute_tail
-from tracebench.analysis.verdict import judge
+from tracebench.analysis.statistics.tail import attribute_tail
 from tracebench.model.columns import ABSENT
 from tracebench.model.exchange import (
     ClockOffset,
     Decomposition,
     Nanoseconds,
 )
-from tracebench.model.load import Load
+from tracebench.model.measurement import Load
 from tracebench.model.requests import LOST, OUTCOME, OUTCOMES, STAMP, STAMP_KINDS, Requests
 from tracebench.model.result import (
     PERMILLE,
@@ -36,14 +44,6 @@ from tracebench.model.result import (
     RequestCounts,
     Statistics,
     TargetResult,
-)
-from tracebench.vocabulary import (
-    BODY,
-    END_TO_END,
-    LEAVES,
-    SERVER_AND_NETWORK,
-    SERVER_OTHER,
-    SERVICE_TIME,
 )
 
 _EXEMPLARS: Final = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")

@@ -6,7 +6,7 @@ import sys
 import click
 
 from tracebench import __version__
-from tracebench.cli import streams
+from tracebench.cli import standard_streams
 from tracebench.cli.analyze import analyze
 from tracebench.cli.demo import demo
 from tracebench.cli.report import report
@@ -14,10 +14,10 @@ from tracebench.cli.run import INTERRUPTED, run
 from tracebench.cli.serve import serve
 from tracebench.cli.spans import spans
 from tracebench.cli.sweep import sweep
-from tracebench.errors import TracebenchError
-from tracebench.files import why
-from tracebench.interrupt import heed_others
-from tracebench.redaction import scrubbed
+from tracebench.model.errors import TracebenchError
+from tracebench.system import why
+from tracebench.system.interrupt import heed_others
+from tracebench.system.redaction import scrubbed
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80})
@@ -42,10 +42,10 @@ cli.add_command(spans)
 def main() -> None:
     """Run the command; what a user can cause ends in one line on standard error."""
     heed_others()
-    streams.install()
+    standard_streams.install()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails there is said here, once
     status = _status()
-    if not status and (failure := streams.take_failure()) is not None:
+    if not status and (failure := standard_streams.take_failure()) is not None:
         status = _complain(f"cannot print ({why(failure)}): see where standard output goes", 2)
     sys.exit(status)
 

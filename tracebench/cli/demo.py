@@ -6,7 +6,7 @@ import click
 
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import measure
-from tracebench.errors import UsageError
+from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Plan
 
 FOLDER = Path("tracebench-demo")

@@ -10,9 +10,9 @@ import click
 from tracebench.cli.payloads import read_payloads
 from tracebench.cli.rates import Rate, schedule
 from tracebench.cli.stability import UntilStable
-from tracebench.errors import UsageError
-from tracebench.files.reading import check_file
+from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan, Segment, Stability
+from tracebench.system.input_files import check_file
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 """A header's name (RFC 9110, section 5.6.2)."""

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from tracebench.errors import UsageError
-from tracebench.files import why
-from tracebench.files.writing import check_writable
+from tracebench.model.errors import UsageError
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
+from tracebench.system import why
+from tracebench.system.output_files import check_writable
 
 FIGURES = (".png", ".svg", ".pdf")
 

@@ -8,9 +8,9 @@ from typing import Final, Literal, cast
 
 import click
 
-from tracebench.errors import UsageError
-from tracebench.files.reading import MOST_BYTES, read
+from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload
+from tracebench.system.input_files import MOST_BYTES, read
 
 Form = Literal["image", "data", "json"]
 

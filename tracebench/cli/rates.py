@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from tracebench.errors import UsageError
-from tracebench.files.reading import read_text
+from tracebench.model.errors import UsageError
 from tracebench.model.plan import Segment
+from tracebench.system.input_files import read_text
 
 _HIGHEST_RPS = 1e6
 _SEGMENT = re.compile(r"(?P<a>[^:/]+)(?::(?P<b>[^:/]+))?(?:/(?P<s>[^:/]+?)s?)?")

@@ -7,9 +7,9 @@ import click
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import exit_status, rendered, save
 from tracebench.cli.sweep import exit_status as sweep_status
-from tracebench.errors import UsageError
-from tracebench.files.reading import read_text
+from tracebench.model.errors import UsageError
 from tracebench.model.sweep import Sweep
+from tracebench.system.input_files import read_text
 
 _NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What a report raises of values that are of the right types, and cannot belong together."""

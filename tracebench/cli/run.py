@@ -6,19 +6,19 @@ from typing import Any
 
 import click
 
-from tracebench.cli import streams
+from tracebench.cli import standard_streams
 from tracebench.cli.influence import INFLUENCE
-from tracebench.cli.live import Live
 from tracebench.cli.options import EXPECT, LOAD, MAPPING, METHOD, TARGETS, TRUST, options, plan
 from tracebench.cli.outputs import OUTPUTS, Outputs
 from tracebench.cli.payloads import FILES, PAYLOAD
+from tracebench.cli.progress_line import Live
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
-from tracebench.errors import UsageError
-from tracebench.files import why
-from tracebench.interrupt import interruptible
+from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
+from tracebench.system import why
+from tracebench.system.interrupt import interruptible
 
 INTERRUPTED, INVALID = 130, 3
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -69,7 +69,7 @@ def save(result: Result | Sweep, outputs: Outputs) -> None:
         show(result)
     if problems:
         raise UsageError("; ".join(problems))
-    if outputs.json is not None and (error := streams.take_failure()) is not None:
+    if outputs.json is not None and (error := standard_streams.take_failure()) is not None:
         click.echo(f"warning: the table could not be printed ({why(error)})", err=True)
 
 
@@ -91,7 +91,7 @@ def rendered(result: Result | Sweep) -> str:
 def show_once(planned: Plan) -> int:
     """Make one exchange with each target, and show it whole."""
     from tracebench.benchmark import try_once  # numpy, grpc, requests: not for --help
-    from tracebench.cli.trial import render  # as above
+    from tracebench.cli.dry_run import render  # as above
 
     failed = False
     for target, trial in try_once(planned).items():

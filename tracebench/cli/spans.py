@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from tracebench.cli.live import Live
 from tracebench.cli.options import EXPECT, MAPPING, METHOD, TARGETS, TRUST, options, plan
 from tracebench.cli.payloads import PAYLOAD
+from tracebench.cli.progress_line import Live
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
-from tracebench.errors import UsageError
+from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 
 _REQUESTS = 20
@@ -68,7 +68,7 @@ def _show_what_comes(planned: Plan) -> None:
 
 def _show(files: Sequence[str], maps: Sequence[str], mapping: str | None) -> None:
     from tracebench.archive import inventory  # numpy: not for --help
-    from tracebench.report import spans as report  # rich: as above
+    from tracebench.report import inventory_table as report  # rich: as above
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     click.echo(report.render(inventory(files, maps, mapping), color=color), color=True)

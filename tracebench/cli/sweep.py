@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from tracebench.analysis.numbers import rounded
 from tracebench.cli.influence import INFLUENCE
-from tracebench.cli.live import Live
 from tracebench.cli.loads import Loads
 from tracebench.cli.options import (
     AMOUNT,
@@ -22,14 +22,14 @@ from tracebench.cli.options import (
 )
 from tracebench.cli.outputs import OUTPUTS, Outputs
 from tracebench.cli.payloads import FILES, PAYLOAD
+from tracebench.cli.progress_line import Live
 from tracebench.cli.receiving import RECEIVE, warn_of_strangers
 from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
-from tracebench.errors import UsageError
-from tracebench.load.progress import SweepWatcher, Watcher
+from tracebench.load.engine.progress import SweepWatcher, Watcher
+from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan, Segment
 from tracebench.model.result import Result
 from tracebench.model.sweep import Kind, Sweep
-from tracebench.numbers import rounded
 
 _STEP_S = 5.0
 LOADS = (

@@ -2,8 +2,8 @@
 
 import sys
 
-from tracebench.errors import TracebenchError
 from tracebench.example.serve import serve_parent
+from tracebench.model.errors import TracebenchError
 
 if __name__ == "__main__":
     try:

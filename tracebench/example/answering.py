@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from server_middleware import component
+from server_middleware.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSING, QUEUE
 from tracebench.example.classifier import Classifier
-from tracebench.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSING, QUEUE
 
 LARGEST_BYTES = 32 << 20
 

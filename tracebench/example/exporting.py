@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased
 
-from tracebench.tracing.otlp import exporter_for
+from tracebench.tracing.otlp.destination import exporter_for
 
 
 @contextmanager

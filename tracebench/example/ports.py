@@ -2,7 +2,7 @@
 
 import socket
 
-from tracebench.errors import TracebenchError
+from tracebench.model.errors import TracebenchError
 
 
 def listener(host: str, port: int) -> socket.socket:

@@ -6,15 +6,15 @@ from contextlib import contextmanager
 
 import grpc
 
-from protos.inference_pb2 import PredictRequest, PredictResponse
-from protos.inference_pb2_grpc import (
-    InferenceServiceServicer,
-    add_InferenceServiceServicer_to_server,
-)
 from server_middleware.grpc import interceptors
 from tracebench.example.answering import LARGEST_BYTES, answer
 from tracebench.example.classifier import BadImageError, Classifier
 from tracebench.example.ports import address, listener
+from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
+from tracebench.protos.inference_pb2_grpc import (
+    InferenceServiceServicer,
+    add_InferenceServiceServicer_to_server,
+)
 
 _GRACE_S = 1.0
 

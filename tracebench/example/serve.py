@@ -11,7 +11,7 @@ from threading import Timer
 from types import FrameType
 from typing import Any, NamedTuple
 
-from tracebench.errors import TracebenchError, UsageError
+from tracebench.model.errors import TracebenchError, UsageError
 
 _STARTUP_S = 120.0
 _SHUTDOWN_S = 10.0

@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from tracebench.analysis.steady import stable
-from tracebench.load.recording.recorder import Recorder
+from tracebench.analysis.statistics.steady_state import stable
+from tracebench.load.recording.rows import Recorder
 from tracebench.model.plan import Stability
 
 _MOST_LOOKED_AT: Final = 20_000

@@ -5,25 +5,25 @@ from contextlib import contextmanager
 from dataclasses import replace
 from statistics import median
 
-from tracebench.errors import TargetError, UsageError
-from tracebench.interrupt import interruptible
-from tracebench.load import host
-from tracebench.load.connecting import Connecting
-from tracebench.load.engine import Engine, Window
+from tracebench.load.engine import host
+from tracebench.load.engine.connecting import Connecting
+from tracebench.load.engine.engine import Engine, Window
+from tracebench.load.engine.loop import Loop
+from tracebench.load.engine.pacing import done_share, is_open, pacing, warm_up
+from tracebench.load.engine.prepared import Prepared
+from tracebench.load.engine.progress import Watcher
+from tracebench.load.engine.stamps import PathState
 from tracebench.load.enough import Enough
-from tracebench.load.loop import Loop
-from tracebench.load.pacing import done_share, is_open, pacing, warm_up
-from tracebench.load.prepared import Prepared
-from tracebench.load.progress import Watcher
-from tracebench.load.recording.reading import Reading, Record, hidden, read_record
-from tracebench.load.recording.recorder import Recorder
-from tracebench.load.stamps import PathState
+from tracebench.load.recording.read_record import Reading, Record, hidden, read_record
+from tracebench.load.recording.rows import Recorder
+from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.exchange import Exchange
-from tracebench.model.load import Load
+from tracebench.model.measurement import Load
 from tracebench.model.plan import Plan
 from tracebench.model.result import TcpInfo
-from tracebench.open_files import allow_open_files
-from tracebench.tracing.ids import IdSource
+from tracebench.system.interrupt import interruptible
+from tracebench.system.open_files import allow_open_files
+from tracebench.tracing.roots.trace_ids import IdSource
 
 _FILES_A_CONNECTION = 3
 """Its socket, the file that its request lies in, and the mapping of that."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns, Int64, Keep, PageView, in_memory
 from tracebench.model.exchange import Exchange, Lost, Outcome, Reply, Stamp
-from tracebench.model.spans import Words, span_words, trace_words
+from tracebench.model.span_columns import Words, span_words, trace_words
 
 SCHEDULED: Final = "scheduled"
 READY, SENT, FIRST_BYTE, ARRIVED, DONE = "ready", "sent", "first_byte", "arrived", "done"

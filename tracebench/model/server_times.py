@@ -6,10 +6,10 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
+from server_middleware.vocabulary import SERVER_PARTS
 from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns, Int64, Keep, PageView, in_memory
 from tracebench.model.exchange import CameWith, Timing, Undecomposed
 from tracebench.model.requests import Flags
-from tracebench.vocabulary import SERVER_PARTS
 
 TOTAL, PROBLEM, SOURCE, SCALED, STARTED = "total", "problem", "source", "scaled", "started"
 Source: TypeAlias = Literal["otlp", "mirror", "backend"]

@@ -7,13 +7,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tracebench.analysis.own_parts import share_of
+from server_middleware.vocabulary import END_TO_END, SERVER_OTHER
+from tracebench.analysis.closure.own_components import share_of
+from tracebench.analysis.numbers import milliseconds
 from tracebench.model.result import Result, Statistics, TargetResult
-from tracebench.numbers import milliseconds
 from tracebench.report.figure_file import save
 from tracebench.report.palette import COMPONENTS, INVALID, OWN, TARGETS, Look
 from tracebench.report.terminal import shortened
-from tracebench.vocabulary import END_TO_END, SERVER_OTHER
 
 _SIZE_IN = (12.0, 8.5)
 _LABELLED = 0.04

@@ -6,7 +6,7 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from tracebench.files.writing import replaced
+from tracebench.system.output_files import replaced
 
 _DPI: Final = 130
 

@@ -9,12 +9,12 @@ from functools import cache
 from math import isfinite
 from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from tracebench.errors import UsageError
-from tracebench.files import json_fault
+from server_middleware.vocabulary import END_TO_END
+from tracebench.model.errors import UsageError
 from tracebench.model.result import Result, TargetResult
 from tracebench.model.sweep import Sweep
-from tracebench.redaction import scrubbed
-from tracebench.vocabulary import END_TO_END
+from tracebench.system import json_fault
+from tracebench.system.redaction import scrubbed
 
 _KINDS: Final = {kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep)}
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")

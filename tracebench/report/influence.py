@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from tracebench.analysis.numbers import milliseconds, signed
 from tracebench.model.result import ClientCost, Difference, Floor, ObserverEffect, TargetResult
-from tracebench.numbers import milliseconds, signed
 
 
 def lines(target: TargetResult) -> Iterator[str]:

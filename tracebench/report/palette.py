@@ -6,7 +6,7 @@ tell neighbours apart in grey.
 
 from typing import Final, NamedTuple
 
-from tracebench.vocabulary import (
+from server_middleware.vocabulary import (
     BACKLOG,
     BODY,
     CLIENT,

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import LogLocator
 
-from tracebench.analysis.scalability_law import predict
+from tracebench.analysis.numbers import rounded
+from tracebench.analysis.scaling.scalability_law import predict
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import Kind, Point, Scaling, Sweep
-from tracebench.numbers import rounded
 from tracebench.report.figure_file import save
 from tracebench.report.palette import COMPONENTS, INVALID
 from tracebench.report.sweep_table import shown

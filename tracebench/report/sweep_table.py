@@ -7,12 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tracebench.analysis.reading import was_interrupted
-from tracebench.model.result import Statistics, TargetResult
-from tracebench.model.sweep import Kind, Law, Point, Scaling, Sweep
-from tracebench.numbers import milliseconds, rounded
-from tracebench.report.terminal import WIDTH, finding_lines, indented, printed
-from tracebench.vocabulary import (
+from server_middleware.vocabulary import (
     INFERENCE,
     LEAVES,
     POSTPROCESSING,
@@ -20,6 +15,11 @@ from tracebench.vocabulary import (
     SERVER_AND_NETWORK,
     SERVER_OTHER,
 )
+from tracebench.analysis.numbers import milliseconds, rounded
+from tracebench.analysis.reading import was_interrupted
+from tracebench.model.result import Statistics, TargetResult
+from tracebench.model.sweep import Kind, Law, Point, Scaling, Sweep
+from tracebench.report.terminal import WIDTH, finding_lines, indented, printed
 
 HEADINGS: Final = {"concurrency": "under way", "rate": "rate, /s"}
 _SHORT: Final = {

@@ -6,13 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tracebench.analysis.own_parts import share_of
-from tracebench.analysis.reading import reading, tail_reading, was_interrupted
-from tracebench.model.result import Comparison, Result, Statistics, TargetResult
-from tracebench.numbers import milliseconds, signed
-from tracebench.report import influence
-from tracebench.report.terminal import WIDTH, finding_lines, indented, printed, shortened
-from tracebench.vocabulary import (
+from server_middleware.vocabulary import (
     BACKLOG,
     COMPONENTS,
     CONNECT,
@@ -23,6 +17,12 @@ from tracebench.vocabulary import (
     SERVER_PARTS,
     SERVER_PROCESSING,
 )
+from tracebench.analysis.closure.own_components import share_of
+from tracebench.analysis.numbers import milliseconds, signed
+from tracebench.analysis.reading import reading, tail_reading, was_interrupted
+from tracebench.model.result import Comparison, Result, Statistics, TargetResult
+from tracebench.report import influence
+from tracebench.report.terminal import WIDTH, finding_lines, indented, printed, shortened
 
 _STATISTICS = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
 _BAR = 10

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from tracebench.files.writing import replaced
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
+from tracebench.system.output_files import replaced
 
 _FIRST = ("schema", "tool", "environment", "plan", "started_at")
 

@@ -5,30 +5,30 @@ from contextlib import ExitStack
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from tracebench.analysis.instead import NOTHING, Instead
-from tracebench.analysis.judge_spans import traces_missing, unusable_spans
-from tracebench.analysis.verdict import spans_lost
-from tracebench.files import why
+from tracebench.analysis.findings.missing_spans import NOTHING, Instead
+from tracebench.analysis.findings.otlp_spans import traces_missing, unusable_spans
+from tracebench.analysis.findings.verdict import spans_lost
 from tracebench.model.plan import Plan
 from tracebench.model.requests import SCHEDULED, Requests
 from tracebench.model.result import Finding, TargetResult
 from tracebench.model.server_times import ServerTimes
 from tracebench.model.span import Span
-from tracebench.redaction import NO_SECRETS, Secrets, cleared
-from tracebench.tracing import spans
-from tracebench.tracing.backend import links, strays
-from tracebench.tracing.backend.query import QueryApi
-from tracebench.tracing.backend.reading import NOT_EXPORTED, Reading, Waits, read
-from tracebench.tracing.backend.url import base_url
-from tracebench.tracing.described import Described
-from tracebench.tracing.exporter import JoiningExporter
-from tracebench.tracing.json_lines import JsonLinesExporter
+from tracebench.system import why
+from tracebench.system.redaction import NO_SECRETS, Secrets, cleared
+from tracebench.tracing.jaeger import links, strays
+from tracebench.tracing.jaeger.query import QueryApi
+from tracebench.tracing.jaeger.reading import NOT_EXPORTED, Reading, Waits, read
+from tracebench.tracing.jaeger.url import base_url
+from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.mapping.mapper import mapper_of
-from tracebench.tracing.otlp import check_listening, exporter_for
+from tracebench.tracing.otlp.destination import check_listening, exporter_for
+from tracebench.tracing.otlp.json_lines import JsonLinesExporter
 from tracebench.tracing.receiver.client import Receiver
-from tracebench.tracing.receiver.joined import check, collect, doubts
-from tracebench.tracing.roots import is_root
-from tracebench.tracing.waiting import once_long
+from tracebench.tracing.receiver.collect import check, collect, doubts
+from tracebench.tracing.roots import export as spans
+from tracebench.tracing.roots.read_back import is_root
+from tracebench.tracing.roots.target_attributes import Described
+from tracebench.tracing.slow_notice import once_long
 
 _WAITS = Waits()
 _TOLD_EACH = 4096

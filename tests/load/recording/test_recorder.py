@@ -8,11 +8,12 @@ from random import Random
 import numpy as np
 import pytest
 
-from tests.load.recording.told import HTTP, recorded
+from tests.load.wire.told import HTTP, recorded
 from tests.records import numbered
 from tracebench.analysis.failures import MOST_REASONS, OTHER, count_errors
-from tracebench.load.recording.reading import Reading, Record, read_record
-from tracebench.load.recording.recorder import (
+from tracebench.load.recording.read_record import Reading, Record, read_record
+from tracebench.load.recording.replies import MOST_FORMS, Log, Replies
+from tracebench.load.recording.rows import (
     MOST_ERRORS,
     OTHER_ERROR,
     PAGE_BYTES,
@@ -21,9 +22,8 @@ from tracebench.load.recording.recorder import (
     Recorder,
     plain_tag,
 )
-from tracebench.load.recording.replies import MOST_FORMS, Log, Replies
 from tracebench.load.recording.spill import Spill
-from tracebench.load.slot import RawReply, Slot
+from tracebench.load.wire.slot import RawReply, Slot
 from tracebench.model.columns import PAGE_ROWS
 from tracebench.model.exchange import Lost, Outcome, Reply, Stamp, Timing
 

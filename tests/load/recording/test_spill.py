@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.load.recording.told import HTTP, recorded
+from tests.load.wire.told import HTTP, recorded
 from tests.records import numbered
-from tracebench.load.recording.reading import Reading, Record, read_record
+from tracebench.load.recording.read_record import Reading, Record, read_record
 from tracebench.load.recording.spill import Held, Spill
 from tracebench.model.columns import ABSENT, Columns
 from tracebench.model.requests import Requests

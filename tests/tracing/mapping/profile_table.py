@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tracebench.tracing.mapping.reading import built_in
+from tracebench.tracing.mapping.rule_files import built_in
 from tracebench.tracing.mapping.rules import AnyOf, Conditions, Profile, Rule
 
 

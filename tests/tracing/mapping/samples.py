@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.span import Event, Kind, Link, Span, Value
+from tracebench.tracing.join.server_spans import entry_of
 from tracebench.tracing.mapping.mapper import Mapper
-from tracebench.tracing.server_spans import entry_of
 
 ROOT = "c" * 16
 MS = 1_000_000

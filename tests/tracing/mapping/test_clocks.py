@@ -6,8 +6,8 @@ import pytest
 
 from tests.tracing.mapping.samples import MS, span, split
 from tracebench.model.span import Span
-from tracebench.tracing.mapping.clocks import on_one_clock
 from tracebench.tracing.mapping.mapper import Mapper
+from tracebench.tracing.mapping.server_clocks import on_one_clock
 
 GATEWAY, MODEL = {"service.name": "gateway"}, {"service.name": "model"}
 

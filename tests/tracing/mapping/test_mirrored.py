@@ -8,7 +8,7 @@ from tests.tracing.mapping.samples import MS, span, split
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.server_times import ServerTimes
 from tracebench.model.span import Value
-from tracebench.tracing.joining import renamed as by_rules
+from tracebench.tracing.join.join import renamed as by_rules
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 
 MIRROR = Timing(100 * MS, {"inference": 20 * MS, "tokenize": 30 * MS, "render": 5 * MS}, "mirror")

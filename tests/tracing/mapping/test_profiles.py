@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.house import ROOT as ROOT_FOLDER
 from tests.tracing.mapping.profile_table import table
 from tests.tracing.mapping.samples import MS, at, span, split, timing
+from tools.house import ROOT as ROOT_FOLDER
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.span import Link, Span
 from tracebench.tracing.mapping.mapper import Mapper
-from tracebench.tracing.mapping.reading import built_in, read
+from tracebench.tracing.mapping.rule_files import built_in, read
 
 MAPPER = Mapper()
 

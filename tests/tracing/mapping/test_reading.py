@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.tracing.mapping.samples import span, split
-from tracebench.errors import UsageError
+from tracebench.model.errors import UsageError
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
-from tracebench.tracing.mapping.reading import read, read_file, read_short
+from tracebench.tracing.mapping.rule_files import read, read_file, read_short
 
 OURS = """
 about = "ours"

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from server_middleware.vocabulary import REPORTED_PARTS
 from tests.tracing.otlp_samples import RECORDED
 from tracebench.model.exchange import Timing
 from tracebench.model.span import Span
 from tracebench.tracing.mapping.mapper import Mapper
-from tracebench.tracing.otlp_json import read_json
-from tracebench.tracing.otlp_protobuf import read_protobuf
-from tracebench.vocabulary import REPORTED_PARTS
+from tracebench.tracing.otlp.read_json import read_json
+from tracebench.tracing.otlp.read_protobuf import read_protobuf
 
 REST, GRPC = "cd" * 8, "ef" * 8
 MAPPER = Mapper()

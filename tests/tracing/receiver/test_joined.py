@@ -6,12 +6,12 @@ import pytest
 
 from tests.records import record
 from tests.tracing.samples import MIRROR, SUCCESS, TIMED_OUT
-from tracebench.errors import UsageError
+from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.plan import Payload, Plan
-from tracebench.model.spans import SpanTable
+from tracebench.model.span_columns import SpanTable
 from tracebench.tracing.receiver.client import Received
-from tracebench.tracing.receiver.joined import check, doubts
+from tracebench.tracing.receiver.collect import check, doubts
 from tracebench.tracing.traces import Traces
 
 PAYLOAD = Payload(b"{}", "application/json", "x.json", "json")

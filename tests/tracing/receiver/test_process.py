@@ -22,7 +22,7 @@ from tests.tracing.receiver.talk import (
     post,
     works,
 )
-from tracebench.errors import UsageError
+from tracebench.model.errors import UsageError
 from tracebench.tracing.receiver.bind import Bind, bind_of
 from tracebench.tracing.receiver.bounds import Bounds
 from tracebench.tracing.receiver.client import Receiver

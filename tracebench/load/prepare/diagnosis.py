@@ -5,10 +5,10 @@ import socket
 import ssl
 from typing import Final
 
-from tracebench.load.endpoint import Endpoint
-from tracebench.load.http1 import CUT_SHORT, NO_REPLY, SWITCHES
-from tracebench.load.http2 import NOT_HTTP2
-from tracebench.load.prepared import Prepared
+from tracebench.load.engine.endpoint import Endpoint
+from tracebench.load.engine.prepared import Prepared
+from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY, SWITCHES
+from tracebench.load.wire.http2 import NOT_HTTP2
 from tracebench.model.plan import Plan
 
 _PROBE_S: Final = 2.0

@@ -11,8 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import grpc
 
-from tracebench.errors import UsageError
-from tracebench.load.slot import RawReply
+from tracebench.load.wire.slot import RawReply
+from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Plan
 

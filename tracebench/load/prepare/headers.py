@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from tracebench.errors import UsageError
+from server_middleware.vocabulary import BENCHMARK_HEADER, TRACEPARENT
+from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
-from tracebench.vocabulary import BENCHMARK_HEADER, TRACEPARENT
 
 Header = tuple[str, str]
 Metadata = tuple[str, str | bytes]

@@ -10,13 +10,13 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from google.protobuf.message import DecodeError, Message
 
-from protos import open_inference_pb2 as oip
-from tracebench.errors import TargetError, UsageError, excerpt
 from tracebench.load.prepare import tensors
-from tracebench.load.prepare.grpc_visit import GrpcVisit
+from tracebench.load.prepare.grpc_preflight import GrpcVisit
 from tracebench.load.prepare.tensors import Tensor
 from tracebench.load.prepare.visit import Visit
+from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.plan import Payload, Plan
+from tracebench.protos import open_inference_pb2 as oip
 
 _SERVICE: Final = "inference.GRPCInferenceService"
 

@@ -11,10 +11,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 
-from protos.reflection_pb2 import Request, Response
-from tracebench.errors import TargetError, UsageError, excerpt
 from tracebench.load.prepare import schemas
+from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.exchange import Reply
+from tracebench.protos.reflection_pb2 import Request, Response
 
 Call = Callable[[str, bytes], tuple[Reply, str]]
 """Calls a method; returns the reply, and why it is no success."""

@@ -11,23 +11,24 @@ import requests
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_netrc_auth
 
+from server_middleware.vocabulary import BENCHMARK_HEADER
 from tracebench import __version__
-from tracebench.errors import UsageError
-from tracebench.load import http1_reply
-from tracebench.load.endpoint import Endpoint, resolve, resolve_unix
-from tracebench.load.http1 import HttpRequest
-from tracebench.load.prepare import expectations, oip, twins, unix_address
+from tracebench.load.engine import twins
+from tracebench.load.engine.endpoint import Endpoint, resolve, resolve_unix
+from tracebench.load.engine.prepared import MOST_TRIED, Prepared, variants
+from tracebench.load.engine.trust import client_tls
+from tracebench.load.engine.twins import with_twins
+from tracebench.load.prepare import expectations, oip, unix_address
 from tracebench.load.prepare.headers import Header, http_headers
 from tracebench.load.prepare.tryout import document, try_http
-from tracebench.load.prepare.twins import with_twins
 from tracebench.load.prepare.visit import Visit
-from tracebench.load.prepared import MOST_TRIED, Prepared, variants
-from tracebench.load.recording.http1_form import form_of
-from tracebench.load.trust import client_tls
+from tracebench.load.wire import http1_reply
+from tracebench.load.wire.http1 import HttpRequest
+from tracebench.load.wire.http1_pattern import form_of
+from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Plan
-from tracebench.redaction import Secrets, header_shown, redacted, scrubbed
-from tracebench.tracing import described
-from tracebench.vocabulary import BENCHMARK_HEADER
+from tracebench.system.redaction import Secrets, header_shown, redacted, scrubbed
+from tracebench.tracing.roots import target_attributes
 
 _DEFAULT_PATH = "/predict"
 _PORTS = {"http": 80, "https": 443}
@@ -57,7 +58,7 @@ def prepare(plan: Plan) -> Prepared:
 def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
     endpoint, expected = _endpoint(plan, url), expectations.of(plan, "rest")
     ready = Prepared(
-        described=described.rest(plan.method, url),
+        described=target_attributes.rest(plan.method, url),
         address=redacted(url),
         endpoint=endpoint,
         repeated=(),

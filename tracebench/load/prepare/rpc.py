@@ -6,18 +6,18 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from protos.inference_pb2 import PredictRequest
-from tracebench.errors import TargetError, UsageError, excerpt
+from tracebench.load.engine.prepared import MOST_TRIED, Prepared, variants
+from tracebench.load.engine.twins import with_twins
 from tracebench.load.measure import attempt
 from tracebench.load.prepare import expectations, oip, reflection, schemas
 from tracebench.load.prepare.diagnosis import diagnose
-from tracebench.load.prepare.grpc_visit import GrpcTarget, GrpcVisit, target
-from tracebench.load.prepare.methods import INFER, PREDICT, Method, find, split
-from tracebench.load.prepare.twins import with_twins
-from tracebench.load.prepared import MOST_TRIED, Prepared, variants
-from tracebench.load.recording.grpc_form import form_of
+from tracebench.load.prepare.grpc_methods import INFER, PREDICT, Method, find, split
+from tracebench.load.prepare.grpc_preflight import GrpcTarget, GrpcVisit, target
+from tracebench.load.wire.grpc_pattern import form_of
+from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.exchange import Exchange
 from tracebench.model.plan import Payload, Plan
+from tracebench.protos.inference_pb2 import PredictRequest
 
 _LONGEST_ANSWER: Final = 2_000
 

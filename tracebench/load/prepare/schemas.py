@@ -16,8 +16,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 
-from tracebench.errors import UsageError, excerpt
-from tracebench.files.reading import check_file, read
+from tracebench.model.errors import UsageError, excerpt
+from tracebench.system.input_files import check_file, read
 
 _MOST_BYTES: Final = 64 * 2**20
 _COMPILING_S: Final = 60.0

@@ -10,8 +10,8 @@ from math import prod
 from random import Random
 from typing import Any, Final
 
-from protos.open_inference_pb2 import InferTensor, ModelInferRequest
-from tracebench.errors import UsageError
+from tracebench.model.errors import UsageError
+from tracebench.protos.open_inference_pb2 import InferTensor, ModelInferRequest
 
 MOST_ELEMENTS: Final = 2**24
 _CONTENTS: Final = {

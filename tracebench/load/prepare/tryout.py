@@ -8,15 +8,15 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
 
-from tracebench.errors import TargetError, excerpt
+from tracebench.load.engine.prepared import Prepared
 from tracebench.load.measure import attempt
 from tracebench.load.prepare import kept_json
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.expectations import Content
-from tracebench.load.prepared import Prepared
+from tracebench.model.errors import TargetError, excerpt
 from tracebench.model.exchange import Exchange, Reply
 from tracebench.model.plan import Plan
-from tracebench.redaction import redacted
+from tracebench.system.redaction import redacted
 
 _ANY_ZLIB: Final = 47  # zlib's name for "find out whether it is gzip or deflate"
 _MOST_UNPACKED_BYTES: Final = 2**20

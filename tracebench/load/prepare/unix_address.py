@@ -4,8 +4,8 @@ import re
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
-from tracebench.errors import UsageError
-from tracebench.redaction import redacted
+from tracebench.model.errors import UsageError
+from tracebench.system.redaction import redacted
 
 SCHEME: Final = "http+unix"
 _REST: Final = re.compile(r"(?:http://unix:(?=/)|unix:(?://(?=/))?)(?!//)([^:]+)(?::(/.*)?)?", re.I)

@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import InsecureRequestWarning
 
-from tracebench.errors import TargetError, excerpt
-from tracebench.load.http1 import HttpRequest
+from server_middleware.vocabulary import TRACEPARENT
+from tracebench.load.engine.prepared import Prepared
 from tracebench.load.measure import attempt
 from tracebench.load.prepare import unix_adapter
 from tracebench.load.prepare.diagnosis import diagnose
-from tracebench.load.prepared import Prepared
+from tracebench.load.wire.http1 import HttpRequest
+from tracebench.model.errors import TargetError, excerpt
 from tracebench.model.plan import Plan
-from tracebench.redaction import redacted
-from tracebench.tracing.ids import IdSource, traceparent
-from tracebench.vocabulary import TRACEPARENT
+from tracebench.system.redaction import redacted
+from tracebench.tracing.roots.trace_ids import IdSource, traceparent
 
 
 class Visit:

@@ -10,9 +10,9 @@ from struct import Struct
 from typing import Final, Protocol
 
 from tracebench.load.recording.spill import Held, Spill
-from tracebench.load.slot import RawReply
+from tracebench.load.wire.slot import RawReply
 from tracebench.model.exchange import CameWith
-from tracebench.tracing.timing_layout import Layout
+from tracebench.tracing.mirror.layout import Layout
 
 NONE, WHOLE, FIRST_FORM = 0, 1, 2
 """What a row says of its reply: there is none, it is kept whole, or the number of its form."""

@@ -6,8 +6,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, cast
 
-from tracebench.errors import UsageError
-from tracebench.tracing.otlp_span import OtlpError
+from tracebench.model.errors import UsageError
+from tracebench.tracing.otlp.checks import OtlpError
 
 zstd: Any
 try:

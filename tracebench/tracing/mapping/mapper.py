@@ -6,15 +6,20 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
-from tracebench.analysis.attribution import attribute, with_own
+from server_middleware.vocabulary import (
+    COMPONENT_ATTRIBUTE,
+    PART_NS,
+    SERVER_OTHER,
+    SERVER_PROCESSING,
+)
+from tracebench.analysis.closure.attribution import attribute, with_own
 from tracebench.model.exchange import ServerSpan, Timing, Undecomposed
 from tracebench.model.span import Span
-from tracebench.tracing.mapping.clocks import on_one_clock
-from tracebench.tracing.mapping.reading import built_in, read_file, read_short
+from tracebench.tracing.mapping.precedence import Trust, least
+from tracebench.tracing.mapping.rule_files import built_in, read_file, read_short
 from tracebench.tracing.mapping.rules import FROM_ATTRIBUTE, Conditions, Profile, Rule, one_fits
+from tracebench.tracing.mapping.server_clocks import on_one_clock
 from tracebench.tracing.mapping.stages import Stage, durations, may_begin, stretches
-from tracebench.tracing.mapping.trust import Trust, least
-from tracebench.vocabulary import COMPONENT_ATTRIBUTE, PART_NS, SERVER_OTHER, SERVER_PROCESSING
 
 _SpanKind: TypeAlias = tuple[str, str, str]
 """Name, kind and scope."""

@@ -7,8 +7,8 @@ from fnmatch import translate
 from functools import cache
 from typing import Final
 
+from server_middleware.vocabulary import SERVER_PARTS, SERVER_PROCESSING
 from tracebench.model.span import Attributes, Span
-from tracebench.vocabulary import SERVER_PARTS, SERVER_PROCESSING
 
 COMPONENTS: Final = (*SERVER_PARTS, SERVER_PROCESSING)
 UNITS_NS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}

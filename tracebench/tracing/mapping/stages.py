@@ -5,10 +5,10 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Final, NamedTuple
 
+from server_middleware.vocabulary import SERVER_PROCESSING
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.span import Span
 from tracebench.tracing.mapping.rules import TEXT, UNITS_NS, Rule, one_fits
-from tracebench.vocabulary import SERVER_PROCESSING
 
 _TEXT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|ms|us|µs|μs|ns)", re.ASCII)
 _LONGEST_NS: Final = 2**62

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from tracebench.errors import UsageError
+from tracebench.model.errors import UsageError
 
 GRPC_PORT = 4317
 DEFAULT = f"127.0.0.1:{GRPC_PORT}"

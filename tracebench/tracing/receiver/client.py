@@ -12,10 +12,10 @@ from time import monotonic, monotonic_ns, sleep
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from tracebench.analysis.instead import NOTHING, Instead
-from tracebench.errors import UsageError
-from tracebench.model.spans import Spans
-from tracebench.tracing.otlp import endpoint_of
+from tracebench.analysis.findings.missing_spans import NOTHING, Instead
+from tracebench.model.errors import UsageError
+from tracebench.model.span_columns import Spans
+from tracebench.tracing.otlp.destination import endpoint_of
 from tracebench.tracing.receiver.bind import DEFAULT, address, bind_of
 from tracebench.tracing.receiver.bounds import Bounds
 from tracebench.tracing.receiver.gathering import Gathering, Roots
@@ -29,7 +29,7 @@ from tracebench.tracing.receiver.store import (
     REJECTED,
     SPAN_COUNTS,
 )
-from tracebench.tracing.waiting import QUIET_S
+from tracebench.tracing.slow_notice import QUIET_S
 
 _START_S: Final = 30.0
 _ANSWER_S: Final = 30.0

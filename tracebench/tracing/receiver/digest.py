@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tracebench.model.columns import Int64
-from tracebench.model.spans import Spans, SpanTable
-from tracebench.tracing.otlp_json import read_json
-from tracebench.tracing.otlp_protobuf import read_into
+from tracebench.model.span_columns import Spans, SpanTable
+from tracebench.tracing.otlp.read_json import read_json
+from tracebench.tracing.otlp.read_protobuf import read_into
 from tracebench.tracing.receiver.store import Batch
 
 

@@ -6,9 +6,16 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.analysis.instead import NOTHING, Instead, came_instead
+from tracebench.analysis.findings.missing_spans import NOTHING, Instead, came_instead
 from tracebench.model.requests import Requests
-from tracebench.model.spans import Spans, TraceIndex, Words, span_words, together, trace_words
+from tracebench.model.span_columns import (
+    Spans,
+    TraceIndex,
+    Words,
+    span_words,
+    together,
+    trace_words,
+)
 from tracebench.tracing.receiver.digest import Digest
 
 _NO_SPAN: Final = np.uint64(0)

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from time import monotonic_ns
 from typing import Final, NamedTuple
 
-from tracebench.tracing import otlp_protobuf
-from tracebench.tracing.otlp_json import read_json
-from tracebench.tracing.otlp_span import OtlpError
+from tracebench.tracing.otlp import read_protobuf
+from tracebench.tracing.otlp.checks import OtlpError
+from tracebench.tracing.otlp.read_json import read_json
 from tracebench.tracing.receiver.store import RECEIVED, REJECTED, Batch, Encoding, Store
 
 # Codes of google.rpc.Code, which are gRPC's.
@@ -61,7 +61,7 @@ class Intake:
 def _count(encoding: Encoding, body: bytes) -> tuple[int, int, str]:
     """All spans, the bad ones, and what is wrong with the first of them."""
     if encoding == "protobuf":
-        return otlp_protobuf.count(otlp_protobuf.parse(body))
+        return read_protobuf.count(read_protobuf.parse(body))
     reasons: list[str] = []
     good = len(read_json(body, reasons.append))
     return good + len(reasons), len(reasons), reasons[0] if reasons else ""

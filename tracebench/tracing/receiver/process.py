@@ -9,8 +9,8 @@ import socket
 from contextlib import suppress
 from multiprocessing.connection import Connection as Pipe
 
-from tracebench.errors import UsageError
-from tracebench.open_files import allow_open_files
+from tracebench.model.errors import UsageError
+from tracebench.system.open_files import allow_open_files
 from tracebench.tracing.receiver import over_grpc, over_http
 from tracebench.tracing.receiver.bind import Bind, address
 from tracebench.tracing.receiver.digest import digest

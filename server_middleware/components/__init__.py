@@ -1,0 +1,1 @@
+"""`component()`: one part of the work, timed."""

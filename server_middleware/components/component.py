@@ -1,0 +1,90 @@
+"""`component("inference")`: a context manager and a decorator around one part of the work."""
+
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, TypeVar, cast
+
+from server_middleware.components.names import checked
+from server_middleware.components.running import Opened, for_many, open_here
+from server_middleware.components.wrapped import called, decorated
+from server_middleware.context.outside_requests import get_passing
+from server_middleware.context.scope import Handle, get_context, get_current
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class component:  # noqa: N801 - it reads like a keyword where it is used
+    """Time a part of the work; where the request is traced, also as a span.
+
+    It costs next to nothing where nobody asked for timings. It may be used at any depth, in
+    threads and in coroutines; an exception marks the span and passes through unchanged.
+
+    Args:
+        name: `preprocessing`, `inference`, `postprocessing` or `queue`, or a name of your own:
+            a letter, then up to 63 letters, digits, and `_`, `.` or `-`.
+        requests: what `this_request()` gave in each of the requests that the work is done for,
+            where these are not the one that is worked for here: a batch. The span is linked to
+            each of them, and the time counts in each.
+
+    Raises:
+        ValueError: the name is none.
+        TypeError: it decorates a generator function (time the steps inside it), or names requests
+            though it decorates: the calls of a function are not all for the same ones.
+    """
+
+    __slots__ = ("_name", "_open", "_requests")
+
+    def __init__(self, name: str, *, requests: Iterable[Handle | None] | None = None) -> None:
+        self._name = checked(name)
+        self._requests = None if requests is None else tuple(requests)
+        self._open: list[Opened | None] = []
+
+    def __enter__(self) -> None:
+        opened = None
+        if self._requests is not None:
+            opened = for_many(self._name, self._requests)
+        elif get_current() is not None or get_context() or (it := get_passing()) is None or it.over:
+            opened = open_here(self._name)  # else this request does not ask, which is soon seen
+        self._open.append(opened)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        opened = self._open.pop(0) if len(self._open) == 1 else self._mine()
+        if opened is not None:
+            opened.close(error)
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.__exit__(kind, error, traceback)
+
+    def __call__(self, function: _Function) -> _Function:
+        """Decorate whatever can be called: each call is such a part, until what it gives is there.
+
+        A coroutine, or anything else that is to be awaited, is timed while it is awaited; a
+        future or a task until it is done.
+        """
+        if self._requests is not None:
+            raise TypeError(f"{called(function)} is decorated: name requests in a `with` instead")
+        return cast(_Function, decorated(self._name, function))
+
+    def _mine(self) -> Opened | None:
+        """What was entered here: several requests may use one object at once.
+
+        It is what is current; where that is none of these, whoever entered was not timed.
+        """
+        found, entered = get_current(), list(self._open)
+        if not isinstance(found, Opened) or found not in entered:
+            found = None if None in entered else entered[-1]
+        self._open.remove(found)
+        return found

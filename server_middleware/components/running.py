@@ -1,0 +1,172 @@
+"""A component under way: in the recorders of its requests, and as a span."""
+
+from collections.abc import Iterable, Sequence
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+
+from server_middleware.context.outside_requests import strays
+from server_middleware.context.scope import (
+    Handle,
+    Scope,
+    attach,
+    get_context,
+    get_current,
+    inherited,
+    set_current,
+    with_span,
+)
+from server_middleware.harmless import complain
+from server_middleware.recorder import Together
+from server_middleware.spans.configured_tracer import tracer
+
+
+class Opened(Scope):
+    """One use of a component, made where it begins: what runs in it is worked for as this scope.
+
+    The stamps of the recorder are the span's as well, so that mirror and spans tell the same.
+
+    Args:
+        name: of the component.
+        around: what it is a part of.
+        context: OpenTelemetry's current one.
+        parent: the recorded span around it; None where no span is wanted.
+        links: of the span.
+    """
+
+    __slots__ = ("_before", "_context_before")
+
+    def __init__(
+        self,
+        name: str,
+        around: Scope,
+        context: otel.Context,
+        parent: trace.Span | None,
+        links: Sequence[trace.Link] = (),
+    ) -> None:
+        self.name, self.depth = name, around.depth + 1
+        self.recorder = recorder = around.recorder
+        self.tracer = tracer = around.tracer
+        self.context = self.span = None
+        self._before, self._context_before = get_current(), context
+        set_current(self)
+        began_ns = recorder.enter(self)
+        if parent is None or tracer is None:
+            return
+        try:
+            self.span = span = tracer.begin_component(parent, name, began_ns, context, links)
+            self.context = inside = with_span(span, context)
+            attach(inside)
+        except Exception:
+            complain("beginning a component's span")
+
+    def stand_aside(self) -> None:
+        """Make current again what was; until it is closed, it is still under way."""
+        if get_current() is self:
+            set_current(self._before)
+            if self.context is not None:
+                attach(self._context_before)
+
+    def let_go(self) -> Scope | None:
+        """Make it nobody's, in a forked child; returns what it is a part of."""
+        super().let_go()
+        return self._before
+
+    def close(self, error: BaseException | None) -> None:
+        """End it; an error marks the span."""
+        ended_ns = self.recorder.leave(self)
+        self.stand_aside()
+        if self.span is None:
+            return
+        try:
+            if error is not None:
+                mark(self.span, error)
+        except Exception:
+            complain("marking a component's span")
+        try:
+            self.span.end(ended_ns)
+        except Exception:
+            complain("ending a component's span")
+
+
+def open_here(name: str, *, named: bool = False) -> Opened | None:
+    """Open a component of what is worked for here; where that is nothing, it is counted.
+
+    Args:
+        name: of the component.
+        named: it said what requests it works for, so it is none that lost its request.
+
+    Returns:
+        None where nobody asked for its time.
+    """
+    scope, context = get_current(), get_context()
+    if scope is None and not context:
+        if not named:
+            strays.note(name)
+        return None
+    if scope is None or scope.recorder.over:
+        return _beyond(name, context, lost=not named, over=scope is not None)
+    span = scope.span
+    if scope.context is not context and context:
+        span = trace.get_current_span(context)
+    return Opened(name, scope, context, span if span is not None and span.is_recording() else None)
+
+
+def _beyond(name: str, context: otel.Context, *, lost: bool, over: bool) -> Opened | None:
+    """Open a component of a trace that is none of a request that asked for its timings.
+
+    Args:
+        name: of the component.
+        context: in which that trace may be current.
+        lost: it is to be counted where there is no such trace.
+        over: the request whose context this is a copy of is over.
+    """
+    span = trace.get_current_span(context)
+    if span in inherited:
+        return None
+    if span.is_recording():
+        return Opened(name, Scope(Together(), tracer()), context, span)
+    if lost and (over or not span.get_span_context().is_valid):
+        strays.note(name)
+    return None
+
+
+def for_many(name: str, requests: Iterable[Handle | None]) -> Opened | None:
+    """Open a component that works for many requests at once.
+
+    Its span is a child of the first traced one, so that it shares that one's sampling decision,
+    and is linked to all of them; they may have ended.
+
+    Args:
+        name: of the component.
+        requests: None for those that did not ask.
+
+    Returns:
+        None where all of them are such, or a forked child's copies of its parent's.
+    """
+    asked = [handle for handle in requests if handle is not None]
+    handles = [handle for handle in asked if not handle.scope.recorder.inherited()]
+    if not handles:
+        return open_here(name, named=True)
+    traced_first = sorted(handles, key=lambda handle: not _traced(handle.span))
+    each = [handle.scope.recorder for handle in traced_first]
+    found = (one for many in each for one in (many if isinstance(many, Together) else (many,)))
+    around = Scope(
+        Together(dict.fromkeys(found)),
+        traced_first[0].scope.tracer,
+        max(handle.scope.depth for handle in handles),
+    )
+    spans = [handle.span for handle in handles if _traced(handle.span)]
+    links = [trace.Link(span.get_span_context()) for span in spans]
+    return Opened(name, around, get_context(), spans[0] if spans else None, links)
+
+
+def _traced(span: trace.Span) -> bool:
+    return span.is_recording() or span.get_span_context().trace_flags.sampled
+
+
+def mark(span: trace.Span, error: BaseException) -> None:
+    """Note an exception on a span, in the way of OpenTelemetry's own context managers."""
+    if isinstance(error, Exception):
+        span.record_exception(error)
+        span.set_status(trace.StatusCode.ERROR, f"{type(error).__name__}: {error}")

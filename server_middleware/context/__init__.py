@@ -1,0 +1,1 @@
+"""Which requests a piece of code works for, and what threads and forks forget of it."""

@@ -1,0 +1,89 @@
+"""What runs outside any request, where no request's context reaches: it is counted.
+
+Work that is handed to a queue, a greenlet or a thread which outlives the request leaves the
+request's context behind, and its components are missing from the request's timings. Which request
+they belong to nobody can tell, but that there were some while it was under way is told to its
+client and stands on its span, so that the missing time is not taken for the server's own.
+"""
+
+import logging
+from contextvars import ContextVar
+from threading import Lock
+from typing import Final
+
+from opentelemetry import trace
+
+from server_middleware.vocabulary import OUTSIDE_ATTRIBUTE
+
+_logger = logging.getLogger("server_middleware")
+
+
+class Passing:
+    """A request that does not ask for its timings; it is current while it is entered, then over.
+
+    It has no `__init__`: each request makes one.
+    """
+
+    over = False
+
+    def __enter__(self) -> None:
+        set_passing(self)
+
+    def __exit__(self, *_: object) -> None:
+        self.over = True
+
+
+passing: Final[ContextVar[Passing | None]] = ContextVar("server_middleware_passing", default=None)
+"""The request that does not ask, and is worked for here; it may be over."""
+get_passing: Final = passing.get  # bound once: components call it where nobody asked
+set_passing: Final = passing.set
+
+
+class Strays:
+    """The components of this process that ran outside any request."""
+
+    __slots__ = ("_last", "_lock", "_told", "count")
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew; so does a forked child, for which its parent's lock may be taken for ever."""
+        self._lock = Lock()
+        self._last = ""
+        self._told = False
+        self.count = 0
+
+    def note(self, name: str) -> None:
+        """A component begins; it is outside, unless a request that does not ask is under way."""
+        request = get_passing()
+        if request is None or request.over:
+            with self._lock:
+                self.count += 1
+                self._last = name
+
+    def since(self, before: int) -> int:
+        """How many there were since the count was `before`; the first time they are logged."""
+        if not self._told:
+            self._told = True
+            _logger.warning(
+                "component %r ran outside any request while one that asked for its timings was "
+                "under way, and is missing there: run it in a copy of the request's context "
+                "(contextvars.copy_context().run), or name what it works for: "
+                "component(%r, requests=[this_request()])",
+                self._last,
+                self._last,
+            )
+        return self.count - before
+
+
+strays: Final = Strays()
+
+
+def ran_outside_since(before: int, span: trace.Span) -> int:
+    """How many there were since the count was `before`; the request's span is told as well."""
+    if strays.count == before:
+        return 0
+    ran = strays.since(before)
+    span.set_attribute(OUTSIDE_ATTRIBUTE, ran)
+    return ran

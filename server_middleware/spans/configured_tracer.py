@@ -1,0 +1,34 @@
+"""What begins the spans of requests and components, under the provider that is configured."""
+
+import sys
+from functools import lru_cache
+from typing import Final
+
+from opentelemetry import trace
+
+from server_middleware.harmless import complain
+from server_middleware.spans.api_tracer import Tracer
+
+_NAME: Final = "server_middleware"
+
+
+def tracer() -> Tracer | None:
+    """What begins spans under the provider that is configured: None where nobody did."""
+    try:
+        return tracer_of(trace.get_tracer_provider())
+    except Exception:
+        complain("looking for a tracer")
+        return None
+
+
+@lru_cache(maxsize=1)
+def tracer_of(provider: trace.TracerProvider) -> Tracer | None:
+    """What begins spans for a provider."""
+    if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
+        return None
+    theirs = provider.get_tracer(_NAME)
+    if "opentelemetry.sdk.trace" in sys.modules:
+        from server_middleware.spans import lean_tracer  # it needs the SDK
+
+        return lean_tracer.tracer_for(theirs, _NAME) or Tracer(theirs)
+    return Tracer(theirs)

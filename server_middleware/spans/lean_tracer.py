@@ -1,0 +1,133 @@
+"""Begins spans as the SDK exports them, at less than its own cost.
+
+`python -m benchmarks.middleware` tells how much. They share the sampler, id generator, resource and
+span processors of the SDK's tracer. Where more is asked for than the usual (limits of one's own,
+the SDK's metrics of itself), its own spans are made.
+This is loaded only where the SDK is what the server traces with.
+"""
+
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from operator import itemgetter
+from os import environ
+from typing import Final
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanLimits, SynchronousMultiSpanProcessor
+from opentelemetry.sdk.trace import Tracer as SdkTracer
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.util.types import AttributeValue
+
+from server_middleware.spans.api_tracer import Tracer
+from server_middleware.spans.lean_span import MOST, LeanServerSpan, LeanSpan, Origin, bounded
+from server_middleware.vocabulary import COMPONENT_ATTRIBUTE
+
+_LEAN: Final = frozenset({LeanSpan, LeanServerSpan})
+
+
+def tracer_for(tracer: trace.Tracer, name: str) -> "LeanTracer | None":
+    """Lean spans for a tracer of this name, unless something is set that only the SDK's obey."""
+    if type(tracer) is not SdkTracer or not _usual(getattr(tracer, "_span_limits", None)):
+        return None
+    counted = environ.get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").lower() == "true"
+    processors = tracer.span_processor
+    if counted or type(processors) is not SynchronousMultiSpanProcessor:
+        return None
+    return LeanTracer(tracer, Origin(tracer, name, processors))
+
+
+def _usual(limits: SpanLimits | None) -> bool:
+    """Whether each limit is the specification's default: attributes of any length are its."""
+    if limits is None:
+        return False
+    return all(
+        value == (None if name.endswith("_length") else MOST)
+        for name, value in vars(limits).items()
+    )
+
+
+class _Sampled(trace.TraceFlags):
+    """What says so without calculating, as it is asked of every span that ends."""
+
+    sampled = True
+
+
+_FLAGS: Final = [(_Sampled if bits & 1 else trace.TraceFlags)(bits) for bits in range(4)]
+"""Sampled, and of a random trace id: what spans take over from those above them."""
+
+
+class _SpanContext(trace.SpanContext):
+    """Ids whose flags are read for every span that ends, and so without a call of Python."""
+
+    __slots__ = ()
+    trace_flags = property(itemgetter(3))
+
+
+class LeanTracer(Tracer):
+    """Begins spans for an SDK tracer.
+
+    Args:
+        tracer: whose sampler and ids they share.
+        origin: what else they do.
+    """
+
+    def __init__(self, tracer: SdkTracer, origin: Origin) -> None:
+        super().__init__(tracer)
+        self._sdk, self._origin = tracer, origin
+        self._enabled: Callable[[], bool] = getattr(tracer, "_is_enabled", lambda: True)
+
+    def begin_server(
+        self, context: otel.Context, name: str, start_ns: int, attributes: dict[str, AttributeValue]
+    ) -> trace.Span:
+        """Begin the span of a request; one that has no caller's above it is the SDK's own."""
+        sampler = self._sdk.sampler
+        known: MutableMapping[str, AttributeValue] = attributes
+        above = trace.get_current_span(context).get_span_context()
+        trace_id, _, _, flags, state, valid = above
+        if not valid or not self._enabled():
+            return super().begin_server(context, name, start_ns, attributes)
+        span_id = self._sdk.id_generator.generate_span_id()
+        if sampler is not DEFAULT_ON or not flags & 1:
+            kind = trace.SpanKind.SERVER
+            chosen = sampler.should_sample(context, trace_id, name, kind, attributes, ())
+            flags = _FLAGS[flags & 2 | (chosen.decision is Decision.RECORD_AND_SAMPLE)]
+            own = _SpanContext(trace_id, span_id, False, flags, chosen.trace_state)
+            if chosen.decision is Decision.DROP:
+                return trace.NonRecordingSpan(own)
+            if chosen.attributes != attributes:
+                known = bounded(chosen.attributes, immutable=False)
+        else:
+            told = (trace_id, span_id, False, _FLAGS[flags & 3], state, True)
+            own = tuple.__new__(_SpanContext, told)
+        return LeanServerSpan(self._origin, own, above, name, start_ns, known, context)
+
+    def begin_component(
+        self,
+        parent: trace.Span,
+        name: str,
+        start_ns: int,
+        context: otel.Context,
+        links: Sequence[trace.Link] = (),
+    ) -> trace.Span:
+        """Begin the span of a component; the sampling decision is that of the one around it."""
+        above = parent.get_span_context()
+        trace_id, _, _, flags, state, valid = above
+        if type(parent) not in _LEAN:
+            if not self._enabled():
+                return super().begin_component(parent, name, start_ns, context, links)
+            flags = _FLAGS[flags & 3]
+        span_id = self._sdk.id_generator.generate_span_id()
+        own = tuple.__new__(_SpanContext, (trace_id, span_id, False, flags, state, valid))
+        if links:
+            context = trace.set_span_in_context(parent, context)
+            links = BoundedList.from_seq(MOST, links)
+        known: dict[str, AttributeValue] = {COMPONENT_ATTRIBUTE: name}
+        return LeanSpan(self._origin, own, above, name, start_ns, known, context, links)
+
+    def describe(self, span: trace.Span, attributes: Mapping[str, AttributeValue]) -> None:
+        """Add what has become known of a request to its span."""
+        if type(span) is LeanServerSpan and span._end_time is None:
+            span.add(attributes)
+        else:
+            span.set_attributes(attributes)

@@ -1,0 +1,38 @@
+"""The one table of findings: in order, and documented as it is."""
+
+import pytest
+
+from tools.verdict_table import PAGE, page
+from tracebench.analysis.findings.finding import FINDINGS, weigh
+from tracebench.analysis.findings.kinds import SEVERITIES
+
+NAMED = """client_saturated rate_not_met arrivals_not_as_asked not_stationary warmup_too_short
+too_few_samples correlated_samples unexplained_share negative_network clock_stepped errors
+connection_churn cpu_shared noisy_neighbour cached_replies loop_lag gc_pauses uneven_slots"""
+
+
+def test_the_page_is_what_the_code_says() -> None:
+    assert PAGE.read_text() == page(), "run `make verdict`"
+
+
+@pytest.mark.parametrize("code", NAMED.split())
+def test_what_was_promised_is_judged(code: str) -> None:
+    assert code in FINDINGS
+    assert f"| `{code}` |" in page()
+
+
+@pytest.mark.parametrize("code", FINDINGS)
+def test_the_table_is_in_order(code: str) -> None:
+    kind = FINDINGS[code]
+    assert list(kind.levels) == sorted(kind.levels, key=lambda level: level[0])
+    ranks = [SEVERITIES.index(severity) for _, severity in kind.levels]
+    assert ranks == sorted(set(ranks))
+    assert kind.message
+    assert kind.hint
+
+
+def test_a_value_on_the_limit_is_below_it() -> None:
+    assert weigh("gc_pauses", 0.001) is None
+    finding = weigh("gc_pauses", 0.0011)
+    assert finding is not None
+    assert finding.severity == "info"

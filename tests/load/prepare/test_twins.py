@@ -1,0 +1,72 @@
+"""Twins differ in nothing but whether they ask for tracing; which is sent is drawn with a seed."""
+
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+
+from tests.servers import HOST, answering, reply, serving
+from tracebench.load.engine.prepared import Prepared
+from tracebench.load.engine.twins import untraced_http
+from tracebench.load.peers.null_server.serve import spawned
+from tracebench.load.prepare import rest, rpc
+from tracebench.load.wire.http1 import HttpRequest
+from tracebench.model.plan import Payload, Plan
+from tracebench.protos.inference_pb2 import PredictRequest
+
+PAYLOAD = Payload(b"x" * 100, "image/png", "x.png", "image")
+
+
+def prepared(**more: object) -> Prepared:
+    with serving(answering(reply())) as port:
+        url = f"http://{HOST}:{port}"
+        return rest.prepare(Plan(PAYLOAD, rest_url=url, observer_effect=True, **more))  # type: ignore[arg-type] # options of the test
+
+
+def first(one: Prepared, count: int) -> list[int]:
+    assert one.variants is not None
+    return list(islice(one.variants, count))
+
+
+def test_a_rest_twin_is_not_sampled_and_has_no_switch() -> None:
+    asking = HttpRequest(
+        b"POST / HTTP/1.1\r\nX-Benchmark: 1\r\na: b\r\ntraceparent: 00-", b"-01\r\n\r\n", b"x"
+    )
+    twin = untraced_http(asking)
+    assert twin == HttpRequest(b"POST / HTTP/1.1\r\na: b\r\ntraceparent: 00-", b"-00\r\n\r\n", b"x")
+
+
+def test_a_grpc_twin_is_not_sampled_and_has_its_switch_off() -> None:
+    with spawned("grpc") as port:
+        plan = Plan(PAYLOAD, grpc_server=f"{HOST}:{port}", observer_effect=True)
+        ready = rpc.prepare(plan)
+    asking, twin = ready.repeated
+    assert (asking.tail, twin.tail) == (b"-01", b"-00")
+    said = [PredictRequest.FromString(one.body[5:]) for one in (asking, twin)]
+    assert [one.enable_timing for one in said] == [True, False]
+    assert [one.image_data for one in said] == [PAYLOAD.content] * 2
+    assert asking.head == twin.head
+    assert ready.untraced_from == 1
+
+
+def test_the_draw_is_fair_and_seeded() -> None:
+    drawn = first(prepared(), 10_000)
+    assert drawn == first(prepared(), 10_000)
+    assert drawn != first(prepared(seed=1), 10_000)
+    assert 4_800 < sum(drawn) < 5_200
+    assert set(drawn) == {0, 1}
+
+
+@pytest.mark.parametrize("order", ["rotate", "random"])
+def test_each_payload_has_a_twin(order: str) -> None:
+    others = (PAYLOAD, replace(PAYLOAD, content=b"y"), replace(PAYLOAD, content=b"z"))
+    with serving(answering(reply())) as port:
+        url = f"http://{HOST}:{port}"
+        plan = Plan(others, rest_url=url, observer_effect=True, order=order)  # type: ignore[arg-type] # one of both
+        ready = rest.prepare(plan)
+    assert len(ready.repeated) == 6
+    assert len(ready.sizes()) == 3
+    drawn = first(ready, 6_000)
+    assert all(900 < drawn.count(place) < 1_100 for place in range(6))
+    if order == "rotate":
+        assert [place % 3 for place in drawn] == [0, 1, 2] * 2_000

@@ -1,0 +1,1 @@
+"""Programs that people run here: see the Makefile."""

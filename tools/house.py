@@ -1,0 +1,85 @@
+"""The house: its floors, and who leans on whom, drawn from the imports: `python -m tools.house`."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+FLOORS = {
+    "tracebench.__main__": 9,
+    "tracebench.cli": 8,
+    "tracebench.sweep": 7,
+    "tracebench.benchmark": 6,
+    "tracebench.archive": 5,
+    "tracebench.example": 5,
+    "tracebench.load": 5,
+    "tracebench.tracing": 4,
+    "tracebench.report": 4,
+    "tracebench.system": 3,
+    "tracebench.analysis": 2,
+    "tracebench.model": 1,
+    "server_middleware": 0,
+    "tracebench.protos": 0,
+    "tracebench": 0,
+}
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    module_name(path): path
+    for folder in ("tracebench", "server_middleware")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if "_pb2" not in path.name
+}
+
+
+def room(module: str) -> str:
+    """The longest entry of the table that the module lies under."""
+    return max(
+        (name for name in FLOORS if module == name or module.startswith(name + ".")), key=len
+    )
+
+
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text())
+
+
+def imports(node: ast.AST) -> Iterator[tuple[str, int]]:
+    for child in ast.walk(node):
+        if isinstance(child, ast.Import):
+            yield from ((alias.name, child.lineno) for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports are absolute"
+            for alias in child.names:
+                full = f"{child.module}.{alias.name}"
+                yield (full if full in MODULES else str(child.module)), child.lineno
+
+
+def own_imports(module: str) -> list[str]:
+    heads = ("tracebench", "server_middleware")
+    return [name for name, _ in imports(tree(module)) if name.split(".")[0] in heads]
+
+
+def arrows() -> dict[str, list[str]]:
+    """Room → the rooms that it imports from."""
+    found: dict[str, set[str]] = {name: set() for name in FLOORS}
+    for module in MODULES:
+        found[room(module)].update(room(target) for target in own_imports(module))
+    return {name: sorted(targets - {name}) for name, targets in found.items()}
+
+
+def draw() -> str:
+    """The house as text, the roof first; each room with the rooms below that it leans on."""
+    lines = []
+    for name, targets in arrows().items():
+        below = ", ".join(target.removeprefix("tracebench.") for target in targets)
+        lines.append(f"{FLOORS[name]}  {name:<24}{f'→ {below}' if below else ''}".rstrip())
+    return "\n".join(sorted(lines, key=lambda line: -int(line[0])))
+
+
+if __name__ == "__main__":
+    print(draw())

@@ -1,0 +1,60 @@
+"""What a client library costs its users, against the engine."""
+
+from collections import Counter
+from collections.abc import Sequence
+from math import sqrt
+from statistics import fmean, stdev
+from typing import Final
+
+import numpy as np
+
+from tracebench.analysis.statistics.distribution import describe
+from tracebench.analysis.statistics.student import student_t95
+from tracebench.model.measurement import Block
+from tracebench.model.result import ClientCost, Difference, ErrorCount, Statistics
+
+_STATISTICS: Final = ("mean_ms", "p50_ms", "p95_ms")
+_LEAST_PAIRS: Final = 6
+"""With fewer pairs of blocks there is no interval."""
+
+
+def client_cost(engine: Sequence[Block], library: Sequence[Block]) -> ClientCost:
+    """Compare blocks that were sent by turns.
+
+    Each statistic's cost is the mean of its differences within the pairs, so that what drifts
+    between pairs cancels out; its interval is Student's t over them (blocks are long enough for
+    requests of different blocks to be independent).
+
+    Args:
+        engine: a block for each round.
+        library: the same, in the same order.
+    """
+    latency_ns = np.concatenate([np.zeros(0, np.int64), *(one.latency_ns for one in library)])
+    errors: Counter[str] = Counter()
+    for block in library:
+        errors.update(block.errors)
+    duration_s = sum(block.duration_s for block in library)
+    pairs = [
+        (describe(a.latency_ns), describe(b.latency_ns))
+        for a, b in zip(engine, library, strict=True)
+        if len(a.latency_ns) and len(b.latency_ns)
+    ]
+    return ClientCost(
+        latency=describe(latency_ns) if len(latency_ns) else None,
+        throughput_rps=len(latency_ns) / duration_s if duration_s else 0.0,
+        failed=errors.total(),
+        errors=tuple(ErrorCount(reason, count, "") for reason, count in errors.most_common()),
+        cost_ms={name: _cost(name, pairs) for name in _STATISTICS} if pairs else {},
+    )
+
+
+def _cost(name: str, pairs: Sequence[tuple[Statistics, Statistics]]) -> Difference:
+    a: list[float] = [getattr(one, name) for one, _ in pairs]
+    b: list[float] = [getattr(one, name) for _, one in pairs]
+    deltas = [of_b - of_a for of_a, of_b in zip(a, b, strict=True)]
+    delta = fmean(deltas)
+    interval = None
+    if len(pairs) >= _LEAST_PAIRS:
+        half = student_t95(len(pairs) - 1) * stdev(deltas) / sqrt(len(pairs))
+        interval = (delta - half, delta + half)
+    return Difference(fmean(a), fmean(b), delta, interval)

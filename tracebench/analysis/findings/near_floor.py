@@ -1,0 +1,63 @@
+"""How much of a latency any server would have: the floor, and what is close to it."""
+
+from dataclasses import replace
+from typing import Final
+
+from server_middleware.vocabulary import CLIENT, END_TO_END, NETWORK, SERVER_AND_NETWORK
+from tracebench.analysis.closure.closure import client_view
+from tracebench.analysis.findings.finding import state, weigh
+from tracebench.analysis.findings.verdict import with_findings
+from tracebench.analysis.statistics.distribution import describe
+from tracebench.model.measurement import Load
+from tracebench.model.result import Finding, Floor, TargetResult
+
+_CLOSE: Final = 2.0
+"""Medians within so many times the floor's are close to it."""
+_FAST_MS: Final = 1.0
+"""A median latency below this may be: floors of loopback lie between 0.05 ms and 1 ms."""
+
+
+def describe_floor(load: Load, *, in_the_clear: bool) -> Floor:
+    """Describe what was measured of the null server.
+
+    Args:
+        load: it has a success.
+        in_the_clear: the target itself is spoken to over TLS.
+    """
+    columns = client_view(load.requests)
+    count = len(columns[END_TO_END])
+    return Floor(
+        end_to_end=describe(columns[END_TO_END]),
+        network=describe(columns[SERVER_AND_NETWORK]),
+        client=describe(columns[CLIENT]),
+        throughput_rps=count / load.duration_s if load.duration_s else 0.0,
+        in_the_clear=in_the_clear,
+    )
+
+
+def beside_floor(target: TargetResult, floor: Floor | None) -> TargetResult:
+    """Set a floor beside a target and say whether they are close; without one, whether to ask."""
+    finding = _unknown(target) if floor is None else _close(target, floor)
+    verdict = with_findings(target.verdict, finding)
+    return replace(target, floor=floor, verdict=verdict)
+
+
+def _unknown(target: TargetResult) -> Finding | None:
+    if END_TO_END not in target.components:
+        return None
+    median_ms = target.components[END_TO_END].p50_ms
+    if median_ms >= _FAST_MS:
+        return None
+    return state("floor_unknown", "info", median_ms=median_ms)
+
+
+def _close(target: TargetResult, floor: Floor) -> Finding | None:
+    pairs = ((END_TO_END, "latency", floor.end_to_end), (NETWORK, "network time", floor.network))
+    for name, what, at_least in pairs:
+        if name not in target.components:
+            continue
+        median_ms, floor_ms = target.components[name].p50_ms, at_least.p50_ms
+        ratio = median_ms / floor_ms if floor_ms else _CLOSE
+        if ratio < _CLOSE:
+            return weigh("close_to_floor", ratio, what=what, median_ms=median_ms, floor_ms=floor_ms)
+    return None

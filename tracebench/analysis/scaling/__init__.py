@@ -1,0 +1,1 @@
+"""How a target scales over a list of loads."""

@@ -1,0 +1,142 @@
+"""What a sample of latencies tells of its distribution, and how far that can be trusted.
+
+Percentiles are nearest-rank: each is a latency that occurred. Where successive requests are
+correlated, the confidence intervals count them as the fewer independent ones that they are worth.
+"""
+
+from math import ceil, floor, sqrt
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tracebench.analysis.statistics.correlation import exceedance_inflation, inflation
+from tracebench.analysis.statistics.moments import moments
+from tracebench.analysis.statistics.student import Z95, student_t95
+from tracebench.model.exchange import Nanoseconds
+from tracebench.model.result import PERMILLE, Curve, Statistics
+
+NS_PER_MS: Final = 1e6
+SAMPLE_FLOORS: Final = {"p50_ms": 6, "p90_ms": 64, "p95_ms": 130, "p99_ms": 662, "p999_ms": 6_636}
+"""Samples below which a percentile has no interval.
+
+Of fewer than 6, even the least and the greatest enclose the median with less than 95 %
+(1 − 2 · 0.5⁵ = 94 %). The others are where rank np + 1.96·√(np(1−p)) + 1 has come to lie inside
+the sample.
+"""
+_MEAN_FLOOR: Final = 6
+_LARGEST_32_BIT: Final = 2**32 - 1
+_CURVE: Final = 1 - np.concatenate(
+    (np.linspace(1, 0.1, 91), np.geomspace(0.1, 1e-7, 106)[1:], [0.0])
+)
+
+Ordered = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
+
+
+def describe(values_ns: Nanoseconds, *, independent: bool = False) -> Statistics:
+    """Describe a sample.
+
+    The standard deviation is the sample's (n − 1; 0 for one value). The interval of the mean is
+    Student's t; those of the percentiles are the order statistics at ranks
+    np ± 1.96·√(np(1−p)), rounded outwards (Hahn & Meeker, Statistical Intervals, section 5.2).
+    Both are wider where the series is correlated, each by what batches of its own quantity tell.
+
+    Args:
+        values_ns: at least one latency, in the order of time.
+        independent: they are known to be, however the series looks.
+    """
+    ordered_ns = in_order(values_ns)
+    count = len(ordered_ns)
+    sample = moments(values_ns)
+    mean_ns = sample.mean
+    std_ns = sqrt(sample.variance * count / (count - 1)) if count > 1 else 0.0
+    excess = 1.0 if independent else inflation(values_ns, sample)
+    ci95 = {}
+    if count >= _MEAN_FLOOR:
+        half_ns = student_t95(count - 1) * std_ns * sqrt(excess / count)
+        ci95["mean_ms"] = ((mean_ns - half_ns) / NS_PER_MS, (mean_ns + half_ns) / NS_PER_MS)
+    for name in PERMILLE:
+        series_ns = None if independent else values_ns
+        if interval_ns := _interval(name, series_ns, ordered_ns):
+            ci95[name] = (interval_ns[0] / NS_PER_MS, interval_ns[1] / NS_PER_MS)
+    return Statistics(
+        count=count,
+        mean_ms=mean_ns / NS_PER_MS,
+        std_ms=std_ns / NS_PER_MS,
+        min_ms=_at(ordered_ns, 1),
+        max_ms=_at(ordered_ns, count),
+        ci95=ci95,
+        unsupported=tuple(name for name in PERMILLE if name not in ci95),
+        effective_count=round(count / excess),
+        **{name: _at(ordered_ns, rank(count, permille)) for name, permille in PERMILLE.items()},
+    )
+
+
+def _interval(
+    name: str, series_ns: Nanoseconds | None, ordered_ns: Ordered
+) -> tuple[int, int] | None:
+    """A percentile's interval; None where the sample is worth too little for one.
+
+    Args:
+        name: a key of PERMILLE.
+        series_ns: in the order of time; None: independent values.
+        ordered_ns: the same, sorted.
+    """
+    count, permille = len(ordered_ns), PERMILLE[name]
+    if count < SAMPLE_FLOORS[name]:
+        return None
+    excess = 1.0
+    if series_ns is not None:
+        excess = exceedance_inflation(series_ns, int(ordered_ns[rank(count, permille) - 1]))
+    if count / excess < SAMPLE_FLOORS[name]:
+        return None
+    low, high = interval_ranks(count, permille, excess)
+    return int(ordered_ns[low - 1]), int(ordered_ns[high - 1])
+
+
+def rank(count: int, permille: int) -> int:
+    """The nearest rank of a percentile: the least that has p·n values at or below it; from 1."""
+    return max(1, -(-permille * count // 1000))
+
+
+def interval_ranks(count: int, permille: int, excess: float = 1.0) -> tuple[int, int]:
+    """The ranks, from 1, whose values enclose a percentile with about 95 % confidence.
+
+    Args:
+        count: of the values.
+        permille: which percentile, ten times.
+        excess: how many times the variance is that of independent values.
+    """
+    p = permille / 1000
+    half = Z95 * sqrt(excess * count * p * (1 - p))
+    return max(1, floor(count * p - half)), min(count, ceil(count * p + half))
+
+
+def in_order(values_ns: Nanoseconds) -> Ordered:
+    """A sample sorted, in half the memory where all of it is below 4.29 s."""
+    narrow = len(values_ns) and values_ns.min() >= 0 and values_ns.max() <= _LARGEST_32_BIT
+    ordered_ns = values_ns.astype(np.uint32 if narrow else np.int64)
+    ordered_ns.sort()
+    return ordered_ns
+
+
+def curve(values_ns: Nanoseconds) -> Curve:
+    """Reduce a sample to at most 200 points of its distribution, denser in the tail.
+
+    Args:
+        values_ns: at least one latency, in any order.
+
+    Returns:
+        The least latency as quantile 0, then latencies that occurred, up to the greatest as 1.
+    """
+    ordered_ns = in_order(values_ns)
+    count = len(ordered_ns)
+    ranks = np.unique(np.clip(np.ceil(_CURVE * count), 1, count).astype(np.int64))
+    return Curve(
+        quantile=(0.0, *(ranks / count).tolist()),
+        ms=(_at(ordered_ns, 1), *(ordered_ns[ranks - 1] / NS_PER_MS).tolist()),
+    )
+
+
+def _at(ordered_ns: Ordered, place: int) -> float:
+    return float(ordered_ns[place - 1]) / NS_PER_MS

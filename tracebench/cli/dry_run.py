@@ -1,0 +1,60 @@
+"""What `--dry-run` shows: one request, its reply, and how its time divides."""
+
+from server_middleware.vocabulary import END_TO_END, LEAVES
+from tracebench.benchmark import Trial
+from tracebench.model.exchange import Decomposition, Exchange
+from tracebench.report.terminal import shortened
+from tracebench.system.redaction import HIDDEN, is_secret
+
+_MS = 1e6
+
+
+def render(target: str, trial: Trial) -> str:
+    """One exchange as text."""
+    prepared, exchange = trial.prepared, trial.exchange
+    request = prepared.request.replace("<trace id>", exchange.trace_id)
+    request = request.replace("<span id>", exchange.span_id)
+    text = "\n".join(
+        [
+            f"{target} {prepared.address}",
+            "",
+            *_quoted("> ", request),
+            "",
+            *_quoted("< ", _reply(exchange)),
+            f"< {prepared.answer}",
+            "",
+            *_times(exchange, trial.decomposition),
+            "",
+        ]
+    )
+    return prepared.secrets.hide(text)
+
+
+def _quoted(mark: str, text: str) -> list[str]:
+    return [mark + line for line in text.splitlines()]
+
+
+def _reply(exchange: Exchange) -> str:
+    reply = exchange.reply
+    lines = [reply.status or exchange.reason]
+    return "\n".join(
+        lines + [f"{name}: {_shown(name, value)}" for name, value in reply.headers.items()]
+    )
+
+
+def _shown(name: str, value: str) -> str:
+    """A reply's header; a cookie is a credential of ours from now on."""
+    return HIDDEN if is_secret(name) else value
+
+
+def _times(exchange: Exchange, decomposition: Decomposition) -> list[str]:
+    if exchange.reason:
+        return [f"failed: {exchange.reason}"]
+    if not decomposition.count:
+        (why,) = decomposition.undecomposed
+        total_ms = (exchange.done_ns - exchange.scheduled_ns) / _MS
+        return [f"{total_ms:.3f} ms, not decomposed: {why.value}"]
+    own = {f"  {shortened(name, 14)}": name for name in decomposition.own}
+    named = {**{name: name for name in LEAVES}, **own, END_TO_END: END_TO_END}
+    parts = {label: int(decomposition.columns[name][0]) for label, name in named.items()}
+    return [f"{label:<16}{ns / _MS:>12.3f} ms" for label, ns in parts.items() if ns > 0]

@@ -1,0 +1,78 @@
+"""What is seen while a run goes on: one line on the terminal, redrawn by the engine's ticks.
+
+It is drawn inside the window, so it is a plain line: rich's progress bar takes 2 ms a frame, this
+takes 50 µs. Nothing is drawn where standard error is no terminal.
+"""
+
+import shutil
+import sys
+
+import click
+
+from tracebench.analysis.numbers import rounded
+from tracebench.load.engine.progress import Progress, Watcher
+from tracebench.model.errors import excerpt
+
+_BAR = 24
+
+
+class Live(Watcher):
+    """A watcher that draws a bar with the rate and the latency of the moment."""
+
+    def __init__(
+        self, requests: int | None, duration_s: float | None, *, tells_answer: bool = True
+    ) -> None:
+        self._requests, self._duration_s = requests, duration_s
+        self._shown = sys.stderr.isatty()
+        self._tells_answer = tells_answer
+        self._target = ""
+        self._last = (0, 0.0)
+
+    def begins(self, target: str, address: str, answer: str) -> None:
+        """Say what is measured, and what it answered."""
+        self._target = target
+        self._last = (0, 0.0)
+        said = f"{target} answers {excerpt(answer) or 'nothing'}"
+        if self._shown and len(said) > _width():
+            said = f"{said[: _width() - 1]}…"
+        if self._tells_answer:
+            click.echo(said, err=True)
+
+    def progress(self, progress: Progress) -> None:
+        """Redraw the line."""
+        if self._shown:
+            self._write(self._line(progress)[: _width()])
+
+    def waits(self, for_what: str) -> None:
+        """Say for what, and how to go on without."""
+        if self._shown:
+            self._write(f"{for_what} (Ctrl-C: go on without)"[: _width()])
+
+    def ends(self) -> None:
+        """Wipe the line away."""
+        if self._shown:
+            self._write("")
+
+    def _line(self, progress: Progress) -> str:
+        before, before_s = self._last
+        rate = (progress.finished - before) / max(progress.elapsed_s - before_s, 1e-9)
+        self._last = (progress.finished, progress.elapsed_s)
+        done = self._share_done(progress)
+        bar = ("█" * round(done * _BAR)).ljust(_BAR, "░")
+        return (
+            f"{self._target:<4} {bar} {done:4.0%}  {progress.finished:,} done  "
+            f"{rate:,.0f}/s  {rounded(progress.recent_ms)} ms"
+        )
+
+    def _share_done(self, progress: Progress) -> float:
+        if self._duration_s:
+            return min(progress.elapsed_s / self._duration_s, 1.0)
+        return progress.finished / self._requests if self._requests else 0.0
+
+    def _write(self, line: str) -> None:
+        sys.stderr.write(f"\r\033[K{line}")
+        sys.stderr.flush()
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns - 1

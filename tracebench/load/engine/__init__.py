@@ -1,0 +1,1 @@
+"""Who sends what, when, over which connection; and the stamps of every step."""

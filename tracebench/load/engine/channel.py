@@ -1,0 +1,119 @@
+"""A channel: the slots that share one connection, and that connection's successors."""
+
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter_ns
+
+from tracebench.load.engine.connection import Connection, Owner
+from tracebench.load.engine.ledger import Ledger
+from tracebench.load.engine.stamps import PathState
+from tracebench.load.wire.slot import Slot
+from tracebench.model.exchange import Stamp
+
+Connect = Callable[[Owner, Ledger], Connection]
+
+
+class Channel:
+    """Hands exchanges to a connection, and makes a new one where there is none to use."""
+
+    def __init__(self, connect: Connect, ledger: Ledger) -> None:
+        self.failure = ""
+        """Why the last attempt to connect failed."""
+        self._path_states: list[PathState] = []
+        self._connect, self._ledger = connect, ledger
+        self._connection: Connection | None = None
+        self._waiting: deque[Slot] = deque()
+
+    def open(self) -> None:
+        """Begin to connect."""
+        self._connection = self._connect(self, self._ledger)
+
+    def is_open(self) -> bool:
+        """Whether requests can be sent."""
+        return self._connection is not None and self._connection.open
+
+    def is_local(self) -> bool:
+        """Whether the server is on this machine, as far as a connection tells."""
+        return self._connection is not None and self._connection.is_local()
+
+    def path_states(self) -> list[PathState]:
+        """TCP_INFO of every connection so far."""
+        live = self._connection.path_state() if self._connection is not None else None
+        return [*self._path_states, live] if live else self._path_states
+
+    def submit(self, slot: Slot) -> None:
+        """Send the slot's request as soon as a connection can carry it."""
+        slot.submit = self.submit
+        slot.carrier = self
+        slot.asked_ns = slot.ready_ns
+        self._waiting.append(slot)
+        self._pump(slot.ready_ns)  # the end of the exchange that may have made room
+
+    def send_again(self, slot: Slot) -> None:
+        """Send a request whose first attempt was lost, before those that wait for their first."""
+        slot.submit = self.submit
+        slot.carrier = self
+        self._waiting.appendleft(slot)
+        self._pump(slot.ready_ns)
+
+    def abandon(self, slot: Slot) -> None:
+        """The slot waits no more; a connection that nobody waits for is not awaited either."""
+        self._waiting.remove(slot)
+        if self._connection is not None and not self._connection.open and not self._waiting:
+            self._connection.close("")
+
+    def close(self) -> None:
+        """Close the connection; nothing is under way any more."""
+        if self._connection is not None:
+            self._connection.close("")
+
+    def opened(self, connection: Connection) -> None:
+        """Told by a connection that it may carry requests."""
+        now_ns = perf_counter_ns()
+        for slot in self._waiting:
+            slot.connect_ns = now_ns - slot.asked_ns
+        self._pump(now_ns)
+
+    def has_room(self, _connection: Connection) -> None:
+        """Told by a connection that shares itself, after each read."""
+        if self._waiting:
+            self._pump(perf_counter_ns())
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """Told by a connection that it is gone."""
+        if state := connection.path_state():
+            self._path_states.append(state)
+        if connection is self._connection:
+            self._connection = None
+            self.failure = reason
+            if not connection.was_open:
+                self.failure = reason or "the server closed the connection at once"
+                self._fail_waiting(self.failure)
+            elif self._waiting:
+                self.open()
+
+    def _pump(self, ready_ns: int) -> None:
+        """Give waiting slots to the connection while it takes them: it can since `ready_ns`."""
+        connection = self._connection
+        if connection is not None and not connection.codec.reusable:
+            self._connection = None
+            connection.retire()
+            connection = None
+        if connection is None:
+            return self.open()
+        while self._waiting and connection.open and connection.codec.room > 0:
+            slot = self._waiting.popleft()
+            slot.ready_ns = ready_ns
+            slot.carrier = connection
+            if not connection.codec.multiplexed:
+                connection.bind(slot)  # it has the connection to itself
+            connection.transmit(slot)
+
+    def _fail_waiting(self, reason: str) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for slot in waiting:
+            now_ns = perf_counter_ns()
+            slot.error = reason
+            slot.connect_ns = now_ns - slot.asked_ns
+            slot.ready_ns = now_ns
+            self._ledger.finished(slot, 0, now_ns, Stamp.USER)

@@ -1,0 +1,165 @@
+"""Who sends next: what becomes of a slot that is free, and of a request that is due."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from time import perf_counter_ns
+from typing import Protocol
+
+from tracebench.load.engine.ledger import Ledger
+from tracebench.load.engine.loop import Loop
+from tracebench.load.engine.pacing import ClosedLoop, OpenLoop, Pacing
+from tracebench.load.wire.slot import Slot
+from tracebench.model.exchange import Outcome, Stamp
+
+NEVER_SENT = "never sent: no slot became free in time"
+
+
+class Dispatch(Protocol):
+    """Gives slots their exchanges, and stops the loop after the last."""
+
+    def begin(self, slots: Sequence[Slot], now_ns: int) -> None:
+        """Start what can be started."""
+
+    def freed(self, slot: Slot, at_ns: int) -> None:
+        """Take back a slot whose exchange has ended."""
+
+    def active(self) -> bool:
+        """Whether anything is under way, or to come."""
+
+    def idle(self) -> bool:
+        """Whether nothing is under way now, and no slot is held up."""
+
+    def finish(self) -> None:
+        """Let nothing more be due; what is due already has its turn."""
+
+    def stop(self, now_ns: int) -> None:
+        """Start nothing more."""
+
+    def drop_late(self, now_ns: int, patience_ns: int) -> None:
+        """Give up what has been due for too long since the last was."""
+
+
+def dispatch(pacing: Pacing, ledger: Ledger, loop: Loop) -> Dispatch:
+    """Choose by the pacing."""
+    if isinstance(pacing, OpenLoop):
+        return OpenDispatch(pacing, ledger, loop)
+    return ClosedDispatch(pacing, ledger, loop)
+
+
+class ClosedDispatch:
+    """A slot goes on as soon as it is free. `mapped.py` does the same, by the ledger's fields."""
+
+    def __init__(self, pacing: ClosedLoop, ledger: Ledger, loop: Loop) -> None:
+        self._pacing, self._ledger, self._loop = pacing, ledger, loop
+        self._taking_part = 0
+
+    def begin(self, slots: Sequence[Slot], now_ns: int) -> None:
+        """Start every slot."""
+        self._taking_part = len(slots)
+        self._ledger.most_started = self._pacing.requests
+        self._ledger.until_ns = now_ns + self._pacing.duration_ns
+        for slot in slots:
+            self.freed(slot, perf_counter_ns())
+
+    def freed(self, slot: Slot, at_ns: int) -> None:
+        """Start the slot's next exchange, or let the slot leave."""
+        if self._ledger.goes_on(at_ns):
+            return self._ledger.start(slot, at_ns, at_ns)
+        self._taking_part -= 1
+        if not self._taking_part:
+            self._loop.stop()
+
+    def active(self) -> bool:
+        """Whether any slot has not left yet."""
+        return self._taking_part > 0
+
+    def idle(self) -> bool:
+        """A slot goes on, or has left."""
+        return False
+
+    def finish(self) -> None:
+        """Let every slot leave when it is free."""
+        self._ledger.most_started = 0
+
+    def stop(self, now_ns: int) -> None:
+        """Nothing is ever due, so that is the same."""
+        self.finish()
+
+    def drop_late(self, now_ns: int, patience_ns: int) -> None:
+        """Nothing is ever due."""
+
+
+class OpenDispatch:
+    """Requests start when they are due; one that finds no free slot has the next that is.
+
+    The slot that was freed last goes first, so that no more connections are made than are needed
+    and those that are stay warm.
+    """
+
+    def __init__(self, pacing: OpenLoop, ledger: Ledger, loop: Loop) -> None:
+        self._arrivals_ns, self._ledger, self._loop = pacing.arrivals_ns, ledger, loop
+        self._next, self._count = 0, len(pacing.arrivals_ns)
+        self._began_ns = 0
+        self._idle: list[Slot] = []
+        self._slots = 0
+        self._armed = False
+
+    def begin(self, slots: Sequence[Slot], now_ns: int) -> None:
+        """Wait for the first request to be due."""
+        self._began_ns, self._slots = now_ns, len(slots)
+        self._idle = list(reversed(slots))
+        for slot in slots:
+            slot.freed_ns = now_ns
+        self._send_due()
+
+    def freed(self, slot: Slot, at_ns: int) -> None:
+        """Give the slot to a request that waits for one."""
+        slot.freed_ns = at_ns
+        self._idle.append(slot)
+        if not self._armed:
+            self._send_due()
+
+    def _send_due(self) -> None:
+        self._armed = False
+        while self._idle and self._next < self._count:
+            due_ns = self._began_ns + self._arrivals_ns[self._next]
+            if due_ns > perf_counter_ns():
+                self._armed = True
+                return self._loop.call_at(due_ns, self._send_due)
+            self._next += 1
+            one_was_free = self._idle[0].freed_ns <= due_ns  # the first has waited longest
+            slot = self._idle.pop()
+            self._ledger.start(slot, due_ns, due_ns if one_was_free else slot.freed_ns)
+        if not self.active():
+            self._loop.stop()
+
+    def active(self) -> bool:
+        """Whether anything is under way, or to come."""
+        return self._next < self._count or not self.idle()
+
+    def idle(self) -> bool:
+        """Whether every slot waits for a request to be due."""
+        return len(self._idle) == self._slots
+
+    def finish(self) -> None:
+        """Forget what is still to come; what is due already has its turn."""
+        since_ns = perf_counter_ns() - self._began_ns
+        self._count = bisect_right(self._arrivals_ns, since_ns, self._next, self._count)
+
+    def stop(self, now_ns: int) -> None:
+        """Forget what is still to come; what was due is counted as cancelled."""
+        due = bisect_right(self._arrivals_ns, now_ns - self._began_ns, self._next, self._count)
+        late, self._count = self._arrivals_ns[self._next : due], self._next
+        for due_ns in late:
+            slot = Slot(lambda _slot: None)
+            self._ledger.identify(slot)
+            slot.ready_ns, slot.error = now_ns, NEVER_SENT
+            slot.scheduled_ns = self._began_ns + due_ns
+            self._ledger.recorder.write(slot, 0, now_ns, Stamp.USER, Outcome.CANCELLED)
+
+    def drop_late(self, now_ns: int, patience_ns: int) -> None:
+        """Stop when the last request has been due for too long, and some still wait for a slot."""
+        if self._next < self._count:
+            last_ns = self._began_ns + self._arrivals_ns[self._count - 1]
+            if now_ns >= last_ns + patience_ns:
+                self.stop(now_ns)

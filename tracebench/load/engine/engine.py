@@ -1,0 +1,222 @@
+"""The engine: keeps C exchanges under way, and writes one row for each that ends.
+
+Inside the window nothing is parsed, no span is made and no garbage is collected.
+"""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter, perf_counter_ns, process_time
+
+from tracebench.load.engine.channel import Channel, Connect
+from tracebench.load.engine.dispatch import dispatch
+from tracebench.load.engine.ledger import Ledger
+from tracebench.load.engine.loop import Loop
+from tracebench.load.engine.pacing import Pacing
+from tracebench.load.engine.progress import Progress
+from tracebench.load.recording.replies import Learn, Replies
+from tracebench.load.recording.rows import Recorder
+from tracebench.load.recording.spill import Spill
+from tracebench.load.wire.slot import Slot
+from tracebench.model.exchange import Outcome, Stamp
+from tracebench.model.requests import Ids
+from tracebench.tracing.roots.trace_ids import IdSource
+
+TICK_NS = 100_000_000
+PATIENCE_NS = 5_000_000_000
+"""Without any reply for this long, and for two time-outs, the run is given up."""
+RECENT = 100
+"""Exchanges whose latency is shown while the run goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one run of the engine recorded."""
+
+    recorder: Recorder
+    ids: Ids
+    """Of its rows' draws."""
+    cpu_s: float
+    asked_rps: float
+    stalled_ns: int
+    longest_stall_ns: int
+    gc_pause_s: float
+    had_enough: bool
+    """It was ended by `enough`."""
+    interrupted: bool
+    gave_up: str
+
+
+class Engine:
+    """Runs slots over channels; slot i uses channel i modulo their number."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        connect: Connect,
+        *,
+        slots: int,
+        channels: int,
+        timeout_ns: int,
+        source: IdSource,
+        choose: Callable[[], int] | None = None,
+        learn: Learn | None = None,
+    ) -> None:
+        self._loop, self._ledger = loop, Ledger(loop, source.draw, choose)
+        self.channels = [Channel(connect, self._ledger) for _ in range(channels)]
+        self._slots = [Slot(self.channels[n % channels].submit, n) for n in range(slots)]
+        self._replies = Replies(learn, lambda callback: loop.call_at(0, callback))
+        self._source, self._timeout_ns = source, timeout_ns
+        self._interrupted = False
+
+    def connect(self, count: int) -> str:
+        """Open so many channels; returns why one could not be opened, or nothing."""
+        deadline_ns = perf_counter_ns() + self._timeout_ns
+        channels = self.channels[:count]
+        for channel in channels:
+            channel.open()
+
+        def check() -> None:
+            now_ns = perf_counter_ns()
+            waiting = any(not channel.is_open() for channel in channels)
+            if not waiting or self._failure() or now_ns > deadline_ns:
+                self._loop.stop()
+            else:
+                self._loop.call_at(now_ns + 1_000_000, check)
+
+        self._loop.call_at(0, check)
+        self._loop.run()
+        opened = sum(channel.is_open() for channel in channels)
+        if opened == len(channels):
+            return ""
+        why = self._failure() or f"no answer within {self._timeout_ns / 1e9:g} s"
+        return f"{opened} of {len(channels)} connections were made: {why}"
+
+    def interrupt(self) -> None:
+        """End the run soon; what is under way is counted as cancelled."""
+        self._interrupted = True
+
+    def run(
+        self,
+        pacing: Pacing,
+        on_progress: Callable[[Progress], None],
+        enough: Callable[[Recorder], bool] = lambda _record: False,
+    ) -> Window:
+        """Run until the pacing admits no more, or `enough` says so; what is under way ends."""
+        self._on_progress, self._enough, self._gave_up = on_progress, enough, ""
+        self._had_enough = False
+        loop, ledger = self._loop, self._ledger
+        recorder = Recorder(self._replies, Spill())
+        self._dispatch = dispatch(pacing, ledger, loop)
+        with _no_garbage_collection() as pauses_s:
+            loop.stalled_ns = loop.longest_stall_ns = 0
+            cpu_s = process_time()
+            self._began_ns = perf_counter_ns()
+            ledger.open(recorder, self._dispatch.freed, self._began_ns)
+            loop.call_at(self._began_ns + TICK_NS, self._tick)
+            loop.call_at(self._began_ns + self._timeout_ns, self._expire)
+            self._dispatch.begin(self._slots, self._began_ns)
+            if self._dispatch.active():
+                loop.run()
+            cpu_s = process_time() - cpu_s
+        loop.clear_timers()
+        recorder.close()
+        before = ledger.drawn_before
+        return Window(
+            recorder=recorder,
+            ids=self._source.since(before),
+            cpu_s=cpu_s,
+            asked_rps=pacing.asked_rps,
+            stalled_ns=loop.stalled_ns,
+            longest_stall_ns=loop.longest_stall_ns,
+            gc_pause_s=sum(pauses_s),
+            had_enough=self._had_enough,
+            interrupted=self._interrupted,
+            gave_up=self._gave_up,
+        )
+
+    # ── what happens now and then ────────────────────────────────────────────────────────────
+
+    def _tick(self) -> None:
+        now_ns, ledger = perf_counter_ns(), self._ledger
+        if self._dispatch.idle():
+            ledger.heard_ns = now_ns
+        silent_ns = now_ns - ledger.heard_ns
+        if self._interrupted:
+            self._halt(now_ns)
+        elif silent_ns > max(PATIENCE_NS, 2 * self._timeout_ns):
+            self._gave_up = f"no reply came for {silent_ns / 1e9:.0f} s"
+            if failure := self._failure():
+                self._gave_up += f" ({failure})"
+            self._halt(now_ns)
+        elif not self._had_enough and self._enough(ledger.recorder):
+            self._had_enough = True
+            self._dispatch.finish()
+        self._dispatch.drop_late(now_ns, self._timeout_ns)
+        self._on_progress(_progress(ledger, now_ns - self._began_ns))
+        if self._dispatch.active():
+            self._loop.call_at(perf_counter_ns() + TICK_NS, self._tick)
+
+    def _halt(self, now_ns: int) -> None:
+        """Start nothing more, and give up what is under way."""
+        self._dispatch.stop(now_ns)
+        for slot in self._slots:
+            if slot.ids:
+                self._end(slot, now_ns, Outcome.CANCELLED, "cancelled")
+
+    def _expire(self) -> None:
+        """End what is over its time-out; come again when the next one can be.
+
+        The time-out is the same for all, so one look at every slot tells when to look again.
+        """
+        now_ns = oldest_ns = perf_counter_ns()
+        for slot in self._slots:
+            if not slot.ids:
+                continue
+            since_ns = slot.sent_ns or max(slot.asked_ns, slot.ready_ns)
+            if now_ns - since_ns >= self._timeout_ns:
+                what = "reply" if slot.sent_ns else "connection"
+                reason = f"no {what} within {self._timeout_ns / 1e9:g} s"
+                self._end(slot, now_ns, Outcome.TIMED_OUT, reason)
+            else:
+                oldest_ns = min(oldest_ns, since_ns)
+        self._loop.call_at(oldest_ns + self._timeout_ns, self._expire)
+
+    def _end(self, slot: Slot, now_ns: int, outcome: Outcome, reason: str) -> None:
+        if slot.carrier is not None:
+            slot.carrier.abandon(slot)
+        slot.error = reason
+        self._ledger.finished(slot, 0, now_ns, Stamp.USER, outcome)
+
+    def _failure(self) -> str:
+        return next((channel.failure for channel in self.channels if channel.failure), "")
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[list[float]]:
+    """Collect before, and not within; somebody else's code may do so all the same.
+
+    Gives how long each collection took, in s.
+    """
+    pauses_s: list[float] = []
+
+    def note(phase: str, _info: dict[str, int]) -> None:
+        pauses_s.append(-perf_counter() if phase == "start" else pauses_s.pop() + perf_counter())
+
+    gc.collect()
+    gc.disable()
+    gc.callbacks.append(note)
+    try:
+        yield pauses_s
+    finally:
+        gc.callbacks.remove(note)
+        gc.enable()
+
+
+def _progress(ledger: Ledger, elapsed_ns: int) -> Progress:
+    """Sum up the rows so far; costs some 20 µs, inside the window."""
+    recorder = ledger.recorder
+    recent_ns = sorted(recorder.recent_ns(RECENT).tolist())
+    middle_ms = recent_ns[len(recent_ns) // 2] / 1e6 if recent_ns else 0.0
+    return Progress(ledger.started, len(recorder), elapsed_ns / 1e9, middle_ms)

@@ -1,0 +1,367 @@
+"""Requests in memory-mapped files, sent by reference.
+
+`sendfile` from such a file hands pages to the socket instead of copying the body into it. With
+24 KB bodies on loopback the copy is 13 % of what a request costs; below 8 KB it costs less than
+`sendfile` does, and whole requests are copied from the mapping. The one line that changes is
+written into it, so each connection has its own. Where those would take too much
+memory, all connections share one mapping of the bodies alone, and copy the heads.
+`benchmarks/rest_speed.py` shows the difference.
+"""
+
+import mmap
+import os
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate
+from os import sendfile
+from time import perf_counter_ns
+from typing import Final
+
+from tracebench.load.engine.connection import READ_SIZE, Connection, Owner
+from tracebench.load.engine.endpoint import Endpoint
+from tracebench.load.engine.ledger import Ledger
+from tracebench.load.engine.loop import EDGE, READABLE, WRITABLE, Handler, Loop
+from tracebench.load.engine.stamps import ANCILLARY_SIZE, arrival_wall_ns, timespec
+from tracebench.load.recording.replies import Log
+from tracebench.load.recording.rows import PAGE_BYTES, PLAIN, ROW_BYTES, plain_tag
+from tracebench.load.wire.codec import ProtocolError
+from tracebench.load.wire.http1 import Http1Codec, HttpRequest
+from tracebench.load.wire.http1_pattern import Http1Form, Take, unknown
+from tracebench.load.wire.slot import Slot
+from tracebench.model.exchange import Stamp
+
+MOST_PRIVATE_BYTES: Final = 64 << 20
+"""Of the copies of all connections; where they would take more, the bodies are shared."""
+MOST_PRIVATE: Final = 256
+"""Requests; laying them out takes each new connection 0.7 µs a request, and their copy."""
+SMALL: Final = 16_384
+"""Bytes of a body; to copy a smaller one takes less than a call of its own."""
+BY_REFERENCE: Final = 8_192
+"""Bytes of a request; to copy a smaller one takes less than to pass its pages on."""
+IDS: Final = 49
+
+Part = tuple[int, int, slice]
+"""Of a request: where it starts, its size, and where its ids are."""
+
+
+class Mapping:
+    """Contents one after the other in a file that is nowhere but in memory."""
+
+    parts: list[Part]
+
+    def __init__(self, contents: Sequence[bytes]) -> None:
+        self.starts = [0, *accumulate(map(len, contents))]
+        self.file = os.memfd_create("tracebench-request")
+        os.truncate(self.file, self.starts[-1])
+        self._memory = mmap.mmap(self.file, self.starts[-1])
+        self.memory = memoryview(self._memory)
+        self._views: list[memoryview] = []
+        for start, content in zip(self.starts, contents, strict=False):
+            self.memory[start : start + len(content)] = content
+
+    def view(self, start: int, size: int) -> memoryview:
+        """Some of the contents; it cannot be used once this is closed."""
+        self._views.append(self.memory[start : start + size])
+        return self._views[-1]
+
+    def close(self) -> None:
+        """Give the memory back."""
+        for view in (*self._views, self.memory):
+            view.release()
+        self._memory.close()
+        os.close(self.file)
+
+
+class MappedRequests(Mapping):
+    """One connection's copies of its requests.
+
+    The ids of one may be changed once the last was answered.
+    """
+
+    def __init__(self, requests: Sequence[HttpRequest]) -> None:
+        contents = [one.head + bytes(IDS) + one.tail + one.body for one in requests]
+        super().__init__(contents)
+        self.parts = []
+        for start, content, one in zip(self.starts, contents, requests, strict=False):
+            ids_at = start + len(one.head)
+            self.parts.append((start, len(content), slice(ids_at, ids_at + IDS)))
+
+    @staticmethod
+    def possible(requests: Sequence[HttpRequest], connections: int) -> bool:
+        """Whether each of so many connections may have copies of its own."""
+        size = sum(len(one.head) + IDS + len(one.tail) + len(one.body) for one in requests)
+        return len(requests) <= MOST_PRIVATE and size * connections <= MOST_PRIVATE_BYTES
+
+
+class SharedBodies(Mapping):
+    """The bodies of a run's requests, each once; nothing is written to them, so all may share."""
+
+    def __init__(self, requests: Sequence[HttpRequest]) -> None:
+        bodies = {id(one.body): one.body for one in requests}
+        super().__init__(list(bodies.values()))
+        starts = dict(zip(bodies, self.starts, strict=False))
+        nowhere = slice(0, 0)
+        self.parts = [(starts[id(one.body)], len(one.body), nowhere) for one in requests]
+
+    @staticmethod
+    def pays(requests: Sequence[HttpRequest]) -> bool:
+        """Whether a body is large enough for a call of its own."""
+        return any(len(one.body) >= SMALL for one in requests)
+
+
+class MappedConnection(Connection):
+    """A connection whose requests are sent from a mapping: HTTP/1.1 in the clear.
+
+    Once the form of the replies is known, one closure does all that the next request takes; it
+    leaves to the general methods whatever is not as usual. The calls and look-ups that it saves are
+    a sixth of what a request costs.
+    """
+
+    codec: Http1Codec
+    _turns = False
+    """Each request takes the way of several, for it is not in the mapping whole."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        endpoint: Endpoint,
+        requests: Sequence[HttpRequest],
+        owner: Owner,
+        ledger: Ledger,
+        mapped: Mapping | None = None,
+    ) -> None:
+        super().__init__(loop, endpoint, Http1Codec(*requests), owner, ledger)
+        self._turns = self._turns or ledger.choose is not None
+        self._mapped = mapped or MappedRequests(requests)
+        self._log: Log
+        """Of the replies that need no parser, where some do."""
+        self._take: Take = unknown
+        self._bound: Slot
+        self._left = (0, 0)
+        """Of a request that is partly sent: where the rest of it is, and its size."""
+
+    def transmit(self, slot: Slot) -> None:
+        """Send the slot's request; see `Connection.transmit`."""
+        if not self.codec.reusable:
+            return self._owner.submit(slot)
+        self.codec.begin(slot)
+        start, size, ids_at = self._mapped.parts[slot.variant]
+        self._mapped.memory[ids_at] = slot.ids
+        slot.sent_ns = perf_counter_ns()
+        try:
+            sent = sendfile(self._descriptor, self._mapped.file, start, size)
+        except OSError as error:
+            return self._refused(slot, error)
+        if sent < size:
+            self._partly_sent(slot, sent)
+
+    def _refused(self, slot: Slot, error: OSError) -> None:
+        if isinstance(error, BlockingIOError):
+            self._partly_sent(slot, 0)
+        else:
+            self._cannot_send()
+
+    def _partly_sent(self, slot: Slot, sent: int) -> None:
+        start, size, _ = self._mapped.parts[slot.variant]
+        self._left = start + sent, size - sent
+        self._outbox.append((slot, []))
+        self._reader = self._general
+        self._loop.change(self._descriptor, self._writable, READABLE | WRITABLE)
+
+    def _wait_to_write(self, slot: Slot | None, rest: bytes) -> None:
+        """Send the rest when the socket takes it, and read the reply to it the general way."""
+        self._reader = self._general
+        super()._wait_to_write(slot, rest)
+
+    def _cannot_send(self) -> None:
+        """Read what the server has to say; see `Connection._cannot_send`."""
+        self._reader = self._general
+        super()._cannot_send()
+
+    def _flush(self) -> None:
+        """Go on with a request that is partly sent, still by reference."""
+        if self._outbox[0][1]:
+            return super()._flush()
+        start, size = self._left
+        try:
+            sent = sendfile(self._descriptor, self._mapped.file, start, size)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return self._cannot_send()
+        self._left = start + sent, size - sent
+        if sent == size:
+            self._outbox.popleft()
+        return None
+
+    def bind(self, slot: Slot) -> None:
+        """Let the slot send through this connection, and read its replies the short way."""
+        super().bind(slot)
+        self._bound = slot
+        self._short: Handler = self._general
+        """Reads replies of the known form, where there is one."""
+        self._reader = self._general
+        self._loop.change(self._descriptor, self._reader, READABLE | EDGE)
+
+    def _general(self, events: int) -> None:
+        """Read replies of which no form is known yet."""
+        try:
+            data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
+        except OSError as error:
+            return self._cannot_read(error)
+        read_ns = perf_counter_ns()
+        arrived_ns = arrival_wall_ns(ancillary[0][2]) - self._loop.epoch_ns if ancillary else 0
+        self._parse(events, data, arrived_ns, read_ns)
+
+    def _cycle(self, slot: Slot, take: Take, log: Log) -> Handler:
+        """`_readable`, `Ledger.finished` and `transmit` in one closure, while all `_is_usual`."""
+        recvmsg, ledger, loop = self._recvmsg, self._ledger, self._loop
+        draw, tag = ledger.draw, plain_tag(slot.number, log.number)
+        (_, size, ids_at), memory, send = self._mapped.parts[0], self._mapped.memory, self._sender()
+
+        def readable(events: int) -> None:
+            try:
+                data, ancillary, _, _ = recvmsg(READ_SIZE, ANCILLARY_SIZE)
+            except OSError as error:
+                return self._cannot_read(error)
+            taken, done_ns = take(data), perf_counter_ns()
+            seconds, ns = timespec(ancillary[0][2]) if ancillary else (0, 0)
+            arrived_ns = seconds * 1_000_000_000 + ns - loop.epoch_ns
+            if (
+                taken is None
+                or events != READABLE
+                or not (sent_ns := slot.sent_ns) <= arrived_ns <= done_ns < ledger.until_ns
+                or (drawn := ledger.started) >= ledger.most_started
+            ):
+                return self._parse(events, data, arrived_ns, done_ns)
+            if self._turns:
+                return self._turn(slot, data, arrived_ns, done_ns)
+            due_ns, draw_before = slot.scheduled_ns, slot.draw
+            slot.draw, ledger.started = drawn, drawn + 1
+            ledger.heard_ns = slot.scheduled_ns = slot.ready_ns = done_ns
+            slot.ids = memory[ids_at] = draw()
+            slot.sent_ns = perf_counter_ns()
+            try:
+                if (sent := send()) < size:
+                    self._partly_sent(slot, sent)
+            except OSError as error:
+                self._refused(slot, error)
+            record, at = ledger.recorder, ledger.recorder.at
+            PLAIN(record.page, at, due_ns, sent_ns, arrived_ns, done_ns, draw_before, tag)
+            log.texts += taken[1]
+            record.at = at = at + ROW_BYTES
+            if at == PAGE_BYTES:
+                record.turn()
+
+        return readable
+
+    def _sender(self) -> Callable[[], int]:
+        """What sends the first request, and gives how much of it the socket took."""
+        start, size, _ = self._mapped.parts[0]
+        if size < BY_REFERENCE:
+            return partial(self._socket.send, self._mapped.view(start, size))
+        return partial(sendfile, self._descriptor, self._mapped.file, start, size)
+
+    def _turn(self, slot: Slot, data: bytes, arrived_ns: int, done_ns: int) -> None:
+        """Go on to another of several requests."""
+        ledger = self._ledger
+        slot.reply, slot.first_byte_ns = (data,), arrived_ns
+        ledger.recorder.write(slot, arrived_ns, done_ns, Stamp.KERNEL)
+        ledger.heard_ns = done_ns
+        ledger.start(slot, done_ns, done_ns)
+
+    def _parse(self, events: int, data: bytes, arrived_ns: int, read_ns: int) -> None:
+        """The general road, for bytes that have been read."""
+        if not data:
+            return self._end_of_file()
+        if events != READABLE or len(data) == READ_SIZE:
+            # There may be more to read, or the end: let the loop tell as long as there is.
+            self._loop.change(self._descriptor, self._reader, READABLE)
+        try:
+            touched = self.codec.receive(data)
+        except ProtocolError as error:
+            return self.close(str(error))
+        replies = self._ledger.recorder.replies
+        self._settle(touched, arrived_ns, read_ns, perf_counter_ns())
+        if (log := replies.latest) is not None and isinstance(log.form, Http1Form):
+            self._know(log, log.form, data)
+        if not self._closed and self._reader != (reader := self._fitting()):
+            self._reader = reader
+            self._loop.redirect(self._descriptor, reader)
+
+    def _know(self, log: Log, form: Http1Form, reply: bytes) -> None:
+        """Take replies like this one without a parser from now on."""
+        if self._take is unknown or log is not self._log:
+            take = form.alike(reply)
+        elif self._take(reply) is None:
+            take = form.any_size
+        else:
+            return
+        if take is not unknown:
+            self._log, self._take = log, take
+            self._short = self._cycle(self._bound, take, log)
+
+    def _fitting(self) -> Handler:
+        """What is to read the next reply."""
+        return self._short if self._is_usual() else self._general
+
+    def _is_usual(self) -> bool:
+        """Whether the request under way left at once, on a connection that stands and stays."""
+        codec, slot = self.codec, self._bound
+        sent = codec.open and not self._outbox and not slot.write_lag_ns
+        return sent and codec.reusable and not codec.kept and not slot.connect_ns
+
+    def close(self, reason: str) -> None:
+        """Close at once, and give the mapping back."""
+        super().close(reason)
+        self._mapped.close()
+
+
+class SharedConnection(MappedConnection):
+    """A connection that sends bodies from the mapping of all, each after a head of its own."""
+
+    _turns = True
+
+    def __init__(
+        self,
+        loop: Loop,
+        endpoint: Endpoint,
+        requests: Sequence[HttpRequest],
+        bodies: SharedBodies,
+        owner: Owner,
+        ledger: Ledger,
+    ) -> None:
+        super().__init__(loop, endpoint, requests, owner, ledger, bodies)
+        self._requests = requests
+
+    def transmit(self, slot: Slot) -> None:
+        """Send the slot's request; see `Connection.transmit`."""
+        request = self._requests[slot.variant]
+        if len(request.body) < SMALL or not self.codec.reusable:
+            return Connection.transmit(self, slot)
+        self.codec.begin(slot)
+        head = request.head + slot.ids + request.tail
+        slot.sent_ns = perf_counter_ns()
+        try:
+            if (sent := self._sent(head)) < len(head):
+                self._outbox.append((slot, []))
+                return self._wait_to_write(slot, head[sent:] + request.body)
+            start, size, _ = self._mapped.parts[slot.variant]
+            sent = sendfile(self._descriptor, self._mapped.file, start, size)
+        except OSError as error:
+            return self._refused(slot, error)
+        if sent < size:
+            self._partly_sent(slot, sent)
+        return None
+
+    def _sent(self, head: bytes) -> int:
+        """How much of the head the socket takes; it waits for the body that comes at once."""
+        try:
+            return self._socket.send(head, socket.MSG_MORE)
+        except BlockingIOError:
+            return 0
+
+    def close(self, reason: str) -> None:
+        """Close at once; the mapping is that of others, too."""
+        Connection.close(self, reason)

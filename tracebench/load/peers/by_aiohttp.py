@@ -1,0 +1,49 @@
+"""`aiohttp`: one ClientSession for all tasks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import cycle
+
+import aiohttp
+
+from server_middleware.vocabulary import TRACEPARENT
+from tracebench.load.engine.endpoint import Endpoint
+from tracebench.load.peers import tasks
+from tracebench.load.peers.job import Job, Sample, http_calls
+
+
+def send(job: Job) -> list[Sample]:
+    """Send a block."""
+    return tasks.run(job, _opened)
+
+
+@asynccontextmanager
+async def _opened(job: Job) -> AsyncIterator[tasks.Call]:
+    calls = cycle(http_calls(job.prepared))
+    connector = _connector(job.prepared.endpoint, job.plan.concurrency)
+    timeout = aiohttp.ClientTimeout(total=job.plan.timeout_s)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
+
+        async def call(context: str) -> str:
+            one = next(calls)
+            try:
+                async with session.request(
+                    one.method,
+                    one.url,
+                    data=one.body or None,
+                    headers={**one.headers, TRACEPARENT: context},
+                    allow_redirects=False,
+                ) as reply:
+                    await reply.read()
+            except (aiohttp.ClientError, asyncio.TimeoutError) as error:
+                return type(error).__name__
+            return "" if 200 <= reply.status < 300 else f"HTTP {reply.status}"
+
+        yield call
+
+
+def _connector(endpoint: Endpoint, most: int) -> aiohttp.BaseConnector:
+    if endpoint.unix_path is not None:
+        return aiohttp.UnixConnector(endpoint.unix_path, limit=most)
+    return aiohttp.TCPConnector(limit=most, ssl=endpoint.tls or False)

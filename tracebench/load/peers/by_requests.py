@@ -1,0 +1,52 @@
+"""`requests`: a session for each thread, as its documentation advises."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle
+
+import requests
+from urllib3.exceptions import InsecureRequestWarning
+
+from server_middleware.vocabulary import TRACEPARENT
+from tracebench.load.peers import threads
+from tracebench.load.peers.job import Job, Sample, http_calls
+from tracebench.load.prepare import unix_adapter
+
+
+def send(job: Job) -> list[Sample]:
+    """Send a block."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
+        return threads.run(job, _opened)
+
+
+@contextmanager
+def _opened(job: Job) -> Iterator[threads.Call]:
+    verify: bool | str = not job.plan.insecure
+    if job.plan.cacert and verify:
+        verify = job.plan.cacert
+    calls = cycle(http_calls(job.prepared))
+    with requests.Session() as session:
+        unix_adapter.mount(session, job.prepared.endpoint.unix_path)
+        session.trust_env = False  # no proxy; ~/.netrc would win over the plan's own headers
+        if job.plan.cert is not None:
+            session.cert = (job.plan.cert, job.plan.key or job.plan.cert)
+
+        def call(context: str) -> str:
+            one = next(calls)
+            try:
+                reply = session.request(
+                    one.method,
+                    one.url,
+                    data=one.body or None,
+                    headers={**one.headers, TRACEPARENT: context},
+                    timeout=job.plan.timeout_s,
+                    verify=verify,
+                    allow_redirects=False,
+                )
+            except requests.RequestException as error:
+                return type(error).__name__
+            return "" if 200 <= reply.status_code < 300 else f"HTTP {reply.status_code}"
+
+        yield call

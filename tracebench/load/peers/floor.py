@@ -1,0 +1,74 @@
+"""The floor: the same exchange against a server that does nothing, through the same engine."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from tracebench.load.engine.endpoint import Endpoint, resolve_unix
+from tracebench.load.engine.pacing import is_open
+from tracebench.load.engine.prepared import Prepared
+from tracebench.load.engine.progress import Watcher
+from tracebench.load.measure import measure
+from tracebench.load.peers.null_server.serve import HOST, Kind, spawned
+from tracebench.load.wire import grpc_reply, http1_reply
+from tracebench.model.errors import TracebenchError
+from tracebench.model.measurement import Load
+from tracebench.model.plan import Plan
+
+LASTS_S: Final = 1.0
+
+
+def measure_floor(prepared: Prepared, plan: Plan) -> Load:
+    """Measure the null server on loopback in the clear, as the plan would measure the target.
+
+    Where the target is a Unix socket, so is the null server. It gets the target's own requests at
+    the plan's concurrency or rate, for `LASTS_S`.
+
+    Raises:
+        KeyboardInterrupt: the user did not want to wait for it.
+        TracebenchError: it cannot be measured.
+    """
+    kind: Kind = "grpc" if prepared.multiplexed else "rest"
+    short = replace(
+        plan,
+        requests=None,
+        duration_s=LASTS_S,
+        until_stable=None,
+        warmup=0 if is_open(plan) else 2 * plan.concurrency,
+    )
+    with _null_server(kind, unix=prepared.endpoint.unix_path is not None) as endpoint:
+        aimed = replace(
+            prepared,
+            address=f"the null server at {endpoint.address}",
+            endpoint=endpoint,
+            read=grpc_reply.read if kind == "grpc" else http1_reply.read,
+            learn=None,
+        )
+        load = measure(aimed, short, Watcher())
+    if load.interrupted:
+        raise KeyboardInterrupt
+    if reason := _fault(load):
+        raise TracebenchError(f"the floor could not be measured ({reason}): leave --floor out")
+    return load
+
+
+@contextmanager
+def _null_server(kind: Kind, *, unix: bool) -> Iterator[Endpoint]:
+    if not unix:
+        with spawned(kind) as port:
+            yield Endpoint(HOST, port, socket.AF_INET, (HOST, port), tls=None)
+        return
+    with TemporaryDirectory(prefix="tracebench-") as folder:
+        path = str(Path(folder) / "null.sock")
+        with spawned(kind, path):
+            yield resolve_unix(path)
+
+
+def _fault(load: Load) -> str:
+    if not len(load.requests):
+        return f"nothing is due in the first {LASTS_S:g} s"
+    return load.gave_up or next(iter(load.requests.reasons[1:]), "")

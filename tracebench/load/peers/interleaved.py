@@ -1,0 +1,105 @@
+"""The engine and libraries by turns: blocks that share whatever the server and the machine do."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from tracebench.load.engine.pacing import ClosedLoop
+from tracebench.load.engine.prepared import Prepared
+from tracebench.load.engine.progress import Watcher
+from tracebench.load.measure import measure
+from tracebench.load.peers.catalogue import Send
+from tracebench.load.peers.job import Job, Sample
+from tracebench.model.errors import TargetError
+from tracebench.model.measurement import Block
+from tracebench.model.plan import Plan
+
+ROUNDS: Final = 10
+LEAST_REQUESTS: Final = 20
+"""Of a block, so that it has a 95th percentile."""
+LONGEST_S: Final = 3.0
+"""Of a block, however long the plan."""
+ENGINE: Final = "engine"
+
+
+@dataclass(frozen=True, slots=True)
+class Interleaved:
+    """What was measured: a block for each round that was finished."""
+
+    engine: Sequence[Block]
+    libraries: Mapping[str, Sequence[Block]]
+    interrupted: bool
+    fault: str = ""
+    """Why it ended before its time; empty where it did not, or the user ended it."""
+
+
+def interleaved(
+    prepared: Prepared, plan: Plan, libraries: Mapping[str, Send], waits: Callable[[str], None]
+) -> Interleaved:
+    """Send in `ROUNDS` rounds, in each a block by the engine and one by each library.
+
+    Each round begins with another of them. A block has connections of its own, which are warmed
+    up first and closed after it, so that nobody's idle connections keep the server from others.
+    A block is as long as the plan divided by the rounds, up to `LONGEST_S`.
+    """
+    names = [ENGINE, *libraries]
+    blocks: dict[str, list[Block]] = {name: [] for name in names}
+    job = _job(prepared, plan)
+    interrupted, fault = False, ""
+    try:
+        for turn in range(ROUNDS):
+            waits(f"round {turn + 1} of {ROUNDS}: {', '.join(names)}")
+            begin = turn % len(names)
+            one_round = {
+                name: _by_library(job, libraries[name]) if name in libraries else _by_engine(job)
+                for name in names[begin:] + names[:begin]
+            }
+            for name, block in one_round.items():
+                blocks[name].append(block)
+    except KeyboardInterrupt:
+        interrupted = True
+    except TargetError as error:
+        fault = str(error)
+    return Interleaved(blocks.pop(ENGINE), blocks, interrupted, fault)
+
+
+def _job(prepared: Prepared, plan: Plan) -> Job:
+    slots = plan.concurrency
+    if plan.duration_s is not None:
+        bounds = ClosedLoop(duration_ns=int(min(plan.duration_s / ROUNDS, LONGEST_S) * 1e9))
+    else:
+        requests = -(-(plan.requests or 0) // ROUNDS)
+        bounds = ClosedLoop(requests=max(requests, LEAST_REQUESTS, 2 * slots))
+    return Job(prepared, plan, ClosedLoop(requests=2 * slots), bounds)
+
+
+def _by_engine(job: Job) -> Block:
+    plan = job.plan
+    if plan.duration_s is None:
+        block = replace(plan, requests=job.bounds.requests)
+    else:
+        block = replace(plan, duration_s=job.bounds.duration_ns / 1e9)
+    block = replace(block, warmup=job.warmup.requests, until_stable=None)
+    load = measure(job.prepared, block, Watcher())
+    if load.interrupted:
+        raise KeyboardInterrupt
+    return _block([Sample(one.scheduled_ns, one.done_ns, one.reason) for one in load.requests])
+
+
+def _by_library(job: Job, send: Send) -> Block:
+    return _block(send(job))
+
+
+def _block(samples: Sequence[Sample]) -> Block:
+    began_ns = min((one.began_ns for one in samples), default=0)
+    ended_ns = max((one.ended_ns for one in samples), default=0)
+    in_time = sorted(samples, key=lambda one: one.ended_ns)
+    good = [one.ended_ns - one.began_ns for one in in_time if not one.reason]
+    return Block(
+        latency_ns=np.array(good, np.int64),
+        errors=Counter(one.reason for one in samples if one.reason),
+        duration_s=(ended_ns - began_ns) / 1e9,
+    )

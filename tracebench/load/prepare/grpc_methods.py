@@ -1,0 +1,183 @@
+"""Unary gRPC methods: JSON into their requests, and their replies into JSON."""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final, cast
+
+from google.protobuf import json_format, message_factory
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError, EncodeError, Message
+
+from tracebench.load.prepare.expectations import Content, Read
+from tracebench.load.wire.slot import RawReply
+from tracebench.model.errors import UsageError, excerpt
+from tracebench.model.exchange import Reply
+from tracebench.model.plan import Payload
+from tracebench.protos import inference_pb2, open_inference_pb2
+
+_TIMING_SWITCH: Final = "enable_timing"
+_TIMINGS: Final = "timing_info"
+_TIMING_FIELDS: Final = {"component", "duration_ms"}
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A unary method, and its messages."""
+
+    name: str
+    """`package.Service/Method`."""
+    request: type[Message]
+    reply: type[Message]
+
+    def encode(self, payload: Payload) -> bytes:
+        """The request that a JSON payload describes.
+
+        Raises:
+            UsageError: it is no JSON, or not that of the message: the field is named.
+        """
+        descriptor = self.request.DESCRIPTOR
+        message = self.request()
+        try:
+            json_format.Parse(payload.content, message, descriptor_pool=_pool(self.request))
+            return self.finish(message)
+        except (
+            json_format.ParseError,
+            EncodeError,
+            RecursionError,
+            TypeError,
+            ValueError,
+        ) as error:
+            other = "" if self is not PREDICT else "; --grpc-method names one of another service"
+            why = f"is no {descriptor.full_name}: {excerpt(str(error))}{other}"
+            raise UsageError(f"--json {payload.name!r} {why}") from None
+
+    def finish(self, message: Message) -> bytes:
+        """Serialise a request; where it has a switch for timings, it asks for them."""
+        return self._switched(message, on=True)
+
+    def untimed(self, message: bytes) -> bytes:
+        """The same request, which asks for no timings."""
+        return self._switched(self.request.FromString(message), on=False)
+
+    def _switched(self, message: Message, *, on: bool) -> bytes:
+        switch = self.request.DESCRIPTOR.fields_by_name.get(_TIMING_SWITCH)
+        if switch is not None and switch.type == FieldDescriptor.TYPE_BOOL:
+            setattr(message, _TIMING_SWITCH, on)
+        return message.SerializeToString()
+
+    def document(self, reply: Reply) -> Content:
+        """A reply's message as JSON has it, with the fields' own names and defaults.
+
+        Raises:
+            ValueError: it is another kind of message, or was too large to be kept whole.
+        """
+        return Content(_read(self, reply.body, defaults=True))
+
+    def timed(self, read: Read) -> Read:
+        """A reader that puts the reply's own `timing_info` where that of `Predict` is looked for.
+
+        Hand-instrumented servers give the field a number of their own.
+        """
+        field = self.reply.DESCRIPTOR.fields_by_name.get(_TIMINGS)
+        if self is PREDICT or field is None or field.message_type is None:
+            return read
+        if not {one.name for one in field.message_type.fields} >= _TIMING_FIELDS:
+            return read
+
+        def normalised(raw: RawReply) -> tuple[Reply, str]:
+            reply, reason = read(raw)
+            with suppress(DecodeError, TypeError):  # not whole; or it only has the names
+                timings = getattr(self.reply.FromString(reply.body), _TIMINGS)
+                predicted = inference_pb2.PredictResponse()
+                for one in timings:
+                    predicted.timing_info.add(component=one.component, duration_ms=one.duration_ms)
+                reply = reply._replace(body=predicted.SerializeToString())
+            return reply, reason
+
+        return normalised
+
+    def show(self, reply: Reply) -> str:
+        """A reply's message as JSON text (of `Predict`, the result); empty if it cannot be read."""
+        try:
+            content = _read(self, reply.body, defaults=False)
+        except ValueError:
+            return ""
+        if self is PREDICT:
+            return str(content.get("result", ""))
+        return json.dumps(content, ensure_ascii=False)
+
+
+PREDICT: Final = Method(
+    "inference.InferenceService/Predict",
+    inference_pb2.PredictRequest,
+    inference_pb2.PredictResponse,
+)
+INFER: Final = Method(
+    "inference.GRPCInferenceService/ModelInfer",
+    open_inference_pb2.ModelInferRequest,
+    open_inference_pb2.ModelInferResponse,
+)
+
+
+def split(name: str) -> tuple[str, str]:
+    """Split `package.Service/Method` into both halves.
+
+    Raises:
+        UsageError: it is none.
+    """
+    service, slash, method = name.lstrip("/").partition("/")
+    if not (slash and method.isidentifier() and all(map(str.isidentifier, service.split(".")))):
+        raise UsageError(
+            f"--grpc-method {name!r} is no method: give one like package.Service/Method"
+        )
+    return service, method
+
+
+def find(pool: DescriptorPool, name: str) -> Method:
+    """Look a method up among descriptors.
+
+    Raises:
+        UsageError: it is not there, or it streams.
+    """
+    service_name, method_name = split(name)
+    try:
+        service = pool.FindServiceByName(service_name)
+    except KeyError:
+        raise UsageError(f"--grpc-method {name!r}: there is no service {service_name}") from None
+    method = service.methods_by_name.get(method_name)
+    if method is None:
+        known = ", ".join(service.methods_by_name) or "none"
+        raise UsageError(f"--grpc-method {name!r}: the methods of {service_name} are {known}")
+    if method.client_streaming or method.server_streaming:
+        raise UsageError(
+            f"--grpc-method {name!r} streams: only unary methods have one reply to measure"
+        )
+    return Method(
+        f"{service_name}/{method_name}",
+        message_factory.GetMessageClass(method.input_type),
+        message_factory.GetMessageClass(method.output_type),
+    )
+
+
+def _pool(kind: type[Message]) -> DescriptorPool:
+    """Where the types are described that an Any in a message may hold."""
+    return cast(DescriptorPool, kind.DESCRIPTOR.file.pool)
+
+
+@lru_cache(maxsize=256)
+def _read(method: Method, body: bytes, *, defaults: bool) -> Any:
+    try:
+        return json_format.MessageToDict(
+            method.reply.FromString(body),
+            preserving_proto_field_name=True,
+            always_print_fields_with_no_presence=defaults,
+            descriptor_pool=_pool(method.reply),
+        )
+    except (DecodeError, TypeError):  # TypeError: an Any whose type is not known
+        raise ValueError(
+            f"the {len(body)} bytes of the reply that are kept are no whole "
+            f"{method.reply.DESCRIPTOR.full_name}"
+        ) from None

@@ -1,0 +1,204 @@
+"""A visit to a gRPC server before the run, by `grpcio`: one unary call at a time."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from server_middleware.vocabulary import TRACEPARENT
+from tracebench import __version__
+from tracebench.load.engine.endpoint import Endpoint, resolve, resolve_unix
+from tracebench.load.engine.prepared import Prepared
+from tracebench.load.engine.trust import certificate_files, client_tls
+from tracebench.load.measure import attempt, greet
+from tracebench.load.prepare import unix_address
+from tracebench.load.prepare.diagnosis import diagnose
+from tracebench.load.prepare.headers import Metadata, authority, grpc_metadata
+from tracebench.load.wire import grpc_reply
+from tracebench.load.wire.grpc_request import GrpcRequest
+from tracebench.model.errors import TargetError, UsageError, excerpt
+from tracebench.model.exchange import Reply
+from tracebench.model.plan import Plan
+from tracebench.system.redaction import NO_SECRETS, Secrets, header_shown, redacted
+from tracebench.tracing.roots import target_attributes
+from tracebench.tracing.roots.trace_ids import IdSource, traceparent
+
+_ADDRESS: Final = re.compile(r"(?:(grpcs?)://)?(\[[0-9a-fA-F:.%]+\]|[^:/@\s\[\]]+):(\d{1,5})/?")
+_CHANNEL_OPTIONS: Final[list[tuple[str, str | int]]] = [
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.enable_http_proxy", 0),
+    ("grpc.primary_user_agent", f"tracebench/{__version__}"),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcTarget:
+    """A gRPC server, and how to call it."""
+
+    endpoint: Endpoint
+    metadata: tuple[Metadata, ...]
+    timeout_s: float
+    secrets: Secrets = NO_SECRETS
+    named: str | None = None
+    """The authority that calls name, where it is not that of the address."""
+
+    @property
+    def address(self) -> str:
+        """As grpcio is given it: host and port, or a Unix socket."""
+        if self.endpoint.unix_path is not None:
+            return f"unix:{self.endpoint.unix_path}"
+        host, port = self.endpoint.host, self.endpoint.port
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def authority(self) -> str:
+        """Host and port, as the header has them; `localhost` where it is a Unix socket."""
+        return self.address if self.endpoint.unix_path is None else self.endpoint.host
+
+    def requests(
+        self, method: str, messages: Sequence[bytes], *, sampled: bool = True
+    ) -> list[GrpcRequest]:
+        """Calls of `package.Service/Method` that the engine can repeat."""
+        return [
+            GrpcRequest(
+                path=f"/{method}".encode(),
+                authority=(self.named or self.authority).encode(),
+                scheme=b"https" if self.endpoint.tls else b"http",
+                metadata=tuple((name.encode(), as_bytes(value)) for name, value in self.metadata),
+                message=message,
+                timeout_s=self.timeout_s,
+                sampled=sampled,
+            )
+            for message in messages
+        ]
+
+    def repeated(self, method: str, messages: Sequence[bytes]) -> Prepared:
+        """The call, ready for the engine."""
+        lines = [f"/{method} at {self.address}"]
+        lines += [f"{name}: {header_shown(name, str(value))}" for name, value in self.metadata]
+        lines += ["traceparent: 00-<trace id>-<span id>-01", f"({len(messages[0])} bytes)"]
+        return Prepared(
+            described=target_attributes.grpc(
+                self.endpoint.unix_path or self.endpoint.host, self.endpoint.port, method
+            ),
+            address=self.address,
+            endpoint=self.endpoint,
+            repeated=self.requests(method, messages),
+            read=grpc_reply.read,
+            request="\n".join(lines),
+            multiplexed=True,
+            secrets=self.secrets,
+        )
+
+
+def target(plan: Plan) -> GrpcTarget:
+    """Look the server of a plan up.
+
+    Raises:
+        UsageError: the address or a header is wrong.
+        TargetError: the server cannot be reached.
+    """
+    metadata = grpc_metadata(plan)
+    endpoint = _endpoint(plan, plan.grpc_server or "")
+    return GrpcTarget(endpoint, metadata, plan.timeout_s, Secrets.of(plan), authority(plan))
+
+
+def _endpoint(plan: Plan, address: str) -> Endpoint:
+    if (path := unix_address.grpc_path(address)) is not None:
+        return resolve_unix(path)
+    secure, host, port = split_address(address)
+    return resolve(host, port, client_tls(plan, protocol="h2") if secure else None)
+
+
+def split_address(address: str) -> tuple[bool, str, int]:
+    """Split `[grpcs://]HOST:PORT` into (TLS, host, port).
+
+    Raises:
+        UsageError: it is none.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None or not 0 < int(found[3]) < 65_536:
+        raise UsageError(
+            f"--grpc-server {redacted(address)!r} is no HOST:PORT: give one like 127.0.0.1:50051, "
+            "grpcs://HOST:PORT for TLS, or unix:/path/of.sock"
+        )
+    return found[1] == "grpcs", found[2].strip("[]"), int(found[3])
+
+
+def channel_options(named: str | None) -> list[tuple[str, str | int]]:
+    """How grpcio's channel is set up; `named` is the authority of calls, if it has its own."""
+    return [*_CHANNEL_OPTIONS, *([("grpc.default_authority", named)] if named else [])]
+
+
+def credentials(plan: Plan) -> grpc.ChannelCredentials:
+    """What grpcio trusts, and shows, as the plan says."""
+    roots = Path(plan.cacert).read_bytes() if plan.cacert else None
+    return grpc.ssl_channel_credentials(roots, *(certificate_files(plan) or ()))
+
+
+def as_bytes(value: str | bytes) -> bytes:
+    """A metadata value before base64."""
+    return value if isinstance(value, bytes) else value.encode()
+
+
+class GrpcVisit:
+    """One channel to one server; where no certificate shall be verified, the engine calls."""
+
+    def __init__(self, target: GrpcTarget, plan: Plan) -> None:
+        self.target = target
+        self._plan = plan
+        self._greeted = False
+        self._channel: grpc.Channel | None = None
+        options = channel_options(target.named)
+        if target.endpoint.tls is None:
+            self._channel = grpc.insecure_channel(target.address, options)
+        elif not plan.insecure:  # grpcio cannot be told to trust anyone
+            self._channel = grpc.secure_channel(target.address, credentials(plan), options)
+
+    def __enter__(self) -> "GrpcVisit":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        if self._channel is not None:
+            self._channel.close()
+
+    def call(self, method: str, message: bytes) -> tuple[Reply, str]:
+        """Make a call once, traced.
+
+        Returns:
+            The reply, and why it is no success; empty for one.
+
+        Raises:
+            TargetError: no connection can be made.
+        """
+        self._check_greeting(method)
+        if self._channel is None:
+            exchange = attempt(self.target.repeated(method, [message]), self._plan)
+            return exchange.reply, exchange.reason
+        call = self._channel.unary_unary(f"/{method}", bytes, bytes)
+        context = (TRACEPARENT, traceparent(IdSource().draw()))
+        metadata = (*self.target.metadata, context)
+        try:
+            answer = call(message, timeout=self.target.timeout_s, metadata=metadata)
+        except grpc.RpcError as error:
+            return Reply(error.code().name, {}, b""), self.target.secrets.hide(_cause(error))
+        return Reply("OK", {}, answer), ""
+
+    def _check_greeting(self, method: str) -> None:
+        """See once that the server speaks HTTP/2: grpcio tells less of why it does not."""
+        if self._greeted:
+            return
+        silent = self.target.repeated(method, [b""])
+        if why := greet(silent, self._plan):
+            raise TargetError(f"{self.target.address}: {diagnose(why, silent, self._plan)}")
+        self._greeted = True
+
+
+def _cause(error: grpc.RpcError) -> str:
+    """How a call ended, in the words of `grpc_reply.py`."""
+    details = excerpt(error.details() or "")
+    return f"{error.code().name}: {details}" if details else error.code().name

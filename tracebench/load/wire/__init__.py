@@ -1,0 +1,1 @@
+"""Bytes ↔ events: protocols and the patterns of replies; no socket, no clock."""

@@ -1,0 +1,214 @@
+"""Forms of gRPC replies: header blocks that stay but for the timings in them, and a message.
+
+Blocks depend on nothing before them (see `http2.py`). A value is found in its block where the
+server did not compress it (RFC 7541, section 5.2), as gRPC's own servers do not; where it did, the
+reply has no form, and is read whole.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tracebench.load.wire.grpc_request import PREFIX, literal
+from tracebench.load.wire.slot import RawReply
+from tracebench.model.exchange import CameWith, Reply, Undecomposed
+from tracebench.tracing.mirror import mirror
+from tracebench.tracing.mirror.layout import Layout, learn
+from tracebench.tracing.mirror.message_layout import MessageTemplate, timing_starts
+from tracebench.tracing.mirror.text_layout import END, TextTemplate
+
+Read = Callable[[RawReply], tuple[Reply, str]]
+_OK: Final = "OK"
+_LONGEST_VALUE: Final = 4_096
+_LENGTHS: Final = tuple(
+    literal(b"", bytes(size))[2 : -size or None] for size in range(_LONGEST_VALUE)
+)
+"""How a value's length is written before it."""
+_SHORT_MESSAGE: Final = 2_048
+"""So much is searched for names of timings in no time."""
+_REMARKS: Final = tuple(one.encode() for one in mirror.REMARKS)
+_NAMES: Final = tuple(name.encode() for name in mirror.STANDARD_NAMES)
+_OTHER: Final = b"~"
+"""A value that no header has."""
+_LENGTH: Final = rb"([\x00-\x7e]|\x7f[\x80-\xff]*[\x00-\x7f])"
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Header blocks that differ in some values only."""
+
+    pattern: "re.Pattern[bytes]"
+    """Groups in pairs: how the length of a value is written, and the value."""
+    timings: tuple[int, ...]
+    """The groups of the values that tell timings."""
+    only: bytes | None
+    """The one block that matches, where nothing varies."""
+
+    def match(self, block: bytes) -> bytes | None:
+        """The text of the timings; None for another block."""
+        if (found := self.pattern.fullmatch(block)) is None:
+            return None
+        groups = found.groups()
+        for length, value in zip(groups[::2], groups[1::2], strict=True):
+            if len(value) >= _LONGEST_VALUE or _LENGTHS[len(value)] != length:
+                return None
+            if any(remark in value for remark in _REMARKS):
+                return None
+        return b"".join([found[group] + END for group in self.timings])
+
+
+def _any_message(raw: RawReply) -> bytes | None:
+    """No text, for one whole message, whatever it is: the timings are elsewhere."""
+    message = raw[1]
+    size = int(raw[3]) if len(raw) > 3 else len(message)
+    whole = size >= PREFIX.size and PREFIX.unpack_from(message) == (0, size - PREFIX.size)
+    return b"" if whole else None
+
+
+def _silent_message(raw: RawReply) -> bytes | None:
+    """No text, for one whole message in which no timing can be."""
+    if len(raw) > 3 or len(raw[1]) > _SHORT_MESSAGE or any(name in raw[1] for name in _NAMES):
+        return None
+    return _any_message(raw)
+
+
+def _timed_message(start: bytes, timing: bytes) -> Callable[[RawReply], bytes | None]:
+    """What takes messages that are the same but for the durations at their end.
+
+    Args:
+        start: of a message, with the prefix.
+        timing: what the rest matches.
+    """
+    fullmatch = re.compile(re.escape(start) + b"(" + timing + b")", re.DOTALL).fullmatch
+
+    def text(raw: RawReply) -> bytes | None:
+        found = fullmatch(raw[1]) if len(raw) == 3 else None
+        return None if found is None else found[1]
+
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcForm:
+    """Replies that are OK, with the same header blocks and one message."""
+
+    status: str
+    layout: Layout | None
+    came_with: CameWith
+    initial: bytes
+    trailing: _Block
+    message: Callable[[RawReply], bytes | None]
+
+    def match(self, raw: RawReply) -> bytes | None:
+        """The text of a reply's timings; None where it is not of this form."""
+        if raw[0] != self.initial or (in_message := self.message(raw)) is None:
+            return None
+        if raw[2] == self.trailing.only:
+            return in_message
+        in_headers = self.trailing.match(raw[2])
+        return None if in_headers is None else in_headers or in_message
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """A reply that a form is learnt from."""
+
+    raw: RawReply
+    reply: Reply
+    """What it says."""
+    read: Read
+
+    def place(self, name: str) -> range:
+        """Where in the trailing block a header's value is, and its length; empty: nowhere.
+
+        The bytes may also be part of another value: so the reader is shown another one there.
+        """
+        block, value = self.raw[2], self.reply.headers[name].encode("latin-1")
+        field = literal(name.encode(), value)[1:]
+        if block.count(field) != 1 or len(value) >= _LONGEST_VALUE:
+            return range(0)
+        end = block.index(field) + len(field)
+        place = range(end - len(value) - len(_LENGTHS[len(value)]), end)
+        other = block[: place.start] + _LENGTHS[len(_OTHER)] + _OTHER + block[place.stop :]
+        told, _ = self.read((*self.raw[:2], other))
+        return place if told.headers.get(name) == _OTHER.decode() else range(0)
+
+
+def form_of(raw: RawReply, read: Read) -> GrpcForm | None:
+    """Learn the form of a reply; None for one that is no success, or tells its timings oddly.
+
+    Args:
+        raw: as it was kept.
+        read: the reader of kept replies.
+    """
+    reply, reason = read(raw)
+    told = mirror.read(reply)
+    if reason or reply.status != _OK:
+        return None
+    sample, headers = _Sample(raw, reply, read), mirror.deciding(reply)
+    if told is Undecomposed.NO_TIMING:
+        return _silent(sample, headers)
+    if not mirror.is_plain(told):
+        return None
+    if headers and mirror.alike(mirror.read(mirror.only(reply, headers)), told):
+        return _in_headers(sample, headers, told.came_with)
+    return _in_message(sample, headers, told.came_with)
+
+
+def _silent(sample: _Sample, headers: Sequence[str]) -> GrpcForm | None:
+    """Of a reply without timings."""
+    block = _block(sample, headers, {})
+    if block is None:
+        return None
+    return GrpcForm(_OK, None, "end", sample.raw[0], block, _silent_message)
+
+
+def _in_headers(sample: _Sample, headers: Sequence[str], came_with: CameWith) -> GrpcForm | None:
+    values = [sample.reply.headers[name].encode("latin-1") for name in headers]
+    template = TextTemplate.of(headers, values)
+    layout = learn(template, b"".join(value + END for value in values), mirror.read)
+    block = _block(sample, headers, dict(zip(headers, template.patterns, strict=True)))
+    if layout is None or block is None:
+        return None
+    return GrpcForm(_OK, layout, came_with, sample.raw[0], block, _any_message)
+
+
+def _in_message(sample: _Sample, headers: Sequence[str], came_with: CameWith) -> GrpcForm | None:
+    initial, message, *_ = sample.raw
+    body = sample.reply.body
+    block, start = _block(sample, headers, {}), timing_starts(body)
+    if block is None or start is None or message != PREFIX.pack(0, len(body)) + body:
+        return None
+    template = MessageTemplate.of(body[start:])
+    layout = learn(template, body[start:], mirror.read) if template is not None else None
+    if layout is None or template is None:
+        return None
+    timed = _timed_message(message[: PREFIX.size + start], template.pattern)
+    return GrpcForm(_OK, layout, came_with, initial, block, timed)
+
+
+def _block(
+    sample: _Sample, deciding: Sequence[str], patterns: Mapping[str, bytes]
+) -> _Block | None:
+    """The form of a trailing block; None where a value that may vary cannot be found in it.
+
+    Args:
+        sample: has the block.
+        deciding: headers that the timings depend on: they stay, but for what `patterns` says.
+        patterns: what the values of headers match whose numbers vary.
+    """
+    headers, block = sample.reply.headers, sample.raw[2]
+    free = [name for name in mirror.HEADERS if name in headers and name not in deciding]
+    places = {name: sample.place(name) for name in (*patterns, *free)}
+    pattern, at, groups = b"", 0, {}
+    if not all(places.values()):
+        return None
+    for count, name in enumerate(sorted(places, key=lambda name: places[name].start), 1):
+        place = places[name]
+        value = patterns.get(name, b".*?")
+        pattern += re.escape(block[at : place.start]) + _LENGTH + b"(" + value + b")"
+        groups[name], at = 2 * count, place.stop
+    pattern += re.escape(block[at:])
+    timings = tuple(groups[name] for name in patterns)
+    return _Block(re.compile(pattern, re.DOTALL), timings, block if not groups else None)

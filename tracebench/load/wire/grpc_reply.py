@@ -1,0 +1,135 @@
+"""Reading kept gRPC replies, after the run.
+
+The rules are those of "gRPC over HTTP/2" (github.com/grpc/grpc, doc/PROTOCOL-HTTP2.md).
+"""
+
+import zlib
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+from urllib.parse import unquote
+
+import grpc
+from hpack import Decoder, HPACKError
+
+from tracebench.load.wire.grpc_request import PREFIX
+from tracebench.load.wire.http2_stream import KEPT_BYTES
+from tracebench.load.wire.slot import RawReply
+from tracebench.model.errors import excerpt
+from tracebench.model.exchange import Reply
+
+MOST_HEADER_LIST_BYTES: Final = 65_536
+MOST_UNPACKED_BYTES: Final = 16 * 2**20
+_STATUS_NAMES: Final = {str(code.value[0]): code.name for code in grpc.StatusCode}
+_OK = "OK"
+_GZIP = 31  # zlib's name for "with gzip's header and trailer"
+
+
+class _MalformedError(Exception):
+    """A reply is no unary gRPC reply; says why."""
+
+
+def read(raw: RawReply) -> tuple[Reply, str]:
+    """Read one reply.
+
+    Args:
+        raw: initial header block, length-prefixed message, trailing header block; then, where
+            only the first part of the message was kept, its whole size in digits.
+
+    Returns:
+        The reply, with the reason why it is no success: empty for an OK with one message.
+    """
+    try:
+        headers = _headers(raw[0], raw[2])
+    except HPACKError as error:
+        return Reply("", {}, b""), f"the reply's headers cannot be read: {excerpt(str(error))}"
+    http_status = headers.pop(":status", "")
+    number = headers.get("grpc-status")
+    status = http_status if number is None else _STATUS_NAMES.get(number, f"grpc-status {number}")
+    body = b""
+    try:
+        _check_status(status, http_status, headers)
+        body = _message(raw, headers.get("grpc-encoding", "identity"))
+    except _MalformedError as error:
+        return Reply(status, headers, body), excerpt(str(error))
+    return Reply(status, headers, body, _late(raw[2])), ""
+
+
+def _headers(initial: bytes, trailing: bytes) -> dict[str, str]:
+    """All headers; names that come several times have their values joined by commas."""
+    fields = _decoded(trailing)
+    if not any(name == ":status" for name, _ in fields):  # else there are only trailers
+        fields = _decoded(initial) + fields
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+@lru_cache(maxsize=256)
+def _decoded(block: bytes) -> tuple[tuple[str, str], ...]:
+    """The fields of a header block; blocks depend on nothing before them (see `http2.py`)."""
+    decoder = Decoder(MOST_HEADER_LIST_BYTES)
+    decoder.max_allowed_table_size = decoder.header_table_size = 0
+    fields = decoder.decode(block, raw=True)
+    return tuple(
+        (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in fields
+    )
+
+
+def _late(trailing: bytes) -> frozenset[str]:
+    """What names the trailing metadata has: a server wrote it when its work was done."""
+    return _names(tuple(name for name, _ in _decoded(trailing)))
+
+
+@lru_cache(maxsize=256)
+def _names(names: tuple[str, ...]) -> frozenset[str]:
+    """The same object for all replies that are alike."""
+    return frozenset(names)
+
+
+def _check_status(status: str, http_status: str, headers: Mapping[str, str]) -> None:
+    content_type = headers.get("content-type", "")
+    if "grpc-status" in headers and status != _OK:
+        text = unquote(headers.get("grpc-message", ""), errors="replace")
+        raise _MalformedError(f"{status}: {text}" if text else status)
+    if http_status != "200":
+        raise _MalformedError(f"HTTP {http_status} from the gRPC port")
+    if not content_type.startswith("application/grpc"):
+        raise _MalformedError(f"the reply is not gRPC: its content type is {content_type!r}")
+    if "grpc-status" not in headers:
+        raise _MalformedError("the reply has no grpc-status")
+
+
+def _message(raw: RawReply, encoding: str) -> bytes:
+    """The one message of a reply that is OK, or its first part."""
+    kept = raw[1]
+    size = int(raw[3]) if len(raw) > 3 else len(kept)
+    if not size:
+        raise _MalformedError("OK, but without a message")
+    if size < PREFIX.size:
+        raise _MalformedError(f"the message is cut short: {size} bytes")
+    compressed, length = PREFIX.unpack_from(kept)
+    if size < PREFIX.size + length:
+        raise _MalformedError(f"the message is cut short: {size - PREFIX.size} of {length} bytes")
+    if size > PREFIX.size + length:
+        raise _MalformedError("more than one message in the reply of a unary call")
+    content = kept[PREFIX.size :]
+    if not compressed:
+        return content
+    if compressed != 1 or encoding != "gzip":
+        raise _MalformedError(f"the message is compressed in a way not offered: {encoding}")
+    return _unpacked(content, whole=len(kept) == size)
+
+
+def _unpacked(content: bytes, *, whole: bool) -> bytes:
+    unpacker = zlib.decompressobj(_GZIP)
+    try:
+        plain = unpacker.decompress(content, MOST_UNPACKED_BYTES)
+    except zlib.error as error:
+        raise _MalformedError(f"the message is no gzip: {error}") from None
+    if unpacker.unconsumed_tail:
+        raise _MalformedError(f"the message unpacks to more than {MOST_UNPACKED_BYTES} bytes")
+    if whole and not unpacker.eof:
+        raise _MalformedError("the message's gzip is cut short")
+    return plain[:KEPT_BYTES]

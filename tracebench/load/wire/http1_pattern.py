@@ -1,0 +1,207 @@
+"""Forms of HTTP/1.1 replies: which header lines stay, which vary, and where the timings stand."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+from server_middleware.vocabulary import SERVER_TIMING_HEADER
+from tracebench.load.wire import http1_reply
+from tracebench.load.wire.slot import EXCERPT, RawReply
+from tracebench.model.exchange import CameWith, Reply, Timing, Undecomposed
+from tracebench.tracing.mirror import mirror
+from tracebench.tracing.mirror.layout import Layout, learn
+from tracebench.tracing.mirror.text_layout import END, TextTemplate
+
+Match = Callable[[bytes], "re.Match[bytes] | None"]
+
+
+class Taken(Protocol):
+    """A reply that needed no parser."""
+
+    def __getitem__(self, item: Literal[1]) -> bytes:
+        """The text of its timings."""
+
+
+Take = Callable[[bytes], Taken | None]
+"""Takes a whole reply; None for other bytes."""
+
+
+def unknown(_reply: bytes) -> None:
+    """Take nothing."""
+
+
+_FIXED: Final = {
+    *(b"transfer-encoding", b"connection", b"proxy-connection", b"upgrade"),
+    *(b"trailer", b"content-type"),
+}
+"""Headers that say where a reply ends, and whether it streams: they stay as they are."""
+_END_OF_LINE: Final = b"\r\n"
+_LENGTH: Final = b"content-length"
+_SERVER_TIMING: Final = SERVER_TIMING_HEADER.lower().encode()
+_NO_REMARK: Final = b"".join(b"(?![^\r\n]*%s)" % one.encode() for one in mirror.REMARKS)
+"""A reply that tells something besides times is read whole."""
+_VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*"
+"""Characters that a header may contain (RFC 9110, section 5.5); a parser refuses others."""
+_ANY_LENGTH: Final = b"([0-9]{1,15})"
+_LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
+"""Of a chunked reply without trailers, which could hold timings too."""
+_NO_BODY: Final = "204"
+"""A success that has none, whatever its Content-Length says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Http1Form:
+    """Successful replies with the same status and the same header names in the same order."""
+
+    status: str
+    layout: Layout | None
+    came_with: CameWith
+    pattern: bytes
+    """Of a head; it has a group for each timing's value, and for the Content-Length."""
+    groups: tuple[int, ...]
+    """Those of the timings' values."""
+    length: int
+    """That of the Content-Length; 0: nothing but a parser can tell where the reply ends, and what
+    is kept of a longer one does not tell whether it came in pieces."""
+    chunked: bool
+    keeps_open: bool
+    """The connection can be used again."""
+    head: Match = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "head", re.compile(self.pattern).match)
+
+    def match(self, raw: RawReply) -> bytes | None:
+        """The text of the timings of a reply that a parser has taken."""
+        found = self.head(raw[0])
+        if found is None or (self.chunked and not raw[0].endswith(_LAST_CHUNK)):
+            return None
+        if not self.length and len(raw[0]) - found.end() >= EXCERPT:
+            return None
+        return self._text(found)
+
+    def alike(self, reply: bytes) -> Take:
+        """What takes whole replies of the size of this one without a parser.
+
+        It is one match of a regular expression where that gives the text by itself.
+        """
+        found = self.head(reply)
+        if found is None or not self.length or not self.keeps_open:
+            return unknown
+        size = b"%d" % (len(reply) - found.end())
+        if len(self.groups) > 1 or found[self.length] != size:
+            return self.any_size
+        exact = self.pattern.replace(_ANY_LENGTH, b"(?:" + size + b")", 1)
+        if not self.groups:
+            exact += b"()"
+        return re.compile(exact + b"(?s:.{" + size + b"})").fullmatch
+
+    def any_size(self, data: bytes) -> Taken | None:
+        """Take whole replies of any size without a parser."""
+        found = self.head(data)
+        if found is None or not self.length or not self.keeps_open:
+            return None
+        if len(data) - found.end() != int(found[self.length]):
+            return None
+        return b"", self._text(found)
+
+    def _text(self, found: "re.Match[bytes]") -> bytes:
+        if len(self.groups) == 1:
+            return found[self.groups[0]]
+        return b"".join(map(found.__getitem__, self.groups))
+
+
+def form_of(raw: RawReply) -> Http1Form | None:
+    """Learn the form of a reply; None for one that is no success, or tells its timings oddly."""
+    reply, reason = http1_reply.read(raw)
+    head = raw[0].partition(b"\r\n\r\n")[0]
+    status, *lines = head.split(b"\r\n")
+    told = mirror.read(reply)
+    if reason or not status.startswith(b"HTTP/1.") or status[9:12] != reply.status.encode():
+        return None
+    names = [_name(line).decode("latin-1") for line in lines]
+    if set(names) != reply.headers.keys() or names.count(_LENGTH.decode()) > 1:
+        return None  # a parser stopped in the head, or there are trailers
+    if not (told is Undecomposed.NO_TIMING or mirror.is_plain(told)):
+        return None
+    timing = _timing(reply, lines)
+    if timing is None:
+        return None
+    return _form(reply, told, status, lines, *timing)
+
+
+def _timing(
+    reply: Reply, lines: Sequence[bytes]
+) -> tuple[Layout | None, dict[bytes, bytes]] | None:
+    """The layout of the timings, and for each deciding header what its value and `END` match."""
+    headers = mirror.deciding(reply)
+    own = {
+        name.encode(): [line for line in lines if _name(line) == name.encode()] for name in headers
+    }
+    if any(len(found) != 1 for found in own.values()):
+        return None
+    values = [_value(line) for (line,) in own.values()]
+    template = TextTemplate.of(headers, values)
+    layout = learn(template, b"".join(value + END for value in values), mirror.read)
+    if layout is None and isinstance(mirror.read(reply), Timing):
+        return None
+    group = b"(%s\r)" if layout is not None else b"(?:%s\r)"
+    return layout, {
+        name: group % pattern for name, pattern in zip(own, template.patterns, strict=True)
+    }
+
+
+def _form(
+    reply: Reply,
+    told: Timing | Undecomposed,
+    status: bytes,
+    lines: Sequence[bytes],
+    layout: Layout | None,
+    timed: Mapping[bytes, bytes],
+) -> Http1Form:
+    pattern, groups, length = re.escape(status) + _END_OF_LINE, dict[bytes, int](), 0
+    for line in lines:
+        name = _name(line)
+        if name in timed and layout is not None:
+            groups[name] = len(groups) + bool(length) + 1
+        elif name == _LENGTH:
+            length = len(groups) + 1
+        pattern += _pattern(line, timed)
+    chunked = "transfer-encoding" in reply.headers
+    return Http1Form(
+        status=reply.status,
+        layout=layout,
+        came_with=told.came_with if isinstance(told, Timing) else "end",
+        pattern=pattern + _END_OF_LINE,
+        groups=tuple(groups[name] for name in timed if name in groups),
+        chunked=chunked,
+        length=0 if chunked or reply.status == _NO_BODY else length,
+        keeps_open=status.startswith(b"HTTP/1.1") and _keeps_open(reply.headers),
+    )
+
+
+def _keeps_open(headers: Mapping[str, str]) -> bool:
+    told = (headers.get(name, "") for name in ("connection", "proxy-connection"))
+    return "upgrade" not in headers and not any("close" in one.lower() for one in told)
+
+
+def _pattern(line: bytes, timed: Mapping[bytes, bytes]) -> bytes:
+    name = _name(line)
+    before = re.escape(line[: len(name) + 1]) + rb"[ \t]*"
+    if name in timed:
+        remark = _NO_REMARK if name == _SERVER_TIMING else b""
+        return before + remark + timed[name] + b"\n"
+    if name == _LENGTH:
+        return before + _ANY_LENGTH + _END_OF_LINE
+    if name in _FIXED:
+        return before + re.escape(_value(line)) + _END_OF_LINE
+    return before + (_NO_REMARK if name == _SERVER_TIMING else b"") + _VALUE + _END_OF_LINE
+
+
+def _name(line: bytes) -> bytes:
+    return line.partition(b":")[0].lower()
+
+
+def _value(line: bytes) -> bytes:
+    return line.partition(b":")[2].strip(b" \t")

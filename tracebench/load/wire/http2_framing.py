@@ -1,0 +1,93 @@
+"""How the frames of a reply lie in one read: known once, the next such read is cut up in one go.
+
+A server that answers the same call frames its replies alike: headers, a message and trailers of the
+same sizes, perhaps with a WINDOW_UPDATE behind them. One `unpack` and two comparisons then do what
+takes a frame splitter, three handlers and their checks four times as long
+(`benchmarks/http2_codec.py`).
+"""
+
+from collections.abc import Sequence
+from struct import Struct
+from typing import Final, NamedTuple
+
+from tracebench.load.wire.codec import ProtocolError
+from tracebench.load.wire.http2_frames import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADER_SIZE,
+    HEADERS,
+    LARGEST_31_BIT,
+    PING,
+    WINDOW_UPDATE,
+    Frame,
+    FrameSplitter,
+    frame_header,
+)
+
+_REPLY: Final = ((HEADERS, END_HEADERS), (DATA, 0), (HEADERS, END_HEADERS | END_STREAM))
+"""The frames of a whole reply, none of them padded."""
+_BESIDE: Final = (WINDOW_UPDATE, PING)
+"""What may stand before and after it: nothing that a reply's meaning depends on."""
+_ID_SIZE: Final = 4
+
+
+class WholeReply(NamedTuple):
+    """A reply that lay in one read."""
+
+    stream_id: int
+    initial: bytes
+    message: bytes
+    trailing: bytes
+    beside: Sequence[Frame]
+    """The other frames of the read."""
+
+
+class Framing:
+    """Reads with the same frames of the same sizes, among them exactly one whole reply."""
+
+    __slots__ = ("_beside", "_first", "_heads", "_unpack")
+
+    def __init__(self, read: Sequence[Frame], first: int) -> None:
+        layout = "".join(f"{HEADER_SIZE - _ID_SIZE}sI{len(payload)}s" for *_, payload in read)
+        self._unpack = Struct(f">{layout}").unpack
+        self._heads = tuple(
+            frame_header(len(payload), kind, flags, 0)[:-_ID_SIZE]
+            for kind, flags, _, payload in read
+        )
+        """Of each frame, all of its header but the stream's id."""
+        self._first = 3 * first
+        """Where the reply begins among the fields, of which each frame has three."""
+        self._beside = tuple(
+            (3 * at, kind, flags)
+            for at, (kind, flags, *_) in enumerate(read)
+            if not first <= at < first + len(_REPLY)
+        )
+
+    @classmethod
+    def of(cls, data: bytes) -> "Framing | None":
+        """How a read is framed; None where it is no whole reply, or more than one."""
+        try:
+            read = list(FrameSplitter().split(data))
+        except ProtocolError:
+            return None
+        kinds = [(kind, flags) for kind, flags, *_ in read]
+        replies = [at for at in range(len(kinds)) if tuple(kinds[at : at + len(_REPLY)]) == _REPLY]
+        alone = sum(kind not in _BESIDE for kind, _ in kinds) == len(_REPLY)
+        whole = sum(HEADER_SIZE + len(payload) for *_, payload in read) == len(data)
+        return cls(read, replies[0]) if replies and alone and whole else None
+
+    def take(self, data: bytes) -> WholeReply | None:
+        """Cut up a read of the size of the first; None where it is framed otherwise."""
+        fields = self._unpack(data)
+        if fields[::3] != self._heads:
+            return None
+        at = self._first
+        stream_id = fields[at + 1]
+        if not stream_id == fields[at + 4] == fields[at + 7]:
+            return None
+        beside = [
+            (kind, flags, fields[other + 1] & LARGEST_31_BIT, fields[other + 2])
+            for other, kind, flags in self._beside
+        ]
+        return WholeReply(stream_id, fields[at + 2], fields[at + 5], fields[at + 8], beside)

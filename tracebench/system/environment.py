@@ -1,0 +1,73 @@
+"""What a result says of where and how it was measured."""
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from math import inf
+from typing import Any
+
+from tracebench.model.plan import Payload, Plan, Segment
+from tracebench.system.redaction import header_shown, redacted
+
+_URLS = ("rest_url", "grpc_server", "otlp_endpoint", "forward_otlp", "jaeger", "trace_ui")
+_PACKAGES = ("grpcio", "httptools", "numpy", "opentelemetry-sdk", "requests")
+
+
+def environment() -> dict[str, Any]:
+    """The client's machine and software."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "cpus_usable": len(affinity(0)) if affinity else os.cpu_count(),
+        "packages": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def plan_facts(plan: Plan, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """The plan for the result file: no payload but its digest, no secret but its name.
+
+    Args:
+        plan: what was asked for.
+        sizes: target → the size of each different request that was sent to it, in bytes.
+    """
+    facts = asdict(plan)
+    facts |= {name: facts[name] and redacted(facts[name]) for name in _URLS}
+    facts["payload"] = _payload_facts(plan.payloads)
+    if plan.rate is not None:
+        facts["rate"] = [_segment(one) for one in plan.rate]
+    if plan.schedule_s is not None:
+        facts["schedule_s"] = {"count": len(plan.schedule_s), "last_s": plan.schedule_s[-1]}
+    facts["sent"] = {target: _size_facts(those) for target, those in sizes.items()}
+    facts["headers"] = [[name, header_shown(name, value)] for name, value in plan.headers]
+    return facts
+
+
+def _payload_facts(payloads: Sequence[Payload]) -> dict[str, Any]:
+    """What the plan gives to send; the digest is of all payloads together."""
+    digest = hashlib.sha256()
+    for payload in payloads:
+        digest.update(payload.content)
+    first = payloads[0] if payloads else Payload(b"", "", "made up", "json")
+    return {
+        "name": first.name,
+        "content_type": first.content_type,
+        "form": first.form,
+        "bytes": sum(len(payload.content) for payload in payloads),
+        "sha256": digest.hexdigest(),
+        "count": len(payloads),
+    }
+
+
+def _segment(segment: Segment) -> dict[str, float | None]:
+    endless = segment.duration_s == inf
+    return asdict(segment) | {"duration_s": None if endless else segment.duration_s}
+
+
+def _size_facts(sizes: Sequence[int]) -> dict[str, int]:
+    """How large the bodies or messages are that were sent to one target."""
+    return {"count": len(sizes), "smallest_bytes": min(sizes), "largest_bytes": max(sizes)}

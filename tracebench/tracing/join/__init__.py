@@ -1,0 +1,1 @@
+"""Spans of servers joined to requests by trace id."""

@@ -1,0 +1,78 @@
+"""What servers said of requests: in their spans, or else in the mirror."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Literal, TypeAlias
+
+import numpy as np
+
+from server_middleware.vocabulary import SERVER_OTHER
+from tracebench.model.columns import Columns, summed
+from tracebench.model.requests import Requests
+from tracebench.model.server_times import PART, PartNames, ServerTimes, TimesPage
+from tracebench.model.span_columns import TraceIndex, Words
+from tracebench.tracing.join.kept import KeptSpans
+from tracebench.tracing.join.span_join import Sheet, SpanJoin
+from tracebench.tracing.mapping.mapper import Mapper
+
+Source: TypeAlias = Literal["otlp", "backend"]
+
+
+def join(
+    requests: Requests,
+    mirrors: ServerTimes,
+    kept: Mapping[Source, KeptSpans],
+    mapper: Mapper,
+    on_page: Callable[[int], object] = lambda _done: None,
+) -> ServerTimes:
+    """Find out what the servers say of each request.
+
+    Args:
+        requests: the requests.
+        mirrors: what the replies say, by the servers' own names; it counts where no spans do.
+        kept: server spans by source; the first that has the request's entry span counts.
+        mapper: says which spans are which component.
+        on_page: is told now and then how many requests are done.
+    """
+    mirrors = renamed(mirrors, mapper)
+    if not any(kept.values()):
+        return mirrors
+    index, roots = _ids(requests)
+    joins = [SpanJoin(index, roots, spans, source, mapper) for source, spans in kept.items()]
+    columns, names = Columns(mirrors.columns.keep), PartNames()
+    for rows, mirror in zip(requests.pages(), mirrors.pages(), strict=True):
+        page = TimesPage(rows.count, names)
+        sheet = Sheet(requests, rows, mirror, mirrors, page, rows.all)
+        for one in joins:
+            one.fill(sheet)
+        columns.append(page.columns, rows.count)
+        on_page(rows.start + rows.count)
+    return mirrors.overlaid(ServerTimes(columns, names.unlisted))
+
+
+def _ids(requests: Requests) -> tuple[TraceIndex, Words]:
+    try:
+        high, low, roots = requests.words()
+    except ValueError:  # of another client
+        return TraceIndex.blind(len(requests)), np.zeros(len(requests), np.uint64)
+    return TraceIndex(high, low), roots
+
+
+def renamed(mirrors: ServerTimes, mapper: Mapper) -> ServerTimes:
+    """Mirrors with their parts as the user's rules name them: each is as a span of its name."""
+    spellings: dict[str, list[str]] = {}
+    for name in mirrors.parts:
+        spellings.setdefault(mapper.name_of(name), []).append(name)
+    if all(those == [name] for name, those in spellings.items()):
+        return mirrors
+    spellings.pop(SERVER_OTHER, None)
+    columns = Columns(mirrors.columns.keep)
+    others = [name for name in mirrors.columns.names if not name.startswith(PART)]
+    for page in mirrors.pages():
+        told = {name: page[name] for name in others}
+        told |= {
+            PART + name: summed([page[PART + one] for one in those])
+            for name, those in spellings.items()
+        }
+        columns.append(told, page.rows)
+    return replace(mirrors, columns=columns)

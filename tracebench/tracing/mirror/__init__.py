@@ -1,0 +1,1 @@
+"""The mirror: the times that a server copies into its reply."""

@@ -1,0 +1,1 @@
+"""OTLP, read and written."""

@@ -1,0 +1,129 @@
+"""Where spans are sent: from an endpoint as people write it to OpenTelemetry's OTLP exporters."""
+
+import os
+import socket
+from typing import NamedTuple
+from urllib.parse import SplitResult, urlsplit
+
+import requests
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
+from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPORTER_OTLP_HEADERS,
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS,
+)
+from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.util.re import parse_env_headers
+from requests.utils import get_environ_proxies
+
+from tracebench.model.errors import TargetError, UsageError
+from tracebench.system.redaction import redacted
+
+GRPC_PORT = 4317
+_HEADERS = (OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_TRACES_HEADERS)
+_TRACES_PATH = "/v1/traces"
+_PATIENCE_S = 3.0
+_SCHEMES = ("http", "https", "grpc", "grpcs")
+
+
+class Endpoint(NamedTuple):
+    """Who takes spans: a URL over HTTP, a host and a port over gRPC."""
+
+    http: bool
+    address: str
+    secure: bool
+
+
+def exporter_for(endpoint: str) -> SpanExporter:
+    """Make the exporter for an endpoint; nothing is sent yet.
+
+    OTEL_EXPORTER_OTLP_HEADERS, …_CERTIFICATE and …_TIMEOUT are heeded.
+
+    Raises:
+        UsageError: it is no endpoint.
+    """
+    one = endpoint_of(endpoint)
+    if one.http:
+        return OverHttp(one.address, session=_session(one.address))
+    return OverGrpc(one.address, insecure=not one.secure)
+
+
+def _session(url: str) -> requests.Session:
+    """A session in which ~/.netrc does not win over an Authorization that the environment gives."""
+    session = requests.Session()
+    given = any(name.lower() == "authorization" for name, _ in exporter_headers())
+    if given and urlsplit(url).username is None:
+        session.auth = lambda request: request
+    return session
+
+
+def exporter_headers() -> list[tuple[str, str]]:
+    """The headers that the environment gives OpenTelemetry's exporters: they hold credentials."""
+    texts = [os.environ.get(name, "") for name in _HEADERS]
+    return [(name, value) for text in texts for name, value in parse_env_headers(text).items()]
+
+
+def check_listening(endpoint: str) -> None:
+    """See that somebody listens at an endpoint; behind a proxy that cannot be known.
+
+    Raises:
+        TargetError: nobody does.
+    """
+    one = endpoint_of(endpoint)
+    scheme = "https" if one.secure else "http"
+    parts = urlsplit(one.address if one.http else f"{scheme}://{one.address}")
+    if get_environ_proxies(parts.geturl()):
+        return
+    try:
+        port = parts.port or (443 if one.secure else 80)
+        socket.create_connection((parts.hostname or "", port), _PATIENCE_S).close()
+    except OSError as error:
+        raise TargetError(
+            f"cannot send traces to {redacted(endpoint)!r} ({error.strerror or error}): start the "
+            "collector first, or leave --otlp-endpoint out"
+        ) from None
+
+
+def endpoint_of(endpoint: str) -> Endpoint:
+    """Read an endpoint as people write it.
+
+    `HOST:PORT`, `grpc://` (`grpcs://` with TLS), and `http://` or `https://` with port 4317 and
+    no path mean OTLP over gRPC. Every other `http://` or `https://` URL means OTLP over HTTP,
+    with the path `/v1/traces` where it has none.
+
+    Raises:
+        UsageError: the endpoint is none of these.
+    """
+    parts = _split(endpoint)
+    secure = parts.scheme in ("https", "grpcs")
+    bare = parts.path in ("", "/") and not parts.query
+    if parts.scheme.startswith("http") and not (bare and parts.port == GRPC_PORT):
+        url = parts._replace(path=_TRACES_PATH).geturl() if bare else endpoint
+        return Endpoint(True, url, secure)
+    if not bare or parts.username is not None:
+        raise _malformed(endpoint, "a gRPC endpoint is a host and a port")
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return Endpoint(False, f"{host}:{parts.port or GRPC_PORT}", secure)
+
+
+def _split(endpoint: str) -> SplitResult:
+    """The parts of an endpoint that has a known scheme, a host and a possible port."""
+    try:
+        parts = urlsplit(endpoint if "://" in endpoint else f"grpc://{endpoint}")
+        port = parts.port
+    except ValueError:
+        raise _malformed(endpoint, "its host or its port cannot be read") from None
+    if parts.scheme not in _SCHEMES:
+        raise _malformed(endpoint, f"{parts.scheme!r} is no protocol for traces")
+    if not parts.hostname or any(char.isspace() for char in endpoint):
+        raise _malformed(endpoint, "there is no host in it")
+    if "://" not in endpoint and not port:
+        raise _malformed(endpoint, "there is no port in it")
+    return parts
+
+
+def _malformed(endpoint: str, why: str) -> UsageError:
+    return UsageError(
+        f"cannot send traces to {redacted(endpoint)!r}: {why}; "
+        "give http://HOST:4318, a URL with a path, or HOST:4317 for gRPC"
+    )

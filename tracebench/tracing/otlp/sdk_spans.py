@@ -1,0 +1,50 @@
+"""The SDK's spans as the one record that everything works on."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import cast
+
+from opentelemetry.sdk.trace import Event as SdkEvent
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import Link as SdkLink
+from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
+
+from tracebench.model.span import NOTHING, Attributes, Event, Kind, Link, Span
+from tracebench.tracing.otlp.span_context import context_of
+
+_PARENT_IS_REMOTE, _PARENT_IS_LOCAL = 0x300, 0x100
+
+
+def from_sdk(span: ReadableSpan) -> Span:
+    """Say the same of an ended span."""
+    context = context_of(span)
+    return Span(
+        trace_id=format_trace_id(context.trace_id),
+        span_id=format_span_id(context.span_id),
+        parent_id=format_span_id(span.parent.span_id) if span.parent else "",
+        name=span.name,
+        kind=cast("Kind", span.kind.name),
+        start_ns=span.start_time or 0,
+        end_ns=span.end_time or 0,
+        attributes=_attributes(span.attributes),
+        events=tuple(map(_event, span.events)),
+        links=tuple(map(_link, span.links)),
+        resource=_attributes(span.resource.attributes),
+        scope=span.instrumentation_scope.name if span.instrumentation_scope else "",
+        failed=span.status.status_code is StatusCode.ERROR,
+        flags=_PARENT_IS_REMOTE if span.parent and span.parent.is_remote else _PARENT_IS_LOCAL,
+        message=span.status.description or "",
+    )
+
+
+def _attributes(attributes: Mapping[str, object] | None) -> Attributes:
+    """What the SDK lets into attributes is a subset of what OTLP does."""
+    return MappingProxyType(cast("dict[str, str]", dict(attributes))) if attributes else NOTHING
+
+
+def _event(event: SdkEvent) -> Event:
+    return Event(event.name, event.timestamp, _attributes(event.attributes))
+
+
+def _link(link: SdkLink) -> Link:
+    return Link(format_trace_id(link.context.trace_id), format_span_id(link.context.span_id))

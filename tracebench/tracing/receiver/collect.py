@@ -1,0 +1,98 @@
+"""From a run's requests to the spans that were received for them, and to what that tells."""
+
+from collections.abc import Callable
+from threading import Event
+from typing import Final
+
+import numpy as np
+
+from tracebench.analysis.findings.otlp_spans import low_join_share, spans_refused, unusable_spans
+from tracebench.analysis.findings.verdict import spans_lost
+from tracebench.model.columns import ABSENT
+from tracebench.model.errors import UsageError
+from tracebench.model.plan import Plan
+from tracebench.model.requests import Requests
+from tracebench.model.result import Finding
+from tracebench.model.server_times import PROBLEM, ServerTimes
+from tracebench.system.interrupt import interruptible
+from tracebench.tracing.otlp.destination import endpoint_of
+from tracebench.tracing.receiver.bind import bind_of
+from tracebench.tracing.receiver.client import Received, Receiver, Waiting
+from tracebench.tracing.receiver.gathering import Roots
+
+_NS_PER_S: Final = 1e9
+
+
+def check(plan: Plan) -> None:
+    """See that a plan's receiver can be meant.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    if plan.receive_otlp is not None:
+        bind_of(plan.receive_otlp)
+    if plan.forward_otlp is not None:
+        endpoint_of(plan.forward_otlp)
+        if plan.receive_otlp is None:
+            raise UsageError(
+                f"--forward-otlp {plan.forward_otlp!r} has nothing to pass on: add --receive-otlp"
+            )
+
+
+def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], object]) -> Received:
+    """Wait for the entry span of every success; Ctrl-C ends the waiting, and loses nothing.
+
+    Args:
+        receiver: has been listening since before the run.
+        requests: of one target.
+        on_wait: is told now and then what is waited for.
+    """
+    roots = Roots.of_successes(requests)
+    began_s = requests.due_ns[0] / _NS_PER_S if len(requests) else 0.0
+    interrupted = Event()
+
+    def tell(waiting: Waiting) -> None:
+        if waiting.read:
+            on_wait(f"reading spans: {waiting.read:,} so far")
+            return
+        what = f"spans of {waiting.missing:,} of {len(roots):,} requests"
+        if not waiting.missing:
+            what = "other processes' spans of the same requests"
+        on_wait(f"waiting for {what}, {waiting.left_s:.0f} s more unless some come")
+
+    with interruptible(interrupted.set):
+        return receiver.collect(roots, began_s, interrupted.is_set, tell)
+
+
+def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[Finding]:
+    """What is to be said of what came, and of what did not."""
+    uncovered = _uncovered(received, requests, times) if received.missing else 0
+    refused = {
+        **received.refused,
+        "spans beyond the memory for one target": received.dropped,
+    }
+    found = [
+        low_join_share(
+            len(received.missing),
+            uncovered,
+            received.wanted,
+            received.ended_by,
+            received.instead,
+        ),
+        spans_refused(refused),
+        unusable_spans(received.rejected, received.received, received.problem),
+    ]
+    if received.forward_failed:
+        found.append(spans_lost(received.forward_failed, "they could not be passed on"))
+    return [finding for finding in found if finding is not None]
+
+
+def _uncovered(received: Received, requests: Requests, times: ServerTimes) -> int:
+    """How many of the requests whose entry span is missing have no mirror either."""
+    silent = [
+        rows.start + np.flatnonzero(told[PROBLEM] != ABSENT)
+        for rows, told in zip(requests.pages(), times.pages(), strict=True)
+    ]
+    places = np.concatenate(silent).tolist() if silent else []
+    missing = set(received.missing)
+    return sum(trace_id in missing for trace_id, _ in requests.ids_at(places))

@@ -1,0 +1,1 @@
+"""Client root spans: made of exchanges, exported, and read back."""

@@ -1,0 +1,110 @@
+"""From ended spans to exporters: in batches, at once, and nothing is lost unsaid."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+
+from tracebench.system import why
+
+_BATCH = 512
+"""About 0.6 MB of OTLP; gRPC servers take 4 MB by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What became of the spans that one exporter was to take."""
+
+    exported: int
+    failed: int
+    reason: str
+    """Why the first of them failed; empty where none did."""
+
+
+class Delivery(SpanProcessor):
+    """Hands every span to every exporter, in the thread that ends the span."""
+
+    def __init__(self, exporters: Iterable[SpanExporter]) -> None:
+        self._sinks = [_Sink(exporter) for exporter in exporters]
+        self._batch: list[ReadableSpan] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Take a span; every full batch is handed on."""
+        self._batch.append(span)
+        if len(self._batch) == _BATCH:
+            self.force_flush()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Hand on what has been collected. The time-outs are the exporters' own."""
+        batch, self._batch = self._batch, []
+        if batch:
+            for sink in self._sinks:
+                sink.take(batch)
+        return not any(sink.failed for sink in self._sinks)
+
+    def delivered(self) -> tuple[Delivered, ...]:
+        """What became of the spans, for each exporter."""
+        return tuple(Delivered(sink.exported, sink.failed, sink.reason) for sink in self._sinks)
+
+
+class _Sink:
+    """One exporter, and the count of what it took.
+
+    An exporter that fails (after retries of its own, which take up to ten seconds a batch) is
+    tried no more: what would have followed counts as failed.
+    """
+
+    __slots__ = ("_exporter", "exported", "failed", "reason")
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+        self.exported = self.failed = 0
+        self.reason = ""
+
+    def take(self, batch: Sequence[ReadableSpan]) -> None:
+        if not self.failed:
+            self.reason = _export(batch, self._exporter)
+        if self.reason:
+            self.failed += len(batch)
+        else:
+            self.exported += len(batch)
+
+
+def _export(batch: Sequence[ReadableSpan], exporter: SpanExporter) -> str:
+    """Export one batch; returns why it failed, or nothing."""
+    with _listening() as words:
+        try:
+            if exporter.export(batch) is SpanExportResult.SUCCESS:
+                return ""
+        except OSError as error:
+            return why(error)
+    # What is logged first is the cause; what follows, that trying again did not help.
+    return words[0] if words else f"{type(exporter).__name__} refused the batch"
+
+
+class _Words(logging.Handler):
+    """Keeps what is logged, each message on one line."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.words: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.words.append(" ".join(record.getMessage().split()))
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """What OpenTelemetry's exporters log, which is the only place where they say why they fail.
+
+    Someone listens now, so Python does not print it on standard error either.
+    """
+    handler, logger = _Words(), logging.getLogger("opentelemetry")
+    logger.addHandler(handler)
+    try:
+        yield handler.words
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,167 @@
+"""Client root spans, made of exchanges after the run: measure first, trace after."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from time import perf_counter_ns, time_ns
+from typing import Final
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
+from opentelemetry.trace import SpanKind, StatusCode, Tracer
+
+from server_middleware.vocabulary import SERVER_PROCESSING
+from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
+from tracebench.tracing.roots import attributes
+from tracebench.tracing.roots.delivery import Delivered, Delivery
+from tracebench.tracing.roots.provider import WireIds, tracer
+from tracebench.tracing.roots.target_attributes import Described
+
+Value = str | int | bool
+_TOLD_EACH: Final = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """One moment on both clocks; what maps a whole run's monotonic times to epoch time."""
+
+    wall_ns: int
+    monotonic_ns: int
+
+    @classmethod
+    def now(cls) -> "Anchor":
+        """Read both clocks."""
+        return cls(time_ns(), perf_counter_ns())
+
+    @property
+    def offset_ns(self) -> int:
+        """What to add to a monotonic reading."""
+        return self.wall_ns - self.monotonic_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What every root span of one run says alike."""
+
+    id: str
+    anchor: Anchor
+    concurrency: int
+    facts: str = ""
+    """What else the run knew; written by run_facts.py."""
+
+
+def export(
+    exchanges: Iterable[Exchange],
+    timings: Iterable[Timing | Undecomposed],
+    described: Described,
+    run: Run,
+    exporters: Sequence[SpanExporter],
+    on_spans: Callable[[int], object] = lambda _made: None,
+) -> tuple[Delivered, ...]:
+    """Make one root span an exchange, with the ids that were on the wire, and export it.
+
+    Args:
+        exchanges: in order of completion.
+        timings: what the server said of each; mirrors become attributes.
+        described: the target.
+        run: the run.
+        exporters: are not shut down.
+        on_spans: is told now and then how many were made.
+
+    Returns:
+        For each exporter, how many spans it took and how many it did not.
+
+    Raises:
+        UsageError: the environment has OpenTelemetry disabled.
+    """
+    ids, delivery = WireIds(), Delivery(exporters)
+    maker = tracer(ids, delivery, run.facts)
+    common = _common(described, run)
+    for made, (exchange, timing) in enumerate(zip(exchanges, timings, strict=True)):
+        if made % _TOLD_EACH == 0:
+            on_spans(made)
+        ids.trace_id, ids.span_id = int(exchange.trace_id, 16), int(exchange.span_id, 16)
+        own = common | _of_exchange(exchange, described) | _of_timing(timing)
+        _make(maker, exchange, described.name, own, run.anchor.offset_ns)
+    delivery.force_flush()
+    return delivery.delivered()
+
+
+def _make(
+    maker: Tracer, exchange: Exchange, name: str, own: Mapping[str, Value], offset_ns: int
+) -> None:
+    span = maker.start_span(
+        name,
+        Context(),
+        SpanKind.CLIENT,
+        own,
+        start_time=exchange.scheduled_ns + offset_ns,
+    )
+    for event, reached_ns in (
+        (attributes.READY, exchange.ready_ns),
+        (attributes.SENT, exchange.sent_ns),
+        (attributes.FIRST_BYTE, exchange.first_byte_ns),
+        (attributes.ARRIVED, exchange.arrived_ns),
+        (attributes.DONE, exchange.done_ns),
+    ):
+        if reached_ns:
+            span.add_event(event, timestamp=reached_ns + offset_ns)
+    if exchange.outcome is not Outcome.SUCCEEDED:
+        span.set_status(StatusCode.ERROR, _encodable(exchange.reason))
+    span.end(exchange.done_ns + offset_ns)
+
+
+def _common(described: Described, run: Run) -> dict[str, Value]:
+    return {
+        **described.attributes,
+        attributes.RUN_ID: run.id,
+        attributes.PROTOCOL: described.protocol,
+        attributes.CONCURRENCY: run.concurrency,
+    }
+
+
+def _of_exchange(exchange: Exchange, described: Described) -> dict[str, Value]:
+    own: dict[str, Value] = {
+        attributes.OUTCOME: exchange.outcome.value,
+        attributes.STAMP: exchange.stamp.value,
+        attributes.CONNECT_NS: exchange.connect_ns,
+        attributes.WRITE_LAG_NS: exchange.write_lag_ns,
+        attributes.SLOT: exchange.slot,
+        **described.status(exchange.reply.status),
+    }
+    if exchange.lost is not None:
+        own[attributes.LOST] = exchange.lost.value
+    if exchange.outcome is not Outcome.SUCCEEDED:
+        own[ERROR_TYPE] = _error_type(exchange)
+    return own
+
+
+def _error_type(exchange: Exchange) -> str:
+    """The status where it is the error, else how the exchange ended."""
+    status = exchange.reply.status
+    return exchange.outcome.value if status in ("", "OK") or status[0] == "2" else status
+
+
+def _of_timing(timing: Timing | Undecomposed) -> dict[str, Value]:
+    if timing is Undecomposed.NO_TIMING:
+        return {}
+    if isinstance(timing, Undecomposed):
+        return {attributes.MIRROR_PROBLEM: timing.name}
+    if timing.source != "mirror":
+        return {}
+    parts_ns = {SERVER_PROCESSING: timing.total_ns, **timing.parts_ns}
+    own: dict[str, Value] = {attributes.MIRROR_NS + name: ns for name, ns in parts_ns.items()}
+    own[attributes.MIRROR_SCALED] = timing.scaled
+    own[attributes.MIRROR_CAME_WITH] = timing.came_with
+    if timing.unlisted:
+        own[attributes.MIRROR_UNLISTED] = timing.unlisted
+    if timing.left_out:
+        own[attributes.MIRROR_LEFT_OUT] = ",".join(timing.left_out)
+    if timing.strays:
+        own[attributes.MIRROR_STRAYS] = timing.strays
+    return own
+
+
+def _encodable(reason: str) -> str:
+    """A reason may quote bytes that are no text; OTLP takes nothing but UTF-8."""
+    return reason.encode(errors="replace").decode()

@@ -1,0 +1,74 @@
+"""What a run knew besides its requests: with it, an archive gives the same result."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from typing import Any, Final
+
+from tracebench.model.measurement import Load
+from tracebench.model.plan import Stability
+from tracebench.model.requests import Requests
+from tracebench.model.result import TcpInfo, Warmup
+from tracebench.model.server_times import ServerTimes
+
+_RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
+"""The fields of a `Load` that have fields of their own."""
+
+
+_RECORD: Final = ("requests", "times")
+"""The fields of a `Load` that root spans tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """All of one target's run that its root spans do not tell."""
+
+    address: str
+    session: Mapping[str, Any]
+    """The fields of a `Result` that say when, where, how and by what it was measured."""
+    load: Mapping[str, Any]
+    """The fields of a `Load`, without its requests."""
+
+    @property
+    def plan(self) -> Mapping[str, Any]:
+        """What the run was asked for, as far as it can be read."""
+        return self.session.get("plan") or {}
+
+    @property
+    def rules(self) -> tuple[Sequence[str], str | None]:
+        """By which the run mapped spans: `--map` and `--mapping`, as far as they can be read."""
+        maps, mapping = self.plan.get("maps") or (), self.plan.get("mapping")
+        return tuple(one for one in maps if isinstance(one, str)), mapping and str(mapping)
+
+    def load_of(self, requests: Requests, times: ServerTimes) -> Load:
+        """The load again."""
+        return Load(requests=requests, times=times, **self.load)
+
+
+def written(address: str, load: Load, session: Mapping[str, Any]) -> str:
+    """The facts as text, for an attribute."""
+    told = {
+        one.name: _plain(getattr(load, one.name)) for one in fields(Load) if one.name not in _RECORD
+    }
+    facts = {"address": address, "session": session, "load": told}
+    return json.dumps(facts, ensure_ascii=False, default=str)
+
+
+def read(text: object) -> RunFacts | None:
+    """Read what was written; None for anything else. Fields of other versions are passed over."""
+    try:
+        facts = json.loads(str(text))
+        load, session = dict(facts["load"]), dict(facts["session"])
+        known = {one.name: load[one.name] for one in fields(Load) if one.name in load}
+        for name, kind in _RECORDS.items():
+            known[name] = kind(**load[name]) if load.get(name) is not None else None
+        known["governors"] = tuple(load.get("governors", ()))
+        found = RunFacts(str(facts["address"]), session, known)
+        found.load_of(Requests.of(()), ServerTimes.of(()))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
