@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 
-from tracebench.load.engine import stamps
+from tracebench.load.engine import kernel
 
 SMALLEST = 200
 """Bytes; smaller pieces (acknowledgements of HTTP/2) are held alike, but do not count."""
@@ -51,17 +51,17 @@ class Proxy:
         server = socket.create_connection(("127.0.0.1", self.target_port))
         for here, there, held in ((client, server, self.up_ms), (server, client, self.down_ms)):
             here.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            stamps.enable(here)
+            kernel.enable(here)
             self.selector.register(here, selectors.EVENT_READ, (there, held))
 
     def receive(self, here: socket.socket, there: socket.socket, held: Held) -> None:
         try:
-            data, ancillary, _, _ = here.recvmsg(1 << 20, stamps.ANCILLARY_SIZE)
+            data, ancillary, _, _ = here.recvmsg(1 << 20, kernel.ANCILLARY_SIZE)
         except OSError:
             data, ancillary = b"", []
         arrived_ns = time.perf_counter_ns()
         if ancillary:
-            arrived_ns -= time.time_ns() - stamps.arrival_wall_ns(ancillary[0][2])
+            arrived_ns -= time.time_ns() - kernel.arrival_wall_ns(ancillary[0][2])
         if not data:
             self.selector.unregister(here)
         self.number += 1

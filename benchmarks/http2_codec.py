@@ -12,9 +12,9 @@ from time import process_time_ns
 import hpack
 
 from tracebench.load.wire import grpc_reply, http2_frames
+from tracebench.load.wire.codec import RawReply, Slot
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http2 import Http2Codec
-from tracebench.load.wire.slot import RawReply, Slot
 
 IDS = b"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 WINDOWS = http2_frames.settings(

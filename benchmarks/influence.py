@@ -14,8 +14,8 @@ from dataclasses import replace
 from tracebench.benchmark import run
 from tracebench.example import picture as coffee
 from tracebench.example.serve import spawned as example
-from tracebench.load.peers.catalogue import LIBRARIES
-from tracebench.load.peers.null_server.serve import HOST, spawned
+from tracebench.load.peers.clients import LIBRARIES
+from tracebench.load.peers.null_server import HOST, spawned
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
 

@@ -16,7 +16,7 @@ import requests
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tracebench.tracing.receiver.client import Receiver
-from tracebench.tracing.receiver.gathering import Roots
+from tracebench.tracing.receiver.completeness import Roots
 
 BATCH, SENDERS = 512, 2
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"

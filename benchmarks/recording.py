@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tracebench.analysis.closure.closure import decompose
+from tracebench.analysis.closure.decomposition import decompose
 from tracebench.analysis.summary import summarise
 from tracebench.load.recording.read_record import Reading, read_record
 from tracebench.load.recording.replies import Replies
 from tracebench.load.recording.rows import PAGE_BYTES, PLAIN, ROW_BYTES, Recorder, plain_tag
 from tracebench.load.recording.spill import Spill
-from tracebench.load.wire import http1_reply
+from tracebench.load.wire import http1
 from tracebench.load.wire.http1_pattern import Http1Form, form_of
 from tracebench.model.measurement import Load
 from tracebench.tracing.roots.trace_ids import IdSource
@@ -96,7 +96,7 @@ def main() -> None:
     recorder = record(count, source)
     marks.append(time.process_time())
     spill = recorder.spill
-    read = read_record(recorder, Reading(http1_reply.read, source.since(0)))
+    read = read_record(recorder, Reading(http1.read_reply, source.since(0)))
     marks.append(time.process_time())
     load = Load(read.requests, read.times, read.requests.duration_ns / 1e9, 0.0, None)
     result = summarise("http://x", load, decompose(read.requests, read.times))

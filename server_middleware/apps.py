@@ -6,7 +6,7 @@ from typing import Any, Final, TypeVar, cast
 from server_middleware.context.threads import follow_threads
 from server_middleware.http.app_kind import Shape, shape_of
 from server_middleware.http.asgi import Asgi, Asgi2
-from server_middleware.http.places import place_in
+from server_middleware.http.frameworks import place_in
 from server_middleware.http.wrapper import Outside
 from server_middleware.http.wsgi import Wsgi
 

@@ -1,19 +1,160 @@
 """For `opentelemetry-instrument`: the mirror without a change to the server's code."""
 
+import os
 import sys
 from collections.abc import Callable, Collection
 from functools import wraps
 from inspect import signature
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.instrumentation import propagators
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
     BaseInstrumentor,
 )
+from opentelemetry.instrumentation.propagators import ResponsePropagator, default_setter
 
+from server_middleware.components.component import is_name
+from server_middleware.context.outside_requests import ran_outside_since, strays
+from server_middleware.context.scope import Scope, get_current
 from server_middleware.context.threads import follow_threads, leave_threads
-from server_middleware.watch import MirroringPropagator, SpanWatch
+from server_middleware.harmless import harmless
+from server_middleware.mirror import headers
+from server_middleware.recorder import Recorder
+from server_middleware.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
+
+# The mirror of a server whose spans others make: it watches them start and end.
+#
+# It serves `opentelemetry-instrument`: spans that are made by hand under the names of components
+# count as well as those of `component()`.
+
+MOST_SPANS: Final = 10_000
+"""So many spans are watched at a time; of those that never end the oldest are given up."""
+
+
+class _Watched(NamedTuple):
+    recorder: Recorder
+    scope: Scope
+    strays_before: int
+
+
+class SpanWatch:
+    """A span processor, as the SDK calls it; it does without the SDK's class, so as not to load it.
+
+    A server span whose remote parent is sampled asks for its timings; the spans below it are
+    its parts. A span without a component gives its time to the one above it.
+    """
+
+    def __init__(self) -> None:
+        self._watched: dict[int, _Watched] = {}
+        if hasattr(os, "register_at_fork"):  # a child's spans are no parts of its parent's requests
+            os.register_at_fork(after_in_child=self._watched.clear)
+
+    @harmless
+    def on_start(self, span: Any, parent_context: otel.Context | None = None) -> None:
+        """Begin to watch an entry span, or one below a watched one."""
+        parent = span.parent
+        if parent is None:
+            return
+        if len(self._watched) >= MOST_SPANS:
+            self._watched.pop(next(iter(self._watched)), None)
+        above = self._watched.get(parent.span_id)
+        if above is not None:
+            recorder, around, before = above
+            scope = Scope(recorder, None, around.depth + 1, _component(span) or around.name)
+            recorder.enter(scope)
+            self._watched[span.context.span_id] = _Watched(recorder, scope, before)
+        elif span.kind is trace.SpanKind.SERVER and parent.is_remote and parent.trace_flags.sampled:
+            recorder = Recorder()
+            scope = Scope(recorder, None)
+            self._watched[span.context.span_id] = _Watched(recorder, scope, strays.count)
+
+    def _on_ending(self, span: Any) -> None:
+        """The SDK announces the end of a span by this name."""
+
+    @harmless
+    def on_end(self, span: Any) -> None:
+        """Cease to watch it."""
+        watched = self._watched.pop(span.context.span_id, None)
+        if watched is not None and watched.scope.depth:
+            watched.recorder.leave(watched.scope)
+
+    def shutdown(self) -> None:
+        """Nothing is kept."""
+        self._watched.clear()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Nothing waits."""
+        return True
+
+    def mirrored(self, span: trace.Span) -> list[tuple[str, str]]:
+        """The headers that mirror the request of a span; none if it is not watched."""
+        watched = self._watched.get(span.get_span_context().span_id)
+        if watched is None:
+            return []
+        total_ns, parts_ns = watched.recorder.report()
+        parts_ns.pop("", None)
+        ran_outside = ran_outside_since(watched.strays_before, span)
+        return headers(total_ns, parts_ns, span, ran_outside)
+
+
+def _component(span: Any) -> str | None:
+    said = (span.attributes or {}).get(COMPONENT_ATTRIBUTE)
+    if said is not None:
+        return said if is_name(said) else None
+    return span.name if span.name in SERVER_PARTS else None
+
+
+class MirroringPropagator(ResponsePropagator):
+    """OpenTelemetry's hook for response headers; what was hooked in before comes first."""
+
+    def __init__(self, watch: SpanWatch, before: ResponsePropagator | None) -> None:
+        self._watch, self.before = watch, before
+
+    def inject(
+        self, carrier: Any, context: otel.Context | None = None, setter: Any = default_setter
+    ) -> None:
+        """Write the mirror, unless `instrument` does that for this request."""
+        if self.before is not None:
+            self.before.inject(carrier, context=context, setter=setter)
+        if get_current() is None:
+            self._write(carrier, context, setter)
+
+    @harmless
+    def _write(self, carrier: Any, context: otel.Context | None, setter: Any) -> None:
+        span = trace.get_current_span(context)
+
+        def write() -> None:
+            for name, value in self._watch.mirrored(span):
+                setter.set(carrier, name, value)
+
+        if hasattr(carrier, "flush") and _is_tornado_handler(type(carrier)):
+            _before_flush(carrier, harmless(write))
+        else:
+            write()
+
+
+def _is_tornado_handler(kind: type) -> bool:
+    """Whether a carrier is one, which has not begun to work yet: others are what was answered."""
+    return ("tornado.web", "RequestHandler") in {
+        (it.__module__, it.__name__) for it in kind.__mro__
+    }
+
+
+def _before_flush(handler: Any, write: Callable[[], object]) -> None:
+    """Write when its first `flush` sends the headers; until then it may clear them as well."""
+    flush = handler.flush
+
+    def flushing(*given: Any, **named: Any) -> Any:
+        handler.flush = flush
+        write()
+        return flush(*given, **named)
+
+    handler.flush = flushing
+
+
+# For `opentelemetry-instrument`: the mirror without a change to the server's code.
 
 _OURS: Final = "interceptors"
 """The argument of `grpc.server` that is added to."""

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tracebench.analysis.closure.closure import decompose
+from tracebench.analysis.closure.decomposition import decompose
 from tracebench.analysis.closure.selection import Selection
-from tracebench.analysis.difference.observer import observer_effect
+from tracebench.analysis.difference.comparison import observer_effect
 from tracebench.analysis.failures import said
 from tracebench.load.engine.engine import Window
 from tracebench.load.recording.read_record import Read, Reading, read_record

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from tracebench import __version__
-from tracebench.analysis.closure.closure import decompose
+from tracebench.analysis.closure.decomposition import decompose
 from tracebench.analysis.difference.comparison import compare_two
 from tracebench.analysis.findings.archived_run import (
     facts_lost,
@@ -34,14 +34,13 @@ from tracebench.model.requests import Requests
 from tracebench.model.result import Finding, Result, TargetResult
 from tracebench.model.server_times import PROBLEM, SOURCE, SOURCES, ServerTimes
 from tracebench.tracing.archives.span_files import Archives
-from tracebench.tracing.inventory import take_stock
 from tracebench.tracing.join import other_clients
 from tracebench.tracing.join.join import Source, join
-from tracebench.tracing.join.kept import KeptSpans
-from tracebench.tracing.join.server_spans import entry_of
+from tracebench.tracing.join.server_spans import KeptSpans, entry_of
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 from tracebench.tracing.roots import read_back, run_facts
 from tracebench.tracing.roots.attributes import PROTOCOL, RUN_FACTS, RUN_ID
+from tracebench.tracing.span_inventory import take_stock
 
 _NS_PER_S: Final = 1e9
 _UNKNOWN: Final[Mapping[str, Any]] = {"tool": {}, "environment": {}, "plan": {}, "started_at": ""}

@@ -8,20 +8,19 @@ from threading import Event
 from typing import Any, NamedTuple
 
 from tracebench import __version__
-from tracebench.analysis.closure.closure import decompose, latency, ranked
+from tracebench.analysis.closure.decomposition import decompose, latency, ranked
 from tracebench.analysis.difference.client_cost import client_cost
-from tracebench.analysis.difference.comparison import compare_two
-from tracebench.analysis.difference.observer import observer_effect
+from tracebench.analysis.difference.comparison import compare_two, observer_effect
 from tracebench.analysis.findings.finding import advised
 from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
 from tracebench.analysis.findings.otlp_spans import unfit_rules
 from tracebench.analysis.findings.verdict import clients_cut_short, interrupted, with_findings
 from tracebench.analysis.statistics.steady_state import settled
 from tracebench.analysis.summary import exemplars, summarise
-from tracebench.load.engine.prepared import Prepared
 from tracebench.load.engine.progress import Watcher
+from tracebench.load.engine.target import Prepared
 from tracebench.load.measure import measure, once
-from tracebench.load.peers import catalogue
+from tracebench.load.peers import clients
 from tracebench.load.peers.floor import measure_floor
 from tracebench.load.peers.interleaved import Interleaved, interleaved
 from tracebench.load.prepare import rest, rpc
@@ -38,7 +37,7 @@ from tracebench.system.interrupt import interruptible
 from tracebench.system.redaction import Secrets
 from tracebench.tracing.join.join import renamed
 from tracebench.tracing.mapping.mapper import mapper_of
-from tracebench.tracing.mirror import mirror
+from tracebench.tracing.mirror import timings
 from tracebench.tracing.otlp.destination import exporter_headers
 from tracebench.tracing.roots import export, run_facts
 from tracebench.tracing.traces import Traces
@@ -130,7 +129,7 @@ def _measured(
     watcher: Watcher,
 ) -> dict[str, TargetResult]:
     targets: dict[str, TargetResult] = {}
-    libraries = catalogue.load(plan)
+    libraries = clients.load(plan)
     floors = {target: _floor(ready, plan) for target, ready in prepared.items() if plan.floor}
     left = len(prepared)
     for target, ready in prepared.items():
@@ -234,4 +233,4 @@ def _asked(load: Load, untraced_from: int) -> tuple[Requests, ServerTimes]:
 def _timing(exchange: Exchange) -> Timing | Undecomposed:
     if exchange.outcome is not Outcome.SUCCEEDED:
         return Undecomposed.NO_TIMING
-    return mirror.read(exchange.reply)
+    return timings.read(exchange.reply)

@@ -17,10 +17,10 @@ from tests.pitfalls.fifo import (
     pollaczek_khinchine_s,
 )
 from tracebench.benchmark import prepare
-from tracebench.load.engine.arrivals import arrivals_ns
+from tracebench.load.engine.pacing import arrivals_ns
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
-from tracebench.load.peers.null_server.serve import spawned
+from tracebench.load.peers.null_server import spawned
 from tracebench.model.plan import Plan, Segment
 from tracebench.model.requests import SENT
 

@@ -1,14 +1,45 @@
 """`component("inference")`: a context manager and a decorator around one part of the work."""
 
+import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from server_middleware.components.names import checked
 from server_middleware.components.running import Opened, for_many, open_here
 from server_middleware.components.wrapped import called, decorated
 from server_middleware.context.outside_requests import get_passing
 from server_middleware.context.scope import Handle, get_context, get_current
+from server_middleware.vocabulary import OUTSIDE, SERVER_PROCESSING, UNLISTED
+
+# What a component may be called: a token in `Server-Timing`, a key in JSON, a span's name.
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_TAKEN = frozenset({OUTSIDE, SERVER_PROCESSING, UNLISTED, "total", "trace"})
+
+
+def is_name(name: object) -> bool:
+    """Whether it can be a component's."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None and name not in _TAKEN
+
+
+@lru_cache(maxsize=256)
+def checked(name: str) -> str:
+    """Return the name, if it is one.
+
+    Raises:
+        ValueError: it is not a letter followed by at most 63 letters, digits, `_`, `.` or `-`, or
+            it means something else in the mirror.
+    """
+    if not is_name(name):
+        raise ValueError(
+            f"{name!r} is no name for a component: use letters, digits, '_', '.' and '-', at most "
+            f"64, a letter first; {', '.join(sorted(_TAKEN))} have a meaning of their own"
+        )
+    return name
+
+
+# `component("inference")`: a context manager and a decorator around one part of the work.
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -7,14 +7,13 @@ from typing import Any, Final
 import grpc
 from opentelemetry.propagators.textmap import Getter
 
-from server_middleware.asking import sampled
 from server_middleware.context.scope import Entered
 from server_middleware.grpc import conventions
 from server_middleware.grpc.context import Aborting, telling
 from server_middleware.harmless import complain, harmless
 from server_middleware.mirror import timings
 from server_middleware.recorder import Recorder
-from server_middleware.request import Request
+from server_middleware.request import Request, sampled
 from server_middleware.vocabulary import (
     BENCHMARK_HEADER,
     SERVER_TIMING_HEADER,

@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from opentelemetry.propagators.textmap import Getter
 
-from server_middleware.asking import sampled
 from server_middleware.context.outside_requests import Passing
 from server_middleware.harmless import harmless
 from server_middleware.http import conventions
 from server_middleware.http.wrapper import Outside
 from server_middleware.recorder import Recorder
-from server_middleware.request import Attributes, Request
+from server_middleware.request import Attributes, Request, sampled
 from server_middleware.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
 Message = MutableMapping[str, Any]

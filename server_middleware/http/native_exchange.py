@@ -5,12 +5,11 @@ from typing import Any, Final, NamedTuple
 
 from opentelemetry.propagators.textmap import Getter
 
-from server_middleware.asking import sampled
 from server_middleware.context.scope import Entered
 from server_middleware.harmless import harmless
 from server_middleware.http import conventions
 from server_middleware.recorder import Recorder
-from server_middleware.request import Attributes, Request
+from server_middleware.request import Attributes, Request, sampled
 from server_middleware.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
 Headers = Mapping[str, str]

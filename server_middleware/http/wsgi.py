@@ -6,16 +6,14 @@ from typing import Any, Final
 
 from opentelemetry.propagators.textmap import Getter
 
-from server_middleware.asking import sampled
 from server_middleware.context.outside_requests import Passing, get_passing, set_passing
 from server_middleware.harmless import complain
 from server_middleware.http import conventions
 from server_middleware.http.wrapper import Outside
-from server_middleware.http.wsgi_body import body_of
-from server_middleware.http.wsgi_head import Framework, Head, PlainWsgi, StartResponse
 from server_middleware.http.wsgi_input import TimedInput, timed_input
+from server_middleware.http.wsgi_response import Framework, Head, PlainWsgi, StartResponse, body_of
 from server_middleware.recorder import Recorder
-from server_middleware.request import Attributes, Request
+from server_middleware.request import Attributes, Request, sampled
 
 Environ = dict[str, Any]
 WsgiApp = Callable[[Environ, StartResponse], Iterable[bytes]]

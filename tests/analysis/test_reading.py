@@ -7,7 +7,7 @@ import pytest
 from server_middleware.vocabulary import LEAVES
 from tests.analysis.samples import FAILED, MS, NO_TIMING, SUCCESS, load, target
 from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
-from tracebench.analysis.reading import reading, tail_reading
+from tracebench.analysis.interpretation import reading, tail_reading
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.result import Tail, TailPart, TargetResult, TcpInfo
 

@@ -19,7 +19,7 @@ from tracebench.benchmark import run
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import Result
-from tracebench.report.to_json import to_dict
+from tracebench.report.result_file import to_dict
 
 REQUESTS = 40
 PAYLOAD = Payload(b"\x89PNG" * 500, "image/png", "x.png", "image")

@@ -9,7 +9,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.backends.conftest import LIMIT_S, Jaeger, eventually
-from tracebench.tracing.jaeger.query import QueryApi
+from tracebench.tracing.jaeger.query_api import QueryApi
 
 TRACE, ROOT, ENTRY = "7c" * 16, "a1" * 8, "b2" * 8
 START_NS = time.time_ns() // 1_000_000_000 * 1_000_000_000

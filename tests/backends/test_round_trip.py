@@ -19,8 +19,8 @@ from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import Result
 from tracebench.model.span import Span
-from tracebench.tracing.jaeger.query import QueryApi
-from tracebench.tracing.jaeger.reading import Waits, read
+from tracebench.tracing.jaeger.fetch import Waits, read_back
+from tracebench.tracing.jaeger.query_api import QueryApi
 
 pytestmark = pytest.mark.slow
 
@@ -133,7 +133,7 @@ def test_a_search_finds_what_asking_for_each_finds(seen: Seen) -> None:
     api = QueryApi(seen.jaeger.ui)
     for spans, known in zip(both, ({}, starts_ns), strict=True):
         ids = {one: root["spanID"] for one, root in roots.items()}
-        read(api, ids, spans.extend, Waits(settle_s=0), starts_ns=known)
+        read_back(api, ids, spans.extend, Waits(settle_s=0), starts_ns=known)
     api.close()
     each, searched = (sorted(spans, key=lambda span: span.span_id) for spans in both)
     assert each == searched

@@ -11,7 +11,7 @@ import pytest
 from tests.cli.test_bad_input import IMAGE, ROOT, slowly
 from tests.report.samples import both
 from tests.servers import HOST, reply, serving
-from tracebench.report import to_json
+from tracebench.report import result_file
 
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -29,7 +29,7 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def saved(tmp_path: Path) -> str:
     path = tmp_path / "saved.json"
-    to_json.write(both(), str(path))
+    result_file.write(both(), str(path))
     return str(path)
 
 

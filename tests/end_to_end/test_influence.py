@@ -15,11 +15,11 @@ from tests.cli.test_bad_input import run as command
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.benchmark import run
 from tracebench.load.peers import floor
-from tracebench.load.peers.job import Job, Sample
+from tracebench.load.peers.clients import Job, Sample
 from tracebench.model.errors import TargetError
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
-from tracebench.report import from_json, to_json
+from tracebench.report import result_file
 
 pytestmark = pytest.mark.alone
 
@@ -29,8 +29,8 @@ PAYLOAD = Payload(b"x" * 1_000, "image/png", "x.png", "image")
 def measured(script: Script, **more: object) -> TargetResult:
     with serving(script) as port:
         result = run(Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", **more))  # type: ignore[arg-type] # options of the test
-    text = to_json.dumps(result)
-    assert to_json.dumps(from_json.loads(text)) == text
+    text = result_file.dumps(result)
+    assert result_file.dumps(result_file.loads(text)) == text
     return result.targets["rest"]
 
 

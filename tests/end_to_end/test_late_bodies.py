@@ -13,8 +13,8 @@ from tracebench.archive import analyze
 from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import Result
+from tracebench.report.result_file import to_dict
 from tracebench.report.table import render
-from tracebench.report.to_json import to_dict
 
 pytestmark = pytest.mark.alone
 

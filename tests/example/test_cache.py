@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from tracebench.example import cache
+from tracebench.example import onnx_model
 
 
 @pytest.fixture(scope="module")
 def expected() -> bytes:
-    return cache.model()
+    return onnx_model.kept_model()
 
 
 @pytest.fixture
@@ -24,9 +24,9 @@ def only_file(folder: Path) -> Path:
 
 
 def test_the_model_is_converted_once(folder: Path, expected: bytes) -> None:
-    assert cache.model() == expected
+    assert onnx_model.kept_model() == expected
     made = only_file(folder).stat()
-    assert cache.model() == expected
+    assert onnx_model.kept_model() == expected
     found = only_file(folder).stat()
     assert (found.st_ino, found.st_mtime_ns) == (made.st_ino, made.st_mtime_ns)
 
@@ -45,11 +45,11 @@ def test_the_model_is_converted_once(folder: Path, expected: bytes) -> None:
 def test_a_damaged_cache_is_made_anew(
     folder: Path, expected: bytes, damage: Callable[[bytes], bytes]
 ) -> None:
-    cache.model()
+    onnx_model.kept_model()
     path = only_file(folder)
     intact = path.read_bytes()
     path.write_bytes(damage(intact))
-    assert cache.model() == expected
+    assert onnx_model.kept_model() == expected
     assert only_file(folder).read_bytes() == intact
 
 
@@ -59,12 +59,12 @@ def test_a_folder_that_cannot_be_written(
     in_the_way = tmp_path / "file"
     in_the_way.touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_the_way))
-    assert cache.model() == expected
+    assert onnx_model.kept_model() == expected
 
 
 def test_many_may_start_at_once(folder: Path, expected: bytes) -> None:
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda _: cache.model(), range(3)))
+        found = list(pool.map(lambda _: onnx_model.kept_model(), range(3)))
     assert found == [expected] * 3
     assert only_file(folder).stat().st_size == len(expected) + 32
 
@@ -74,5 +74,5 @@ def test_without_xdg_the_home_folder_is_used(
 ) -> None:
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    cache.model()
+    onnx_model.kept_model()
     assert only_file(tmp_path / ".cache" / "tracebench").name.startswith("efficientnet-lite0-")

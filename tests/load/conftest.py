@@ -3,7 +3,7 @@
 import pytest
 
 from tests.load.engines import Make, copied, mapped, shared
-from tracebench.load.engine import stamps
+from tracebench.load.engine import kernel
 
 
 @pytest.fixture(params=[copied, mapped, shared], ids=["copied", "mapped", "shared"])
@@ -15,4 +15,4 @@ def make(request: pytest.FixtureRequest) -> Make:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a busy machine take its time to close: what is tested is not how fast it is."""
-    monkeypatch.setattr(stamps, "_LEAST_CROSSING_NS", 2_000_000_000)
+    monkeypatch.setattr(kernel, "_LEAST_CROSSING_NS", 2_000_000_000)

@@ -9,15 +9,15 @@ from itertools import cycle
 from tests.records import exchanges_of
 from tests.servers import HOST, Script, serving
 from tracebench.load.engine.connection import Connection, Owner
+from tracebench.load.engine.dispatch import Ledger
 from tracebench.load.engine.endpoint import resolve
 from tracebench.load.engine.engine import Engine, Window
-from tracebench.load.engine.ledger import Ledger
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.mapped import MappedConnection, SharedBodies, SharedConnection
 from tracebench.load.engine.pacing import Pacing
 from tracebench.load.recording.read_record import Read
 from tracebench.load.recording.replies import Learn
-from tracebench.load.wire import http1_reply
+from tracebench.load.wire import http1
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest
 from tracebench.model.exchange import Exchange, Outcome
 from tracebench.tracing.roots.trace_ids import IdSource
@@ -57,7 +57,7 @@ def run(
     contents: Sequence[HttpRequest] = (),
     midway: Callable[[Engine], None] = lambda _engine: None,
     learn: Learn | None = None,
-    read: Read = http1_reply.read,
+    read: Read = http1.read_reply,
 ) -> tuple[Window, list[Exchange]]:
     loop = Loop()
     with serving(script) as port:

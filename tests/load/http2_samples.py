@@ -3,9 +3,9 @@
 import hpack
 
 from tracebench.load.wire import http2_frames
+from tracebench.load.wire.codec import Slot
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http2 import Http2Codec
-from tracebench.load.wire.slot import Slot
 
 IDS = b"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 SETTINGS = http2_frames.settings()

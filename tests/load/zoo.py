@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection
 
-from tracebench.load.prepare import schemas
+from tracebench.load.prepare import grpc_descriptors
 from tracebench.load.prepare.grpc_methods import Method, find
 from tracebench.protos.reflection_pb2 import Request, Response
 
@@ -27,7 +27,7 @@ CLASSIFY = f"{SERVICE}/Classify"
 @cache
 def descriptors() -> Any:
     """The pool, compiled by grpcio-tools as a user's would be."""
-    return schemas.from_proto(str(PROTO), ())
+    return grpc_descriptors.from_proto(str(PROTO), ())
 
 
 @cache

@@ -14,7 +14,7 @@ from opentelemetry.propagators.composite import CompositePropagator
 from opentelemetry.propagators.textmap import DefaultGetter
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from server_middleware.caller import extract
+from server_middleware.request import extract
 from tests.middleware.span_samples import PARENT_ID, TRACE_ID, TRACEPARENT
 
 GETTER: DefaultGetter = DefaultGetter()

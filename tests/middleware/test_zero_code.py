@@ -17,8 +17,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import server_middleware
 from server_middleware import component
-from server_middleware.watch import MOST_SPANS, MirroringPropagator, SpanWatch
-from server_middleware.zero_code import Instrumentor
+from server_middleware.zero_code import MOST_SPANS, Instrumentor, MirroringPropagator, SpanWatch
 from tests.middleware import grpc_service, zero_code_app
 from tests.middleware.serving import HOST, grpc_serving, post, serving_process
 from tests.middleware.span_samples import ASKING, Spans, mirrored

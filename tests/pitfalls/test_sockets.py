@@ -7,7 +7,7 @@ from math import inf
 import pytest
 
 from tests.pitfalls.fifo import Stalling, fifo_server, lindley_s, measured
-from tracebench.load.engine.arrivals import arrivals_ns
+from tracebench.load.engine.pacing import arrivals_ns
 from tracebench.model.plan import Segment
 
 pytestmark = [pytest.mark.alone, pytest.mark.slow]

@@ -10,7 +10,7 @@ from server_middleware.vocabulary import LEAVES
 from tests.report.samples import ALL, both, own_parts, result, target
 from tracebench.model.result import Result
 from tracebench.report.figure import draw, make
-from tracebench.report.palette import COMPONENTS
+from tracebench.report.figure_style import COMPONENTS
 
 
 @pytest.mark.parametrize("shown", ALL.values(), ids=ALL)

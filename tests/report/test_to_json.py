@@ -14,8 +14,7 @@ from tracebench.model.errors import UsageError
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
 from tracebench.report import sweep_table
-from tracebench.report.from_json import loads, loads_any
-from tracebench.report.to_json import dumps
+from tracebench.report.result_file import dumps, loads, loads_any
 
 TARGET = {
     "requests",
@@ -177,6 +176,7 @@ def test_a_terminal_is_given_no_orders() -> None:
 
 
 def test_the_file_needs_no_plotting() -> None:
-    code = "import tracebench.report.to_json, sys; print({'matplotlib', 'rich'} & set(sys.modules))"
+    loaded = "{'matplotlib', 'rich'} & set(sys.modules)"
+    code = f"import tracebench.report.result_file, sys; print({loaded})"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert printed.stdout.strip() == "set()"

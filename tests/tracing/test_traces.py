@@ -16,7 +16,7 @@ from tracebench.model.exchange import Undecomposed
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.requests import Requests
 from tracebench.model.result import TargetResult
-from tracebench.tracing.jaeger.reading import Waits
+from tracebench.tracing.jaeger.fetch import Waits
 from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.otlp.destination import check_listening
 from tracebench.tracing.traces import Traces

@@ -14,8 +14,8 @@ from server_middleware.vocabulary import (
     SERVER_OTHER,
     SERVICE_TIME,
 )
-from tracebench.analysis.closure.closure import client_view, ranked, reported
-from tracebench.analysis.closure.closure import latency as latency_of
+from tracebench.analysis.closure.decomposition import client_view, ranked, reported
+from tracebench.analysis.closure.decomposition import latency as latency_of
 from tracebench.analysis.closure.selection import Selection, Without
 from tracebench.analysis.failures import count_errors
 from tracebench.analysis.findings.evidence import Evidence, part_of

@@ -7,11 +7,9 @@ import click
 
 from tracebench import __version__
 from tracebench.cli import standard_streams
-from tracebench.cli.analyze import analyze
-from tracebench.cli.demo import demo
-from tracebench.cli.report import report
+from tracebench.cli.demo import demo, serve
+from tracebench.cli.reports import analyze, report
 from tracebench.cli.run import INTERRUPTED, run
-from tracebench.cli.serve import serve
 from tracebench.cli.spans import spans
 from tracebench.cli.sweep import sweep
 from tracebench.model.errors import TracebenchError

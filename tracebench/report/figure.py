@@ -11,8 +11,7 @@ from server_middleware.vocabulary import END_TO_END, SERVER_OTHER
 from tracebench.analysis.closure.own_components import share_of
 from tracebench.analysis.numbers import milliseconds
 from tracebench.model.result import Result, Statistics, TargetResult
-from tracebench.report.figure_file import save
-from tracebench.report.palette import COMPONENTS, INVALID, OWN, TARGETS, Look
+from tracebench.report.figure_style import COMPONENTS, INVALID, OWN, TARGETS, Look, save
 from tracebench.report.terminal import shortened
 
 _SIZE_IN = (12.0, 8.5)

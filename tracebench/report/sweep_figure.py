@@ -14,8 +14,7 @@ from tracebench.analysis.numbers import rounded
 from tracebench.analysis.scaling.scalability_law import predict
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import Kind, Point, Scaling, Sweep
-from tracebench.report.figure_file import save
-from tracebench.report.palette import COMPONENTS, INVALID
+from tracebench.report.figure_style import COMPONENTS, INVALID, save
 from tracebench.report.sweep_table import shown
 
 _SIZE_IN = (12.0, 8.5)

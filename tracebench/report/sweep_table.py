@@ -15,8 +15,8 @@ from server_middleware.vocabulary import (
     SERVER_AND_NETWORK,
     SERVER_OTHER,
 )
+from tracebench.analysis.interpretation import was_interrupted
 from tracebench.analysis.numbers import milliseconds, rounded
-from tracebench.analysis.reading import was_interrupted
 from tracebench.model.result import Statistics, TargetResult
 from tracebench.model.sweep import Kind, Law, Point, Scaling, Sweep
 from tracebench.report.terminal import WIDTH, finding_lines, indented, printed

@@ -15,10 +15,9 @@ from tracebench.model.server_times import ServerTimes
 from tracebench.model.span import Span
 from tracebench.system import why
 from tracebench.system.redaction import NO_SECRETS, Secrets, cleared
-from tracebench.tracing.jaeger import links, strays
-from tracebench.tracing.jaeger.query import QueryApi
-from tracebench.tracing.jaeger.reading import NOT_EXPORTED, Reading, Waits, read
-from tracebench.tracing.jaeger.url import base_url
+from tracebench.tracing.jaeger import fetch, links
+from tracebench.tracing.jaeger.fetch import NOT_EXPORTED, Reading, Waits, read_back
+from tracebench.tracing.jaeger.query_api import QueryApi, base_url
 from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.mapping.mapper import mapper_of
 from tracebench.tracing.otlp.destination import check_listening, exporter_for
@@ -203,7 +202,7 @@ class Traces:
             if not findings:  # once is enough to say that the disk is full
                 findings.extend(self._archived(of_trace))
 
-        reading = read(
+        reading = read_back(
             self._jaeger,
             roots,
             take,
@@ -218,7 +217,7 @@ class Traces:
         """What servers traced meanwhile that has nothing to do with the requests."""
         start_ns = requests.due_ns[0] + run.anchor.offset_ns
         ours = {trace_id for trace_id, _ in requests.ids_at(range(len(requests)))}
-        return strays.of_servers(jaeger, ours, start_ns, start_ns + requests.duration_ns)
+        return fetch.traces_of_servers(jaeger, ours, start_ns, start_ns + requests.duration_ns)
 
     def linked(
         self,

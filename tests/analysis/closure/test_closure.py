@@ -17,7 +17,7 @@ from tests.analysis.samples import (
     TIMING,
 )
 from tests.records import decomposed
-from tracebench.analysis.closure.closure import client_view, reported
+from tracebench.analysis.closure.decomposition import client_view, reported
 from tracebench.model.exchange import Decomposition, Exchange, Nanoseconds, Timing, Undecomposed
 from tracebench.model.requests import Requests
 

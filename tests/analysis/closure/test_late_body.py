@@ -10,7 +10,7 @@ from server_middleware.vocabulary import CLIENT_PARTS, LEAVES
 from tests.analysis.samples import MS, SUCCESS, found, load, target
 from tests.records import decomposed
 from tracebench.analysis.findings.finding import advised
-from tracebench.analysis.reading import reading
+from tracebench.analysis.interpretation import reading
 from tracebench.model.exchange import CameWith, Exchange, Timing
 from tracebench.model.result import TargetResult, TcpInfo
 

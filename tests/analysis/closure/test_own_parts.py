@@ -10,7 +10,7 @@ from server_middleware.vocabulary import COMPONENTS, LEAVES, SERVER_PARTS
 from tests.analysis.samples import MS, SUCCESS, found, load, target
 from tests.records import chosen, decomposed
 from tracebench.analysis.closure.own_components import own_parts, share_of, shown_as
-from tracebench.analysis.reading import reading
+from tracebench.analysis.interpretation import reading
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Timing
 from tracebench.model.result import TargetResult

@@ -15,7 +15,7 @@ from tests.records import decomposed
 from tracebench.analysis.findings.advice import Situation, fitting
 from tracebench.analysis.findings.finding import FINDINGS, advised
 from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
-from tracebench.analysis.reading import reading
+from tracebench.analysis.interpretation import reading
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed
 from tracebench.model.plan import Payload, Plan, Segment, Stability

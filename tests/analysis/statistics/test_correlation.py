@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from tests.analysis.series import consistent, latencies, normal, true_ms
-from tracebench.analysis.statistics.correlation import exceedance_inflation, inflation
+from tracebench.analysis.statistics.correlation import exceedance_inflation, inflation, moments
 from tracebench.analysis.statistics.distribution import SAMPLE_FLOORS, describe
-from tracebench.analysis.statistics.moments import moments
 from tracebench.model.exchange import Nanoseconds
 
 

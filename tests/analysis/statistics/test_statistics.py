@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tracebench.analysis.statistics.correlation import student_t95
 from tracebench.analysis.statistics.distribution import (
     SAMPLE_FLOORS,
     curve,
@@ -15,7 +16,6 @@ from tracebench.analysis.statistics.distribution import (
     interval_ranks,
     rank,
 )
-from tracebench.analysis.statistics.student import student_t95
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import PERMILLE, Statistics
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.analysis.samples import MS, SUCCESS, target
 from tests.analysis.series import normal
-from tracebench.analysis.reading import tail_reading
+from tracebench.analysis.interpretation import tail_reading
 from tracebench.analysis.statistics.tail import attribute_tail
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import TailPart

@@ -7,8 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tracebench.load.engine.arrivals import arrivals_ns
-from tracebench.load.engine.pacing import ClosedLoop, OpenLoop, done_share, is_open, pacing, warm_up
+from tracebench.load.engine.pacing import (
+    ClosedLoop,
+    OpenLoop,
+    arrivals_ns,
+    done_share,
+    is_open,
+    pacing,
+    warm_up,
+)
 from tracebench.model.plan import Arrival, Payload, Plan, Segment
 
 PAYLOAD = Payload(b"x", "text/plain", "x", "data")

@@ -6,11 +6,10 @@ import pytest
 
 from tests.records import Recorded
 from tracebench.load.engine import dispatch as dispatch_module
-from tracebench.load.engine.dispatch import NEVER_SENT, OpenDispatch
-from tracebench.load.engine.ledger import Ledger
+from tracebench.load.engine.dispatch import NEVER_SENT, Ledger, OpenDispatch
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import OpenLoop
-from tracebench.load.wire.slot import Slot
+from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.tracing.roots.trace_ids import IdSource
 

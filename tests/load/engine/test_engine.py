@@ -11,8 +11,7 @@ from tests.servers import HOST, Script, answering, keeping, read_request, reply,
 from tracebench.load.engine.engine import Engine
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY
-from tracebench.load.wire.http1_reply import read
+from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY, read_reply
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.tracing.roots.trace_ids import IdSource
 
@@ -149,7 +148,7 @@ def test_a_server_that_goes_away_is_given_up(make: Make, monkeypatch: pytest.Mon
     listener.close()
     window = engine.run(ClosedLoop(1_000_000), lambda _progress: None)
     loop.close()
-    found = exchanges_of(window, read)
+    found = exchanges_of(window, read_reply)
     assert "no reply came" in window.gave_up
     assert "connection refused" in window.gave_up
     reasons = {one.reason for one in found}

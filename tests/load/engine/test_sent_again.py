@@ -15,10 +15,10 @@ import trustme
 from tests.load.engines import Make, outcomes, request, run
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tests.tls import ca_file, context, under_tls
-from tracebench.analysis.closure.closure import client_view
+from tracebench.analysis.closure.decomposition import client_view
+from tracebench.load.engine.kernel import PathState, crossing_ns
 from tracebench.load.engine.pacing import ClosedLoop, OpenLoop
 from tracebench.load.engine.progress import Watcher
-from tracebench.load.engine.stamps import PathState, crossing_ns
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
 from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY

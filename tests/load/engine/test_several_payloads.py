@@ -19,7 +19,7 @@ from tests.servers import HOST, read_request, reply, serving
 from tests.tls import ca_file, context, under_tls
 from tracebench.benchmark import run
 from tracebench.load.engine import mapped
-from tracebench.load.engine.prepared import MOST_TRIED, variants
+from tracebench.load.engine.target import MOST_TRIED, variants
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Payload, Plan
 

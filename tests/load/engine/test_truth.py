@@ -13,12 +13,11 @@ from tracebench.load.engine import connection as connection_module
 from tracebench.load.engine.connection import Connection
 from tracebench.load.engine.endpoint import resolve
 from tracebench.load.engine.engine import Engine
+from tracebench.load.engine.kernel import arrival_wall_ns, path_state
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.engine.stamps import arrival_wall_ns, path_state
-from tracebench.load.wire.http1 import Http1Codec, HttpRequest
-from tracebench.load.wire.http1_reply import read
-from tracebench.load.wire.slot import Slot
+from tracebench.load.wire.codec import Slot
+from tracebench.load.wire.http1 import Http1Codec, HttpRequest, read_reply
 from tracebench.model.exchange import Exchange, Outcome, Stamp, Timing
 from tracebench.tracing.roots.trace_ids import IdSource
 
@@ -140,7 +139,7 @@ def held_up(pause_s: float, every_s: float) -> list[Exchange]:
         for channel in engine.channels:
             channel.close()
         loop.close()
-    return exchanges_of(window, read)
+    return exchanges_of(window, read_reply)
 
 
 def test_a_client_that_is_held_up_blames_itself() -> None:

@@ -5,9 +5,9 @@ import pytest
 from tests.records import Recorded
 from tests.servers import answering, reply, serving
 from tracebench.benchmark import run
-from tracebench.load.enough import Enough
+from tracebench.load.measure import Enough
 from tracebench.load.recording.rows import Recorder
-from tracebench.load.wire.slot import Slot
+from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Stamp
 from tracebench.model.plan import Payload, Plan, Segment, Stability
 from tracebench.model.result import TargetResult

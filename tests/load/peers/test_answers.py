@@ -2,13 +2,11 @@
 
 import pytest
 
-from tracebench.load.peers.null_server.rest import REPLY, RestAnswers
-from tracebench.load.peers.null_server.rpc import GrpcAnswers
+from tracebench.load.peers.null_server import REPLY, GrpcAnswers, RestAnswers
 from tracebench.load.wire import grpc_reply, http2_frames
-from tracebench.load.wire.codec import ProtocolError
+from tracebench.load.wire.codec import ProtocolError, Slot
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http2 import Http2Codec
-from tracebench.load.wire.slot import Slot
 from tracebench.tracing.roots.trace_ids import IdSource
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\ncontent-LENGTH: 5\r\n\r\n"
@@ -63,7 +61,7 @@ def test_a_large_message_needs_no_window_update() -> None:
 
 
 def test_the_window_is_refilled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracebench.load.peers.null_server.rpc._REPLENISH_BYTES", 50_000)
+    monkeypatch.setattr("tracebench.load.peers.null_server._REPLENISH_BYTES", 50_000)
     _, _, sent = calls(3, b"x" * 20_000)
     assert (
         GrpcAnswers().receive(sent).count(http2_frames.window_update(0, 2 * 20_005 + 16_384)) == 1

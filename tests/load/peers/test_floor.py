@@ -9,10 +9,10 @@ import pytest
 import requests
 
 from tests.servers import HOST, answering, reply, serving
-from tracebench.load.engine.prepared import Prepared
+from tracebench.load.engine.target import Prepared
 from tracebench.load.peers import floor
 from tracebench.load.peers.floor import measure_floor
-from tracebench.load.peers.null_server.serve import spawned
+from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest, rpc
 from tracebench.model.errors import TracebenchError
 from tracebench.model.exchange import Outcome, Stamp

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from tests.servers import HOST
-from tracebench.cli.influence import CLIENTS
+from tracebench.cli.options import CLIENTS
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.peers import catalogue, interleaved
+from tracebench.load.peers import clients, interleaved
+from tracebench.load.peers.clients import Gate, Job, Sample
 from tracebench.load.peers.interleaved import Interleaved
-from tracebench.load.peers.job import Gate, Job, Sample
-from tracebench.load.peers.null_server.serve import spawned
+from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Plan
@@ -21,7 +21,7 @@ from tracebench.model.plan import Payload, Plan
 PAYLOAD = Payload(b"x" * 1_000, "image/png", "x.png", "image")
 
 
-def by_turns(plan: dict[str, object], send: catalogue.Send) -> Interleaved:
+def by_turns(plan: dict[str, object], send: clients.Send) -> Interleaved:
     with spawned("rest") as port, pytest.MonkeyPatch.context() as patch:
         patch.setattr(interleaved, "ROUNDS", 4)
         planned = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", **plan)  # type: ignore[arg-type] # options of the test
@@ -105,14 +105,14 @@ def test_a_gate_counts_for_all_threads() -> None:
 
 
 def test_the_command_line_offers_what_there_is() -> None:
-    assert set(CLIENTS) == set(catalogue.LIBRARIES)
+    assert set(CLIENTS) == set(clients.LIBRARIES)
 
 
 def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     monkeypatch.delitem(sys.modules, "tracebench.load.peers.by_aiohttp", raising=False)
     with pytest.raises(UsageError, match="--client aiohttp needs aiohttp: pip install aiohttp"):
-        catalogue.load(Plan(PAYLOAD, rest_url="http://x", clients=("aiohttp",)))
+        clients.load(Plan(PAYLOAD, rest_url="http://x", clients=("aiohttp",)))
 
 
 @pytest.mark.parametrize(
@@ -127,4 +127,4 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_what_a_library_cannot_do(name: str, given: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        catalogue.load(Plan(PAYLOAD, clients=(name,), **given))  # type: ignore[arg-type] # options of the test
+        clients.load(Plan(PAYLOAD, clients=(name,), **given))  # type: ignore[arg-type] # options of the test

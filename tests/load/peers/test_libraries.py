@@ -17,8 +17,8 @@ from tests.tls import ca_file, context, grpc_pair, under_tls
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
-from tracebench.load.peers import catalogue
-from tracebench.load.peers.job import Job, Sample
+from tracebench.load.peers import clients
+from tracebench.load.peers.clients import Job, Sample
 from tracebench.load.prepare import rest, rpc
 from tracebench.model.plan import Payload, Plan
 
@@ -31,7 +31,7 @@ RPC = ("grpcio", "grpc.aio")
 def sent_by(name: str, planned: Plan, *, requests: int = 6, warmup: int = 2) -> list[Sample]:
     is_rest = name in HTTP
     prepared = rest.prepare(planned) if is_rest else rpc.prepare(planned)
-    (send,) = catalogue.load(planned)["rest" if is_rest else "grpc"].values()
+    (send,) = clients.load(planned)["rest" if is_rest else "grpc"].values()
     return send(Job(prepared, planned, ClosedLoop(warmup), ClosedLoop(requests)))
 
 

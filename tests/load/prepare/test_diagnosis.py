@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives import serialization
 from tests.load.predicting import predicting
 from tests.servers import HOST, Script, answering, reply, serving
 from tests.tls import context, grpc_pair, under_tls
+from tracebench.load.engine.endpoint import client_tls
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.engine.progress import Watcher
-from tracebench.load.engine.trust import client_tls
 from tracebench.load.measure import measure
-from tracebench.load.peers import catalogue
-from tracebench.load.peers.job import Job
+from tracebench.load.peers import clients
+from tracebench.load.peers.clients import Job
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepare.plan_check import check
 from tracebench.model.errors import TargetError, TracebenchError, UsageError
@@ -170,7 +170,7 @@ def test_a_client_certificate_over_rest(files: Files, name: str, one_file: bool)
         )
         prepared = rest.prepare(plan)
         load = measure(prepared, plan, Watcher())
-        (send,) = catalogue.load(plan)["rest"].values()
+        (send,) = clients.load(plan)["rest"].values()
         samples = send(Job(prepared, plan, ClosedLoop(1), ClosedLoop(4)))
     assert {one.reason for one in load.requests} == {""}
     assert [one.reason for one in samples] == [""] * 4
@@ -189,7 +189,7 @@ def test_a_client_certificate_over_grpc(files: Files, name: str) -> None:
         )
         prepared = rpc.prepare(plan)
         load = measure(prepared, plan, Watcher())
-        (send,) = catalogue.load(plan)["grpc"].values()
+        (send,) = clients.load(plan)["grpc"].values()
         samples = send(Job(prepared, plan, ClosedLoop(1), ClosedLoop(4)))
     assert {one.reason for one in load.requests} == {""}
     assert [one.reason for one in samples] == [""] * 4

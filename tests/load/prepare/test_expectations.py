@@ -8,7 +8,7 @@ import pytest
 from tests.servers import HOST, answering, reply, serving
 from tracebench.benchmark import run
 from tracebench.load.prepare import expectations
-from tracebench.load.prepare.tryout import document
+from tracebench.load.prepare.http_preflight import document
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Payload, Plan

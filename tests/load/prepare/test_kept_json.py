@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracebench.load.prepare.kept_json import load
+from tracebench.load.prepare.http_preflight import load_first_part
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -27,19 +27,19 @@ JSON = st.recursive(
     ],
 )
 def test_what_is_whole_is_read(text: bytes, value: Any) -> None:
-    assert load(text) == value
+    assert load_first_part(text) == value
 
 
 @pytest.mark.parametrize("text", [b"", b"no", b"12 3", b'"abc', b"\xff{"])
 def test_what_is_no_json_is_refused(text: bytes) -> None:
     with pytest.raises(ValueError, match=r".*"):
-        load(text)
+        load_first_part(text)
 
 
 @given(JSON, st.integers(0, 200))
 def test_a_cut_document_says_nothing_that_the_whole_one_does_not(value: Any, at: int) -> None:
     text = json.dumps({"": value}).encode()
-    cut = load(text[: max(at, 1)])
+    cut = load_first_part(text[: max(at, 1)])
     assert part_of(cut, {"": value})
 
 

@@ -14,7 +14,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from tests.load.zoo import CLASSIFY, PROTO, classify, zoo
 from tests.tls import ca_file, grpc_pair
 from tracebench.benchmark import run, try_once
-from tracebench.load.prepare import reflection, schemas
+from tracebench.load.prepare import grpc_descriptors
 from tracebench.model.errors import TargetError, TracebenchError, UsageError
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Payload, Plan
@@ -134,7 +134,7 @@ def test_a_proto_file_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "grpc_tools", None)  # as where it is not installed
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UsageError, match=r"pip install grpcio-tools, or give --descriptor"):
-        schemas.from_proto(str(PROTO), ())
+        grpc_descriptors.from_proto(str(PROTO), ())
 
 
 @pytest.mark.parametrize("allowed", [0, 1])
@@ -149,7 +149,7 @@ def test_reflection_that_is_refused(allowed: int) -> None:
         return next(answers, denied)
 
     with pytest.raises(TargetError, match=r"server reflection failed: .*: no key"):
-        reflection.pool(call, "zoo.v1.Animals")
+        grpc_descriptors.pool_of_server(call, "zoo.v1.Animals")
 
 
 def test_descriptors_that_lack_an_import(descriptor: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.load.oip_server import INPUTS, Served, serving
 from tests.servers import HOST, answering, reply
 from tests.servers import serving as raw_server
 from tracebench.benchmark import run, try_once
-from tracebench.load.prepare import oip, tensors
+from tracebench.load.prepare import open_inference
 from tracebench.model.errors import TargetError, TracebenchError, UsageError
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import Result
@@ -198,15 +198,15 @@ def test_only_json_makes_tensors(server: Served) -> None:
     ],
 )
 def test_urls(url: str, where: str) -> None:
-    assert oip.infer_url(url, "a/b") == where
+    assert open_inference.infer_url(url, "a/b") == where
 
 
 def test_a_url_that_has_the_path_already() -> None:
     with pytest.raises(UsageError, match="leave '/v2/models/m/infer' out"):
-        oip.infer_url("http://h/v2/models/m/infer", "m")
+        open_inference.infer_url("http://h/v2/models/m/infer", "m")
 
 
 @pytest.mark.parametrize(("datatype", "shape"), [("FP8", (1,)), ("FP32", (5_000, 5_000))])
 def test_inputs_that_cannot_be_made_up(datatype: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match=r"'x'.*give it with --json"):
-        tensors.generated([tensors.Tensor("x", datatype, shape)], 0)
+        open_inference.generated_tensors([open_inference.Tensor("x", datatype, shape)], 0)

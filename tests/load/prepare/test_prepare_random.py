@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.load.zoo import SERVICE, classify
-from tracebench.load.prepare import oip, reflection, tensors
+from tracebench.load.prepare import grpc_descriptors, open_inference
 from tracebench.model.errors import TracebenchError
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Payload
@@ -52,8 +52,8 @@ def refusal(read: Callable[..., object], *given: object) -> str:
 @given(REQUESTS)
 def test_tensors(document: Any) -> None:
     try:
-        tensors.check(document)
-        message = tensors.message(document, "m")
+        open_inference.check_tensors(document)
+        message = open_inference.tensor_message(document, "m")
     except TracebenchError:
         return
     assert [one.name for one in message.inputs] == [one["name"] for one in document["inputs"]]
@@ -62,7 +62,7 @@ def test_tensors(document: Any) -> None:
 @given(st.binary(max_size=60) | REQUESTS.map(lambda one: json.dumps(one).encode()))
 def test_files(content: bytes) -> None:
     payload = Payload(content, "application/json", "x.json", "json")
-    for read in (oip.read_document, classify().encode):
+    for read in (open_inference.read_document, classify().encode):
         refused = refusal(read, payload)
         assert not refused or "x.json" in refused
 
@@ -75,4 +75,4 @@ def test_reflection(files: list[bytes], data: st.DataObject) -> None:
         body = data.draw(st.just(answer.SerializeToString()) | st.binary(max_size=40))
         return Reply("OK", {}, body), ""
 
-    assert "\n" not in refusal(reflection.pool, call, SERVICE)
+    assert "\n" not in refusal(grpc_descriptors.pool_of_server, call, SERVICE)

@@ -6,9 +6,8 @@ from itertools import islice
 import pytest
 
 from tests.servers import HOST, answering, reply, serving
-from tracebench.load.engine.prepared import Prepared
-from tracebench.load.engine.twins import untraced_http
-from tracebench.load.peers.null_server.serve import spawned
+from tracebench.load.engine.target import Prepared, untraced_http
+from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.plan import Payload, Plan

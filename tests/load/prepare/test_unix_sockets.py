@@ -18,8 +18,8 @@ from tracebench.load.engine.engine import Engine
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.mapped import MappedConnection
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.prepare import unix_address
-from tracebench.load.wire.http1_reply import read
+from tracebench.load.prepare import unix_sockets
+from tracebench.load.wire.http1 import read_reply
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.exchange import Exchange, Lost, Outcome, Stamp
 from tracebench.tracing.roots.trace_ids import IdSource
@@ -41,7 +41,7 @@ from tracebench.tracing.roots.trace_ids import IdSource
     ],
 )
 def test_urls_of_unix_sockets(url: str, expected: str | None) -> None:
-    assert unix_address.rest_url(url) == (expected or url)
+    assert unix_sockets.rest_url(url) == (expected or url)
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,16 @@ def test_urls_of_unix_sockets(url: str, expected: str | None) -> None:
 )
 def test_urls_that_name_no_socket(url: str) -> None:
     with pytest.raises(UsageError, match=r"--rest-url .*http\+unix://%2Ftmp") as raised:
-        unix_address.rest_url(url)
+        unix_sockets.rest_url(url)
     assert url in str(raised.value)
 
 
 def test_the_path_and_the_url_for_a_library() -> None:
     url = "http+unix://%2Frun%2FModel.sock/v1?x=1"
-    assert unix_address.rest_path(url) == "/run/Model.sock"
-    assert unix_address.over_tcp(url) == "http://localhost/v1?x=1"
-    assert unix_address.rest_path("http://host/") is None
-    assert unix_address.over_tcp("http://host/") == "http://host/"
+    assert unix_sockets.rest_path(url) == "/run/Model.sock"
+    assert unix_sockets.over_tcp(url) == "http://localhost/v1?x=1"
+    assert unix_sockets.rest_path("http://host/") is None
+    assert unix_sockets.over_tcp("http://host/") == "http://host/"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_the_path_and_the_url_for_a_library() -> None:
     ],
 )
 def test_addresses_of_grpc(address: str, path: str | None) -> None:
-    assert unix_address.grpc_path(address) == path
+    assert unix_sockets.grpc_path(address) == path
 
 
 def test_what_can_be_wrong_with_a_path(folder: Path) -> None:
@@ -145,7 +145,7 @@ def run_on(path: str, script: Script, requests: int) -> list[Exchange]:
         for channel in one.channels:
             channel.close()
     loop.close()
-    return exchanges_of(window, read)
+    return exchanges_of(window, read_reply)
 
 
 def test_the_engine_on_one(folder: Path) -> None:

@@ -23,7 +23,7 @@ from tracebench.load.recording.rows import (
     plain_tag,
 )
 from tracebench.load.recording.spill import Spill
-from tracebench.load.wire.slot import RawReply, Slot
+from tracebench.load.wire.codec import RawReply, Slot
 from tracebench.model.columns import PAGE_ROWS
 from tracebench.model.exchange import Lost, Outcome, Reply, Stamp, Timing
 

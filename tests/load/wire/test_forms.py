@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from tests.load.wire.told import HTTP, Compared, changed, compared, sample
-from tracebench.load.wire.slot import RawReply
+from tracebench.load.wire.codec import RawReply
 
 SAMPLES, CHANGES = 60, 10
 

@@ -7,9 +7,9 @@ import pytest
 
 from tests.load.wire.told import GRPC, Compared, block, compared
 from tracebench.load.wire import grpc_reply
+from tracebench.load.wire.codec import RawReply
 from tracebench.load.wire.grpc_pattern import form_of
 from tracebench.load.wire.grpc_request import PREFIX, literal
-from tracebench.load.wire.slot import RawReply
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.protos.inference_pb2 import PredictResponse, TimingInfo
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.load.http2_samples import INITIAL, TRAILERS_ONLY, TRAILING, block, message
+from tracebench.load.wire.codec import RawReply
 from tracebench.load.wire.grpc_reply import MOST_UNPACKED_BYTES, read
-from tracebench.load.wire.http2_stream import KEPT_BYTES
-from tracebench.load.wire.slot import RawReply
+from tracebench.load.wire.http2_streams import KEPT_BYTES
 from tracebench.model.exchange import Reply
 
 GZIPPED = block((":status", "200"), ("content-type", "application/grpc"), ("grpc-encoding", "gzip"))

@@ -6,10 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracebench.load.wire.codec import ProtocolError
-from tracebench.load.wire.http1 import CUT_SHORT, KEPT_BYTES, NO_REPLY, Http1Codec, HttpRequest
-from tracebench.load.wire.http1_reply import read
-from tracebench.load.wire.slot import Slot
+from tracebench.load.wire.codec import ProtocolError, Slot
+from tracebench.load.wire.http1 import (
+    CUT_SHORT,
+    KEPT_BYTES,
+    NO_REPLY,
+    Http1Codec,
+    HttpRequest,
+    read_reply,
+)
 
 IDS = b"0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331"
 REQUEST = HttpRequest(b"POST / HTTP/1.1\r\ntraceparent: 00-", b"-01\r\n\r\n", b"body")
@@ -52,7 +57,7 @@ def test_replies(data: bytes, status: str, body: bytes, reusable: bool) -> None:
     codec, slot = opened()
     assert codec.receive(data) == (slot,)
     assert slot.reply is not None
-    reply, _ = read(slot.reply)
+    reply, _ = read_reply(slot.reply)
     assert (reply.status, reply.body, codec.reusable, codec.busy()) == (
         status,
         body,
@@ -71,7 +76,7 @@ def test_any_split_gives_the_same_reply(cuts: list[int]) -> None:
         assert slot.reply is None
         codec.receive(data[start:end])
     assert slot.reply is not None
-    reply, reason = read(slot.reply)
+    reply, reason = read_reply(slot.reply)
     assert (reply.headers["x-timing-info"], reply.body, reason) == ("{}", b"hello", "")
 
 
@@ -91,7 +96,7 @@ def test_end_of_file(data: bytes, error: str, body: bytes | None) -> None:
         codec.receive(data)
     assert codec.end_of_file() == (slot,)
     assert slot.error == error
-    assert (read(slot.reply)[0].body if slot.reply else None) == body
+    assert (read_reply(slot.reply)[0].body if slot.reply else None) == body
     assert not codec.reusable
     assert not codec.busy()
 
@@ -122,12 +127,12 @@ def test_a_large_reply_is_not_kept_whole() -> None:
         codec.receive(bytes(1_000))
     assert slot.reply is not None
     assert len(slot.reply[0]) < KEPT_BYTES
-    assert read(slot.reply)[0].headers["server-timing"] == "a;dur=1"
+    assert read_reply(slot.reply)[0].headers["server-timing"] == "a;dur=1"
 
 
 def test_repeated_headers_are_joined() -> None:
     head = b"HTTP/1.1 200 OK\r\nServer-Timing: a\r\nserver-timing: b\r\nContent-Length: 0\r\n\r\n"
-    assert read((head,))[0].headers["server-timing"] == "a, b"
+    assert read_reply((head,))[0].headers["server-timing"] == "a, b"
 
 
 @given(st.binary(max_size=200))
@@ -138,4 +143,4 @@ def test_no_bytes_do_harm(data: bytes) -> None:
     except ProtocolError:
         return
     codec.end_of_file()
-    read((data,))
+    read_reply((data,))

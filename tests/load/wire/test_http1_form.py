@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from tests.load.wire.told import HTTP, Sample, compared, recorded, row_forms, sample
 from tracebench.load.recording.replies import FIRST_FORM, WHOLE
-from tracebench.load.wire.codec import ProtocolError
+from tracebench.load.wire.codec import ProtocolError, Slot
 from tracebench.load.wire.http1 import Http1Codec
 from tracebench.load.wire.http1_pattern import Http1Form, form_of
-from tracebench.load.wire.slot import Slot
 
 REPLY = (
     b"HTTP/1.1 200 OK\r\nServer: x/1.2\r\nDate: Mon, 02 Nov 2026 10:00:00 GMT\r\n"

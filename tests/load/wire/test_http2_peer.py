@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.load.http2_samples import IDS, call, message, new_slot
 from tracebench.load.wire import grpc_reply
+from tracebench.load.wire.codec import Slot
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http2 import Http2Codec
-from tracebench.load.wire.slot import Slot
 
 INITIAL = [(":status", "200"), ("content-type", "application/grpc")]
 TRAILING = [("grpc-status", "0"), ("server-timing", "inference;dur=4.2")]

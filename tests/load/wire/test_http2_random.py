@@ -17,9 +17,8 @@ from tests.load.http2_samples import (
     reply,
 )
 from tracebench.load.wire import http2_frames
-from tracebench.load.wire.codec import ProtocolError
+from tracebench.load.wire.codec import ProtocolError, RawReply
 from tracebench.load.wire.http2 import Http2Codec
-from tracebench.load.wire.slot import RawReply
 
 STREAMS = 4
 Ending = tuple[RawReply | None, str]

@@ -18,7 +18,7 @@ from tests.load.http2_samples import (
 )
 from tracebench.load.wire import http2_frames
 from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY
-from tracebench.load.wire.http2_stream import KEPT_BYTES
+from tracebench.load.wire.http2_streams import KEPT_BYTES
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from tests.load import grpc_servers
 from tests.load.http2_samples import call, new_slot
 from tracebench.load.wire import grpc_reply
+from tracebench.load.wire.codec import Slot
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http2 import Http2Codec
-from tracebench.load.wire.slot import Slot
 from tracebench.model.exchange import Reply
 
 IDS = [b"%032x-%016x" % (n, n) for n in range(1, 401)]

@@ -19,12 +19,12 @@ from tracebench.load.recording.read_record import Read, Reading, read_record
 from tracebench.load.recording.replies import FIRST_FORM, Learn, Replies
 from tracebench.load.recording.rows import ROW, Recorder
 from tracebench.load.recording.spill import Spill
-from tracebench.load.wire import grpc_pattern, grpc_reply, http1_pattern, http1_reply
+from tracebench.load.wire import grpc_pattern, grpc_reply, http1, http1_pattern
+from tracebench.load.wire.codec import RawReply, Slot
 from tracebench.load.wire.grpc_request import PREFIX, literal
-from tracebench.load.wire.slot import RawReply, Slot
 from tracebench.model.exchange import Stamp, Timing, Undecomposed
 from tracebench.protos.inference_pb2 import PredictResponse, TimingInfo
-from tracebench.tracing.mirror import mirror
+from tracebench.tracing.mirror import timings
 
 Told = Timing | Undecomposed
 Headers = tuple[tuple[str, str], ...]
@@ -52,7 +52,7 @@ class Protocol(NamedTuple):
     read: Read
 
 
-HTTP: Final = Protocol(http1_pattern.form_of, http1_reply.read)
+HTTP: Final = Protocol(http1_pattern.form_of, http1.read_reply)
 GRPC: Final = Protocol(lambda raw: grpc_pattern.form_of(raw, grpc_reply.read), grpc_reply.read)
 
 
@@ -354,7 +354,7 @@ def compared(protocol: Protocol, first: RawReply, *others: RawReply) -> list[Com
 def single(protocol: Protocol, raw: RawReply) -> Told:
     """What the reader of single replies makes of a reply; of a failure, nothing."""
     reply, reason = protocol.read(raw)
-    return Undecomposed.NO_TIMING if reason else mirror.read(reply)
+    return Undecomposed.NO_TIMING if reason else timings.read(reply)
 
 
 def recorded(learn: Learn | None, *raws: RawReply, spill: Spill | None = None) -> Recorder:

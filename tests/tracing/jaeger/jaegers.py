@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers import HOST, Script, read_request, reply, serving
-from tracebench.tracing.jaeger.query import QueryApi
+from tracebench.tracing.jaeger.query_api import QueryApi
 
 RECORDED = Path(__file__).parent / "recorded"
 OTLP = (RECORDED / "otlp.json").read_bytes()

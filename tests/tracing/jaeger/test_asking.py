@@ -11,7 +11,7 @@ import pytest
 from tests.servers import reply
 from tests.tracing.jaeger.jaegers import LEGACY, NOTHING, OTLP, ROOT, TRACE, answering
 from tracebench.model.span import Span
-from tracebench.tracing.jaeger.reading import Reading, Waits, read
+from tracebench.tracing.jaeger.fetch import Reading, Waits, read_back
 
 PATIENT = Waits(settle_s=0, quiet_s=60, longest_s=60, pause_s=0)
 START_NS = 1_764_000_000_000_000_000
@@ -58,7 +58,7 @@ def read_from(store: Callable[[str], bytes]) -> tuple[Reading, Counter[str]]:
     taken: list[Span] = []
     roots = dict.fromkeys(TRACES, ROOT)
     with answering(store) as api:
-        found = read(api, roots, taken.extend, PATIENT, starts_ns=STARTS_NS)
+        found = read_back(api, roots, taken.extend, PATIENT, starts_ns=STARTS_NS)
     return found, Counter(span.trace_id for span in taken)
 
 
@@ -102,7 +102,7 @@ def test_traces_of_others_are_left_alone() -> None:
 def test_without_exported_root_spans_nothing_is_searched_for() -> None:
     store = Store(answer)
     with answering(store) as api:
-        read(api, {TRACE: ROOT}, lambda spans: None, PATIENT)
+        read_back(api, {TRACE: ROOT}, lambda spans: None, PATIENT)
     assert (store.searches, store.ids) == ([], [TRACE])
 
 
@@ -117,5 +117,7 @@ def test_an_old_jaeger_is_not_searched() -> None:
     with answering(old) as api:
         api.check()
         assert api.search("tracebench", START_NS, START_NS, 1) == []
-        found = read(api, {TRACE: ROOT}, lambda spans: None, PATIENT, starts_ns={TRACE: START_NS})
+        found = read_back(
+            api, {TRACE: ROOT}, lambda spans: None, PATIENT, starts_ns={TRACE: START_NS}
+        )
     assert found == Reading(1, 0, "")

@@ -10,7 +10,7 @@ from tests.tracing.samples import REST, RUN, SUCCESS
 from tracebench.model.errors import UsageError
 from tracebench.model.requests import Requests
 from tracebench.tracing.jaeger.links import trace_url, with_search, with_traces
-from tracebench.tracing.jaeger.url import base_url
+from tracebench.tracing.jaeger.query_api import base_url
 
 UI = "http://jaeger:16686/base"
 

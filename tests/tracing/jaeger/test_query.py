@@ -7,7 +7,7 @@ from tests.tracing.jaeger.jaegers import NOTHING, PAGE, ROOT, TRACE, Answer, ans
 from tracebench.model.errors import TargetError
 from tracebench.model.span import Link, Span
 from tracebench.tracing.jaeger import legacy_json
-from tracebench.tracing.jaeger.query import QueryApi, UnreadableError
+from tracebench.tracing.jaeger.query_api import QueryApi, UnreadableError
 
 START_US = 1_795_332_947_061_637
 

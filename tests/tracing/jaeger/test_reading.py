@@ -7,8 +7,8 @@ from collections import Counter
 from tests.servers import read_request, reply
 from tests.tracing.jaeger.jaegers import NOTHING, OTLP, ROOT, TRACE, answering, modern, on
 from tracebench.model.span import Span
-from tracebench.tracing.jaeger.query import QueryApi
-from tracebench.tracing.jaeger.reading import Reading, Waits, read
+from tracebench.tracing.jaeger.fetch import Reading, Waits, read_back
+from tracebench.tracing.jaeger.query_api import QueryApi
 
 AT_ONCE = Waits(settle_s=0, quiet_s=0, longest_s=60, pause_s=0)
 PATIENT = Waits(settle_s=0, quiet_s=60, longest_s=60, pause_s=0)
@@ -18,7 +18,7 @@ NO_ENTRY = "no span of the server's in them is a child of tracebench's"
 def read_all(api: QueryApi, roots: dict[str, str], waits: Waits) -> tuple[Reading, Counter[str]]:
     """What was found, and how many spans were taken of each trace."""
     taken: list[Span] = []
-    found = read(api, roots, taken.extend, waits)
+    found = read_back(api, roots, taken.extend, waits)
     return found, Counter(span.trace_id for span in taken)
 
 
@@ -131,7 +131,7 @@ def test_an_interrupt_ends_it() -> None:
 
     with answering(renamed) as api:
         roots = {other(number): ROOT for number in range(1, 301)}
-        found = read(api, roots, interrupting, PATIENT)
+        found = read_back(api, roots, interrupting, PATIENT)
     assert found.asked == 300
     assert found.missing >= 299
     assert found.reason == "the reading was interrupted"

@@ -11,7 +11,7 @@ from tests.tracing.otlp_samples import message
 from tracebench.model import span_columns as columns
 from tracebench.model.span import Span
 from tracebench.model.span_columns import Spans, SpanTable, TraceIndex, together
-from tracebench.tracing.join.kept import KeptSpans
+from tracebench.tracing.join.server_spans import KeptSpans
 from tracebench.tracing.otlp.read_protobuf import read_into, read_protobuf
 
 IDS = ["0" * 31 + "1", "1" + "0" * 31, "f" * 32, "ab" * 16]

@@ -17,7 +17,7 @@ from tracebench.model.requests import Requests
 from tracebench.model.server_times import PartNames, ServerTimes, TimesPage
 from tracebench.model.span import Event, Kind, Link, Span
 from tracebench.model.span_columns import TraceIndex
-from tracebench.tracing.join.kept import KeptSpans
+from tracebench.tracing.join.server_spans import KeptSpans
 from tracebench.tracing.join.span_join import Sheet, SpanJoin
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 from tracebench.tracing.otlp.read_json import read_json

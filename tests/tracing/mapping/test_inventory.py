@@ -9,10 +9,10 @@ from tests.tracing.samples import SUCCESS, spans_of
 from tracebench.model.inventory import Inventory, Row, Service
 from tracebench.model.span import Link, Span
 from tracebench.report.inventory_table import render
-from tracebench.tracing.inventory import take_stock
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.rule_files import read
 from tracebench.tracing.otlp.sdk_spans import from_sdk
+from tracebench.tracing.span_inventory import take_stock
 
 MAPPER = Mapper()
 OURS = {"service.name": "ours"}

@@ -10,11 +10,11 @@ from tests.tracing.mapping.test_profiles import infer_request, llm_request, trit
 from tests.tracing.samples import SUCCESS
 from tracebench.model.exchange import Timing
 from tracebench.model.span import Link, Span, Value
-from tracebench.tracing.inventory import take_stock
 from tracebench.tracing.join.join import join
-from tracebench.tracing.join.kept import KeptSpans
+from tracebench.tracing.join.server_spans import KeptSpans
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 from tracebench.tracing.mapping.rule_files import built_in, read
+from tracebench.tracing.span_inventory import take_stock
 
 MAPPER = Mapper()
 FASTAPI = "POST /predict"

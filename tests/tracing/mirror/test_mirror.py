@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tracebench.model.exchange import Reply, Timing, Undecomposed
 from tracebench.protos.inference_pb2 import PredictResponse, TimingInfo
-from tracebench.tracing.mirror.mirror import read
+from tracebench.tracing.mirror.timings import read
 
 FULL_NS = {"queue": 250_000, "preprocessing": 1_000_000, "inference": 4_000_000}
 MALFORMED, NO_TIMING = Undecomposed.MALFORMED, Undecomposed.NO_TIMING

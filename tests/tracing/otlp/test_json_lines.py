@@ -23,8 +23,7 @@ from tracebench.model.span import Link as SpanLink
 from tracebench.model.span import Span
 from tracebench.tracing.archives.span_files import Archives
 from tracebench.tracing.otlp.checks import KINDS
-from tracebench.tracing.otlp.json_lines import JsonLinesExporter
-from tracebench.tracing.otlp.otlp_write import request
+from tracebench.tracing.otlp.json_lines import JsonLinesExporter, request_line
 from tracebench.tracing.otlp.read_json import read_json
 from tracebench.tracing.otlp.sdk_spans import from_sdk
 from tracebench.tracing.roots.delivery import Delivered
@@ -180,7 +179,7 @@ lasting = st.builds(
 
 @given(st.lists(lasting, max_size=4))
 def test_spans_of_others_are_read_as_they_were_written(spans: list[Span]) -> None:
-    assert read_json(request(spans)) == spans
+    assert read_json(request_line(spans)) == spans
 
 
 def test_spans_of_others_stand_in_the_file_as_well(tmp_path: Path) -> None:

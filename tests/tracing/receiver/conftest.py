@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tracebench.tracing.receiver.bounds import Bounds
 from tracebench.tracing.receiver.client import Receiver
+from tracebench.tracing.receiver.settings import Bounds
 
 TIGHT = Bounds(
     body_bytes=100_000,

@@ -12,7 +12,7 @@ import requests
 
 from tests.tracing.otlp_samples import PARENT, message, request, span
 from tracebench.tracing.receiver.client import Received, Receiver
-from tracebench.tracing.receiver.gathering import Roots
+from tracebench.tracing.receiver.completeness import Roots
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 TRACES = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"

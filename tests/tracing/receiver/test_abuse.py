@@ -29,8 +29,8 @@ from tests.tracing.receiver.talk import (
     said,
     works,
 )
-from tracebench.tracing.receiver.bounds import Bounds
 from tracebench.tracing.receiver.client import Receiver
+from tracebench.tracing.receiver.settings import Bounds
 
 HEAD = f"POST /v1/traces HTTP/1.1\r\nContent-Type: {PROTOBUF}\r\n".encode()
 FUZZ = settings(

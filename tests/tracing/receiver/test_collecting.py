@@ -9,11 +9,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tests.tracing.otlp_samples import PARENT, message, request, span
 from tests.tracing.receiver.talk import batch, collected, json_batch, new_trace, post
 from tracebench.tracing.receiver.client import Receiver, Waiting
-from tracebench.tracing.receiver.digest import Digest, digest
+from tracebench.tracing.receiver.completeness import LONGEST_S, Gathering, Patience, Roots
 from tracebench.tracing.receiver.forward import to_protobuf
-from tracebench.tracing.receiver.gathering import Gathering, Roots
-from tracebench.tracing.receiver.patience import LONGEST_S, Patience
-from tracebench.tracing.receiver.store import Batch, Encoding
+from tracebench.tracing.receiver.store import Batch, Digest, Encoding, digest
 
 ONE, OTHER, BATCH = "1" * 32, "2" * 32, "3" * 32
 

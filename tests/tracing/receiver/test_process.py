@@ -23,12 +23,11 @@ from tests.tracing.receiver.talk import (
     works,
 )
 from tracebench.model.errors import UsageError
-from tracebench.tracing.receiver.bind import Bind, bind_of
-from tracebench.tracing.receiver.bounds import Bounds
 from tracebench.tracing.receiver.client import Receiver
-from tracebench.tracing.receiver.gathering import Roots
+from tracebench.tracing.receiver.completeness import Roots
 from tracebench.tracing.receiver.messages import Fetch
 from tracebench.tracing.receiver.process import fetched
+from tracebench.tracing.receiver.settings import Bind, Bounds, bind_of
 from tracebench.tracing.receiver.store import Batch, Store
 
 

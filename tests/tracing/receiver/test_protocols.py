@@ -32,7 +32,7 @@ from tests.tracing.receiver.talk import (
     works,
 )
 from tracebench.tracing.receiver.client import Receiver
-from tracebench.tracing.receiver.gathering import Roots
+from tracebench.tracing.receiver.completeness import Roots
 
 EXPORTERS: dict[str, Callable[[Receiver], SpanExporter]] = {
     "grpc": lambda to: OverGrpc(to.grpc_address, insecure=True),

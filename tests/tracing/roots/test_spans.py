@@ -22,8 +22,7 @@ from tests.tracing.samples import (
 )
 from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Exchange, Outcome, Reply, Timing, Undecomposed
-from tracebench.tracing.otlp.sdk_spans import from_sdk
-from tracebench.tracing.otlp.span_context import context_of
+from tracebench.tracing.otlp.sdk_spans import context_of, from_sdk
 from tracebench.tracing.roots import read_back
 from tracebench.tracing.roots.export import Anchor
 from tracebench.tracing.roots.target_attributes import Described

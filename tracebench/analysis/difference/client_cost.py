@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
+from tracebench.analysis.statistics.correlation import student_t95
 from tracebench.analysis.statistics.distribution import describe
-from tracebench.analysis.statistics.student import student_t95
 from tracebench.model.measurement import Block
 from tracebench.model.result import ClientCost, Difference, ErrorCount, Statistics
 

@@ -7,10 +7,10 @@ from server_middleware.vocabulary import CLIENT, END_TO_END
 from tracebench.analysis.findings.before_reply import REPLY_JUDGES
 from tracebench.analysis.findings.evidence import Evidence, part_of
 from tracebench.analysis.findings.finding import state, weigh
-from tracebench.analysis.findings.judge_series import SERIES_JUDGES
 from tracebench.analysis.findings.kinds import SEVERITIES
 from tracebench.analysis.findings.load_generator import LOAD_JUDGES
 from tracebench.analysis.findings.otlp_spans import SPAN_JUDGES
+from tracebench.analysis.findings.series import SERIES_JUDGES
 from tracebench.analysis.numbers import rounded
 from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.model.exchange import Stamp, Undecomposed

@@ -12,8 +12,7 @@ from typing import Final
 from server_middleware.vocabulary import END_TO_END
 from tracebench.analysis.findings.finding import weigh
 from tracebench.analysis.scaling import scalability_law
-from tracebench.analysis.scaling.saturation import bottleneck
-from tracebench.analysis.scaling.scaling_words import sentence
+from tracebench.analysis.scaling.bottleneck import bottleneck, sentence
 from tracebench.model.result import Finding, TargetResult
 from tracebench.model.sweep import Bottleneck, Kind, Point, Scaling
 

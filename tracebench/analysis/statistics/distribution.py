@@ -10,9 +10,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.analysis.statistics.correlation import exceedance_inflation, inflation
-from tracebench.analysis.statistics.moments import moments
-from tracebench.analysis.statistics.student import Z95, student_t95
+from tracebench.analysis.statistics.correlation import (
+    Z95,
+    exceedance_inflation,
+    inflation,
+    moments,
+    student_t95,
+)
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import PERMILLE, Curve, Statistics
 

@@ -5,9 +5,9 @@ from typing import Final, Literal, NamedTuple
 
 import numpy as np
 
-from tracebench.analysis.closure.closure import latency, ranked
+from tracebench.analysis.closure.decomposition import latency, ranked
+from tracebench.analysis.statistics.correlation import moments
 from tracebench.analysis.statistics.distribution import NS_PER_MS, describe
-from tracebench.analysis.statistics.moments import moments
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.measurement import Load
 from tracebench.model.requests import SCHEDULED

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from server_middleware.vocabulary import END_TO_END, LEAVES, SERVER_AND_NETWORK
+from tracebench.analysis.statistics.correlation import student_t95
 from tracebench.analysis.statistics.distribution import NS_PER_MS, Ordered, in_order
-from tracebench.analysis.statistics.student import student_t95
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import Tail, TailPart
 

@@ -1,14 +1,30 @@
-"""A channel: the slots that share one connection, and that connection's successors."""
+"""Channels: the slots that share one connection, its successors, and which kind it is."""
 
+import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter_ns
+from typing import cast
 
 from tracebench.load.engine.connection import Connection, Owner
-from tracebench.load.engine.ledger import Ledger
-from tracebench.load.engine.stamps import PathState
-from tracebench.load.wire.slot import Slot
+from tracebench.load.engine.dispatch import Ledger
+from tracebench.load.engine.kernel import PathState
+from tracebench.load.engine.loop import Loop
+from tracebench.load.engine.mapped import (
+    MappedConnection,
+    MappedRequests,
+    SharedBodies,
+    SharedConnection,
+)
+from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.tls import TlsConnection
+from tracebench.load.wire.codec import Slot
+from tracebench.load.wire.grpc_request import GrpcRequest
+from tracebench.load.wire.http1 import Http1Codec, HttpRequest
+from tracebench.load.wire.http2 import Http2Codec
 from tracebench.model.exchange import Stamp
+
+# A channel: the slots that share one connection, and that connection's successors.
 
 Connect = Callable[[Owner, Ledger], Connection]
 
@@ -117,3 +133,48 @@ class Channel:
             slot.connect_ns = now_ns - slot.asked_ns
             slot.ready_ns = now_ns
             self._ledger.finished(slot, 0, now_ns, Stamp.USER)
+
+
+# Which connection carries which requests.
+
+
+class Connecting:
+    """Connects to a target, by the fastest way that can carry its requests.
+
+    Args:
+        prepared: the target.
+        loop: what the connections run on.
+        connections: how many there will be at once.
+    """
+
+    def __init__(self, prepared: Prepared, loop: Loop, connections: int) -> None:
+        self._prepared, self._loop = prepared, loop
+        self._bodies: SharedBodies | None = None
+        self._is_mapped = False
+        is_http1 = isinstance(prepared.repeated[0], HttpRequest)
+        if is_http1 and prepared.endpoint.tls is None and hasattr(os, "memfd_create"):
+            requests = cast(Sequence[HttpRequest], prepared.repeated)
+            self._is_mapped = MappedRequests.possible(requests, connections)
+            if not self._is_mapped and SharedBodies.pays(requests):
+                self._bodies = SharedBodies(requests)
+
+    def __call__(self, owner: Owner, ledger: Ledger) -> Connection:
+        """Begin to connect."""
+        endpoint, repeated = self._prepared.endpoint, self._prepared.repeated
+        if isinstance(repeated[0], GrpcRequest):
+            codec: Http1Codec | Http2Codec = Http2Codec(*cast(Sequence[GrpcRequest], repeated))
+        else:
+            requests = cast(Sequence[HttpRequest], repeated)
+            if self._is_mapped:
+                return MappedConnection(self._loop, endpoint, requests, owner, ledger)
+            if self._bodies is not None:
+                return SharedConnection(self._loop, endpoint, requests, self._bodies, owner, ledger)
+            codec = Http1Codec(*requests)
+        if endpoint.tls is not None:
+            return TlsConnection(self._loop, endpoint, endpoint.tls, codec, owner, ledger)
+        return Connection(self._loop, endpoint, codec, owner, ledger)
+
+    def close(self) -> None:
+        """Give back what the connections shared; all of them are closed."""
+        if self._bodies is not None:
+            self._bodies.close()

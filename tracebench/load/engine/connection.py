@@ -14,13 +14,12 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any, Protocol
 
-from tracebench.load.engine import stamps
+from tracebench.load.engine import kernel
+from tracebench.load.engine.dispatch import Ledger
 from tracebench.load.engine.endpoint import Endpoint
-from tracebench.load.engine.ledger import Ledger
+from tracebench.load.engine.kernel import ANCILLARY_SIZE, arrival_wall_ns
 from tracebench.load.engine.loop import READABLE, WRITABLE, Handler, Loop
-from tracebench.load.engine.stamps import ANCILLARY_SIZE, arrival_wall_ns
-from tracebench.load.wire.codec import Codec, ProtocolError
-from tracebench.load.wire.slot import Slot
+from tracebench.load.wire.codec import Codec, ProtocolError, Slot
 from tracebench.model.exchange import Lost, Stamp
 
 READ_SIZE = 65_536
@@ -72,7 +71,7 @@ class Connection:
         sock.setblocking(False)
         if not self._is_unix():
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            stamps.enable(sock)
+            kernel.enable(sock)
         self._connect_error = 0
         self._connect(endpoint.address)
 
@@ -165,9 +164,9 @@ class Connection:
         except OSError:  # it is gone
             return False
 
-    def path_state(self) -> stamps.PathState | None:
+    def path_state(self) -> kernel.PathState | None:
         """TCP_INFO, while the connection exists."""
-        return stamps.path_state(self._socket)
+        return kernel.path_state(self._socket)
 
     def _send(self, slot: Slot | None, buffers: list[bytes]) -> None:
         self._outbox.append((slot, buffers))
@@ -280,7 +279,7 @@ class Connection:
 
     def _peer_closed(self) -> None:
         """Note that a FIN or RST has come, in this round of the loop: the kernel stamps neither."""
-        self._crossed_since_ns = self._loop.ready_since_ns - stamps.crossing_ns(self.path_state())
+        self._crossed_since_ns = self._loop.ready_since_ns - kernel.crossing_ns(self.path_state())
 
     def _failed(self, slot: Slot, came_ns: int, done_ns: int, stamp: Stamp) -> None:
         """Send an exchange again where the server cannot have begun with it; else pass it on."""

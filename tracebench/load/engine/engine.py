@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from time import perf_counter, perf_counter_ns, process_time
 
 from tracebench.load.engine.channel import Channel, Connect
-from tracebench.load.engine.dispatch import dispatch
-from tracebench.load.engine.ledger import Ledger
+from tracebench.load.engine.dispatch import Ledger, dispatch
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import Pacing
 from tracebench.load.engine.progress import Progress
 from tracebench.load.recording.replies import Learn, Replies
 from tracebench.load.recording.rows import Recorder
 from tracebench.load.recording.spill import Spill
-from tracebench.load.wire.slot import Slot
+from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.model.requests import Ids
 from tracebench.tracing.roots.trace_ids import IdSource

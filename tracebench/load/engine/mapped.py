@@ -19,16 +19,15 @@ from time import perf_counter_ns
 from typing import Final
 
 from tracebench.load.engine.connection import READ_SIZE, Connection, Owner
+from tracebench.load.engine.dispatch import Ledger
 from tracebench.load.engine.endpoint import Endpoint
-from tracebench.load.engine.ledger import Ledger
+from tracebench.load.engine.kernel import ANCILLARY_SIZE, arrival_wall_ns, timespec
 from tracebench.load.engine.loop import EDGE, READABLE, WRITABLE, Handler, Loop
-from tracebench.load.engine.stamps import ANCILLARY_SIZE, arrival_wall_ns, timespec
 from tracebench.load.recording.replies import Log
 from tracebench.load.recording.rows import PAGE_BYTES, PLAIN, ROW_BYTES, plain_tag
-from tracebench.load.wire.codec import ProtocolError
+from tracebench.load.wire.codec import ProtocolError, Slot
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest
 from tracebench.load.wire.http1_pattern import Http1Form, Take, unknown
-from tracebench.load.wire.slot import Slot
 from tracebench.model.exchange import Stamp
 
 MOST_PRIVATE_BYTES: Final = 64 << 20

@@ -4,11 +4,10 @@ import ssl
 from collections.abc import Sequence
 
 from tracebench.load.engine.connection import READ_SIZE, Connection, Owner
+from tracebench.load.engine.dispatch import Ledger
 from tracebench.load.engine.endpoint import Endpoint
-from tracebench.load.engine.ledger import Ledger
 from tracebench.load.engine.loop import READABLE, Loop
-from tracebench.load.wire.codec import Codec, ProtocolError
-from tracebench.load.wire.slot import Slot
+from tracebench.load.wire.codec import Codec, ProtocolError, Slot
 
 
 class TlsConnection(Connection):

@@ -9,17 +9,17 @@ import aiohttp
 
 from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.engine.endpoint import Endpoint
-from tracebench.load.peers import tasks
-from tracebench.load.peers.job import Job, Sample, http_calls
+from tracebench.load.peers import workers
+from tracebench.load.peers.clients import Job, Sample, http_calls
 
 
 def send(job: Job) -> list[Sample]:
     """Send a block."""
-    return tasks.run(job, _opened)
+    return workers.run_tasks(job, _opened)
 
 
 @asynccontextmanager
-async def _opened(job: Job) -> AsyncIterator[tasks.Call]:
+async def _opened(job: Job) -> AsyncIterator[workers.AwaitedCall]:
     calls = cycle(http_calls(job.prepared))
     connector = _connector(job.prepared.endpoint, job.plan.concurrency)
     timeout = aiohttp.ClientTimeout(total=job.plan.timeout_s)

@@ -12,8 +12,8 @@ import grpc
 import grpc.aio
 
 from server_middleware.vocabulary import TRACEPARENT
-from tracebench.load.peers import tasks, threads
-from tracebench.load.peers.job import Job, Sample
+from tracebench.load.peers import workers
+from tracebench.load.peers.clients import Job, Sample
 from tracebench.load.prepare.grpc_preflight import channel_options, credentials
 from tracebench.load.prepare.headers import authority
 from tracebench.load.wire.grpc_request import GrpcRequest
@@ -24,7 +24,7 @@ def send(job: Job) -> list[Sample]:
     with _channel(job, grpc.insecure_channel, grpc.secure_channel) as channel:
 
         @contextmanager
-        def opened(_job: Job) -> Iterator[threads.Call]:
+        def opened(_job: Job) -> Iterator[workers.BlockingCall]:
             messages = cycle(_requests(job))
             first = next(messages)
             method = channel.unary_unary(first.path.decode(), bytes, bytes)
@@ -40,16 +40,16 @@ def send(job: Job) -> list[Sample]:
 
             yield call
 
-        return threads.run(job, opened)
+        return workers.run_threads(job, opened)
 
 
 def send_aio(job: Job) -> list[Sample]:
     """Send a block, from tasks."""
-    return tasks.run(job, _opened_aio)
+    return workers.run_tasks(job, _opened_aio)
 
 
 @asynccontextmanager
-async def _opened_aio(job: Job) -> AsyncIterator[tasks.Call]:
+async def _opened_aio(job: Job) -> AsyncIterator[workers.AwaitedCall]:
     messages = cycle(_requests(job))
     first = next(messages)
     async with _channel(job, grpc.aio.insecure_channel, grpc.aio.secure_channel) as channel:

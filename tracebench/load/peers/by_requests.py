@@ -9,26 +9,26 @@ import requests
 from urllib3.exceptions import InsecureRequestWarning
 
 from server_middleware.vocabulary import TRACEPARENT
-from tracebench.load.peers import threads
-from tracebench.load.peers.job import Job, Sample, http_calls
-from tracebench.load.prepare import unix_adapter
+from tracebench.load.peers import workers
+from tracebench.load.peers.clients import Job, Sample, http_calls
+from tracebench.load.prepare import unix_sockets
 
 
 def send(job: Job) -> list[Sample]:
     """Send a block."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
-        return threads.run(job, _opened)
+        return workers.run_threads(job, _opened)
 
 
 @contextmanager
-def _opened(job: Job) -> Iterator[threads.Call]:
+def _opened(job: Job) -> Iterator[workers.BlockingCall]:
     verify: bool | str = not job.plan.insecure
     if job.plan.cacert and verify:
         verify = job.plan.cacert
     calls = cycle(http_calls(job.prepared))
     with requests.Session() as session:
-        unix_adapter.mount(session, job.prepared.endpoint.unix_path)
+        unix_sockets.mount(session, job.prepared.endpoint.unix_path)
         session.trust_env = False  # no proxy; ~/.netrc would win over the plan's own headers
         if job.plan.cert is not None:
             session.cert = (job.plan.cert, job.plan.key or job.plan.cert)

@@ -10,11 +10,11 @@ from typing import Final
 
 from tracebench.load.engine.endpoint import Endpoint, resolve_unix
 from tracebench.load.engine.pacing import is_open
-from tracebench.load.engine.prepared import Prepared
 from tracebench.load.engine.progress import Watcher
+from tracebench.load.engine.target import Prepared
 from tracebench.load.measure import measure
-from tracebench.load.peers.null_server.serve import HOST, Kind, spawned
-from tracebench.load.wire import grpc_reply, http1_reply
+from tracebench.load.peers.null_server import HOST, Kind, spawned
+from tracebench.load.wire import grpc_reply, http1
 from tracebench.model.errors import TracebenchError
 from tracebench.model.measurement import Load
 from tracebench.model.plan import Plan
@@ -45,7 +45,7 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
             prepared,
             address=f"the null server at {endpoint.address}",
             endpoint=endpoint,
-            read=grpc_reply.read if kind == "grpc" else http1_reply.read,
+            read=grpc_reply.read if kind == "grpc" else http1.read_reply,
             learn=None,
         )
         load = measure(aimed, short, Watcher())

@@ -8,11 +8,10 @@ from typing import Final
 import numpy as np
 
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.engine.prepared import Prepared
 from tracebench.load.engine.progress import Watcher
+from tracebench.load.engine.target import Prepared
 from tracebench.load.measure import measure
-from tracebench.load.peers.catalogue import Send
-from tracebench.load.peers.job import Job, Sample
+from tracebench.load.peers.clients import Job, Sample, Send
 from tracebench.model.errors import TargetError
 from tracebench.model.measurement import Block
 from tracebench.model.plan import Plan

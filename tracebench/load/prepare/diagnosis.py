@@ -6,7 +6,7 @@ import ssl
 from typing import Final
 
 from tracebench.load.engine.endpoint import Endpoint
-from tracebench.load.engine.prepared import Prepared
+from tracebench.load.engine.target import Prepared
 from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY, SWITCHES
 from tracebench.load.wire.http2 import NOT_HTTP2
 from tracebench.model.plan import Plan

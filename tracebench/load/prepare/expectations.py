@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import grpc
 
-from tracebench.load.wire.slot import RawReply
+from tracebench.load.wire.codec import RawReply
 from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Plan

@@ -12,7 +12,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, EncodeError, Message
 
 from tracebench.load.prepare.expectations import Content, Read
-from tracebench.load.wire.slot import RawReply
+from tracebench.load.wire.codec import RawReply
 from tracebench.model.errors import UsageError, excerpt
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Payload

@@ -10,11 +10,16 @@ import grpc
 
 from server_middleware.vocabulary import TRACEPARENT
 from tracebench import __version__
-from tracebench.load.engine.endpoint import Endpoint, resolve, resolve_unix
-from tracebench.load.engine.prepared import Prepared
-from tracebench.load.engine.trust import certificate_files, client_tls
+from tracebench.load.engine.endpoint import (
+    Endpoint,
+    certificate_files,
+    client_tls,
+    resolve,
+    resolve_unix,
+)
+from tracebench.load.engine.target import Prepared
 from tracebench.load.measure import attempt, greet
-from tracebench.load.prepare import unix_address
+from tracebench.load.prepare import unix_sockets
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.headers import Metadata, authority, grpc_metadata
 from tracebench.load.wire import grpc_reply
@@ -108,7 +113,7 @@ def target(plan: Plan) -> GrpcTarget:
 
 
 def _endpoint(plan: Plan, address: str) -> Endpoint:
-    if (path := unix_address.grpc_path(address)) is not None:
+    if (path := unix_sockets.grpc_path(address)) is not None:
         return resolve_unix(path)
     secure, host, port = split_address(address)
     return resolve(host, port, client_tls(plan, protocol="h2") if secure else None)

@@ -13,16 +13,13 @@ from requests.utils import get_netrc_auth
 
 from server_middleware.vocabulary import BENCHMARK_HEADER
 from tracebench import __version__
-from tracebench.load.engine import twins
-from tracebench.load.engine.endpoint import Endpoint, resolve, resolve_unix
-from tracebench.load.engine.prepared import MOST_TRIED, Prepared, variants
-from tracebench.load.engine.trust import client_tls
-from tracebench.load.engine.twins import with_twins
-from tracebench.load.prepare import expectations, oip, unix_address
+from tracebench.load.engine import target
+from tracebench.load.engine.endpoint import Endpoint, client_tls, resolve, resolve_unix
+from tracebench.load.engine.target import MOST_TRIED, Prepared, variants, with_twins
+from tracebench.load.prepare import expectations, open_inference, unix_sockets
 from tracebench.load.prepare.headers import Header, http_headers
-from tracebench.load.prepare.tryout import document, try_http
-from tracebench.load.prepare.visit import Visit
-from tracebench.load.wire import http1_reply
+from tracebench.load.prepare.http_preflight import Visit, document, try_http
+from tracebench.load.wire import http1
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.load.wire.http1_pattern import form_of
 from tracebench.model.errors import UsageError
@@ -45,10 +42,10 @@ def prepare(plan: Plan) -> Prepared:
     """
     if plan.method.upper() in _REFUSED_METHODS or not plan.method.isalpha():
         raise UsageError(f"--method {plan.method!r} cannot be measured: use one like POST or GET")
-    given = unix_address.rest_url(plan.rest_url or "")
+    given = unix_sockets.rest_url(plan.rest_url or "")
     url = complete_url(given)
     if plan.oip is not None:
-        url = oip.infer_url(given, plan.oip)
+        url = open_inference.infer_url(given, plan.oip)
     plan = replace(plan, headers=(*http_headers(plan), *_credentials(plan, url)))
     secrets = Secrets.of(plan)
     with secrets.guard():
@@ -62,7 +59,7 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
         address=redacted(url),
         endpoint=endpoint,
         repeated=(),
-        read=expected.checked(http1_reply.read, document),
+        read=expected.checked(http1.read_reply, document),
         learn=None if expected.ask else form_of,
         request="",
         secrets=secrets,
@@ -71,8 +68,8 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
     payloads = plan.payloads
     if plan.oip is not None:
         with Visit(plan, ready) as visit:
-            payloads = oip.rest_payloads(plan, visit, bare)
-    repeated = [_request(plan, unix_address.over_tcp(bare), payload) for payload in payloads]
+            payloads = open_inference.rest_payloads(plan, visit, bare)
+    repeated = [_request(plan, unix_sockets.over_tcp(bare), payload) for payload in payloads]
     ready = replace(
         ready,
         repeated=repeated,
@@ -82,11 +79,11 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
     )
     if not plan.observer_effect:
         return ready
-    return with_twins(ready, [twins.untraced_http(one) for one in repeated], plan.seed)
+    return with_twins(ready, [target.untraced_http(one) for one in repeated], plan.seed)
 
 
 def _endpoint(plan: Plan, url: str) -> Endpoint:
-    parts, path = urlsplit(url), unix_address.rest_path(url)
+    parts, path = urlsplit(url), unix_sockets.rest_path(url)
     if path is not None:
         return resolve_unix(path)
     tls = client_tls(plan, protocol="http/1.1") if parts.scheme == "https" else None
@@ -118,7 +115,7 @@ def complete_url(url: str) -> str:
     except ValueError:
         why = "its host or its port cannot be read"
         raise UsageError(f"--rest-url {redacted(url)!r} is malformed ({why}): {example}") from None
-    if parts.scheme not in (*_PORTS, unix_address.SCHEME) or not parts.hostname:
+    if parts.scheme not in (*_PORTS, unix_sockets.SCHEME) or not parts.hostname:
         raise UsageError(f"--rest-url {redacted(url)!r} is no http(s) URL: {example}")
     path = parts.path if parts.path not in ("", "/") else _DEFAULT_PATH
     return urlunsplit(parts._replace(path=path, fragment=""))

@@ -6,10 +6,9 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from tracebench.load.engine.prepared import MOST_TRIED, Prepared, variants
-from tracebench.load.engine.twins import with_twins
+from tracebench.load.engine.target import MOST_TRIED, Prepared, variants, with_twins
 from tracebench.load.measure import attempt
-from tracebench.load.prepare import expectations, oip, reflection, schemas
+from tracebench.load.prepare import expectations, grpc_descriptors, open_inference
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.grpc_methods import INFER, PREDICT, Method, find, split
 from tracebench.load.prepare.grpc_preflight import GrpcTarget, GrpcVisit, target
@@ -35,7 +34,7 @@ def prepare(plan: Plan) -> Prepared:
         if plan.oip is None:
             messages = [_message(method, payload) for payload in plan.payloads]
         else:
-            messages = oip.grpc_messages(plan, visit)
+            messages = open_inference.grpc_messages(plan, visit)
         names = [one.name if len(messages) > 1 else "" for one in plan.payloads] or [""]
         ready = _prepared(aim, plan, method, messages)
         answer = _tried(ready, plan, method, names)
@@ -61,11 +60,11 @@ def _method(plan: Plan, visit: GrpcVisit) -> Method:
         return PREDICT
     service, _ = split(plan.grpc_method)
     if plan.descriptor is not None:
-        pool = schemas.from_descriptors(plan.descriptor)
+        pool = grpc_descriptors.from_descriptors(plan.descriptor)
     elif plan.proto is not None:
-        pool = schemas.from_proto(plan.proto, plan.proto_path)
+        pool = grpc_descriptors.from_proto(plan.proto, plan.proto_path)
     else:
-        pool = reflection.pool(visit.call, service)
+        pool = grpc_descriptors.pool_of_server(visit.call, service)
     return find(pool, plan.grpc_method)
 
 

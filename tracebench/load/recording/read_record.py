@@ -10,14 +10,14 @@ import numpy as np
 from tracebench.analysis.failures import MOST_REASONS, OTHER, folded, said
 from tracebench.load.recording.replies import NONE, WHOLE, Log
 from tracebench.load.recording.rows import ROW, Recorder, Rows
-from tracebench.load.wire.slot import RawReply
+from tracebench.load.wire.codec import RawReply
 from tracebench.model import requests as columns_of
 from tracebench.model.columns import ABSENT, Columns, Int64
 from tracebench.model.exchange import Outcome, Reply, Timing
 from tracebench.model.requests import OUTCOME_CODES, Ids, Requests, Texts, stamp_columns
 from tracebench.model.server_times import PartNames, ServerTimes, TimesPage
 from tracebench.system.redaction import NO_SECRETS, Secrets
-from tracebench.tracing.mirror import mirror
+from tracebench.tracing.mirror import timings
 
 _SUCCEEDED, _FAILED, _TIMED_OUT = (
     OUTCOME_CODES[one] for one in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT)
@@ -161,7 +161,7 @@ class _Reader:
         page.status[row] = self.statuses.number(reply.status)
         if not reason:
             page.outcome[row] = _SUCCEEDED
-            page.times.put_one(row, mirror.read(reply))
+            page.times.put_one(row, timings.read(reply))
             return
         page.outcome[row] = _TIMED_OUT if reply.status == _DEADLINE else _FAILED
         page.reason[row] = self._reason(reason, reply)

@@ -10,7 +10,7 @@ from struct import Struct
 from typing import Final, Protocol
 
 from tracebench.load.recording.spill import Held, Spill
-from tracebench.load.wire.slot import RawReply
+from tracebench.load.wire.codec import RawReply
 from tracebench.model.exchange import CameWith
 from tracebench.tracing.mirror.layout import Layout
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tracebench.load.recording.replies import Replies
 from tracebench.load.recording.spill import Held, Spill
-from tracebench.load.wire.slot import Slot
+from tracebench.load.wire.codec import Slot
 from tracebench.model.columns import PAGE_ROWS, Int64
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.model.requests import LOST_CODES, OUTCOME_CODES, STAMP_CODES

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tracebench.load.wire.codec import RawReply
 from tracebench.load.wire.grpc_request import PREFIX, literal
-from tracebench.load.wire.slot import RawReply
 from tracebench.model.exchange import CameWith, Reply, Undecomposed
-from tracebench.tracing.mirror import mirror
+from tracebench.tracing.mirror import timings as mirror
 from tracebench.tracing.mirror.layout import Layout, learn
 from tracebench.tracing.mirror.message_layout import MessageTemplate, timing_starts
 from tracebench.tracing.mirror.text_layout import END, TextTemplate

@@ -12,9 +12,9 @@ from urllib.parse import unquote
 import grpc
 from hpack import Decoder, HPACKError
 
+from tracebench.load.wire.codec import RawReply
 from tracebench.load.wire.grpc_request import PREFIX
-from tracebench.load.wire.http2_stream import KEPT_BYTES
-from tracebench.load.wire.slot import RawReply
+from tracebench.load.wire.http2_streams import KEPT_BYTES
 from tracebench.model.errors import excerpt
 from tracebench.model.exchange import Reply
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from server_middleware.vocabulary import SERVER_TIMING_HEADER
-from tracebench.load.wire import http1_reply
-from tracebench.load.wire.slot import EXCERPT, RawReply
+from tracebench.load.wire import http1
+from tracebench.load.wire.codec import KEPT_BODY_BYTES, RawReply
 from tracebench.model.exchange import CameWith, Reply, Timing, Undecomposed
-from tracebench.tracing.mirror import mirror
+from tracebench.tracing.mirror import timings
 from tracebench.tracing.mirror.layout import Layout, learn
 from tracebench.tracing.mirror.text_layout import END, TextTemplate
 
@@ -39,7 +39,7 @@ _FIXED: Final = {
 _END_OF_LINE: Final = b"\r\n"
 _LENGTH: Final = b"content-length"
 _SERVER_TIMING: Final = SERVER_TIMING_HEADER.lower().encode()
-_NO_REMARK: Final = b"".join(b"(?![^\r\n]*%s)" % one.encode() for one in mirror.REMARKS)
+_NO_REMARK: Final = b"".join(b"(?![^\r\n]*%s)" % one.encode() for one in timings.REMARKS)
 """A reply that tells something besides times is read whole."""
 _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*"
 """Characters that a header may contain (RFC 9110, section 5.5); a parser refuses others."""
@@ -77,7 +77,7 @@ class Http1Form:
         found = self.head(raw[0])
         if found is None or (self.chunked and not raw[0].endswith(_LAST_CHUNK)):
             return None
-        if not self.length and len(raw[0]) - found.end() >= EXCERPT:
+        if not self.length and len(raw[0]) - found.end() >= KEPT_BODY_BYTES:
             return None
         return self._text(found)
 
@@ -114,16 +114,16 @@ class Http1Form:
 
 def form_of(raw: RawReply) -> Http1Form | None:
     """Learn the form of a reply; None for one that is no success, or tells its timings oddly."""
-    reply, reason = http1_reply.read(raw)
+    reply, reason = http1.read_reply(raw)
     head = raw[0].partition(b"\r\n\r\n")[0]
     status, *lines = head.split(b"\r\n")
-    told = mirror.read(reply)
+    told = timings.read(reply)
     if reason or not status.startswith(b"HTTP/1.") or status[9:12] != reply.status.encode():
         return None
     names = [_name(line).decode("latin-1") for line in lines]
     if set(names) != reply.headers.keys() or names.count(_LENGTH.decode()) > 1:
         return None  # a parser stopped in the head, or there are trailers
-    if not (told is Undecomposed.NO_TIMING or mirror.is_plain(told)):
+    if not (told is Undecomposed.NO_TIMING or timings.is_plain(told)):
         return None
     timing = _timing(reply, lines)
     if timing is None:
@@ -135,7 +135,7 @@ def _timing(
     reply: Reply, lines: Sequence[bytes]
 ) -> tuple[Layout | None, dict[bytes, bytes]] | None:
     """The layout of the timings, and for each deciding header what its value and `END` match."""
-    headers = mirror.deciding(reply)
+    headers = timings.deciding(reply)
     own = {
         name.encode(): [line for line in lines if _name(line) == name.encode()] for name in headers
     }
@@ -143,8 +143,8 @@ def _timing(
         return None
     values = [_value(line) for (line,) in own.values()]
     template = TextTemplate.of(headers, values)
-    layout = learn(template, b"".join(value + END for value in values), mirror.read)
-    if layout is None and isinstance(mirror.read(reply), Timing):
+    layout = learn(template, b"".join(value + END for value in values), timings.read)
+    if layout is None and isinstance(timings.read(reply), Timing):
         return None
     group = b"(%s\r)" if layout is not None else b"(?:%s\r)"
     return layout, {

@@ -9,8 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 from tracebench.load.wire import http2_frames
-from tracebench.load.wire.codec import Codec, ProtocolError
-from tracebench.load.wire.flow import FIRST_WINDOW, Outflow
+from tracebench.load.wire.codec import Codec, ProtocolError, Slot
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.wire.http2_frames import (
@@ -28,9 +27,7 @@ from tracebench.load.wire.http2_frames import (
     frame_header,
 )
 from tracebench.load.wire.http2_framing import Framing, WholeReply
-from tracebench.load.wire.http2_stream import Stream
-from tracebench.load.wire.http2_streams import Streams
-from tracebench.load.wire.slot import Slot
+from tracebench.load.wire.http2_streams import FIRST_WINDOW, Outflow, Stream, Streams
 from tracebench.model.errors import excerpt
 from tracebench.model.exchange import Lost
 

@@ -1,14 +1,153 @@
-"""The streams of one HTTP/2 connection, and which of them the bytes of a read belonged to."""
+"""The streams of one HTTP/2 connection, and flow control of what is sent on them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from tracebench.load.wire.codec import ProtocolError
-from tracebench.load.wire.flow import Outflow
-from tracebench.load.wire.http2_frames import LARGEST_31_BIT
-from tracebench.load.wire.http2_stream import Stream
-from tracebench.load.wire.slot import Slot
+from tracebench.load.wire.codec import ProtocolError, RawReply, Slot
+from tracebench.load.wire.http2_frames import (
+    DATA,
+    END_STREAM,
+    LARGEST_31_BIT,
+    LARGEST_MAX_FRAME,
+    SMALLEST_MAX_FRAME,
+    frame_header,
+)
 from tracebench.model.exchange import Lost
+
+# One HTTP/2 exchange: how much of its request has been sent, and what has come of its reply.
+
+KEPT_BYTES: Final = 65_536
+"""A reply's body is kept up to this size."""
+
+
+class Stream:
+    """An open stream."""
+
+    __slots__ = ("body_bytes", "id", "initial", "message", "parts", "sent_bytes", "slot", "window")
+
+    def __init__(self, stream_id: int, slot: Slot, message: bytes, window: int) -> None:
+        self.id = stream_id
+        self.slot = slot
+        self.message = message
+        """The body of the request."""
+        self.window = window
+        """How many bytes of it the peer still takes; negative after it has shrunk its windows."""
+        self.sent_bytes = 0
+        """Of the message."""
+        self.initial = b""
+        """The reply's first header block, undecoded."""
+        self.parts: list[bytes] = []
+        self.body_bytes = 0
+
+    def headers(self, block: bytes) -> None:
+        """Take a header block that does not end the reply.
+
+        It replaces the one before: only that of an interim reply (1xx) can be followed by another.
+        """
+        if self.body_bytes:
+            raise ProtocolError("the server sent headers in the middle of a reply's body")
+        self.initial = block
+
+    def data(self, payload: bytes) -> None:
+        """Take a part of the body; what exceeds `KEPT_BYTES` is only counted."""
+        if not self.initial:
+            raise ProtocolError("the server sent a reply's body before its headers")
+        if payload and self.body_bytes < KEPT_BYTES:
+            self.parts.append(payload)
+        self.body_bytes += len(payload)
+
+    def has_reply(self) -> bool:
+        """Whether any of the reply has come."""
+        return bool(self.initial)
+
+    def reply(self, trailing: bytes) -> RawReply:
+        """The reply as it is kept; its size is added where the body is kept only in part.
+
+        Args:
+            trailing: the header block that ended it; empty where a body did.
+        """
+        body = b"".join(self.parts)
+        if self.body_bytes <= KEPT_BYTES:
+            return self.initial, body, trailing
+        return self.initial, body[:KEPT_BYTES], trailing, b"%d" % self.body_bytes
+
+
+# HTTP/2 flow control, the sending half: request bodies go out as the peer's windows allow.
+#
+# RFC 9113, section 5.2. There is a window for the connection, and one for each stream.
+
+FIRST_WINDOW: Final = 65_535
+"""Every window's size before anything was said about it."""
+
+
+class Outflow:
+    """Sends the streams' messages."""
+
+    def __init__(self) -> None:
+        self.first_window = FIRST_WINDOW
+        """What a new stream's window is."""
+        self._window = FIRST_WINDOW
+        self._largest_frame = SMALLEST_MAX_FRAME
+        self._blocked: dict[int, Stream] = {}
+
+    def is_blocked(self) -> bool:
+        """Whether any body waits for a window."""
+        return bool(self._blocked)
+
+    def write(self, stream: Stream, out: list[bytes]) -> None:
+        """Append what may be sent of a stream's body; the rest waits for `flush`."""
+        body, stream_id = stream.message, stream.id
+        size, at = len(body), stream.sent_bytes
+        while at < size:
+            count = min(size - at, self._largest_frame, self._window, stream.window)
+            if count <= 0:
+                self._blocked[stream_id] = stream
+                return
+            end = at + count
+            out.append(frame_header(count, DATA, END_STREAM if end == size else 0, stream_id))
+            out.append(body[at:end])
+            self._window -= count
+            stream.window -= count
+            stream.sent_bytes = at = end
+
+    def flush(self, out: list[bytes]) -> None:
+        """Append what may be sent by now of the bodies that wait, the oldest first."""
+        waiting, self._blocked = self._blocked, {}
+        for stream in waiting.values():
+            self.write(stream, out)
+
+    def forget(self, stream: Stream) -> bool:
+        """Send no more of a stream's body; tells whether there was more to send."""
+        return self._blocked.pop(stream.id, None) is not None
+
+    def widen(self, stream: Stream | None, increment: int) -> None:
+        """Take a WINDOW_UPDATE for a stream, or for the connection (None)."""
+        if stream is None:
+            self._window = _checked(self._window + increment)
+        else:
+            stream.window = _checked(stream.window + increment)
+
+    def resize(self, first_window: int, streams: Iterable[Stream]) -> None:
+        """Take SETTINGS_INITIAL_WINDOW_SIZE, which moves the windows of open streams as well."""
+        change = _checked(first_window) - self.first_window
+        self.first_window = first_window
+        for stream in streams:
+            stream.window = _checked(stream.window + change)
+
+    def limit_frames(self, largest: int) -> None:
+        """Take SETTINGS_MAX_FRAME_SIZE."""
+        if not SMALLEST_MAX_FRAME <= largest <= LARGEST_MAX_FRAME:
+            raise ProtocolError(f"the server set a frame size of {largest} bytes")
+        self._largest_frame = largest
+
+
+def _checked(window: int) -> int:
+    if window > LARGEST_31_BIT:
+        raise ProtocolError("the server opened a flow-control window beyond 2^31 - 1 bytes")
+    return window
+
+
+# The streams of one HTTP/2 connection, and which of them the bytes of a read belonged to.
 
 _FIRST_ID: Final = 1
 

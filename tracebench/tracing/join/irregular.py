@@ -7,8 +7,7 @@ import numpy as np
 from tracebench.model.columns import Int64
 from tracebench.model.span import Span
 from tracebench.model.span_columns import TraceIndex, is_trace_id
-from tracebench.tracing.join.kept import KeptSpans
-from tracebench.tracing.join.server_spans import ServerSpans
+from tracebench.tracing.join.server_spans import KeptSpans, ServerSpans
 
 
 class Oddities:

@@ -11,7 +11,7 @@ from tracebench.model.columns import Columns, summed
 from tracebench.model.requests import Requests
 from tracebench.model.server_times import PART, PartNames, ServerTimes, TimesPage
 from tracebench.model.span_columns import TraceIndex, Words
-from tracebench.tracing.join.kept import KeptSpans
+from tracebench.tracing.join.server_spans import KeptSpans
 from tracebench.tracing.join.span_join import Sheet, SpanJoin
 from tracebench.tracing.mapping.mapper import Mapper
 

@@ -29,8 +29,7 @@ from tracebench.model.server_times import (
 from tracebench.model.span import Span
 from tracebench.model.span_columns import TraceIndex, Words
 from tracebench.tracing.join.irregular import Oddities
-from tracebench.tracing.join.kept import KeptSpans
-from tracebench.tracing.join.server_spans import entry_of
+from tracebench.tracing.join.server_spans import KeptSpans, entry_of
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.trace_shapes import BELOW_ROOT, UNKNOWN, Apart, Kinds, Plan
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from tracebench.model.columns import Int64
 from tracebench.model.exchange import Reply, Timing, Undecomposed
-from tracebench.tracing.mirror.mirror import is_plain
+from tracebench.tracing.mirror.timings import is_plain
 
 Floats = npt.NDArray[np.float64]
 Read = Callable[[Reply], Timing | Undecomposed]

@@ -6,11 +6,26 @@ from typing import cast
 
 from opentelemetry.sdk.trace import Event as SdkEvent
 from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
+    SpanContext,
+    StatusCode,
+    format_span_id,
+    format_trace_id,
+)
 from opentelemetry.trace import Link as SdkLink
-from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from tracebench.model.span import NOTHING, Attributes, Event, Kind, Link, Span
-from tracebench.tracing.otlp.span_context import context_of
+
+# The ids of a span that has ended.
+
+
+def context_of(span: ReadableSpan) -> SpanContext:
+    """The span's context; the SDK's types allow a span to be built without one."""
+    return span.get_span_context() or INVALID_SPAN_CONTEXT
+
+
+# The SDK's spans as the one record that everything works on.
 
 _PARENT_IS_REMOTE, _PARENT_IS_LOCAL = 0x300, 0x100
 

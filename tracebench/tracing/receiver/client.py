@@ -16,11 +16,9 @@ from tracebench.analysis.findings.missing_spans import NOTHING, Instead
 from tracebench.model.errors import UsageError
 from tracebench.model.span_columns import Spans
 from tracebench.tracing.otlp.destination import endpoint_of
-from tracebench.tracing.receiver.bind import DEFAULT, address, bind_of
-from tracebench.tracing.receiver.bounds import Bounds
-from tracebench.tracing.receiver.gathering import Gathering, Roots
+from tracebench.tracing.receiver.completeness import Gathering, Patience, Roots
 from tracebench.tracing.receiver.messages import Fetch, Fetched, Ready, Setup
-from tracebench.tracing.receiver.patience import Patience
+from tracebench.tracing.receiver.settings import DEFAULT, Bounds, address, bind_of
 from tracebench.tracing.receiver.store import (
     FORWARD_FAILED,
     FORWARD_WAITING,

@@ -16,9 +16,9 @@ from tracebench.model.result import Finding
 from tracebench.model.server_times import PROBLEM, ServerTimes
 from tracebench.system.interrupt import interruptible
 from tracebench.tracing.otlp.destination import endpoint_of
-from tracebench.tracing.receiver.bind import bind_of
 from tracebench.tracing.receiver.client import Received, Receiver, Waiting
-from tracebench.tracing.receiver.gathering import Roots
+from tracebench.tracing.receiver.completeness import Roots
+from tracebench.tracing.receiver.settings import bind_of
 
 _NS_PER_S: Final = 1e9
 

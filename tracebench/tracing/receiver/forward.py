@@ -15,7 +15,7 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tracebench.tracing.otlp.destination import Endpoint, endpoint_of
-from tracebench.tracing.receiver.http_reply import MEDIA_TYPES
+from tracebench.tracing.receiver.intake import MEDIA_TYPES
 from tracebench.tracing.receiver.over_grpc import TRACES
 from tracebench.tracing.receiver.store import FORWARD_FAILED, FORWARD_WAITING, FORWARDED, Batch
 

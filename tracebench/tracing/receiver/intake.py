@@ -1,13 +1,75 @@
-"""Where both protocols lead to: a request is checked, kept, forwarded, and answered."""
+"""What both protocols do with a request: inflate, check, keep, forward and answer it."""
 
-from collections.abc import Callable
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from time import monotonic_ns
+from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from tracebench.tracing.otlp import read_protobuf
 from tracebench.tracing.otlp.checks import OtlpError
 from tracebench.tracing.otlp.read_json import read_json
 from tracebench.tracing.receiver.store import RECEIVED, REJECTED, Batch, Encoding, Store
+
+# Decompression that stops in time: a bomb costs no more memory than an honest body.
+
+ENCODINGS: Final = ("identity", "gzip", "deflate")
+_GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
+
+
+class TooLargeError(ValueError):
+    """There is more of it than the limit allows."""
+
+
+class Body:
+    """Collects a body that comes in pieces.
+
+    Args:
+        encoding: one of ENCODINGS.
+        limit_bytes: before and after decompression.
+    """
+
+    def __init__(self, encoding: str, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._came_bytes = 0
+        self._content = bytearray()
+        self._inflater = None if encoding == "identity" else zlib.decompressobj(_GZIP_OR_ZLIB)
+
+    def feed(self, piece: bytes) -> None:
+        """Take a piece.
+
+        Raises:
+            TooLargeError: the body exceeds the limit.
+            zlib.error: it is not compressed as it says.
+        """
+        self._came_bytes += len(piece)
+        room_bytes = self._limit_bytes - len(self._content)
+        if self._inflater is not None:
+            piece = self._inflater.decompress(piece, room_bytes + 1)
+        if self._came_bytes > self._limit_bytes or len(piece) > room_bytes:
+            raise TooLargeError(f"a body of more than {self._limit_bytes} bytes")
+        self._content += piece
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def whole(self) -> bytes:
+        """All of it.
+
+        Raises:
+            zlib.error: it ends too early.
+        """
+        if self._inflater is not None and self._came_bytes and not self._inflater.eof:
+            raise zlib.error("the compressed body ends too early")
+        return bytes(self._content)
+
+
+# Where both protocols lead to: a request is checked, kept, forwarded, and answered.
 
 # Codes of google.rpc.Code, which are gRPC's.
 OK, INVALID_ARGUMENT, RESOURCE_EXHAUSTED = 0, 3, 8
@@ -65,3 +127,72 @@ def _count(encoding: Encoding, body: bytes) -> tuple[int, int, str]:
     reasons: list[str] = []
     good = len(read_json(body, reasons.append))
     return good + len(reasons), len(reasons), reasons[0] if reasons else ""
+
+
+# HTTP replies as OTLP/HTTP wants them: in the request's content type, google.rpc.Status on
+# errors.
+#
+# Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
+
+MEDIA_TYPES: Final[Mapping[str, Encoding]] = MappingProxyType(
+    {"application/x-protobuf": "protobuf", "application/json": "json"}
+)
+_TYPE_OF: Final = {encoding: media_type for media_type, encoding in MEDIA_TYPES.items()}
+_STATUS: Final = {
+    OK: HTTPStatus.OK,
+    INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
+    RESOURCE_EXHAUSTED: HTTPStatus.TOO_MANY_REQUESTS,
+}
+
+
+def reply_to(answer: Answer, encoding: Encoding) -> bytes:
+    """The reply that carries an answer."""
+    status = _STATUS[answer.code]
+    if answer.code != OK:
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if answer.code == RESOURCE_EXHAUSTED else {}
+        return refusal(status, answer.message, encoding, headers)
+    body = (_success_json if encoding == "json" else _success_protobuf)(answer)
+    return _reply(status, encoding, body, {})
+
+
+def refusal(
+    status: HTTPStatus, message: str, encoding: Encoding, headers: Mapping[str, str] | None = None
+) -> bytes:
+    """A reply that says why not."""
+    code = RESOURCE_EXHAUSTED if status in _EXHAUSTED else INVALID_ARGUMENT
+    if encoding == "json":
+        body = json.dumps({"code": code, "message": message}).encode()
+    else:
+        body = Status(code=code, message=message).SerializeToString()
+    return _reply(status, encoding, body, headers or {})
+
+
+_EXHAUSTED: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+
+
+def _success_json(answer: Answer) -> bytes:
+    if not answer.rejected:
+        return b"{}"
+    partial = {"rejectedSpans": str(answer.rejected), "errorMessage": answer.message}
+    return json.dumps({"partialSuccess": partial}).encode()
+
+
+def _success_protobuf(answer: Answer) -> bytes:
+    return success(answer).SerializeToString()
+
+
+def success(answer: Answer) -> ExportTraceServiceResponse:
+    """The message that carries a success; empty where it is a full one."""
+    response = ExportTraceServiceResponse()
+    if answer.rejected:
+        response.partial_success.rejected_spans = answer.rejected
+        response.partial_success.error_message = answer.message
+    return response
+
+
+def _reply(
+    status: HTTPStatus, encoding: Encoding, body: bytes, headers: Mapping[str, str]
+) -> bytes:
+    head = {"Content-Type": _TYPE_OF[encoding], "Content-Length": str(len(body)), **headers}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    return f"HTTP/1.1 {status.value} {status.phrase}\r\n{lines}\r\n".encode("latin-1") + body

@@ -3,9 +3,8 @@
 from collections import Counter
 from typing import NamedTuple
 
-from tracebench.tracing.receiver.bind import Bind
-from tracebench.tracing.receiver.bounds import Bounds
-from tracebench.tracing.receiver.digest import Digest
+from tracebench.tracing.receiver.settings import Bind, Bounds
+from tracebench.tracing.receiver.store import Digest
 
 
 class Setup(NamedTuple):

@@ -10,16 +10,17 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from tracebench.tracing.receiver.bounds import Bounds
-from tracebench.tracing.receiver.http_reply import success
-from tracebench.tracing.receiver.inflate import Body, TooLargeError
 from tracebench.tracing.receiver.intake import (
     OK,
     RESOURCE_EXHAUSTED,
     RETRY_AFTER_S,
     Answer,
+    Body,
     Intake,
+    TooLargeError,
+    success,
 )
+from tracebench.tracing.receiver.settings import Bounds
 
 _PACKAGE: Final = "opentelemetry.proto.collector"
 TRACES: Final = f"{_PACKAGE}.trace.v1.TraceService"

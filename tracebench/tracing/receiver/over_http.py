@@ -8,10 +8,19 @@ from typing import Final
 
 import httptools
 
-from tracebench.tracing.receiver.bounds import Bounds
-from tracebench.tracing.receiver.http_reply import MEDIA_TYPES, refusal, reply_to
-from tracebench.tracing.receiver.inflate import ENCODINGS, Body, TooLargeError
-from tracebench.tracing.receiver.intake import OK, RETRY_AFTER_S, Answer, Intake
+from tracebench.tracing.receiver.intake import (
+    ENCODINGS,
+    MEDIA_TYPES,
+    OK,
+    RETRY_AFTER_S,
+    Answer,
+    Body,
+    Intake,
+    TooLargeError,
+    refusal,
+    reply_to,
+)
+from tracebench.tracing.receiver.settings import Bounds
 from tracebench.tracing.receiver.store import Encoding
 
 TRACES: Final = b"/v1/traces"

@@ -12,12 +12,11 @@ from multiprocessing.connection import Connection as Pipe
 from tracebench.model.errors import UsageError
 from tracebench.system.open_files import allow_open_files
 from tracebench.tracing.receiver import over_grpc, over_http
-from tracebench.tracing.receiver.bind import Bind, address
-from tracebench.tracing.receiver.digest import digest
 from tracebench.tracing.receiver.forward import Forwarder
 from tracebench.tracing.receiver.intake import Intake
 from tracebench.tracing.receiver.messages import Fetch, Fetched, Ready, Setup
-from tracebench.tracing.receiver.store import Store
+from tracebench.tracing.receiver.settings import Bind, address
+from tracebench.tracing.receiver.store import Store, digest
 
 _OPEN_FILES = 4096
 """A crowd of connections must not leave none for the exporters."""

@@ -1,14 +1,81 @@
-"""From ended spans to exporters: in batches, at once, and nothing is lost unsaid."""
+"""From root spans to exporters: a provider of our own, batches, and a count of every loss."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import NoOpTracer, Tracer
 
+from tracebench.model.errors import UsageError
 from tracebench.system import why
+from tracebench.tracing.roots.attributes import RUN_FACTS, SERVICE
+
+# A TracerProvider of our own: the shell's environment does not decide what it records.
+
+_UNLIMITED = dict.fromkeys(
+    (
+        "max_attributes",
+        "max_events",
+        "max_links",
+        "max_span_attributes",
+        "max_event_attributes",
+        "max_link_attributes",
+        "max_attribute_length",
+        "max_span_attribute_length",
+    ),
+    SpanLimits.UNSET,
+)
+
+
+class WireIds(IdGenerator):
+    """Gives the next span the ids that were sent with its request."""
+
+    def __init__(self) -> None:
+        self.trace_id = self.span_id = 0
+
+    def generate_trace_id(self) -> int:
+        """The trace id that was set."""
+        return self.trace_id
+
+    def generate_span_id(self) -> int:
+        """The span id that was set."""
+        return self.span_id
+
+
+def tracer(ids: IdGenerator, processor: SpanProcessor, facts: str = "") -> Tracer:
+    """A tracer that records every span, whole, and hands it to the processor.
+
+    OTEL_TRACES_SAMPLER and the OTEL_*_LIMIT variables have no say; OTEL_RESOURCE_ATTRIBUTES has.
+
+    Args:
+        ids: gives the ids that were on the wire.
+        processor: takes the ended spans.
+        facts: what the resource says of the run.
+
+    Raises:
+        UsageError: OTEL_SDK_DISABLED is set.
+    """
+    provider = TracerProvider(
+        sampler=ALWAYS_ON,
+        resource=Resource.create({SERVICE_NAME: SERVICE, **({RUN_FACTS: facts} if facts else {})}),
+        shutdown_on_exit=False,
+        id_generator=ids,
+        span_limits=SpanLimits(**_UNLIMITED),
+    )
+    provider.add_span_processor(processor)
+    made = provider.get_tracer("tracebench")
+    if isinstance(made, NoOpTracer):
+        raise UsageError("OTEL_SDK_DISABLED is set: no spans can be made; unset it")
+    return made
+
+
+# From ended spans to exporters: in batches, at once, and nothing is lost unsaid.
 
 _BATCH = 512
 """About 0.6 MB of OTLP; gRPC servers take 4 MB by default."""

@@ -13,8 +13,7 @@ from opentelemetry.trace import SpanKind, StatusCode, Tracer
 from server_middleware.vocabulary import SERVER_PROCESSING
 from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
 from tracebench.tracing.roots import attributes
-from tracebench.tracing.roots.delivery import Delivered, Delivery
-from tracebench.tracing.roots.provider import WireIds, tracer
+from tracebench.tracing.roots.delivery import Delivered, Delivery, WireIds, tracer
 from tracebench.tracing.roots.target_attributes import Described
 
 Value = str | int | bool

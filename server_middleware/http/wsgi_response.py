@@ -1,0 +1,212 @@
+"""A WSGI response on its way out: its head with the mirror in it, and its body."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Any, Final, Protocol
+
+from server_middleware.context.scope import Entered, Inside
+from server_middleware.harmless import complain
+from server_middleware.request import Request
+from server_middleware.vocabulary import TIMING_HEADER
+
+# The head of a WSGI response, and the mirror in it.
+
+StartResponse = Callable[..., Any]
+Fields = Collection[tuple[str, str]]
+
+_TIMING: Final = TIMING_HEADER.lower()
+
+
+class Framework(Protocol):
+    """What a framework knows better than WSGI does."""
+
+    starts_last: bool
+    """Whether it calls `start_response` when the work is done of which the length is known."""
+
+    def route(self) -> str | None:
+        """The template that the path of the current request matched."""
+
+    def traced(self) -> bool:
+        """Whether somebody else will make a server span inside this middleware."""
+
+
+class PlainWsgi:
+    """No framework, or none that is known."""
+
+    starts_last = False
+
+    def route(self) -> str | None:
+        """Unknown."""
+        return None
+
+    def traced(self) -> bool:
+        """What is inside is not known to make server spans; what is outside is found anyway."""
+        return False
+
+
+class Head:
+    """What an app calls for `start_response`.
+
+    Apps may call it before they work, and servers send nothing before they have a chunk: so it
+    waits with the first call until the server is given something, and the mirror tells of all that
+    happened until then.
+
+    Args:
+        start_response: the server's.
+        request: to be mirrored.
+        framework: what else is known of the app.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_by_hand",
+        "_framework",
+        "_kept",
+        "_request",
+        "_start",
+        "_write",
+        "expected",
+        "route",
+        "status",
+    )
+
+    def __init__(
+        self, start_response: StartResponse, request: Request, framework: Framework
+    ) -> None:
+        self._start, self._request, self._framework = start_response, request, framework
+        self._begun = self._by_hand = False
+        self._kept: tuple[Any, ...] | None = None
+        self._write: Callable[[bytes], object] | None = None
+        self.status: int | None = None
+        self.route: str | None = None
+        self.expected: int | None = None
+        """The length that was announced."""
+
+    def __call__(self, status: str, headers: Fields, *exc_info: Any, **named: Any) -> Any:
+        """Begin the response; the third argument is given by its name as well."""
+        again, self._begun = self._begun, True
+        if self._kept is not None:
+            self.release()  # of two heads the server must see both
+        if type(headers) is not list and not isinstance(headers, Collection):
+            headers = list(headers)
+        try:
+            self._look_at(headers)
+            self.status, self.route = int(status[:3]), self._framework.route()
+        except Exception:
+            complain("noting a response's status")
+        self._kept = status, headers, exc_info, named
+        done = self._framework.starts_last and self.expected is not None
+        if again or exc_info or named or done:
+            self.release()
+            return self._write
+        self._request.look_around()
+        return self._written
+
+    def release(self) -> None:
+        """The server is about to be given something: begin the response there."""
+        if self._kept is None:
+            return
+        (status, fields, exc_info, named), self._kept = self._kept, None
+        if not self._by_hand:
+            try:
+                fields = [*fields, *self._request.mirrored()]
+            except Exception:
+                complain("mirroring a request's timings")
+        self._write = self._start(status, fields, *exc_info, **named)
+
+    def _look_at(self, fields: Fields) -> None:
+        self.expected, self._by_hand = None, False
+        for name, value in fields:
+            known = name.lower()
+            if known == "content-length":
+                self.expected = int(value) if value.strip().isdecimal() else None
+            elif known == _TIMING:
+                self._by_hand = True  # it was written by hand, in the older style
+
+    def _written(self, data: bytes) -> object:
+        """Write in the way of old, by what `start_response` returns."""
+        self.release()
+        return None if self._write is None else self._write(data)
+
+
+# A WSGI response's body, on its way out.
+
+
+class Body:
+    """A response's body, on its way out: the server span ends when the last of it is handed over.
+
+    Where a length was announced, that is before the last chunk is given to the server, because
+    the client may have it before the server comes back. Else it is when the app has no more.
+
+    Args:
+        chunks: what the app returned.
+        request: it belongs to.
+        inside: what was current when the app returned them.
+        head: of the response; the app may begin it with its first chunk.
+        finish: what to call when all is over.
+    """
+
+    def __init__(
+        self,
+        chunks: Iterable[bytes],
+        request: Request,
+        inside: Inside,
+        head: Head,
+        finish: Callable[[BaseException | None], None],
+    ) -> None:
+        self._chunks: Any = chunks
+        self._iterator: Iterator[bytes] | None = None
+        self._request, self._inside = request, inside
+        self._head, self._finish = head, finish
+        self._sent = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chunks, name)
+
+    def __next__(self) -> bytes:
+        entered, head = Entered(*self._inside), self._head
+        try:
+            if self._iterator is None:  # only now: the server closes what it began to iterate
+                self._iterator = iter(self._chunks)
+            chunk = next(self._iterator)
+            if chunk != b"":  # a server sends no head before there is something to send after it
+                head.release()
+        except StopIteration:
+            head.release()
+            self._finish(None)
+            raise
+        except BaseException as error:
+            self._finish(error)
+            raise
+        finally:
+            self._inside = entered.pause()
+        if isinstance(chunk, bytes):  # anything else is the server's affair
+            self._sent += len(chunk)
+            if self._sent == head.expected:
+                self._request.handed_over()
+        return chunk
+
+    def close(self) -> None:
+        """The server wants no more: all is sent, or the client is gone."""
+        entered = Entered(*self._inside)
+        try:
+            if (close := getattr(self._chunks, "close", None)) is not None:
+                close()
+        finally:
+            self._inside = entered.pause()
+            self._finish(None)
+            self._request.over()
+
+
+class _Sized(Body):
+    """One whose chunks are counted: servers may announce the length of an only one."""
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+
+def body_of(chunks: Iterable[bytes], *more: Any) -> Body:
+    """The body that an app returned; the arguments are those of `Body`."""
+    return (_Sized if hasattr(type(chunks), "__len__") else Body)(chunks, *more)

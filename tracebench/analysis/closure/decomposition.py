@@ -1,0 +1,244 @@
+"""Each request's latency divided into components that add up to it exactly."""
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import partial
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from server_middleware.vocabulary import (
+    BACKLOG,
+    BODY,
+    CLIENT,
+    CONNECT,
+    END_TO_END,
+    NETWORK,
+    REPORTED_PARTS,
+    SERVER_AND_NETWORK,
+    SERVER_OTHER,
+    SERVER_PROCESSING,
+    SERVICE_TIME,
+)
+from tracebench.analysis.closure.clock_offset import clock_offset
+from tracebench.analysis.closure.own_components import own_parts
+from tracebench.analysis.closure.selection import Columns, Formula, Part, Selection
+from tracebench.analysis.closure.source_agreement import differing
+from tracebench.model import requests as stamps
+from tracebench.model import server_times as told
+from tracebench.model.columns import ABSENT, PageView
+from tracebench.model.exchange import Decomposition, Nanoseconds, Outcome, Undecomposed
+from tracebench.model.requests import OUTCOME, OUTCOME_CODES, Flags, Requests, Rows
+from tracebench.model.server_times import CAME_WITH, PROBLEMS, SOURCES, ServerTimes
+
+# What passes between the begin of a reply and its end, and who may be said to have taken it.
+#
+# A timing that came with the head of a reply was written before the rest was made: it says
+# nothing of what followed. That time is `body`: neither the wire's nor the server's, as far as
+# anyone knows.
+
+_LEAST_NS: Final = 1_000_000
+_LEAST_PART: Final = 20
+"""One of so many parts of the latency. A body that took less than either is left to `network`."""
+
+
+class Replies(NamedTuple):
+    """One row a request: ns since it was sent, and how long the server says that it took."""
+
+    began_ns: Nanoseconds
+    ended_ns: Nanoseconds
+    server_ns: Nanoseconds
+
+
+def body_ns(replies: Replies, end_to_end_ns: Nanoseconds) -> Nanoseconds:
+    """The time of each reply's rest, where the server's timing came with its head; else 0.
+
+    The head cannot have left before the time in it had passed: where an interim reply (1xx) was the
+    first to arrive, or rounding adds a little, the body begins that much later.
+    """
+    after_head_ns = replies.ended_ns - np.maximum(replies.began_ns, replies.server_ns)
+    counts = (after_head_ns > _LEAST_NS) & (after_head_ns * _LEAST_PART > end_to_end_ns)
+    return np.where(counts, after_head_ns, 0)
+
+
+def network_before_reply_ns(replies: Replies, network_ns: Nanoseconds) -> Nanoseconds:
+    """How much of the network time passed before the first byte of the reply, at least.
+
+    Only that can be waiting for the server's span to begin. A span that fits in before the first
+    byte may have ended by then; a longer one goes on behind it, and leaves all to the time before.
+    """
+    may_have_ended = replies.server_ns <= replies.began_ns
+    before_ns = np.where(may_have_ended, replies.began_ns - replies.server_ns, replies.began_ns)
+    return np.minimum(before_ns, network_ns)
+
+
+# Each request's latency divided into components that add up to it exactly.
+#
+# - end_to_end = backlog + connect + client + network + body + server_processing
+# - server_processing = queue + preprocessing + inference + postprocessing + server_other
+#
+# Parts by names of the author's own are parts of `server_other`, and stand in no sum.
+
+_NOT_REPORTED: Final = -1
+"""Stands in a column for a part that the server did not report."""
+_TIMED_OUT: Final = OUTCOME_CODES[Outcome.TIMED_OUT]
+
+
+def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
+    """Divide the latency of every success whose server time is known.
+
+    Args:
+        requests: in any order.
+        times: what the server says of each; ignored for what did not succeed.
+
+    Returns:
+        Columns for the leaf components, `server_processing`, `end_to_end`, `service_time` and
+        the author's own parts, in the order of scheduling, and the reasons why other successes
+        have no row. `server_other` is always the rest; in the other parts −1 says that the server
+        did not report them.
+    """
+    undecomposed: Counter[Undecomposed] = Counter()
+    chosen = Selection(requests, partial(_decomposed, undecomposed), times)
+    own = own_parts(chosen, times, _NOT_REPORTED)
+    return Decomposition(
+        count=len(chosen),
+        columns=Columns(chosen, {**_CLIENT_SIDE, **_SERVER_SIDE, **own.formulas}),
+        undecomposed=undecomposed,
+        sources=_sources(chosen),
+        scaled=chosen.count(lambda part: part.told(told.SCALED) == 1),
+        clock=clock_offset(chosen),
+        own=tuple(own.formulas),
+        left_out=own.left_out,
+        unlisted=own.unlisted,
+        before_reply=lambda: chosen.column(_before_reply),
+        strays=chosen.count(lambda part: part.told(told.STRAYS) > 0),
+        with_both=chosen.count(lambda part: part.told(told.COMPARED) != ABSENT),
+        disagreed=chosen.count(lambda part: part.told(told.COMPARED) > 0),
+        differing=differing(chosen, times),
+        bodies=chosen.count(lambda part: _body(part) > 0),
+        streamed=chosen.count(lambda part: (_body(part) > 0) & _streams(part)),
+    )
+
+
+def client_view(requests: Requests) -> Columns:
+    """What the client alone can tell of every success.
+
+    Returns:
+        Columns of `end_to_end`, `service_time`, `backlog`, `connect`, `client` and
+        `server_and_network`, in the order of scheduling; the last four sum to the first.
+    """
+    return Columns(successes(requests), {**_CLIENT_SIDE, SERVER_AND_NETWORK: _between})
+
+
+def successes(requests: Requests) -> Selection:
+    """Every success."""
+    return Selection(requests, lambda rows, _: rows.succeeded)
+
+
+def ranked(requests: Requests) -> Selection:
+    """What latencies are told of: every success and every time-out."""
+    return Selection(requests, lambda rows, _: rows.succeeded | (rows[OUTCOME] == _TIMED_OUT))
+
+
+def latency(part: Part) -> Nanoseconds:
+    """From when a request was scheduled until it was done."""
+    return np.asarray(sum((part.step(name) for name in stamps.STAMPS[1:]), part.step(stamps.READY)))
+
+
+def reported(column_ns: Nanoseconds) -> Nanoseconds:
+    """What a column holds, without the requests that lack the component; a copy only of some."""
+    known = column_ns != _NOT_REPORTED
+    return column_ns if known.all() else column_ns[known]
+
+
+def _decomposed(undecomposed: Counter[Undecomposed], rows: Rows, times: PageView | None) -> Flags:
+    """Which successes of a page have a timing that fits; the others are counted."""
+    assert times is not None
+    succeeded, problem = rows.succeeded, times[told.PROBLEM]
+    for at in np.unique(problem[succeeded & (problem != ABSENT)]).tolist():
+        undecomposed[PROBLEMS[at]] += int(np.count_nonzero(succeeded & (problem == at)))
+    timed = succeeded & (problem == ABSENT)
+    waited = rows.step(stamps.FIRST_BYTE) + rows.step(stamps.ARRIVED)
+    negative = timed & (times[told.TOTAL] > waited)
+    if count := int(np.count_nonzero(negative)):
+        undecomposed[Undecomposed.NEGATIVE_NETWORK] += count
+    return np.asarray(timed & ~negative)
+
+
+def _sources(chosen: Selection) -> dict[str, int]:
+    counts = np.zeros(len(SOURCES), np.int64)
+    for part in chosen.parts:
+        counts += np.bincount(part.told(told.SOURCE), minlength=len(counts))
+    return {name: int(counts[at]) for at, name in enumerate(SOURCES) if counts[at]}
+
+
+# ── one formula a column ─────────────────────────────────────────────────────────────────────
+
+
+def service_time(part: Part) -> Nanoseconds:
+    """From when a request was sent until it was done."""
+    return part.step(stamps.FIRST_BYTE) + part.step(stamps.ARRIVED) + part.step(stamps.DONE)
+
+
+def _backlog(part: Part) -> Nanoseconds:
+    return part.step(stamps.READY) - part.request(stamps.CONNECT)
+
+
+def _client(part: Part) -> Nanoseconds:
+    return part.step(stamps.SENT) + part.step(stamps.DONE)
+
+
+def _between(part: Part) -> Nanoseconds:
+    return part.step(stamps.FIRST_BYTE) + part.step(stamps.ARRIVED)
+
+
+def _replies(part: Part) -> Replies:
+    ended_ns = _between(part)
+    first_byte_ns = part.request(stamps.FIRST_BYTE)
+    began_ns = np.where(first_byte_ns == ABSENT, ended_ns, np.clip(first_byte_ns, 0, ended_ns))
+    return Replies(began_ns, ended_ns, part.told(told.TOTAL))
+
+
+def _body(part: Part) -> Nanoseconds:
+    early = part.told(told.CAME_WITH_COLUMN) != CAME_WITH.index("end")
+    if not early.any():  # as in most runs
+        return np.zeros(len(early), np.int64)
+    return np.where(early, body_ns(_replies(part), latency(part)), 0)
+
+
+def _streams(part: Part) -> Flags:
+    return np.asarray(part.told(told.CAME_WITH_COLUMN) == CAME_WITH.index("stream"))
+
+
+def _network(part: Part) -> Nanoseconds:
+    return _between(part) - part.told(told.TOTAL) - _body(part)
+
+
+def _before_reply(part: Part) -> Nanoseconds:
+    return network_before_reply_ns(_replies(part), _network(part))
+
+
+def _part(name: str, part: Part) -> Nanoseconds:
+    values = part.told(told.PART + name)
+    return np.where(values == ABSENT, _NOT_REPORTED, values)
+
+
+def _server_other(part: Part) -> Nanoseconds:
+    named = sum(np.maximum(part.told(told.PART + name), 0) for name in REPORTED_PARTS)
+    return np.asarray(part.told(told.TOTAL) - named)
+
+
+_CLIENT_SIDE: Final[Mapping[str, Formula]] = {
+    END_TO_END: latency,
+    SERVICE_TIME: service_time,
+    BACKLOG: _backlog,
+    CONNECT: lambda part: part.request(stamps.CONNECT),
+    CLIENT: _client,
+}
+_SERVER_SIDE: Final[Mapping[str, Formula]] = {
+    NETWORK: _network,
+    BODY: _body,
+    SERVER_PROCESSING: lambda part: part.told(told.TOTAL),
+    **{name: partial(_part, name) for name in REPORTED_PARTS},
+    SERVER_OTHER: _server_other,
+}

@@ -1,0 +1,248 @@
+"""What saturates first as the load grows: found, and said in one sentence."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from server_middleware.vocabulary import (
+    BACKLOG,
+    BODY,
+    CLIENT,
+    CONNECT,
+    INFERENCE,
+    NETWORK,
+    POSTPROCESSING,
+    PREPROCESSING,
+    QUEUE,
+    SERVER_AND_NETWORK,
+    SERVER_OTHER,
+)
+from tracebench.analysis.numbers import rounded
+from tracebench.model.result import TargetResult, TcpInfo
+from tracebench.model.sweep import Bottleneck, Cause, Kind, Point, Scaling
+
+# What saturates first: the component that takes most of the time by which latency has grown.
+
+COMPUTE: Final = (PREPROCESSING, INFERENCE, POSTPROCESSING, SERVER_OTHER)
+"""Where a server works, rather than waits."""
+_GROUPS: Final = (
+    (CLIENT,),
+    (CONNECT, NETWORK),
+    (BODY,),
+    (QUEUE,),
+    COMPUTE,
+    (SERVER_AND_NETWORK,),
+)
+"""What grows for one reason."""
+_UNMOVED: Final = 0.25
+"""Growth, as a fraction of the mean latency at the base, below which a server is not saturated."""
+_DELAYED_ACK_MS: Final = 40.0
+"""Linux holds an acknowledgement back for so long while it waits for a reply to carry it: by that
+the smoothed round trip may grow where the server, and not the path, is slow."""
+
+
+def bottleneck(
+    base: Point, past: Point, tcp: TcpInfo | None, tcp_past: TcpInfo | None
+) -> Bottleneck | None:
+    """Say what saturates first.
+
+    Args:
+        base: the least load.
+        past: the least load past the knee.
+        tcp: what the kernel knew of the path at the base.
+        tcp_past: and past the knee.
+
+    Returns:
+        None where nothing takes longer than it did.
+    """
+    growth_ms = {name: ms - base.mean_ms.get(name, 0.0) for name, ms in past.mean_ms.items()}
+    groups = [[name for name in group if name in growth_ms] for group in _GROUPS]
+    most = max(groups, key=lambda group: sum(growth_ms[name] for name in group))
+    component = max(most, key=lambda name: growth_ms[name], default="")
+    grown_ms = sum(growth_ms[name] for name in most)
+    if growth_ms.get(BACKLOG, 0.0) > grown_ms and grown_ms < _UNMOVED * sum(base.mean_ms.values()):
+        component = BACKLOG  # elsewhere it follows from whatever is short
+    if growth_ms.get(component, 0.0) <= 0:
+        return None
+    cause = _cause(component, growth_ms[component], tcp, tcp_past)
+    return Bottleneck(
+        component=component,
+        cause=cause,
+        load=past.load,
+        growth_ms=growth_ms[component],
+        at_a_time=_at_a_time(cause, base, past),
+    )
+
+
+def _cause(component: str, growth_ms: float, tcp: TcpInfo | None, past: TcpInfo | None) -> Cause:
+    if component == CLIENT:
+        return "client"
+    if component == BACKLOG:
+        return "cap"
+    if component == QUEUE:
+        return "queue"
+    if component in COMPUTE:
+        return "compute"
+    if tcp is not None and past is not None and 2 * _path_growth_ms(tcp, past) > growth_ms:
+        return "path"
+    if component == BODY:
+        return "body"
+    return "unknown" if component == SERVER_AND_NETWORK else "waiting"
+
+
+def _path_growth_ms(tcp: TcpInfo, past: TcpInfo) -> float:
+    """By how much a round trip of the path itself takes longer, without the server's part in it."""
+    return max(past.min_rtt_ms - tcp.min_rtt_ms, past.rtt_ms - tcp.rtt_ms - _DELAYED_ACK_MS)
+
+
+def _at_a_time(cause: Cause, base: Point, past: Point) -> float | None:
+    """How many requests get done side by side.
+
+    Where they wait, those that do not: Little's law over the server's parts without its queue.
+    Where their work takes longer because they share cores, that work as it is alone, times their
+    throughput: the number of cores' worth that is had (utilisation law).
+    """
+    work = {name: past.in_flight[name] for name in COMPUTE if name in past.in_flight}
+    if not work or cause in ("client", "cap", "path", "body"):
+        return None
+    if cause == "compute":
+        return past.throughput_rps * sum(base.mean_ms.get(name, 0.0) for name in work) / 1e3
+    return sum(work.values())
+
+
+# What saturates first, in one sentence, and what that suggests.
+
+_MOST_OF_IT: Final = 0.6
+"""Of what is done side by side, from where on one component is what the others wait for."""
+_ALIKE: Final = 0.4
+"""Of the greatest growth, from where on another component is named with it."""
+_ABOUT_ONE: Final = (0.75, 1.25)
+_OF_THE_MODEL: Final = ", and for the model batching, quantisation or an accelerator"
+_SUGGESTIONS: Final = {
+    "client": "this says nothing of the server: lower the load, or give tracebench a core of its "
+    "own (taskset)",
+    "cap": "that many under way do not saturate the server: allow more",
+    "path": "look at bandwidth, at compression and at the size of the payload",
+    "waiting": "give it more workers or threads, as long as its cores are not busy, or replicas",
+    "queue": "add model instances (or the threads that serve them), replicas, or batching",
+    "compute": "more threads or workers on the same cores will not help; less work, more cores, or "
+    "replicas on other machines may",
+    "body": "the server's timing came with the head: only spans that last as long as the reply "
+    "tell whether the server or the path took that",
+    "unknown": "two lines of middleware, or an X-Timing-Info header, would tell whether requests "
+    "wait or are worked on",
+}
+
+
+def sentence(kind: Kind, scaling: Scaling, usable: Mapping[float, TargetResult]) -> str:
+    """Say what saturates first, by which evidence, and what that suggests; no full stop.
+
+    Args:
+        kind: what the loads are.
+        scaling: all but this sentence.
+        usable: load → the results that count.
+    """
+    points = [one for one in scaling.points if one.load in usable]
+    if len(points) < 2:
+        if len(usable) == len(scaling.points):
+            return "one step shows no scaling: give two loads or more"
+        return "fewer than two steps can be used, so there is no scaling to tell: look at errors"
+    found, base = scaling.bottleneck, points[0]
+    if found is None:
+        return _not_yet(kind, points)
+    past = next(one for one in points if one.load == found.load)
+    most = max(one.throughput_rps for one in points)
+    return (
+        f"{_subject(found, base, past)} saturates first, at {rounded(most)}/s: "
+        f"{_evidence(kind, found, base, past)}; {_suggestion(found, base, past)}"
+    )
+
+
+def _not_yet(kind: Kind, points: Sequence[Point]) -> str:
+    before, last = points[-2:]
+    gain = last.throughput_rps / before.throughput_rps - 1
+    grown = {name: ms - points[0].mean_ms.get(name, 0.0) for name, ms in last.mean_ms.items()}
+    most = max(grown, key=lambda name: grown[name])
+    longer = f", and {_name(most)} by most {_from_to(most, points[0], last)}"
+    return (
+        f"nothing saturates up to {_load(kind, last.load)}: throughput still grew by {gain:.0%} in "
+        f"the last step, to {rounded(last.throughput_rps)}/s{longer if grown[most] > 0 else ''}; "
+        "go on to higher loads"
+    )
+
+
+def _suggestion(found: Bottleneck, base: Point, past: Point) -> str:
+    of_the_model = found.cause == "compute" and INFERENCE in _stretched(base, past)
+    return _SUGGESTIONS[found.cause] + (_OF_THE_MODEL if of_the_model else "")
+
+
+def _subject(found: Bottleneck, base: Point, past: Point) -> str:
+    if found.cause == "client":
+        return "the tool itself"
+    if found.cause == "cap":
+        return "what may be under way at once (--concurrency)"
+    if found.cause == "path":
+        return "the path to the server"
+    if found.cause == "body":
+        return "what sends the rest of each reply"
+    if found.cause == "compute":
+        alone = len(_stretched(base, past)) == 1
+        return _name(found.component) if alone else "the server's compute"
+    busiest = _busiest(past)
+    if found.cause == "queue" and busiest is not None:
+        return busiest
+    if found.cause == "unknown":
+        return "the server"
+    return "the server's pool of workers (or cores)"
+
+
+def _busiest(past: Point) -> str | None:
+    """The component in which nearly all are that are not waiting."""
+    work = {name: past.in_flight.get(name, 0.0) for name in COMPUTE}
+    most = max(work, key=lambda name: work[name])
+    return most if work[most] >= _MOST_OF_IT * sum(work.values()) else None
+
+
+def _evidence(kind: Kind, found: Bottleneck, base: Point, past: Point) -> str:
+    loads = f"from {_load(kind, base.load)} to {past.load:g}"
+    if found.cause == "compute":
+        one = None if found.at_a_time is None else rounded(found.at_a_time, 2)
+        alone = "" if one is None else f", the work of {one} at a time"
+        each = " and ".join(_longer(name, base, past) for name in _stretched(base, past))
+        return f"{loads} {each}{alone}"
+    grows = f"{loads} {_name(found.component)} grows {_from_to(found.component, base, past)}"
+    if found.cause == "waiting":
+        grows = f"{grows}: waiting before the server's span"
+    if found.at_a_time is None or found.cause == "unknown":
+        return grows
+    busiest = _busiest(past) if found.cause == "queue" else None
+    if busiest is None:
+        return f"{grows}, while it works on {rounded(found.at_a_time, 2)} at a time"
+    number = past.in_flight[busiest]
+    one = ": one model instance" if _ABOUT_ONE[0] <= number <= _ABOUT_ONE[1] else ""
+    return f"{grows}, while {_name(busiest)} has {rounded(number, 2)} at a time{one}"
+
+
+def _stretched(base: Point, past: Point) -> list[str]:
+    """The components that share what is short, the most important first."""
+    growth_ms = {n: past.mean_ms.get(n, 0.0) - base.mean_ms.get(n, 0.0) for n in COMPUTE}
+    least_ms = _ALIKE * max(growth_ms.values())
+    return sorted((n for n in COMPUTE if growth_ms[n] >= least_ms), key=lambda n: -growth_ms[n])
+
+
+def _longer(name: str, base: Point, past: Point) -> str:
+    if name in past.growth:
+        return f"{_name(name)} takes {rounded(past.growth[name], 2)} times as long"
+    return f"{_name(name)} grows {_from_to(name, base, past)}"
+
+
+def _load(kind: Kind, load: float) -> str:
+    return f"{load:g} under way" if kind == "concurrency" else f"{load:g}/s"
+
+
+def _name(component: str) -> str:
+    return component.replace("_", " ")
+
+
+def _from_to(component: str, base: Point, past: Point) -> str:
+    before_ms, after_ms = (one.mean_ms.get(component, 0.0) for one in (base, past))
+    return f"({rounded(before_ms)} → {rounded(after_ms)} ms)"

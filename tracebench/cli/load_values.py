@@ -1,0 +1,139 @@
+"""Loads as they are written: rates, schedules, lists of loads, and `p95 2%`."""
+
+import re
+from math import inf, isfinite
+from typing import Any
+
+import click
+
+from tracebench.model.errors import UsageError
+from tracebench.model.plan import Segment, Stability
+from tracebench.model.result import PERMILLE
+from tracebench.system.input_files import read_text
+
+# `--concurrency` and `--rate` of a sweep: a list of numbers, or `auto`.
+
+AUTO = "auto"
+
+
+class Loads(click.ParamType):  # type: ignore[type-arg] # generic since click 8.2 only
+    """`1,2,4,8`; or `auto`, which is an empty list."""
+
+    name = "list"
+
+    def __init__(self, *, whole: bool) -> None:
+        self._whole = whole
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        """Read the list."""
+        if isinstance(value, tuple):
+            return value
+        if value == AUTO:
+            return ()
+        try:
+            loads = tuple(float(part) for part in value.split(","))
+        except ValueError:
+            loads = ()
+        least = 1 if self._whole else 0
+        ok = loads and all(load < 1e6 and load >= least and load > 0 for load in loads)
+        if not ok or (self._whole and any(load % 1 for load in loads)):
+            kind = "whole numbers from 1 on" if self._whole else "numbers above 0"
+            self.fail(f"{value!r} is neither 'auto' nor {kind} parted by commas.", param, ctx)
+        return loads
+
+
+# Rates as they are written: `100`, `10:200/60s`, `10/30s,50/30s`; and schedules in files.
+
+_HIGHEST_RPS = 1e6
+_SEGMENT = re.compile(r"(?P<a>[^:/]+)(?::(?P<b>[^:/]+))?(?:/(?P<s>[^:/]+?)s?)?")
+
+
+class Rate(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
+    """Requests a second: one value, steps, ramps, or several of these one after the other."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Segment, ...]:
+        """Read the segments; only the last may leave its duration out."""
+        *timed, last = (self._segment(text) for text in str(value).split(","))
+        if not any(segment.from_rps or segment.to_rps for segment in (*timed, last)):
+            self.fail(f"{value!r} sends nothing: give a rate above 0", param, ctx)
+        for segment in (*timed, last):
+            ramp = segment.from_rps != segment.to_rps
+            if segment.duration_s == inf and (ramp or segment in timed or not segment.from_rps):
+                self.fail(f"{value!r}: say how long, as in 10:200/60s or 10/30s,50/30s", param, ctx)
+        return (*timed, last)
+
+    def _segment(self, text: str) -> Segment:
+        found = _SEGMENT.fullmatch(text.strip())
+        if found is None:
+            self.fail(f"{text!r} is no rate: give one like 100, 10:200/60s or 10/30s,50/30s")
+        first = self._number(found["a"], _HIGHEST_RPS)
+        last = first if found["b"] is None else self._number(found["b"], _HIGHEST_RPS)
+        duration_s = inf if found["s"] is None else self._number(found["s"], 86_400)
+        if not duration_s:
+            self.fail(f"{text!r} lasts no time: give it some seconds")
+        return Segment(first, last, duration_s)
+
+    def _number(self, text: str, most: float) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            self.fail(f"{text!r} is no number: give a rate like 100, 10:200/60s or 10/30s,50/30s")
+        if not 0 <= number <= most:
+            self.fail(f"{text!r} is not between 0 and {most:g}")
+        return number
+
+
+def schedule(path: str) -> tuple[float, ...]:
+    """Read when requests are due: a number of seconds a line, never falling, from any begin.
+
+    Raises:
+        UsageError: the file cannot be read, or does not hold that.
+    """
+    lines = read_text("--arrivals", path).split()
+    times_s: list[float] = []
+    for number, text in enumerate(lines, 1):
+        try:
+            at_s = float(text)
+        except ValueError:
+            at_s = inf
+        if not isfinite(at_s) or (times_s and at_s < times_s[-1]):
+            raise UsageError(
+                f"--arrivals {path!r}: entry {number} is {text!r}: give seconds that never fall"
+            )
+        times_s.append(at_s)
+    if not times_s:
+        raise UsageError(f"--arrivals {path!r} is empty: give a number of seconds a line")
+    return tuple(at_s - times_s[0] for at_s in times_s)
+
+
+# `--until-stable` as it is written: `p95 2%`.
+
+_WRITTEN = re.compile(r"(mean|p[0-9.]+) +([0-9.]+) *%")
+_STATISTICS = {name.removesuffix("_ms"): name for name in ("mean_ms", *PERMILLE)}
+_STATISTICS["p99.9"] = "p999_ms"
+
+
+class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
+    """A statistic of the latency, and how well it shall be known."""
+
+    name = "stability"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Stability:
+        """Read both."""
+        found = _WRITTEN.fullmatch(str(value).strip())
+        statistic = _STATISTICS.get(found[1]) if found else None
+        if found is None or statistic is None:
+            self.fail(
+                f"{value!r}: give one of {', '.join(_STATISTICS)} and a share, as in 'p95 2%'",
+                param,
+                ctx,
+            )
+        try:
+            share = float(found[2]) / 100
+        except ValueError:
+            share = 0.0
+        if not 0 < share < 1:
+            self.fail(f"{value!r}: give a share above 0% and below 100%", param, ctx)
+        return Stability(statistic, share)

@@ -1,0 +1,69 @@
+"""`report` and `analyze`: every report again, from a saved result or from archived spans."""
+
+from typing import Final
+
+import click
+
+from tracebench.cli.options import MAPPING, options
+from tracebench.cli.outputs import Outputs
+from tracebench.cli.run import exit_status, rendered, save
+from tracebench.cli.sweep import exit_status as sweep_status
+from tracebench.model.errors import UsageError
+from tracebench.model.sweep import Sweep
+from tracebench.system.input_files import read_text
+
+# `tracebench report`: any report again, from a saved result.
+
+_NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What a report raises of values that are of the right types, and cannot belong together."""
+
+
+@click.command(short_help="Print or draw a saved result again.")
+@click.argument("file", metavar="RESULT.json")
+@click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result.")
+def report(*, file: str, output_plot: str | None) -> int:
+    """Print a saved result or sweep; the exit status is the run's own."""
+    from tracebench.report import result_file  # not for --help
+
+    outputs = Outputs(plot=output_plot)
+    outputs.check(file)
+    result = result_file.loads_any(read_text("", file), file)
+    try:
+        rendered(result)  # before anything is written
+        save(result, outputs)
+    except _NONSENSE as error:
+        raise UsageError(
+            f"{file} is no result of tracebench (its values contradict each other: "
+            f"{type(error).__name__} {error}): give what --output-json wrote"
+        ) from None
+    return sweep_status(result) if isinstance(result, Sweep) else exit_status(result)
+
+
+# `tracebench analyze`: every report from archived spans.
+
+
+@click.command(short_help="Split the latency of archived traces.")
+@click.argument("files", metavar="TRACES.jsonl...", nargs=-1, required=True)
+@options(MAPPING)
+@click.option("--output-json", metavar="F", help="Write the result.")
+@click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result.")
+def analyze(
+    *,
+    files: tuple[str, ...],
+    maps: tuple[str, ...],
+    mapping: str | None,
+    output_json: str | None,
+    output_plot: str | None,
+) -> int:
+    """Analyse spans from files: OTLP as JSON lines or protobuf, traces saved from Jaeger or Tempo.
+
+    They may be tracebench's own (run --output-traces), a collector's, or those of another client
+    that traces its requests; compressed with gzip or zstd or not.
+    """
+    from tracebench.archive import analyze as analyzed  # numpy: not for --help
+
+    outputs = Outputs(output_json, output_plot)
+    outputs.check(*files, mapping)
+    result = analyzed(files, maps, mapping)
+    save(result, outputs)
+    return exit_status(result)

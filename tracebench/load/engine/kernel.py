@@ -1,0 +1,141 @@
+"""What the kernel tells: stamps of arrivals, paths, CPU time and clocks."""
+
+import socket
+import struct
+import sys
+from pathlib import Path
+from time import perf_counter_ns, time_ns
+from typing import NamedTuple
+
+# What the kernel knows: when bytes arrived (SO_TIMESTAMPING), and the path's state (TCP_INFO).
+#
+# Constants and layouts are those of Linux' net_tstamp.h and tcp.h; elsewhere nothing is reported.
+
+ANCILLARY_SIZE = 128
+"""Room for the three timespecs of one SCM_TIMESTAMPING message."""
+_SO_TIMESTAMPING = 37
+_RX_SOFTWARE, _REPORT_SOFTWARE = 1 << 3, 1 << 4
+timespec = struct.Struct("@qq").unpack_from
+"""Seconds and nanoseconds of an SCM_TIMESTAMPING message."""
+_LEAST_CROSSING_NS = 5_000_000
+_NEVER_MEASURED = 2**32 - 1
+"""The least round trip of a connection that never came about."""
+_TCP_INFO = struct.Struct("@68xI28xI44xI")  # tcpi_rtt, tcpi_total_retrans, tcpi_min_rtt (µs)
+
+
+def enable(sock: socket.socket) -> None:
+    """Ask for receive stamps; a kernel that has none simply sends none."""
+    if sys.platform == "linux":
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _REPORT_SOFTWARE)
+
+
+def arrival_wall_ns(stamp: bytes) -> int:
+    """The wall-clock time of an SCM_TIMESTAMPING message, the only kind that is asked for.
+
+    Only its difference to the wall clock right after the read is of use: how long the bytes had
+    lain in the kernel. So a step of the clock spoils no more than the reads it falls into.
+    """
+    seconds: int
+    nanoseconds: int
+    seconds, nanoseconds = timespec(stamp)
+    return seconds * 1_000_000_000 + nanoseconds
+
+
+class PathState(NamedTuple):
+    """TCP_INFO of one connection."""
+
+    rtt_us: int
+    """Smoothed."""
+    retransmits: int
+    min_rtt_us: int
+
+
+def crossing_ns(path: PathState | None) -> int:
+    """How long before the peer's end of a connection a request may have left, to have crossed it.
+
+    Two round trips: the peer's FIN on its way here, and the request on its way there; and some
+    time for the peer to close after it has decided to.
+    """
+    return max(2_000 * path.rtt_us if path is not None else 0, _LEAST_CROSSING_NS)
+
+
+def path_state(sock: socket.socket) -> PathState | None:
+    """The kernel's view of a connection's path, or None where it gives none."""
+    if sys.platform != "linux":
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    except OSError:
+        return None
+    state = PathState(*_TCP_INFO.unpack(info)) if len(info) == _TCP_INFO.size else None
+    return None if state is None or state.min_rtt_us == _NEVER_MEASURED else state
+
+
+# What the machine itself tells: of its CPU time, and of its clocks.
+
+_STAT = Path("/proc/stat")
+_GOVERNORS = Path("/sys/devices/system/cpu"), "cpu[0-9]*/cpufreq/scaling_governor"
+
+
+class CpuTimes(NamedTuple):
+    """The time of all CPUs together since the machine was started, in its ticks (proc_stat(5))."""
+
+    total: int
+    idle: int
+    stolen: int
+    """Another machine of the same host had the CPU."""
+
+    @classmethod
+    def now(cls) -> "CpuTimes | None":
+        """Read them; None where the system does not tell."""
+        try:
+            first = _STAT.read_text(encoding="ascii").partition("\n")[0]
+        except OSError:
+            return None
+        user, nice, system, idle, wait, irq, soft, stolen = map(int, first.split()[1:9])
+        total = user + nice + system + idle + wait + irq + soft + stolen
+        return cls(total, idle + wait, stolen)
+
+
+class Moment(NamedTuple):
+    """The begin of what is watched."""
+
+    cpu: CpuTimes | None
+    epoch_ns: int
+    """The wall clock at the monotonic clock's zero."""
+
+    @classmethod
+    def now(cls) -> "Moment":
+        """Read everything."""
+        return cls(CpuTimes.now(), time_ns() - perf_counter_ns())
+
+
+class Machine(NamedTuple):
+    """What became of the machine in the meantime."""
+
+    idle_share: float | None
+    """Of its CPU time; None where the system does not tell."""
+    stolen_share: float | None
+    clock_step_s: float
+    """How far the wall clock moved against the monotonic one."""
+    governors: tuple[str, ...]
+    """What decides on the CPUs' frequencies (Linux: cpufreq); empty where nothing tells."""
+
+
+def since(before: Moment) -> Machine:
+    """Compare with now."""
+    after = Moment.now()
+    step_s = (after.epoch_ns - before.epoch_ns) / 1e9
+    if before.cpu is None or after.cpu is None or after.cpu.total == before.cpu.total:
+        return Machine(None, None, step_s, _governors())
+    total = after.cpu.total - before.cpu.total
+    idle, stolen = after.cpu.idle - before.cpu.idle, after.cpu.stolen - before.cpu.stolen
+    return Machine(idle / total, stolen / total, step_s, _governors())
+
+
+def _governors() -> tuple[str, ...]:
+    folder, pattern = _GOVERNORS
+    try:
+        return tuple(sorted({file.read_text("ascii").strip() for file in folder.glob(pattern)}))
+    except OSError:
+        return ()

@@ -1,0 +1,162 @@
+"""Client libraries that can be compared with the engine, and what one is asked to do."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import count
+from time import perf_counter_ns
+from typing import Final, NamedTuple
+
+from tracebench.load.engine.endpoint import Endpoint
+from tracebench.load.engine.pacing import ClosedLoop, is_open
+from tracebench.load.engine.target import Prepared
+from tracebench.model.errors import UsageError
+from tracebench.model.plan import Plan
+
+# What a library is asked to do, and what came of it.
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One block: so many requests, or for so long, in a closed loop."""
+
+    prepared: Prepared
+    plan: Plan
+    warmup: ClosedLoop
+    """Sent before by the same connections, and not counted."""
+    bounds: ClosedLoop
+
+
+class Sample(NamedTuple):
+    """One call of the library, timed around it as its user would."""
+
+    began_ns: int
+    ended_ns: int
+    reason: str
+    """Why it did not succeed; empty for a success."""
+
+
+class Gate:
+    """Says to several workers who may still start."""
+
+    def __init__(self, bounds: ClosedLoop) -> None:
+        self._tickets = count()
+        self._most = bounds.requests
+        self._until_ns = perf_counter_ns() + bounds.duration_ns
+        self._closed = threading.Event()
+
+    def admits(self) -> bool:
+        """Whether one more request may start; it is counted as started."""
+        in_time = perf_counter_ns() < self._until_ns and not self._closed.is_set()
+        return in_time and next(self._tickets) < self._most  # one step for the interpreter
+
+    @contextmanager
+    def closing(self) -> Iterator[None]:
+        """Whatever ends this block lets nobody start any more."""
+        try:
+            yield
+        finally:
+            self._closed.set()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCall:
+    """One request in the terms of HTTP libraries."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def http_calls(prepared: Prepared) -> Sequence[HttpCall]:
+    """The requests of a REST target, without what each library adds itself."""
+    origin = _origin(prepared.endpoint)
+    return [_http_call(origin, one.head, one.body) for one in prepared.repeated]
+
+
+def _origin(endpoint: Endpoint) -> str:
+    """`scheme://host:port`, without a port that goes without saying; a Unix socket has none."""
+    scheme, usual = ("https", 443) if endpoint.tls is not None else ("http", 80)
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    return f"{scheme}://{host}" + (f":{endpoint.port}" if endpoint.port not in (0, usual) else "")
+
+
+def _http_call(origin: str, head: bytes, body: bytes) -> HttpCall:
+    first, *lines = head.decode("latin-1").split("\r\n")[:-1]  # the last one is traceparent's
+    method, path, _ = first.split(" ")
+    headers = _joined(line.partition(": ") for line in lines)
+    headers.pop("Content-Length", None)
+    if origin.endswith(f"//{headers.get('Host')}"):
+        del headers["Host"]
+    return HttpCall(method, origin + path, headers, body)
+
+
+def _joined(fields: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """Headers by name; those that are repeated in one line (RFC 9110, section 5.3)."""
+    headers: dict[str, str] = {}
+    for name, _, value in fields:
+        between = "; " if name.lower() == "cookie" else ", "
+        headers[name] = f"{headers[name]}{between}{value}" if name in headers else value
+    return headers
+
+
+# The libraries that can be compared with the engine.
+
+Send = Callable[[Job], list[Sample]]
+
+
+class Library(NamedTuple):
+    """One library, and one way in which people use it."""
+
+    target: str
+    """What it speaks to: `rest` or `grpc`."""
+    package: str
+    """What pip installs."""
+    module: str
+    send: str = "send"
+
+
+_HERE: Final = "tracebench.load.peers"
+LIBRARIES: Final = {
+    "requests": Library("rest", "requests", f"{_HERE}.by_requests"),
+    "httpx": Library("rest", "httpx", f"{_HERE}.by_httpx"),
+    "aiohttp": Library("rest", "aiohttp", f"{_HERE}.by_aiohttp"),
+    "grpcio": Library("grpc", "grpcio", f"{_HERE}.by_grpcio"),
+    "grpc.aio": Library("grpc", "grpcio", f"{_HERE}.by_grpcio", "send_aio"),
+}
+
+
+def load(plan: Plan) -> dict[str, dict[str, Send]]:
+    """The libraries that a plan asks for, by target.
+
+    Raises:
+        UsageError: one is not installed, or cannot do what the plan asks for.
+    """
+    found: dict[str, dict[str, Send]] = {"rest": {}, "grpc": {}}
+    for name in plan.clients:
+        library = LIBRARIES[name]
+        _check(name, library, plan)
+        try:
+            module = import_module(library.module)
+        except ImportError as error:
+            raise UsageError(
+                f"--client {name} needs {error.name}: pip install {library.package}"
+            ) from None
+        found[library.target][name] = getattr(module, library.send)
+    return found
+
+
+def _check(name: str, library: Library, plan: Plan) -> None:
+    if plan.observer_effect:
+        raise UsageError(f"--client {name} and --observer-effect exclude each other: run twice")
+    if is_open(plan):
+        raise UsageError(f"--client {name} keeps a closed loop: leave --rate and --arrivals out")
+    is_rest = library.target == "rest"
+    if (plan.rest_url if is_rest else plan.grpc_server) is None:
+        option = "--rest-url" if is_rest else "--grpc-server"
+        raise UsageError(f"--client {name} sends to {option}: give that as well")
+    if plan.insecure and not is_rest and (plan.grpc_server or "").startswith("grpcs://"):
+        raise UsageError(f"--client {name} cannot be told --insecure: give --cacert instead")

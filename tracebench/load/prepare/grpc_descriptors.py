@@ -1,0 +1,208 @@
+"""Descriptors of a gRPC service: from files, from a `.proto`, or from the server itself."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import DecodeError
+
+from tracebench.model.errors import TargetError, UsageError, excerpt
+from tracebench.model.exchange import Reply
+from tracebench.protos.reflection_pb2 import Request, Response
+from tracebench.system.input_files import check_file, read
+
+# Descriptors of a gRPC service: from a file of them, or from a `.proto`.
+
+_MOST_BYTES: Final = 64 * 2**20
+_COMPILING_S: Final = 60.0
+_WELL_KNOWN: Final = re.compile(r"google/protobuf/(compiler/)?\w+\.proto")
+
+
+def from_descriptors(path: str) -> DescriptorPool:
+    """Read `--descriptor`: a FileDescriptorSet, as protoc writes it.
+
+    Raises:
+        UsageError: it cannot be read, or something that it imports is not in it.
+    """
+    content = read("--descriptor", path, _MOST_BYTES)
+    found = FileDescriptorSet()
+    with suppress(DecodeError):
+        found.ParseFromString(content)
+    if not found.file:
+        raise UsageError(
+            f"--descriptor {path!r} is no FileDescriptorSet: make one with protoc "
+            "--include_imports --descriptor_set_out=FILE.pb"
+        )
+    return pool(found.file, f"--descriptor {path!r}")
+
+
+def from_proto(path: str, folders: Sequence[str]) -> DescriptorPool:
+    """Compile `--proto`, whose imports are looked for in `--proto-path`, else beside it.
+
+    Raises:
+        UsageError: there is no compiler, or it finds fault with the file.
+    """
+    check_file("--proto", path, _MOST_BYTES)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.pb"
+        includes = [f"-I{one}" for one in folders or [str(Path(path).parent)]]
+        command = [*_compiler(), *includes, "--include_imports", f"--descriptor_set_out={out}"]
+        try:
+            done = subprocess.run(
+                [*command, path], capture_output=True, text=True, timeout=_COMPILING_S
+            )
+        except subprocess.TimeoutExpired:
+            raise UsageError(
+                f"--proto {path!r} was not compiled within {_COMPILING_S:g} s: see what it imports"
+            ) from None
+        if done.returncode:
+            lines = [line for line in done.stderr.splitlines() if ": warning: " not in line]
+            said = lines[0] if lines else "no reason given"
+            raise UsageError(f"--proto {path!r} cannot be compiled: {excerpt(said)}")
+        return from_descriptors(str(out))
+
+
+def pool(files: Iterable[FileDescriptorProto], source: str) -> DescriptorPool:
+    """Make a pool of files, each after those that it imports.
+
+    Args:
+        files: in any order; protobuf's own may be missing.
+        source: where they came from, for the error.
+
+    Raises:
+        UsageError: one is not there, or they contradict each other.
+    """
+    known = {file.name: file for file in files}
+    made = DescriptorPool()
+    done: set[str] = set()
+
+    def add(name: str) -> None:
+        if name in done:
+            return
+        done.add(name)
+        file = known.get(name) or _well_known(name)
+        for imported in file.dependency:
+            add(imported)
+        made.AddSerializedFile(file.SerializeToString())
+
+    try:
+        for name in known:
+            add(name)
+    except (TypeError, ImportError, RecursionError) as error:
+        raise UsageError(
+            f"{source}: the descriptors are not whole: {excerpt(str(error))}"
+        ) from None
+    return made
+
+
+def _well_known(name: str) -> FileDescriptorProto:
+    """A file that comes with protobuf, which descriptors need not repeat."""
+    if not _WELL_KNOWN.fullmatch(name):
+        raise ImportError(f"{name} is imported and not there")
+    module = import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
+    file = FileDescriptorProto()
+    module.DESCRIPTOR.CopyToProto(file)
+    return file
+
+
+def _compiler() -> list[str]:
+    if find_spec("grpc_tools") is not None:
+        return [sys.executable, "-m", "grpc_tools.protoc"]
+    if (protoc := shutil.which("protoc")) is not None:
+        return [protoc]
+    raise UsageError(
+        "--proto needs a compiler: pip install grpcio-tools, or give --descriptor FILE.pb"
+    )
+
+
+# Descriptors from the server itself: gRPC server reflection, v1 or v1alpha.
+#
+# github.com/grpc/grpc, doc/server-reflection.md. The method streams, but one question on a stream
+# of its own is a call like any other.
+
+Call = Callable[[str, bytes], tuple[Reply, str]]
+"""Calls a method; returns the reply, and why it is no success."""
+
+_METHODS: Final = tuple(
+    f"grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
+    for version in ("v1", "v1alpha")
+)
+_MOST_FILES: Final = 1_000
+
+
+def pool_of_server(call: Call, service: str) -> DescriptorPool:
+    """Ask a server for a service's descriptors, and for all that they import.
+
+    Raises:
+        UsageError: the server does not know the service, or does not answer such questions.
+        TargetError: what it answers makes no sense.
+    """
+    method = _spoken(call)
+    answer = _ask(call, method, Request(file_containing_symbol=service))
+    if answer.HasField("error_response"):
+        raise UsageError(
+            f"the server has no service {service}: it has {_services(call, method) or 'none'}"
+        )
+    files: dict[str, FileDescriptorProto] = {}
+    asked: set[str] = set()
+    while True:
+        _take(answer, files)
+        imported = {name for file in files.values() for name in file.dependency}
+        missing = sorted(imported - files.keys() - asked)
+        if not missing:
+            return pool(files.values(), "server reflection")
+        if len(files) > _MOST_FILES:
+            raise TargetError(f"the service imports more than {_MOST_FILES} files")
+        asked.add(missing[0])
+        answer = _ask(call, method, Request(file_by_filename=missing[0]))
+
+
+def _spoken(call: Call) -> str:
+    """The version that the server speaks."""
+    for method in _METHODS:
+        reply, reason = call(method, Request(list_services="").SerializeToString())
+        if not reason:
+            return method
+        if reply.status != "UNIMPLEMENTED":
+            raise TargetError(f"server reflection failed: {reason}")
+    raise UsageError(
+        "the server offers no reflection: tell the method's messages with --proto FILE.proto "
+        "or --descriptor FILE.pb"
+    )
+
+
+def _ask(call: Call, method: str, request: Request) -> Response:
+    reply, reason = call(method, request.SerializeToString())
+    if reason:
+        raise TargetError(f"server reflection failed: {reason}")
+    try:
+        return Response.FromString(reply.body)
+    except DecodeError:
+        raise TargetError(
+            "server reflection failed: the answer cannot be read; give --proto or --descriptor"
+        ) from None
+
+
+def _services(call: Call, method: str) -> str:
+    answer = _ask(call, method, Request(list_services=""))
+    names = [one.name for one in answer.list_services_response.service]
+    return ", ".join(name for name in names if not name.startswith("grpc.reflection."))
+
+
+def _take(answer: Response, files: dict[str, FileDescriptorProto]) -> None:
+    for content in answer.file_descriptor_response.file_descriptor_proto:
+        try:
+            file = FileDescriptorProto.FromString(content)
+        except DecodeError as error:
+            raise TargetError(f"server reflection failed: {excerpt(str(error))}") from None
+        files[file.name] = file

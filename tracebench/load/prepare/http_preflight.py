@@ -1,0 +1,209 @@
+"""Before a run over HTTP: documents that tell of a model, and each request tried once."""
+
+import json
+import re
+import warnings
+import zlib
+from contextlib import suppress
+from dataclasses import replace
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import InsecureRequestWarning
+
+from server_middleware.vocabulary import TRACEPARENT
+from tracebench.load.engine.target import Prepared
+from tracebench.load.measure import attempt
+from tracebench.load.prepare import unix_sockets
+from tracebench.load.prepare.diagnosis import diagnose
+from tracebench.load.prepare.expectations import Content
+from tracebench.load.wire.http1 import HttpRequest
+from tracebench.model.errors import TargetError, excerpt
+from tracebench.model.exchange import Exchange, Reply
+from tracebench.model.plan import Plan
+from tracebench.system.redaction import redacted
+from tracebench.tracing.roots.trace_ids import IdSource, traceparent
+
+# A visit to an HTTP server before the run, by `requests`: documents that tell of a model.
+
+
+class Visit:
+    """One session with one server, trusted as the plan says.
+
+    Args:
+        plan: what to send, and whom to trust.
+        prepared: the target.
+    """
+
+    def __init__(self, plan: Plan, prepared: Prepared) -> None:
+        self._session = session = requests.Session()
+        session.trust_env = False  # no proxy, no ~/.netrc: the plan's headers say it all
+        session.headers.update(
+            {name: value for name, value in plan.headers if not name.lower().startswith("content-")}
+        )
+        session.verify = plan.cacert or True
+        if plan.insecure:
+            session.verify = False
+        if plan.cert is not None:
+            session.cert = (plan.cert, plan.key or plan.cert)
+        unix_sockets.mount(session, prepared.endpoint.unix_path)
+        self._plan, self._prepared = plan, prepared
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._session.close()
+
+    def get(self, url: str) -> tuple[int, str, Any]:
+        """Get a document; returns its status, the start of it, and what it is as JSON, or None.
+
+        Raises:
+            TargetError: there is no reply.
+        """
+        reply = self._reply(url)
+        content = None
+        with suppress(ValueError, RecursionError):
+            content = json.loads(reply.content)
+        said = self._prepared.secrets.hide_bytes(reply.content)
+        return reply.status_code, excerpt(said) or "no text", content
+
+    def _reply(self, url: str) -> requests.Response:
+        context = {TRACEPARENT: traceparent(IdSource().draw())}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
+                return self._session.get(
+                    url, headers=context, timeout=self._plan.timeout_s, allow_redirects=False
+                )
+        except requests.RequestException as error:
+            why = self._cause(url) or excerpt(self._prepared.secrets.hide(str(error)))
+            raise TargetError(f"{redacted(url)}: {why}") from None
+
+    def _cause(self, url: str) -> str:
+        """What the engine says of the same request: its words are the ones that are explained."""
+        parts = urlsplit(url)
+        head = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\ntraceparent: 00-"
+        request = HttpRequest(head.encode(), b"-01\r\n\r\n", b"")
+        exchange = attempt(replace(self._prepared, repeated=[request]), self._plan)
+        if exchange.reply.status:
+            return ""
+        return diagnose(exchange.reason, self._prepared, self._plan)
+
+
+# JSON of which only the first part was kept: what is whole in it can still be read.
+
+_TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
+_CLOSERS: Final = {b"{": b"}", b"[": b"]"}
+
+
+def load_first_part(text: bytes) -> Any:
+    """Read the first part of a document; what is cut off in mid-value is left out.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    return json.loads(_closed(text))
+
+
+def _closed(text: bytes) -> bytes:
+    """The part of a cut document up to its last whole value, with what is open closed.
+
+    Before each comma a value has ended, and after each opening bracket none has begun.
+    """
+    stack: list[bytes] = []
+    end, closers = 0, b""
+    for token in _TOKENS.finditer(text):
+        mark = token[0]
+        if mark in _CLOSERS:
+            stack.append(_CLOSERS[mark])
+            end = token.end()
+        elif mark == b",":
+            end = token.start()
+        elif stack and mark == stack[-1]:
+            stack.pop()
+            end = token.end()
+        else:
+            continue
+        closers = b"".join(reversed(stack))
+    return text[:end] + closers
+
+
+# A request tried before the run, by the engine itself: what it takes here, it takes there.
+
+_ANY_ZLIB: Final = 47  # zlib's name for "find out whether it is gzip or deflate"
+_MOST_UNPACKED_BYTES: Final = 2**20
+_REDIRECTS: Final = frozenset({"301", "302", "303", "307", "308"})
+
+
+def try_http(prepared: Prepared, plan: Plan, name: str = "") -> str:
+    """See the one request of a target answered as expected; returns the start of the answer.
+
+    Args:
+        prepared: the target.
+        plan: how long to wait, and what to expect.
+        name: of the payload, where there are several.
+
+    Raises:
+        TargetError: it is not.
+    """
+    exchange = attempt(prepared, plan)
+    said = excerpt(prepared.secrets.hide_bytes(_content(exchange.reply)))
+    if not exchange.reason:
+        return said
+    where = ": ".join(filter(None, (prepared.address, name)))
+    raise TargetError(f"{where}: {_fault(exchange, prepared, plan, said)}")
+
+
+def _fault(exchange: Exchange, prepared: Prepared, plan: Plan, said: str) -> str:
+    reply = exchange.reply
+    if not reply.status:
+        return diagnose(exchange.reason, prepared, plan)
+    location = reply.headers.get("location")
+    if reply.status in _REDIRECTS and location and not plan.expect_status:
+        return f"it redirects to {excerpt(redacted(location))}: give that URL"
+    reason = re.sub(r"^HTTP (\d{3})\b", _with_phrase, exchange.reason)
+    return f"{reason}: {said or 'no text'}"
+
+
+def _with_phrase(found: re.Match[str]) -> str:
+    with suppress(ValueError):
+        return f"{found[0]} {HTTPStatus(int(found[1])).phrase}"
+    return found[0]
+
+
+def document(reply: Reply) -> Content:
+    """A reply's body as JSON, as far as it was kept.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    whole = reply.headers.get("content-length") == str(len(reply.body))
+    return _document(reply.body, reply.headers.get("content-encoding", ""), whole=whole)
+
+
+@lru_cache(maxsize=256)
+def _document(kept: bytes, encoding: str, *, whole: bool) -> Content:
+    text = _unpacked(kept, encoding)
+    try:
+        return Content(json.loads(text))
+    except ValueError:
+        with suppress(ValueError):
+            if not whole:
+                return Content(load_first_part(text), len(kept))
+        raise ValueError("the reply is no JSON") from None
+
+
+def _content(reply: Reply) -> bytes:
+    return _unpacked(reply.body, reply.headers.get("content-encoding", ""))
+
+
+def _unpacked(kept: bytes, encoding: str) -> bytes:
+    """A body without its compression, as far as it was kept and can be unpacked."""
+    with suppress(zlib.error):
+        if encoding in ("gzip", "x-gzip", "deflate"):
+            return zlib.decompressobj(_ANY_ZLIB).decompress(kept, _MOST_UNPACKED_BYTES)
+    return kept

@@ -1,0 +1,105 @@
+"""Unix sockets: how people write them, and `requests` over one."""
+
+import re
+import socket
+from typing import Any, Final
+from urllib.parse import quote, unquote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
+
+from tracebench.model.errors import UsageError
+from tracebench.system.redaction import redacted
+
+# How people write Unix sockets: as requests-unixsocket, as nginx and as gRPC do.
+
+SCHEME: Final = "http+unix"
+_REST: Final = re.compile(r"(?:http://unix:(?=/)|unix:(?://(?=/))?)(?!//)([^:]+)(?::(/.*)?)?", re.I)
+"""`unix:/path`, `unix:///path`, `http://unix:/path`: each perhaps with `:/route` after it."""
+_NAMELESS: Final = re.compile(r"unix:|http\+unix:(?!//[^/])", re.I)
+_GRPC: Final = re.compile(r"unix:(?://(?=/))?(?!//)(.+)", re.I)
+_EXAMPLE: Final = "give http+unix://%2Ftmp%2Fmodel.sock/route or unix:/tmp/model.sock:/route"
+
+
+def rest_url(url: str) -> str:
+    """Write a URL of a Unix socket as `http+unix://%2Fpath/route`; any other stays as it is.
+
+    Raises:
+        UsageError: it names no socket, or asks for TLS.
+    """
+    if (found := _REST.fullmatch(url)) is not None:
+        return f"{SCHEME}://{quote(found[1], safe='')}{found[2] or ''}"
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() == "https+unix":
+        raise UsageError(
+            f"--rest-url {redacted(url)!r}: TLS over a Unix socket is not supported: {_EXAMPLE}"
+        )
+    if scheme.lower() in ("unix", SCHEME) and (scheme.lower() == "unix" or rest[:1] in ("", "/")):
+        raise UsageError(f"--rest-url {redacted(url)!r} names no Unix socket: {_EXAMPLE}")
+    return url
+
+
+def rest_path(url: str) -> str | None:
+    """The socket of a URL as `rest_url` writes it; None: it is a host's."""
+    parts = urlsplit(url)
+    return unquote(parts.netloc.rpartition("@")[2]) if parts.scheme == SCHEME else None
+
+
+def over_tcp(url: str) -> str:
+    """The same URL for a library that is told of the socket by other means."""
+    if rest_path(url) is None:
+        return url
+    return urlsplit(url)._replace(scheme="http", netloc="localhost").geturl()
+
+
+def grpc_path(address: str) -> str | None:
+    """The socket of `unix:/path`, `unix:///path` or `unix:path`; None: it is no Unix socket's."""
+    found = _GRPC.fullmatch(address)
+    return found[1] if found is not None else None
+
+
+# `requests` over a Unix socket: an adapter whose connections all go to one.
+
+
+def mount(session: requests.Session, path: str | None) -> None:
+    """Let a session's requests in the clear go to a Unix socket; None: leave it as it is."""
+    if path is not None:
+        for scheme in (SCHEME, "http"):
+            session.mount(f"{scheme}://", _Adapter(path))
+
+
+class _Adapter(HTTPAdapter):
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self._pool = _Pool(path)
+
+    def get_connection_with_tls_context(self, *_of: Any, **_more: Any) -> HTTPConnectionPool:
+        return self._pool
+
+    def close(self) -> None:
+        self._pool.close()
+        super().close()
+
+
+class _Pool(HTTPConnectionPool):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def _new_conn(self) -> HTTPConnection:
+        return _Connection(self._path)
+
+
+class _Connection(HTTPConnection):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def _new_conn(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        if isinstance(self.timeout, int | float):
+            connection.settimeout(self.timeout)
+        connection.connect(self._path)
+        return connection

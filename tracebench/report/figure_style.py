@@ -1,0 +1,75 @@
+"""How figures look, and the files that they are saved in."""
+
+from io import BytesIO
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from matplotlib.figure import Figure
+
+from server_middleware.vocabulary import (
+    BACKLOG,
+    BODY,
+    CLIENT,
+    CONNECT,
+    INFERENCE,
+    NETWORK,
+    POSTPROCESSING,
+    PREPROCESSING,
+    QUEUE,
+    SERVER_AND_NETWORK,
+    SERVER_OTHER,
+)
+from tracebench.system.output_files import replaced
+
+# One colour and one hatch for each component, everywhere.
+#
+# The colours are Okabe and Ito's (2008), which people with colour blindness can tell apart;
+# hatches tell neighbours apart in grey.
+
+
+class Look(NamedTuple):
+    """How a component is drawn."""
+
+    color: str
+    hatch: str
+
+
+COMPONENTS: Final = {
+    BACKLOG: Look("#000000", ""),
+    CONNECT: Look("#cc79a7", "\\\\"),
+    CLIENT: Look("#999999", ""),
+    NETWORK: Look("#56b4e9", "//"),
+    BODY: Look("#b3e0f7", "--"),
+    QUEUE: Look("#f0e442", "xx"),
+    PREPROCESSING: Look("#e69f00", ""),
+    INFERENCE: Look("#0072b2", ""),
+    POSTPROCESSING: Look("#009e73", "\\\\"),
+    SERVER_OTHER: Look("#dddddd", ".."),
+    SERVER_AND_NETWORK: Look("#56b4e9", "//"),
+}
+OWN: Final = (
+    Look("#bbbbbb", "//"),
+    Look("#bbbbbb", "\\\\"),
+    Look("#cccccc", "xx"),
+    Look("#cccccc", "--"),
+)
+"""Parts by names of the author's own, the largest first; smaller ones stay in `server_other`."""
+TARGETS: Final = (Look("#444444", ""), Look("#cc79a7", "//"))
+INVALID: Final = "#d55e00"
+
+
+# A figure as a file: PNG, SVG or PDF, after its suffix.
+
+_DPI: Final = 130
+
+
+def save(figure: Figure, path: str) -> None:
+    """Draw it whole, then write: a pipe cannot be sought in, as PDF wants.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    drawn = BytesIO()
+    figure.savefig(drawn, format=Path(path).suffix[1:].lower(), dpi=_DPI)
+    with replaced(path) as file:
+        file.write(drawn.getbuffer())

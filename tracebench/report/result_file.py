@@ -1,0 +1,195 @@
+"""The result file: a Result as JSON, and read back."""
+
+import json
+import re
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from math import isfinite
+from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
+
+from server_middleware.vocabulary import END_TO_END
+from tracebench.model.errors import UsageError
+from tracebench.model.result import Result, TargetResult
+from tracebench.model.sweep import Sweep
+from tracebench.system import json_fault
+from tracebench.system.output_files import replaced
+from tracebench.system.redaction import scrubbed
+
+# The result file: a Result as JSON.
+
+_FIRST = ("schema", "tool", "environment", "plan", "started_at")
+
+
+def to_dict(result: Result | Sweep) -> dict[str, Any]:
+    """The result as JSON's own types, in the contract's order."""
+    plain: dict[str, Any] = _as_plain(result)
+    return {name: plain.pop(name) for name in _FIRST if name in plain} | plain
+
+
+def dumps(result: Result | Sweep) -> str:
+    """The result file's text."""
+    return json.dumps(to_dict(result), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def write(result: Result | Sweep, path: str) -> None:
+    """Write the result file.
+
+    Raises:
+        OSError: it cannot be written; a file that was there is as it was.
+    """
+    # A half of a surrogate pair has no UTF-8; its Python escape is JSON's too.
+    text = dumps(result).encode(errors="backslashreplace")
+    with replaced(path) as file:
+        file.write(text)
+
+
+def _as_plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {field.name: _as_plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _as_plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_plain(one) for one in value]
+    return value
+
+
+# The result file read back: whatever a newer version added is passed over, nonsense is refused.
+
+_KINDS: Final = {kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep)}
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_PLAIN: Final = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+class _WrongError(Exception):
+    """Something in the file is not what it should be; the message says what and where."""
+
+
+def loads(text: str, name: str = "the file") -> Result:
+    """Read a result file.
+
+    Raises:
+        UsageError: it is none, or of another schema.
+    """
+    result = loads_any(text, name)
+    if not isinstance(result, Result):
+        raise UsageError(f"{name} has the schema {result.schema!r}, which is not read here")
+    return result
+
+
+def loads_any(text: str, name: str = "the file") -> Result | Sweep:
+    """Read a result file, or a sweep's.
+
+    Raises:
+        UsageError: it is neither, or of another schema.
+    """
+    try:
+        data = json.loads(text, parse_constant=_refuse_constant)
+        schema = data.get("schema") if isinstance(data, dict) else None
+        if schema is None:
+            raise _WrongError(_other_kind(data))
+        if not isinstance(schema, str) or schema not in _KINDS:
+            raise UsageError(f"{name} has the schema {schema!r}, which is not read here")
+        result: Result | Sweep = _built(_KINDS[schema], data, "")
+    except (RecursionError, ValueError) as error:
+        raise _no_result(name, json_fault(error)) from None
+    except _WrongError as error:
+        raise _no_result(name, str(error)) from None
+    return result
+
+
+def _no_result(name: str, why: str) -> UsageError:
+    return UsageError(f"{name} is no result of tracebench ({why}): give what --output-json wrote")
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise _WrongError(f"{constant} is no number of JSON")
+
+
+def _other_kind(data: Any) -> str:
+    """Why something without a schema is no result."""
+    if isinstance(data, dict) and "resourceSpans" in data:
+        return "it holds spans, which `tracebench analyze` reads"
+    return "it has no schema"
+
+
+def _built(kind: Any, value: Any, where: str) -> Any:
+    """Build what a type hint says from JSON's types."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin in (types.UnionType, Union):
+        return None if value is None else _built(arguments[0], value, where)
+    if is_dataclass(kind):
+        return _record(kind, _checked(value, dict, where), where)
+    if origin is tuple:
+        return _several(arguments, _checked(value, list, where), where)
+    if origin is Mapping:
+        held = _checked(value, dict, where)
+        return {_text(key, where): _built(arguments[1], one, key) for key, one in held.items()}
+    return _plain(str if origin is Literal else kind, value, where)
+
+
+def _checked(value: Any, kind: type[dict[str, Any]] | type[list[Any]], where: str) -> Any:
+    if not isinstance(value, kind):
+        what = "an object" if kind is dict else "a list"
+        raise _WrongError(f"{where or 'the whole'} is not {what}")
+    return value
+
+
+def _record(kind: Any, value: Mapping[str, Any], where: str) -> Any:
+    """A record of what is known by name; a name that is not known is one of the future."""
+    known = {}
+    for field, hint in _fields(kind):
+        if field.name in value:
+            known[field.name] = _built(hint, value[field.name], field.name)
+        elif field.default is MISSING and field.default_factory is MISSING:
+            raise _WrongError(f"{where or 'it'} has no {field.name}")
+    made = kind(**known)
+    if isinstance(made, TargetResult) and made.components and END_TO_END not in made.components:
+        raise _WrongError(f"components has no {END_TO_END}")
+    if isinstance(made, Result) and not made.targets:
+        raise _WrongError("targets is empty")
+    return made
+
+
+@cache
+def _fields(kind: Any) -> tuple[tuple[Field[Any], Any], ...]:
+    hints = get_type_hints(kind)
+    return tuple((field, hints[field.name]) for field in fields(kind))
+
+
+def _several(arguments: tuple[Any, ...], values: list[Any], where: str) -> tuple[Any, ...]:
+    if arguments[-1] is not Ellipsis and len(values) != len(arguments):
+        raise _WrongError(f"{where} has {len(values)} values, not {len(arguments)}")
+    return tuple(_built(arguments[0], one, where) for one in values)
+
+
+def _plain(kind: type, value: Any, where: str) -> Any:
+    if kind is str:
+        return _text(value, where)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float and is_number and _is_finite(value):
+        return value
+    if kind is not float and type(value) is kind:
+        return value
+    raise _WrongError(f"{where} is {str(value)[:40]!r}, not {_PLAIN[kind]}")
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _text(value: Any, where: str) -> str:
+    """A text to print: half of a surrogate pair is no character; control characters are orders."""
+    if not isinstance(value, str):
+        raise _WrongError(f"{where} is {str(value)[:40]!r}, not text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _WrongError(f"{where or 'a name'} is no text: {value[:40]!a}") from None
+    return _CONTROL.sub(" ", scrubbed(value))  # older versions wrote whole URLs

@@ -1,0 +1,195 @@
+"""Whether all spans of a target have come, and how long to wait for stragglers."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tracebench.analysis.findings.missing_spans import NOTHING, Instead, came_instead
+from tracebench.model.requests import Requests
+from tracebench.model.span_columns import (
+    Spans,
+    TraceIndex,
+    Words,
+    span_words,
+    together,
+    trace_words,
+)
+from tracebench.tracing.receiver.store import Digest
+
+# How long to wait for stragglers: pure, so that its tests need no clock.
+
+FLUSH_S: Final = 5.0
+"""BatchSpanProcessor's default: a batch that is not full is sent this long after the last."""
+MARGIN_S: Final = 1.0
+LONGEST_QUIET_S: Final = 20.0
+LONGEST_S: Final = 60.0
+
+
+class Patience:
+    """Waits until all is there, or nothing new came for longer than exporters take to flush.
+
+    Args:
+        arrivals_s: when batches came during the run; the longest pause between two of them is an
+            interval at which they are flushed.
+        load_began_s: since then spans are made.
+        now_s: when the waiting begins; all on one clock.
+    """
+
+    def __init__(self, arrivals_s: Sequence[float], load_began_s: float, now_s: float) -> None:
+        pauses_s = [b - a for a, b in pairwise(sorted(arrivals_s))]
+        self.quiet_s = min(max([FLUSH_S, *pauses_s]) + MARGIN_S, LONGEST_QUIET_S)
+        self._load_began_s = load_began_s
+        self._began_s = self._new_s = now_s
+
+    def came(self, now_s: float) -> None:
+        """Something that was waited for came."""
+        self._new_s = now_s
+
+    def knows_all(self, now_s: float) -> bool:
+        """Whether every exporter must have been heard of: a short run ends before they flush."""
+        return now_s - self._load_began_s > FLUSH_S + MARGIN_S
+
+    def is_over(self, now_s: float) -> bool:
+        """Whether nothing more is to be expected."""
+        return now_s - self._new_s > self.quiet_s or now_s - self._began_s > LONGEST_S
+
+    def left_s(self, now_s: float) -> float:
+        """How long it will wait if nothing comes."""
+        until_s = min(self._new_s + self.quiet_s, self._began_s + LONGEST_S)
+        return max(until_s - now_s, 0.0)
+
+
+# What was fetched for one target: whose entry span is there, and the spans of its requests.
+
+_NO_SPAN: Final = np.uint64(0)
+
+
+class Roots:
+    """The client's root spans, one a request: its trace and its own id, as words."""
+
+    def __init__(self, high: Words, low: Words, span: Words) -> None:
+        self._high, self._low, self.span = high, low, span
+        self.index = TraceIndex(high, low)
+
+    @classmethod
+    def of(cls, roots: Mapping[str, str]) -> "Roots":
+        """Read them.
+
+        Args:
+            roots: trace id → id of the root span, in hexadecimal.
+        """
+        return cls(*trace_words(roots), span_words(roots.values()))
+
+    @classmethod
+    def of_successes(cls, requests: Requests) -> "Roots":
+        """Those of all requests that were answered."""
+        return cls(*requests.words(requests.places(lambda rows: rows.succeeded)))
+
+    def __len__(self) -> int:
+        return len(self.span)
+
+    def trace_ids(self, rows: npt.NDArray[np.bool_]) -> list[str]:
+        """The trace ids of some, in hexadecimal."""
+        pairs = zip(self._high[rows].tolist(), self._low[rows].tolist(), strict=True)
+        return [f"{high:016x}{low:016x}" for high, low in pairs]
+
+
+class Gathering:
+    """Spans of one run, and what is missing yet.
+
+    Its `spans` are those of its traces, and of traces in which some span is linked to one of them:
+    a batch that a server worked on for many requests.
+
+    Args:
+        roots: of every request.
+        most_bytes: what may be held, counted as it came; `dropped` counts spans beyond it.
+    """
+
+    def __init__(self, roots: Roots, most_bytes: int) -> None:
+        self.missing = len(roots)
+        """Requests without an entry span."""
+        self.dropped = 0
+        self.room_bytes = most_bytes
+        self._roots = roots
+        self._is_missing = np.ones(len(roots), np.bool_)
+        self._linked: set[str] = set()
+        self._held: list[Spans] = []
+        self._heard_ns: dict[str, int] = {}
+
+    def add(self, come: Digest) -> None:
+        """Take spans."""
+        self.dropped += come.dropped
+        self.room_bytes -= come.size_bytes
+        spans = come.spans
+        self._held.append(spans)
+        rows = self._roots.index.places(spans.trace_high, spans.trace_low)
+        ours = rows >= 0
+        rows, parents = rows[ours], spans.parent[ours]
+        is_entry = (parents != _NO_SPAN) & (parents == self._roots.span[rows])
+        self._is_missing[rows[is_entry]] = False
+        self.missing = int(np.count_nonzero(self._is_missing))
+        self._hear(spans.take(ours), np.repeat(come.arrivals_ns, come.counts)[ours])
+        self._link(spans)
+
+    @property
+    def held(self) -> int:
+        """How many spans came so far, whosever they are."""
+        return sum(map(len, self._held))
+
+    def is_whole(self, load_ended_ns: int) -> bool:
+        """Whether each request has its entry span, and nobody may have more to send.
+
+        An entry span is the last of its trace that its process sends. Where several processes
+        worked on the run, each must have sent something since the load ended.
+        """
+        heard_ns = self._heard_ns.values()
+        return not self.missing and (len(heard_ns) < 2 or min(heard_ns) >= load_ended_ns)
+
+    def missing_traces(self) -> list[str]:
+        """The trace ids of the requests without an entry span."""
+        return self._roots.trace_ids(self._is_missing)
+
+    def instead(self) -> Instead:
+        """What came where an entry span did not; where none is missing, nobody asks."""
+        if not self.missing:
+            return NOTHING
+        ours = {*self._roots.trace_ids(np.ones_like(self._is_missing)), *self._linked}
+        return came_instead(together(self._held), ours, set(self.missing_traces()))
+
+    def spans(self) -> Spans:
+        """Those that have to do with the requests, in the order in which they came."""
+        linked = TraceIndex.of(sorted(self._linked))
+        return together([one.take(self._belong(one, linked)) for one in self._held])
+
+    def _belong(self, spans: Spans, linked: TraceIndex) -> npt.NDArray[np.bool_]:
+        traces = (spans.trace_high, spans.trace_low)
+        return (self._roots.index.places(*traces) >= 0) | (linked.places(*traces) >= 0)
+
+    def _hear(self, spans: Spans, arrivals_ns: npt.NDArray[np.int64]) -> None:
+        """Note when each process was last heard of; a resource is that of one."""
+        last_ns = np.zeros(len(spans.templates), np.int64)
+        np.maximum.at(last_ns, spans.said, arrivals_ns)
+        of_process: dict[int, tuple[str, int]] = {}
+        for number in np.unique(spans.said).tolist():
+            resource, at_ns = spans.templates[number].resource, int(last_ns[number])
+            name, known_ns = of_process.get(id(resource)) or (str(resource), 0)
+            of_process[id(resource)] = name, max(at_ns, known_ns)
+        for name, at_ns in of_process.values():
+            self._heard_ns[name] = max(at_ns, self._heard_ns.get(name, 0))
+
+    def _link(self, spans: Spans) -> None:
+        """Note other traces in which a span is linked to one of the run's."""
+        for span in spans.linking():
+            if any(self._is_known(link.trace_id) for link in span.links):
+                self._linked.add(span.trace_id)
+
+    def _is_known(self, trace_id: str) -> bool:
+        if trace_id in self._linked:
+            return True
+        try:
+            return bool(self._roots.index.places(*trace_words([trace_id]))[0] >= 0)
+        except ValueError:  # a link may hold anything
+            return False

@@ -1,0 +1,91 @@
+"""Where the receiver listens, and what it takes at most."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from tracebench.model.errors import UsageError
+
+# What the receiver takes at most: nothing that a peer sends is without a limit.
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """Limits of one receiver."""
+
+    body_bytes: int = 8 * _MIB
+    """Of one request, before and after decompression. Exporters send 512 spans at a time, some
+    0.2 MB; collectors take 4 MB (gRPC) or 20 MB (HTTP)."""
+    underway_bytes: int = 128 * _MIB
+    """Of all requests over HTTP that have not come to their end."""
+    kept_bytes: int = 256 * _MIB
+    """Until they are fetched: some 800,000 spans."""
+    kept_spans: int = 4_000_000
+    queued_bytes: int = 64 * _MIB
+    """Waiting to be forwarded."""
+    head_bytes: int = 64 * 1024
+    """Of an HTTP request, before its body."""
+    connections: int = 512
+    """Over HTTP; where more come, those silent for longest are closed."""
+    calls: int = 128
+    """Over gRPC, under way at once."""
+    request_s: float = 20.0
+    """From a request's first byte to its last."""
+    idle_s: float = 90.0
+    """Between two requests on a connection."""
+
+
+# Where the receiver listens: from what people write to addresses.
+
+GRPC_PORT = 4317
+DEFAULT = f"127.0.0.1:{GRPC_PORT}"
+_LAST_PORT = 65535
+
+
+class Bind(NamedTuple):
+    """A host, and its two ports; port 0 stands for any free one."""
+
+    host: str
+    grpc_port: int
+    http_port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can send to it."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+def bind_of(text: str) -> Bind:
+    """Read `HOST:PORT`, `HOST` or `[IPv6]:PORT`: gRPC on the port, HTTP on the next one.
+
+    Raises:
+        UsageError: it is none of these.
+    """
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise _malformed(text, str(error)) from None
+    if not host or parts.netloc != text or parts.username is not None or text.endswith(":"):
+        raise _malformed(text, "it is no HOST:PORT")
+    port = GRPC_PORT if port is None else port
+    if port == _LAST_PORT:
+        raise _malformed(text, "the port after it does not exist, and HTTP needs one")
+    return Bind(host, port, port + 1 if port else 0)
+
+
+def address(host: str, port: int) -> str:
+    """A host and a port in one, with an IPv6 host in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _malformed(text: str, why: str) -> UsageError:
+    return UsageError(
+        f"cannot receive OTLP at {text!r}: {why}; give an address of this machine, like {DEFAULT}"
+    )
