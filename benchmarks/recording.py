@@ -15,12 +15,12 @@ from pathlib import Path
 
 from tracebench.analysis.closure.decomposition import decompose
 from tracebench.analysis.summary import summarise
-from tracebench.load.recording.read_record import Reading, read_record
+from tracebench.load.recording.read_record import ReadRecord, read_record
 from tracebench.load.recording.replies import Replies
-from tracebench.load.recording.rows import PAGE_BYTES, PLAIN, ROW_BYTES, Recorder, plain_tag
+from tracebench.load.recording.rows import PAGE_BYTES, PLAIN, ROW_BYTES, RowRecorder, plain_tag
 from tracebench.load.recording.spill import Spill
 from tracebench.load.wire import http1
-from tracebench.load.wire.http1_pattern import Http1Form, form_of
+from tracebench.load.wire.http1_pattern import Http1Pattern, pattern_of
 from tracebench.model.measurement import Load
 from tracebench.tracing.roots.trace_ids import IdSource
 
@@ -54,16 +54,16 @@ def replies() -> list[bytes]:
     return [HEAD % (sum(those) + drawn.random(), *those) for those in parts]
 
 
-def record(count: int, source: IdSource) -> Recorder:
+def record(count: int, source: IdSource) -> RowRecorder:
     later: list[Callable[[], None]] = []
-    recorder = Recorder(Replies(form_of, later.append), Spill())
+    recorder = RowRecorder(Replies(pattern_of, later.append), Spill())
     texts = replies()
     assert recorder.replies.take((texts[0],))
     assert later
     later.pop()()
     (log,) = recorder.replies.logs
     recorder.replies.begin(recorder.spill)
-    assert isinstance(log.form, Http1Form)
+    assert isinstance(log.form, Http1Pattern)
     take = log.form.alike(texts[0])
     for number, (scheduled_ns, arrived_ns) in enumerate(times(count)):
         source.draw()
@@ -96,7 +96,7 @@ def main() -> None:
     recorder = record(count, source)
     marks.append(time.process_time())
     spill = recorder.spill
-    read = read_record(recorder, Reading(http1.read_reply, source.since(0)))
+    read = read_record(recorder, ReadRecord(http1.read_reply, source.since(0)))
     marks.append(time.process_time())
     load = Load(read.requests, read.times, read.requests.duration_ns / 1e9, 0.0, None)
     result = summarise("http://x", load, decompose(read.requests, read.times))

@@ -15,7 +15,7 @@ this_process: Final = [object()]
 """What a forked child replaces: to ask for the number of the process takes ten times as long."""
 
 
-class Part(Protocol):
+class RunningPart(Protocol):
     """A component under way."""
 
     @property
@@ -27,7 +27,7 @@ class Part(Protocol):
         """How many components are around it."""
 
 
-class Recorder:
+class RequestRecorder:
     """Divides a request's time among its components: every instant belongs to exactly one.
 
     Its owner is the deepest component under way, among equals the one that began last: the same
@@ -58,7 +58,7 @@ class Recorder:
         self._to_epoch_ns = now_ns - perf_counter_ns()
         self.began_ns = self._settled_ns = now_ns - waited_ns
         self._spent_ns: dict[str, int] = {}
-        self._open: list[Part] = []
+        self._open: list[RunningPart] = []
         self._lock = Lock()
         self._process = this_process[0]
         self.over = False
@@ -83,7 +83,7 @@ class Recorder:
         """Whether this is a forked child's copy of its parent's."""
         return self._process is not this_process[0]
 
-    def enter(self, part: Part) -> int:
+    def enter(self, part: RunningPart) -> int:
         """Begin a component; returns when."""
         with self._lock:
             now_ns = perf_counter_ns() + self._to_epoch_ns
@@ -98,7 +98,7 @@ class Recorder:
             self._settled_ns = now_ns
         return now_ns
 
-    def leave(self, part: Part) -> int:
+    def leave(self, part: RunningPart) -> int:
         """End a component; returns when."""
         with self._lock:
             now_ns = perf_counter_ns() + self._to_epoch_ns
@@ -142,7 +142,7 @@ class Recorder:
         return now_ns - self.began_ns, parts_ns
 
 
-class Together(tuple[Recorder, ...]):
+class Together(tuple[RequestRecorder, ...]):
     """The recorders of the requests that one component works for: one, several, or none."""
 
     __slots__ = ()
@@ -153,12 +153,12 @@ class Together(tuple[Recorder, ...]):
         """Whether these are a forked child's copies of its parent's."""
         return any(recorder.inherited() for recorder in self)
 
-    def enter(self, part: Part) -> int:
+    def enter(self, part: RunningPart) -> int:
         """Begin a component in each; returns when, by the clock of the first."""
         stamps = [recorder.enter(part) for recorder in self]
         return stamps[0] if stamps else time_ns()
 
-    def leave(self, part: Part) -> int:
+    def leave(self, part: RunningPart) -> int:
         """End a component in each; returns when, by the clock of the first."""
         stamps = [recorder.leave(part) for recorder in self]
         return stamps[0] if stamps else time_ns()

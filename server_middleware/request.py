@@ -19,7 +19,7 @@ from server_middleware.context.outside_requests import ran_outside_since, strays
 from server_middleware.context.scope import Entered, Scope, get_context, with_span
 from server_middleware.harmless import complain
 from server_middleware.mirror import headers
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import RequestRecorder
 from server_middleware.spans.configured_tracer import tracer
 from server_middleware.vocabulary import QUEUE, TRACEPARENT
 
@@ -84,9 +84,9 @@ class Request(Scope):
 
     __slots__ = ("_end_ns", "_known", "_once", "_strays_before", "finished")
 
-    recorder: Recorder
+    recorder: RequestRecorder
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: RequestRecorder) -> None:
         super().__init__(recorder, tracer())
         self._end_ns = 0
         self._known: trace.SpanContext | None = None
@@ -119,7 +119,7 @@ class Request(Scope):
     def let_go(self) -> None:
         """Make it nobody's, in a forked child: its reply is the parent's to give."""
         super().let_go()
-        self.recorder = Recorder()
+        self.recorder = RequestRecorder()
         self.over()
         self.finished = True
         self._once.acquire(False)

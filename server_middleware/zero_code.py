@@ -21,7 +21,7 @@ from server_middleware.context.scope import Scope, get_current
 from server_middleware.context.threads import follow_threads, leave_threads
 from server_middleware.harmless import harmless
 from server_middleware.mirror import headers
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import RequestRecorder
 from server_middleware.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
 
 # The mirror of a server whose spans others make: it watches them start and end.
@@ -34,7 +34,7 @@ MOST_SPANS: Final = 10_000
 
 
 class _Watched(NamedTuple):
-    recorder: Recorder
+    recorder: RequestRecorder
     scope: Scope
     strays_before: int
 
@@ -66,7 +66,7 @@ class SpanWatch:
             recorder.enter(scope)
             self._watched[span.context.span_id] = _Watched(recorder, scope, before)
         elif span.kind is trace.SpanKind.SERVER and parent.is_remote and parent.trace_flags.sampled:
-            recorder = Recorder()
+            recorder = RequestRecorder()
             scope = Scope(recorder, None)
             self._watched[span.context.span_id] = _Watched(recorder, scope, strays.count)
 

@@ -9,9 +9,9 @@ from tracebench.analysis.closure.selection import Selection
 from tracebench.analysis.difference.comparison import observer_effect
 from tracebench.analysis.failures import said
 from tracebench.load.engine.engine import Window
-from tracebench.load.recording.read_record import Read, Reading, read_record
+from tracebench.load.recording.read_record import Read, ReadRecord, read_record
 from tracebench.load.recording.replies import Replies
-from tracebench.load.recording.rows import Recorder
+from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.recording.spill import Spill
 from tracebench.model.exchange import Decomposition, Exchange, Reply, Timing, Undecomposed
 from tracebench.model.measurement import Load
@@ -40,7 +40,7 @@ def measured(exchanges: Sequence[Exchange], **facts: Any) -> Load:
 
 def exchanges_of(window: Window, read: Read) -> list[Exchange]:
     """What an engine's window recorded."""
-    return _read(window.recorder, Reading(read, window.ids))
+    return _read(window.recorder, ReadRecord(read, window.ids))
 
 
 def numbered() -> IdsAsText:
@@ -52,16 +52,16 @@ class Recorded:
     """A window without an engine; its replies are successes, whatever is in them."""
 
     def __init__(self) -> None:
-        self.recorder = Recorder(Replies(None, lambda _callback: None), Spill())
+        self.recorder = RowRecorder(Replies(None, lambda _callback: None), Spill())
 
     def exchanges(self) -> list[Exchange]:
         """What was recorded; nothing is after this."""
         self.recorder.close()
-        how = Reading(lambda _raw: (Reply("200", {}, b""), ""), numbered())
+        how = ReadRecord(lambda _raw: (Reply("200", {}, b""), ""), numbered())
         return _read(self.recorder, how)
 
 
-def _read(recorder: Recorder, how: Reading) -> list[Exchange]:
+def _read(recorder: RowRecorder, how: ReadRecord) -> list[Exchange]:
     return list(read_record(recorder, how).requests)
 
 

@@ -5,7 +5,7 @@ import re
 from tools.house import ROOT
 from tracebench.analysis.findings.advice import pieces
 from tracebench.analysis.findings.finding import FINDINGS
-from tracebench.analysis.findings.kinds import Kind
+from tracebench.analysis.findings.kinds import FindingKind
 
 PAGE = ROOT / "docs" / "verdict.md"
 _BEGIN, _END = "<!-- table -->\n", "<!-- end -->\n"
@@ -29,12 +29,12 @@ def page() -> str:
     return f"{before}{_BEGIN}{table()}\n{_END}{rest.split(_END)[1]}"
 
 
-def _hint(kind: Kind) -> str:
+def _hint(kind: FindingKind) -> str:
     """All the advice, of which a run is told what fits it."""
     return "<br>".join(dict.fromkeys(one.text for one in pieces(kind.hint)))
 
 
-def _levels(kind: Kind) -> str:
+def _levels(kind: FindingKind) -> str:
     """Such as `warning above 1 %`, in the unit in which the message tells the value."""
     form = next((form for name, form in _FIELD.findall(kind.message) if name == "value"), "")
     if len(kind.levels) == 1 and not kind.levels[0][0]:

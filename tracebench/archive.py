@@ -20,7 +20,7 @@ from tracebench.analysis.findings.archived_run import (
     untraced_missing,
 )
 from tracebench.analysis.findings.finding import advised
-from tracebench.analysis.findings.missing_spans import came_instead
+from tracebench.analysis.findings.missing_spans import other_spans
 from tracebench.analysis.findings.near_floor import beside_floor
 from tracebench.analysis.findings.otlp_spans import low_join_share, unfit_rules
 from tracebench.analysis.findings.verdict import with_findings
@@ -162,7 +162,7 @@ def _read(archives: Archives) -> tuple[dict[_Key, _Group], KeptSpans]:
 
 
 def _add_other_clients(groups: dict[_Key, _Group], kept: KeptSpans) -> None:
-    for target, exchanges in other_clients.requests(kept):
+    for target, exchanges in other_clients.other_requests(kept):
         key = _Key(target.protocol, f"{target.client} {target.address}")
         requests: _Requests = {one.trace_id: (one, Undecomposed.NO_TIMING) for one in exchanges}
         groups[key] = _Group(requests, address=target.address, is_ours=False)
@@ -217,7 +217,7 @@ def _without_spans(
     missing = {*uncovered, *(one for one, _ in requests.ids_at(mirrored.tolist()))}
     if not missing:
         return None
-    found = came_instead(kept, group.requests.keys(), missing)
+    found = other_spans(kept, group.requests.keys(), missing)
     plan = group.facts.plan if group.facts is not None else {}
     asked = plan.get("receive_otlp") or plan.get("jaeger")
     if not (asked or found.own_traces or len(missing) < len(wanted)):

@@ -24,7 +24,7 @@ from tracebench.load.peers import clients
 from tracebench.load.peers.floor import measure_floor
 from tracebench.load.peers.interleaved import Interleaved, interleaved
 from tracebench.load.prepare import rest, rpc
-from tracebench.load.prepare.plan_check import check
+from tracebench.load.prepare.plan_check import check_plan
 from tracebench.model.errors import TargetError
 from tracebench.model.exchange import Decomposition, Exchange, Outcome, Timing, Undecomposed
 from tracebench.model.measurement import Load
@@ -95,7 +95,7 @@ def prepare(plan: Plan) -> dict[str, Prepared]:
     Raises:
         TracebenchError: the plan or a target is wrong.
     """
-    check(plan)
+    check_plan(plan)
     prepared = {}
     if plan.rest_url is not None:
         prepared[REST] = rest.prepare(plan)
@@ -129,7 +129,7 @@ def _measured(
     watcher: Watcher,
 ) -> dict[str, TargetResult]:
     targets: dict[str, TargetResult] = {}
-    libraries = clients.load(plan)
+    libraries = clients.load_libraries(plan)
     floors = {target: _floor(ready, plan) for target, ready in prepared.items() if plan.floor}
     left = len(prepared)
     for target, ready in prepared.items():
@@ -233,4 +233,4 @@ def _asked(load: Load, untraced_from: int) -> tuple[Requests, ServerTimes]:
 def _timing(exchange: Exchange) -> Timing | Undecomposed:
     if exchange.outcome is not Outcome.SUCCEEDED:
         return Undecomposed.NO_TIMING
-    return timings.read(exchange.reply)
+    return timings.read_timing(exchange.reply)

@@ -12,17 +12,17 @@ from tracebench.load.engine.progress import SweepWatcher
 from tracebench.model.errors import TracebenchError
 from tracebench.model.plan import Plan, Segment
 from tracebench.model.result import TargetResult
-from tracebench.model.sweep import Kind, Scaling, Step, Sweep
+from tracebench.model.sweep import LoadKind, Scaling, Step, Sweep
 
 INTERRUPTED = "it was interrupted"
 MOST: Final = {"concurrency": 1024, "rate": 100_000}
 """Where doubling ends at the latest."""
-_LEAST: Final[dict[Kind, float]] = {"concurrency": 1, "rate": 10}
+_LEAST: Final[dict[LoadKind, float]] = {"concurrency": 1, "rate": 10}
 _WARMUP_A_SLOT = 2
 
 
 def sweep(
-    plan: Plan, kind: Kind, loads: Sequence[float] | None, watcher: SweepWatcher | None = None
+    plan: Plan, kind: LoadKind, loads: Sequence[float] | None, watcher: SweepWatcher | None = None
 ) -> Sweep:
     """Measure a plan at each load, the least first.
 
@@ -69,7 +69,7 @@ def sweep(
     )
 
 
-def at(plan: Plan, kind: Kind, load: float) -> Plan:
+def at(plan: Plan, kind: LoadKind, load: float) -> Plan:
     """The plan of one step."""
     traces = plan.output_traces
     if traces is not None:  # a file for each step
@@ -81,14 +81,14 @@ def at(plan: Plan, kind: Kind, load: float) -> Plan:
     return replace(plan, concurrency=slots, warmup=warmup, output_traces=traces)
 
 
-def _doubling(kind: Kind) -> Iterator[float]:
+def _doubling(kind: LoadKind) -> Iterator[float]:
     load = _LEAST[kind]
     while load <= MOST[kind]:
         yield load
         load *= 2
 
 
-def _enough(kind: Kind, steps: Sequence[Step], *, auto: bool) -> str | None:
+def _enough(kind: LoadKind, steps: Sequence[Step], *, auto: bool) -> str | None:
     """Why the sweep should end here, if it should."""
     load, targets = steps[-1].load, list(_targets(steps[-1:]))
     found = {one.code: one.severity for target in targets for one in target.verdict.findings}
@@ -115,7 +115,7 @@ def _throughputs(steps: Sequence[Step], name: str) -> list[float]:
     return [step.result.targets[name].throughput_rps for step in steps]
 
 
-def _scaling(kind: Kind, steps: Sequence[Step]) -> dict[str, Scaling]:
+def _scaling(kind: LoadKind, steps: Sequence[Step]) -> dict[str, Scaling]:
     names = list(steps[0].result.targets)
     return {
         name: scale(

@@ -12,7 +12,7 @@ from sys import getrefcount
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any, Final
 
-from server_middleware.components.running import Opened, open_here
+from server_middleware.components.running import RunningComponent, begin_here
 from server_middleware.harmless import complain
 
 _logger = logging.getLogger("server_middleware")
@@ -20,7 +20,7 @@ _ONLY_OURS: Final = 2
 """References to a coroutine while one of them is asked about."""
 
 
-def handed_on(name: str, opened: Opened, result: Any) -> Any:
+def handed_on(name: str, opened: RunningComponent, result: Any) -> Any:
     """End a component whose call has returned, or let it go on as its result does.
 
     Args:
@@ -49,7 +49,7 @@ def _is_coroutine_by_decorator(result: Any) -> bool:
     return type(result) is GeneratorType and bool(result.gi_code.co_flags & CO_ITERABLE_COROUTINE)
 
 
-def _until_done(opened: Opened, future: Any) -> Any:
+def _until_done(opened: RunningComponent, future: Any) -> Any:
     """Let a component go on until a future of any kind (asyncio's, gRPC's …) is done."""
     opened.stand_aside()
     try:
@@ -63,7 +63,7 @@ def _until_done(opened: Opened, future: Any) -> Any:
     return future
 
 
-def _end(opened: Opened, future: Any) -> None:
+def _end(opened: RunningComponent, future: Any) -> None:
     """End it, with the error of the future; to ask it would count as having handled that."""
     opened.close(getattr(future, "_exception", None))
 
@@ -90,7 +90,7 @@ class _Kept:
 
 
 async def _awaiting(name: str, awaitable: Awaitable[Any]) -> Any:
-    opened = open_here(name)
+    opened = begin_here(name)
     try:
         result = await awaitable
     except BaseException as error:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from server_middleware.components.running import Opened, for_many, open_here
+from server_middleware.components.running import RunningComponent, begin_here, for_many
 from server_middleware.components.wrapped import called, decorated
 from server_middleware.context.outside_requests import get_passing
 from server_middleware.context.scope import Handle, get_context, get_current
@@ -68,14 +68,14 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
     def __init__(self, name: str, *, requests: Iterable[Handle | None] | None = None) -> None:
         self._name = checked(name)
         self._requests = None if requests is None else tuple(requests)
-        self._open: list[Opened | None] = []
+        self._open: list[RunningComponent | None] = []
 
     def __enter__(self) -> None:
         opened = None
         if self._requests is not None:
             opened = for_many(self._name, self._requests)
         elif get_current() is not None or get_context() or (it := get_passing()) is None or it.over:
-            opened = open_here(self._name)  # else this request does not ask, which is soon seen
+            opened = begin_here(self._name)  # else this request does not ask, which is soon seen
         self._open.append(opened)
 
     def __exit__(
@@ -109,13 +109,13 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
             raise TypeError(f"{called(function)} is decorated: name requests in a `with` instead")
         return cast(_Function, decorated(self._name, function))
 
-    def _mine(self) -> Opened | None:
+    def _mine(self) -> RunningComponent | None:
         """What was entered here: several requests may use one object at once.
 
         It is what is current; where that is none of these, whoever entered was not timed.
         """
         found, entered = get_current(), list(self._open)
-        if not isinstance(found, Opened) or found not in entered:
+        if not isinstance(found, RunningComponent) or found not in entered:
             found = None if None in entered else entered[-1]
         self._open.remove(found)
         return found

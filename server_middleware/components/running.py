@@ -21,7 +21,7 @@ from server_middleware.recorder import Together
 from server_middleware.spans.configured_tracer import tracer
 
 
-class Opened(Scope):
+class RunningComponent(Scope):
     """One use of a component, made where it begins: what runs in it is worked for as this scope.
 
     The stamps of the recorder are the span's as well, so that mirror and spans tell the same.
@@ -89,7 +89,7 @@ class Opened(Scope):
             complain("ending a component's span")
 
 
-def open_here(name: str, *, named: bool = False) -> Opened | None:
+def begin_here(name: str, *, named: bool = False) -> RunningComponent | None:
     """Open a component of what is worked for here; where that is nothing, it is counted.
 
     Args:
@@ -109,10 +109,12 @@ def open_here(name: str, *, named: bool = False) -> Opened | None:
     span = scope.span
     if scope.context is not context and context:
         span = trace.get_current_span(context)
-    return Opened(name, scope, context, span if span is not None and span.is_recording() else None)
+    return RunningComponent(
+        name, scope, context, span if span is not None and span.is_recording() else None
+    )
 
 
-def _beyond(name: str, context: otel.Context, *, lost: bool, over: bool) -> Opened | None:
+def _beyond(name: str, context: otel.Context, *, lost: bool, over: bool) -> RunningComponent | None:
     """Open a component of a trace that is none of a request that asked for its timings.
 
     Args:
@@ -125,13 +127,13 @@ def _beyond(name: str, context: otel.Context, *, lost: bool, over: bool) -> Open
     if span in inherited:
         return None
     if span.is_recording():
-        return Opened(name, Scope(Together(), tracer()), context, span)
+        return RunningComponent(name, Scope(Together(), tracer()), context, span)
     if lost and (over or not span.get_span_context().is_valid):
         strays.note(name)
     return None
 
 
-def for_many(name: str, requests: Iterable[Handle | None]) -> Opened | None:
+def for_many(name: str, requests: Iterable[Handle | None]) -> RunningComponent | None:
     """Open a component that works for many requests at once.
 
     Its span is a child of the first traced one, so that it shares that one's sampling decision,
@@ -147,7 +149,7 @@ def for_many(name: str, requests: Iterable[Handle | None]) -> Opened | None:
     asked = [handle for handle in requests if handle is not None]
     handles = [handle for handle in asked if not handle.scope.recorder.inherited()]
     if not handles:
-        return open_here(name, named=True)
+        return begin_here(name, named=True)
     traced_first = sorted(handles, key=lambda handle: not _traced(handle.span))
     each = [handle.scope.recorder for handle in traced_first]
     found = (one for many in each for one in (many if isinstance(many, Together) else (many,)))
@@ -158,7 +160,7 @@ def for_many(name: str, requests: Iterable[Handle | None]) -> Opened | None:
     )
     spans = [handle.span for handle in handles if _traced(handle.span)]
     links = [trace.Link(span.get_span_context()) for span in spans]
-    return Opened(name, around, get_context(), spans[0] if spans else None, links)
+    return RunningComponent(name, around, get_context(), spans[0] if spans else None, links)
 
 
 def _traced(span: trace.Span) -> bool:

@@ -18,7 +18,7 @@ from inspect import (
 from typing import Any, Final
 
 from server_middleware.components.awaited import handed_on
-from server_middleware.components.running import open_here
+from server_middleware.components.running import begin_here
 
 _Callable = Callable[..., Any]
 _BEHIND: Final = {staticmethod: "__func__", classmethod: "__func__", cached_property: "func"}
@@ -127,7 +127,7 @@ class _AsyncCallable(_TimedCallable):
 
 def _around(name: str, function: _Callable) -> _Callable:
     def timed(*args: Any, **kwargs: Any) -> Any:
-        opened = open_here(name)
+        opened = begin_here(name)
         if opened is None:
             return function(*args, **kwargs)
         try:
@@ -142,7 +142,7 @@ def _around(name: str, function: _Callable) -> _Callable:
 
 def _around_coroutine(name: str, function: _Callable) -> _Callable:
     async def timed(*args: Any, **kwargs: Any) -> Any:
-        opened = open_here(name)
+        opened = begin_here(name)
         if opened is None:
             return await function(*args, **kwargs)
         try:

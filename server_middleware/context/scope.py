@@ -15,7 +15,7 @@ from typing import Final, NamedTuple, TypeAlias
 from opentelemetry import context as otel
 from opentelemetry import trace
 
-from server_middleware.recorder import Recorder, Together
+from server_middleware.recorder import RequestRecorder, Together
 from server_middleware.spans.api_tracer import Tracer
 
 
@@ -32,7 +32,11 @@ class Scope:
     __slots__ = ("context", "depth", "name", "recorder", "span", "tracer")
 
     def __init__(
-        self, recorder: Recorder | Together, tracer: Tracer | None, depth: int = 0, name: str = ""
+        self,
+        recorder: RequestRecorder | Together,
+        tracer: Tracer | None,
+        depth: int = 0,
+        name: str = "",
     ) -> None:
         self.recorder, self.tracer, self.depth, self.name = recorder, tracer, depth, name
         self.context: otel.Context | None = None

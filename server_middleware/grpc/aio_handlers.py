@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from server_middleware.context.outside_requests import Passing
-from server_middleware.grpc.call import Call, asks_in_message
+from server_middleware.grpc.call import TimedCall, asks_in_message
 
 
-def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
+def single(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., Any]:
     """One response: the call is over when that is serialised."""
 
     async def handle(request: Any, context: Any) -> Any:
@@ -19,7 +19,7 @@ def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     return handle
 
 
-def streaming(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
+def streaming(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., Any]:
     """Many responses, generated: the call is over when there are no more."""
 
     async def handle(request: Any, context: Any) -> AsyncIterator[Any]:
@@ -34,7 +34,7 @@ def streaming(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     return handle
 
 
-def writing(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
+def writing(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., Any]:
     """Many responses, written to the context: the call is over when the handler returns."""
 
     async def handle(request: Any, context: Any) -> None:
@@ -46,7 +46,9 @@ def writing(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     return handle
 
 
-def if_asked(behaviour: Callable[..., Any], kind: type[Call], details: Any) -> Callable[..., Any]:
+def if_asked(
+    behaviour: Callable[..., Any], kind: type[TimedCall], details: Any
+) -> Callable[..., Any]:
     """One response, where only the message tells whether timings are wanted.
 
     The clock then starts with the handler, and stops before the response is serialised.

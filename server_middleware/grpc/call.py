@@ -12,7 +12,7 @@ from server_middleware.grpc import conventions
 from server_middleware.grpc.context import Aborting, telling
 from server_middleware.harmless import complain, harmless
 from server_middleware.mirror import timings
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import RequestRecorder
 from server_middleware.request import Request, sampled
 from server_middleware.vocabulary import (
     BENCHMARK_HEADER,
@@ -42,7 +42,7 @@ def asks_in_message(message: Any) -> bool:
         return False
 
 
-class Call:
+class TimedCall:
     """The clock of one call, from its headers until its reply is serialised.
 
     It has a span from when its handler runs: one whose message cannot be read has none.
@@ -60,7 +60,7 @@ class Call:
 
     def __init__(self, details: Any) -> None:
         self._details = details
-        self._request = Request(Recorder())
+        self._request = Request(RequestRecorder())
         self._in_message = self._mirrored = False
         self._context: Any = None
 
@@ -177,14 +177,14 @@ class Call:
             self._request.over()
 
 
-class AtOnceCall(Call):
+class AtOnceCall(TimedCall):
     """A call of a `grpc.aio` server: what is aborted is sent at once, so it is mirrored before."""
 
     unserialized = grpc.StatusCode.UNKNOWN
 
     def begin(self, message: Any, context: Any) -> Any:
         """The handler is about to run, with this message: begin the span."""
-        told = Call.begin(self, message, telling(context))  # `super()` would cost every call
+        told = TimedCall.begin(self, message, telling(context))  # `super()` would cost every call
         return Aborting(told, self.mirror)
 
 

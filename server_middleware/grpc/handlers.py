@@ -5,12 +5,12 @@ from functools import partial
 from typing import Any, Final
 
 from server_middleware.context.outside_requests import Passing
-from server_middleware.grpc.call import Call, asks_in_message
+from server_middleware.grpc.call import TimedCall, asks_in_message
 
 _NO_MORE: Final = object()  # an iterator need not be iterable, for gRPC
 
 
-def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
+def single(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., Any]:
     """One response: the call is over when that is serialised."""
 
     def handle(request: Any, context: Any) -> Any:
@@ -22,7 +22,7 @@ def single(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     return handle
 
 
-def streaming(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
+def streaming(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., Any]:
     """Many responses: the call is over when there are no more."""
 
     def handle(request: Any, context: Any) -> Iterator[Any]:
@@ -38,7 +38,9 @@ def streaming(behaviour: Callable[..., Any], call: Call) -> Callable[..., Any]:
     return handle
 
 
-def if_asked(behaviour: Callable[..., Any], kind: type[Call], details: Any) -> Callable[..., Any]:
+def if_asked(
+    behaviour: Callable[..., Any], kind: type[TimedCall], details: Any
+) -> Callable[..., Any]:
     """One response, where only the message tells whether timings are wanted.
 
     The clock then starts with the handler, and stops before the response is serialised.

@@ -10,7 +10,7 @@ import grpc
 from server_middleware.context.outside_requests import Passing, set_passing
 from server_middleware.context.threads import follow_threads, starting
 from server_middleware.grpc import aio_handlers, handlers
-from server_middleware.grpc.call import AtOnceCall, Call, asks
+from server_middleware.grpc.call import AtOnceCall, TimedCall, asks
 
 _Wrapper: TypeAlias = Callable[..., Callable[..., Any]]
 Handler: TypeAlias = Any  # grpcio's types of handlers say nothing of their messages
@@ -43,7 +43,7 @@ class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any m
         if handler is None:
             return None
         if not asks(details):
-            return _perhaps(handler, Call, details, handlers.if_asked)
+            return _perhaps(handler, TimedCall, details, handlers.if_asked)
         name, make = _SHAPES[handler.request_streaming, handler.response_streaming]
         behaviour = getattr(handler, name)
         wrap = handlers.single
@@ -51,7 +51,7 @@ class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any m
             wrap = handlers.streaming
             if getattr(behaviour, "experimental_non_blocking", False):
                 return handler  # it answers by calling back, as grpcio's health service does
-        call = Call(details)
+        call = TimedCall(details)
         starting.set(call.taken_up)
         return _watched(handler, call, make, _in_its_pool(behaviour, wrap(behaviour, call)))
 
@@ -101,7 +101,7 @@ _POOL: Final = "experimental_thread_pool"
 
 
 def _watched(
-    handler: Handler, call: Call, make: Callable[..., Handler], behaviour: Callable[..., Any]
+    handler: Handler, call: TimedCall, make: Callable[..., Handler], behaviour: Callable[..., Any]
 ) -> Handler:
     """The handler, with another behaviour, and the (de)serialisers of single messages wrapped."""
     deserialize, serialize = handler.request_deserializer, handler.response_serializer
@@ -112,7 +112,7 @@ def _watched(
     return make(behaviour, deserialize, serialize)
 
 
-def _perhaps(handler: Handler, kind: type[Call], details: Any, wrap: _Wrapper) -> Handler:
+def _perhaps(handler: Handler, kind: type[TimedCall], details: Any, wrap: _Wrapper) -> Handler:
     """The handler of a single call, which looks into the message whether it asks."""
     if handler.request_streaming or handler.response_streaming:
         set_passing(Passing())  # the handler runs in the context of this call

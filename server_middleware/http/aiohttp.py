@@ -8,11 +8,11 @@ from aiohttp import web
 from aiohttp.payload import Payload
 
 from server_middleware.context.outside_requests import Passing
-from server_middleware.http.native_exchange import Exchange, Line, asks
+from server_middleware.http.native_exchange import Line, NativeExchange, asks
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Key: Final[Callable[..., Any]] = getattr(web, "RequestKey", lambda name, _kind: name)
-_EXCHANGE: Final = _Key("server_middleware_exchange", Exchange)  # aiohttp has it since 3.14
+_EXCHANGE: Final = _Key("server_middleware_exchange", NativeExchange)  # aiohttp has it since 3.14
 
 
 def hook(app: web.Application, proxy_shares_clock: bool) -> None:
@@ -45,7 +45,7 @@ class _Middleware:
         if not asks(request.headers):
             with Passing():
                 return await handler(request)
-        exchange = Exchange(request.headers, lambda: _line(request), self._proxy_shares_clock)
+        exchange = NativeExchange(request.headers, lambda: _line(request), self._proxy_shares_clock)
         exchange.route = _route(request)
         request[_EXCHANGE] = exchange
         if (task := asyncio.current_task()) is not None:
@@ -53,7 +53,9 @@ class _Middleware:
         return await _run(exchange, request, handler)
 
 
-async def _run(exchange: Exchange, request: web.Request, handler: _Handler) -> web.StreamResponse:
+async def _run(
+    exchange: NativeExchange, request: web.Request, handler: _Handler
+) -> web.StreamResponse:
     """Let the handler answer; what it returns unsent is sent while the request stays current."""
     entered = exchange.enter()
     try:

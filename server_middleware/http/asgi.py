@@ -11,7 +11,7 @@ from server_middleware.context.outside_requests import Passing
 from server_middleware.harmless import harmless
 from server_middleware.http import conventions
 from server_middleware.http.wrapper import Outside
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import RequestRecorder
 from server_middleware.request import Attributes, Request, sampled
 from server_middleware.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
@@ -81,7 +81,7 @@ class _Exchange:
     """One request and its response; the clock, and the span, begin here."""
 
     def __init__(self, scope: Message, receive: Receive, send: Send, stamp: str | None) -> None:
-        self.request = Request(Recorder(conventions.waited_ns(stamp)))
+        self.request = Request(RequestRecorder(conventions.waited_ns(stamp)))
         self._scope, self._outer_receive, self._outer_send = scope, receive, send
         self._status: int | None = None
         self._read_ns = self._size = 0

@@ -8,7 +8,7 @@ from opentelemetry.propagators.textmap import Getter
 from server_middleware.context.scope import Entered
 from server_middleware.harmless import harmless
 from server_middleware.http import conventions
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import RequestRecorder
 from server_middleware.request import Attributes, Request, sampled
 from server_middleware.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
@@ -34,7 +34,7 @@ class Line(NamedTuple):
     peer: str | None
 
 
-class Exchange:
+class NativeExchange:
     """The clock of a request that asked, and its span.
 
     Args:
@@ -51,7 +51,7 @@ class Exchange:
         self, headers: Headers, line: Callable[[], Line], proxy_shares_clock: bool
     ) -> None:
         stamp = headers.get("X-Request-Start") if proxy_shares_clock else None
-        self.request = Request(Recorder(conventions.waited_ns(stamp)))
+        self.request = Request(RequestRecorder(conventions.waited_ns(stamp)))
         self._method = ""
         self._trace(headers, line)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from server_middleware.context.outside_requests import Passing
-from server_middleware.http.native_exchange import Exchange, Line, asks
+from server_middleware.http.native_exchange import Line, NativeExchange, asks
 
 _EXCHANGE: Final = "server_middleware_exchange"
 _OURS: Final = "_server_middleware"
@@ -37,7 +37,7 @@ def _handling(plain: type[Any], proxy_shares_clock: bool) -> Callable[..., Any]:
             with Passing():
                 await plain.handle_request(self, request)
             return
-        exchange = Exchange(request.headers, lambda: _line(request), proxy_shares_clock)
+        exchange = NativeExchange(request.headers, lambda: _line(request), proxy_shares_clock)
         setattr(request.ctx, _EXCHANGE, exchange)
         entered = exchange.enter()
         try:

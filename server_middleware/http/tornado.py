@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from server_middleware.context.outside_requests import Passing, set_passing
-from server_middleware.http.native_exchange import Exchange, Line, asks
+from server_middleware.http.native_exchange import Line, NativeExchange, asks
 
 _EXCHANGE: Final = "server_middleware_exchange"
 _PASSING: Final = "server_middleware_passing"
@@ -34,7 +34,7 @@ def _executing(
     execute: Callable[[], Any], request: Any, proxy_shares_clock: bool
 ) -> Callable[[], Any]:
     def executing() -> Any:
-        exchange = Exchange(request.headers, lambda: _line(request), proxy_shares_clock)
+        exchange = NativeExchange(request.headers, lambda: _line(request), proxy_shares_clock)
         setattr(request, _EXCHANGE, exchange)
         entered = exchange.enter()
         try:
@@ -55,7 +55,7 @@ class _Mirror:
     With the last chunk the exchange ends.
     """
 
-    def __init__(self, exchange: Exchange | None, passing: Passing | None) -> None:
+    def __init__(self, exchange: NativeExchange | None, passing: Passing | None) -> None:
         self._exchange, self._passing = exchange, passing
 
     def _over(self) -> None:

@@ -12,7 +12,7 @@ from server_middleware.http import conventions
 from server_middleware.http.wrapper import Outside
 from server_middleware.http.wsgi_input import TimedInput, timed_input
 from server_middleware.http.wsgi_response import Framework, Head, PlainWsgi, StartResponse, body_of
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import RequestRecorder
 from server_middleware.request import Attributes, Request, sampled
 
 Environ = dict[str, Any]
@@ -60,7 +60,7 @@ class _Exchange:
         framework: Framework,
         stamp: str | None,
     ) -> None:
-        self.request = Request(Recorder(conventions.waited_ns(stamp)))
+        self.request = Request(RequestRecorder(conventions.waited_ns(stamp)))
         self._environ = environ
         self._method = str(environ.get("REQUEST_METHOD", ""))
         self._input: TimedInput | None = None

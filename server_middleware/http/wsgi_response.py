@@ -131,7 +131,7 @@ class Head:
 # A WSGI response's body, on its way out.
 
 
-class Body:
+class ResponseBody:
     """A response's body, on its way out: the server span ends when the last of it is handed over.
 
     Where a length was announced, that is before the last chunk is given to the server, because
@@ -200,13 +200,13 @@ class Body:
             self._request.over()
 
 
-class _Sized(Body):
+class _Sized(ResponseBody):
     """One whose chunks are counted: servers may announce the length of an only one."""
 
     def __len__(self) -> int:
         return len(self._chunks)
 
 
-def body_of(chunks: Iterable[bytes], *more: Any) -> Body:
+def body_of(chunks: Iterable[bytes], *more: Any) -> ResponseBody:
     """The body that an app returned; the arguments are those of `Body`."""
-    return (_Sized if hasattr(type(chunks), "__len__") else Body)(chunks, *more)
+    return (_Sized if hasattr(type(chunks), "__len__") else ResponseBody)(chunks, *more)

@@ -7,14 +7,14 @@ import pytest
 from server_middleware.vocabulary import LEAVES
 from tests.analysis.samples import FAILED, MS, NO_TIMING, SUCCESS, load, target
 from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
-from tracebench.analysis.interpretation import reading, tail_reading
+from tracebench.analysis.interpretation import interpret, interpret_tail
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.result import Tail, TailPart, TargetResult, TcpInfo
 
 
 def test_the_whole_sentence() -> None:
     result = target([SUCCESS], Timing(9 * MS, {"inference": 8 * MS}, "mirror"))
-    assert reading(result) == (
+    assert interpret(result) == (
         "inference takes 78% of the mean latency (8 of 10.2 ms): "
         "try quantisation, a smaller model or an accelerator"
     )
@@ -31,18 +31,18 @@ def test_the_whole_sentence() -> None:
 )
 def test_parts_of_the_server(part: str, suggestion: str) -> None:
     result = target([SUCCESS], Timing(9 * MS, {part: 8 * MS}, "mirror"))
-    assert reading(result).startswith(f"{part} takes 78%")
-    assert suggestion in reading(result)
+    assert interpret(result).startswith(f"{part} takes 78%")
+    assert suggestion in interpret(result)
 
 
 def test_a_framework_that_takes_the_most() -> None:
     result = target([SUCCESS], Timing(9 * MS, {"inference": MS}, "mirror"))
-    assert reading(result).startswith("server other takes 78%")
-    assert "framework" in reading(result)
+    assert interpret(result).startswith("server other takes 78%")
+    assert "framework" in interpret(result)
 
 
 def test_a_total_alone_says_little_of_the_framework() -> None:
-    said = reading(target([SUCCESS], Timing(9 * MS, {}, "mirror")))
+    said = interpret(target([SUCCESS], Timing(9 * MS, {}, "mirror")))
     assert "reports only its total" in said
     assert "component()" in said
 
@@ -57,7 +57,7 @@ def test_a_total_alone_says_little_of_the_framework() -> None:
     ],
 )
 def test_what_is_not_told_apart(why: Undecomposed, plan: dict[str, str], said: str) -> None:
-    sentence = reading(target([SUCCESS], why), plan)
+    sentence = interpret(target([SUCCESS], why), plan)
     assert sentence.startswith("server and network takes 98%")
     assert said in sentence
     assert ("middleware" in sentence) is (why is NO_TIMING and not plan)
@@ -77,7 +77,7 @@ def test_network_is_the_wire_or_time_outside_the_span(
 ) -> None:
     run = load([SUCCESS], tcp=TcpInfo(rtt_ms, 7.0, 0, 1))
     plan = {"concurrency": concurrency}
-    said = reading(target([SUCCESS], Timing(MS, {}, "mirror"), run=run), plan)
+    said = interpret(target([SUCCESS], Timing(MS, {}, "mirror"), run=run), plan)
     assert said.startswith("network takes 88%")
     assert suggestion in said
     assert ("workers" in said) is (concurrency > 1)
@@ -87,18 +87,18 @@ def test_the_floor_decides_before_the_round_trip() -> None:
     run = load([SUCCESS], tcp=TcpInfo(0.004, 7.0, 0, 1))
     result = target([SUCCESS], Timing(MS, {}, "mirror"), run=run)
     floor = describe_floor(load([SUCCESS]), in_the_clear=False)
-    assert "little to gain" in reading(beside_floor(result, floor))
+    assert "little to gain" in interpret(beside_floor(result, floor))
 
 
 def test_without_a_round_trip_nothing_is_claimed_of_the_path() -> None:
     result = target([SUCCESS], Timing(MS, {}, "mirror"), run=load([SUCCESS], tcp=None))
-    assert "tells which" in reading(result)
+    assert "tells which" in interpret(result)
 
 
 def test_numbers_that_are_not_valid_suggest_nothing() -> None:
     result = target([FAILED, SUCCESS])
     assert not result.verdict.valid
-    assert reading(result) == "inference takes 49% of the mean latency (5 of 10.2 ms)"
+    assert interpret(result) == "inference takes 49% of the mean latency (5 of 10.2 ms)"
 
 
 def waiting(*, connect_ns: int, backlog_ns: int, client_ns: int) -> TargetResult:
@@ -112,27 +112,27 @@ def waiting(*, connect_ns: int, backlog_ns: int, client_ns: int) -> TargetResult
 
 
 def test_the_client_s_own_components() -> None:
-    assert "the tool itself is the limit" in reading(
+    assert "the tool itself is the limit" in interpret(
         waiting(connect_ns=0, backlog_ns=0, client_ns=8 * MS)
     )
-    assert "keep them alive" in reading(waiting(connect_ns=20 * MS, backlog_ns=0, client_ns=0))
-    assert "does not keep up" in reading(waiting(connect_ns=0, backlog_ns=20 * MS, client_ns=0))
+    assert "keep them alive" in interpret(waiting(connect_ns=20 * MS, backlog_ns=0, client_ns=0))
+    assert "does not keep up" in interpret(waiting(connect_ns=0, backlog_ns=20 * MS, client_ns=0))
 
 
 def test_a_server_that_reports_nothing() -> None:
-    said = reading(target([SUCCESS], NO_TIMING))
+    said = interpret(target([SUCCESS], NO_TIMING))
     assert said.startswith("server and network takes 98%")
     assert "middleware" in said
 
 
 def test_no_success() -> None:
-    assert "look at the errors" in reading(target([FAILED]))
+    assert "look at the errors" in interpret(target([FAILED]))
 
 
 @pytest.mark.parametrize("component", [*LEAVES, "server_and_network"])
 def test_there_is_a_sentence_for_every_component(component: str) -> None:
     result = replace(target([SUCCESS]), share={component: 1.0})
-    assert reading(result).startswith(f"{component.replace('_', ' ')} takes 100%")
+    assert interpret(result).startswith(f"{component.replace('_', ' ')} takes 100%")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +154,6 @@ def test_the_tail_claims_no_more_than_it_knows(
 ) -> None:
     parts = {"queue": TailPart(share * 2218, share, ci95), "network": TailPart(1.0, 0.01, (0, 0))}
     tail = Tail(40, 400, slowest_ms=2220, usual_ms=2, excess_ms=2218, components=parts)
-    assert tail_reading(replace(target([SUCCESS]), tail={"slowest_1_percent": tail})) == (
+    assert interpret_tail(replace(target([SUCCESS]), tail={"slowest_1_percent": tail})) == (
         f"of the 2,220 ms that the slowest 1 % take longer than the median request, {said}"
     )

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from tracebench.example.checkpoint import read
+from tracebench.example.checkpoint import read_checkpoint
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 
@@ -106,7 +106,7 @@ def test_what_was_written_is_read(
 ) -> None:
     numbers = [array.copy().T if transposed else array.copy() for array in given_arrays]
     state = OrderedDict((f"w{n}", Tensor(str(n), array)) for n, array in enumerate(numbers))
-    found = read(written(tmp_path / "checkpoint", state, *numbers))
+    found = read_checkpoint(written(tmp_path / "checkpoint", state, *numbers))
     assert list(found) == list(state)
     for name, array in zip(found, numbers, strict=True):
         assert found[name].dtype == array.dtype
@@ -116,7 +116,7 @@ def test_what_was_written_is_read(
 def test_two_tensors_may_share_a_storage(tmp_path: Path) -> None:
     numbers = np.arange(6, dtype="<f4")
     state = {"all": Tensor("0", numbers), "rest": Shared("0", numbers, offset=4, shape=(2,))}
-    found = read(written(tmp_path / "checkpoint", state, numbers))
+    found = read_checkpoint(written(tmp_path / "checkpoint", state, numbers))
     assert found["rest"].tolist() == [4, 5]
 
 
@@ -124,7 +124,7 @@ def test_a_tensor_beyond_its_storage(tmp_path: Path) -> None:
     numbers = np.arange(6, dtype="<f4")
     state = {"w": Shared("0", numbers, offset=4, shape=(3,))}
     with pytest.raises(ValueError, match=r"incompatible|too small"):
-        read(written(tmp_path / "checkpoint", state, numbers))
+        read_checkpoint(written(tmp_path / "checkpoint", state, numbers))
 
 
 def test_a_file_that_ends_early(tmp_path: Path) -> None:
@@ -132,19 +132,19 @@ def test_a_file_that_ends_early(tmp_path: Path) -> None:
     path = written(tmp_path / "checkpoint", {"w": Tensor("0", numbers)}, numbers)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ValueError, match="buffer"):
-        read(path)
+        read_checkpoint(path)
 
 
 def test_a_storage_of_another_length(tmp_path: Path) -> None:
     numbers = np.arange(6, dtype="<f4")
     state = {"w": Tensor("0", numbers)}
     with pytest.raises(ValueError, match="of 6 numbers says that it has 5"):
-        read(written(tmp_path / "checkpoint", state, numbers[:5]))
+        read_checkpoint(written(tmp_path / "checkpoint", state, numbers[:5]))
 
 
 def test_another_format(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no checkpoint"):
-        read(written(tmp_path / "checkpoint", {}, magic=7))
+        read_checkpoint(written(tmp_path / "checkpoint", {}, magic=7))
 
 
 class Intruder:
@@ -154,5 +154,5 @@ class Intruder:
 
 def test_other_intentions_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(pickle.UnpicklingError, match=r"__builtin__\.print: refused"):
-        read(written(tmp_path / "checkpoint", {"w": Intruder()}))
+        read_checkpoint(written(tmp_path / "checkpoint", {"w": Intruder()}))
     assert capsys.readouterr().out == ""

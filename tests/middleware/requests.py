@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import RequestRecorder
 from server_middleware.request import Request
 from tests.middleware.span_samples import PARENT_ID
 from tests.middleware.wsgi_client import GETTER
 
 
 @contextmanager
-def request(*, traced: bool = False) -> Iterator[Recorder]:
+def request(*, traced: bool = False) -> Iterator[RequestRecorder]:
     """A request that asked, worked for in the block."""
-    one = Request(Recorder())
+    one = Request(RequestRecorder())
     if traced:
         one.trace("GET", {}, {"traceparent": f"00-{1:032x}-{PARENT_ID:016x}-01"}, GETTER)
     entered = one.enter()
@@ -23,5 +23,5 @@ def request(*, traced: bool = False) -> Iterator[Recorder]:
         one.finish({})
 
 
-def parts(recorder: Recorder) -> dict[str, int]:
+def parts(recorder: RequestRecorder) -> dict[str, int]:
     return recorder.report()[1]

@@ -133,7 +133,7 @@ def by_spans(spans: Spans, mapper: Mapper) -> Timing:
 @pytest.mark.parametrize(("serving", "ask", "more"), SERVERS.values(), ids=SERVERS)
 def test_mirror_and_spans_agree(spans: Spans, serving: Any, ask: Any, more: set[str]) -> None:
     with serving() as server:
-        mirrored = timings.read(ask(server))
+        mirrored = timings.read_timing(ask(server))
         spans.wait_for_servers(1)
     for maps in MAPS:
         mapper = mapper_of(maps, None)
@@ -154,7 +154,7 @@ def _mapped(more: set[str]) -> set[str]:
 @pytest.mark.parametrize(("serving", "ask", "more"), SERVERS.values(), ids=SERVERS)
 def test_times_of_nested_components_are_exclusive(serving: Any, ask: Any, more: set[str]) -> None:
     with serving() as server:
-        found = timings.read(ask(server))
+        found = timings.read_timing(ask(server))
     assert isinstance(found, Timing)
     assert found.parts_ns["vocabulary"] >= 2 * 2_000_000
     assert found.parts_ns["tokenize"] >= 2 * 1_000_000

@@ -62,7 +62,7 @@ def test_standard_names_come_before_own_ones() -> None:
 def test_what_does_not_fit_is_counted(count: int, unlisted: int) -> None:
     told = headers(10**9, {f"step{number}": 7 for number in range(count)})
     assert (UNLISTED in told[1][1]) is bool(unlisted)
-    found = timings.read(Reply("200", {name.lower(): value for name, value in told}, b""))
+    found = timings.read_timing(Reply("200", {name.lower(): value for name, value in told}, b""))
     assert isinstance(found, Timing)
     assert len(found.parts_ns) == 32
     assert found.unlisted == count - 32
@@ -78,7 +78,7 @@ def test_32_own_names_of_the_usual_length_fit() -> None:
     parts_ns = {**own_ns, **dict.fromkeys(REPORTED_PARTS, 1)}
     for header in headers(10**9, parts_ns):
         reply = Reply("200", {header[0].lower(): header[1]}, b"")
-        assert timings.read(reply) == Timing(10**9, parts_ns, "mirror", came_with="head")
+        assert timings.read_timing(reply) == Timing(10**9, parts_ns, "mirror", came_with="head")
 
 
 @given(
@@ -92,4 +92,4 @@ def test_what_is_written_is_read_to_the_ns(
     total_ns = sum(parts_ns.values()) + other_ns
     written = headers(total_ns, parts_ns)[0 if first else 1 :]
     reply = Reply("200", {name.lower(): value for name, value in written}, b"")
-    assert timings.read(reply) == Timing(total_ns, parts_ns, "mirror", came_with="head")
+    assert timings.read_timing(reply) == Timing(total_ns, parts_ns, "mirror", came_with="head")

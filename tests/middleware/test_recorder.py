@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from server_middleware import recorder as module
 from server_middleware.context.scope import Scope
-from server_middleware.recorder import Recorder, Together
+from server_middleware.recorder import RequestRecorder, Together
 from server_middleware.vocabulary import REPORTED_PARTS
 from tracebench.analysis.closure.attribution import attribute
 from tracebench.model.exchange import ServerSpan, Timing
@@ -43,7 +43,7 @@ class Component(NamedTuple):
 def play(clock: Clock, components: Sequence[Component], end_ns: int) -> tuple[int, dict[str, int]]:
     """Let the components happen, and report when all is over."""
     clock.now_ns = 0
-    recorder = Recorder()
+    recorder = RequestRecorder()
     scopes = [Scope(Together(), None, one.depth, one.name) for one in components]
     edges = [(one.start_ns, 1, index) for index, one in enumerate(components)]
     edges += [(one.end_ns, 2, index) for index, one in enumerate(components)]
@@ -76,7 +76,7 @@ def test_an_instant_belongs_to_the_deepest_component_then_to_the_latest(
 
 
 def test_what_is_still_open_counts_up_to_the_report(clock: Clock) -> None:
-    recorder = Recorder()
+    recorder = RequestRecorder()
     clock.now_ns = 3
     recorder.enter(Scope(Together(), None, 1, "inference"))
     clock.now_ns = 8
@@ -85,7 +85,7 @@ def test_what_is_still_open_counts_up_to_the_report(clock: Clock) -> None:
 
 def test_waiting_before_the_work_is_the_queue(clock: Clock) -> None:
     clock.now_ns = 100
-    recorder = Recorder(waited_ns=40)
+    recorder = RequestRecorder(waited_ns=40)
     clock.now_ns = 110
     assert recorder.began_ns == 1_000_060
     assert recorder.report() == (50, {"queue": 40})
@@ -98,7 +98,7 @@ def test_waiting_before_the_work_is_the_queue(clock: Clock) -> None:
 def test_what_is_done_alone_is_taken_from_what_was_under_way(
     clock: Clock, meanwhile: bool, expected: dict[str, int]
 ) -> None:
-    recorder = Recorder()
+    recorder = RequestRecorder()
     queue, inference = (Scope(Together(), None, 1, name) for name in ("queue", "inference"))
 
     def others() -> None:
@@ -122,7 +122,7 @@ def test_what_is_done_alone_is_taken_from_what_was_under_way(
 
 
 def test_a_component_that_is_used_without_end_takes_no_memory(clock: Clock) -> None:
-    recorder = Recorder()
+    recorder = RequestRecorder()
     for clock.now_ns in range(1_000):
         scope = Scope(Together(), None, 1, "inference")
         recorder.enter(scope)

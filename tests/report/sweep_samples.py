@@ -6,12 +6,12 @@ from tests.analysis.sweeps import Times, closed, cores, pool, target
 from tests.report.samples import result
 from tracebench.analysis.scaling.scale import scale
 from tracebench.model.result import TargetResult
-from tracebench.model.sweep import Kind, Step, Sweep
+from tracebench.model.sweep import LoadKind, Step, Sweep
 
 Targets = dict[float, TargetResult]
 
 
-def sweep(kind: Kind, **targets: Targets) -> Sweep:
+def sweep(kind: LoadKind, **targets: Targets) -> Sweep:
     loads = sorted({load for of_one in targets.values() for load in of_one})
     steps = [
         Step(load, result(**{name: one[load] for name, one in targets.items() if load in one}))

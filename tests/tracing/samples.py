@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from server_middleware.vocabulary import SERVER_PARTS
 from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
 from tracebench.tracing.roots.export import Anchor, Run, export
-from tracebench.tracing.roots.target_attributes import Described, grpc, rest
+from tracebench.tracing.roots.target_attributes import TargetAttributes, grpc, rest
 
 REST = rest("POST", "http://model:5000/predict")
 GRPC = grpc("model", 50051, "inference.InferenceService/Predict")
@@ -60,7 +60,7 @@ class Collected(SpanExporter):
 def spans_of(
     exchanges: Sequence[Exchange],
     timings: Sequence[Timing | Undecomposed] | None = None,
-    described: Described = REST,
+    described: TargetAttributes = REST,
 ) -> list[ReadableSpan]:
     """The root spans that an exporter is given."""
     collected = Collected()

@@ -152,7 +152,7 @@ def was_interrupted(target: TargetResult) -> bool:
     return any(one.code == "interrupted" for one in target.verdict.findings)
 
 
-def reading(
+def interpret(
     target: TargetResult,
     plan: Mapping[str, Any] = _NOTHING,
     environment: Mapping[str, Any] = _NOTHING,
@@ -186,7 +186,7 @@ def reading(
 _TAILS: Final = {"slowest_1_percent": "1 %", "slowest_5_percent": "5 %"}
 
 
-def tail_reading(target: TargetResult) -> str:
+def interpret_tail(target: TargetResult) -> str:
     """Say in one sentence what the slowest requests spend their extra time on.
 
     Returns:

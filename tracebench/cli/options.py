@@ -91,7 +91,7 @@ class Seconds(click.FloatRange):
         return self.fail("it is no number.", param, ctx) if number != number else number
 
 
-class Warmup(click.IntRange):
+class WarmupValue(click.IntRange):
     """A number of requests, or `auto`."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
@@ -183,7 +183,7 @@ MANNER = (
     click.option("--seed", type=int, default=0, help="Of what is drawn at random."),
     click.option(
         "--warmup",
-        type=Warmup(min=0),
+        type=WarmupValue(min=0),
         default=0,
         help="Requests before, not counted; auto: cut the run's begin.",
     ),

@@ -12,7 +12,7 @@ from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload
 from tracebench.system.input_files import MOST_BYTES, read
 
-Form = Literal["image", "data", "json"]
+PayloadForm = Literal["image", "data", "json"]
 
 MOST_PAYLOADS: Final = 100_000
 _OPTIONS: Final = "--image, --data, --json and --payloads"
@@ -62,12 +62,14 @@ def read_payloads(
     option = f"--{form}"
     if not _is_folder(path):
         _check_size(option, path, [Path(path)])
-        return (_payload(cast(Form, form), option, path, content_type),)
-    files = _files(cast(Form, form), Path(path))
+        return (_payload(cast(PayloadForm, form), option, path, content_type),)
+    files = _files(cast(PayloadForm, form), Path(path))
     if not files:
         raise UsageError(f"{option} {path!r} is a folder without such files: give another")
     _check_size(option, path, files)
-    return tuple(_payload(cast(Form, form), option, str(file), content_type) for file in files)
+    return tuple(
+        _payload(cast(PayloadForm, form), option, str(file), content_type) for file in files
+    )
 
 
 def _is_folder(path: str) -> bool:
@@ -77,7 +79,7 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _files(form: Form, folder: Path) -> list[Path]:
+def _files(form: PayloadForm, folder: Path) -> list[Path]:
     """The files of a folder that are of a kind, in order of their names."""
     found = sorted(one for one in folder.iterdir() if one.is_file() and one.name[0] != ".")
     if form == "json":
@@ -97,7 +99,7 @@ def _check_size(option: str, path: str, files: Sequence[Path]) -> None:
         )
 
 
-def _payload(form: Form, option: str, path: str, content_type: str | None) -> Payload:
+def _payload(form: PayloadForm, option: str, path: str, content_type: str | None) -> Payload:
     guessed = "application/json" if form == "json" else _guessed(path)
     kind = content_type or guessed or "application/octet-stream"
     body = _read(option, path)

@@ -35,7 +35,7 @@ class _Raw(io.FileIO):
         return written
 
 
-class Stream(io.TextIOWrapper):
+class StandardStream(io.TextIOWrapper):
     """A text stream that never raises, neither for the medium nor for a character."""
 
     def __init__(self, descriptor: int) -> None:
@@ -65,7 +65,7 @@ def install() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-    sys.stdout, sys.stderr = Stream(_STDOUT), Stream(_STDERR)
+    sys.stdout, sys.stderr = StandardStream(_STDOUT), StandardStream(_STDERR)
 
 
 def take_failure() -> OSError | None:
@@ -73,5 +73,5 @@ def take_failure() -> OSError | None:
 
     None where all was, or where the reader wanted no more (`| head`).
     """
-    error = sys.stdout.take_failure() if isinstance(sys.stdout, Stream) else None
+    error = sys.stdout.take_failure() if isinstance(sys.stdout, StandardStream) else None
     return None if isinstance(error, BrokenPipeError) else error

@@ -30,7 +30,7 @@ from tracebench.load.engine.progress import SweepWatcher, Watcher
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan, Segment
 from tracebench.model.result import Result
-from tracebench.model.sweep import Kind, Sweep
+from tracebench.model.sweep import LoadKind, Sweep
 
 _STEP_S = 5.0
 LOADS = (
@@ -84,7 +84,7 @@ def sweep(
 class Steps(SweepWatcher):
     """A line on standard error for each step."""
 
-    def __init__(self, planned: Plan, kind: Kind) -> None:
+    def __init__(self, planned: Plan, kind: LoadKind) -> None:
         self._planned, self._kind = planned, kind
         self._first = True
 
@@ -112,7 +112,7 @@ def exit_status(found: Sweep) -> int:
 
 def _planned(
     concurrency: tuple[float, ...] | None, rate: tuple[float, ...] | None, given: dict[str, Any]
-) -> tuple[Plan, Kind, tuple[float, ...] | None]:
+) -> tuple[Plan, LoadKind, tuple[float, ...] | None]:
     """The plan of the steps, and over what they go."""
     slots = None
     if rate is not None and concurrency is not None:

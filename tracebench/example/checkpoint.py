@@ -83,7 +83,7 @@ class _Reader(pickle.Unpickler):
         return self._storages.setdefault(key, _Storage(dtype, length))
 
 
-def read(path: Path) -> Weights:
+def read_checkpoint(path: Path) -> Weights:
     """Read a checkpoint.
 
     Returns:

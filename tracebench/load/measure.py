@@ -15,8 +15,8 @@ from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import done_share, is_open, pacing, warm_up
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import Prepared
-from tracebench.load.recording.read_record import Reading, Record, hidden, read_record
-from tracebench.load.recording.rows import Recorder
+from tracebench.load.recording.read_record import ReadRecord, Record, hidden, read_record
+from tracebench.load.recording.rows import RowRecorder
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.exchange import Exchange
 from tracebench.model.measurement import Load
@@ -37,7 +37,7 @@ _MARGIN: Final = 0.95
 """The last replies widen the interval again, a little."""
 
 
-class Enough:
+class UntilStable:
     """Looks at a run under way, now and then."""
 
     def __init__(self, asked: Stability) -> None:
@@ -45,7 +45,7 @@ class Enough:
         self._next_look = _FEWEST
         self._held = False
 
-    def __call__(self, recorder: Recorder) -> bool:
+    def __call__(self, recorder: RowRecorder) -> bool:
         """Whether the run may end: at two looks, one after the other, it was known well enough."""
         if len(recorder) < self._next_look:
             return False
@@ -53,7 +53,7 @@ class Enough:
         held, self._held = self._held, self._look(recorder)
         return held and self._held
 
-    def _look(self, recorder: Recorder) -> bool:
+    def _look(self, recorder: RowRecorder) -> bool:
         values_ns = recorder.latencies_ns(_MOST_LOOKED_AT)
         return bool(stable(values_ns, self._asked.statistic, _MARGIN * self._asked.share))
 
@@ -178,9 +178,9 @@ def _run(engine: Engine, plan: Plan, watcher: Watcher) -> Window:
     if plan.warmup_requests:
         warmed = engine.run(warm_up(plan), lambda _progress: None)
         if warmed.interrupted or warmed.gave_up:
-            return replace(warmed, recorder=Recorder.empty())
+            return replace(warmed, recorder=RowRecorder.empty())
     if plan.until_stable is not None:
-        return engine.run(pacing(plan), watcher.progress, Enough(plan.until_stable))
+        return engine.run(pacing(plan), watcher.progress, UntilStable(plan.until_stable))
     return engine.run(pacing(plan), watcher.progress)
 
 
@@ -189,7 +189,7 @@ def _read(window: Window, prepared: Prepared, plan: Plan, watcher: Watcher) -> R
         watcher.waits(f"reading the replies: {rows:,} of {of:,}")
 
     timeout_ns = int(plan.timeout_s * 1e9)
-    how = Reading(prepared.read, window.ids, timeout_ns, prepared.secrets)
+    how = ReadRecord(prepared.read, window.ids, timeout_ns, prepared.secrets)
     return read_record(window.recorder, how, tell)
 
 

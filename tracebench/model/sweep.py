@@ -6,7 +6,7 @@ from typing import Literal
 
 from tracebench.model.result import Finding, Result
 
-Kind = Literal["concurrency", "rate"]
+LoadKind = Literal["concurrency", "rate"]
 Cause = Literal["client", "cap", "path", "waiting", "queue", "compute", "body", "unknown"]
 
 
@@ -87,7 +87,7 @@ class Scaling:
 class Sweep:
     """What a sweep found: the one thing that its reports are a function of."""
 
-    kind: Kind
+    kind: LoadKind
     steps: tuple[Step, ...]
     ended: str
     """Why there are no more steps."""

@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator
 from tracebench.analysis.numbers import rounded
 from tracebench.analysis.scaling.scalability_law import predict
 from tracebench.model.result import TargetResult
-from tracebench.model.sweep import Kind, Point, Scaling, Sweep
+from tracebench.model.sweep import LoadKind, Point, Scaling, Sweep
 from tracebench.report.figure_style import COMPONENTS, INVALID, save
 from tracebench.report.sweep_table import shown
 
@@ -57,7 +57,7 @@ def make(sweep: Sweep) -> Figure:
 def _target(
     part: SubFigure,
     title: str,
-    kind: Kind,
+    kind: LoadKind,
     scaling: Scaling,
     targets: Mapping[float, TargetResult],
 ) -> None:
@@ -80,7 +80,7 @@ def _headline(scaling: Scaling) -> str:
     return head[:1].upper() + head[1:]
 
 
-def _loads(axes: Axes, kind: Kind, loads: Sequence[float]) -> None:
+def _loads(axes: Axes, kind: LoadKind, loads: Sequence[float]) -> None:
     """The loads as ticks, evenly apart where they were doubled."""
     axes.set_xlabel(_AXIS[kind])
     if loads[-1] > 4 * loads[0]:
@@ -91,7 +91,7 @@ def _loads(axes: Axes, kind: Kind, loads: Sequence[float]) -> None:
     axes.set_axisbelow(True)
 
 
-def _throughput(axes: Axes, kind: Kind, scaling: Scaling) -> None:
+def _throughput(axes: Axes, kind: LoadKind, scaling: Scaling) -> None:
     axes.set_title("Throughput")
     axes.set_ylabel("requests a second")
     loads = [point.load for point in scaling.points]

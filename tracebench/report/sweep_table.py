@@ -18,7 +18,7 @@ from server_middleware.vocabulary import (
 from tracebench.analysis.interpretation import was_interrupted
 from tracebench.analysis.numbers import milliseconds, rounded
 from tracebench.model.result import Statistics, TargetResult
-from tracebench.model.sweep import Kind, Law, Point, Scaling, Sweep
+from tracebench.model.sweep import Law, LoadKind, Point, Scaling, Sweep
 from tracebench.report.terminal import WIDTH, finding_lines, indented, printed
 
 HEADINGS: Final = {"concurrency": "under way", "rate": "rate, /s"}
@@ -78,7 +78,7 @@ def _table(title: str, headings: Iterable[str]) -> Table:
 
 
 def _loads(
-    kind: Kind, points: Sequence[Point], targets: Mapping[float, TargetResult]
+    kind: LoadKind, points: Sequence[Point], targets: Mapping[float, TargetResult]
 ) -> RenderableType:
     percentiles = [f"{name.removesuffix('_ms')} ms" for name in _PERCENTILES]
     headings = (HEADINGS[kind], "done/s", "used", *percentiles, "our CPU", "failed", "")
@@ -123,7 +123,7 @@ def shown(points: Sequence[Point]) -> list[str]:
     return [name for name, share in most.items() if name in largest and share > _LEAST_SHARE]
 
 
-def _components(kind: Kind, points: Sequence[Point]) -> Iterable[RenderableType]:
+def _components(kind: LoadKind, points: Sequence[Point]) -> Iterable[RenderableType]:
     names = shown(points)
     if not names:
         return
@@ -136,7 +136,7 @@ def _components(kind: Kind, points: Sequence[Point]) -> Iterable[RenderableType]
 
 def _grid(
     title: str,
-    kind: Kind,
+    kind: LoadKind,
     names: Sequence[str],
     points: Sequence[Point],
     values: Callable[[Point], Mapping[str, float]],
@@ -152,7 +152,7 @@ def _in_flight(point: Point) -> Mapping[str, float]:
     return {**point.in_flight, "sum": sum(point.in_flight.values())} if point.in_flight else {}
 
 
-def _laws(kind: Kind, scaling: Scaling) -> Iterable[str]:
+def _laws(kind: LoadKind, scaling: Scaling) -> Iterable[str]:
     capacity_rps = scaling.capacity_rps
     if scaling.knee is not None and capacity_rps is not None and kind == "concurrency":
         knee, most = rounded(scaling.knee, 2), rounded(capacity_rps)

@@ -18,7 +18,7 @@ from server_middleware.vocabulary import (
     SERVER_PROCESSING,
 )
 from tracebench.analysis.closure.own_components import share_of
-from tracebench.analysis.interpretation import reading, tail_reading, was_interrupted
+from tracebench.analysis.interpretation import interpret, interpret_tail, was_interrupted
 from tracebench.analysis.numbers import milliseconds, signed
 from tracebench.model.result import (
     ClientCost,
@@ -212,8 +212,8 @@ def _value(statistics: Statistics, key: str) -> str:
 def _sentences(target: TargetResult, result: Result) -> Iterable[RenderableType]:
     """In bold only where they can be trusted."""
     style = "bold" if target.verdict.valid and not was_interrupted(target) else "none"
-    first = reading(target, result.plan, result.environment)
-    for sentence in filter(None, (first, tail_reading(target))):
+    first = interpret(target, result.plan, result.environment)
+    for sentence in filter(None, (first, interpret_tail(target))):
         yield indented(Text(f"{sentence[:1].upper()}{sentence[1:]}.", style=style))
 
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from tracebench.analysis.findings.missing_spans import NOTHING, Instead
+from tracebench.analysis.findings.missing_spans import NOTHING, OtherSpans
 from tracebench.analysis.findings.otlp_spans import traces_missing, unusable_spans
 from tracebench.analysis.findings.verdict import spans_lost
 from tracebench.model.plan import Plan
@@ -16,17 +16,17 @@ from tracebench.model.span import Span
 from tracebench.system import why
 from tracebench.system.redaction import NO_SECRETS, Secrets, cleared
 from tracebench.tracing.jaeger import fetch, links
-from tracebench.tracing.jaeger.fetch import NOT_EXPORTED, Reading, Waits, read_back
+from tracebench.tracing.jaeger.fetch import NOT_EXPORTED, ReadBack, Waits, read_back
 from tracebench.tracing.jaeger.query_api import QueryApi, base_url
 from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.mapping.mapper import mapper_of
 from tracebench.tracing.otlp.destination import check_listening, exporter_for
 from tracebench.tracing.otlp.json_lines import JsonLinesExporter
 from tracebench.tracing.receiver.client import Receiver
-from tracebench.tracing.receiver.collect import check, collect, doubts
+from tracebench.tracing.receiver.collect import check_receiver, collect, doubts
 from tracebench.tracing.roots import export as spans
 from tracebench.tracing.roots.read_back import is_root
-from tracebench.tracing.roots.target_attributes import Described
+from tracebench.tracing.roots.target_attributes import TargetAttributes
 from tracebench.tracing.slow_notice import once_long
 
 _WAITS = Waits()
@@ -58,7 +58,7 @@ class Traces:
         if plan.trace_ui is not None:
             self._ui = base_url("--trace-ui", plan.trace_ui)
         self._receive_at, self._forward_to = plan.receive_otlp, plan.forward_otlp
-        check(plan)
+        check_receiver(plan)
         self._receiver: Receiver | None = None
         self._mapper = mapper_of(plan.maps, plan.mapping)
         self._waits = waits
@@ -105,7 +105,7 @@ class Traces:
         self,
         requests: Requests,
         times: ServerTimes,
-        described: Described,
+        described: TargetAttributes,
         run: spans.Run,
         on_wait: Callable[[str], object] = lambda for_what: None,
     ) -> list[Finding]:
@@ -213,7 +213,7 @@ class Traces:
         instead = self._instead(self._jaeger, requests, run) if reading.missing else NOTHING
         return findings + _doubts(reading, self._jaeger.unusable, instead)
 
-    def _instead(self, jaeger: QueryApi, requests: Requests, run: spans.Run) -> Instead:
+    def _instead(self, jaeger: QueryApi, requests: Requests, run: spans.Run) -> OtherSpans:
         """What servers traced meanwhile that has nothing to do with the requests."""
         start_ns = requests.due_ns[0] + run.anchor.offset_ns
         ours = {trace_id for trace_id, _ in requests.ids_at(range(len(requests)))}
@@ -223,7 +223,7 @@ class Traces:
         self,
         result: TargetResult,
         requests: Requests,
-        described: Described,
+        described: TargetAttributes,
         run: spans.Run,
     ) -> TargetResult:
         """The result with links, where there is a UI to link to."""
@@ -242,7 +242,7 @@ def _starts_ns(requests: Requests, successes: Iterable[str], run: spans.Run) -> 
     return dict(zip(successes, starts_ns.tolist(), strict=True))
 
 
-def _doubts(reading: Reading, unusable: Collection[str], instead: Instead) -> list[Finding]:
+def _doubts(reading: ReadBack, unusable: Collection[str], instead: OtherSpans) -> list[Finding]:
     """What is to be said of what was read back, and of what was not."""
     said = (
         traces_missing(reading.missing, reading.asked, reading.reason, instead),

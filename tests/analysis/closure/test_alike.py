@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tracebench.analysis.closure.attribution import attribute
-from tracebench.analysis.closure.bulk_attribution import attribute_alike, form_of
+from tracebench.analysis.closure.bulk_attribution import attribute_in_bulk, shape_of
 from tracebench.model.columns import ABSENT
 from tracebench.model.exchange import ServerSpan, Timing
 
@@ -13,7 +13,7 @@ COMPONENTS = (None, "preprocessing", "inference", None, "queue", "queue", None)
 
 
 def test_the_tree_below_the_entry_span() -> None:
-    form = form_of(0, PARENTS, COMPONENTS)
+    form = shape_of(0, PARENTS, COMPONENTS)
     assert form.places == (0, 1, 3, 2, 6)
     assert form.depths == (0, 1, 1, 2, 3)
     assert form.components == (
@@ -22,13 +22,13 @@ def test_the_tree_below_the_entry_span() -> None:
 
 
 def test_a_cycle_below_nothing_is_passed_over() -> None:
-    assert form_of(0, (-2, 2, 1), (None, "queue", "queue")).places == (0,)
+    assert shape_of(0, (-2, 2, 1), (None, "queue", "queue")).places == (0,)
 
 
 def test_the_deepest_has_an_instant_and_nothing_lies_outside() -> None:
-    form = form_of(0, (-2, 0, 1, 0), (None, "preprocessing", "inference", "postprocessing"))
+    form = shape_of(0, (-2, 0, 1, 0), (None, "preprocessing", "inference", "postprocessing"))
     start, end = np.array([[10, 0, 20, 90]]), np.array([[60, 40, 30, 99]])
-    found = attribute_alike(form, start, end, np.array([[1, 2, 3, 4]], np.uint64))
+    found = attribute_in_bulk(form, start, end, np.array([[1, 2, 3, 4]], np.uint64))
     assert {name: ns.tolist() for name, ns in found.items()} == {
         "preprocessing": [20],
         "inference": [10],
@@ -42,7 +42,7 @@ def test_it_is_what_each_comes_to_alone(rows: int) -> None:
     start = random.integers(0, 30, (rows, places))
     end = start + random.integers(0, 30, (rows, places))
     ids = random.permuted(np.tile(np.arange(1, places + 1, dtype=np.uint64), (rows, 1)), axis=1)
-    found = attribute_alike(form_of(0, PARENTS, COMPONENTS), start, end, ids)
+    found = attribute_in_bulk(shape_of(0, PARENTS, COMPONENTS), start, end, ids)
     for row in range(rows):
         names = [f"{one:016x}" for one in ids[row].tolist()]
         spans = [

@@ -10,7 +10,7 @@ from server_middleware.vocabulary import CLIENT_PARTS, LEAVES
 from tests.analysis.samples import MS, SUCCESS, found, load, target
 from tests.records import decomposed
 from tracebench.analysis.findings.finding import advised
-from tracebench.analysis.interpretation import reading
+from tracebench.analysis.interpretation import interpret
 from tracebench.model.exchange import CameWith, Exchange, Timing
 from tracebench.model.result import TargetResult, TcpInfo
 
@@ -95,7 +95,7 @@ def run(
 
 def said(result: TargetResult) -> str:
     findings = (f"{one.message} {one.hint}" for one in result.verdict.findings)
-    return " ".join((reading(result, MANY), *findings))
+    return " ".join((interpret(result, MANY), *findings))
 
 
 def test_a_stream_is_called_one_and_nobody_is_blamed() -> None:
@@ -105,7 +105,7 @@ def test_a_stream_is_called_one_and_nobody_is_blamed() -> None:
     assert finding.severity == "warning"
     assert "20 ms pass between its first byte and its last" in finding.message
     assert "--receive-otlp" in finding.hint
-    assert reading(result, MANY).startswith("body takes 99% of the mean latency")
+    assert interpret(result, MANY).startswith("body takes 99% of the mean latency")
     assert "workers" not in said(result)
     assert found(result, "waiting_before_server_span") is None
     assert result.share["body"] == pytest.approx(20 / 20.3)

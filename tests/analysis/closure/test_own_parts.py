@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from server_middleware.vocabulary import COMPONENTS, LEAVES, SERVER_PARTS
 from tests.analysis.samples import MS, SUCCESS, found, load, target
 from tests.records import chosen, decomposed
-from tracebench.analysis.closure.own_components import own_parts, share_of, shown_as
-from tracebench.analysis.interpretation import reading
+from tracebench.analysis.closure.own_components import own_components, share_of, shown_as
+from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Timing
 from tracebench.model.result import TargetResult
@@ -42,11 +42,11 @@ def test_they_are_parts_of_the_rest_and_of_no_sum() -> None:
 def test_who_names_what_the_server_does_is_not_told_to() -> None:
     named = measured([timing({"tokenize": 5.5, "render": 1})])
     assert found(named, "unexplained_share") is None
-    assert "tokenize" in reading(named)
-    assert "79% of that is tokenize" in reading(named)
-    assert "component()" not in reading(named)
+    assert "tokenize" in interpret(named)
+    assert "79% of that is tokenize" in interpret(named)
+    assert "component()" not in interpret(named)
     alone = target([SUCCESS], Timing(9 * MS, {"tokenize": 8 * MS}, "mirror"))
-    assert "89% of that is tokenize" in reading(alone)
+    assert "89% of that is tokenize" in interpret(alone)
     assert found(alone, "unexplained_share") is None
 
 
@@ -56,7 +56,7 @@ def test_what_own_names_leave_open_is_still_unexplained() -> None:
     )
     assert finding is not None
     assert finding.message.startswith("89%")
-    assert "framework" in reading(measured([timing({"tokenize": 1})]))
+    assert "framework" in interpret(measured([timing({"tokenize": 1})]))
 
 
 @pytest.mark.parametrize("name", sorted(COMPONENTS - set(SERVER_PARTS)))
@@ -91,7 +91,7 @@ def test_names_that_differ_from_request_to_request_stay_cheap() -> None:
     timings = [timing({f"user{number}": 1}) for number in range(5_000)]
     times = ServerTimes.of(timings)
     assert len(times.columns.names) < 200
-    found = own_parts(chosen([SUCCESS] * 5_000, timings), times, -1)
+    found = own_components(chosen([SUCCESS] * 5_000, timings), times, -1)
     assert len(found.formulas) == 32
     assert found.unlisted == 5_000 - 32
 

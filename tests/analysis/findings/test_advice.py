@@ -15,7 +15,7 @@ from tests.records import decomposed
 from tracebench.analysis.findings.advice import Situation, fitting
 from tracebench.analysis.findings.finding import FINDINGS, advised
 from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
-from tracebench.analysis.interpretation import reading
+from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed
 from tracebench.model.plan import Payload, Plan, Segment, Stability
@@ -158,7 +158,7 @@ def test_no_finding_advises_what_the_plan_does_already(
     assert len(told.verdict.findings) == len(result.verdict.findings)
     for finding in told.verdict.findings:
         assert_fits(finding.hint, facts, environment, result)
-    assert_fits(reading(result, facts, environment), facts, environment, result)
+    assert_fits(interpret(result, facts, environment), facts, environment, result)
 
 
 @given(plans, environments, results(), st.sampled_from(sorted(FINDINGS)))
@@ -177,7 +177,7 @@ def test_an_archive_s_plan_may_be_nonsense(plan: dict[str, Any]) -> None:
     result = summarise("x", load([SUCCESS]), decomposed([SUCCESS], [Undecomposed.NO_TIMING]))
     for kind in FINDINGS.values():
         fitting(kind.hint, Situation(plan, {}, result))
-    reading(result, plan)
+    interpret(result, plan)
 
 
 @pytest.mark.parametrize("pattern", FOLLOWED)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tracebench.analysis.findings.missing_spans import NOTHING, Instead, came_instead, causes
+from tracebench.analysis.findings.missing_spans import NOTHING, OtherSpans, causes, other_spans
 from tracebench.analysis.findings.otlp_spans import low_join_share, traces_missing
 from tracebench.model.result import Finding
 from tracebench.model.span import Kind, Link, Span
@@ -20,7 +20,7 @@ def span(trace_id: str, parent_id: str = "", kind: Kind = "SERVER", name: str = 
     )
 
 
-def told(found: Instead, missing: int = 10) -> Finding:
+def told(found: OtherSpans, missing: int = 10) -> Finding:
     finding = low_join_share(missing, missing, 100, "no more came within 6 s", found)
     assert finding is not None
     return finding
@@ -31,7 +31,7 @@ def foreign(count: int) -> Iterator[Span]:
 
 
 def test_traces_that_the_server_began_are_counted_and_named() -> None:
-    found = came_instead([*foreign(7), span(STRANGE, name="POST /predict")], OURS, MISSING)
+    found = other_spans([*foreign(7), span(STRANGE, name="POST /predict")], OURS, MISSING)
     assert (found.spans, found.own_traces) == (8, 8)
     finding = told(found)
     assert finding.message == (
@@ -45,7 +45,7 @@ def test_traces_that_the_server_began_are_counted_and_named() -> None:
 
 
 def test_a_server_that_ignores_every_context_is_no_triton() -> None:
-    finding = told(came_instead(foreign(100), OURS, OURS), missing=100)
+    finding = told(other_spans(foreign(100), OURS, OURS), missing=100)
     assert "OTEL_PROPAGATORS" in finding.hint
     assert "Triton" not in finding.hint
 
@@ -60,7 +60,7 @@ def test_a_server_that_ignores_every_context_is_no_triton() -> None:
     ],
 )
 def test_what_is_no_trace_of_the_server_s_own(other: Span) -> None:
-    found = came_instead([other], OURS, MISSING)
+    found = other_spans([other], OURS, MISSING)
     assert (found.spans, found.own_traces) == (1, 0)
     finding = told(found)
     assert "Instead" not in finding.message
@@ -69,14 +69,14 @@ def test_what_is_no_trace_of_the_server_s_own(other: Span) -> None:
 
 
 def test_nothing_at_all() -> None:
-    assert came_instead([], OURS, MISSING) == NOTHING
+    assert other_spans([], OURS, MISSING) == NOTHING
     finding = told(NOTHING)
     assert finding.message.endswith("no more came within 6 s. No span came at all")
     assert "OTEL_EXPORTER_OTLP_ENDPOINT" in finding.hint
 
 
 def test_spans_of_the_request_without_its_child() -> None:
-    found = came_instead([span(one, "b" * 16) for one in MISSING], OURS, MISSING)
+    found = other_spans([span(one, "b" * 16) for one in MISSING], OURS, MISSING)
     assert found.headless == 10
     assert "Spans of 10 of these requests came" in told(found).message
     assert causes(found, 10, 100) == ("headless",)
@@ -84,15 +84,15 @@ def test_spans_of_the_request_without_its_child() -> None:
 
 def test_what_is_kept_of_names_is_bounded() -> None:
     many = (span(f"{2**64 + n:032x}", name="\n" + "x" * 500 + f"{n}") for n in range(3))
-    found = came_instead(many, OURS, MISSING)
+    found = other_spans(many, OURS, MISSING)
     assert found.own_traces == 3
     assert all(len(name) <= 60 and name.isprintable() for name in found.names)
     others = (span(f"{2**64 + n:032x}", name=f"{n}") for n in range(5_000))
-    assert len(came_instead(others, OURS, MISSING).names) <= 1_001
+    assert len(other_spans(others, OURS, MISSING).names) <= 1_001
 
 
 def test_a_backend_may_have_them_too() -> None:
-    found = came_instead(foreign(3), OURS, ())
+    found = other_spans(foreign(3), OURS, ())
     finding = traces_missing(10, 100, "no span", found)
     assert finding is not None
     assert "'infer' of triton (3)" in finding.message

@@ -8,7 +8,7 @@ import pytest
 
 from tests.analysis.samples import MS, SUCCESS, target
 from tests.analysis.series import normal
-from tracebench.analysis.interpretation import tail_reading
+from tracebench.analysis.interpretation import interpret_tail
 from tracebench.analysis.statistics.tail import attribute_tail
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import TailPart
@@ -108,8 +108,8 @@ def test_the_sentence() -> None:
     for n in range(0, 2000, 50):
         exchanges[n] = exchanges[n]._replace(scheduled_ns=exchanges[n].scheduled_ns - 41 * MS)
     result = target(exchanges)
-    assert tail_reading(result) == (
+    assert interpret_tail(result) == (
         "of the 41 ms that the slowest 1 % take longer than the median request, 100 % is backlog "
         "(95 % interval 100% … 100%)"
     )
-    assert tail_reading(target([SUCCESS] * 2000)) == ""
+    assert interpret_tail(target([SUCCESS] * 2000)) == ""

@@ -10,7 +10,7 @@ from tests.load.engines import Make, request, run
 from tests.servers import read_request, reply
 from tracebench.load.engine.engine import Engine
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.wire.http1_pattern import form_of
+from tracebench.load.wire.http1_pattern import pattern_of
 from tracebench.model.exchange import Exchange, Outcome
 
 _TRACEPARENT = re.compile(rb"traceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-01")
@@ -58,7 +58,7 @@ def measured(make: Make, server: Server, *, slots: int, several: bool = False) -
     contents = [request(body) for body in bodies]
     closed = ClosedLoop(REQUESTS)
     _, found = run(
-        make, server, closed, slots=slots, contents=contents, midway=warm_up, learn=form_of
+        make, server, closed, slots=slots, contents=contents, midway=warm_up, learn=pattern_of
     )
     assert {one.outcome for one in found} == {Outcome.SUCCEEDED}
     return found

@@ -62,7 +62,7 @@ def http2(loop: Loop, port: int, _contents: Sequence[HttpRequest]) -> Connect:
 def run(
     script: Script, pacing: Pacing, *, slots: int = 1, channels: int | None = None
 ) -> list[Exchange]:
-    read = grpc_reply.read
+    read = grpc_reply.read_reply
     _, found = engines.run(http2, script, pacing, slots=slots, channels=channels, read=read)
     return found
 

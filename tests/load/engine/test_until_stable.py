@@ -5,8 +5,8 @@ import pytest
 from tests.records import Recorded
 from tests.servers import answering, reply, serving
 from tracebench.benchmark import run
-from tracebench.load.measure import Enough
-from tracebench.load.recording.rows import Recorder
+from tracebench.load.measure import UntilStable
+from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Stamp
 from tracebench.model.plan import Payload, Plan, Segment, Stability
@@ -16,7 +16,7 @@ PAYLOAD = Payload(b"x", "text/plain", "x", "data")
 CLOSE, TOO_CLOSE = Stability("p50_ms", 0.05), Stability("p50_ms", 1e-9)
 
 
-def rows(*latencies_ms: float) -> Recorder:
+def rows(*latencies_ms: float) -> RowRecorder:
     recorder = Recorded().recorder
     slot = Slot(lambda _slot: None)
     for ms in latencies_ms:
@@ -25,23 +25,23 @@ def rows(*latencies_ms: float) -> Recorder:
 
 
 def test_a_narrow_interval_is_enough_when_it_is_seen_twice() -> None:
-    enough = Enough(CLOSE)
+    enough = UntilStable(CLOSE)
     assert not enough(rows(*[10.0, 10.1] * 200))
     assert enough(rows(*[10.0, 10.1] * 230))
 
 
 def test_a_wide_interval_is_not() -> None:
-    enough = Enough(CLOSE)
+    enough = UntilStable(CLOSE)
     assert not enough(rows(*[10.0, 10.1] * 200))
     assert not enough(rows(*[10.0, 30.0] * 230))
 
 
 def test_too_few_are_not_looked_at() -> None:
-    assert not Enough(CLOSE)(rows(*[10.0] * 50))
+    assert not UntilStable(CLOSE)(rows(*[10.0] * 50))
 
 
 def test_a_look_comes_only_when_the_run_has_grown() -> None:
-    enough = Enough(CLOSE)
+    enough = UntilStable(CLOSE)
     assert not enough(rows(*[10.0] * 200))
     assert not enough(rows(*[10.0] * 210))
     assert enough(rows(*[10.0] * 230))

@@ -51,7 +51,9 @@ def test_every_call_is_answered_ok(size: int) -> None:
     for at in range(0, len(sent), size):
         codec.receive(answers.receive(sent[at : at + size]))
     replies = [slot.reply for slot in slots]
-    assert [grpc_reply.read(one)[0].status for one in replies if one is not None] == ["OK"] * 3
+    assert [grpc_reply.read_reply(one)[0].status for one in replies if one is not None] == [
+        "OK"
+    ] * 3
     assert not any(slot.error for slot in slots)
 
 

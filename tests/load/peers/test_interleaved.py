@@ -11,7 +11,7 @@ from tests.servers import HOST
 from tracebench.cli.options import CLIENTS
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.peers import clients, interleaved
-from tracebench.load.peers.clients import Gate, Job, Sample
+from tracebench.load.peers.clients import Job, Sample, TurnLimit
 from tracebench.load.peers.interleaved import Interleaved
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest
@@ -77,20 +77,20 @@ def test_whole_rounds_are_kept_when_the_user_ends_it() -> None:
 
 
 def test_a_gate_lets_so_many_pass() -> None:
-    gate = Gate(ClosedLoop(requests=3))
+    gate = TurnLimit(ClosedLoop(requests=3))
     assert [gate.admits() for _ in range(5)] == [True, True, True, False, False]
-    assert not Gate(ClosedLoop(duration_ns=0)).admits()
+    assert not TurnLimit(ClosedLoop(duration_ns=0)).admits()
 
 
 def test_a_gate_lets_nobody_pass_once_it_is_closed() -> None:
-    gate = Gate(ClosedLoop())
+    gate = TurnLimit(ClosedLoop())
     with gate.closing():
         assert gate.admits()
     assert not gate.admits()
 
 
 def test_a_gate_counts_for_all_threads() -> None:
-    gate, passed = Gate(ClosedLoop(requests=10_000)), []
+    gate, passed = TurnLimit(ClosedLoop(requests=10_000)), []
 
     def work() -> None:
         while gate.admits():
@@ -112,7 +112,7 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     monkeypatch.delitem(sys.modules, "tracebench.load.peers.by_aiohttp", raising=False)
     with pytest.raises(UsageError, match="--client aiohttp needs aiohttp: pip install aiohttp"):
-        clients.load(Plan(PAYLOAD, rest_url="http://x", clients=("aiohttp",)))
+        clients.load_libraries(Plan(PAYLOAD, rest_url="http://x", clients=("aiohttp",)))
 
 
 @pytest.mark.parametrize(
@@ -127,4 +127,4 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_what_a_library_cannot_do(name: str, given: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        clients.load(Plan(PAYLOAD, clients=(name,), **given))  # type: ignore[arg-type] # options of the test
+        clients.load_libraries(Plan(PAYLOAD, clients=(name,), **given))  # type: ignore[arg-type] # options of the test

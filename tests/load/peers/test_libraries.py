@@ -31,7 +31,7 @@ RPC = ("grpcio", "grpc.aio")
 def sent_by(name: str, planned: Plan, *, requests: int = 6, warmup: int = 2) -> list[Sample]:
     is_rest = name in HTTP
     prepared = rest.prepare(planned) if is_rest else rpc.prepare(planned)
-    (send,) = clients.load(planned)["rest" if is_rest else "grpc"].values()
+    (send,) = clients.load_libraries(planned)["rest" if is_rest else "grpc"].values()
     return send(Job(prepared, planned, ClosedLoop(warmup), ClosedLoop(requests)))
 
 

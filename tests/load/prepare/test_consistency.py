@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tracebench.load.prepare.plan_check import check
+from tracebench.load.prepare.plan_check import check_plan
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Plan
 
@@ -33,7 +33,7 @@ METHOD: dict[str, Any] = {"grpc_method": "a.B/C"}
 )
 def test_contradictions(payload: Any, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        check(Plan(payload, **options))
+        check_plan(Plan(payload, **options))
     assert said in str(caught.value)
 
 
@@ -47,4 +47,4 @@ def test_contradictions(payload: Any, options: dict[str, Any], said: str) -> Non
     ],
 )
 def test_what_fits_together(payload: Any, options: dict[str, Any]) -> None:
-    check(Plan(payload, **options))
+    check_plan(Plan(payload, **options))

@@ -23,7 +23,7 @@ from tracebench.load.measure import measure
 from tracebench.load.peers import clients
 from tracebench.load.peers.clients import Job
 from tracebench.load.prepare import rest, rpc
-from tracebench.load.prepare.plan_check import check
+from tracebench.load.prepare.plan_check import check_plan
 from tracebench.model.errors import TargetError, TracebenchError, UsageError
 from tracebench.model.plan import Payload, Plan
 
@@ -170,7 +170,7 @@ def test_a_client_certificate_over_rest(files: Files, name: str, one_file: bool)
         )
         prepared = rest.prepare(plan)
         load = measure(prepared, plan, Watcher())
-        (send,) = clients.load(plan)["rest"].values()
+        (send,) = clients.load_libraries(plan)["rest"].values()
         samples = send(Job(prepared, plan, ClosedLoop(1), ClosedLoop(4)))
     assert {one.reason for one in load.requests} == {""}
     assert [one.reason for one in samples] == [""] * 4
@@ -189,7 +189,7 @@ def test_a_client_certificate_over_grpc(files: Files, name: str) -> None:
         )
         prepared = rpc.prepare(plan)
         load = measure(prepared, plan, Watcher())
-        (send,) = clients.load(plan)["grpc"].values()
+        (send,) = clients.load_libraries(plan)["grpc"].values()
         samples = send(Job(prepared, plan, ClosedLoop(1), ClosedLoop(4)))
     assert {one.reason for one in load.requests} == {""}
     assert [one.reason for one in samples] == [""] * 4
@@ -231,7 +231,7 @@ def test_pairs_that_cannot_be_used(files: Files, cert: str, key: str | None, sai
 )
 def test_options_that_do_not_fit(options: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        check(Plan(PAYLOAD, **options))  # type: ignore[arg-type] # options of the test
+        check_plan(Plan(PAYLOAD, **options))  # type: ignore[arg-type] # options of the test
 
 
 @pytest.mark.parametrize(

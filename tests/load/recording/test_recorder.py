@@ -11,7 +11,7 @@ import pytest
 from tests.load.wire.told import HTTP, recorded
 from tests.records import numbered
 from tracebench.analysis.failures import MOST_REASONS, OTHER, count_errors
-from tracebench.load.recording.read_record import Reading, Record, read_record
+from tracebench.load.recording.read_record import ReadRecord, Record, read_record
 from tracebench.load.recording.replies import MOST_FORMS, Log, Replies
 from tracebench.load.recording.rows import (
     MOST_ERRORS,
@@ -19,7 +19,7 @@ from tracebench.load.recording.rows import (
     PAGE_BYTES,
     PLAIN,
     ROW_BYTES,
-    Recorder,
+    RowRecorder,
     plain_tag,
 )
 from tracebench.load.recording.spill import Spill
@@ -31,12 +31,12 @@ PAGES_AND_A_BIT = 2 * PAGE_ROWS + 10
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Timing-Info: {"total": %.9f}\r\n\r\n'
 
 
-def recorder(replies: Replies | None = None) -> Recorder:
-    return Recorder(replies or Replies(HTTP.learn, lambda callback: callback()), Spill())
+def recorder(replies: Replies | None = None) -> RowRecorder:
+    return RowRecorder(replies or Replies(HTTP.learn, lambda callback: callback()), Spill())
 
 
-def read(record: Recorder, timeout_ns: int = 2**62) -> Record:
-    return read_record(record, Reading(HTTP.read, numbered(), timeout_ns))
+def read(record: RowRecorder, timeout_ns: int = 2**62) -> Record:
+    return read_record(record, ReadRecord(HTTP.read, numbered(), timeout_ns))
 
 
 def slot(**stamps: int) -> Slot:
@@ -152,7 +152,7 @@ def test_errors_are_kept_once_each_and_no_more_than_a_thousand() -> None:
 def failing(reasons: list[str]) -> Record:
     """Replies whose body is the reason why they are no success."""
     raws = [(reason.encode(),) for reason in reasons]
-    how = Reading(
+    how = ReadRecord(
         lambda raw: (Reply("500", {}, raw[0]), raw[0].decode()),
         numbered(),
     )
@@ -284,6 +284,6 @@ def test_texts_belong_to_the_page_of_their_rows() -> None:
 
 
 def test_an_empty_record() -> None:
-    record = read(Recorder.empty())
+    record = read(RowRecorder.empty())
     assert len(record.requests) == len(record.times) == record.learnt == 0
     assert record.requests.duration_ns == 0

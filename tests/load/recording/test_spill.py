@@ -13,7 +13,7 @@ import pytest
 
 from tests.load.wire.told import HTTP, recorded
 from tests.records import numbered
-from tracebench.load.recording.read_record import Reading, Record, read_record
+from tracebench.load.recording.read_record import ReadRecord, Record, read_record
 from tracebench.load.recording.spill import Held, Spill
 from tracebench.model.columns import ABSENT, Columns
 from tracebench.model.requests import Requests
@@ -98,7 +98,7 @@ def read(spill: Spill) -> tuple[Spill, Record]:
     failure = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nX-Try: %d\r\n\r\n"
     raws = [((reply, failure)[n % 3 == 0] % n,) for n in range(70_000)]
     recorder = recorded(HTTP.learn, *raws, spill=spill)
-    return spill, read_record(recorder, Reading(HTTP.read, numbered()))
+    return spill, read_record(recorder, ReadRecord(HTTP.read, numbered()))
 
 
 def equal(one: Requests, other: Requests) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from tests.load.wire.told import GRPC, Compared, block, compared
 from tracebench.load.wire import grpc_reply
 from tracebench.load.wire.codec import RawReply
-from tracebench.load.wire.grpc_pattern import form_of
+from tracebench.load.wire.grpc_pattern import pattern_of
 from tracebench.load.wire.grpc_request import PREFIX, literal
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.protos.inference_pb2 import PredictResponse, TimingInfo
@@ -74,7 +74,7 @@ def test_what_was_compressed_is_read_whole() -> None:
 def test_a_length_that_does_not_belong_to_its_value() -> None:
     """The decoder takes as many bytes as the length says: another header, or none, follows."""
     first, then = (raw(b"", (INFO, f'{{"total": {number}}}')) for number in (0.5, 0.75))
-    form = form_of(first, grpc_reply.read)
+    form = pattern_of(first, grpc_reply.read_reply)
     assert form is not None
     assert form.match(then) is not None
     size = bytes([len('{"total": 0.75}')])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.load.http2_samples import INITIAL, TRAILERS_ONLY, TRAILING, block, message
 from tracebench.load.wire.codec import RawReply
-from tracebench.load.wire.grpc_reply import MOST_UNPACKED_BYTES, read
+from tracebench.load.wire.grpc_reply import MOST_UNPACKED_BYTES, read_reply
 from tracebench.load.wire.http2_streams import KEPT_BYTES
 from tracebench.model.exchange import Reply
 
@@ -25,7 +25,7 @@ def status(number: str, text: str | None = None) -> bytes:
 
 
 def test_a_success() -> None:
-    reply, reason = read((INITIAL, message(b"world"), TRAILING))
+    reply, reason = read_reply((INITIAL, message(b"world"), TRAILING))
     assert (reply.status, reply.body, reason) == ("OK", b"world", "")
     assert reply.headers == {
         "content-type": "application/grpc",
@@ -36,19 +36,19 @@ def test_a_success() -> None:
 
 
 def test_an_empty_message_is_a_success() -> None:
-    assert read((INITIAL, message(b""), TRAILING))[1] == ""
+    assert read_reply((INITIAL, message(b""), TRAILING))[1] == ""
 
 
 def test_metadata_of_one_name_is_joined_and_binary_metadata_is_left_as_it_is() -> None:
     initial = block((":status", "200"), ("content-type", "application/grpc"), ("a", "1"))
     trailing = block(("grpc-status", "0"), ("A", "2"), ("b-bin", "AP8BAg"))
-    headers = read((initial, message(b""), trailing))[0].headers
+    headers = read_reply((initial, message(b""), trailing))[0].headers
     assert (headers["a"], headers["b-bin"]) == ("1, 2", "AP8BAg")
 
 
 @pytest.mark.parametrize("initial", [b"", block((":status", "103"), ("link", "</x>"))])
 def test_trailers_only(initial: bytes) -> None:
-    reply, reason = read((initial, b"", TRAILERS_ONLY))
+    reply, reason = read_reply((initial, b"", TRAILERS_ONLY))
     assert (reply.status, reply.body, reason) == ("NOT_FOUND", b"", "NOT_FOUND: no such model")
     assert "link" not in reply.headers
 
@@ -100,13 +100,13 @@ def test_trailers_only(initial: bytes) -> None:
     ],
 )
 def test_failures(raw: RawReply, reply_status: str, reason: str) -> None:
-    reply, why = read(raw)
+    reply, why = read_reply(raw)
     assert (reply.status, why) == (reply_status, reason)
 
 
 def test_a_message_kept_in_part_is_a_success_of_its_whole_size() -> None:
     whole = message(bytes(100_000))
-    reply, reason = read((INITIAL, whole[:KEPT_BYTES], TRAILING, b"100005"))
+    reply, reason = read_reply((INITIAL, whole[:KEPT_BYTES], TRAILING, b"100005"))
     assert (len(reply.body), reason) == (KEPT_BYTES - 5, "")
 
 
@@ -118,23 +118,23 @@ def test_a_message_kept_in_part_is_a_success_of_its_whole_size() -> None:
     ],
 )
 def test_a_message_kept_in_part_is_judged_by_its_whole_size(size: bytes, reason: str) -> None:
-    assert read((INITIAL, message(bytes(100_000))[:KEPT_BYTES], TRAILING, size))[1] == reason
+    assert read_reply((INITIAL, message(bytes(100_000))[:KEPT_BYTES], TRAILING, size))[1] == reason
 
 
 def test_gzip() -> None:
-    reply, reason = read((GZIPPED, packed(gzip.compress(b"world" * 100, mtime=0)), TRAILING))
+    reply, reason = read_reply((GZIPPED, packed(gzip.compress(b"world" * 100, mtime=0)), TRAILING))
     assert (reply.body, reason) == (b"world" * 100, "")
 
 
 def test_gzip_was_announced_but_this_message_is_plain() -> None:
-    assert read((GZIPPED, message(b"world"), TRAILING))[0].body == b"world"
+    assert read_reply((GZIPPED, message(b"world"), TRAILING))[0].body == b"world"
 
 
 def test_a_gzip_kept_in_part_is_unpacked_in_part() -> None:
     content = b"".join(b"%d," % (n * n * 7919 % 1_000_003) for n in range(60_000))
     whole = packed(gzip.compress(content, mtime=0))
     assert len(whole) > KEPT_BYTES
-    reply, reason = read((GZIPPED, whole[:KEPT_BYTES], TRAILING, b"%d" % len(whole)))
+    reply, reason = read_reply((GZIPPED, whole[:KEPT_BYTES], TRAILING, b"%d" % len(whole)))
     assert (reply.body, reason) == (content[:KEPT_BYTES], "")
 
 
@@ -152,7 +152,7 @@ def test_a_gzip_kept_in_part_is_unpacked_in_part() -> None:
     ],
 )
 def test_gzip_that_cannot_be_unpacked(content: bytes, reason: str) -> None:
-    reply, why = read((GZIPPED, packed(content), TRAILING))
+    reply, why = read_reply((GZIPPED, packed(content), TRAILING))
     assert reply.body == b""
     assert why.startswith(reason)
 
@@ -167,7 +167,7 @@ def test_gzip_that_cannot_be_unpacked(content: bytes, reason: str) -> None:
     ],
 )
 def test_headers_that_cannot_be_read(initial: bytes) -> None:
-    reply, reason = read((initial, message(b""), TRAILING))
+    reply, reason = read_reply((initial, message(b""), TRAILING))
     assert reply == Reply("", {}, b"")
     assert reason.startswith("the reply's headers cannot be read: ")
 
@@ -175,5 +175,5 @@ def test_headers_that_cannot_be_read(initial: bytes) -> None:
 @given(st.binary(max_size=64), st.binary(max_size=64), st.binary(max_size=64))
 def test_arbitrary_bytes_are_read_or_refused(initial: bytes, body: bytes, trailing: bytes) -> None:
     for raw in ((initial, body, trailing), (INITIAL, body, TRAILING), (GZIPPED, body, TRAILING)):
-        reply, reason = read(raw)
+        reply, reason = read_reply(raw)
         assert reply.status == "OK" or reason

@@ -11,7 +11,7 @@ from tests.load.wire.told import HTTP, Sample, compared, recorded, row_forms, sa
 from tracebench.load.recording.replies import FIRST_FORM, WHOLE
 from tracebench.load.wire.codec import ProtocolError, Slot
 from tracebench.load.wire.http1 import Http1Codec
-from tracebench.load.wire.http1_pattern import Http1Form, form_of
+from tracebench.load.wire.http1_pattern import Http1Pattern, pattern_of
 
 REPLY = (
     b"HTTP/1.1 200 OK\r\nServer: x/1.2\r\nDate: Mon, 02 Nov 2026 10:00:00 GMT\r\n"
@@ -23,13 +23,13 @@ SILENT = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 2\r\n\r\nok"
 TEXT = b'{"inference": 0.012, "total": 0.02}\r'
 
 
-def learnt(reply: bytes = REPLY) -> Http1Form:
-    form = form_of((reply,))
+def learnt(reply: bytes = REPLY) -> Http1Pattern:
+    form = pattern_of((reply,))
     assert form is not None
     return form
 
 
-def taken(form: Http1Form, learnt_from: bytes, reply: bytes) -> list[bytes | None]:
+def taken(form: Http1Pattern, learnt_from: bytes, reply: bytes) -> list[bytes | None]:
     """What each way to take whole replies without a parser makes of one: its text."""
     ways = form.alike(learnt_from), form.any_size
     return [found[1] if found else None for found in (take(reply) for take in ways)]
@@ -180,7 +180,7 @@ def test_no_content_has_no_body_whatever_its_length() -> None:
     ],
 )
 def test_replies_without_a_form(reply: bytes) -> None:
-    assert form_of((reply,)) is None
+    assert pattern_of((reply,)) is None
 
 
 def test_a_silent_reply_has_no_text() -> None:
@@ -221,7 +221,7 @@ def test_whether_a_reply_streams_is_not_its_forms_to_say(
 
 def test_rows_of_known_replies_name_their_form() -> None:
     other = REPLY.replace(b"Server: x/1.2", b"Server: y\r\nX-Cache: miss")
-    recorder = recorded(form_of, (REPLY,), (REPLY,), (other,), (REPLY,), (other,))
+    recorder = recorded(pattern_of, (REPLY,), (REPLY,), (other,), (REPLY,), (other,))
     assert row_forms(recorder) == [WHOLE, FIRST_FORM, WHOLE, FIRST_FORM, FIRST_FORM + 1]
 
 
@@ -233,7 +233,7 @@ _SPOILT = st.sampled_from([0, 9, 10, 13, 32, 44, 48, 58, 127, 128, 255])
 def test_whatever_is_taken_the_parser_takes(seed: int, spoils: list[tuple[int, int, int]]) -> None:
     """Bytes are replaced, inserted and deleted anywhere."""
     reply = _http_sample(Random(seed)).raw()[0]
-    form = form_of((reply,))
+    form = pattern_of((reply,))
     if form is None:
         return
     spoilt = bytearray(reply)

@@ -80,7 +80,7 @@ class Peer:
 
 def read(slot: Slot) -> tuple[str, bytes, str]:
     assert slot.reply is not None
-    reply, reason = grpc_reply.read(slot.reply)
+    reply, reason = grpc_reply.read_reply(slot.reply)
     return reply.status, reply.body, reason
 
 
@@ -208,7 +208,7 @@ def test_headers_and_trailers_of_many_frames() -> None:
     peer.carry()
     assert slot.reply is not None
     assert [len(part) > 16_384 for part in (slot.reply[0], slot.reply[2])] == [True, True]
-    reply, reason = grpc_reply.read(slot.reply)
+    reply, reason = grpc_reply.read_reply(slot.reply)
     assert (len(reply.headers["large"]), len(reply.headers["larger"])) == (16_000, 20_000)
     assert reason == ""
 

@@ -64,7 +64,7 @@ def once(port: int, request: GrpcRequest) -> tuple[Slot, Reply, str]:
     with closing(Client(port, request)) as client:
         (slot,) = client.calls(IDS[:1])
     assert slot.reply is not None, slot.error
-    return slot, *grpc_reply.read(slot.reply)
+    return slot, *grpc_reply.read_reply(slot.reply)
 
 
 def test_a_call(port: int) -> None:
@@ -120,12 +120,12 @@ def test_the_server_keeps_the_deadline(port: int) -> None:
     if slot.reply is None:
         assert slot.error == "the server reset the stream: CANCEL"  # which Go's server may do
     else:
-        assert grpc_reply.read(slot.reply)[0].status == "DEADLINE_EXCEEDED"
+        assert grpc_reply.read_reply(slot.reply)[0].status == "DEADLINE_EXCEEDED"
 
 
 def test_many_streams_on_one_connection(port: int) -> None:
     with closing(Client(port, call(bytes(24_000)))) as client:
         slots = client.calls(IDS)
-    replies = [grpc_reply.read(slot.reply or ()) for slot in slots]
+    replies = [grpc_reply.read_reply(slot.reply or ()) for slot in slots]
     assert [reply.headers["traced"][3:-3].encode() for reply, _ in replies] == IDS
     assert {(len(reply.body), reason) for reply, reason in replies} == {(24_000, "")}

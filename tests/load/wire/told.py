@@ -15,9 +15,9 @@ import numpy as np
 from hpack import Encoder
 
 from tests.records import numbered
-from tracebench.load.recording.read_record import Read, Reading, read_record
+from tracebench.load.recording.read_record import Read, ReadRecord, read_record
 from tracebench.load.recording.replies import FIRST_FORM, Learn, Replies
-from tracebench.load.recording.rows import ROW, Recorder
+from tracebench.load.recording.rows import ROW, RowRecorder
 from tracebench.load.recording.spill import Spill
 from tracebench.load.wire import grpc_pattern, grpc_reply, http1, http1_pattern
 from tracebench.load.wire.codec import RawReply, Slot
@@ -52,8 +52,10 @@ class Protocol(NamedTuple):
     read: Read
 
 
-HTTP: Final = Protocol(http1_pattern.form_of, http1.read_reply)
-GRPC: Final = Protocol(lambda raw: grpc_pattern.form_of(raw, grpc_reply.read), grpc_reply.read)
+HTTP: Final = Protocol(http1_pattern.pattern_of, http1.read_reply)
+GRPC: Final = Protocol(
+    lambda raw: grpc_pattern.pattern_of(raw, grpc_reply.read_reply), grpc_reply.read_reply
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +345,7 @@ def compared(protocol: Protocol, first: RawReply, *others: RawReply) -> list[Com
     """Read the others as a window does that has learnt from the first."""
     recorder = recorded(protocol.learn, first, *others)
     forms = row_forms(recorder)
-    reading = Reading(protocol.read, numbered())
+    reading = ReadRecord(protocol.read, numbered())
     told = list(read_record(recorder, reading).times)
     return [
         Compared(form >= FIRST_FORM, one, single(protocol, raw))
@@ -354,12 +356,12 @@ def compared(protocol: Protocol, first: RawReply, *others: RawReply) -> list[Com
 def single(protocol: Protocol, raw: RawReply) -> Told:
     """What the reader of single replies makes of a reply; of a failure, nothing."""
     reply, reason = protocol.read(raw)
-    return Undecomposed.NO_TIMING if reason else timings.read(reply)
+    return Undecomposed.NO_TIMING if reason else timings.read_timing(reply)
 
 
-def recorded(learn: Learn | None, *raws: RawReply, spill: Spill | None = None) -> Recorder:
+def recorded(learn: Learn | None, *raws: RawReply, spill: Spill | None = None) -> RowRecorder:
     """A closed record of replies, forms of which are learnt as soon as they come."""
-    recorder = Recorder(Replies(learn, lambda callback: callback()), spill or Spill())
+    recorder = RowRecorder(Replies(learn, lambda callback: callback()), spill or Spill())
     slot = Slot(lambda _slot: None)
     for number, raw in enumerate(raws):
         slot.reply, slot.draw = raw, number
@@ -369,7 +371,7 @@ def recorded(learn: Learn | None, *raws: RawReply, spill: Spill | None = None) -
     return recorder
 
 
-def row_forms(recorder: Recorder) -> list[int]:
+def row_forms(recorder: RowRecorder) -> list[int]:
     """What the rows of a closed record say of their replies."""
     return [
         int(form) for page in recorder._pages for form in np.frombuffer(page.read(), ROW)["reply"]

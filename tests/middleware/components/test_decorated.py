@@ -22,7 +22,7 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from server_middleware import component
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import RequestRecorder
 from tests.middleware.grpc_service import adding
 from tests.middleware.requests import parts, request
 from tests.middleware.span_samples import Spans, duration_ns, parent_id, span_id
@@ -161,7 +161,7 @@ AWAITABLES: dict[str, Callable[[int], Awaitable[Any]]] = {
 def test_what_is_awaited_is_timed_while_it_is(kind: str) -> None:
     timed = component("inference")(AWAITABLES[kind])
 
-    async def main() -> Recorder:
+    async def main() -> RequestRecorder:
         with request() as recorder:
             result: Any = await timed(1)
             assert result in (1, [1])
@@ -183,7 +183,7 @@ def test_what_is_awaited_is_timed_while_it_is(kind: str) -> None:
     ids=["method", "classmethod", "below classmethod", "staticmethod", "property", "cached"],
 )
 def test_what_is_in_a_class_stays_what_it_is(ask: Callable[[], Awaitable[int]]) -> None:
-    async def main() -> Recorder:
+    async def main() -> RequestRecorder:
         with request() as recorder:
             assert await ask() == 1
         return recorder

@@ -9,7 +9,7 @@ from opentelemetry import context as otel
 from server_middleware import Handle, component, this_request
 from server_middleware.context.scope import current
 from server_middleware.context.threads import follow_threads
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import RequestRecorder
 from server_middleware.request import Request
 from tests.middleware.requests import parts, request
 from tests.middleware.span_samples import ASKING, PARENT_ID, Spans, parent_id, span_id
@@ -118,7 +118,7 @@ def test_who_is_timed_leaves_nothing_to_those_who_are_not() -> None:
 def batch_of(count: int, *, traced: bool = True) -> tuple[list[Request], list[Handle | None]]:
     requests, handles = [], []
     for number in range(1, count + 1):
-        one = Request(Recorder())
+        one = Request(RequestRecorder())
         if traced:
             carrier = {"traceparent": f"00-{number:032x}-{PARENT_ID:016x}-01"}
             one.trace("GET", {}, carrier, GETTER)
@@ -144,7 +144,7 @@ def test_a_batch_is_one_span_linked_to_each_request(spans: Spans) -> None:
 
 
 def test_a_batch_may_be_of_requests_that_were_named_in_components(spans: Spans) -> None:
-    one = Request(Recorder())
+    one = Request(RequestRecorder())
     one.trace("GET", {}, ASKING, GETTER)
     entered = one.enter()
     with component("preprocessing"):

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from server_middleware import component, instrument, this_request
 from server_middleware.context.outside_requests import Passing, get_passing, set_passing
 from server_middleware.context.scope import current
-from server_middleware.recorder import Recorder
+from server_middleware.recorder import RequestRecorder
 from tests.middleware.requests import parts, request
 from tests.middleware.span_samples import ASKING, UNSAMPLED, Spans, mirrored
 
@@ -126,7 +126,7 @@ def test_a_lock_of_another_thread_keeps_no_child_waiting(spans: Spans) -> None:
 
     held, ended = Event(), Event()
 
-    def hold(recorder: Recorder) -> None:
+    def hold(recorder: RequestRecorder) -> None:
         with recorder._lock:
             held.set()
             ended.wait(PATIENCE_S)

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 import server_middleware
-from server_middleware.grpc.call import Call
+from server_middleware.grpc.call import TimedCall
 from tests.middleware.grpc_service import (
     ASKING,
     CODING,
@@ -127,7 +127,7 @@ def test_a_call_needs_no_collector_to_be_forgotten() -> None:
             for _ in range(5):
                 predict(channel, PredictRequest(), ASKING)
             deadline_s = monotonic() + 10  # the server may still be busy with the last one
-            while any(isinstance(one, Call) for one in gc.get_objects()):
+            while any(isinstance(one, TimedCall) for one in gc.get_objects()):
                 assert monotonic() < deadline_s
                 sleep(0.01)
         finally:

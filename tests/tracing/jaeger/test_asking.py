@@ -11,7 +11,7 @@ import pytest
 from tests.servers import reply
 from tests.tracing.jaeger.jaegers import LEGACY, NOTHING, OTLP, ROOT, TRACE, answering
 from tracebench.model.span import Span
-from tracebench.tracing.jaeger.fetch import Reading, Waits, read_back
+from tracebench.tracing.jaeger.fetch import ReadBack, Waits, read_back
 
 PATIENT = Waits(settle_s=0, quiet_s=60, longest_s=60, pause_s=0)
 START_NS = 1_764_000_000_000_000_000
@@ -54,7 +54,7 @@ def answer(traces: list[str]) -> bytes:
     return reply(json.dumps({"result": {"resourceSpans": spans}}, separators=(",", ":")).encode())
 
 
-def read_from(store: Callable[[str], bytes]) -> tuple[Reading, Counter[str]]:
+def read_from(store: Callable[[str], bytes]) -> tuple[ReadBack, Counter[str]]:
     taken: list[Span] = []
     roots = dict.fromkeys(TRACES, ROOT)
     with answering(store) as api:
@@ -64,7 +64,7 @@ def read_from(store: Callable[[str], bytes]) -> tuple[Reading, Counter[str]]:
 
 def test_what_a_search_finds_is_not_asked_for_again() -> None:
     store = Store(answer)
-    assert read_from(store) == (Reading(600, 0, ""), dict.fromkeys(TRACES, 5))
+    assert read_from(store) == (ReadBack(600, 0, ""), dict.fromkeys(TRACES, 5))
     assert store.ids == []
     assert [query["query.num_traces"] for query in store.searches] == ["512", "512", "176"]
     assert store.searches[0] == {
@@ -83,20 +83,20 @@ def test_what_a_search_finds_is_not_asked_for_again() -> None:
 )
 def test_where_a_search_finds_nothing_each_is_asked_for_by_its_id(nothing: bytes) -> None:
     store = Store(lambda within: nothing)
-    assert read_from(store) == (Reading(600, 0, ""), dict.fromkeys(TRACES, 5))
+    assert read_from(store) == (ReadBack(600, 0, ""), dict.fromkeys(TRACES, 5))
     assert sorted(store.ids) == TRACES
     assert len(store.searches) == 1  # their root spans are somewhere else
 
 
 def test_what_a_search_leaves_out_is_asked_for_by_its_id() -> None:
     store = Store(lambda within: answer(within[1:]))
-    assert read_from(store) == (Reading(600, 0, ""), dict.fromkeys(TRACES, 5))
+    assert read_from(store) == (ReadBack(600, 0, ""), dict.fromkeys(TRACES, 5))
     assert len(store.searches) == len(store.ids) == 3
 
 
 def test_traces_of_others_are_left_alone() -> None:
     store = Store(lambda within: answer([*within, "f" * 32]))
-    assert read_from(store) == (Reading(600, 0, ""), dict.fromkeys(TRACES, 5))
+    assert read_from(store) == (ReadBack(600, 0, ""), dict.fromkeys(TRACES, 5))
 
 
 def test_without_exported_root_spans_nothing_is_searched_for() -> None:
@@ -120,4 +120,4 @@ def test_an_old_jaeger_is_not_searched() -> None:
         found = read_back(
             api, {TRACE: ROOT}, lambda spans: None, PATIENT, starts_ns={TRACE: START_NS}
         )
-    assert found == Reading(1, 0, "")
+    assert found == ReadBack(1, 0, "")

@@ -7,7 +7,7 @@ from collections import Counter
 from tests.servers import read_request, reply
 from tests.tracing.jaeger.jaegers import NOTHING, OTLP, ROOT, TRACE, answering, modern, on
 from tracebench.model.span import Span
-from tracebench.tracing.jaeger.fetch import Reading, Waits, read_back
+from tracebench.tracing.jaeger.fetch import ReadBack, Waits, read_back
 from tracebench.tracing.jaeger.query_api import QueryApi
 
 AT_ONCE = Waits(settle_s=0, quiet_s=0, longest_s=60, pause_s=0)
@@ -15,7 +15,7 @@ PATIENT = Waits(settle_s=0, quiet_s=60, longest_s=60, pause_s=0)
 NO_ENTRY = "no span of the server's in them is a child of tracebench's"
 
 
-def read_all(api: QueryApi, roots: dict[str, str], waits: Waits) -> tuple[Reading, Counter[str]]:
+def read_all(api: QueryApi, roots: dict[str, str], waits: Waits) -> tuple[ReadBack, Counter[str]]:
     """What was found, and how many spans were taken of each trace."""
     taken: list[Span] = []
     found = read_back(api, roots, taken.extend, waits)
@@ -35,7 +35,7 @@ def test_each_trace_is_taken_once() -> None:
     roots = {other(number): ROOT for number in range(1, 601)}
     with answering(renamed) as api:
         found, taken = read_all(api, roots, PATIENT)
-    assert found == Reading(600, 0, "")
+    assert found == ReadBack(600, 0, "")
     assert taken == dict.fromkeys(roots, 5)
 
 
@@ -50,14 +50,14 @@ def test_a_trace_that_is_not_whole_is_asked_for_until_it_is() -> None:
         return (NOTHING, reply(unfinished), reply(OTLP))[len(asked) - 1]
 
     with answering(slow) as api:
-        assert read_all(api, {TRACE: ROOT}, PATIENT) == (Reading(1, 0, ""), {TRACE: 5})
+        assert read_all(api, {TRACE: ROOT}, PATIENT) == (ReadBack(1, 0, ""), {TRACE: 5})
     assert len(asked) == 3
 
 
 def test_those_that_never_come_are_counted() -> None:
     roots = {other(1): ROOT, TRACE: ROOT, other(2): ROOT}
     with answering(modern) as api:
-        assert read_all(api, roots, AT_ONCE) == (Reading(3, 2, NO_ENTRY), {TRACE: 5})
+        assert read_all(api, roots, AT_ONCE) == (ReadBack(3, 2, NO_ENTRY), {TRACE: 5})
 
 
 def test_what_an_old_store_threw_away_does_not_keep_it_from_the_rest() -> None:
@@ -71,11 +71,11 @@ def test_time_is_bounded() -> None:
     hurried = Waits(settle_s=0, quiet_s=60, longest_s=0, pause_s=0)
     with answering(modern) as api:
         found, _ = read_all(api, {other(1): ROOT}, hurried)
-    assert found == Reading(1, 1, "reading them took more than 0 s")
+    assert found == ReadBack(1, 1, "reading them took more than 0 s")
 
 
 def test_nothing_is_asked_for_where_nothing_succeeded() -> None:
-    assert read_all(QueryApi("http://127.0.0.1:1"), {}, Waits()) == (Reading(0, 0, ""), {})
+    assert read_all(QueryApi("http://127.0.0.1:1"), {}, Waits()) == (ReadBack(0, 0, ""), {})
 
 
 def test_a_backend_that_goes_away_is_a_reason_and_no_error() -> None:
@@ -93,7 +93,7 @@ def test_what_was_read_before_it_failed_is_kept() -> None:
         return modern(path) if TRACE in path else reply(b"?", "500 Internal Server Error")
 
     with answering(failing) as api:
-        assert read_all(api, roots, PATIENT) == (Reading(2, 1, "HTTP 500"), {TRACE: 5})
+        assert read_all(api, roots, PATIENT) == (ReadBack(2, 1, "HTTP 500"), {TRACE: 5})
 
 
 def test_an_answer_that_breaks_off_is_a_reason_and_no_error() -> None:

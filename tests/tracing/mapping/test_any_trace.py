@@ -10,7 +10,7 @@ from tracebench.model.span import Event, Kind, Link, Span
 from tracebench.report.inventory_table import render
 from tracebench.tracing.join.server_spans import ServerSpans, entry_of
 from tracebench.tracing.mapping.mapper import Mapper
-from tracebench.tracing.mapping.rule_files import built_in, read
+from tracebench.tracing.mapping.rule_files import built_in, read_rules
 from tracebench.tracing.otlp.checks import KINDS
 from tracebench.tracing.span_inventory import take_stock
 
@@ -92,5 +92,5 @@ def test_an_inventory_can_be_shown_and_its_rules_pasted(some: list[Span]) -> Non
     text = render(Inventory(services))
     assert "\x1b" not in text
     for row in (row for service in services for row in service.rows if row.rule):
-        assert read(row.rule, "pasted").rules
+        assert read_rules(row.rule, "pasted").rules
     assert len(built_in()) == 9

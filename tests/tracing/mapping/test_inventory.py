@@ -10,7 +10,7 @@ from tracebench.model.inventory import Inventory, Row, Service
 from tracebench.model.span import Link, Span
 from tracebench.report.inventory_table import render
 from tracebench.tracing.mapping.mapper import Mapper
-from tracebench.tracing.mapping.rule_files import read
+from tracebench.tracing.mapping.rule_files import read_rules
 from tracebench.tracing.otlp.sdk_spans import from_sdk
 from tracebench.tracing.span_inventory import take_stock
 
@@ -83,7 +83,7 @@ def test_what_is_unmapped_gets_a_rule_that_maps_it() -> None:
         ('span = "llm"', 'duration = "decode_ms"', 'unit = "ms"', 'component = "inference"'),
         ('span = "stray"', 'component = "inference"'),
     ]
-    ours = Mapper(profiles=[read("\n".join(rules), "pasted")])
+    ours = Mapper(profiles=[read_rules("\n".join(rules), "pasted")])
     mapped = one_service(own_server(), ours)
     assert not [row.rule for row in mapped.rows if row.rule]
 

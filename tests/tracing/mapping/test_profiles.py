@@ -8,7 +8,7 @@ from tools.house import ROOT as ROOT_FOLDER
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.span import Link, Span
 from tracebench.tracing.mapping.mapper import Mapper
-from tracebench.tracing.mapping.rule_files import built_in, read
+from tracebench.tracing.mapping.rule_files import built_in, read_rules
 
 MAPPER = Mapper()
 
@@ -286,4 +286,4 @@ def test_the_table_in_the_paper_is_true() -> None:
 def test_the_rules_in_the_paper_can_be_pasted() -> None:
     paper = (ROOT_FOLDER / "docs" / "mapping.md").read_text()
     [example] = [part.partition("```")[0] for part in paper.split("```toml\n")[1:]]
-    assert len(read(example, "paper").rules) == 4
+    assert len(read_rules(example, "paper").rules) == 4

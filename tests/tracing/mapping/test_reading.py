@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.tracing.mapping.samples import span, split
 from tracebench.model.errors import UsageError
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
-from tracebench.tracing.mapping.rule_files import read, read_file, read_short
+from tracebench.tracing.mapping.rule_files import read_file, read_rules, read_short
 
 OURS = """
 about = "ours"
@@ -43,7 +43,7 @@ component = "server_processing"
 
 
 def test_every_condition_must_hold() -> None:
-    mapper = Mapper(profiles=[read(OURS, "ours.toml")])
+    mapper = Mapper(profiles=[read_rules(OURS, "ours.toml")])
     entry = span(
         "handler",
         0,
@@ -90,7 +90,7 @@ def test_a_file_comes_before_what_a_span_says_of_itself(tmp_path: Path) -> None:
 def test_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "ours.toml"
     path.write_text(OURS)
-    assert read_file(str(path)) == read(OURS, "ours.toml")
+    assert read_file(str(path)) == read_rules(OURS, "ours.toml")
     with pytest.raises(UsageError, match=r"cannot read --mapping '.*' \(No such file.*\): give"):
         read_file(str(tmp_path / "none.toml"))
     (tmp_path / "image.toml").write_bytes(b"\xff\xfe")
@@ -126,7 +126,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 )
 def test_a_wrong_rule_is_named(rule: str, message: str) -> None:
     with pytest.raises(UsageError, match=f"mapping 'ours.toml', {message}") as raised:
-        read(f"[[rule]]\n{rule}\n", "ours.toml")
+        read_rules(f"[[rule]]\n{rule}\n", "ours.toml")
     assert "\n" not in str(raised.value)
 
 
@@ -144,7 +144,7 @@ def test_a_wrong_rule_is_named(rule: str, message: str) -> None:
 )
 def test_a_wrong_file_is_named(text: str, message: str) -> None:
     with pytest.raises(UsageError, match=f"mapping 'ours.toml',? ?:?.*{message}"):
-        read(text, "ours.toml")
+        read_rules(text, "ours.toml")
 
 
 @pytest.mark.parametrize("text", ["inference", "inference=", "=forward", "model=forward"])
@@ -170,4 +170,4 @@ lines = st.one_of(
 @example("[[rule]]\ncomponent = 'queue'\nspan = 're:(?P<x>'")
 def test_whatever_is_written_is_a_profile_or_a_usage_error(text: str) -> None:
     with suppress(UsageError):
-        assert read(text, "fuzz").rules
+        assert read_rules(text, "fuzz").rules

@@ -13,7 +13,7 @@ from tracebench.model.span import Link, Span, Value
 from tracebench.tracing.join.join import join
 from tracebench.tracing.join.server_spans import KeptSpans
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
-from tracebench.tracing.mapping.rule_files import built_in, read
+from tracebench.tracing.mapping.rule_files import built_in, read_rules
 from tracebench.tracing.span_inventory import take_stock
 
 MAPPER = Mapper()
@@ -150,7 +150,7 @@ def test_the_user_s_rules_leave_what_a_server_measures() -> None:
 
 def test_a_file_of_the_user_s_is_no_guess() -> None:
     text = 'when=[{scope="fastapi"}]\nrule=[{span="fastapi.endpoint",component="postprocessing"}]'
-    mapper = Mapper((), (read(text, "ours.toml"), *built_in()))
+    mapper = Mapper((), (read_rules(text, "ours.toml"), *built_in()))
     spans = [*fastapi(), component("inference", 40, 60, "fastapi.endpoint")]
     expected = {"server_processing": 100, "postprocessing": 40, "inference": 20}
     assert split(mapper, *spans) == expected

@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 
 from tracebench.model.exchange import Reply, Timing, Undecomposed
 from tracebench.protos.inference_pb2 import PredictResponse, TimingInfo
-from tracebench.tracing.mirror.timings import read
+from tracebench.tracing.mirror.timings import read_timing
 
 FULL_NS = {"queue": 250_000, "preprocessing": 1_000_000, "inference": 4_000_000}
 MALFORMED, NO_TIMING = Undecomposed.MALFORMED, Undecomposed.NO_TIMING
 
 
 def timing_info(text: str) -> Timing | Undecomposed:
-    return read(Reply("200", {"x-timing-info": text}, b""))
+    return read_timing(Reply("200", {"x-timing-info": text}, b""))
 
 
 def server_timing(text: str) -> Timing | Undecomposed:
-    return read(Reply("200", {"server-timing": text}, b""))
+    return read_timing(Reply("200", {"server-timing": text}, b""))
 
 
 def in_head(total_ns: int, parts_ns: Mapping[str, int]) -> Timing:
@@ -50,7 +50,7 @@ def test_milliseconds_in_server_timing() -> None:
 
 def test_milliseconds_in_a_grpc_message() -> None:
     body = message(queue=0.25, preprocessing=1.0, inference=4.0, server_processing=10.0)
-    assert read(Reply("OK", {}, body)) == Timing(10_000_000, FULL_NS, "mirror")
+    assert read_timing(Reply("OK", {}, body)) == Timing(10_000_000, FULL_NS, "mirror")
 
 
 TGI = {
@@ -65,17 +65,19 @@ TGI = {
 
 def test_whole_milliseconds_of_text_generation_inference() -> None:
     parts_ns = {"queue": 0, "preprocessing": 1_000_000, "inference": 89_000_000}
-    assert read(Reply("200", TGI, b"")) == in_head(91_000_000, parts_ns)
-    assert read(Reply("200", {**TGI, "x-queue-time": "soon"}, b"")) is MALFORMED
+    assert read_timing(Reply("200", TGI, b"")) == in_head(91_000_000, parts_ns)
+    assert read_timing(Reply("200", {**TGI, "x-queue-time": "soon"}, b"")) is MALFORMED
     for name in ("x-total-time", "x-inference-time"):
-        assert read(Reply("200", {k: v for k, v in TGI.items() if k != name}, b"")) is NO_TIMING
+        assert (
+            read_timing(Reply("200", {k: v for k, v in TGI.items() if k != name}, b"")) is NO_TIMING
+        )
 
 
 @pytest.mark.parametrize("name", ["server_processing", "total"])
 def test_a_total_alone_is_enough(name: str) -> None:
     assert timing_info(json.dumps({name: 0.007})) == in_head(7_000_000, {})
     assert server_timing(f"{name};dur=7") == in_head(7_000_000, {})
-    assert read(Reply("OK", {}, message(**{name: 7.0}))) == Timing(7_000_000, {}, "mirror")
+    assert read_timing(Reply("OK", {}, message(**{name: 7.0}))) == Timing(7_000_000, {}, "mirror")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +94,7 @@ def test_names_of_the_author_s_own_are_parts() -> None:
     text = '{"model": "resnet", "tokenize": 0.002, "inference": 0.001, "total": 0.007, "x": [{}]}'
     assert timing_info(text) == OWN
     assert server_timing("tokenize;dur=2, inference;dur=1, total;dur=7") == OWN
-    in_message = read(Reply("OK", {}, message(tokenize=2.0, inference=1.0, total=7.0)))
+    in_message = read_timing(Reply("OK", {}, message(tokenize=2.0, inference=1.0, total=7.0)))
     assert in_message == OWN._replace(came_with="end")
 
 
@@ -182,7 +184,7 @@ def test_components_outside_requests_are_counted(text: str, count: int) -> None:
     timing = server_timing(text)
     assert isinstance(timing, Timing)
     assert timing.strays == count
-    beside = read(Reply("OK", {"server-timing": text}, message(server_processing=10)))
+    beside = read_timing(Reply("OK", {"server-timing": text}, message(server_processing=10)))
     assert isinstance(beside, Timing)
     assert beside.strays == count
 
@@ -195,16 +197,16 @@ def test_the_best_known_spelling_is_read() -> None:
     body = message(server_processing=3.0)
     seen = []
     while headers:
-        seen.append(read(Reply("OK", headers, body, late=frozenset(headers))))
+        seen.append(read_timing(Reply("OK", headers, body, late=frozenset(headers))))
         del headers[next(iter(headers))]
-    seen.append(read(Reply("OK", headers, body)))
+    seen.append(read_timing(Reply("OK", headers, body)))
     assert seen == [Timing(ms * 1_000_000, {}, "mirror") for ms in (1, 2, 3)]
 
 
 def test_a_spelling_without_a_known_name_is_passed_over() -> None:
     headers = {"x-timing-info": '{"model": "resnet"}', "server-timing": "cache;dur=1"}
     body = message(server_processing=3.0)
-    assert read(Reply("OK", headers, body)) == Timing(3_000_000, {}, "mirror")
+    assert read_timing(Reply("OK", headers, body)) == Timing(3_000_000, {}, "mirror")
 
 
 SIZED, CHUNKED = {"content-length": "2"}, {"transfer-encoding": "chunked"}
@@ -230,14 +232,14 @@ def test_where_in_the_reply_a_timing_stood(
     status: str, headers: Mapping[str, str], late: tuple[str, ...], whole: bool, expected: str
 ) -> None:
     said = {**headers, "server-timing": "total;dur=7"}
-    found = read(Reply(status, said, b"", frozenset(late), whole))
+    found = read_timing(Reply(status, said, b"", frozenset(late), whole))
     assert isinstance(found, Timing)
     assert found.came_with == expected
 
 
 @pytest.mark.parametrize("status", ["200", "UNAVAILABLE", ""])
 def test_a_body_is_a_message_only_where_grpc_says_ok(status: str) -> None:
-    assert read(Reply(status, {}, message(server_processing=3.0))) is NO_TIMING
+    assert read_timing(Reply(status, {}, message(server_processing=3.0))) is NO_TIMING
 
 
 @pytest.mark.parametrize(
@@ -316,12 +318,12 @@ def test_malformed_server_timing(text: str) -> None:
     ],
 )
 def test_malformed_messages(body: bytes) -> None:
-    assert read(Reply("OK", {}, body)) is MALFORMED
+    assert read_timing(Reply("OK", {}, body)) is MALFORMED
 
 
 @pytest.mark.parametrize("body", [b"\xff\xff\xff", message(server_processing=3.0)[:-1]])
 def test_messages_of_another_kind_report_nothing(body: bytes) -> None:
-    assert read(Reply("OK", {}, body)) is NO_TIMING
+    assert read_timing(Reply("OK", {}, body)) is NO_TIMING
 
 
 def test_parts_without_a_total() -> None:
@@ -349,10 +351,10 @@ def test_an_excess_within_the_last_digit_is_rounding(text: str, verdict: bool) -
 
 
 def test_a_double_in_a_message_has_the_digits_it_is_printed_with() -> None:
-    rounded = read(Reply("OK", {}, message(inference=5.1, total=5.0)))
+    rounded = read_timing(Reply("OK", {}, message(inference=5.1, total=5.0)))
     assert isinstance(rounded, Timing)
     assert rounded.scaled
-    exact = read(Reply("OK", {}, message(inference=5.1000000001, total=5.0)))
+    exact = read_timing(Reply("OK", {}, message(inference=5.1000000001, total=5.0)))
     assert exact is Undecomposed.EXCESS
 
 
@@ -370,7 +372,7 @@ texts = st.one_of(st.text(max_size=30), st.lists(words, max_size=12).map("".join
 @given(st.dictionaries(st.sampled_from(["x-timing-info", "server-timing"]), texts), st.binary())
 def test_no_reply_is_an_exception(headers: Mapping[str, str], body: bytes) -> None:
     for status in ("200", "OK", ""):
-        assert_sound(read(Reply(status, headers, body)))
+        assert_sound(read_timing(Reply(status, headers, body)))
 
 
 json_values = st.recursive(

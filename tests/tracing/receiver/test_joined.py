@@ -11,7 +11,7 @@ from tracebench.model.exchange import Undecomposed
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.span_columns import SpanTable
 from tracebench.tracing.receiver.client import Received
-from tracebench.tracing.receiver.collect import check, doubts
+from tracebench.tracing.receiver.collect import check_receiver, doubts
 from tracebench.tracing.traces import Traces
 
 PAYLOAD = Payload(b"{}", "application/json", "x.json", "json")
@@ -86,6 +86,6 @@ def test_plans_that_cannot_be_meant(
 ) -> None:
     plan = Plan(PAYLOAD, receive_otlp=receive, forward_otlp=forward)
     with pytest.raises(UsageError, match=complaint):
-        check(plan)
+        check_receiver(plan)
     with pytest.raises(UsageError, match=complaint):
         Traces(plan)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tracebench.tracing.roots.target_attributes import Described, grpc, rest
+from tracebench.tracing.roots.target_attributes import TargetAttributes, grpc, rest
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from tracebench.tracing.roots.target_attributes import Described, grpc, rest
     ],
 )
 def test_rest(url: str, name: str, full: str, address: str, port: int) -> None:
-    assert rest("POST", url) == Described(
+    assert rest("POST", url) == TargetAttributes(
         "rest",
         name,
         {
@@ -36,7 +36,7 @@ def test_rest(url: str, name: str, full: str, address: str, port: int) -> None:
 
 
 def test_grpc() -> None:
-    assert grpc("::1", 50051, "inference.InferenceService/Predict") == Described(
+    assert grpc("::1", 50051, "inference.InferenceService/Predict") == TargetAttributes(
         "grpc",
         "inference.InferenceService/Predict",
         {

@@ -25,7 +25,7 @@ from tracebench.model.exchange import Exchange, Outcome, Reply, Timing, Undecomp
 from tracebench.tracing.otlp.sdk_spans import context_of, from_sdk
 from tracebench.tracing.roots import read_back
 from tracebench.tracing.roots.export import Anchor
-from tracebench.tracing.roots.target_attributes import Described
+from tracebench.tracing.roots.target_attributes import TargetAttributes
 
 OFFSET_NS = 1_764_000_000_000_000_000 - 5_000_000_000
 
@@ -33,7 +33,7 @@ OFFSET_NS = 1_764_000_000_000_000_000 - 5_000_000_000
 def span_of(
     exchange: Exchange,
     timing: Timing | Undecomposed = Undecomposed.NO_TIMING,
-    described: Described = REST,
+    described: TargetAttributes = REST,
 ) -> ReadableSpan:
     [span] = spans_of([exchange], [timing], described)
     return span

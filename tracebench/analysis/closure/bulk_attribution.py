@@ -20,7 +20,7 @@ _AT_ONCE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class TraceShape:
     """The tree below an entry span; places are those of spans in a trace."""
 
     entry: int
@@ -31,7 +31,7 @@ class Form:
     """Whom the own time of each belongs to."""
 
 
-def form_of(entry: int, parents: Sequence[int], components: Sequence[str | None]) -> Form:
+def shape_of(entry: int, parents: Sequence[int], components: Sequence[str | None]) -> TraceShape:
     """The tree below an entry span.
 
     Args:
@@ -48,10 +48,10 @@ def form_of(entry: int, parents: Sequence[int], components: Sequence[str | None]
         below = children.pop(place, ())
         found += [(one, depth + 1, components[one] or component) for one in below]
     places, depths, named = zip(*found, strict=True)
-    return Form(entry, places, depths, named)
+    return TraceShape(entry, places, depths, named)
 
 
-def attribute_alike(form: Form, start: Int64, end: Int64, ids: Words) -> dict[str, Int64]:
+def attribute_in_bulk(form: TraceShape, start: Int64, end: Int64, ids: Words) -> dict[str, Int64]:
     """Divide the entry spans of traces of one form among the components.
 
     Args:
@@ -72,7 +72,7 @@ def attribute_alike(form: Form, start: Int64, end: Int64, ids: Words) -> dict[st
     return {name: np.concatenate([one[name] for one in pieces]) for name in pieces[0]}
 
 
-def _attribute(form: Form, start: Int64, end: Int64, ids: Words) -> dict[str, Int64]:
+def _attribute(form: TraceShape, start: Int64, end: Int64, ids: Words) -> dict[str, Int64]:
     places = list(form.places)
     began, until = start[:, [form.entry]], end[:, [form.entry]]
     first, last = np.maximum(start[:, places], began), np.minimum(end[:, places], until)
@@ -92,7 +92,7 @@ def _attribute(form: Form, start: Int64, end: Int64, ids: Words) -> dict[str, In
     return found
 
 
-def _ranks(form: Form, start: Int64, ids: Words) -> Int64:
+def _ranks(form: TraceShape, start: Int64, ids: Words) -> Int64:
     """The least wins: the deepest, then the latest started, then the one of the least id."""
     depths = np.broadcast_to(-np.array(form.depths), start.shape)
     order = np.lexsort((ids, -start, depths), axis=1)

@@ -21,8 +21,8 @@ from server_middleware.vocabulary import (
     SERVICE_TIME,
 )
 from tracebench.analysis.closure.clock_offset import clock_offset
-from tracebench.analysis.closure.own_components import own_parts
-from tracebench.analysis.closure.selection import Columns, Formula, Part, Selection
+from tracebench.analysis.closure.own_components import own_components
+from tracebench.analysis.closure.selection import Formula, SelectedColumns, Selection, Subset
 from tracebench.analysis.closure.source_agreement import differing
 from tracebench.model import requests as stamps
 from tracebench.model import server_times as told
@@ -42,7 +42,7 @@ _LEAST_PART: Final = 20
 """One of so many parts of the latency. A body that took less than either is left to `network`."""
 
 
-class Replies(NamedTuple):
+class ReplyTimes(NamedTuple):
     """One row a request: ns since it was sent, and how long the server says that it took."""
 
     began_ns: Nanoseconds
@@ -50,7 +50,7 @@ class Replies(NamedTuple):
     server_ns: Nanoseconds
 
 
-def body_ns(replies: Replies, end_to_end_ns: Nanoseconds) -> Nanoseconds:
+def body_ns(replies: ReplyTimes, end_to_end_ns: Nanoseconds) -> Nanoseconds:
     """The time of each reply's rest, where the server's timing came with its head; else 0.
 
     The head cannot have left before the time in it had passed: where an interim reply (1xx) was the
@@ -61,7 +61,7 @@ def body_ns(replies: Replies, end_to_end_ns: Nanoseconds) -> Nanoseconds:
     return np.where(counts, after_head_ns, 0)
 
 
-def network_before_reply_ns(replies: Replies, network_ns: Nanoseconds) -> Nanoseconds:
+def network_before_reply_ns(replies: ReplyTimes, network_ns: Nanoseconds) -> Nanoseconds:
     """How much of the network time passed before the first byte of the reply, at least.
 
     Only that can be waiting for the server's span to begin. A span that fits in before the first
@@ -99,10 +99,10 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
     """
     undecomposed: Counter[Undecomposed] = Counter()
     chosen = Selection(requests, partial(_decomposed, undecomposed), times)
-    own = own_parts(chosen, times, _NOT_REPORTED)
+    own = own_components(chosen, times, _NOT_REPORTED)
     return Decomposition(
         count=len(chosen),
-        columns=Columns(chosen, {**_CLIENT_SIDE, **_SERVER_SIDE, **own.formulas}),
+        columns=SelectedColumns(chosen, {**_CLIENT_SIDE, **_SERVER_SIDE, **own.formulas}),
         undecomposed=undecomposed,
         sources=_sources(chosen),
         scaled=chosen.count(lambda part: part.told(told.SCALED) == 1),
@@ -120,14 +120,14 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
     )
 
 
-def client_view(requests: Requests) -> Columns:
+def client_view(requests: Requests) -> SelectedColumns:
     """What the client alone can tell of every success.
 
     Returns:
         Columns of `end_to_end`, `service_time`, `backlog`, `connect`, `client` and
         `server_and_network`, in the order of scheduling; the last four sum to the first.
     """
-    return Columns(successes(requests), {**_CLIENT_SIDE, SERVER_AND_NETWORK: _between})
+    return SelectedColumns(successes(requests), {**_CLIENT_SIDE, SERVER_AND_NETWORK: _between})
 
 
 def successes(requests: Requests) -> Selection:
@@ -140,7 +140,7 @@ def ranked(requests: Requests) -> Selection:
     return Selection(requests, lambda rows, _: rows.succeeded | (rows[OUTCOME] == _TIMED_OUT))
 
 
-def latency(part: Part) -> Nanoseconds:
+def latency(part: Subset) -> Nanoseconds:
     """From when a request was scheduled until it was done."""
     return np.asarray(sum((part.step(name) for name in stamps.STAMPS[1:]), part.step(stamps.READY)))
 
@@ -175,55 +175,55 @@ def _sources(chosen: Selection) -> dict[str, int]:
 # ── one formula a column ─────────────────────────────────────────────────────────────────────
 
 
-def service_time(part: Part) -> Nanoseconds:
+def service_time(part: Subset) -> Nanoseconds:
     """From when a request was sent until it was done."""
     return part.step(stamps.FIRST_BYTE) + part.step(stamps.ARRIVED) + part.step(stamps.DONE)
 
 
-def _backlog(part: Part) -> Nanoseconds:
+def _backlog(part: Subset) -> Nanoseconds:
     return part.step(stamps.READY) - part.request(stamps.CONNECT)
 
 
-def _client(part: Part) -> Nanoseconds:
+def _client(part: Subset) -> Nanoseconds:
     return part.step(stamps.SENT) + part.step(stamps.DONE)
 
 
-def _between(part: Part) -> Nanoseconds:
+def _between(part: Subset) -> Nanoseconds:
     return part.step(stamps.FIRST_BYTE) + part.step(stamps.ARRIVED)
 
 
-def _replies(part: Part) -> Replies:
+def _replies(part: Subset) -> ReplyTimes:
     ended_ns = _between(part)
     first_byte_ns = part.request(stamps.FIRST_BYTE)
     began_ns = np.where(first_byte_ns == ABSENT, ended_ns, np.clip(first_byte_ns, 0, ended_ns))
-    return Replies(began_ns, ended_ns, part.told(told.TOTAL))
+    return ReplyTimes(began_ns, ended_ns, part.told(told.TOTAL))
 
 
-def _body(part: Part) -> Nanoseconds:
+def _body(part: Subset) -> Nanoseconds:
     early = part.told(told.CAME_WITH_COLUMN) != CAME_WITH.index("end")
     if not early.any():  # as in most runs
         return np.zeros(len(early), np.int64)
     return np.where(early, body_ns(_replies(part), latency(part)), 0)
 
 
-def _streams(part: Part) -> Flags:
+def _streams(part: Subset) -> Flags:
     return np.asarray(part.told(told.CAME_WITH_COLUMN) == CAME_WITH.index("stream"))
 
 
-def _network(part: Part) -> Nanoseconds:
+def _network(part: Subset) -> Nanoseconds:
     return _between(part) - part.told(told.TOTAL) - _body(part)
 
 
-def _before_reply(part: Part) -> Nanoseconds:
+def _before_reply(part: Subset) -> Nanoseconds:
     return network_before_reply_ns(_replies(part), _network(part))
 
 
-def _part(name: str, part: Part) -> Nanoseconds:
+def _part(name: str, part: Subset) -> Nanoseconds:
     values = part.told(told.PART + name)
     return np.where(values == ABSENT, _NOT_REPORTED, values)
 
 
-def _server_other(part: Part) -> Nanoseconds:
+def _server_other(part: Subset) -> Nanoseconds:
     named = sum(np.maximum(part.told(told.PART + name), 0) for name in REPORTED_PARTS)
     return np.asarray(part.told(told.TOTAL) - named)
 

@@ -20,7 +20,7 @@ from server_middleware.vocabulary import (
     MOST_OWN_NAMES,
     SERVER_PARTS,
 )
-from tracebench.analysis.closure.selection import Formula, Part, Selection
+from tracebench.analysis.closure.selection import Formula, Selection, Subset
 from tracebench.model.columns import ABSENT, summed
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.requests import Flags
@@ -34,7 +34,7 @@ _MISFITS: Final = 0.01
 be the mean of those in which it happened to be small."""
 
 
-class OwnParts(NamedTuple):
+class OwnComponents(NamedTuple):
     """The own parts of a run's requests."""
 
     formulas: Mapping[str, Formula]
@@ -58,7 +58,7 @@ def shown_as(name: str) -> str:
     return _OF_THE_SERVER + name if name in COMPONENTS else name
 
 
-def own_parts(chosen: Selection, times: ServerTimes, absent_ns: int) -> OwnParts:
+def own_components(chosen: Selection, times: ServerTimes, absent_ns: int) -> OwnComponents:
     """Choose the own parts to show, and give their columns.
 
     Args:
@@ -83,10 +83,10 @@ def own_parts(chosen: Selection, times: ServerTimes, absent_ns: int) -> OwnParts
         name: partial(_together, spellings[name], absent_ns) for name in fitting[:MOST_OWN_NAMES]
     }
     unlisted = times.unlisted + chosen.greatest(lambda part: part.told(UNLISTED))
-    return OwnParts(formulas, +left_out, unlisted + max(len(fitting) - MOST_OWN_NAMES, 0))
+    return OwnComponents(formulas, +left_out, unlisted + max(len(fitting) - MOST_OWN_NAMES, 0))
 
 
-def _tells(column: str, part: Part) -> Flags:
+def _tells(column: str, part: Subset) -> Flags:
     return np.asarray(part.told(column) != ABSENT)
 
 
@@ -100,7 +100,7 @@ def _tallied(chosen: Selection, names: Sequence[str]) -> tuple[int, int]:
     return count, total_ns
 
 
-def _together(names: Sequence[str], absent_ns: int, part: Part) -> Nanoseconds:
+def _together(names: Sequence[str], absent_ns: int, part: Subset) -> Nanoseconds:
     """What several spellings of one name tell together."""
     return summed([part.told(PART + name) for name in names], absent_ns)
 

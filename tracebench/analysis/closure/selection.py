@@ -21,7 +21,7 @@ _BLOCK: Final = 65_536
 Order = npt.NDArray[np.uint32]
 
 
-class Part:
+class Subset:
     """The chosen requests of one page."""
 
     __slots__ = ("_chosen", "_rows", "_times")
@@ -56,7 +56,7 @@ class Part:
         return np.asarray(self._times[name][self._chosen])
 
 
-Formula = Callable[[Part], Int64]
+Formula = Callable[[Subset], Int64]
 
 
 class Selection:
@@ -76,8 +76,8 @@ class Selection:
     ) -> None:
         said: Iterator[PageView | None]
         said = iter(times.pages()) if times is not None else iter([None] * requests.page_count)
-        self.parts: Sequence[Part] = [
-            Part(rows, of_page, choose(rows, of_page))
+        self.parts: Sequence[Subset] = [
+            Subset(rows, of_page, choose(rows, of_page))
             for rows, of_page in zip(requests.pages(), said, strict=True)
         ]
         self._count = sum(map(len, self.parts))
@@ -90,7 +90,7 @@ class Selection:
         order = self._order  # first: it takes a column for as long as it is made
         return _arranged(self._joined(formula), order)
 
-    def count(self, which: Callable[[Part], Flags]) -> int:
+    def count(self, which: Callable[[Subset], Flags]) -> int:
         """Of how many requests something holds."""
         return sum(int(np.count_nonzero(which(part))) for part in self.parts)
 
@@ -124,7 +124,7 @@ class Selection:
         return values
 
 
-class Columns(Mapping[str, Nanoseconds]):
+class SelectedColumns(Mapping[str, Nanoseconds]):
     """Columns by name, each made when it is asked for."""
 
     def __init__(self, selection: Selection, formulas: Mapping[str, Formula]) -> None:

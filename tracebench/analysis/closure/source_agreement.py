@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from server_middleware.vocabulary import REPORTED_PARTS, SERVER_PROCESSING
-from tracebench.analysis.closure.selection import Part, Selection
+from tracebench.analysis.closure.selection import Selection, Subset
 from tracebench.model.columns import ABSENT, Int64
 from tracebench.model.exchange import Differing, Timing
 from tracebench.model.requests import Flags
@@ -125,5 +125,5 @@ def differing(chosen: Selection, times: ServerTimes) -> dict[str, Differing]:
     return dict(sorted(found.items(), key=lambda one: -one[1].requests * one[1].median_ns))
 
 
-def _apart(name: str, part: Part) -> Int64:
+def _apart(name: str, part: Subset) -> Int64:
     return part.told(DIFFERS + name)

@@ -23,7 +23,14 @@ from tracebench.analysis.findings.advice import (
     timed_out,
     unless,
 )
-from tracebench.analysis.findings.kinds import INFO, INVALID, LOAD_KINDS, WARNING, Kind, Severity
+from tracebench.analysis.findings.kinds import (
+    INFO,
+    INVALID,
+    LOAD_KINDS,
+    WARNING,
+    FindingKind,
+    Severity,
+)
 from tracebench.analysis.findings.reply_kinds import REPLY_KINDS
 from tracebench.analysis.findings.span_kinds import SPAN_KINDS, TAKE_THE_CONTEXT
 from tracebench.analysis.numbers import Wording
@@ -31,23 +38,23 @@ from tracebench.analysis.statistics.distribution import SAMPLE_FLOORS
 from tracebench.model.result import Finding, TargetResult
 
 FINDINGS: Final = {
-    "no_successes": Kind(
+    "no_successes": FindingKind(
         INVALID,
         "none of the {value} requests that were started succeeded",
         "look at the errors; `--dry-run` shows one exchange in full",
     ),
-    "gave_up": Kind(
+    "gave_up": FindingKind(
         INVALID,
         "the run was given up: {why}",
         "check the server's log; where it is only slow, allow longer with --timeout",
     ),
-    "not_stable": Kind(
+    "not_stable": FindingKind(
         INVALID,
         "the run ended before {name} was known within {share:.3g}% of its value: its 95 % interval "
         "is {known}",
         "allow a longer run (--duration, --requests), or ask for less with --until-stable",
     ),
-    "errors": Kind(
+    "errors": FindingKind(
         ((0.0, "warning"), (0.01, "invalid")),
         "{value:.2%} of the requests did not succeed: {failed} failed, {timed_out} timed out",
         (
@@ -59,19 +66,19 @@ FINDINGS: Final = {
             Advice("a longer --timeout waits for slow replies", timed_out),
         ),
     ),
-    "client_saturated": Kind(
+    "client_saturated": FindingKind(
         ((0.10, "warning"), (0.50, "invalid")),
         "{value:.0%} of the mean latency is the tool's own time "
         "({client_ms:.3g} of {end_to_end_ms:.3g} ms; its CPU was busy {cpu:.0%} of the run)",
         (*LESS_LOAD, *OWN_CORE),
     ),
-    "late_writes": Kind(
+    "late_writes": FindingKind(
         ((0.01, "info"), (0.10, "warning")),
         "up to {value:.1%} of the mean latency may be the tool resuming a partial write late "
         "(at most {longest_ms:.3g} ms a request, counted as network)",
         (*LESS_LOAD, Advice("send a smaller payload")),
     ),
-    "no_kernel_stamps": Kind(
+    "no_kernel_stamps": FindingKind(
         ((0.01, "info"), (0.10, "warning")),
         "{value:.1%} of the replies carry no kernel receive stamp: there, the tool's own lag in "
         "reading is counted as network",
@@ -80,13 +87,13 @@ FINDINGS: Final = {
             Advice("where the server closes connections, let it keep them alive"),
         ),
     ),
-    "unix_socket": Kind(
+    "unix_socket": FindingKind(
         INFO,
         "the target is a Unix socket, where the kernel stamps no arrivals and knows no round trip: "
         "the tool's own lag in reading is counted as network",
         "let the server listen at 127.0.0.1 as well, to tell the two apart",
     ),
-    "shared_stamps": Kind(
+    "shared_stamps": FindingKind(
         ((0.0, "info"), (0.50, "warning")),
         "for {value:.1%} of the replies the arrival is an upper bound: several came in one read",
         (
@@ -96,31 +103,31 @@ FINDINGS: Final = {
             ),
         ),
     ),
-    "no_server_timing": Kind(
+    "no_server_timing": FindingKind(
         INFO,
         "the server reported no timing in any of its {value} replies",
         "two lines in the server, `from server_middleware import instrument` and "
         "`instrument(app)` (gRPC: its interceptors), or a reply header of its own, "
         'X-Timing-Info: {"inference": 0.012, "server_processing": 0.015} (seconds)',
     ),
-    "not_decomposed": Kind(
+    "not_decomposed": FindingKind(
         ((0.0, "info"), (0.01, "warning")),
         "{value:.2%} of the successes could not be decomposed: {reasons}",
         "look at what the server reports with --dry-run; they count in `latency` alone",
     ),
-    "scaled_mirror": Kind(
+    "scaled_mirror": FindingKind(
         INFO,
         "in {value} of {decomposed} replies the rounded parts exceeded their total by less than "
         "a last digit each, and were scaled down to it",
         "let the server report its times with more digits",
     ),
-    "close_to_floor": Kind(
+    "close_to_floor": FindingKind(
         INFO,
         "the median {what} of {median_ms:.3g} ms is {value:.2g} times the floor's {floor_ms:.3g} "
         "ms: much of it would pass with any server",
         "compare servers this fast by the difference from the floor",
     ),
-    "floor_unknown": Kind(
+    "floor_unknown": FindingKind(
         INFO,
         "a median latency of {median_ms:.3g} ms is little enough that the tool and the kernels "
         "may be a large part of it",
@@ -131,7 +138,7 @@ FINDINGS: Final = {
             ),
         ),
     ),
-    "too_few_samples": Kind(
+    "too_few_samples": FindingKind(
         ((0, "info"), (3, "warning")),
         "{count} samples{worth} are too few for {names}: given without an interval",
         (
@@ -142,25 +149,25 @@ FINDINGS: Final = {
             ),
         ),
     ),
-    "littles_law": Kind(
+    "littles_law": FindingKind(
         ((0.05, "warning"),),
         "at {load:g} under way, throughput × mean time in each component sums to {found:.3g}: "
         "{off:.0%} off, and the ends of the run explain less",
         "look at that step's errors and undecomposed requests, and measure longer (--duration)",
     ),
-    "steps_not_valid": Kind(
+    "steps_not_valid": FindingKind(
         WARNING,
         "not valid: {value} of {steps} steps ({loads})",
         "see the verdict of each in --output-json; the scaling counts only those that the tool "
         "itself limited",
     ),
-    "interrupted": Kind(
+    "interrupted": FindingKind(
         WARNING,
         "the run was interrupted{when}: {cancelled} of {started} requests were cancelled. What was "
         "asked for was not measured",
         "let it finish, or plan a shorter one with --requests or --duration",
     ),
-    "traces_missing": Kind(
+    "traces_missing": FindingKind(
         ((0.0, "info"), (0.005, "warning")),
         "{value:.2%} of the traces could not be read back ({missing} of {asked}): {reason}{came}",
         (
@@ -172,41 +179,41 @@ FINDINGS: Final = {
             ),
         ),
     ),
-    "unreadable_archive": Kind(
+    "unreadable_archive": FindingKind(
         ((0.0, "info"), (0.01, "warning")),
         "{bad} lines or spans of the archive cannot be read: {why}",
         "see that the file is whole; what can be read is all that counts here",
     ),
-    "no_run_facts": Kind(
+    "no_run_facts": FindingKind(
         INFO,
         "the archive has lost what the run knew besides its requests (CPU time, TCP, plan): "
         "duration and rate are those from the first request to the last",
         "let the collector keep the resource attribute tracebench.run.facts",
     ),
-    "rules_missing": Kind(
+    "rules_missing": FindingKind(
         WARNING,
         "the run mapped spans by the rules in {path!r}, which is not here: the components may "
         "differ from the run's",
         "give the file with --mapping",
     ),
-    "untraced_missing": Kind(
+    "untraced_missing": FindingKind(
         WARNING,
         "only the requests that were drawn to ask for tracing are in the archive: counts and "
         "throughput are theirs alone",
         "see the run's own result (--output-json)",
     ),
-    "other_client": Kind(
+    "other_client": FindingKind(
         INFO,
         "another client made these requests: only begin and end of each are known, so backlog, "
         "connect and client are 0 here, and what it took for itself is counted as network",
         "measure with `tracebench run` to tell the client from the network",
     ),
-    "clients_cut_short": Kind(
+    "clients_cut_short": FindingKind(
         WARNING,
         "the comparison with client libraries ended after {value} rounds: {why}",
         "see what became of the server, and run again",
     ),
-    "spans_lost": Kind(
+    "spans_lost": FindingKind(
         WARNING,
         "{value} spans could not be exported: {reason}",
         (

@@ -22,7 +22,7 @@ _OF_CALLERS: Final = ("CLIENT", "PRODUCER")
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 
-class Instead(NamedTuple):
+class OtherSpans(NamedTuple):
     """What came for one target, beside what was waited for."""
 
     spans: int = 0
@@ -35,10 +35,12 @@ class Instead(NamedTuple):
     """Requests of which spans came, but none that is the child of their root span."""
 
 
-NOTHING: Final = Instead()
+NOTHING: Final = OtherSpans()
 
 
-def came_instead(spans: Iterable[Span], ours: Collection[str], missing: Collection[str]) -> Instead:
+def other_spans(
+    spans: Iterable[Span], ours: Collection[str], missing: Collection[str]
+) -> OtherSpans:
     """Look at what came.
 
     A warm-up's requests are in no collection, but a server that takes their context gives its spans
@@ -58,7 +60,7 @@ def came_instead(spans: Iterable[Span], ours: Collection[str], missing: Collecti
         elif _began_a_trace(span, ours):
             name = _called(span)
             names[name if name in names or len(names) < _MOST_NAMES else "others"] += 1
-    return Instead(seen, names.total(), names, len(headless))
+    return OtherSpans(seen, names.total(), names, len(headless))
 
 
 def _began_a_trace(span: Span, ours: Collection[str]) -> bool:
@@ -76,7 +78,7 @@ def _called(span: Span) -> str:
     return line if len(line) <= _LONGEST_NAME else f"{line[: _LONGEST_NAME - 1]}…"
 
 
-def causes(found: Instead, missing: int, wanted: int) -> tuple[Cause, ...]:
+def causes(found: OtherSpans, missing: int, wanted: int) -> tuple[Cause, ...]:
     """What the missing spans are due to, as far as that can be told."""
     if found.own_traces:
         often = missing >= _NOW_AND_THEN * wanted
@@ -86,7 +88,7 @@ def causes(found: Instead, missing: int, wanted: int) -> tuple[Cause, ...]:
     return ("lost",) if found.spans else ("silent",)
 
 
-def words(found: Instead) -> str:
+def words(found: OtherSpans) -> str:
     """What came instead, as a sentence with a space before it; empty where that tells nothing."""
     if found.own_traces:
         most = Counter(found.names).most_common(_MOST_NAMED)

@@ -5,7 +5,7 @@ from typing import Final
 
 from tracebench.analysis.findings.evidence import Evidence, part_of
 from tracebench.analysis.findings.finding import state, weigh
-from tracebench.analysis.findings.missing_spans import Instead, causes, words
+from tracebench.analysis.findings.missing_spans import OtherSpans, causes, words
 from tracebench.analysis.findings.span_kinds import MOST_UNJOINED
 from tracebench.analysis.numbers import rounded
 from tracebench.analysis.statistics.distribution import NS_PER_MS
@@ -15,7 +15,7 @@ _MOST_NAMED: Final = 5
 
 
 def low_join_share(
-    missing: int, uncovered: int, wanted: int, reason: str, found: Instead
+    missing: int, uncovered: int, wanted: int, reason: str, found: OtherSpans
 ) -> Finding | None:
     """What to say where answered requests have no server span.
 
@@ -33,7 +33,7 @@ def low_join_share(
     return weigh("low_join_share", share, because=because, **evidence)
 
 
-def traces_missing(missing: int, asked: int, reason: str, found: Instead) -> Finding | None:
+def traces_missing(missing: int, asked: int, reason: str, found: OtherSpans) -> Finding | None:
     """What to say where traces could not be read back from a backend, and what it has instead."""
     because: tuple[str, ...] = ("lost",)
     came = ""

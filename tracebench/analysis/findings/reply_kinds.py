@@ -3,7 +3,7 @@
 from typing import Final
 
 from tracebench.analysis.findings.advice import Advice, given, one_at_a_time, takes_spans, unless
-from tracebench.analysis.findings.kinds import Kind
+from tracebench.analysis.findings.kinds import FindingKind
 
 _SPANS = (
     Advice(
@@ -18,14 +18,14 @@ _SPANS = (
 )
 
 REPLY_KINDS: Final = {
-    "streamed_reply": Kind(
+    "streamed_reply": FindingKind(
         ((0.01, "info"), (0.10, "warning")),
         "the reply streams: {body_ms:.3g} ms pass between its first byte and its last (mean, "
         "{value:.0%} of the latency). The server's timing came with the head and cannot cover "
         "that: it stands apart as `body`",
         _SPANS,
     ),
-    "long_body": Kind(
+    "long_body": FindingKind(
         ((0.01, "info"),),
         "{body_ms:.3g} ms pass between the first byte of the reply and its last (mean, "
         "{value:.0%} of the latency). The server's timing came with the head and does not tell "
@@ -39,14 +39,14 @@ REPLY_KINDS: Final = {
             *_SPANS,
         ),
     ),
-    "network_after_reply_began": Kind(
+    "network_after_reply_began": FindingKind(
         ((0.10, "info"),),
         "{after_ms:.3g} ms of the median network time of {network_ms:.3g} ms pass after the first "
         "byte of the reply: the rest of it is on its way, or the server goes on after its span",
         "with a large reply, look at bandwidth and compression; else let the server's span last "
         "until the reply has been sent",
     ),
-    "waiting_before_server_span": Kind(
+    "waiting_before_server_span": FindingKind(
         ((0.10, "info"),),
         "{waiting_ms:.3g} ms of the median network time of {network_ms:.3g} ms cannot be the "
         "path, whose round trip takes {rtt_ms:.3g} ms: it passes outside the server's span",

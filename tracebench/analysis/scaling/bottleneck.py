@@ -18,7 +18,7 @@ from server_middleware.vocabulary import (
 )
 from tracebench.analysis.numbers import rounded
 from tracebench.model.result import TargetResult, TcpInfo
-from tracebench.model.sweep import Bottleneck, Cause, Kind, Point, Scaling
+from tracebench.model.sweep import Bottleneck, Cause, LoadKind, Point, Scaling
 
 # What saturates first: the component that takes most of the time by which latency has grown.
 
@@ -133,7 +133,7 @@ _SUGGESTIONS: Final = {
 }
 
 
-def sentence(kind: Kind, scaling: Scaling, usable: Mapping[float, TargetResult]) -> str:
+def sentence(kind: LoadKind, scaling: Scaling, usable: Mapping[float, TargetResult]) -> str:
     """Say what saturates first, by which evidence, and what that suggests; no full stop.
 
     Args:
@@ -157,7 +157,7 @@ def sentence(kind: Kind, scaling: Scaling, usable: Mapping[float, TargetResult])
     )
 
 
-def _not_yet(kind: Kind, points: Sequence[Point]) -> str:
+def _not_yet(kind: LoadKind, points: Sequence[Point]) -> str:
     before, last = points[-2:]
     gain = last.throughput_rps / before.throughput_rps - 1
     grown = {name: ms - points[0].mean_ms.get(name, 0.0) for name, ms in last.mean_ms.items()}
@@ -202,7 +202,7 @@ def _busiest(past: Point) -> str | None:
     return most if work[most] >= _MOST_OF_IT * sum(work.values()) else None
 
 
-def _evidence(kind: Kind, found: Bottleneck, base: Point, past: Point) -> str:
+def _evidence(kind: LoadKind, found: Bottleneck, base: Point, past: Point) -> str:
     loads = f"from {_load(kind, base.load)} to {past.load:g}"
     if found.cause == "compute":
         one = None if found.at_a_time is None else rounded(found.at_a_time, 2)
@@ -235,7 +235,7 @@ def _longer(name: str, base: Point, past: Point) -> str:
     return f"{_name(name)} grows {_from_to(name, base, past)}"
 
 
-def _load(kind: Kind, load: float) -> str:
+def _load(kind: LoadKind, load: float) -> str:
     return f"{load:g} under way" if kind == "concurrency" else f"{load:g}/s"
 
 

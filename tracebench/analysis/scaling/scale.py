@@ -14,11 +14,11 @@ from tracebench.analysis.findings.finding import weigh
 from tracebench.analysis.scaling import scalability_law
 from tracebench.analysis.scaling.bottleneck import bottleneck, sentence
 from tracebench.model.result import Finding, TargetResult
-from tracebench.model.sweep import Bottleneck, Kind, Point, Scaling
+from tracebench.model.sweep import Bottleneck, LoadKind, Point, Scaling
 
 _GROWN: Final = 1.05
 """Throughput that gains less in a step has not grown."""
-_SATURATED: Final[dict[Kind, frozenset[str]]] = {
+_SATURATED: Final[dict[LoadKind, frozenset[str]]] = {
     "concurrency": frozenset(),
     "rate": frozenset({"rate_not_met", "not_stationary"}),
 }
@@ -35,7 +35,7 @@ _NEGLIGIBLE_MS: Final = 0.01
 Targets = Mapping[float, TargetResult]
 
 
-def scale(kind: Kind, targets: Targets) -> Scaling:
+def scale(kind: LoadKind, targets: Targets) -> Scaling:
     """Say how a target scales.
 
     Args:
@@ -77,12 +77,12 @@ def _invalid(target: TargetResult) -> set[str]:
     return {one.code for one in target.verdict.findings if one.severity == "invalid"}
 
 
-def _usable(kind: Kind, target: TargetResult) -> bool:
+def _usable(kind: LoadKind, target: TargetResult) -> bool:
     measured = bool(target.share) and target.throughput_rps > 0
     return measured and _invalid(target) <= _SATURATED[kind] | _TOOL
 
 
-def _points(kind: Kind, targets: Targets, base: TargetResult | None) -> list[Point]:
+def _points(kind: LoadKind, targets: Targets, base: TargetResult | None) -> list[Point]:
     base_ms = _mean_ms(base) if base is not None else {}
     points = []
     for load, target in targets.items():
@@ -114,12 +114,14 @@ def _mean_ms(target: TargetResult) -> dict[str, float]:
     return {name: share * whole_ms for name, share in target.share.items()}
 
 
-def _slope(kind: Kind, known: Sequence[Point]) -> float:
+def _slope(kind: LoadKind, known: Sequence[Point]) -> float:
     """Throughput for each unit of load where nothing waits."""
     return 1.0 if kind == "rate" else known[0].throughput_rps / known[0].load
 
 
-def _first_bottleneck(kind: Kind, known: Sequence[Point], targets: Targets) -> Bottleneck | None:
+def _first_bottleneck(
+    kind: LoadKind, known: Sequence[Point], targets: Targets
+) -> Bottleneck | None:
     """What takes the time by which latency has grown, at the first load past the knee."""
     if len(known) < 2 or not _is_flat(kind, known):
         return None
@@ -129,7 +131,7 @@ def _first_bottleneck(kind: Kind, known: Sequence[Point], targets: Targets) -> B
     return bottleneck(known[0], there, targets[known[0].load].tcp, targets[there.load].tcp)
 
 
-def _is_flat(kind: Kind, known: Sequence[Point]) -> bool:
+def _is_flat(kind: LoadKind, known: Sequence[Point]) -> bool:
     if kind == "rate":
         return any(one.throughput_rps < _EFFICIENT[kind] * one.load for one in known)
     best_rps = max(one.throughput_rps for one in known[:-1])  # one noisy step is no growth
@@ -137,7 +139,7 @@ def _is_flat(kind: Kind, known: Sequence[Point]) -> bool:
     return gained < _FLAT * log(known[-1].load / known[-2].load)
 
 
-def _findings(kind: Kind, points: Sequence[Point], usable: Targets) -> tuple[Finding, ...]:
+def _findings(kind: LoadKind, points: Sequence[Point], usable: Targets) -> tuple[Finding, ...]:
     invalid = [f"{one.load:g}" for one in points if not one.valid]
     found = [weigh("steps_not_valid", len(invalid), steps=len(points), loads=", ".join(invalid))]
     if kind == "concurrency":

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, OpenLoop, Pacing
-from tracebench.load.recording.rows import Recorder
+from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Outcome, Stamp
 
@@ -44,9 +44,9 @@ class Ledger:
         """A slot that is free goes on at once as long as fewer were started, and until then."""
         self.drawn_before = 0
         """So many ids were drawn before this window: one for each exchange that started."""
-        self.recorder: Recorder
+        self.recorder: RowRecorder
 
-    def open(self, recorder: Recorder, freed: Callable[[Slot, int], None], now_ns: int) -> None:
+    def open(self, recorder: RowRecorder, freed: Callable[[Slot, int], None], now_ns: int) -> None:
         """Begin a window; slots whose exchange has ended are handed to `freed`, with the time."""
         self._freed, self.recorder = freed, recorder
         self.drawn_before += self.started

@@ -15,7 +15,7 @@ from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import Pacing
 from tracebench.load.engine.progress import Progress
 from tracebench.load.recording.replies import Learn, Replies
-from tracebench.load.recording.rows import Recorder
+from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.recording.spill import Spill
 from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Outcome, Stamp
@@ -33,7 +33,7 @@ RECENT = 100
 class Window:
     """What one run of the engine recorded."""
 
-    recorder: Recorder
+    recorder: RowRecorder
     ids: Ids
     """Of its rows' draws."""
     cpu_s: float
@@ -100,13 +100,13 @@ class Engine:
         self,
         pacing: Pacing,
         on_progress: Callable[[Progress], None],
-        enough: Callable[[Recorder], bool] = lambda _record: False,
+        enough: Callable[[RowRecorder], bool] = lambda _record: False,
     ) -> Window:
         """Run until the pacing admits no more, or `enough` says so; what is under way ends."""
         self._on_progress, self._enough, self._gave_up = on_progress, enough, ""
         self._had_enough = False
         loop, ledger = self._loop, self._ledger
-        recorder = Recorder(self._replies, Spill())
+        recorder = RowRecorder(self._replies, Spill())
         self._dispatch = dispatch(pacing, ledger, loop)
         with _no_garbage_collection() as pauses_s:
             loop.stalled_ns = loop.longest_stall_ns = 0

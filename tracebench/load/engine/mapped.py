@@ -27,7 +27,7 @@ from tracebench.load.recording.replies import Log
 from tracebench.load.recording.rows import PAGE_BYTES, PLAIN, ROW_BYTES, plain_tag
 from tracebench.load.wire.codec import ProtocolError, Slot
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest
-from tracebench.load.wire.http1_pattern import Http1Form, Take, unknown
+from tracebench.load.wire.http1_pattern import Http1Pattern, Take, unknown
 from tracebench.model.exchange import Stamp
 
 MOST_PRIVATE_BYTES: Final = 64 << 20
@@ -40,14 +40,14 @@ BY_REFERENCE: Final = 8_192
 """Bytes of a request; to copy a smaller one takes less than to pass its pages on."""
 IDS: Final = 49
 
-Part = tuple[int, int, slice]
+BodyPart = tuple[int, int, slice]
 """Of a request: where it starts, its size, and where its ids are."""
 
 
 class Mapping:
     """Contents one after the other in a file that is nowhere but in memory."""
 
-    parts: list[Part]
+    parts: list[BodyPart]
 
     def __init__(self, contents: Sequence[bytes]) -> None:
         self.starts = [0, *accumulate(map(len, contents))]
@@ -283,13 +283,13 @@ class MappedConnection(Connection):
             return self.close(str(error))
         replies = self._ledger.recorder.replies
         self._settle(touched, arrived_ns, read_ns, perf_counter_ns())
-        if (log := replies.latest) is not None and isinstance(log.form, Http1Form):
+        if (log := replies.latest) is not None and isinstance(log.form, Http1Pattern):
             self._know(log, log.form, data)
         if not self._closed and self._reader != (reader := self._fitting()):
             self._reader = reader
             self._loop.redirect(self._descriptor, reader)
 
-    def _know(self, log: Log, form: Http1Form, reply: bytes) -> None:
+    def _know(self, log: Log, form: Http1Pattern, reply: bytes) -> None:
         """Take replies like this one without a parser from now on."""
         if self._take is unknown or log is not self._log:
             take = form.alike(reply)

@@ -17,7 +17,7 @@ from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Plan
 from tracebench.system.redaction import NO_SECRETS, Secrets
-from tracebench.tracing.roots.target_attributes import Described
+from tracebench.tracing.roots.target_attributes import TargetAttributes
 
 # A target made ready: an exchange that the engine can repeat, and that was seen to work once.
 
@@ -31,7 +31,7 @@ MOST_TRIED = 32
 class Prepared:
     """One target, ready to be measured."""
 
-    described: Described
+    described: TargetAttributes
     address: str
     """As the user wrote it, or would have; without credentials."""
     endpoint: Endpoint
@@ -98,7 +98,7 @@ def untraced_http(request: HttpRequest) -> HttpRequest:
     return HttpRequest(head, b"-00" + request.tail[len(b"-01") :], request.body)
 
 
-def with_twins(prepared: Prepared, twins: Sequence[Any], seed: int) -> Prepared:
+def with_untraced(prepared: Prepared, twins: Sequence[Any], seed: int) -> Prepared:
     """Let each exchange send a request or its twin, as drawn at random.
 
     It is drawn before the run, and comes again after a while.

@@ -38,7 +38,7 @@ class Sample(NamedTuple):
     """Why it did not succeed; empty for a success."""
 
 
-class Gate:
+class TurnLimit:
     """Says to several workers who may still start."""
 
     def __init__(self, bounds: ClosedLoop) -> None:
@@ -129,7 +129,7 @@ LIBRARIES: Final = {
 }
 
 
-def load(plan: Plan) -> dict[str, dict[str, Send]]:
+def load_libraries(plan: Plan) -> dict[str, dict[str, Send]]:
     """The libraries that a plan asks for, by target.
 
     Raises:

@@ -13,7 +13,7 @@ from tracebench.load.engine.pacing import is_open
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import Prepared
 from tracebench.load.measure import measure
-from tracebench.load.peers.null_server import HOST, Kind, spawned
+from tracebench.load.peers.null_server import HOST, NullProtocol, spawned
 from tracebench.load.wire import grpc_reply, http1
 from tracebench.model.errors import TracebenchError
 from tracebench.model.measurement import Load
@@ -32,7 +32,7 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
         KeyboardInterrupt: the user did not want to wait for it.
         TracebenchError: it cannot be measured.
     """
-    kind: Kind = "grpc" if prepared.multiplexed else "rest"
+    kind: NullProtocol = "grpc" if prepared.multiplexed else "rest"
     short = replace(
         plan,
         requests=None,
@@ -45,7 +45,7 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
             prepared,
             address=f"the null server at {endpoint.address}",
             endpoint=endpoint,
-            read=grpc_reply.read if kind == "grpc" else http1.read_reply,
+            read=grpc_reply.read_reply if kind == "grpc" else http1.read_reply,
             learn=None,
         )
         load = measure(aimed, short, Watcher())
@@ -57,7 +57,7 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
 
 
 @contextmanager
-def _null_server(kind: Kind, *, unix: bool) -> Iterator[Endpoint]:
+def _null_server(kind: NullProtocol, *, unix: bool) -> Iterator[Endpoint]:
     if not unix:
         with spawned(kind) as port:
             yield Endpoint(HOST, port, socket.AF_INET, (HOST, port), tls=None)

@@ -138,7 +138,7 @@ def _reply(stream_id: int) -> bytes:
 
 # The null server's process: one loop, no thread, and for each read at most one write.
 
-Kind = Literal["rest", "grpc"]
+NullProtocol = Literal["rest", "grpc"]
 
 HOST: Final = "127.0.0.1"
 _ANSWERS: Final[dict[str, Callable[[], Answers]]] = {"rest": RestAnswers, "grpc": GrpcAnswers}
@@ -148,7 +148,7 @@ _SHUTDOWN_S: Final = 5.0
 
 
 @contextmanager
-def spawned(kind: Kind, path: str = "") -> Iterator[int]:
+def spawned(kind: NullProtocol, path: str = "") -> Iterator[int]:
     """Run a null server in a process of its own; gives its port on loopback.
 
     Where a path is given it listens at that, as a Unix socket, and the port is 0.

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, Exit
 from time import perf_counter_ns
 
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.peers.clients import Gate, Job, Sample
+from tracebench.load.peers.clients import Job, Sample, TurnLimit
 from tracebench.tracing.roots.trace_ids import IdSource, traceparent
 
 # Blocking calls, each of the C workers in a thread.
@@ -30,13 +30,13 @@ def run_threads(
 def _send(
     pool: ThreadPoolExecutor, calls: Sequence[BlockingCall], bounds: ClosedLoop
 ) -> list[Sample]:
-    gate = Gate(bounds)
+    gate = TurnLimit(bounds)
     with gate.closing():
         working = [pool.submit(_work, call, gate) for call in calls]
         return [sample for one in working for sample in one.result()]
 
 
-def _work(call: BlockingCall, gate: Gate) -> list[Sample]:
+def _work(call: BlockingCall, gate: TurnLimit) -> list[Sample]:
     samples = []
     draw = IdSource().draw
     while gate.admits():
@@ -67,13 +67,13 @@ def run_tasks(
 
 
 async def _send_awaited(workers: int, call: AwaitedCall, bounds: ClosedLoop) -> list[Sample]:
-    gate = Gate(bounds)
+    gate = TurnLimit(bounds)
     samples: list[Sample] = []
     await asyncio.gather(*(_work_awaited(call, gate, samples) for _ in range(workers)))
     return samples
 
 
-async def _work_awaited(call: AwaitedCall, gate: Gate, samples: list[Sample]) -> None:
+async def _work_awaited(call: AwaitedCall, gate: TurnLimit, samples: list[Sample]) -> None:
     draw = IdSource().draw
     while gate.admits():
         context = traceparent(draw())

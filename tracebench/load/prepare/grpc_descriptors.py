@@ -130,7 +130,7 @@ def _compiler() -> list[str]:
 # github.com/grpc/grpc, doc/server-reflection.md. The method streams, but one question on a stream
 # of its own is a call like any other.
 
-Call = Callable[[str, bytes], tuple[Reply, str]]
+ReflectionCall = Callable[[str, bytes], tuple[Reply, str]]
 """Calls a method; returns the reply, and why it is no success."""
 
 _METHODS: Final = tuple(
@@ -140,7 +140,7 @@ _METHODS: Final = tuple(
 _MOST_FILES: Final = 1_000
 
 
-def pool_of_server(call: Call, service: str) -> DescriptorPool:
+def pool_of_server(call: ReflectionCall, service: str) -> DescriptorPool:
     """Ask a server for a service's descriptors, and for all that they import.
 
     Raises:
@@ -167,7 +167,7 @@ def pool_of_server(call: Call, service: str) -> DescriptorPool:
         answer = _ask(call, method, Request(file_by_filename=missing[0]))
 
 
-def _spoken(call: Call) -> str:
+def _spoken(call: ReflectionCall) -> str:
     """The version that the server speaks."""
     for method in _METHODS:
         reply, reason = call(method, Request(list_services="").SerializeToString())
@@ -181,7 +181,7 @@ def _spoken(call: Call) -> str:
     )
 
 
-def _ask(call: Call, method: str, request: Request) -> Response:
+def _ask(call: ReflectionCall, method: str, request: Request) -> Response:
     reply, reason = call(method, request.SerializeToString())
     if reason:
         raise TargetError(f"server reflection failed: {reason}")
@@ -193,7 +193,7 @@ def _ask(call: Call, method: str, request: Request) -> Response:
         ) from None
 
 
-def _services(call: Call, method: str) -> str:
+def _services(call: ReflectionCall, method: str) -> str:
     answer = _ask(call, method, Request(list_services=""))
     names = [one.name for one in answer.list_services_response.service]
     return ", ".join(name for name in names if not name.startswith("grpc.reflection."))

@@ -93,7 +93,7 @@ class GrpcTarget:
             address=self.address,
             endpoint=self.endpoint,
             repeated=self.requests(method, messages),
-            read=grpc_reply.read,
+            read=grpc_reply.read_reply,
             request="\n".join(lines),
             multiplexed=True,
             secrets=self.secrets,
@@ -150,7 +150,7 @@ def as_bytes(value: str | bytes) -> bytes:
     return value if isinstance(value, bytes) else value.encode()
 
 
-class GrpcVisit:
+class GrpcProbe:
     """One channel to one server; where no certificate shall be verified, the engine calls."""
 
     def __init__(self, target: GrpcTarget, plan: Plan) -> None:
@@ -164,7 +164,7 @@ class GrpcVisit:
         elif not plan.insecure:  # grpcio cannot be told to trust anyone
             self._channel = grpc.secure_channel(target.address, credentials(plan), options)
 
-    def __enter__(self) -> "GrpcVisit":
+    def __enter__(self) -> "GrpcProbe":
         return self
 
     def __exit__(self, *_error: object) -> None:

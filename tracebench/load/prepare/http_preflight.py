@@ -30,7 +30,7 @@ from tracebench.tracing.roots.trace_ids import IdSource, traceparent
 # A visit to an HTTP server before the run, by `requests`: documents that tell of a model.
 
 
-class Visit:
+class HttpProbe:
     """One session with one server, trusted as the plan says.
 
     Args:
@@ -52,7 +52,7 @@ class Visit:
         unix_sockets.mount(session, prepared.endpoint.unix_path)
         self._plan, self._prepared = plan, prepared
 
-    def __enter__(self) -> "Visit":
+    def __enter__(self) -> "HttpProbe":
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -11,8 +11,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from google.protobuf.message import DecodeError, Message
 
-from tracebench.load.prepare.grpc_preflight import GrpcVisit
-from tracebench.load.prepare.http_preflight import Visit
+from tracebench.load.prepare.grpc_preflight import GrpcProbe
+from tracebench.load.prepare.http_preflight import HttpProbe
 from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.plan import Payload, Plan
 from tracebench.protos import open_inference_pb2 as oip
@@ -217,7 +217,7 @@ def infer_url(url: str, model: str) -> str:
     return urlunsplit(parts._replace(path=path, query="", fragment=""))
 
 
-def rest_payloads(plan: Plan, visit: Visit, url: str) -> tuple[Payload, ...]:
+def rest_payloads(plan: Plan, visit: HttpProbe, url: str) -> tuple[Payload, ...]:
     """What to post: the plan's own requests, or one that is made up.
 
     Args:
@@ -249,7 +249,7 @@ def rest_payloads(plan: Plan, visit: Visit, url: str) -> tuple[Payload, ...]:
     return (Payload(text, "application/json", f"tensors for {plan.oip}", "json"),)
 
 
-def grpc_messages(plan: Plan, visit: GrpcVisit) -> list[bytes]:
+def grpc_messages(plan: Plan, visit: GrpcProbe) -> list[bytes]:
     """What to call ModelInfer with; see `rest_payloads`."""
     model = plan.oip or ""
     ready = _called(visit, "ModelReady", oip.ModelReadyRequest(name=model), oip.ModelReadyResponse)
@@ -299,7 +299,7 @@ def _tensor(told: Any) -> Tensor:
     return Tensor(str(told["name"]), str(told["datatype"]), tuple(map(int, told["shape"])))
 
 
-def _check_ready(visit: Visit, model_url: str, model: str) -> None:
+def _check_ready(visit: HttpProbe, model_url: str, model: str) -> None:
     status, said, content = visit.get(f"{model_url}/ready")
     if status == 200 and not (isinstance(content, dict) and content.get("ready") is False):
         return
@@ -315,7 +315,7 @@ def _check_ready(visit: Visit, model_url: str, model: str) -> None:
     )
 
 
-def _called(visit: GrpcVisit, name: str, request: Message, kind: type[Any]) -> Any:
+def _called(visit: GrpcProbe, name: str, request: Message, kind: type[Any]) -> Any:
     reply, reason = visit.call(f"{_SERVICE}/{name}", request.SerializeToString())
     where = visit.target.address
     if reply.status == "UNIMPLEMENTED":

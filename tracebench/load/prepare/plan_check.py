@@ -6,7 +6,7 @@ from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 
 
-def check(plan: Plan) -> None:
+def check_plan(plan: Plan) -> None:
     """See that a plan's options fit together.
 
     Raises:

@@ -15,13 +15,13 @@ from server_middleware.vocabulary import BENCHMARK_HEADER
 from tracebench import __version__
 from tracebench.load.engine import target
 from tracebench.load.engine.endpoint import Endpoint, client_tls, resolve, resolve_unix
-from tracebench.load.engine.target import MOST_TRIED, Prepared, variants, with_twins
+from tracebench.load.engine.target import MOST_TRIED, Prepared, variants, with_untraced
 from tracebench.load.prepare import expectations, open_inference, unix_sockets
 from tracebench.load.prepare.headers import Header, http_headers
-from tracebench.load.prepare.http_preflight import Visit, document, try_http
+from tracebench.load.prepare.http_preflight import HttpProbe, document, try_http
 from tracebench.load.wire import http1
 from tracebench.load.wire.http1 import HttpRequest
-from tracebench.load.wire.http1_pattern import form_of
+from tracebench.load.wire.http1_pattern import pattern_of
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Plan
 from tracebench.system.redaction import Secrets, header_shown, redacted, scrubbed
@@ -60,14 +60,14 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
         endpoint=endpoint,
         repeated=(),
         read=expected.checked(http1.read_reply, document),
-        learn=None if expected.ask else form_of,
+        learn=None if expected.ask else pattern_of,
         request="",
         secrets=secrets,
     )
     bare = _without_userinfo(url)
     payloads = plan.payloads
     if plan.oip is not None:
-        with Visit(plan, ready) as visit:
+        with HttpProbe(plan, ready) as visit:
             payloads = open_inference.rest_payloads(plan, visit, bare)
     repeated = [_request(plan, unix_sockets.over_tcp(bare), payload) for payload in payloads]
     ready = replace(
@@ -79,7 +79,7 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
     )
     if not plan.observer_effect:
         return ready
-    return with_twins(ready, [target.untraced_http(one) for one in repeated], plan.seed)
+    return with_untraced(ready, [target.untraced_http(one) for one in repeated], plan.seed)
 
 
 def _endpoint(plan: Plan, url: str) -> Endpoint:

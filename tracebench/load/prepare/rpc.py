@@ -6,13 +6,13 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from tracebench.load.engine.target import MOST_TRIED, Prepared, variants, with_twins
+from tracebench.load.engine.target import MOST_TRIED, Prepared, variants, with_untraced
 from tracebench.load.measure import attempt
 from tracebench.load.prepare import expectations, grpc_descriptors, open_inference
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.grpc_methods import INFER, PREDICT, Method, find, split
-from tracebench.load.prepare.grpc_preflight import GrpcTarget, GrpcVisit, target
-from tracebench.load.wire.grpc_pattern import form_of
+from tracebench.load.prepare.grpc_preflight import GrpcProbe, GrpcTarget, target
+from tracebench.load.wire.grpc_pattern import pattern_of
 from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.exchange import Exchange
 from tracebench.model.plan import Payload, Plan
@@ -29,7 +29,7 @@ def prepare(plan: Plan) -> Prepared:
         TargetError: the target cannot be reached, or does not answer as expected.
     """
     aim = target(plan)
-    with aim.secrets.guard(), GrpcVisit(aim, plan) as visit:
+    with aim.secrets.guard(), GrpcProbe(aim, plan) as visit:
         method = _method(plan, visit)
         if plan.oip is None:
             messages = [_message(method, payload) for payload in plan.payloads]
@@ -39,12 +39,12 @@ def prepare(plan: Plan) -> Prepared:
         ready = _prepared(aim, plan, method, messages)
         answer = _tried(ready, plan, method, names)
     read, which = method.timed(ready.read), variants(plan, len(messages))
-    learn = None if expectations.of(plan, "grpc").ask else partial(form_of, read=read)
+    learn = None if expectations.of(plan, "grpc").ask else partial(pattern_of, read=read)
     ready = replace(ready, read=read, learn=learn, answer=answer, variants=which)
     if not plan.observer_effect:
         return ready
     unasked = [method.untimed(message) for message in messages]
-    return with_twins(ready, aim.requests(method.name, unasked, sampled=False), plan.seed)
+    return with_untraced(ready, aim.requests(method.name, unasked, sampled=False), plan.seed)
 
 
 def _prepared(aim: GrpcTarget, plan: Plan, method: Method, messages: Sequence[bytes]) -> Prepared:
@@ -53,7 +53,7 @@ def _prepared(aim: GrpcTarget, plan: Plan, method: Method, messages: Sequence[by
     return replace(prepared, read=expected.checked(prepared.read, method.document))
 
 
-def _method(plan: Plan, visit: GrpcVisit) -> Method:
+def _method(plan: Plan, visit: GrpcProbe) -> Method:
     if plan.oip is not None:
         return INFER
     if plan.grpc_method is None:

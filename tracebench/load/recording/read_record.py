@@ -9,7 +9,7 @@ import numpy as np
 
 from tracebench.analysis.failures import MOST_REASONS, OTHER, folded, said
 from tracebench.load.recording.replies import NONE, WHOLE, Log
-from tracebench.load.recording.rows import ROW, Recorder, Rows
+from tracebench.load.recording.rows import ROW, RowRecorder, Rows
 from tracebench.load.wire.codec import RawReply
 from tracebench.model import requests as columns_of
 from tracebench.model.columns import ABSENT, Columns, Int64
@@ -45,7 +45,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadRecord:
     """How a record is to be read."""
 
     read: Read
@@ -58,7 +58,7 @@ class Reading:
     """Are hidden where a failed reply, or its reason, repeats them."""
 
 
-def read_record(recorder: Recorder, how: Reading, told: Told = _untold) -> Record:
+def read_record(recorder: RowRecorder, how: ReadRecord, told: Told = _untold) -> Record:
     """Read what was recorded, page by page; the record is given up on the way.
 
     Args:
@@ -98,7 +98,7 @@ class _Page:
 
 
 class _Reader:
-    def __init__(self, recorder: Recorder, how: Reading) -> None:
+    def __init__(self, recorder: RowRecorder, how: ReadRecord) -> None:
         self._recorder, self._how = recorder, how
         self._whole = recorder.replies.whole()
         self._logs = recorder.replies.logs
@@ -161,7 +161,7 @@ class _Reader:
         page.status[row] = self.statuses.number(reply.status)
         if not reason:
             page.outcome[row] = _SUCCEEDED
-            page.times.put_one(row, timings.read(reply))
+            page.times.put_one(row, timings.read_timing(reply))
             return
         page.outcome[row] = _TIMED_OUT if reply.status == _DEADLINE else _FAILED
         page.reason[row] = self._reason(reason, reply)

@@ -23,7 +23,7 @@ _PIECE_BYTES: Final = 2**20
 _SIZE: Final = Struct("<I")
 
 
-class Form(Protocol):
+class Pattern(Protocol):
     """Replies that say the same in other numbers."""
 
     @property
@@ -42,7 +42,7 @@ class Form(Protocol):
         """The text of a reply's timings; None where it is not of this form."""
 
 
-Learn = Callable[[RawReply], Form | None]
+Learn = Callable[[RawReply], Pattern | None]
 """Finds the form of a reply; None where it has none, or is no success."""
 
 
@@ -54,7 +54,7 @@ class Log:
 
     __slots__ = ("_held", "form", "number", "texts")
 
-    def __init__(self, form: Form, number: int) -> None:
+    def __init__(self, form: Pattern, number: int) -> None:
         self.form, self.number = form, number
         self.texts, self._held = bytearray(), dict[int, Held]()
 

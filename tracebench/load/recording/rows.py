@@ -66,7 +66,7 @@ def plain_tag(slot: int, reply: int) -> int:
     return slot | reply << 32
 
 
-class Recorder:
+class RowRecorder:
     """Writes rows. The hot path of `mapped.py` writes plain ones by itself, at `at` in `page`.
 
     Args:
@@ -86,7 +86,7 @@ class Recorder:
         self._thinned: list[Int64] = []
 
     @classmethod
-    def empty(cls) -> "Recorder":
+    def empty(cls) -> "RowRecorder":
         """The record of no window."""
         recorder = cls(Replies(None, lambda _callback: None), Spill())
         recorder.close()

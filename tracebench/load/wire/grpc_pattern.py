@@ -90,7 +90,7 @@ def _timed_message(start: bytes, timing: bytes) -> Callable[[RawReply], bytes | 
 
 
 @dataclass(frozen=True, slots=True)
-class GrpcForm:
+class GrpcPattern:
     """Replies that are OK, with the same header blocks and one message."""
 
     status: str
@@ -135,7 +135,7 @@ class _Sample:
         return place if told.headers.get(name) == _OTHER.decode() else range(0)
 
 
-def form_of(raw: RawReply, read: Read) -> GrpcForm | None:
+def pattern_of(raw: RawReply, read: Read) -> GrpcPattern | None:
     """Learn the form of a reply; None for one that is no success, or tells its timings oddly.
 
     Args:
@@ -143,7 +143,7 @@ def form_of(raw: RawReply, read: Read) -> GrpcForm | None:
         read: the reader of kept replies.
     """
     reply, reason = read(raw)
-    told = mirror.read(reply)
+    told = mirror.read_timing(reply)
     if reason or reply.status != _OK:
         return None
     sample, headers = _Sample(raw, reply, read), mirror.deciding(reply)
@@ -151,41 +151,41 @@ def form_of(raw: RawReply, read: Read) -> GrpcForm | None:
         return _silent(sample, headers)
     if not mirror.is_plain(told):
         return None
-    if headers and mirror.alike(mirror.read(mirror.only(reply, headers)), told):
+    if headers and mirror.alike(mirror.read_timing(mirror.only(reply, headers)), told):
         return _in_headers(sample, headers, told.came_with)
     return _in_message(sample, headers, told.came_with)
 
 
-def _silent(sample: _Sample, headers: Sequence[str]) -> GrpcForm | None:
+def _silent(sample: _Sample, headers: Sequence[str]) -> GrpcPattern | None:
     """Of a reply without timings."""
     block = _block(sample, headers, {})
     if block is None:
         return None
-    return GrpcForm(_OK, None, "end", sample.raw[0], block, _silent_message)
+    return GrpcPattern(_OK, None, "end", sample.raw[0], block, _silent_message)
 
 
-def _in_headers(sample: _Sample, headers: Sequence[str], came_with: CameWith) -> GrpcForm | None:
+def _in_headers(sample: _Sample, headers: Sequence[str], came_with: CameWith) -> GrpcPattern | None:
     values = [sample.reply.headers[name].encode("latin-1") for name in headers]
     template = TextTemplate.of(headers, values)
-    layout = learn(template, b"".join(value + END for value in values), mirror.read)
+    layout = learn(template, b"".join(value + END for value in values), mirror.read_timing)
     block = _block(sample, headers, dict(zip(headers, template.patterns, strict=True)))
     if layout is None or block is None:
         return None
-    return GrpcForm(_OK, layout, came_with, sample.raw[0], block, _any_message)
+    return GrpcPattern(_OK, layout, came_with, sample.raw[0], block, _any_message)
 
 
-def _in_message(sample: _Sample, headers: Sequence[str], came_with: CameWith) -> GrpcForm | None:
+def _in_message(sample: _Sample, headers: Sequence[str], came_with: CameWith) -> GrpcPattern | None:
     initial, message, *_ = sample.raw
     body = sample.reply.body
     block, start = _block(sample, headers, {}), timing_starts(body)
     if block is None or start is None or message != PREFIX.pack(0, len(body)) + body:
         return None
     template = MessageTemplate.of(body[start:])
-    layout = learn(template, body[start:], mirror.read) if template is not None else None
+    layout = learn(template, body[start:], mirror.read_timing) if template is not None else None
     if layout is None or template is None:
         return None
     timed = _timed_message(message[: PREFIX.size + start], template.pattern)
-    return GrpcForm(_OK, layout, came_with, initial, block, timed)
+    return GrpcPattern(_OK, layout, came_with, initial, block, timed)
 
 
 def _block(

@@ -29,7 +29,7 @@ class _MalformedError(Exception):
     """A reply is no unary gRPC reply; says why."""
 
 
-def read(raw: RawReply) -> tuple[Reply, str]:
+def read_reply(raw: RawReply) -> tuple[Reply, str]:
     """Read one reply.
 
     Args:

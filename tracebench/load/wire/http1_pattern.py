@@ -51,7 +51,7 @@ _NO_BODY: Final = "204"
 
 
 @dataclass(frozen=True, slots=True)
-class Http1Form:
+class Http1Pattern:
     """Successful replies with the same status and the same header names in the same order."""
 
     status: str
@@ -112,12 +112,12 @@ class Http1Form:
         return b"".join(map(found.__getitem__, self.groups))
 
 
-def form_of(raw: RawReply) -> Http1Form | None:
+def pattern_of(raw: RawReply) -> Http1Pattern | None:
     """Learn the form of a reply; None for one that is no success, or tells its timings oddly."""
     reply, reason = http1.read_reply(raw)
     head = raw[0].partition(b"\r\n\r\n")[0]
     status, *lines = head.split(b"\r\n")
-    told = timings.read(reply)
+    told = timings.read_timing(reply)
     if reason or not status.startswith(b"HTTP/1.") or status[9:12] != reply.status.encode():
         return None
     names = [_name(line).decode("latin-1") for line in lines]
@@ -143,8 +143,8 @@ def _timing(
         return None
     values = [_value(line) for (line,) in own.values()]
     template = TextTemplate.of(headers, values)
-    layout = learn(template, b"".join(value + END for value in values), timings.read)
-    if layout is None and isinstance(timings.read(reply), Timing):
+    layout = learn(template, b"".join(value + END for value in values), timings.read_timing)
+    if layout is None and isinstance(timings.read_timing(reply), Timing):
         return None
     group = b"(%s\r)" if layout is not None else b"(?:%s\r)"
     return layout, {
@@ -159,7 +159,7 @@ def _form(
     lines: Sequence[bytes],
     layout: Layout | None,
     timed: Mapping[bytes, bytes],
-) -> Http1Form:
+) -> Http1Pattern:
     pattern, groups, length = re.escape(status) + _END_OF_LINE, dict[bytes, int](), 0
     for line in lines:
         name = _name(line)
@@ -169,7 +169,7 @@ def _form(
             length = len(groups) + 1
         pattern += _pattern(line, timed)
     chunked = "transfer-encoding" in reply.headers
-    return Http1Form(
+    return Http1Pattern(
         status=reply.status,
         layout=layout,
         came_with=told.came_with if isinstance(told, Timing) else "end",

@@ -9,7 +9,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
-from tracebench.analysis.findings.missing_spans import NOTHING, Instead, came_instead
+from tracebench.analysis.findings.missing_spans import NOTHING, OtherSpans, other_spans
 from tracebench.model.span import Span
 from tracebench.tracing.jaeger.query_api import CONNECTIONS, QueryApi, UnreadableError
 from tracebench.tracing.roots.attributes import SERVICE
@@ -17,7 +17,7 @@ from tracebench.tracing.roots.attributes import SERVICE
 # Asking for traces: many at once where a search can find them, else each by its id.
 
 
-class Asking:
+class TraceQueries:
     """Jaeger finds many traces by service and time at a quarter of what it takes to ask for each.
 
     That works where root spans are in the same store, of which we know when they began. What a
@@ -87,7 +87,7 @@ class Waits:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadBack:
     """What came of it."""
 
     asked: int
@@ -105,7 +105,7 @@ def read_back(
     *,
     starts_ns: Mapping[str, int] = NOT_EXPORTED,
     on_wait: Callable[[int], object] = lambda missing: None,
-) -> Reading:
+) -> ReadBack:
     """Read the spans of traces; an interrupt (SIGINT) ends it.
 
     A trace is whole when our root span has a child in it: a server's entry span ends, and so is
@@ -125,14 +125,14 @@ def read_back(
     try:
         on_wait(len(missing))
         time.sleep(waits.settle_s if missing else 0)
-        reason = _take_whole(Asking(api, pool, starts_ns), missing, take, waits, on_wait)
+        reason = _take_whole(TraceQueries(api, pool, starts_ns), missing, take, waits, on_wait)
     except UnreadableError as error:
         reason = str(error)
     except KeyboardInterrupt:
         reason = "the reading was interrupted"
     finally:
         pool.shutdown(cancel_futures=True)
-    return Reading(len(roots), len(missing), reason if missing else "")
+    return ReadBack(len(roots), len(missing), reason if missing else "")
 
 
 def _take_whole(
@@ -173,7 +173,9 @@ _MOST_TRACES: Final = 100
 """Of each service: enough to tell what it does with the context of requests."""
 
 
-def traces_of_servers(api: QueryApi, ours: Collection[str], start_ns: int, end_ns: int) -> Instead:
+def traces_of_servers(
+    api: QueryApi, ours: Collection[str], start_ns: int, end_ns: int
+) -> OtherSpans:
     """Look for traces that servers began by themselves in a stretch of time (epoch).
 
     Args:
@@ -192,4 +194,4 @@ def traces_of_servers(api: QueryApi, ours: Collection[str], start_ns: int, end_n
             found += api.search(service, start_ns, end_ns, _MOST_TRACES)
     except UnreadableError:
         return NOTHING
-    return came_instead(found, ours, ())
+    return other_spans(found, ours, ())

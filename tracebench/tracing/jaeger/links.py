@@ -10,7 +10,7 @@ from tracebench.model.requests import Requests
 from tracebench.model.result import Exemplar, TargetResult
 from tracebench.tracing.roots.attributes import PROTOCOL, RUN_ID, SERVICE
 from tracebench.tracing.roots.export import Run
-from tracebench.tracing.roots.target_attributes import Described
+from tracebench.tracing.roots.target_attributes import TargetAttributes
 
 _LISTED: Final = 20
 """As many traces as the UI lists by itself."""
@@ -54,7 +54,7 @@ def with_traces(ui: str, result: TargetResult, requests: Requests) -> TargetResu
 
 
 def with_search(
-    ui: str, result: TargetResult, requests: Requests, described: Described, run: Run
+    ui: str, result: TargetResult, requests: Requests, described: TargetAttributes, run: Run
 ) -> TargetResult:
     """The result with a link to its root spans."""
     if not len(requests):

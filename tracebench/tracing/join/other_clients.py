@@ -28,14 +28,14 @@ class Target(NamedTuple):
     address: str
 
 
-class Requests(NamedTuple):
+class OtherRequests(NamedTuple):
     """What one client sent to one target, in the order of completion."""
 
     target: Target
     exchanges: tuple[Exchange, ...]
 
 
-def requests(spans: Iterable[Span]) -> Iterator[Requests]:
+def other_requests(spans: Iterable[Span]) -> Iterator[OtherRequests]:
     """Find the requests that other clients made.
 
     A request is a CLIENT span without a parent, of a kind (client, target, name) of which at least
@@ -55,7 +55,7 @@ def requests(spans: Iterable[Span]) -> Iterator[Requests]:
             by_target[target] += alike
     for target, those in by_target.items():
         those.sort(key=lambda span: span.end_ns)
-        yield Requests(target, tuple(map(_exchange, those)))
+        yield OtherRequests(target, tuple(map(_exchange, those)))
 
 
 def _target(span: Span) -> Target:

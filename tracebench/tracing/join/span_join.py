@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from server_middleware.vocabulary import OUTSIDE_ATTRIBUTE
-from tracebench.analysis.closure.bulk_attribution import Form, attribute_alike
+from tracebench.analysis.closure.bulk_attribution import TraceShape, attribute_in_bulk
 from tracebench.analysis.closure.source_agreement import (
     EXACT_NS,
     Told,
@@ -31,7 +31,7 @@ from tracebench.model.span_columns import TraceIndex, Words
 from tracebench.tracing.join.irregular import Oddities
 from tracebench.tracing.join.server_spans import KeptSpans, entry_of
 from tracebench.tracing.mapping.mapper import Mapper
-from tracebench.tracing.mapping.trace_shapes import BELOW_ROOT, UNKNOWN, Apart, Kinds, Plan
+from tracebench.tracing.mapping.trace_shapes import BELOW_ROOT, UNKNOWN, Apart, ShapePlan, SpanKinds
 
 FEWEST: Final = 8
 """Traces of a form on a page; fewer are as quick one by one."""
@@ -103,7 +103,7 @@ class SpanJoin:
         self._spans, self._trust = kept.columns(), kept.trust()
         rows = index.places(self._spans.trace_high, self._spans.trace_low)
         self._oddities = Oddities(index, kept, rows)
-        self._kinds = Kinds(mapper, self._trust)
+        self._kinds = SpanKinds(mapper, self._trust)
         numbers = map(self._kinds.number, self._spans.templates)
         self._kind_of = np.array([*numbers, 0])
         self._strays_of = np.array([*map(_strays_told, self._spans.templates), 0])
@@ -163,9 +163,9 @@ class SpanJoin:
                 done |= alike
         return done
 
-    def _divide(self, sheet: Sheet, form: Form, traces: _Traces) -> None:
+    def _divide(self, sheet: Sheet, form: TraceShape, traces: _Traces) -> None:
         rows, mirror = traces.rows, sheet.mirror
-        parts_ns = attribute_alike(form, traces.start, traces.end, traces.ids)
+        parts_ns = attribute_in_bulk(form, traces.start, traces.end, traces.ids)
         started_ns = traces.start[:, form.entry]
         total_ns = traces.end[:, form.entry] - started_ns
         sheet.times.put_spans(rows, total_ns, parts_ns, started_ns, self._source)
@@ -243,7 +243,7 @@ def _strange(traces: _Traces, pairs: Sequence[Apart]) -> Flags:
     return strange
 
 
-def _ended(requests: Rows, traces: _Traces, plan: Plan) -> _Traces:
+def _ended(requests: Rows, traces: _Traces, plan: ShapePlan) -> _Traces:
     """The traces with entry spans that end where the server's part of the request does."""
     if plan.form is None or not (plan.last or plan.last_if_outlived):
         return traces

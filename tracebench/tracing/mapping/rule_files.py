@@ -43,7 +43,7 @@ _BUILT_IN: Final = Path(__file__).parent / "profiles"
 def built_in() -> tuple[Profile, ...]:
     """The profiles that come with tracebench: first those for every trace, then by name."""
     paths = sorted(_BUILT_IN.glob("*.toml"))
-    profiles = [read(path.read_text(encoding="utf-8"), path.stem) for path in paths]
+    profiles = [read_rules(path.read_text(encoding="utf-8"), path.stem) for path in paths]
     known = (replace(profile, is_built_in=True) for profile in profiles)
     return tuple(sorted(known, key=lambda profile: bool(profile.when)))
 
@@ -54,10 +54,10 @@ def read_file(path: str) -> Profile:
     Raises:
         UsageError: it cannot be read, or is no mapping; the message names the rule.
     """
-    return read(read_text("--mapping", path, _MOST_BYTES), Path(path).name)
+    return read_rules(read_text("--mapping", path, _MOST_BYTES), Path(path).name)
 
 
-def read(text: str, name: str) -> Profile:
+def read_rules(text: str, name: str) -> Profile:
     """Read a profile; the format is told in docs/mapping.md.
 
     Raises:

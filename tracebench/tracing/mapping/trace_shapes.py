@@ -4,7 +4,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from server_middleware.vocabulary import PART_NS
-from tracebench.analysis.closure.bulk_attribution import Form, form_of
+from tracebench.analysis.closure.bulk_attribution import TraceShape, shape_of
 from tracebench.model.span import Span
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.precedence import Trust
@@ -25,10 +25,10 @@ class Apart(NamedTuple):
     """A server's span below that of its client: its end must lie within, too."""
 
 
-class Plan(NamedTuple):
+class ShapePlan(NamedTuple):
     """How traces of one form are divided."""
 
-    form: Form | None
+    form: TraceShape | None
     """None where they have no entry span."""
     apart: tuple[Apart, ...] = ()
     last: tuple[int, ...] = ()
@@ -36,7 +36,7 @@ class Plan(NamedTuple):
     last_if_outlived: tuple[int, ...] = ()
 
 
-class Kinds:
+class SpanKinds:
     """Numbers for spans between which no rule makes a difference.
 
     Args:
@@ -48,7 +48,7 @@ class Kinds:
         self._mapper, self._trust, self._asked = mapper, trust, mapper.asked()
         self._numbers: dict[Hashable, int] = {}
         self._examples: list[Span] = []
-        self._plans: dict[Hashable, Plan | None] = {}
+        self._plans: dict[Hashable, ShapePlan | None] = {}
         self._resources: dict[int, str] = {}
         """By what identifies them as objects, which their record keeps."""
 
@@ -60,7 +60,7 @@ class Kinds:
             self._examples.append(span)
         return self._numbers[key]
 
-    def plan(self, kinds: tuple[int, ...], parents: tuple[int, ...]) -> Plan | None:
+    def plan(self, kinds: tuple[int, ...], parents: tuple[int, ...]) -> ShapePlan | None:
         """How to divide traces of a form.
 
         Args:
@@ -75,7 +75,7 @@ class Kinds:
             self._plans[key] = self._made(kinds, parents)
         return self._plans[key]
 
-    def _made(self, kinds: Sequence[int], parents: Sequence[int]) -> Plan | None:
+    def _made(self, kinds: Sequence[int], parents: Sequence[int]) -> ShapePlan | None:
         spans = [
             self._examples[kind]._replace(span_id=str(place), parent_id=_parent_id(parent))
             for place, (kind, parent) in enumerate(zip(kinds, parents, strict=True))
@@ -83,14 +83,16 @@ class Kinds:
         entries = [place for place, parent in enumerate(parents) if parent == BELOW_ROOT]
         entries = [one for one in entries if spans[one].kind == "SERVER"] or entries
         if not entries:
-            return Plan(None)
+            return ShapePlan(None)
         if len({kinds[one] for one in entries}) > 1 or _tells_parts(spans[entries[0]]):
             return None
         outline = self._mapper.outline(entries[0], spans, self._trust)
         if outline is None:
             return None
-        form = form_of(entries[0], parents, outline.components)
-        return Plan(form, tuple(_apart(spans, parents)), outline.last, outline.last_if_outlived)
+        form = shape_of(entries[0], parents, outline.components)
+        return ShapePlan(
+            form, tuple(_apart(spans, parents)), outline.last, outline.last_if_outlived
+        )
 
     def _key(self, span: Span) -> Hashable:
         said, asked = span.attributes, self._asked

@@ -118,7 +118,7 @@ _JSON = json.JSONDecoder(
 )
 
 
-def read(reply: Reply) -> Timing | Undecomposed:
+def read_timing(reply: Reply) -> Timing | Undecomposed:
     """Read what a server says of its own time.
 
     The body is read as a `PredictResponse` only where the status is gRPC's OK: an HTTP status is
@@ -144,9 +144,9 @@ def read(reply: Reply) -> Timing | Undecomposed:
 def deciding(reply: Reply) -> tuple[str, ...]:
     """The headers on which a reading depends: those that come after them could say anything."""
     present = [name for name in HEADERS if name in reply.headers]
-    told = read(reply)
+    told = read_timing(reply)
     for count in range(1, len(present) + 1):
-        if alike(told, read(only(reply, present[:count]))):
+        if alike(told, read_timing(only(reply, present[:count]))):
             return tuple(present[:count])
     return tuple(present)
 

@@ -26,7 +26,7 @@ _PATIENCE_S = 3.0
 _SCHEMES = ("http", "https", "grpc", "grpcs")
 
 
-class Endpoint(NamedTuple):
+class Destination(NamedTuple):
     """Who takes spans: a URL over HTTP, a host and a port over gRPC."""
 
     http: bool
@@ -42,7 +42,7 @@ def exporter_for(endpoint: str) -> SpanExporter:
     Raises:
         UsageError: it is no endpoint.
     """
-    one = endpoint_of(endpoint)
+    one = destination_of(endpoint)
     if one.http:
         return OverHttp(one.address, session=_session(one.address))
     return OverGrpc(one.address, insecure=not one.secure)
@@ -69,7 +69,7 @@ def check_listening(endpoint: str) -> None:
     Raises:
         TargetError: nobody does.
     """
-    one = endpoint_of(endpoint)
+    one = destination_of(endpoint)
     scheme = "https" if one.secure else "http"
     parts = urlsplit(one.address if one.http else f"{scheme}://{one.address}")
     if get_environ_proxies(parts.geturl()):
@@ -84,7 +84,7 @@ def check_listening(endpoint: str) -> None:
         ) from None
 
 
-def endpoint_of(endpoint: str) -> Endpoint:
+def destination_of(endpoint: str) -> Destination:
     """Read an endpoint as people write it.
 
     `HOST:PORT`, `grpc://` (`grpcs://` with TLS), and `http://` or `https://` with port 4317 and
@@ -99,11 +99,11 @@ def endpoint_of(endpoint: str) -> Endpoint:
     bare = parts.path in ("", "/") and not parts.query
     if parts.scheme.startswith("http") and not (bare and parts.port == GRPC_PORT):
         url = parts._replace(path=_TRACES_PATH).geturl() if bare else endpoint
-        return Endpoint(True, url, secure)
+        return Destination(True, url, secure)
     if not bare or parts.username is not None:
         raise _malformed(endpoint, "a gRPC endpoint is a host and a port")
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return Endpoint(False, f"{host}:{parts.port or GRPC_PORT}", secure)
+    return Destination(False, f"{host}:{parts.port or GRPC_PORT}", secure)
 
 
 def _split(endpoint: str) -> SplitResult:

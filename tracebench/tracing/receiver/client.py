@@ -12,10 +12,10 @@ from time import monotonic, monotonic_ns, sleep
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from tracebench.analysis.findings.missing_spans import NOTHING, Instead
+from tracebench.analysis.findings.missing_spans import NOTHING, OtherSpans
 from tracebench.model.errors import UsageError
 from tracebench.model.span_columns import Spans
-from tracebench.tracing.otlp.destination import endpoint_of
+from tracebench.tracing.otlp.destination import destination_of
 from tracebench.tracing.receiver.completeness import Gathering, Patience, Roots
 from tracebench.tracing.receiver.messages import Fetch, Fetched, Ready, Setup
 from tracebench.tracing.receiver.settings import DEFAULT, Bounds, address, bind_of
@@ -65,7 +65,7 @@ class Received:
     """Reason → requests or connections."""
     ended_by: str
     """Why no more was waited for."""
-    instead: Instead = NOTHING
+    instead: OtherSpans = NOTHING
     """What came where an entry span did not."""
     problem: str = ""
     """Why the first of the rejected spans cannot be used."""
@@ -94,7 +94,7 @@ class Receiver:
         self._bounds = bounds or Bounds()
         at = bind_of(bind)
         if forward is not None:
-            endpoint_of(forward)
+            destination_of(forward)
         self._problem = ""
         self._process, self._pipe = _start()
         try:

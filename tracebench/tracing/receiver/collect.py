@@ -15,7 +15,7 @@ from tracebench.model.requests import Requests
 from tracebench.model.result import Finding
 from tracebench.model.server_times import PROBLEM, ServerTimes
 from tracebench.system.interrupt import interruptible
-from tracebench.tracing.otlp.destination import endpoint_of
+from tracebench.tracing.otlp.destination import destination_of
 from tracebench.tracing.receiver.client import Received, Receiver, Waiting
 from tracebench.tracing.receiver.completeness import Roots
 from tracebench.tracing.receiver.settings import bind_of
@@ -23,7 +23,7 @@ from tracebench.tracing.receiver.settings import bind_of
 _NS_PER_S: Final = 1e9
 
 
-def check(plan: Plan) -> None:
+def check_receiver(plan: Plan) -> None:
     """See that a plan's receiver can be meant.
 
     Raises:
@@ -32,7 +32,7 @@ def check(plan: Plan) -> None:
     if plan.receive_otlp is not None:
         bind_of(plan.receive_otlp)
     if plan.forward_otlp is not None:
-        endpoint_of(plan.forward_otlp)
+        destination_of(plan.forward_otlp)
         if plan.receive_otlp is None:
             raise UsageError(
                 f"--forward-otlp {plan.forward_otlp!r} has nothing to pass on: add --receive-otlp"

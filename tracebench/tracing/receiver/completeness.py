@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.analysis.findings.missing_spans import NOTHING, Instead, came_instead
+from tracebench.analysis.findings.missing_spans import NOTHING, OtherSpans, other_spans
 from tracebench.model.requests import Requests
 from tracebench.model.span_columns import (
     Spans,
@@ -152,12 +152,12 @@ class Gathering:
         """The trace ids of the requests without an entry span."""
         return self._roots.trace_ids(self._is_missing)
 
-    def instead(self) -> Instead:
+    def instead(self) -> OtherSpans:
         """What came where an entry span did not; where none is missing, nobody asks."""
         if not self.missing:
             return NOTHING
         ours = {*self._roots.trace_ids(np.ones_like(self._is_missing)), *self._linked}
-        return came_instead(together(self._held), ours, set(self.missing_traces()))
+        return other_spans(together(self._held), ours, set(self.missing_traces()))
 
     def spans(self) -> Spans:
         """Those that have to do with the requests, in the order in which they came."""

@@ -14,7 +14,7 @@ import requests
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tracebench.tracing.otlp.destination import Endpoint, endpoint_of
+from tracebench.tracing.otlp.destination import Destination, destination_of
 from tracebench.tracing.receiver.intake import MEDIA_TYPES
 from tracebench.tracing.receiver.over_grpc import TRACES
 from tracebench.tracing.receiver.store import FORWARD_FAILED, FORWARD_WAITING, FORWARDED, Batch
@@ -37,7 +37,7 @@ class Forwarder:
     """
 
     def __init__(self, url: str, queued_bytes: int, counts: Counter[str]) -> None:
-        self._send = sender(endpoint_of(url))
+        self._send = sender(destination_of(url))
         self._counts = counts
         self._room_bytes = queued_bytes
         self._queue: Queue[Batch] = Queue()
@@ -73,7 +73,7 @@ class Forwarder:
                 self._done.put((FORWARD_FAILED, batch))
 
 
-def sender(endpoint: Endpoint) -> Callable[[Batch], object]:
+def sender(endpoint: Destination) -> Callable[[Batch], object]:
     """What sends one batch, and raises where that failed."""
     return _over_http(endpoint.address) if endpoint.http else _over_grpc(endpoint)
 
@@ -89,7 +89,7 @@ def _over_http(url: str) -> Callable[[Batch], object]:
     return send
 
 
-def _over_grpc(endpoint: Endpoint) -> Callable[[Batch], object]:
+def _over_grpc(endpoint: Destination) -> Callable[[Batch], object]:
     if endpoint.secure:
         channel = grpc.secure_channel(endpoint.address, grpc.ssl_channel_credentials())
     else:

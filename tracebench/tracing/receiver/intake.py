@@ -26,7 +26,7 @@ class TooLargeError(ValueError):
     """There is more of it than the limit allows."""
 
 
-class Body:
+class InflatedBody:
     """Collects a body that comes in pieces.
 
     Args:

@@ -15,7 +15,7 @@ from tracebench.tracing.receiver.intake import (
     RESOURCE_EXHAUSTED,
     RETRY_AFTER_S,
     Answer,
-    Body,
+    InflatedBody,
     Intake,
     TooLargeError,
     success,
@@ -79,7 +79,7 @@ def _service(name: str, behaviour: Behaviour) -> "grpc.GenericRpcHandler[bytes, 
 def _inflated(body: bytes, limit_bytes: int) -> bytes:
     if not body.startswith(_COMPRESSED):
         return body
-    collected = Body("gzip", limit_bytes)
+    collected = InflatedBody("gzip", limit_bytes)
     collected.feed(body)
     return collected.whole()
 

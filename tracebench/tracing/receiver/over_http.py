@@ -14,7 +14,7 @@ from tracebench.tracing.receiver.intake import (
     OK,
     RETRY_AFTER_S,
     Answer,
-    Body,
+    InflatedBody,
     Intake,
     TooLargeError,
     refusal,
@@ -37,9 +37,9 @@ class Site:
     def __init__(self, intake: Intake, bounds: Bounds) -> None:
         self.intake, self.bounds = intake, bounds
         self.underway_bytes = 0
-        self.connections: OrderedDict[Connection, None] = OrderedDict()
+        self.connections: OrderedDict[HttpConnection, None] = OrderedDict()
 
-    def joined(self, connection: "Connection") -> None:
+    def joined(self, connection: "HttpConnection") -> None:
         """Take a connection, at the cost of the most silent one where there are too many."""
         self.connections[connection] = None
         if len(self.connections) > self.bounds.connections:
@@ -57,7 +57,7 @@ class Site:
                 late.expire()
 
 
-class Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """One connection; requests on it are answered in order."""
 
     def __init__(self, site: Site) -> None:
@@ -66,7 +66,7 @@ class Connection(asyncio.Protocol):
         self.deadline_s = self._now_s() + site.bounds.request_s
         self._over = False
         self._parser = httptools.HttpRequestParser(self)
-        self._body: Body | None = None
+        self._body: InflatedBody | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
         elif int(length) > limit_bytes:  # llhttp has seen to it that it is a number
             self._too_large()
         else:
-            self._body = Body(coding, limit_bytes)
+            self._body = InflatedBody(coding, limit_bytes)
             if self._headers.get(b"expect", b"").lower() == b"100-continue":
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 

@@ -47,7 +47,9 @@ async def _serve(pipe: Pipe, setup: Setup) -> None:
         pipe.send(Ready(failure=str(error)))
         return
     loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: over_http.Connection(site), sock=listening, backlog=_BACKLOG)
+    await loop.create_server(
+        lambda: over_http.HttpConnection(site), sock=listening, backlog=_BACKLOG
+    )
     sweeping = asyncio.create_task(site.sweep())
     pipe.send(Ready(grpc_port, listening.getsockname()[1]))
     over = asyncio.Event()

@@ -14,7 +14,7 @@ from server_middleware.vocabulary import SERVER_PROCESSING
 from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
 from tracebench.tracing.roots import attributes
 from tracebench.tracing.roots.delivery import Delivered, Delivery, WireIds, tracer
-from tracebench.tracing.roots.target_attributes import Described
+from tracebench.tracing.roots.target_attributes import TargetAttributes
 
 Value = str | int | bool
 _TOLD_EACH: Final = 1024
@@ -52,7 +52,7 @@ class Run:
 def export(
     exchanges: Iterable[Exchange],
     timings: Iterable[Timing | Undecomposed],
-    described: Described,
+    described: TargetAttributes,
     run: Run,
     exporters: Sequence[SpanExporter],
     on_spans: Callable[[int], object] = lambda _made: None,
@@ -110,7 +110,7 @@ def _make(
     span.end(exchange.done_ns + offset_ns)
 
 
-def _common(described: Described, run: Run) -> dict[str, Value]:
+def _common(described: TargetAttributes, run: Run) -> dict[str, Value]:
     return {
         **described.attributes,
         attributes.RUN_ID: run.id,
@@ -119,7 +119,7 @@ def _common(described: Described, run: Run) -> dict[str, Value]:
     }
 
 
-def _of_exchange(exchange: Exchange, described: Described) -> dict[str, Value]:
+def _of_exchange(exchange: Exchange, described: TargetAttributes) -> dict[str, Value]:
     own: dict[str, Value] = {
         attributes.OUTCOME: exchange.outcome.value,
         attributes.STAMP: exchange.stamp.value,

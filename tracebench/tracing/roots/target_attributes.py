@@ -20,7 +20,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class TargetAttributes:
     """A target, in the terms of OpenTelemetry's semantic conventions."""
 
     protocol: Literal["rest", "grpc"]
@@ -37,7 +37,7 @@ class Described:
         return {HTTP_RESPONSE_STATUS_CODE: int(status)}
 
 
-def rest(method: str, url: str) -> Described:
+def rest(method: str, url: str) -> TargetAttributes:
     """Describe requests to an absolute URL; credentials in it are not repeated."""
     parts = urlsplit(url)
     attributes: dict[str, str | int] = {
@@ -46,7 +46,7 @@ def rest(method: str, url: str) -> Described:
         **_server(parts),
         NETWORK_PROTOCOL_VERSION: "1.1",
     }
-    return Described("rest", f"{method} {parts.path or '/'}", attributes)
+    return TargetAttributes("rest", f"{method} {parts.path or '/'}", attributes)
 
 
 def _server(parts: SplitResult) -> dict[str, str | int]:
@@ -57,7 +57,7 @@ def _server(parts: SplitResult) -> dict[str, str | int]:
     return {SERVER_ADDRESS: parts.hostname or "", SERVER_PORT: port}
 
 
-def grpc(host: str, port: int, method: str) -> Described:
+def grpc(host: str, port: int, method: str) -> TargetAttributes:
     """Describe calls of a method, given as `package.Service/Method`.
 
     Args:
@@ -72,4 +72,4 @@ def grpc(host: str, port: int, method: str) -> Described:
     }
     if port:
         attributes[SERVER_PORT] = port
-    return Described("grpc", method, attributes)
+    return TargetAttributes("grpc", method, attributes)
