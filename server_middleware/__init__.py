@@ -9,20 +9,27 @@ Nothing but OpenTelemetry's API is imported here: no SDK, no numpy.
 """
 
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
 
-from server_middleware.apps import instrument
-from server_middleware.components.component import component
-from server_middleware.context.forks import forget_when_forked
-from server_middleware.context.scope import Handle, this_request
+if TYPE_CHECKING:
+    from server_middleware.apps import instrument
+    from server_middleware.components.component import component
+    from server_middleware.context.scope import Handle, this_request
 
 __all__ = ["Handle", "component", "instrument", "this_request"]
+_HOMES: Final = {
+    "Handle": "server_middleware.context.scope",
+    "component": "server_middleware.components.component",
+    "instrument": "server_middleware.apps",
+    "this_request": "server_middleware.context.scope",
+}
 
-forget_when_forked()
 
-
-def __getattr__(name: str) -> ModuleType:
-    """Import `server_middleware.grpc` when it is first used: only gRPC servers bring grpcio."""
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, when it is: the names alone cost nothing, and grpcio is gRPC's."""
     if name == "grpc":
         return import_module("server_middleware.grpc")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
