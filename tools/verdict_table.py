@@ -3,7 +3,7 @@
 import re
 
 from tools.house import ROOT
-from tracebench.analysis.findings.advice import pieces
+from tracebench.analysis.advice import pieces
 from tracebench.analysis.findings.finding import FINDINGS
 from tracebench.analysis.findings.kinds import FindingKind
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from tracebench.analysis.findings.advice import (
+from tracebench.analysis.advice import (
     LESS_LOAD,
     LONGER,
     OWN_CORE,

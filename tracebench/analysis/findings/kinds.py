@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
 
-from tracebench.analysis.findings.advice import (
+from tracebench.analysis.advice import (
     LESS_LOAD,
     LONGER,
     OWN_CORE,

@@ -5,8 +5,8 @@ from typing import Final
 
 from tracebench.analysis.findings.evidence import Evidence, part_of
 from tracebench.analysis.findings.finding import state, weigh
-from tracebench.analysis.findings.missing_spans import OtherSpans, causes, words
 from tracebench.analysis.findings.span_kinds import MOST_UNJOINED
+from tracebench.analysis.missing_spans import OtherSpans, causes, words
 from tracebench.analysis.numbers import rounded
 from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.model.result import Finding

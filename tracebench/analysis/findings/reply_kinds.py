@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tracebench.analysis.findings.advice import Advice, given, one_at_a_time, takes_spans, unless
+from tracebench.analysis.advice import Advice, given, one_at_a_time, takes_spans, unless
 from tracebench.analysis.findings.kinds import FindingKind
 
 _SPANS = (

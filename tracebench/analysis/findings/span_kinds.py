@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tracebench.analysis.findings.advice import Advice
+from tracebench.analysis.advice import Advice
 from tracebench.analysis.findings.kinds import INFO, WARNING, FindingKind
 
 MOST_UNJOINED: Final = 0.05
