@@ -25,7 +25,7 @@ from tracebench.analysis.advice import (
     takes_spans,
 )
 from tracebench.analysis.closure.own_components import share_of
-from tracebench.analysis.findings.before_reply import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
+from tracebench.analysis.findings.server_timing import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
 from tracebench.analysis.numbers import rounded
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.result import TailPart, TargetResult
