@@ -18,7 +18,7 @@ from tracebench.analysis.closure.decomposition import client_view, ranked, repor
 from tracebench.analysis.closure.decomposition import latency as latency_of
 from tracebench.analysis.closure.selection import Selection, Without
 from tracebench.analysis.failures import count_errors
-from tracebench.analysis.findings.evidence import Evidence, part_of
+from tracebench.analysis.findings.finding import Evidence, part_of
 from tracebench.analysis.findings.verdict import judge
 from tracebench.analysis.statistics.distribution import (
     NS_PER_MS,
