@@ -5,7 +5,7 @@ import re
 from tools.house import ROOT
 from tracebench.analysis.advice import pieces
 from tracebench.analysis.findings.finding import FindingKind
-from tracebench.analysis.findings.verdict import FINDINGS
+from tracebench.analysis.verdict import FINDINGS
 
 PAGE = ROOT / "docs" / "verdict.md"
 _BEGIN, _END = "<!-- table -->\n", "<!-- end -->\n"

@@ -15,9 +15,9 @@ from tracebench.analysis.findings.finding import with_findings
 from tracebench.analysis.findings.near_floor import beside_floor, clients_cut_short, describe_floor
 from tracebench.analysis.findings.otlp_spans import unfit_rules
 from tracebench.analysis.findings.outcome import interrupted
-from tracebench.analysis.findings.verdict import advised
 from tracebench.analysis.statistics.steady_state import settled
 from tracebench.analysis.summary import exemplars, summarise
+from tracebench.analysis.verdict import advised
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import Prepared
 from tracebench.load.measure import measure, once

@@ -14,9 +14,9 @@ from tests.analysis.samples import CANCELLED, FAILED, MS, NEAR, SUCCESS, TIMED_O
 from tests.records import decomposed
 from tracebench.analysis.advice import Situation, fitting
 from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
-from tracebench.analysis.findings.verdict import FINDINGS, advised
 from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.summary import summarise
+from tracebench.analysis.verdict import FINDINGS, advised
 from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed
 from tracebench.model.plan import Payload, Plan, Segment, Stability
 from tracebench.model.result import TargetResult, TcpInfo

@@ -6,7 +6,7 @@ import pytest
 
 from tools.verdict_table import PAGE, page
 from tracebench.analysis.findings.finding import SEVERITIES, FindingKind, weigh
-from tracebench.analysis.findings.verdict import FINDINGS, TOPICS
+from tracebench.analysis.verdict import FINDINGS, TOPICS
 
 NAMED = """client_saturated rate_not_met arrivals_not_as_asked not_stationary warmup_too_short
 too_few_samples correlated_samples unexplained_share negative_network clock_stepped errors
