@@ -65,7 +65,7 @@ def _why_not(app: Any) -> str:
         if _is_app(getattr(app, name, None)):
             return f"{_NO_APP}, but holds one: instrument its `.{name}`"
     if isclass(app):
-        return f"{_NO_APP}, but a class: make one, and instrument that"
+        return f"{_NO_APP}, but a class: create an instance, and instrument that"
     if callable(app):
         return (
             f"{_NO_APP} by its parameters; wrap it in `def app(environ, start_response)` for WSGI, "
@@ -73,7 +73,7 @@ def _why_not(app: Any) -> str:
         )
     return (
         f"{_NO_APP}; a gRPC server takes `interceptors=server_middleware.grpc.interceptors()` "
-        "when it is made"
+        "when it is created"
     )
 
 

@@ -131,7 +131,7 @@ def _no_requests(archives: Archives, kept: KeptSpans, paths: Sequence[str]) -> U
     files, kinds = " ".join(map(repr, paths)), {span.kind for span in kept}
     unusable = f" ({archives.bad} more cannot be used: {archives.problem})" if archives.bad else ""
     lacking = (
-        "give the server's spans too, the SERVER children of these"
+        "give the server's spans too: the SERVER children of these"
         if "CLIENT" in kinds and "SERVER" not in kinds
         else (
             "give the client's spans too (tracebench's own, or CLIENT spans with SERVER children); "
@@ -150,7 +150,9 @@ def _read(archives: Archives) -> tuple[dict[_Key, _Group], KeptSpans]:
             kept.add(span)
             continue
         if (root := read_back.read(span)) is None:
-            archives.refuse(span, "is of tracebench, and not as tracebench writes them")
+            archives.refuse(
+                span, "claims to be from tracebench, but tracebench does not write such spans"
+            )
             continue
         key = _Key(*(str(span.attributes.get(name, "")) for name in (PROTOCOL, RUN_ID)))
         group = groups.setdefault(key, _Group({}))
@@ -222,7 +224,7 @@ def _without_spans(
     asked = plan.get("receive_otlp") or plan.get("jaeger")
     if not (asked or found.own_traces or len(missing) < len(wanted)):
         return None
-    reason = "the archive holds no more"
+    reason = "the archive ends there"
     return low_join_share(len(missing), len(uncovered), len(wanted), reason, found)
 
 

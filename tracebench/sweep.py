@@ -99,7 +99,7 @@ def _enough(kind: LoadKind, steps: Sequence[Step], *, auto: bool) -> str | None:
     if not auto:
         return None
     if found.get("rate_not_met") == "invalid":
-        return f"{load:g}/s was not met"
+        return f"{load:g}/s was not reached"
     if not all(target.verdict.valid for target in targets):
         return f"the numbers at {load:g} are not valid"
     if all(has_stopped_growing(_throughputs(steps, name)) for name in steps[-1].result.targets):

@@ -115,8 +115,8 @@ def _time_awaits(name: str, awaitable: Any) -> None:
             awaitable.__class__ = _timed_kind(name, kind)  # type: ignore[arg-type] # types are hashable
     except Exception:
         _warn_once(
-            f"component {name!r} decorates what returns an awaitable {kind.__qualname__}, which "
-            "lets nobody watch it: it is timed until that is returned; use `async with "
+            f"component {name!r} decorates what returns an awaitable {kind.__qualname__}, "
+            "which cannot be observed: it is timed until that is returned; use `async with "
             "component(…)` around the await"
         )
 

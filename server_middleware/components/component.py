@@ -33,8 +33,8 @@ def checked(name: str) -> str:
     """
     if not is_name(name):
         raise ValueError(
-            f"{name!r} is no name for a component: use letters, digits, '_', '.' and '-', at most "
-            f"64, a letter first; {', '.join(sorted(_TAKEN))} have a meaning of their own"
+            f"{name!r} is not a valid component name: use letters, digits, '_', '.' and '-', at "
+            f"most 64, a letter first; {', '.join(sorted(_TAKEN))} have a meaning of their own"
         )
     return name
 

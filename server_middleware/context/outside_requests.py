@@ -67,9 +67,9 @@ class Strays:
         if not self._told:
             self._told = True
             _logger.warning(
-                "component %r ran outside any request while one that asked for its timings was "
-                "under way, and is missing there: run it in a copy of the request's context "
-                "(contextvars.copy_context().run), or name what it works for: "
+                "component %r ran outside any request while a request that asked for timings was "
+                "in progress; it is missing there: run it in a copy of the request's context "
+                "(contextvars.copy_context().run), or name the requests it works for: "
                 "component(%r, requests=[this_request()])",
                 self._last,
                 self._last,

@@ -36,7 +36,7 @@ class Outside:
         if self.unserved is None or sys.is_finalizing():
             return
         _logger.warning(
-            "instrument(%s) returned a new app, which is gone before it served anything: nothing "
-            "is timed; write `app = instrument(app)` and serve that",
+            "instrument(%s) returned a new app, which was dropped before it served anything: "
+            "nothing is timed; write `app = instrument(app)` and serve that",
             self.unserved,
         )

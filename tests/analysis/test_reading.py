@@ -51,9 +51,9 @@ def test_a_total_alone_says_little_of_the_framework() -> None:
     ("why", "plan", "said"),
     [
         (NO_TIMING, {}, "two lines of middleware"),
-        (NO_TIMING, {"receive_otlp": "127.0.0.1:4317"}, "see why below"),
-        (Undecomposed.NEGATIVE_NETWORK, {}, "reported more time than the client waited: see what"),
-        (Undecomposed.MALFORMED, {}, "the reported timing cannot be read: see what it reports"),
+        (NO_TIMING, {"receive_otlp": "127.0.0.1:4317"}, "the findings below say why"),
+        (Undecomposed.NEGATIVE_NETWORK, {}, "reported more time than the client waited: look at"),
+        (Undecomposed.MALFORMED, {}, "the reported timing cannot be read: look at what it reports"),
     ],
 )
 def test_what_is_not_told_apart(why: Undecomposed, plan: dict[str, str], said: str) -> None:
@@ -67,7 +67,7 @@ def test_what_is_not_told_apart(why: Undecomposed, plan: dict[str, str], said: s
     ("rtt_ms", "concurrency", "suggestion"),
     [
         (1.0, 1, "compression"),
-        (5.0, 1, "the path's round trip of 5 ms itself"),
+        (5.0, 1, "the round trip of the path (5 ms)"),
         (0.1, 4, "more workers or threads"),
         (0.1, 1, "accepting, reading, writing"),
     ],
@@ -143,10 +143,10 @@ def test_there_is_a_sentence_for_every_component(component: str) -> None:
         (
             1.2,
             (1.1, 1.3),
-            "120 % is queue (95 % interval 110% … 130%), as other components take less",
+            "120 % is queue (95 % interval 110% … 130%), while other components take less",
         ),
-        (0.9, None, "90 % is queue, in one stretch of the run"),
-        (0.6, (-0.5, 1.7), "no component surely has a part: it differs too much over the run"),
+        (0.9, None, "90 % is queue, in a single stretch of the run"),
+        (0.6, (-0.5, 1.7), "no component clearly accounts for it: it varies too much over the run"),
     ],
 )
 def test_the_tail_claims_no_more_than_it_knows(
@@ -155,5 +155,5 @@ def test_the_tail_claims_no_more_than_it_knows(
     parts = {"queue": TailPart(share * 2218, share, ci95), "network": TailPart(1.0, 0.01, (0, 0))}
     tail = Tail(40, 400, slowest_ms=2220, usual_ms=2, excess_ms=2218, components=parts)
     assert interpret_tail(replace(target([SUCCESS]), tail={"slowest_1_percent": tail})) == (
-        f"of the 2,220 ms that the slowest 1 % take longer than the median request, {said}"
+        f"of the 2,220 ms by which the slowest 1 % exceed the median request, {said}"
     )

@@ -112,7 +112,7 @@ def test_what_cannot_be_read_is_counted(written: tuple[Result, Path], tmp_path: 
     [finding] = [one for one in found.verdict.findings if one.code == "unreadable_archive"]
     assert finding.severity == "warning"
     assert finding.message.startswith("2 lines or spans of the archive cannot be read: ")
-    assert "broken.jsonl:3: no OTLP JSON" in finding.message
+    assert "broken.jsonl:3: not OTLP JSON" in finding.message
 
 
 def test_a_compressed_archive_that_ends_in_the_middle(
@@ -122,7 +122,7 @@ def test_a_compressed_archive_that_ends_in_the_middle(
     cut = tmp_path / "cut.gz"
     cut.write_bytes(whole[: len(whole) * 3 // 4])
     found = analyze([str(cut)]).targets["rest"]
-    assert "ends in the middle" in str(found.verdict.findings)
+    assert "is cut short" in str(found.verdict.findings)
 
 
 def test_without_the_run_s_facts_the_components_are_the_same(
@@ -289,7 +289,7 @@ def test_files_without_requests_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(b"hello\nworld\n")
     with pytest.raises(UsageError, match=r"no spans in '.*empty': give OTLP JSON lines"):
         analyze([str(tmp_path / "empty")])
-    with pytest.raises(UsageError, match=r"no spans in '.*text' \(.*text:1: no OTLP JSON"):
+    with pytest.raises(UsageError, match=r"no spans in '.*text' \(.*text:1: not OTLP JSON"):
         analyze([str(tmp_path / "text")])
     with pytest.raises(UsageError, match=r"cannot read '.*none' \(No such file or directory\)"):
         analyze([str(tmp_path / "none")])

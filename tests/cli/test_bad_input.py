@@ -60,20 +60,20 @@ URL = "http://127.0.0.1:9"
         (["--image", "missing.png", "--rest-url", URL], "missing.png"),
         (["--image", "tests", "--rest-url", URL], "tests"),
         (["--rest-url", URL], "--image"),
-        (["--image", IMAGE, "--rest-url", URL, "--warmup", "-1"], "nor auto"),
+        (["--image", IMAGE, "--rest-url", URL, "--warmup", "-1"], "nor 'auto'"),
         (["--image", IMAGE, "--rest-url", URL, "--warmup", "soon"], "'soon' is neither a number"),
         (["--image", IMAGE, "--data", IMAGE, "--rest-url", URL], "one of"),
-        (["--json", "tests", "--rest-url", URL], "a folder without such files"),
-        (["--json", IMAGE, "--rest-url", URL], "is no JSON"),
+        (["--json", "tests", "--rest-url", URL], "a folder without matching files"),
+        (["--json", IMAGE, "--rest-url", URL], "is not valid JSON"),
         (["--payloads", "missing.jsonl", "--rest-url", URL], "missing.jsonl"),
-        (["--payloads", "README.md", "--rest-url", URL], "line 1, is no JSON"),
+        (["--payloads", "README.md", "--rest-url", URL], "line 1, is not valid JSON"),
         (["--image", IMAGE, "--rest-url", URL, "--order", "any"], "--order"),
-        (["--image", IMAGE, "--rest-url", URL, "--expect-status", "ok"], "'ok' is no status"),
-        (["--image", IMAGE, "--rest-url", URL, "--expect-json", "=1"], "no path=value"),
+        (["--image", IMAGE, "--rest-url", URL, "--expect-status", "ok"], "'ok' is not a status"),
+        (["--image", IMAGE, "--rest-url", URL, "--expect-json", "=1"], "is not PATH[=VALUE]"),
         (["--oip", "m", "--rest-url", URL], "connection refused"),
         (["--image", IMAGE, "--rest-url", "localhost:5000"], "localhost:5000"),
         (["--image", IMAGE, "--rest-url", "http://"], "http://"),
-        (["--image", IMAGE, "--rest-url", URL, "--jaeger", "localhost:16686"], "no base URL"),
+        (["--image", IMAGE, "--rest-url", URL, "--jaeger", "localhost:16686"], "not a base URL"),
         (["--image", IMAGE, "--rest-url", URL, "--jaeger", URL], f"--jaeger {URL!r}"),
         (["--image", IMAGE, "--rest-url", URL, "--trace-ui", "x"], "--trace-ui 'x'"),
         (["--image", IMAGE, "--rest-url", URL, "--receive-otlp", "x:y"], "OTLP at 'x:y'"),
@@ -101,7 +101,7 @@ URL = "http://127.0.0.1:9"
         (["--image", IMAGE, "--rest-url", URL, "--output-plot", "x.bmp"], "x.bmp"),
         (["--image", IMAGE, "--rest-url", URL, "--output-traces", "/no/such/t"], "/no/such"),
         (["--image", IMAGE, "--rest-url", URL, "--otlp-endpoint", "gopher://x"], "gopher"),
-        (["--image", IMAGE, "--rest-url", URL, "--output-json", IMAGE], "is also what is read"),
+        (["--image", IMAGE, "--rest-url", URL, "--output-json", IMAGE], "is also an input file"),
         (
             ["--image", IMAGE, "--rest-url", URL, "--output-json", "x", "--output-traces", "./x"],
             "'./x' is also --output-json",
@@ -161,7 +161,7 @@ def test_tls_failures() -> None:
 def test_a_grpc_server_is_no_http_server() -> None:
     with old_grpc() as address:
         done = run("--image", IMAGE, "--rest-url", f"http://{address}")
-    assert "gRPC is --grpc-server's" in complaint(done, 2)
+    assert "use --grpc-server for gRPC" in complaint(done, 2)
 
 
 def test_an_http_server_is_no_grpc_server() -> None:
@@ -177,7 +177,7 @@ def test_a_proxy_in_the_environment_is_not_used_and_said_so() -> None:
             HTTP_PROXY="http://127.0.0.1:9",
         )
     assert done.returncode in (0, 3), done.stderr  # a busy machine makes any run not valid
-    assert "HTTP_PROXY is set and not used" in done.stderr
+    assert "note: ignoring HTTP_PROXY" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_a_result_that_contradicts_itself(
     change(data["targets"]["rest"])
     file.write_text(json.dumps(data))
     told = complaint(tracebench("report", str(file), "--output-plot", str(plot)), 2)
-    assert told.startswith(f"tracebench: {file} is no result of tracebench (")
+    assert told.startswith(f"tracebench: {file} is not a tracebench result (")
     assert said in told
     assert not plot.exists()
 

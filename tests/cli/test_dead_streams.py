@@ -69,7 +69,7 @@ def test_where_nothing_else_was_asked_for_a_dead_stdout_is_an_error(saved: str) 
     done = shell(f"$TB report {saved} > /dev/full")
     assert done.returncode == 2
     assert done.stderr == (
-        "tracebench: cannot print (No space left on device): see where standard output goes\n"
+        "tracebench: cannot print (No space left on device): check where standard output goes\n"
     )
 
 

@@ -67,5 +67,5 @@ def test_a_device_that_took_no_spans_is_not_said_to_have_them(
 def test_an_input_is_not_written_through_a_link(tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(IMAGE)
-    with pytest.raises(UsageError, match="is also what is read"):
+    with pytest.raises(UsageError, match="is also an input file"):
         Outputs(json=str(link)).check(str(IMAGE))

@@ -50,8 +50,8 @@ def test_lines(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("\n\n", "has 0 requests"),
-        ('{"a": 1}\n{oops\n', "line 2, is no JSON"),
-        ("[" * 100_000, "line 1, is no JSON"),
+        ('{"a": 1}\n{oops\n', "line 2, is not valid JSON"),
+        ("[" * 100_000, "line 1, is not valid JSON"),
     ],
 )
 def test_lines_that_are_none(tmp_path: Path, text: str, said: str) -> None:
@@ -66,7 +66,7 @@ def test_what_would_fill_the_memory_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "huge.bin").open("wb") as huge:
         huge.truncate(MOST_BYTES + 1)
     for data, lines in ((folder, None), (None, str(tmp_path / "huge.bin"))):
-        with pytest.raises(UsageError, match="256 MiB, for they are kept in memory"):
+        with pytest.raises(UsageError, match="256 MiB, which are kept in memory"):
             read_payloads(None, data, None, lines, None)
 
 

@@ -30,18 +30,18 @@ def test_a_rate_is_segments(text: str, segments: list[tuple[float, float, float]
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("abc", "no number"),
+        ("abc", "not a number"),
         ("nan", "not between"),
         ("-5", "not between"),
         ("1e9", "not between"),
         ("0", "sends nothing"),
         ("0/5s", "sends nothing"),
-        ("10:20", "say how long"),
-        ("10,20", "say how long"),
-        ("10/1s,0", "say how long"),
-        ("10/0s", "no time"),
-        ("", "no rate"),
-        ("1/2/3", "no rate"),
+        ("10:20", "lacks a duration"),
+        ("10,20", "lacks a duration"),
+        ("10/1s,0", "lacks a duration"),
+        ("10/0s", "duration of zero"),
+        ("", "not a valid rate"),
+        ("1/2/3", "not a valid rate"),
     ],
 )
 def test_what_is_no_rate_is_told(text: str, told: str) -> None:

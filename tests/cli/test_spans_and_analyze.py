@@ -51,7 +51,7 @@ def test_without_a_server_s_spans_it_says_how_to_get_them(tmp_path: Path) -> Non
     exporter = JsonLinesExporter(str(path))
     exporter.export(spans_of([SUCCESS]))
     exporter.shutdown()
-    assert "let it export OTLP" in tracebench("spans", str(path)).stdout
+    assert "let the server export OTLP" in tracebench("spans", str(path)).stdout
 
 
 def test_analyze_prints_and_saves_what_run_did(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ TARGET = ("--image", IMAGE, "--rest-url", "http://127.0.0.1:9")
     ("options", "said"),
     [
         ((*TARGET, "--concurrency", "1,x"), "1,x"),
-        ((*TARGET, "--rate", "10,20", "--concurrency", "1,2"), "one --concurrency"),
+        ((*TARGET, "--rate", "10,20", "--concurrency", "1,2"), "a single --concurrency"),
         ((*TARGET, "--output-json", "/no/such/x.json"), "/no/such"),
         ((*TARGET, "--timeout", "1"), "127.0.0.1:9"),
         (("--image", IMAGE), "no target"),

@@ -103,7 +103,7 @@ def test_the_command_line_says_what_is_missing() -> None:
         url = f"http://{HOST}:{port}"
         done = command("--data", "README.md", "--rest-url", url, "--client", "grpcio")
     assert done.returncode == 2
-    assert "--client grpcio sends to --grpc-server" in done.stderr
+    assert "--client grpcio needs a target: give --grpc-server" in done.stderr
 
 
 @pytest.mark.slow

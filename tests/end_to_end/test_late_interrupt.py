@@ -74,7 +74,7 @@ def test_while_the_result_is_written(tmp_path: Path) -> None:
             time.sleep(0.002)  # the plot comes after it, and takes a second
         process.send_signal(signal.SIGINT)
         _, complained = process.communicate(timeout=30)
-    assert "still writing; Ctrl-C again gives it up" in complained
+    assert "still writing; press Ctrl-C again to abandon it" in complained
     assert process.returncode in (0, 3), complained
     assert plot.stat().st_size > 1_000
     assert json.loads(file.read_text())["targets"]["rest"]["requests"]["succeeded"] == 200

@@ -77,7 +77,7 @@ def test_rates_are_doubled_until_one_is_not_met() -> None:
         plan = Plan(PAYLOAD, rest_url=url, requests=None, duration_s=0.7, concurrency=32)
         found = sweep(plan, "rate", None)
     assert found.steps[-1].load in (80, 160)
-    assert found.ended.endswith("/s was not met")
+    assert found.ended.endswith("/s was not reached")
     assert found.valid
     scaling = found.scaling["rest"]
     assert scaling.knee == pytest.approx(2 / SERVICE_S, rel=0.3)

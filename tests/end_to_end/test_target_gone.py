@@ -37,7 +37,7 @@ def test_what_was_measured_before_is_kept(at: str, tmp_path: Path) -> None:
     gone = found.targets["grpc"]
     assert gone.requests.started == 0
     assert not gone.verdict.valid
-    assert "0 of 1 connections were made" in gone.verdict.findings[0].message
+    assert "0 of 1 connections were opened" in gone.verdict.findings[0].message
     assert found.comparison is None
     assert "the run was given up: 127.0.0.1" in " ".join(table.render(found).split())
     figure.draw(found, str(tmp_path / "plot.png"))
@@ -46,5 +46,5 @@ def test_what_was_measured_before_is_kept(at: str, tmp_path: Path) -> None:
 def test_with_nothing_measured_it_is_an_error() -> None:
     stopping = Stopping("grpc")
     address = stopping.server.enter_context(old_grpc())
-    with pytest.raises(TargetError, match="0 of 1 connections were made"):
+    with pytest.raises(TargetError, match="0 of 1 connections were opened"):
         run(Plan(PAYLOAD, grpc_server=address, requests=20), stopping)

@@ -43,12 +43,12 @@ EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpa
 
 BAD = {
     "empty": (NOT_SENT, "the image is empty"),
-    "text": (b"good morning", "the image is none of PNG, JPEG, WEBP, GIF, BMP, TIFF"),
-    "program": (EPS, "the image is none of PNG, JPEG, WEBP, GIF, BMP, TIFF"),
-    "zeros": (bytes(4096), "the image is none of PNG, JPEG, WEBP, GIF, BMP, TIFF"),
+    "text": (b"good morning", "the image is not one of PNG, JPEG, WEBP, GIF, BMP, TIFF"),
+    "program": (EPS, "the image is not one of PNG, JPEG, WEBP, GIF, BMP, TIFF"),
+    "zeros": (bytes(4096), "the image is not one of PNG, JPEG, WEBP, GIF, BMP, TIFF"),
     "truncated png": (COFFEE[:100_000], "the image cannot be decoded"),
     "truncated jpeg": (coffee("RGB", "JPEG")[:9_000], "the image cannot be decoded"),
-    "header only": (COFFEE[:33], "the image is none of PNG"),
+    "header only": (COFFEE[:33], "the image is not one of PNG"),
     "16 bits": (
         encoded(Image.new("I;16", (9, 9), 40_000), "PNG"),
         "the image has more than 8 bits",

@@ -143,7 +143,7 @@ def test_a_storage_of_another_length(tmp_path: Path) -> None:
 
 
 def test_another_format(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no checkpoint"):
+    with pytest.raises(ValueError, match="not a checkpoint"):
         read_checkpoint(written(tmp_path / "checkpoint", {}, magic=7))
 
 

@@ -29,7 +29,7 @@ def test_the_numbers() -> None:
     assert times == ["8", "10.1", "9.9"]
     assert in_flight == ["8", "4.04", "3.96", "8"]
     assert "The server's pool of workers (or cores) saturates first, at 400/s" in text
-    assert "Knee at 4 under way" in text
+    assert "Knee at 4 in flight" in text
     assert "Universal Scalability Law: does not fit" in text
     assert "ended: throughput stopped growing" in text
 

@@ -116,12 +116,12 @@ def changed(change: Callable[[Any], object]) -> str:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda data: target(data).update(address="\ud800"), r"address is no text: '\\ud800'"),
-        (lambda data: data["targets"].update({"\ud800": target(data)}), "is no text"),
+        (lambda data: target(data).update(address="\ud800"), r"address is not text: '\\ud800'"),
+        (lambda data: data["targets"].update({"\ud800": target(data)}), "is not text"),
         (lambda data: target(data).update(duration_s="1"), "duration_s is '1', not a number"),
         (lambda data: target(data).update(duration_s=True), "duration_s is 'True'"),
         (lambda data: target(data).update(duration_s=10**400), "duration_s is '1000"),
-        (lambda data: target(data).update(duration_s=float("nan")), "NaN is no number"),
+        (lambda data: target(data).update(duration_s=float("nan")), "NaN is not a JSON number"),
         (lambda data: target(data).update(decomposed=1.5), "decomposed is '1.5', not a whole"),
         (lambda data: target(data).pop("verdict"), "rest has no verdict"),
         (lambda data: target(data)["components"].pop("end_to_end"), "has no end_to_end"),
@@ -147,14 +147,14 @@ def target(data: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"schema": ' * 99_999, "[" * 900 + "]" * 900])
 def test_deep_nesting_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="no result of tracebench"):
+    with pytest.raises(UsageError, match="not a tracebench result"):
         loads(text)
 
 
 @pytest.mark.parametrize("part", range(1, 20))
 def test_a_file_that_was_cut_off_is_refused(part: int) -> None:
     text = dumps(both())
-    with pytest.raises(UsageError, match="no result of tracebench"):
+    with pytest.raises(UsageError, match="not a tracebench result"):
         loads(text[: len(text) * part // 20])
 
 

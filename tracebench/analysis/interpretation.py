@@ -37,12 +37,12 @@ _ROUND_TRIP_ITSELF: Final = 2.0
 _MOSTLY: Final = 0.5
 _SUGGESTIONS: Final = {
     BACKLOG: "requests wait for a free slot, because the server does not keep up: "
-    "give it more capacity, or ask for less",
-    CONNECT: "connections are made anew: let the server keep them alive",
+    "give it more capacity, or send less",
+    CONNECT: "connections are opened again and again: let the server keep them alive",
     QUEUE: "requests wait inside the server: add model instances, or batch them",
     PREPROCESSING: "look at the transform pipeline: decoding, resizing, copies",
     INFERENCE: "try quantisation, a smaller model or an accelerator",
-    POSTPROCESSING: "look at what is done with the model's output",
+    POSTPROCESSING: "look at what happens to the model's output",
 }
 
 
@@ -78,9 +78,9 @@ def _client(now: Situation) -> str:
 
 def _body(now: Situation) -> str:
     streams = "streamed_reply" in _codes(now)
-    what = "the reply streams" if streams else "the rest of the reply came long after its head"
+    what = "the reply streams" if streams else "the rest of the reply arrived long after its head"
     how = (
-        "see why the server's own spans did not come" if takes_spans(now) else "--receive-otlp does"
+        "find out why the server's spans are missing" if takes_spans(now) else "--receive-otlp can"
     )
     return f"{what}, which the timing in its head cannot cover: {how}"
 
@@ -93,12 +93,12 @@ def _server_and_network(now: Situation) -> str:
         if reason != Undecomposed.NO_TIMING.value
     }
     if useless:
-        return f"{max(useless, key=useless.__getitem__)}: see what it reports with --dry-run"
+        return f"{max(useless, key=useless.__getitem__)}: look at what it reports with --dry-run"
     if takes_spans(now):
-        return "neither the server's spans nor a timing in its replies tell more: see why below"
+        return "neither the server's spans nor its replies reveal more: the findings below say why"
     return (
-        "the server reports nothing of its own: two lines of middleware, or an X-Timing-Info "
-        "header, would tell more"
+        "the server reports no timings: two lines of middleware, or an X-Timing-Info header, "
+        "would reveal more"
     )
 
 
@@ -107,35 +107,37 @@ def _server_other(now: Situation) -> str:
         return "look at the framework: routing, parsing, serialisation"
     return (
         "the server reports only its total: wrap its steps in component() to tell them apart; "
-        "`tracebench spans` shows what it emits, and how to map that"
+        "`tracebench spans` shows what it emits and how to map it"
     )
 
 
 def _network(now: Situation) -> str:
     """Compression shortens only what the path takes: floor and round trip tell whether it does."""
     if "network_after_reply_began" in _codes(now):
-        return "most of it passes after the reply began: it is large, or the server's span ended"
+        return (
+            "most of it passes after the reply began: it is large, or the server's span ends early"
+        )
     network, floor, tcp = now.target.components[NETWORK], now.target.floor, now.target.tcp
     if floor is not None and network.mean_ms <= LIKE_THE_FLOOR * floor.network.mean_ms:
-        return "a server that does nothing has about as much (the floor): there is little to gain"
+        return "a server that does nothing takes about as long (the floor): there is little to gain"
     if tcp is None:
         return (
-            "it is the path, or waiting outside the server's span: the path's round trip (ping) "
-            "tells which"
+            "it is either the path or waiting outside the server's span: the path's round trip "
+            "(ping) tells which"
         )
     if network.mean_ms > PATH_ROUND_TRIPS * tcp.min_rtt_ms:
         return _outside_the_span(now)
     if network.mean_ms <= _ROUND_TRIP_ITSELF * tcp.min_rtt_ms:
         rtt = rounded(tcp.min_rtt_ms)
-        return f"it is the path's round trip of {rtt} ms itself: only a nearer server has less"
-    return "look at the protocol, at compression and at the size of the payload"
+        return f"it is the round trip of the path ({rtt} ms): only a nearer server can improve it"
+    return "look at the protocol, compression and payload size"
 
 
 def _outside_the_span(now: Situation) -> str:
     where = "it is not the wire but time outside the server's span: "
     if one_at_a_time(now):
         return where + "look at what the server does around it (accepting, reading, writing)"
-    return where + "give the server more workers or threads, where requests wait for one"
+    return where + "give the server more workers or threads, if requests wait for one"
 
 
 def _codes(now: Situation) -> set[str]:
@@ -170,7 +172,7 @@ def interpret(
         nothing.
     """
     if not target.share:
-        return "no request succeeded, so there is no time to divide: look at the errors"
+        return "no request succeeded, so there is no latency to split: look at the errors"
     most = max(target.share, key=lambda name: target.share[name])
     whole_ms = target.components[END_TO_END].mean_ms
     share = target.share[most]
@@ -190,7 +192,7 @@ def interpret_tail(target: TargetResult) -> str:
     """Say in one sentence what the slowest requests spend their extra time on.
 
     Returns:
-        Such as `of the 41 ms that the slowest 1 % take longer than the median request, 82 % is
+        Such as `of the 41 ms by which the slowest 1 % exceed the median request, 82 % is
         queue (95 % interval 78% … 86%)`, of the smallest share that there is; empty where there is
         none.
     """
@@ -200,7 +202,7 @@ def interpret_tail(target: TargetResult) -> str:
     tail = target.tail[name]
     most = max(tail.components, key=lambda component: tail.components[component].share)
     return (
-        f"of the {rounded(tail.excess_ms)} ms that the slowest {_TAILS[name]} take longer than the "
+        f"of the {rounded(tail.excess_ms)} ms by which the slowest {_TAILS[name]} exceed the "
         f"median request, {_part(most, tail.components[most])}"
     )
 
@@ -208,11 +210,11 @@ def interpret_tail(target: TargetResult) -> str:
 def _part(component: str, part: TailPart) -> str:
     """What one component has of the excess, and how surely."""
     if part.ci95 is not None and part.ci95[0] <= 0:
-        return "no component surely has a part: it differs too much over the run"
+        return "no component clearly accounts for it: it varies too much over the run"
     said = f"{100 * part.share:.0f} % is {component.replace('_', ' ')}"
     if part.ci95 is None:
-        return f"{said}, in one stretch of the run"
+        return f"{said}, in a single stretch of the run"
     low, high = part.ci95
     if part.share > 1:
-        return f"{said} (95 % interval {low:.0%} … {high:.0%}), as other components take less"
+        return f"{said} (95 % interval {low:.0%} … {high:.0%}), while other components take less"
     return f"{said} (95 % interval {low:.0%} … {min(high, 1):.0%})"

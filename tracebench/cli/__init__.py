@@ -38,13 +38,13 @@ cli.add_command(spans)
 
 
 def main() -> None:
-    """Run the command; what a user can cause ends in one line on standard error."""
+    """Run the command; every error that a user can cause ends in one line on standard error."""
     heed_others()
     standard_streams.install()
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what fails there is said here, once
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # failures are reported once, here
     status = _status()
     if not status and (failure := standard_streams.take_failure()) is not None:
-        status = _complain(f"cannot print ({why(failure)}): see where standard output goes", 2)
+        status = _complain(f"cannot print ({why(failure)}): check where standard output goes", 2)
     sys.exit(status)
 
 

@@ -17,15 +17,21 @@ PORT = click.IntRange(0, 65_535)
 
 @click.command(short_help="Run the example model server.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--rest-port", type=PORT, default=5000, show_default=True, help="0: any free one.")
-@click.option("--grpc-port", type=PORT, default=50051, show_default=True, help="0: any free one.")
+@click.option("--rest-port", type=PORT, default=5000, show_default=True, help="0: any free port.")
+@click.option("--grpc-port", type=PORT, default=50051, show_default=True, help="0: any free port.")
 @click.option(
-    "--threads", type=click.IntRange(min=1), default=4, show_default=True, help="Of each server."
+    "--threads",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Threads of each server.",
 )
-@click.option("--instances", type=click.IntRange(min=1), help="Of the model. [default: no limit]")
-@click.option("--otlp-endpoint", metavar="URL", help="Send the server's spans there.")
+@click.option(
+    "--instances", type=click.IntRange(min=1), help="Inferences at once. [default: no limit]"
+)
+@click.option("--otlp-endpoint", metavar="URL", help="Export spans to this OTLP endpoint.")
 def serve(**given: Any) -> int:
-    """Serve EfficientNet-Lite0 over REST and gRPC, until interrupted."""
+    """Serve EfficientNet-Lite0 over REST and gRPC until interrupted."""
     from tracebench.example.serve import serve_forever  # the extra `example` is needed only here
 
     serve_forever(**given)
@@ -37,13 +43,13 @@ def serve(**given: Any) -> int:
 FOLDER = Path("tracebench-demo")
 
 
-@click.command(short_help="See it work: example server, both protocols.")
+@click.command(short_help="Measure the example server over both protocols.")
 @click.option("--requests", type=click.IntRange(min=1), default=200, show_default=True)
 @click.option("--concurrency", type=click.IntRange(min=1), default=1, show_default=True)
 def demo(*, requests: int, concurrency: int) -> int:
-    """Start the example server, benchmark it over REST and gRPC, and save everything.
+    """Start the example server, measure it over REST and gRPC, and save everything.
 
-    The result, the plot and the traces go to ./tracebench-demo/.
+    The result, the plot and the traces are saved in ./tracebench-demo/.
     """
     from tracebench.example import picture  # the extra `example` is needed only here
     from tracebench.example.serve import spawned  # as above
@@ -51,7 +57,9 @@ def demo(*, requests: int, concurrency: int) -> int:
     try:
         FOLDER.mkdir(exist_ok=True)
     except OSError as error:
-        raise UsageError(f"cannot make ./{FOLDER} ({error.strerror}): change the folder") from None
+        raise UsageError(
+            f"cannot create ./{FOLDER} ({error.strerror}): run it from another directory"
+        ) from None
     names = ("result.json", "plot.png", "traces.jsonl")
     outputs = Outputs(*(str(FOLDER / name) for name in names))
     outputs.check()

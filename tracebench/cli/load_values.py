@@ -1,4 +1,4 @@
-"""Loads as they are written: rates, schedules, lists of loads, and `p95 2%`."""
+"""The option values that describe a load: rates, schedules, lists of loads, and `p95 2%`."""
 
 import re
 from math import inf, isfinite
@@ -17,7 +17,7 @@ AUTO = "auto"
 
 
 class Loads(click.ParamType):  # type: ignore[type-arg] # generic since click 8.2 only
-    """`1,2,4,8`; or `auto`, which is an empty list."""
+    """`1,2,4,8`, or `auto`, which converts to an empty list."""
 
     name = "list"
 
@@ -37,19 +37,19 @@ class Loads(click.ParamType):  # type: ignore[type-arg] # generic since click 8.
         least = 1 if self._whole else 0
         ok = loads and all(load < 1e6 and load >= least and load > 0 for load in loads)
         if not ok or (self._whole and any(load % 1 for load in loads)):
-            kind = "whole numbers from 1 on" if self._whole else "numbers above 0"
-            self.fail(f"{value!r} is neither 'auto' nor {kind} parted by commas.", param, ctx)
+            kind = "whole numbers ≥ 1" if self._whole else "numbers > 0"
+            self.fail(f"{value!r}: expected 'auto' or comma-separated {kind}.", param, ctx)
         return loads
 
 
-# Rates as they are written: `100`, `10:200/60s`, `10/30s,50/30s`; and schedules in files.
+# Rates (`100`, `10:200/60s`, `10/30s,50/30s`) and schedules in files.
 
 _HIGHEST_RPS = 1e6
 _SEGMENT = re.compile(r"(?P<a>[^:/]+)(?::(?P<b>[^:/]+))?(?:/(?P<s>[^:/]+?)s?)?")
 
 
 class Rate(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
-    """Requests a second: one value, steps, ramps, or several of these one after the other."""
+    """Requests per second: constant, steps, ramps, or a sequence of these."""
 
     name = "rate"
 
@@ -61,35 +61,41 @@ class Rate(click.ParamType):  # type: ignore[type-arg] # generic in the newest c
         for segment in (*timed, last):
             ramp = segment.from_rps != segment.to_rps
             if segment.duration_s == inf and (ramp or segment in timed or not segment.from_rps):
-                self.fail(f"{value!r}: say how long, as in 10:200/60s or 10/30s,50/30s", param, ctx)
+                self.fail(
+                    f"{value!r} lacks a duration: write e.g. 10:200/60s or 10/30s,50/30s",
+                    param,
+                    ctx,
+                )
         return (*timed, last)
 
     def _segment(self, text: str) -> Segment:
         found = _SEGMENT.fullmatch(text.strip())
         if found is None:
-            self.fail(f"{text!r} is no rate: give one like 100, 10:200/60s or 10/30s,50/30s")
+            self.fail(f"{text!r} is not a valid rate: write e.g. 100, 10:200/60s or 10/30s,50/30s")
         first = self._number(found["a"], _HIGHEST_RPS)
         last = first if found["b"] is None else self._number(found["b"], _HIGHEST_RPS)
         duration_s = inf if found["s"] is None else self._number(found["s"], 86_400)
         if not duration_s:
-            self.fail(f"{text!r} lasts no time: give it some seconds")
+            self.fail(f"{text!r} has a duration of zero: give it more than 0 s")
         return Segment(first, last, duration_s)
 
     def _number(self, text: str, most: float) -> float:
         try:
             number = float(text)
         except ValueError:
-            self.fail(f"{text!r} is no number: give a rate like 100, 10:200/60s or 10/30s,50/30s")
+            self.fail(
+                f"{text!r} is not a number: write a rate like 100, 10:200/60s or 10/30s,50/30s"
+            )
         if not 0 <= number <= most:
             self.fail(f"{text!r} is not between 0 and {most:g}")
         return number
 
 
 def schedule(path: str) -> tuple[float, ...]:
-    """Read when requests are due: a number of seconds a line, never falling, from any begin.
+    """Read when requests are due: one time in seconds per line, never falling, from any start.
 
     Raises:
-        UsageError: the file cannot be read, or does not hold that.
+        UsageError: the file cannot be read, or holds something else.
     """
     lines = read_text("--arrivals", path).split()
     times_s: list[float] = []
@@ -100,15 +106,15 @@ def schedule(path: str) -> tuple[float, ...]:
             at_s = inf
         if not isfinite(at_s) or (times_s and at_s < times_s[-1]):
             raise UsageError(
-                f"--arrivals {path!r}: entry {number} is {text!r}: give seconds that never fall"
+                f"--arrivals {path!r}: entry {number} is {text!r}: give times in ascending order"
             )
         times_s.append(at_s)
     if not times_s:
-        raise UsageError(f"--arrivals {path!r} is empty: give a number of seconds a line")
+        raise UsageError(f"--arrivals {path!r} is empty: give one time in seconds per line")
     return tuple(at_s - times_s[0] for at_s in times_s)
 
 
-# `--until-stable` as it is written: `p95 2%`.
+# `--until-stable`, e.g. `p95 2%`.
 
 _WRITTEN = re.compile(r"(mean|p[0-9.]+) +([0-9.]+) *%")
 _STATISTICS = {name.removesuffix("_ms"): name for name in ("mean_ms", *PERMILLE)}
@@ -116,7 +122,7 @@ _STATISTICS["p99.9"] = "p999_ms"
 
 
 class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
-    """A statistic of the latency, and how well it shall be known."""
+    """A statistic of the latency, and the relative precision asked for."""
 
     name = "stability"
 
@@ -126,7 +132,7 @@ class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic in the n
         statistic = _STATISTICS.get(found[1]) if found else None
         if found is None or statistic is None:
             self.fail(
-                f"{value!r}: give one of {', '.join(_STATISTICS)} and a share, as in 'p95 2%'",
+                f"{value!r}: give one of {', '.join(_STATISTICS)} and a share, e.g. 'p95 2%'",
                 param,
                 ctx,
             )

@@ -19,19 +19,21 @@ from tracebench.tracing.receiver.settings import DEFAULT, bind_of
 CLIENTS = ("requests", "httpx", "aiohttp", "grpcio", "grpc.aio")
 
 INFLUENCE = (
-    click.option("--floor", is_flag=True, help="Also measure a server that does nothing."),
+    click.option(
+        "--floor", is_flag=True, help="Also measure a server that does nothing, as a baseline."
+    ),
     click.option(
         "--observer-effect",
         is_flag=True,
-        help="Draw for each request whether to ask for tracing: what does tracing cost?",
+        help="Ask for tracing in a random half of the requests, to measure what tracing costs.",
     ),
     click.option(
         "--client",
         "clients",
         type=click.Choice(CLIENTS),
         multiple=True,
-        help="Also send by this library, by turns with the engine: what it costs. Repeatable; "
-        "not with --observer-effect.",
+        help="Also send through this library, alternating with the engine, to measure what it "
+        "costs. Repeatable; not with --observer-effect.",
     ),
 )
 
@@ -44,23 +46,24 @@ RECEIVE = (
         is_flag=False,
         flag_value=DEFAULT,
         metavar="[HOST:PORT]",
-        help=f"Take the server's spans over gRPC, over HTTP at PORT + 1. [default: {DEFAULT}]",
+        help="Receive the server's spans: OTLP over gRPC at PORT, over HTTP at PORT + 1. "
+        f"[if not given: {DEFAULT}]",
     ),
-    click.option("--forward-otlp", metavar="URL", help="Pass on what --receive-otlp takes."),
+    click.option("--forward-otlp", metavar="URL", help="Forward what --receive-otlp receives."),
 )
 
 
 def warn_of_strangers(planned: Plan) -> None:
-    """Say where others than this machine can send spans, too.
+    """Warn where spans can come from other machines too.
 
     Raises:
-        UsageError: what is to be bound is no address.
+        UsageError: --receive-otlp is not a valid address.
     """
     if planned.receive_otlp is None or bind_of(planned.receive_otlp).is_loopback:
         return
     click.echo(
-        f"warning: whoever reaches {planned.receive_otlp} can send spans to this run: there is no "
-        "authentication, so let a firewall admit the server alone",
+        f"warning: {planned.receive_otlp} takes spans from anyone who can reach it: there is no "
+        "authentication, so let a firewall admit only the server",
         err=True,
     )
 
@@ -70,7 +73,7 @@ def warn_of_strangers(planned: Plan) -> None:
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 """A header's name (RFC 9110, section 5.6.2)."""
 _TRUSTED = ("cacert", "cert", "key")
-"""Options whose files are opened by several libraries, each for itself."""
+"""Options whose files several libraries open, each on its own."""
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 DEFAULT_REQUESTS = 100
@@ -80,29 +83,29 @@ _POSITIVE = click.IntRange(min=1)
 
 
 class Seconds(click.FloatRange):
-    """A positive number of seconds, up to a day; NaN passes every comparison but this."""
+    """A positive number of seconds, up to a day. NaN, which passes range checks, is refused."""
 
     def __init__(self) -> None:
         super().__init__(min=0, min_open=True, max=86_400)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Refuse what is no number."""
+        """Refuse NaN."""
         number = super().convert(value, param, ctx)
-        return self.fail("it is no number.", param, ctx) if number != number else number
+        return self.fail("it is not a number.", param, ctx) if number != number else number
 
 
 class WarmupValue(click.IntRange):
     """A number of requests, or `auto`."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Let `auto` pass."""
+        """Accept `auto`, or a whole number."""
         text = str(value)
         if text != "auto" and not text.isdecimal():
-            self.fail(f"{text!r} is neither a number of requests nor auto.", param, ctx)
+            self.fail(f"{text!r} is neither a number of requests nor 'auto'.", param, ctx)
         return text if text == "auto" else super().convert(value, param, ctx)
 
     def get_metavar(self, *_: Any, **__: Any) -> str:
-        """Say both."""
+        """Show both forms in `--help`."""
         return "N|auto"
 
 
@@ -112,13 +115,13 @@ TARGETS = (
     click.option(
         "--rest-url",
         metavar="URL",
-        help="REST target; the path is /predict unless given. A Unix socket is "
+        help="REST target; the path defaults to /predict. For a Unix socket: "
         "http+unix://%2Fpath%2Fof.sock/route or unix:/path/of.sock:/route.",
     ),
     click.option(
         "--grpc-server",
         metavar="[grpcs://]HOST:PORT",
-        help="gRPC target; a Unix socket is unix:/path/of.sock.",
+        help="gRPC target. For a Unix socket: unix:/path/of.sock.",
     ),
 )
 EXPECT = (
@@ -126,51 +129,77 @@ EXPECT = (
         "--expect-status",
         metavar="200,2xx,OK",
         multiple=True,
-        help="Only these count as a success.",
+        help="Count only these statuses as success.",
     ),
     click.option(
         "--expect-json",
         metavar="PATH[=VALUE]",
         multiple=True,
-        help="Only replies that have it count, as in 'predictions[0].label=cat'; of longer ones "
-        "the first KB (REST).",
+        help="Count only replies with this field as success, e.g. 'predictions[0].label=cat'. "
+        "Over REST, only the first KB of a reply is searched.",
     ),
 )
 METHOD = (
-    click.option("--oip", metavar="MODEL", help="Speak the Open Inference Protocol v2 to it."),
-    click.option("--grpc-method", metavar="PKG.SERVICE/METHOD", help="Call this with --json."),
-    click.option("--proto", metavar="FILE.proto", help="Describes it. [default: reflection]"),
-    click.option("--proto-path", metavar="DIR", multiple=True, help="Where --proto imports from."),
-    click.option("--descriptor", metavar="FILE.pb", help="Describes it: a FileDescriptorSet."),
+    click.option(
+        "--oip", metavar="MODEL", help="Call this model by the Open Inference Protocol v2."
+    ),
+    click.option(
+        "--grpc-method", metavar="PKG.SERVICE/METHOD", help="Call this method with --json."
+    ),
+    click.option(
+        "--proto", metavar="FILE.proto", help="Defines --grpc-method. [default: reflection]"
+    ),
+    click.option(
+        "--proto-path", metavar="DIR", multiple=True, help="Where --proto imports from. Repeatable."
+    ),
+    click.option(
+        "--descriptor", metavar="FILE.pb", help="FileDescriptorSet that defines --grpc-method."
+    ),
 )
 TRUST = (
-    click.option("--cacert", metavar="FILE", help="Trust these certificates."),
-    click.option("--cert", metavar="FILE", help="Show the server this certificate (PEM)."),
-    click.option("--key", metavar="FILE", help="Its private key. [default: in --cert]"),
+    click.option("--cacert", metavar="FILE", help="Trust these CA certificates (PEM)."),
+    click.option("--cert", metavar="FILE", help="Client certificate to present (PEM)."),
+    click.option("--key", metavar="FILE", help="Private key of --cert. [default: in --cert]"),
     click.option("--insecure", is_flag=True, help="Do not verify the server's certificate."),
 )
 AMOUNT = (
     click.option(
-        "--requests", type=_POSITIVE, help=f"How many. [default: {DEFAULT_REQUESTS}; sweep: 5 s]"
+        "--requests",
+        type=_POSITIVE,
+        help=f"Number of requests. [default: {DEFAULT_REQUESTS}; sweep: 5 s per step]",
     ),
-    click.option("--duration", type=_SECONDS, metavar="S", help="Instead: for how many seconds."),
+    click.option(
+        "--duration",
+        type=_SECONDS,
+        metavar="S",
+        help="Run for S seconds instead of a fixed number of requests.",
+    ),
     click.option(
         "--until-stable",
         type=UntilStable(),
         metavar="'p95 2%'",
-        help="End when the latency is known so well. [bounds: as above, or 300 s]",
+        help="Stop once this statistic is known to within this share; --requests or --duration "
+        "still bound the run. [default bound: 300 s]",
     ),
 )
 SHAPE = (
     click.option(
         "--concurrency",
         type=_POSITIVE,
-        help=f"Under way at once. [default: 1; with a rate at most {OPEN_CONCURRENCY}]",
+        help="Requests in flight at once; with --rate or --arrivals, the upper limit. "
+        f"[default: 1; with --rate or --arrivals: {OPEN_CONCURRENCY}]",
     ),
     click.option(
-        "--rate", type=Rate(), metavar="R", help="Requests a second: 100, 10:200/60s, 10/9s,50/9s."
+        "--rate",
+        type=Rate(),
+        metavar="R",
+        help="Requests per second: constant (100), a ramp (10:200/60s), or steps (10/9s,50/9s).",
     ),
-    click.option("--arrivals", metavar="FILE", help="Instead: send at these seconds, one a line."),
+    click.option(
+        "--arrivals",
+        metavar="FILE",
+        help="Send at the times in FILE (in seconds, one per line) instead of at a rate.",
+    ),
 )
 MANNER = (
     click.option(
@@ -178,14 +207,14 @@ MANNER = (
         type=click.Choice(["constant", "poisson"]),
         default="constant",
         show_default=True,
-        help="How --rate spaces them.",
+        help="Spacing of requests under --rate.",
     ),
-    click.option("--seed", type=int, default=0, help="Of what is drawn at random."),
+    click.option("--seed", type=int, default=0, help="Seed for random choices."),
     click.option(
         "--warmup",
         type=WarmupValue(min=0),
         default=0,
-        help="Requests before, not counted; auto: cut the run's begin.",
+        help="Requests to send first and not count; auto: trim the start of the run.",
     ),
     click.option(
         "--timeout",
@@ -193,24 +222,30 @@ MANNER = (
         default=30.0,
         show_default=True,
         metavar="S",
-        help="Per request.",
+        help="Time-out of each request.",
     ),
     click.option(
-        "--connections", type=_POSITIVE, help="gRPC: share this many. [default: one per slot]"
+        "--connections",
+        type=_POSITIVE,
+        help="gRPC: connections to share. [default: one per request in flight]",
     ),
 )
 LOAD = (*AMOUNT, *SHAPE, *MANNER)
 
 MAPPING = (
     click.option(
-        "--map", "maps", metavar="COMPONENT=SPAN", multiple=True, help="As in 'inference=forward*'."
+        "--map",
+        "maps",
+        metavar="COMPONENT=SPAN",
+        multiple=True,
+        help="Map spans to a component, e.g. 'inference=forward*'. Repeatable.",
     ),
     click.option("--mapping", metavar="FILE.toml", help="Rules that map spans to components."),
 )
 
 
 def options(*groups: tuple[Callable[[Command], Command], ...]) -> Callable[[Command], Command]:
-    """Apply groups of options, in the order in which `--help` shall show them."""
+    """Apply groups of options, in the order in which `--help` shows them."""
 
     def decorate(command: Command) -> Command:
         for option in reversed([option for group in groups for option in group]):
@@ -279,7 +314,7 @@ def _default_bounds(until_stable: Stability | None) -> tuple[int | None, float |
 
 def _at_most_one(name: str, value: object, other_name: str, other: object) -> None:
     if value is not None and other is not None:
-        raise UsageError(f"{name} and {other_name} exclude each other: give one of them")
+        raise UsageError(f"{name} and {other_name} exclude each other: give only one")
 
 
 def _header(place: int, text: str) -> tuple[str, str]:
@@ -289,12 +324,12 @@ def _header(place: int, text: str) -> tuple[str, str]:
     if not colon or not _TOKEN.fullmatch(name):
         what = "no valid name before its ':'" if colon else "no ':'"
         raise UsageError(
-            f"--header (number {place} of them) has {what}: give it as 'Name: value', as in "
+            f"--header number {place} has {what}: write it as 'Name: value', e.g. "
             "'Authorization: Bearer x'"
         )
     if odd := next((char for char in value if not 31 < ord(char) < 256 or char == "\x7f"), ""):
         raise UsageError(
             f"--header {name!r} has the character {odd!r} in its value: use only "
-            "printable ASCII, or letters of Latin-1 over REST"
+            "printable ASCII (over REST, Latin-1 letters too)"
         )
     return name, value

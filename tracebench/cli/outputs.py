@@ -1,4 +1,4 @@
-"""The files that a result is written to: tried before the run, written after it."""
+"""The files that a result is written to: checked before the run, written after it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +18,14 @@ from tracebench.system.output_files import check_writable
 FIGURES = (".png", ".svg", ".pdf")
 
 OUTPUTS = (
-    click.option("--output-json", metavar="F", help="Write the result."),
-    click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result."),
-    click.option("--output-traces", metavar="F.jsonl", help="Write every span as OTLP JSON lines."),
-    click.option("--otlp-endpoint", metavar="URL", help="Also send every span there."),
-    click.option("--jaeger", metavar="URL", help="Read the server's spans back; link to its UI."),
-    click.option("--trace-ui", metavar="URL", help="Link there instead. [default: --jaeger]"),
+    click.option("--output-json", metavar="F", help="Write the result as JSON."),
+    click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result."),
+    click.option("--output-traces", metavar="F.jsonl", help="Write all spans as OTLP JSON lines."),
+    click.option("--otlp-endpoint", metavar="URL", help="Also export all spans to this URL."),
+    click.option("--jaeger", metavar="URL", help="Read the server's spans back from Jaeger."),
+    click.option(
+        "--trace-ui", metavar="URL", help="Link to traces in this UI. [default: --jaeger]"
+    ),
 )
 
 
@@ -34,10 +36,10 @@ class Outputs:
     json: str | None = None
     plot: str | None = None
     traces: str | None = None
-    """Where its spans go: written before the result is."""
+    """Where its spans go; they are written before the result."""
 
     def check(self, *inputs: str | None) -> None:
-        """See that each can be written, before anything is measured; nothing changes.
+        """Check that each can be written, before anything is measured; nothing changes.
 
         Args:
             inputs: files that are read, which no output may overwrite.
@@ -47,10 +49,10 @@ class Outputs:
         """
         if self.plot is not None and Path(self.plot).suffix.lower() not in FIGURES:
             raise UsageError(
-                f"--output-plot {self.plot!r} is no figure: end it in {', '.join(FIGURES)}"
+                f"--output-plot {self.plot!r} has no known format: end it in {', '.join(FIGURES)}"
             )
         options = {"json": self.json, "plot": self.plot, "traces": self.traces}
-        taken = {realpath(path): "what is read" for path in inputs if path is not None}
+        taken = {realpath(path): "an input file" for path in inputs if path is not None}
         for name, path in options.items():
             if path is not None:
                 option = f"--output-{name}"
@@ -61,7 +63,7 @@ class Outputs:
                     taken[realpath(path)] = option
 
     def write(self, result: Result | Sweep) -> list[str]:
-        """Write each, and say so on standard error; returns what went wrong."""
+        """Write each, and say so on standard error; returns the problems."""
         problems = self._told_of_traces(result)
         if self.json is not None:
             from tracebench.report import result_file  # not for --help
@@ -79,14 +81,14 @@ class Outputs:
         return problems
 
     def _told_of_traces(self, result: Result | Sweep) -> list[str]:
-        """Say where the spans went, which are written before; returns what could not be."""
+        """Say where the spans went, which are already written; returns the problems."""
         if self.traces is None:
             return []
         runs = [one.result for one in result.steps] if isinstance(result, Sweep) else [result]
         paths = {one.plan.get("output_traces") or self.traces: one for one in runs}
         kept = [path for path, one in paths.items() if _has_spans(one) and not _is_of(one, path)]
         if kept:
-            now = "what was there is as it was" if Path(kept[0]).is_file() else "give another path"
+            now = "the old file was kept" if Path(kept[0]).is_file() else "give another path"
             return [f"cannot write --output-traces {kept[0]!r} (the verdict says why): {now}"]
         if any(map(_has_spans, runs)):
             shown = Path(self.traces)

@@ -1,4 +1,4 @@
-"""The options that say what is sent, and the payloads read for them."""
+"""The options that say what to send, and the payloads read for them."""
 
 import json
 import mimetypes
@@ -18,23 +18,29 @@ MOST_PAYLOADS: Final = 100_000
 _OPTIONS: Final = "--image, --data, --json and --payloads"
 
 FILES: Final = ("image", "data", "json_file", "payloads")
-"""What the options are called that name files."""
+"""The options that name files."""
 PAYLOAD = (
-    click.option("--image", metavar="FILE|DIR", help="Send a file as an image, or many in turn."),
-    click.option("--data", metavar="FILE|DIR", help="Send a file as the body, as it is."),
-    click.option("--json", "json_file", metavar="FILE|DIR", help="Send a JSON file as the body."),
-    click.option("--payloads", metavar="FILE.jsonl", help="Send many: one JSON request a line."),
+    click.option("--image", metavar="FILE|DIR", help="Image to send, or a folder of images."),
+    click.option("--data", metavar="FILE|DIR", help="Send a file (or a folder's files) unchanged."),
+    click.option(
+        "--json", "json_file", metavar="FILE|DIR", help="JSON file to send, or a folder of them."
+    ),
+    click.option("--payloads", metavar="FILE.jsonl", help="Send one JSON request per line."),
     click.option(
         "--order",
         type=click.Choice(["rotate", "random"]),
         default="rotate",
         show_default=True,
-        help="Of many.",
+        help="Order in which several payloads are sent.",
     ),
-    click.option("--content-type", metavar="TYPE", help="Of --data or --image; else guessed."),
+    click.option(
+        "--content-type", metavar="TYPE", help="Type of --data or --image. [default: guessed]"
+    ),
     click.option("--method", default="POST", show_default=True, help="HTTP method."),
     click.option("--field", default="image", show_default=True, help="Form field of the image."),
-    click.option("--header", "headers", metavar="K:V", multiple=True, help="May be repeated."),
+    click.option(
+        "--header", "headers", metavar="K:V", multiple=True, help="Extra header. Repeatable."
+    ),
 )
 
 
@@ -45,17 +51,17 @@ def read_payloads(
     payloads: str | None,
     content_type: str | None,
 ) -> tuple[Payload, ...]:
-    """Read what is to be sent; nothing where no option says what.
+    """Read what is to be sent; empty where no option says so.
 
     Raises:
-        UsageError: more than one option says it, or it cannot be read, or it is too much.
+        UsageError: more than one option is given, or a file cannot be read or is too large.
     """
     given = {"image": image, "data": data, "json": json_file, "payloads": payloads}
     chosen = [(form, path) for form, path in given.items() if path is not None]
     if not chosen:
         return ()
     if len(chosen) > 1:
-        raise UsageError(f"give one of {_OPTIONS}: what is sent")
+        raise UsageError(f"give only one of {_OPTIONS}")
     ((form, path),) = chosen
     if form == "payloads":
         return tuple(_lines(path))
@@ -65,7 +71,7 @@ def read_payloads(
         return (_payload(cast(PayloadForm, form), option, path, content_type),)
     files = _files(cast(PayloadForm, form), Path(path))
     if not files:
-        raise UsageError(f"{option} {path!r} is a folder without such files: give another")
+        raise UsageError(f"{option} {path!r} is a folder without matching files: give another")
     _check_size(option, path, files)
     return tuple(
         _payload(cast(PayloadForm, form), option, str(file), content_type) for file in files
@@ -80,7 +86,7 @@ def _is_folder(path: str) -> bool:
 
 
 def _files(form: PayloadForm, folder: Path) -> list[Path]:
-    """The files of a folder that are of a kind, in order of their names."""
+    """The matching files of a folder, sorted by name."""
     found = sorted(one for one in folder.iterdir() if one.is_file() and one.name[0] != ".")
     if form == "json":
         return [one for one in found if one.suffix.lower() == ".json"]
@@ -90,12 +96,12 @@ def _files(form: PayloadForm, folder: Path) -> list[Path]:
 
 
 def _check_size(option: str, path: str, files: Sequence[Path]) -> None:
-    """Refuse what would fill the memory, before it does."""
+    """Refuse payloads that would not fit in memory, before reading them."""
     size = sum(file.stat().st_size for file in files if file.is_file())
     if size > MOST_BYTES or len(files) > MOST_PAYLOADS:
         raise UsageError(
-            f"{option} {path!r} holds {len(files)} files of {size / 2**20:.0f} MiB in all: give at "
-            f"most {MOST_PAYLOADS} of {MOST_BYTES // 2**20} MiB, for they are kept in memory"
+            f"{option} {path!r} holds {len(files)} files, {size / 2**20:.0f} MiB in all: give at "
+            f"most {MOST_PAYLOADS} files and {MOST_BYTES // 2**20} MiB, which are kept in memory"
         )
 
 
@@ -104,7 +110,7 @@ def _payload(form: PayloadForm, option: str, path: str, content_type: str | None
     kind = content_type or guessed or "application/octet-stream"
     body = _read(option, path)
     if form == "json":
-        _check_json(f"{option} {path!r}", body, "; --data sends a file as it is")
+        _check_json(f"{option} {path!r}", body, "; --data sends a file unchanged")
     return Payload(body, kind, Path(path).name, form)
 
 
@@ -114,7 +120,8 @@ def _lines(path: str) -> Iterator[Payload]:
     filled = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
     if not 0 < len(filled) <= MOST_PAYLOADS:
         raise UsageError(
-            f"--payloads {path!r} has {len(filled)} requests: give 1 to {MOST_PAYLOADS}, one a line"
+            f"--payloads {path!r} has {len(filled)} requests: "
+            f"give 1 to {MOST_PAYLOADS}, one per line"
         )
     for number, line in filled:
         _check_json(f"--payloads {path!r}, line {number},", line)
@@ -125,7 +132,7 @@ def _check_json(given: str, body: bytes, otherwise: str = "") -> None:
     try:
         json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{given} is no JSON ({error}){otherwise}") from None
+        raise UsageError(f"{given} is not valid JSON ({error}){otherwise}") from None
 
 
 def _guessed(name: str) -> str | None:
@@ -135,5 +142,5 @@ def _guessed(name: str) -> str | None:
 def _read(option: str, path: str) -> bytes:
     content = read(option, path, MOST_BYTES)
     if not content:
-        raise UsageError(f"{option} {path!r} is empty: give a file with something in it")
+        raise UsageError(f"{option} {path!r} is empty: give a non-empty file")
     return content

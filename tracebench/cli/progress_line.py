@@ -1,7 +1,7 @@
-"""What is seen while a run goes on: one line on the terminal, redrawn by the engine's ticks.
+"""The progress of a run: one line on the terminal, redrawn on the engine's ticks.
 
 It is drawn inside the window, so it is a plain line: rich's progress bar takes 2 ms a frame, this
-takes 50 µs. Nothing is drawn where standard error is no terminal.
+takes 50 µs. Nothing is drawn where standard error is not a terminal.
 """
 
 import shutil
@@ -17,7 +17,7 @@ _BAR = 24
 
 
 class Live(Watcher):
-    """A watcher that draws a bar with the rate and the latency of the moment."""
+    """A watcher that draws a bar with the current rate and latency."""
 
     def __init__(
         self, requests: int | None, duration_s: float | None, *, tells_answer: bool = True
@@ -29,7 +29,7 @@ class Live(Watcher):
         self._last = (0, 0.0)
 
     def begins(self, target: str, address: str, answer: str) -> None:
-        """Say what is measured, and what it answered."""
+        """Show what is measured, and what it answered."""
         self._target = target
         self._last = (0, 0.0)
         said = f"{target} answers {excerpt(answer) or 'nothing'}"
@@ -44,12 +44,12 @@ class Live(Watcher):
             self._write(self._line(progress)[: _width()])
 
     def waits(self, for_what: str) -> None:
-        """Say for what, and how to go on without."""
+        """Show what the run waits for, and how to go on without it."""
         if self._shown:
-            self._write(f"{for_what} (Ctrl-C: go on without)"[: _width()])
+            self._write(f"{for_what} (Ctrl-C to go on without)"[: _width()])
 
     def ends(self) -> None:
-        """Wipe the line away."""
+        """Erase the line."""
         if self._shown:
             self._write("")
 

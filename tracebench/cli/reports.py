@@ -1,4 +1,4 @@
-"""`report` and `analyze`: every report again, from a saved result or from archived spans."""
+"""`report` and `analyze`: make every report again, from a saved result or archived spans."""
 
 from typing import Final
 
@@ -15,14 +15,14 @@ from tracebench.system.input_files import read_text
 # `tracebench report`: any report again, from a saved result.
 
 _NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What a report raises of values that are of the right types, and cannot belong together."""
+"""What a report raises for values that have the right types but contradict each other."""
 
 
 @click.command(short_help="Print or draw a saved result again.")
 @click.argument("file", metavar="RESULT.json")
-@click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result.")
+@click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result.")
 def report(*, file: str, output_plot: str | None) -> int:
-    """Print a saved result or sweep; the exit status is the run's own."""
+    """Print a saved result or sweep again; the exit status is that of the run."""
     from tracebench.report import result_file  # not for --help
 
     outputs = Outputs(plot=output_plot)
@@ -33,8 +33,8 @@ def report(*, file: str, output_plot: str | None) -> int:
         save(result, outputs)
     except _NONSENSE as error:
         raise UsageError(
-            f"{file} is no result of tracebench (its values contradict each other: "
-            f"{type(error).__name__} {error}): give what --output-json wrote"
+            f"{file} is not a tracebench result (its values contradict each other: "
+            f"{type(error).__name__} {error}): give a file from --output-json"
         ) from None
     return sweep_status(result) if isinstance(result, Sweep) else exit_status(result)
 
@@ -45,8 +45,8 @@ def report(*, file: str, output_plot: str | None) -> int:
 @click.command(short_help="Split the latency of archived traces.")
 @click.argument("files", metavar="TRACES.jsonl...", nargs=-1, required=True)
 @options(MAPPING)
-@click.option("--output-json", metavar="F", help="Write the result.")
-@click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result.")
+@click.option("--output-json", metavar="F", help="Write the result as JSON.")
+@click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result.")
 def analyze(
     *,
     files: tuple[str, ...],
@@ -55,10 +55,10 @@ def analyze(
     output_json: str | None,
     output_plot: str | None,
 ) -> int:
-    """Analyse spans from files: OTLP as JSON lines or protobuf, traces saved from Jaeger or Tempo.
+    """Analyse spans from files: OTLP as JSON lines or protobuf, or traces from Jaeger or Tempo.
 
-    They may be tracebench's own (run --output-traces), a collector's, or those of another client
-    that traces its requests; compressed with gzip or zstd or not.
+    The files may come from tracebench itself (run --output-traces), from a collector, or from
+    another client that traces its requests. They may be compressed with gzip or zstd.
     """
     from tracebench.archive import analyze as analyzed  # numpy: not for --help
 

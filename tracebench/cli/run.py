@@ -36,7 +36,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 @click.command(short_help="Load a server and split its latency.")
 @options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, INFLUENCE, MAPPING, RECEIVE, OUTPUTS)
-@click.option("--dry-run", is_flag=True, help="Show one exchange and how it is decomposed.")
+@click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
 def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.
 
@@ -49,7 +49,7 @@ def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **gi
     planned = plan(**given)
     if dry_run and (planned.receive_otlp or planned.jaeger):
         raise UsageError(
-            "--dry-run shows what the reply itself tells: leave --receive-otlp and --jaeger out"
+            "--dry-run uses only what is in the reply: leave out --receive-otlp and --jaeger"
         )
     warn_of_proxies()
     warn_of_strangers(planned)
@@ -57,7 +57,7 @@ def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **gi
 
 
 def measure(planned: Plan, outputs: Outputs) -> int:
-    """Run the plan, print and save what was found; returns the exit status."""
+    """Run the plan, print and save the result; returns the exit status."""
     from tracebench.benchmark import run as benchmark  # numpy, grpc, requests: not for --help
 
     result = benchmark(planned, Live(planned.requests, planned.duration_s))
@@ -66,15 +66,17 @@ def measure(planned: Plan, outputs: Outputs) -> int:
 
 
 def save(result: Result | Sweep, outputs: Outputs) -> None:
-    """Write and print what was found; a Ctrl-C meanwhile does not make it lost.
+    """Write and print the result; a Ctrl-C meanwhile does not lose it.
 
-    The files come first, and each is tried: no failure of one, or of standard output, costs
-    another.
+    The files come first, and each is tried: if one fails, or standard output does, the others
+    are still written.
 
     Raises:
         UsageError: something could not be written or printed.
     """
-    with interruptible(lambda: click.echo("still writing; Ctrl-C again gives it up", err=True)):
+    with interruptible(
+        lambda: click.echo("still writing; press Ctrl-C again to abandon it", err=True)
+    ):
         problems = outputs.write(result)
         show(result)
     if problems:
@@ -99,7 +101,7 @@ def rendered(result: Result | Sweep) -> str:
 
 
 def show_once(planned: Plan) -> int:
-    """Make one exchange with each target, and show it whole."""
+    """Make one exchange with each target, and show it in full."""
     from tracebench.benchmark import try_once  # numpy, grpc, requests: not for --help
     from tracebench.cli.dry_run import render  # as above
 
@@ -120,7 +122,9 @@ def exit_status(result: Result) -> int:
 
 
 def warn_of_proxies() -> None:
-    """A proxy would be part of the measurement, so none is used: say so where one is set."""
+    """Say that a proxy is ignored where one is set: it would be part of the measurement."""
     found = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
     if found:
-        click.echo(f"note: {', '.join(found)} is set and not used", err=True)
+        click.echo(
+            f"note: ignoring {', '.join(found)}: requests go directly to the server", err=True
+        )

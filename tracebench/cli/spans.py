@@ -41,10 +41,10 @@ _ONE_BY_ONE: dict[str, Any] = {
 @click.argument("files", metavar="[TRACES.jsonl]...", nargs=-1)
 @options(MAPPING, RECEIVE, TARGETS, PAYLOAD, METHOD, EXPECT, TRUST)
 def spans(*, files: tuple[str, ...], **given: Any) -> int:
-    """Show what servers emit: their spans, events and durations, and each one's component.
+    """Show the spans, events and durations that servers emit, and the component of each.
 
-    For what is unmapped there is a rule to paste into a --mapping FILE. The spans are those of
-    files, or those that a server sends for 20 requests:
+    For whatever is unmapped it prints a rule to paste into a --mapping file. The spans come from
+    files, or from a server that answers 20 requests:
 
     \b
     tracebench spans traces.jsonl
@@ -53,13 +53,15 @@ def spans(*, files: tuple[str, ...], **given: Any) -> int:
     has_target = given["rest_url"] is not None or given["grpc_server"] is not None
     if bool(files) == has_target:
         raise UsageError(
-            "give TRACES.jsonl, or a target (--rest-url or --grpc-server) with --receive-otlp"
+            "give either TRACES.jsonl or a target (--rest-url or --grpc-server) with --receive-otlp"
         )
     if files:
         _show(files, given["maps"], given["mapping"])
         return 0
     if given["receive_otlp"] is None:
-        raise UsageError("where do the server's spans come from? add --receive-otlp [HOST:PORT]")
+        raise UsageError(
+            "no source of spans: add --receive-otlp [HOST:PORT] to take them from the server"
+        )
     planned = plan(**given, **_ONE_BY_ONE)
     warn_of_strangers(planned)
     _show_what_comes(planned)

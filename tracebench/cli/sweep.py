@@ -1,4 +1,4 @@
-"""`tracebench sweep`: the same run over a list of loads; print and save how the server scales."""
+"""`tracebench sweep`: one run per load; print and save how the server scales."""
 
 from dataclasses import replace
 from math import inf
@@ -38,13 +38,13 @@ LOADS = (
         "--concurrency",
         type=Loads(whole=True),
         metavar="1,2,4|auto",
-        help="Each of these under way at once; with --rate the most. [default: auto]",
+        help="Requests in flight at each step; with --rate, the upper limit. [default: auto]",
     ),
     click.option(
         "--rate",
         type=Loads(whole=False),
         metavar="10,20|auto",
-        help="Instead: each of these requests a second.",
+        help="Step through these request rates (per second) instead.",
     ),
 )
 
@@ -60,14 +60,14 @@ def sweep(
     rate: tuple[float, ...] | None,
     **given: Any,
 ) -> int:
-    """Run at growing loads, and say what saturates first.
+    """Run at increasing loads and report what saturates first.
 
     \b
     tracebench sweep --image photo.jpg --rest-url http://127.0.0.1:5000
     tracebench sweep --image photo.jpg --grpc-server 127.0.0.1:50051 --rate 10,20,40
 
-    Each load is a run of 5 seconds, unless --requests or --duration says more. `auto` doubles the
-    load until throughput stops growing.
+    Each step runs for 5 seconds unless --requests, --duration or --until-stable is given. `auto`
+    doubles the load until throughput stops growing.
     """  # noqa: D301 - click wants the character, not its name
     outputs = Outputs(output_json, output_plot, given["output_traces"])
     outputs.check(*(given[name] for name in FILES))
@@ -89,12 +89,12 @@ class Steps(SweepWatcher):
         self._first = True
 
     def begins(self, load: float) -> Watcher:
-        """Say at the first step what the targets answer."""
+        """Show what the targets answer, at the first step only."""
         told, self._first = self._first, False
         return Live(self._planned.requests, self._planned.duration_s, tells_answer=told)
 
     def ends(self, load: float, result: Result) -> None:
-        """Say in a line what the step found."""
+        """Print the step's result in one line."""
         targets = ", ".join(
             f"{name} {rounded(target.throughput_rps, 4)}/s"
             + (f" at p50 {rounded(target.latency.p50_ms)} ms" if target.latency else "")
@@ -113,11 +113,13 @@ def exit_status(found: Sweep) -> int:
 def _planned(
     concurrency: tuple[float, ...] | None, rate: tuple[float, ...] | None, given: dict[str, Any]
 ) -> tuple[Plan, LoadKind, tuple[float, ...] | None]:
-    """The plan of the steps, and over what they go."""
+    """The plan of the steps, what varies between them, and its values."""
     slots = None
     if rate is not None and concurrency is not None:
         if len(concurrency) != 1:
-            raise UsageError("--rate goes over rates: give one --concurrency with it, or none")
+            raise UsageError(
+                "--rate steps through rates: give a single --concurrency with it, or none"
+            )
         slots = int(concurrency[0])
     if not (given["requests"] or given["duration"] or given["until_stable"]):
         given["duration"] = _STEP_S

@@ -96,7 +96,7 @@ def read_checkpoint(path: Path) -> Weights:
     storages: dict[str, _Storage] = {}
     with path.open("rb") as file:
         if (_Reader(file, storages).load(), _Reader(file, storages).load()) != (_MAGIC, _VERSION):
-            raise ValueError(f"{path} is no checkpoint of the expected format")
+            raise ValueError(f"{path} is not a checkpoint in the expected format")
         _system, state = (_Reader(file, storages).load() for _ in range(2))
         for key in _Reader(file, storages).load():
             _fill(storages[key], file)

@@ -98,7 +98,7 @@ def _decoded(content: bytes) -> Image.Image:
     except BadImageError:
         raise
     except UnidentifiedImageError:
-        raise BadImageError(f"the image is none of {', '.join(_FORMATS)}") from None
+        raise BadImageError(f"the image is not one of {', '.join(_FORMATS)}") from None
     except Exception as error:  # Pillow's decoders raise whatever their formats make them
         raise BadImageError(f"the image cannot be decoded: {error}") from None
 
@@ -111,4 +111,4 @@ def _refuse_unfit(opened: Any) -> None:
             f"the image has {width} x {height} pixels, more than {_MOST_PIXELS:,} in all"
         )
     if opened.mode.startswith(_DEEP):
-        raise BadImageError("the image has more than 8 bits a channel")
+        raise BadImageError("the image has more than 8 bits per channel")

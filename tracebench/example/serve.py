@@ -139,5 +139,5 @@ def _ready(process: subprocess.Popen[str]) -> Addresses:
     finally:
         watchdog.cancel()
     if not line:
-        raise TracebenchError("the example server did not start: what it said stands above")
+        raise TracebenchError("the example server did not start: see its output above")
     return Addresses(**json.loads(line))

@@ -16,12 +16,12 @@ _UNMAPPED: Final = "unmapped"
 _NAME_WIDTH: Final = 37
 _MOST_RULES: Final = 12
 _NOTHING: Final = (
-    "No spans of a server: let it export OTLP (OTEL_EXPORTER_OTLP_ENDPOINT) to where "
-    "--receive-otlp listens, and sample what the client does."
+    "No server spans: let the server export OTLP (OTEL_EXPORTER_OTLP_ENDPOINT) to the "
+    "address of --receive-otlp, and sample what the client samples."
 )
 _ADVICE: Final = """\
 Unmapped: its time counts for the span above it. Paste the rules that you want
-into a file, mend the components, which are guessed, and give --mapping FILE:
+into a file, correct the guessed components, and pass it as --mapping FILE:
 """
 
 
@@ -55,23 +55,23 @@ def _parts(inventory: Inventory) -> Iterator[RenderableType | str]:
         yield Text(_ADVICE, style="bold")
         yield "\n\n".join(dict.fromkeys(rules[:_MOST_RULES]))
     if len(rules) > _MOST_RULES:
-        yield Text(f"\nand {len(rules) - _MOST_RULES} more of that kind", style="dim")
+        yield Text(f"\nand {len(rules) - _MOST_RULES} more such rules", style="dim")
 
 
 def _head(service: Service) -> str:
-    profiles = ", ".join(service.profiles) or "no profile fits"
+    profiles = ", ".join(service.profiles) or "no profile matches"
     return f"{_plain(service.name) or '(no service.name)'}  {profiles}"
 
 
 def _facts(service: Service) -> Iterable[str]:
     yield f"{service.spans:,} spans in {service.traces:,} traces"
     if service.orphans:
-        yield f"{service.orphans:,} spans whose parent has not come count for nothing"
+        yield f"{service.orphans:,} spans without their parent are not counted"
 
 
 def _table(service: Service) -> Table:
     table = Table(box=None, padding=(0, 1), expand=True)
-    table.add_column("span, and what it tells", ratio=1, overflow="ellipsis", no_wrap=True)
+    table.add_column("span, and what it holds", ratio=1, overflow="ellipsis", no_wrap=True)
     table.add_column("count", justify="right", no_wrap=True)
     table.add_column("median ms", justify="right", no_wrap=True)
     table.add_column("component", min_width=17, no_wrap=True)

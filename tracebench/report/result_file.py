@@ -100,11 +100,11 @@ def loads_any(text: str, name: str = "the file") -> Result | Sweep:
 
 
 def _no_result(name: str, why: str) -> UsageError:
-    return UsageError(f"{name} is no result of tracebench ({why}): give what --output-json wrote")
+    return UsageError(f"{name} is not a tracebench result ({why}): give a file from --output-json")
 
 
 def _refuse_constant(constant: str) -> NoReturn:
-    raise _WrongError(f"{constant} is no number of JSON")
+    raise _WrongError(f"{constant} is not a JSON number")
 
 
 def _other_kind(data: Any) -> str:
@@ -191,5 +191,5 @@ def _text(value: Any, where: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise _WrongError(f"{where or 'a name'} is no text: {value[:40]!a}") from None
+        raise _WrongError(f"{where or 'a name'} is not text: {value[:40]!a}") from None
     return _CONTROL.sub(" ", scrubbed(value))  # older versions wrote whole URLs

@@ -18,7 +18,7 @@ from tracebench.report.figure_style import COMPONENTS, INVALID, save
 from tracebench.report.sweep_table import shown
 
 _SIZE_IN = (12.0, 8.5)
-_AXIS = {"concurrency": "requests under way (concurrency)", "rate": "requests a second asked for"}
+_AXIS = {"concurrency": "requests in flight (concurrency)", "rate": "requests per second asked for"}
 _PERCENTILES = {
     "p50_ms": ("o-", "#444444"),
     "p95_ms": ("s--", "#e69f00"),
@@ -93,7 +93,7 @@ def _loads(axes: Axes, kind: LoadKind, loads: Sequence[float]) -> None:
 
 def _throughput(axes: Axes, kind: LoadKind, scaling: Scaling) -> None:
     axes.set_title("Throughput")
-    axes.set_ylabel("requests a second")
+    axes.set_ylabel("requests per second")
     loads = [point.load for point in scaling.points]
     rates = [point.throughput_rps for point in scaling.points]
     top = max(rates) * 1.25 or 1.0

@@ -21,7 +21,7 @@ from tracebench.model.result import Statistics, TargetResult
 from tracebench.model.sweep import Law, LoadKind, Point, Scaling, Sweep
 from tracebench.report.terminal import WIDTH, finding_lines, indented, printed
 
-HEADINGS: Final = {"concurrency": "under way", "rate": "rate, /s"}
+HEADINGS: Final = {"concurrency": "in flight", "rate": "rate, /s"}
 _SHORT: Final = {
     PREPROCESSING: "preproc",
     INFERENCE: "infer",
@@ -156,7 +156,7 @@ def _laws(kind: LoadKind, scaling: Scaling) -> Iterable[str]:
     capacity_rps = scaling.capacity_rps
     if scaling.knee is not None and capacity_rps is not None and kind == "concurrency":
         knee, most = rounded(scaling.knee, 2), rounded(capacity_rps)
-        yield f"Knee at {knee} under way: fewer cannot reach {most}/s, more only wait."
+        yield f"Knee at {knee} in flight: fewer cannot reach {most}/s, more only wait."
     if scaling.law is not None:
         yield _law(scaling.law)
 

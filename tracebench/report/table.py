@@ -58,7 +58,7 @@ def _client(client: ClientCost) -> str:
         return f"nothing was measured{errors}"
     mean, p50, p95 = (client.cost_ms[name] for name in ("mean_ms", "p50_ms", "p95_ms"))
     return (
-        f"{_interval(mean)} a request beside the engine's {milliseconds(mean.a)}; "
+        f"{_interval(mean)} per request on top of the engine's {milliseconds(mean.a)}; "
         f"p50 {signed(p50.delta)}, p95 {signed(p95.delta)}; {client.throughput_rps:,.0f}/s{errors}"
     )
 
@@ -67,7 +67,7 @@ def _observer_effect(effect: ObserverEffect) -> str:
     costs = (effect.p50_ms, effect.mean_ms)
     shown = any(one.ci95 and not one.ci95[0] <= 0 <= one.ci95[1] for one in costs)
     return (
-        f"tracing costs{'' if shown else ' nothing that shows:'} {_interval(effect.p50_ms)} at the "
+        f"tracing costs{'' if shown else ' nothing measurable:'} {_interval(effect.p50_ms)} at the "
         f"median, {_interval(effect.mean_ms)} in the mean; {effect.traced:,} requests asked for "
         f"it, {effect.untraced:,} did not"
     )
@@ -178,7 +178,7 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
     if more:
         yield indented(Text(_OF_ALL, style="dim"))
     if any(target.components[name].unsupported for name in _rows(target)):
-        yield indented(Text("~ fewer samples than this percentile needs", style="dim"))
+        yield indented(Text("~ too few samples for this percentile", style="dim"))
     yield ""
 
 

@@ -50,7 +50,7 @@ def read_text(option: str, path: str, most_bytes: int = MOST_BYTES) -> str:
     try:
         return read(option, path, most_bytes).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise _cannot_read(option, path, f"it is no UTF-8 text: {error.reason}") from None
+        raise _cannot_read(option, path, f"it is not UTF-8 text: {error.reason}") from None
 
 
 def check_file(option: str, path: str, most_bytes: int = MOST_BYTES) -> None:
@@ -134,7 +134,7 @@ def _copied(descriptor: int, most_bytes: int) -> BinaryIO:
         for chunk in _arriving(descriptor):
             copy.write(chunk)
             if copy.tell() > most_bytes:
-                raise ValueError(f"more than {_size(most_bytes)} came through it")
+                raise ValueError(f"it delivered more than {_size(most_bytes)}")
         copy.seek(0)
     except BaseException:
         copy.close()
@@ -151,7 +151,7 @@ def _arriving(descriptor: int) -> Iterator[bytes]:
         if wait_s <= 0:
             raise ValueError(f"it did not end within {_LONGEST_S:g} s")
         if not poll.poll(1000 * wait_s):
-            raise ValueError(f"nothing came through it for {wait_s:.0f} s")
+            raise ValueError(f"it delivered nothing for {wait_s:.0f} s")
         try:
             if not (chunk := os.read(descriptor, _CHUNK_BYTES)):
                 return

@@ -48,7 +48,7 @@ def test_one_model_instance() -> None:
     found = scaled(pool(1, waits_in="queue"))
     assert found.bottleneck is not None
     assert found.bottleneck.cause == "queue"
-    assert found.sentence.startswith("inference saturates first, at 100/s: from 1 under way to 2")
+    assert found.sentence.startswith("inference saturates first, at 100/s: from 1 in flight to 2")
     assert "inference has 0.99 at a time: one model instance; add model instances" in found.sentence
 
 
@@ -103,7 +103,7 @@ def test_the_client_is_blamed_for_itself_alone() -> None:
     assert found.capacity_rps is None
     assert found.knee is None
     assert found.sentence.startswith("the tool itself saturates first")
-    assert "says nothing of the server" in found.sentence
+    assert "says nothing about the server" in found.sentence
 
 
 def test_a_client_that_makes_its_own_steps_invalid_is_still_found() -> None:
@@ -142,14 +142,14 @@ def test_nothing_saturates_yet() -> None:
     assert found.bottleneck is None
     assert found.capacity_rps is None
     assert found.sentence.startswith(
-        "nothing saturates up to 16 under way: throughput still grew by 100% in the last step"
+        "nothing saturates up to 16 in flight: throughput still grew by 100% in the last step"
     )
 
 
 def test_what_takes_no_longer_is_not_said_to_have_grown() -> None:
     found = scale("concurrency", closed(pool(100, waits_in="network")))
-    assert "by most" not in found.sentence
-    assert found.sentence.endswith("/s; go on to higher loads")
+    assert "grew most" not in found.sentence
+    assert found.sentence.endswith("/s; try higher loads")
 
 
 def test_one_noisy_step_is_no_growth() -> None:
@@ -203,7 +203,7 @@ def test_rates_are_past_the_knee_where_they_are_not_met() -> None:
 @pytest.mark.parametrize(
     ("network_ms", "cause", "said"),
     [
-        (0.1, "cap", "what may be under way at once (--concurrency) saturates first"),
+        (0.1, "cap", "the limit of requests in flight (--concurrency) saturates first"),
         (90.0, "waiting", "the server's pool of workers (or cores) saturates first"),
     ],
 )

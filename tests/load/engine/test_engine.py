@@ -162,6 +162,6 @@ def test_more_slots_than_the_server_accepts_are_reported() -> None:
         connect = copied(loop, port, [request()])
     engine = Engine(loop, connect, slots=2, channels=2, timeout_ns=10**9, source=IdSource())
     assert (
-        engine.connect(len(engine.channels)) == "0 of 2 connections were made: connection refused"
+        engine.connect(len(engine.channels)) == "0 of 2 connections were opened: connection refused"
     )
     loop.close()

@@ -118,9 +118,9 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("name", "given", "said"),
     [
-        ("requests", {"grpc_server": "x:1"}, "--client requests sends to --rest-url"),
-        ("grpcio", {"rest_url": "http://x"}, "--client grpcio sends to --grpc-server"),
-        ("httpx", {"rest_url": "http://x", "observer_effect": True}, "run twice"),
+        ("requests", {"grpc_server": "x:1"}, "--client requests needs a target: give --rest-url"),
+        ("grpcio", {"rest_url": "http://x"}, "--client grpcio needs a target: give --grpc-server"),
+        ("httpx", {"rest_url": "http://x", "observer_effect": True}, "separate runs"),
         ("httpx", {"rest_url": "http://x", "schedule_s": (1.0,)}, "closed loop"),
         ("grpc.aio", {"grpc_server": "grpcs://x:1", "insecure": True}, "--cacert"),
     ],

@@ -105,15 +105,15 @@ def reflecting(address: str) -> dict[str, Any]:
 @pytest.mark.parametrize("newest", [True, False])
 def test_plain_against_tls(files: Files, newest: bool) -> None:
     with serving(answering_under_tls(files, asks=False, newest=newest)) as port:
-        assert "is it https://?" in refusal(rest_url=f"http://{HOST}:{port}")
-        assert "is it grpcs://?" in refusal(grpc_server=f"{HOST}:{port}")
-        assert "is it grpcs://?" in refusal(**reflecting(f"{HOST}:{port}"))
-        assert "is it https://?" in refusal(rest_url=f"http://{HOST}:{port}", oip="m")
+        assert "try https://" in refusal(rest_url=f"http://{HOST}:{port}")
+        assert "try grpcs://" in refusal(grpc_server=f"{HOST}:{port}")
+        assert "try grpcs://" in refusal(**reflecting(f"{HOST}:{port}"))
+        assert "try https://" in refusal(rest_url=f"http://{HOST}:{port}", oip="m")
 
 
 def test_plain_against_tls_that_asks_for_a_certificate(files: Files) -> None:
     with serving(answering_under_tls(files, asks=True)) as port:
-        assert "is it https://?" in refusal(rest_url=f"http://{HOST}:{port}")
+        assert "try https://" in refusal(rest_url=f"http://{HOST}:{port}")
 
 
 def test_tls_against_plain() -> None:
@@ -122,10 +122,10 @@ def test_tls_against_plain() -> None:
         connection.sendall(reply(b"", "400 Bad Request"))
 
     with serving(script) as port:
-        assert "is it http://?" in refusal(rest_url=f"https://{HOST}:{port}")
-        assert "is it http://?" in refusal(rest_url=f"https://{HOST}:{port}", oip="m")
-        assert "is it grpc://?" in refusal(grpc_server=f"grpcs://{HOST}:{port}")
-        assert "is it grpc://?" in refusal(**reflecting(f"grpcs://{HOST}:{port}"))
+        assert "try http://" in refusal(rest_url=f"https://{HOST}:{port}")
+        assert "try http://" in refusal(rest_url=f"https://{HOST}:{port}", oip="m")
+        assert "try grpc://" in refusal(grpc_server=f"grpcs://{HOST}:{port}")
+        assert "try grpc://" in refusal(**reflecting(f"grpcs://{HOST}:{port}"))
 
 
 @pytest.mark.parametrize("newest", [True, False])
@@ -200,7 +200,7 @@ def test_certificates_that_are_not_trusted(files: Files) -> None:
         assert "trust it with --cacert" in refusal(rest_url=f"https://{HOST}:{port}")
         assert "trust it with --cacert" in refusal(grpc_server=f"grpcs://{HOST}:{port}")
         named = refusal(rest_url=f"https://localhost:{port}", cacert=files.ca)
-        assert "a name that is in the certificate" in named
+        assert "a host name that the certificate lists" in named
 
 
 @pytest.mark.parametrize(
@@ -251,8 +251,8 @@ def test_other_failures(answer: bytes, said: str) -> None:
 
 def test_a_rest_server_is_no_grpc_server() -> None:
     with serving(answering(reply())) as port:
-        assert "REST is --rest-url's" in refusal(grpc_server=f"{HOST}:{port}")
-        assert "REST is --rest-url's" in refusal(**reflecting(f"{HOST}:{port}"))
+        assert "use --rest-url for REST" in refusal(grpc_server=f"{HOST}:{port}")
+        assert "use --rest-url for REST" in refusal(**reflecting(f"{HOST}:{port}"))
 
 
 def test_a_closed_port() -> None:

@@ -73,25 +73,25 @@ def test_the_kept_part_of_a_long_body_is_enough_where_it_has_the_field() -> None
 
 
 def test_a_body_that_is_no_json() -> None:
-    assert fault(b"<html>", "a") == "--expect-json 'a': the reply is no JSON"
-    assert fault(b'{"a": 1, oops', "a", content_length="13").endswith("is no JSON")
+    assert fault(b"<html>", "a") == "--expect-json 'a': the reply is not JSON"
+    assert fault(b'{"a": 1, oops', "a", content_length="13").endswith("is not JSON")
 
 
 def test_a_compressed_body_is_unpacked() -> None:
     packed = gzip.compress(LONG)
     for kept in (packed, packed[:-20]):
         assert fault(kept, "label=cat", content_encoding="gzip") == ""
-    assert "no JSON" in fault(b"garbage", "label", content_encoding="gzip")
+    assert "not JSON" in fault(b"garbage", "label", content_encoding="gzip")
 
 
 @pytest.mark.parametrize(
     ("wanted", "status", "reason", "said"),
     [
         (("200",), "200", "", ""),
-        (("200",), "201", "", "201, where --expect-status is 200"),
+        (("200",), "201", "", "201, but --expect-status is 200"),
         (("2xx",), "201", "", ""),
         (("200", "404"), "404", "HTTP 404", ""),
-        (("200,404",), "500", "HTTP 500", "HTTP 500, where --expect-status is 200,404"),
+        (("200,404",), "500", "HTTP 500", "HTTP 500, but --expect-status is 200,404"),
         ((), "500", "HTTP 500", "HTTP 500"),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_status_of_the_other_protocol() -> None:
     both = Plan(PAYLOAD, rest_url="http://h", grpc_server="h:1", expect_status=("OK", "201"))
     assert expectations.of(both, "rest").statuses == ("201",)
     assert expectations.of(both, "grpc").statuses == ("OK",)
-    with pytest.raises(UsageError, match="'OK' is no status of rest"):
+    with pytest.raises(UsageError, match="'OK' does not fit rest"):
         expectations.of(Plan(PAYLOAD, rest_url="http://h", expect_status=("OK",)), "rest")
 
 

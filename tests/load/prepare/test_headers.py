@@ -110,7 +110,7 @@ def test_what_asks_for_timings_is_not_changed_in_silence(reading: Callable[[Plan
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
 def test_where_a_rest_request_ends_is_not_for_a_header_to_say(name: str) -> None:
-    with pytest.raises(UsageError, match="is set from the body"):
+    with pytest.raises(UsageError, match="is derived from the body"):
         http_headers(Plan(PAYLOAD, headers=((name, "1"),)))
 
 

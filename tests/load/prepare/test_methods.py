@@ -102,7 +102,7 @@ def test_the_message_says_what_the_json_says(descriptor: str) -> None:
 )
 def test_wrong_json_names_the_field(question: Any, said: str) -> None:
     payload = asking(question).payloads[0]
-    with pytest.raises(UsageError, match=r"no zoo\.v1\.Question") as caught:
+    with pytest.raises(UsageError, match=r"not a zoo\.v1\.Question") as caught:
         classify().encode(payload)
     assert said in str(caught.value)
 
@@ -110,8 +110,8 @@ def test_wrong_json_names_the_field(question: Any, said: str) -> None:
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ({"grpc_method": f"{CLASSIFY}/x"}, "is no method"),
-        ({"grpc_method": "zoo.v1.Animals.Classify"}, "is no method"),
+        ({"grpc_method": f"{CLASSIFY}/x"}, "is not a valid gRPC method"),
+        ({"grpc_method": "zoo.v1.Animals.Classify"}, "is not a valid gRPC method"),
         ({"grpc_method": "zoo.v2.Animals/Classify"}, "it has zoo.v1.Animals"),
         ({"grpc_method": "zoo.v1.Animals/Feed"}, "are Classify, Watch"),
         ({"grpc_method": "zoo.v1.Animals/Watch"}, "only unary"),
@@ -119,9 +119,12 @@ def test_wrong_json_names_the_field(question: Any, said: str) -> None:
         ({"proto": "x.proto"}, "cannot read --proto 'x.proto'"),
         ({"proto": __file__}, "cannot be compiled"),
         ({"descriptor": "x.pb"}, "cannot read --descriptor 'x.pb'"),
-        ({"descriptor": __file__}, "is no FileDescriptorSet"),
+        ({"descriptor": __file__}, "is not a FileDescriptorSet"),
         ({"proto": "x.proto", "descriptor": "x.pb"}, "exclude each other"),
-        ({"grpc_method": "zoo.v2.Animals/Classify", "proto": str(PROTO)}, "no service zoo.v2"),
+        (
+            {"grpc_method": "zoo.v2.Animals/Classify", "proto": str(PROTO)},
+            "service zoo.v2.Animals is not defined",
+        ),
     ],
 )
 def test_what_cannot_be_called(more: dict[str, Any], said: str) -> None:
@@ -175,7 +178,9 @@ def test_a_reply_that_is_too_large_to_be_kept_cannot_be_judged() -> None:
     large = QUESTION | {"picture": "AAAA" * 30_000}
     with zoo() as (address, _):
         assert run(asking(large, grpc_server=address)).targets["grpc"].requests.succeeded == 20
-        with pytest.raises(TargetError, match=r"655\d\d bytes .* are kept are no whole zoo\.v1"):
+        with pytest.raises(
+            TargetError, match=r"655\d\d bytes .* were kept are not a whole zoo\.v1"
+        ):
             run(asking(large, grpc_server=address, expect_json=("label=CAT",)))
 
 

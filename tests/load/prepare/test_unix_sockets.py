@@ -88,7 +88,9 @@ def test_what_can_be_wrong_with_a_path(folder: Path) -> None:
         str(folder / "file"): "it is not a socket): give the path",
         str(folder / "file" / "x"): "not a directory): is the server running",
         stale: "connection refused): is the server running",
-        str(folder / ("x" * 150)): f"{151 + len(str(folder))} bytes): its path may have 107",
+        str(
+            folder / ("x" * 150)
+        ): f"{151 + len(str(folder))} bytes): at most 107 bytes are allowed",
     }.items():
         with pytest.raises(TargetError) as raised:
             resolve_unix(path)
@@ -120,7 +122,7 @@ def test_a_socket_that_is_not_ours(folder: Path, request: pytest.FixtureRequest)
         request.getfixturevalue("nobody")
         with pytest.raises(TargetError) as raised:
             resolve_unix(path)
-    assert "(permission denied): connecting needs the right to write to it" in str(raised.value)
+    assert "(permission denied): connecting needs write permission" in str(raised.value)
 
 
 def engine(endpoint: Endpoint, loop: Loop, slots: int) -> Engine:
@@ -201,7 +203,7 @@ def test_a_backlog_that_stays_full_runs_into_the_time_out(folder: Path) -> None:
             timeout_ns=50_000_000,
             source=IdSource(),
         )
-        assert "of 3 connections were made: no answer within 0.05 s" in one.connect(3)
+        assert "of 3 connections were opened: no answer within 0.05 s" in one.connect(3)
         for channel in one.channels:
             channel.close()
     loop.close()

@@ -90,12 +90,12 @@ def test_trailers_only(initial: bytes) -> None:
         (
             (INITIAL, packed(b"x"), TRAILING),
             "OK",
-            "the message is compressed in a way not offered: identity",
+            "the message has an encoding that was not offered: identity",
         ),
         (
             (INITIAL, b"\2\0\0\0\1x", TRAILING),
             "OK",
-            "the message is compressed in a way not offered: identity",
+            "the message has an encoding that was not offered: identity",
         ),
     ],
 )
@@ -141,8 +141,11 @@ def test_a_gzip_kept_in_part_is_unpacked_in_part() -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"not gzip", "the message is no gzip: Error -3 while decompressing data"),
-        (zlib.compress(b"world"), "the message is no gzip: Error -3 while decompressing data"),
+        (b"not gzip", "the message is not valid gzip: Error -3 while decompressing data"),
+        (
+            zlib.compress(b"world"),
+            "the message is not valid gzip: Error -3 while decompressing data",
+        ),
         (gzip.compress(b"world" * 100, mtime=0)[:-9], "the message's gzip is cut short"),
         (b"", "the message's gzip is cut short"),
         (

@@ -146,7 +146,7 @@ def test_a_decorated_function_is_not_always_for_the_same_requests() -> None:
     ["", "1st", "a b", 'a"', "a;b", "a,b", "x" * 65, "é", "server_processing", "total", "trace"],
 )
 def test_names_that_would_break_the_mirror_are_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="is no name for a component"):
+    with pytest.raises(ValueError, match="is not a valid component name"):
         component(name)
 
 

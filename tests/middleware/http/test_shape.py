@@ -174,7 +174,7 @@ class Holding:
         (Holding(), "but holds one: instrument its `.app`"),
         (view, r"async def app\(scope, receive, send\)"),
         (anything, r"def app\(environ, start_response\)"),
-        (Flask, "but a class: make one"),
+        (Flask, "but a class: create an instance"),
         (SimpleNamespace(server="localhost"), "interceptors=server_middleware.grpc.interceptors"),
         (None, "interceptors=server_middleware.grpc.interceptors"),
         (type("MLServer", (), {"__module__": "mlserver.server"})(), "--receive-otlp"),

@@ -142,14 +142,14 @@ def test_what_trace_backends_save(document: Any, indent: int | None, tmp_path: P
 @pytest.mark.parametrize(
     ("document", "said"),
     [
-        ([{"traceId": TRACE, "id": SPAN, "kind": "SERVER"}], "as Zipkin has them"),
+        ([{"traceId": TRACE, "id": SPAN, "kind": "SERVER"}], "in the format of Zipkin"),
         ({"resourceMetrics": []}, "metrics, not spans"),
         ({"resourceLogs": []}, "logs, not spans"),
-        ({"traceEvents": []}, "as browsers write it"),
-        ({"schema": "tracebench.result/1"}, "`tracebench report` reads it"),
+        ({"traceEvents": []}, "in the format of browsers"),
+        ({"schema": "tracebench.result/1"}, "read it with `tracebench report`"),
         ({"name": "x", "context": {"trace_id": "0x1"}}, "console exporter"),
-        ({"data": [{"id": 1}]}, "no trace of Jaeger's"),
-        (7, "no OTLP JSON, but some other"),
+        ({"data": [{"id": 1}]}, "not a valid Jaeger trace"),
+        (7, "JSON, but not OTLP JSON"),
     ],
 )
 def test_what_else_people_have_is_named(
@@ -178,7 +178,7 @@ def test_a_file_that_was_cut_off_gives_what_is_whole(content: bytes, tmp_path: P
     archives = Archives([str(path)])
     assert len(list(archives)) >= 4
     assert archives.bad == 1
-    assert "ends in the middle" in archives.problem
+    assert "is cut short" in archives.problem
 
 
 def test_a_bomb_is_no_line(tmp_path: Path) -> None:

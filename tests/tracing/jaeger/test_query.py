@@ -96,10 +96,10 @@ def test_ids_that_an_old_jaeger_cut_short_are_whole_again() -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b"no JSON", "no trace"),
-        (b"{}", "no trace"),
-        (b'{"result":{"resourceSpans":7}}', "no trace"),
-        (b'{"result":[]}', "no trace"),
+        (b"no JSON", "not a trace"),
+        (b"{}", "not a trace"),
+        (b'{"result":{"resourceSpans":7}}', "not a trace"),
+        (b'{"result":[]}', "not a trace"),
         (b" " * ((16 << 20) + 1), "more than 16 MiB"),
     ],
     ids=["text", "empty", "number", "list", "large"],
@@ -116,15 +116,15 @@ def test_an_old_answer_that_is_no_trace_is_said_to_be_none(body: bytes) -> None:
 
     with answering(answer) as api:
         api.check()
-        with pytest.raises(UnreadableError, match="no trace"):
+        with pytest.raises(UnreadableError, match="not a trace"):
             api.spans(TRACE)
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (PAGE, "no API"),
-        (NOTHING, "no API"),
+        (PAGE, "not the API"),
+        (NOTHING, "not the API"),
         (reply(b"?", "401 Unauthorized"), "HTTP 401"),
         (reply(b"?", "503 Service Unavailable"), "503"),
         (reply(b"?", "302 Found", "Location: http://127.0.0.1:1/"), "HTTP 302"),

@@ -12,7 +12,7 @@ from tracebench.tracing.jaeger.query_api import QueryApi
 
 AT_ONCE = Waits(settle_s=0, quiet_s=0, longest_s=60, pause_s=0)
 PATIENT = Waits(settle_s=0, quiet_s=60, longest_s=60, pause_s=0)
-NO_ENTRY = "no span of the server's in them is a child of tracebench's"
+NO_ENTRY = "they hold no span of the server that is a child of tracebench's"
 
 
 def read_all(api: QueryApi, roots: dict[str, str], waits: Waits) -> tuple[ReadBack, Counter[str]]:
@@ -134,4 +134,4 @@ def test_an_interrupt_ends_it() -> None:
         found = read_back(api, roots, interrupting, PATIENT)
     assert found.asked == 300
     assert found.missing >= 299
-    assert found.reason == "the reading was interrupted"
+    assert found.reason == "reading was interrupted"

@@ -126,7 +126,7 @@ def test_the_table_fits_a_terminal() -> None:
     assert ["decode_ms", "1", "0.500", "unmapped"] in table
     assert "3 could not be read: line 7" in text
     assert '[[rule]]\nspan = "wait_for_gpu"\ncomponent = "queue"' in text
-    assert "1 spans whose parent has not come" in text
+    assert "1 spans without their parent" in text
     assert "\x1b[" not in text
     assert "\x1b[" in render(Inventory((wide,)), color=True)
 
@@ -138,4 +138,4 @@ def test_of_many_rules_the_first_are_shown() -> None:
     ]
     text = render(Inventory(take_stock(spans, MAPPER)))
     assert text.count("[[rule]]") == 12
-    assert "and 8 more of that kind" in text
+    assert "and 8 more such rules" in text

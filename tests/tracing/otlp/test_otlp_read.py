@@ -199,12 +199,12 @@ IMPOSSIBLE = [
     ({"start_time_unix_nano": END_NS + 7}, "ends 7 ns before it begins"),
     ({"end_time_unix_nano": START_NS - 1}, "ends 1 ns before it begins"),
     ({"end_time_unix_nano": START_NS + DAY_NS + 1}, "lasts longer than a day"),
-    ({"start_time_unix_nano": 5}, "is not of the years 2000 to 2100"),
+    ({"start_time_unix_nano": 5}, "is not between the years 2000 and 2100"),
     (
         {"start_time_unix_nano": 5 * DAY_NS, "end_time_unix_nano": 5 * DAY_NS + 9},
         "is its clock set",
     ),
-    ({"end_time_unix_nano": 16_725_225_600 * 10**9}, "is not of the years 2000 to 2100"),
+    ({"end_time_unix_nano": 16_725_225_600 * 10**9}, "is not between the years 2000 and 2100"),
 ]
 
 

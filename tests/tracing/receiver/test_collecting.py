@@ -159,7 +159,7 @@ def test_nothing_is_waited_for_where_all_is_there(receiver: Receiver) -> None:
 def test_the_wait_can_be_stopped(receiver: Receiver) -> None:
     answers = iter([False, False, True, True, True])
     received = receiver.collect(Roots.of({new_trace(): PARENT}), stopped=lambda: next(answers))
-    assert (received.joined, received.ended_by) == (0, "the waiting was interrupted")
+    assert (received.joined, received.ended_by) == (0, "the wait was interrupted")
 
 
 @pytest.mark.parametrize("encoding", ["protobuf", "json"])

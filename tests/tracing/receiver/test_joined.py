@@ -76,7 +76,7 @@ def test_what_was_refused_is_told() -> None:
 @pytest.mark.parametrize(
     ("receive", "forward", "complaint"),
     [
-        (None, "http://x:4318", "nothing to pass on"),
+        (None, "http://x:4318", "nothing to forward"),
         ("127.0.0.1:4317", "ftp://x", "ftp"),
         ("127.0.0.1:x", None, "cannot receive"),
     ],

@@ -125,7 +125,7 @@ def test_its_death_loses_only_what_it_had() -> None:
         assert soon(lambda: not is_running(receiver.pid))
         received = receiver.collect(Roots.of({new_trace(): PARENT}))
     assert (received.joined, list(received.spans)) == (0, [])
-    assert received.ended_by == "the receiver's process answers no more"
+    assert received.ended_by == "the receiver's process no longer answers"
 
 
 def test_what_cannot_be_read_is_counted_and_answered_all_the_same() -> None:

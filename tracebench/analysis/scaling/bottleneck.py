@@ -118,18 +118,18 @@ _ALIKE: Final = 0.4
 _ABOUT_ONE: Final = (0.75, 1.25)
 _OF_THE_MODEL: Final = ", and for the model batching, quantisation or an accelerator"
 _SUGGESTIONS: Final = {
-    "client": "this says nothing of the server: lower the load, or give tracebench a core of its "
-    "own (taskset)",
-    "cap": "that many under way do not saturate the server: allow more",
-    "path": "look at bandwidth, at compression and at the size of the payload",
-    "waiting": "give it more workers or threads, as long as its cores are not busy, or replicas",
+    "client": "this says nothing about the server: lower the load, or give tracebench its own "
+    "core (taskset)",
+    "cap": "this many requests in flight do not saturate the server: allow more",
+    "path": "look at bandwidth, compression and payload size",
+    "waiting": "give it more workers or threads (while it has idle cores), or replicas",
     "queue": "add model instances (or the threads that serve them), replicas, or batching",
     "compute": "more threads or workers on the same cores will not help; less work, more cores, or "
     "replicas on other machines may",
-    "body": "the server's timing came with the head: only spans that last as long as the reply "
-    "tell whether the server or the path took that",
+    "body": "the server's timing came with the head of the reply: only spans that last as long as "
+    "the reply tell whether the server or the path is slow",
     "unknown": "two lines of middleware, or an X-Timing-Info header, would tell whether requests "
-    "wait or are worked on",
+    "wait or are being worked on",
 }
 
 
@@ -144,8 +144,10 @@ def sentence(kind: LoadKind, scaling: Scaling, usable: Mapping[float, TargetResu
     points = [one for one in scaling.points if one.load in usable]
     if len(points) < 2:
         if len(usable) == len(scaling.points):
-            return "one step shows no scaling: give two loads or more"
-        return "fewer than two steps can be used, so there is no scaling to tell: look at errors"
+            return "one step cannot show scaling: give two loads or more"
+        return (
+            "fewer than two steps are usable, so there is no scaling to report: look at the errors"
+        )
     found, base = scaling.bottleneck, points[0]
     if found is None:
         return _not_yet(kind, points)
@@ -162,11 +164,11 @@ def _not_yet(kind: LoadKind, points: Sequence[Point]) -> str:
     gain = last.throughput_rps / before.throughput_rps - 1
     grown = {name: ms - points[0].mean_ms.get(name, 0.0) for name, ms in last.mean_ms.items()}
     most = max(grown, key=lambda name: grown[name])
-    longer = f", and {_name(most)} by most {_from_to(most, points[0], last)}"
+    longer = f", and {_name(most)} grew most {_from_to(most, points[0], last)}"
     return (
         f"nothing saturates up to {_load(kind, last.load)}: throughput still grew by {gain:.0%} in "
         f"the last step, to {rounded(last.throughput_rps)}/s{longer if grown[most] > 0 else ''}; "
-        "go on to higher loads"
+        "try higher loads"
     )
 
 
@@ -179,11 +181,11 @@ def _subject(found: Bottleneck, base: Point, past: Point) -> str:
     if found.cause == "client":
         return "the tool itself"
     if found.cause == "cap":
-        return "what may be under way at once (--concurrency)"
+        return "the limit of requests in flight (--concurrency)"
     if found.cause == "path":
         return "the path to the server"
     if found.cause == "body":
-        return "what sends the rest of each reply"
+        return "sending the rest of each reply"
     if found.cause == "compute":
         alone = len(_stretched(base, past)) == 1
         return _name(found.component) if alone else "the server's compute"
@@ -236,7 +238,7 @@ def _longer(name: str, base: Point, past: Point) -> str:
 
 
 def _load(kind: LoadKind, load: float) -> str:
-    return f"{load:g} under way" if kind == "concurrency" else f"{load:g}/s"
+    return f"{load:g} in flight" if kind == "concurrency" else f"{load:g}/s"
 
 
 def _name(component: str) -> str:

@@ -115,7 +115,9 @@ def resolve_unix(path: str) -> Endpoint:
         TargetError: it does not.
     """
     if _UNIX is None:
-        raise TargetError(f"cannot connect to the Unix socket {path!r}: this system has none")
+        raise TargetError(
+            f"cannot connect to the Unix socket {path!r}: this system does not support them"
+        )
     try:
         with socket.socket(_UNIX, socket.SOCK_STREAM) as probe:
             probe.settimeout(_PROBE_S)
@@ -132,11 +134,14 @@ def _unix_fault(path: str, error: Exception) -> tuple[str, str]:
     """Why a connection to a Unix socket failed, and what to change."""
     if "path too long" in str(error):
         size = len(os.fsencode(path))
-        return f"{size} bytes", "its path may have 107; give a shorter one, or a symbolic link"
+        return (
+            f"{size} bytes",
+            "at most 107 bytes are allowed; give a shorter path, or a symbolic link",
+        )
     if isinstance(error, ConnectionRefusedError) and not _is_socket(path):
         return "it is not a socket", "give the path that the server listens at"
     if isinstance(error, PermissionError):
-        return _cause(error), "connecting needs the right to write to it: see its owner and mode"
+        return _cause(error), "connecting needs write permission: check its owner and mode"
     if isinstance(error, OSError) and error.errno == errno.EPROTOTYPE:
         return "it is not a stream socket", "give the path that the server listens at"
     return _cause(error), "is the server running there?"

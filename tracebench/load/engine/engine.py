@@ -90,7 +90,7 @@ class Engine:
         if opened == len(channels):
             return ""
         why = self._failure() or f"no answer within {self._timeout_ns / 1e9:g} s"
-        return f"{opened} of {len(channels)} connections were made: {why}"
+        return f"{opened} of {len(channels)} connections were opened: {why}"
 
     def interrupt(self) -> None:
         """End the run soon; what is under way is counted as cancelled."""

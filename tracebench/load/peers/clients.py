@@ -151,12 +151,14 @@ def load_libraries(plan: Plan) -> dict[str, dict[str, Send]]:
 
 def _check(name: str, library: Library, plan: Plan) -> None:
     if plan.observer_effect:
-        raise UsageError(f"--client {name} and --observer-effect exclude each other: run twice")
+        raise UsageError(
+            f"--client {name} and --observer-effect exclude each other: use them in separate runs"
+        )
     if is_open(plan):
-        raise UsageError(f"--client {name} keeps a closed loop: leave --rate and --arrivals out")
+        raise UsageError(f"--client {name} runs a closed loop: leave out --rate and --arrivals")
     is_rest = library.target == "rest"
     if (plan.rest_url if is_rest else plan.grpc_server) is None:
         option = "--rest-url" if is_rest else "--grpc-server"
-        raise UsageError(f"--client {name} sends to {option}: give that as well")
+        raise UsageError(f"--client {name} needs a target: give {option} too")
     if plan.insecure and not is_rest and (plan.grpc_server or "").startswith("grpcs://"):
-        raise UsageError(f"--client {name} cannot be told --insecure: give --cacert instead")
+        raise UsageError(f"--client {name} does not support --insecure: give --cacert instead")

@@ -52,7 +52,7 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
     if load.interrupted:
         raise KeyboardInterrupt
     if reason := _fault(load):
-        raise TracebenchError(f"the floor could not be measured ({reason}): leave --floor out")
+        raise TracebenchError(f"the floor could not be measured ({reason}): leave out --floor")
     return load
 
 

@@ -165,7 +165,7 @@ def spawned(kind: NullProtocol, path: str = "") -> Iterator[int]:
         try:
             port = process.stdout.readline()  # type: ignore[union-attr] # it is a pipe
             if not port:
-                raise TracebenchError("the null server did not start: what it said stands above")
+                raise TracebenchError("the null server did not start: see its output above")
             yield int(port)
         finally:
             process.stdin.close()  # type: ignore[union-attr] # as above

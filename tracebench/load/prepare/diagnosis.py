@@ -26,15 +26,15 @@ _CLIENT_REFUSED: Final = re.compile(
 _NOT_VERIFIED: Final = (
     (
         re.compile("self.signed|issuer|unable to verify|untrusted", re.IGNORECASE),
-        "trust it with --cacert FILE, or do not verify it with --insecure",
+        "trust it with --cacert FILE, or skip verification with --insecure",
     ),
     (
         re.compile("mismatch|not valid for", re.IGNORECASE),
-        "give the host by a name that is in the certificate, or --insecure",
+        "use a host name that the certificate lists, or skip verification with --insecure",
     ),
     (
         re.compile("expired|not yet valid|certificate", re.IGNORECASE),
-        "renew the server's certificate, or do not verify it with --insecure",
+        "renew the server's certificate, or skip verification with --insecure",
     ),
 )
 _NO_HTTP: Final = "Expected HTTP/"
@@ -46,39 +46,45 @@ _GONE: Final = re.compile(
 
 
 def diagnose(reason: str, prepared: Prepared, plan: Plan) -> str:
-    """What a failed first exchange means; the reason itself where that says all.
+    """What a failed first exchange means; the reason itself where that says enough.
 
-    Where a server in the clear says nothing that makes sense, it is asked whether it speaks TLS.
+    Where a plain-text reply makes no sense, the server is probed for TLS.
     """
     reason = reason.removeprefix("cannot connect: ")
     if prepared.endpoint.tls is not None:
         if said := _under_tls(reason, prepared, plan):
             return said
     elif _is_puzzling(reason) and _speaks_tls(prepared.endpoint):
-        return f"the server speaks TLS ({reason}): is it {_schemes(prepared)[1]}?"
+        return f"the server speaks TLS ({reason}): try {_schemes(prepared)[1]}"
     if reason.startswith(_SILENT):
-        doubt = "does it speak TLS, or is it busy" if prepared.endpoint.tls else "is it busy"
-        return f"no answer within {plan.timeout_s:g} s: {doubt}? --timeout S waits longer"
+        doubt = (
+            "does the server speak TLS, or is it busy"
+            if prepared.endpoint.tls
+            else "is the server busy"
+        )
+        return f"no answer within {plan.timeout_s:g} s: {doubt}? Wait longer with --timeout S"
     if reason == SWITCHES:
-        return f"{reason}, which is not measured: give another URL, and no --header 'Upgrade: …'"
+        return (
+            f"{reason}, which cannot be measured: use another URL, and drop --header 'Upgrade: …'"
+        )
     if reason.startswith("not HTTP/1.1"):
         return _no_http(_detail(reason))
     if reason == NOT_HTTP2:
-        return f"{NOT_HTTP2}, so not gRPC: REST is --rest-url's"
+        return f"{NOT_HTTP2}, so it is not gRPC: use --rest-url for REST"
     return reason
 
 
 def _no_http(detail: str) -> str:
     if _NO_HTTP in detail:
-        return f"it does not speak HTTP/1.1 ({detail}): gRPC is --grpc-server's"
-    return f"its reply is not valid HTTP/1.1 ({detail}), and would not be measured: fix the server"
+        return f"it does not speak HTTP/1.1 ({detail}): use --grpc-server for gRPC"
+    return f"its reply is not valid HTTP/1.1 ({detail}) and cannot be measured: fix the server"
 
 
 def _under_tls(reason: str, prepared: Prepared, plan: Plan) -> str:
     """What a reason means under TLS; empty where it means nothing special there."""
     detail = _detail(reason)
     if _IN_THE_CLEAR.search(reason):
-        return f"TLS failed, the server answers in the clear: is it {_schemes(prepared)[0]}?"
+        return f"TLS failed, the server answers in plain text: try {_schemes(prepared)[0]}"
     if _CLIENT_REFUSED.search(reason):
         if plan.cert is not None:
             return f"TLS failed, the server does not accept --cert {plan.cert!r} ({detail})"
@@ -90,7 +96,8 @@ def _under_tls(reason: str, prepared: Prepared, plan: Plan) -> str:
         return f"TLS failed ({detail})" + (f": {advice}" if advice else "")
     if "TLS handshake" in reason:
         return (
-            f"TLS failed ({reason}): does it speak TLS? In the clear it is {_schemes(prepared)[0]}"
+            f"TLS failed ({reason}): does the server speak TLS? "
+            f"Without TLS, use {_schemes(prepared)[0]}"
         )
     if plan.cert is None and _GONE.search(reason) and "within" not in reason:
         return f"{reason}: does it ask for a client certificate? If so, give {_CERTIFICATE}"

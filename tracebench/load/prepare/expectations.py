@@ -88,7 +88,7 @@ class Expectations:
         if self.statuses:
             if not any(_covers(status, reply.status) for status in self.statuses):
                 wanted = ",".join(self.statuses)
-                return f"{reason or reply.status}, where --expect-status is {wanted}"
+                return f"{reason or reply.status}, but --expect-status is {wanted}"
             # An OK that has a reason against it is broken; any other status was its own reason.
             reason = reason if reply.status == "OK" else ""
         if reason or not self.fields:
@@ -125,15 +125,15 @@ def _statuses(plan: Plan, target: str) -> tuple[str, ...]:
     for text in given:
         if not _HTTP.fullmatch(text) and text not in _GRPC:
             raise UsageError(
-                f"--expect-status {text!r} is no status: give HTTP ones like 200 or 2xx, "
-                "or gRPC ones like OK or NOT_FOUND"
+                f"--expect-status {text!r} is not a status: give HTTP codes like 200 or "
+                "2xx, or gRPC names like OK or NOT_FOUND"
             )
     fitting = tuple(text for text in given if (text in _GRPC) == (target == "grpc"))
     alone = plan.rest_url is None or plan.grpc_server is None
     if given and not fitting and alone:
         raise UsageError(
-            f"--expect-status {','.join(given)!r} is no status of {target}: HTTP has numbers like "
-            "200 or 2xx, gRPC names like OK"
+            f"--expect-status {','.join(given)!r} does not fit {target}: HTTP has codes like 200 "
+            "or 2xx, gRPC has names like OK"
         )
     return fitting
 
@@ -143,8 +143,8 @@ def _field(text: str) -> Field:
     steps = tuple(match[1] or match[2] for match in _STEP.finditer(path))
     if not steps or _STEP.sub("", path):
         raise UsageError(
-            f"--expect-json {text!r} is no path=value: give one like 'predictions[0].label=cat', "
-            "or the path alone where any value will do"
+            f"--expect-json {text!r} is not PATH[=VALUE]: write e.g. 'predictions[0].label=cat', "
+            "or only the path to accept any value"
         )
     return Field(text, steps, wanted if equals else None)
 

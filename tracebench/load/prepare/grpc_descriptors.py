@@ -40,7 +40,7 @@ def from_descriptors(path: str) -> DescriptorPool:
         found.ParseFromString(content)
     if not found.file:
         raise UsageError(
-            f"--descriptor {path!r} is no FileDescriptorSet: make one with protoc "
+            f"--descriptor {path!r} is not a FileDescriptorSet: make one with protoc "
             "--include_imports --descriptor_set_out=FILE.pb"
         )
     return pool(found.file, f"--descriptor {path!r}")
@@ -63,7 +63,7 @@ def from_proto(path: str, folders: Sequence[str]) -> DescriptorPool:
             )
         except subprocess.TimeoutExpired:
             raise UsageError(
-                f"--proto {path!r} was not compiled within {_COMPILING_S:g} s: see what it imports"
+                f"--proto {path!r} was not compiled within {_COMPILING_S:g} s: check its imports"
             ) from None
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if ": warning: " not in line]
@@ -100,7 +100,7 @@ def pool(files: Iterable[FileDescriptorProto], source: str) -> DescriptorPool:
             add(name)
     except (TypeError, ImportError, RecursionError) as error:
         raise UsageError(
-            f"{source}: the descriptors are not whole: {excerpt(str(error))}"
+            f"{source}: the descriptors are incomplete: {excerpt(str(error))}"
         ) from None
     return made
 
@@ -108,7 +108,7 @@ def pool(files: Iterable[FileDescriptorProto], source: str) -> DescriptorPool:
 def _well_known(name: str) -> FileDescriptorProto:
     """A file that comes with protobuf, which descriptors need not repeat."""
     if not _WELL_KNOWN.fullmatch(name):
-        raise ImportError(f"{name} is imported and not there")
+        raise ImportError(f"{name} is imported but missing")
     module = import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
     file = FileDescriptorProto()
     module.DESCRIPTOR.CopyToProto(file)
@@ -176,7 +176,7 @@ def _spoken(call: ReflectionCall) -> str:
         if reply.status != "UNIMPLEMENTED":
             raise TargetError(f"server reflection failed: {reason}")
     raise UsageError(
-        "the server offers no reflection: tell the method's messages with --proto FILE.proto "
+        "the server offers no reflection: define the method with --proto FILE.proto "
         "or --descriptor FILE.pb"
     )
 

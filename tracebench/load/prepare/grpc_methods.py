@@ -36,7 +36,7 @@ class Method:
         """The request that a JSON payload describes.
 
         Raises:
-            UsageError: it is no JSON, or not that of the message: the field is named.
+            UsageError: it is not JSON, or does not fit the message; the error names the field.
         """
         descriptor = self.request.DESCRIPTOR
         message = self.request()
@@ -50,8 +50,8 @@ class Method:
             TypeError,
             ValueError,
         ) as error:
-            other = "" if self is not PREDICT else "; --grpc-method names one of another service"
-            why = f"is no {descriptor.full_name}: {excerpt(str(error))}{other}"
+            other = "" if self is not PREDICT else "; --grpc-method can name another method"
+            why = f"is not a {descriptor.full_name}: {excerpt(str(error))}{other}"
             raise UsageError(f"--json {payload.name!r} {why}") from None
 
     def finish(self, message: Message) -> bytes:
@@ -131,7 +131,8 @@ def split(name: str) -> tuple[str, str]:
     service, slash, method = name.lstrip("/").partition("/")
     if not (slash and method.isidentifier() and all(map(str.isidentifier, service.split(".")))):
         raise UsageError(
-            f"--grpc-method {name!r} is no method: give one like package.Service/Method"
+            f"--grpc-method {name!r} is not a valid gRPC method name "
+            "(expected package.Service/Method)"
         )
     return service, method
 
@@ -146,7 +147,9 @@ def find(pool: DescriptorPool, name: str) -> Method:
     try:
         service = pool.FindServiceByName(service_name)
     except KeyError:
-        raise UsageError(f"--grpc-method {name!r}: there is no service {service_name}") from None
+        raise UsageError(
+            f"--grpc-method {name!r}: the service {service_name} is not defined"
+        ) from None
     method = service.methods_by_name.get(method_name)
     if method is None:
         known = ", ".join(service.methods_by_name) or "none"
@@ -178,6 +181,6 @@ def _read(method: Method, body: bytes, *, defaults: bool) -> Any:
         )
     except (DecodeError, TypeError):  # TypeError: an Any whose type is not known
         raise ValueError(
-            f"the {len(body)} bytes of the reply that are kept are no whole "
+            f"the {len(body)} bytes of the reply that were kept are not a whole "
             f"{method.reply.DESCRIPTOR.full_name}"
         ) from None

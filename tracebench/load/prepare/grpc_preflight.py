@@ -128,7 +128,7 @@ def split_address(address: str) -> tuple[bool, str, int]:
     found = _ADDRESS.fullmatch(address)
     if found is None or not 0 < int(found[3]) < 65_536:
         raise UsageError(
-            f"--grpc-server {redacted(address)!r} is no HOST:PORT: give one like 127.0.0.1:50051, "
+            f"--grpc-server {redacted(address)!r} is not HOST:PORT: write e.g. 127.0.0.1:50051, "
             "grpcs://HOST:PORT for TLS, or unix:/path/of.sock"
         )
     return found[1] == "grpcs", found[2].strip("[]"), int(found[3])

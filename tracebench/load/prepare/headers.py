@@ -32,7 +32,7 @@ def http_headers(plan: Plan) -> tuple[Header, ...]:
     """
     for name, _ in plan.headers:
         if name.lower() in _FRAMING:
-            raise UsageError(f"--header {name!r} is set from the body: leave it out")
+            raise UsageError(f"--header {name!r} is derived from the body: leave it out")
     return _not_ours(plan.headers)
 
 

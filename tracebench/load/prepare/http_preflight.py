@@ -84,7 +84,7 @@ class HttpProbe:
             raise TargetError(f"{redacted(url)}: {why}") from None
 
     def _cause(self, url: str) -> str:
-        """What the engine says of the same request: its words are the ones that are explained."""
+        """What the engine says of the same request: `diagnose` explains the engine's words only."""
         parts = urlsplit(url)
         head = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\ntraceparent: 00-"
         request = HttpRequest(head.encode(), b"-01\r\n\r\n", b"")
@@ -104,7 +104,7 @@ def load_first_part(text: bytes) -> Any:
     """Read the first part of a document; what is cut off in mid-value is left out.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     return json.loads(_closed(text))
 
@@ -164,7 +164,7 @@ def _fault(exchange: Exchange, prepared: Prepared, plan: Plan, said: str) -> str
         return diagnose(exchange.reason, prepared, plan)
     location = reply.headers.get("location")
     if reply.status in _REDIRECTS and location and not plan.expect_status:
-        return f"it redirects to {excerpt(redacted(location))}: give that URL"
+        return f"it redirects to {excerpt(redacted(location))}: use that URL"
     reason = re.sub(r"^HTTP (\d{3})\b", _with_phrase, exchange.reason)
     return f"{reason}: {said or 'no text'}"
 
@@ -179,7 +179,7 @@ def document(reply: Reply) -> Content:
     """A reply's body as JSON, as far as it was kept.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is not JSON.
     """
     whole = reply.headers.get("content-length") == str(len(reply.body))
     return _document(reply.body, reply.headers.get("content-encoding", ""), whole=whole)
@@ -194,7 +194,7 @@ def _document(kept: bytes, encoding: str, *, whole: bool) -> Content:
         with suppress(ValueError):
             if not whole:
                 return Content(load_first_part(text), len(kept))
-        raise ValueError("the reply is no JSON") from None
+        raise ValueError("the reply is not JSON") from None
 
 
 def _content(reply: Reply) -> bytes:

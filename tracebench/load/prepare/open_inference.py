@@ -82,7 +82,7 @@ def _generated(tensor: Tensor, seed: int) -> dict[str, Any]:
     random, count = Random(f"{seed} {tensor.name}"), prod(shape)
     where = f"the input {tensor.name!r} ({tensor.datatype}, shape {list(tensor.shape)})"
     if count > MOST_ELEMENTS:
-        raise UsageError(f"{where} is too large to be made up: give it with --json FILE")
+        raise UsageError(f"{where} is too large to generate: give it with --json FILE")
     data: list[Any]
     if tensor.datatype == "BYTES":
         data = [f"{random.getrandbits(32):08x}" for _ in range(count)]
@@ -93,7 +93,7 @@ def _generated(tensor: Tensor, seed: int) -> dict[str, Any]:
     elif tensor.datatype in _PACKED:
         data = [random.getrandbits(1) for _ in range(count)]
     else:
-        raise UsageError(f"{where} is of a type that cannot be made up: give it with --json FILE")
+        raise UsageError(f"{where} has a type that cannot be generated: give it with --json FILE")
     return {"name": tensor.name, "shape": shape, "datatype": tensor.datatype, "data": data}
 
 
@@ -128,18 +128,18 @@ def tensor_message(document: Any, model: str) -> ModelInferRequest:
 
 
 def check_tensors(document: Any) -> None:
-    """See that JSON is a request of the protocol.
+    """Check that JSON is a request of the protocol.
 
     Raises:
-        UsageError: it is none: the input is named.
+        UsageError: it is not; the message names the input.
     """
     if not isinstance(document, dict) or not _are_objects(document.get("inputs")):
         raise UsageError('it has no "inputs": give [{"name", "shape", "datatype", "data"}]')
     if "outputs" in document and not _are_objects(document["outputs"]):
-        raise UsageError('its "outputs" are no list of objects with a "name"')
+        raise UsageError('its "outputs" must be a list of objects with a "name"')
     for holder in (document, *document["inputs"], *document.get("outputs", ())):
         if not isinstance(holder.get("parameters", {}), dict):
-            raise UsageError('its "parameters" are no object')
+            raise UsageError('its "parameters" must be an object')
     for one in document["inputs"]:
         _check_input(one)
 
@@ -152,11 +152,11 @@ def _check_input(given: dict[str, Any]) -> None:
         raise _wrong(given, 'has no "shape": give a list of sizes')
     if datatype not in _CONTENTS and datatype not in _ONLY_RAW:
         known = ", ".join([*_CONTENTS, *_ONLY_RAW])
-        raise _wrong(given, f'has the "datatype" {datatype!r}: it is one of {known}')
+        raise _wrong(given, f'has the "datatype" {datatype!r}: use one of {known}')
     if not isinstance(data, list):
         raise _wrong(given, 'has no "data": give a list')
     if (count := sum(1 for _ in _flat(data))) != prod(shape):
-        raise _wrong(given, f"has {count} values, and the shape {shape}")
+        raise _wrong(given, f"has {count} values, which do not fill the shape {shape}")
 
 
 def _are_objects(given: Any) -> bool:
@@ -212,7 +212,7 @@ def infer_url(url: str, model: str) -> str:
     """
     parts = urlsplit(url)
     if "/v2" in parts.path:
-        raise UsageError(f"--oip makes the path itself: leave {parts.path!r} out of --rest-url")
+        raise UsageError(f"--oip sets the path itself: leave {parts.path!r} out of --rest-url")
     path = f"{parts.path.rstrip('/')}/v2/models/{quote(model, safe='')}/infer"
     return urlunsplit(parts._replace(path=path, query="", fragment=""))
 
@@ -242,7 +242,7 @@ def rest_payloads(plan: Plan, visit: HttpProbe, url: str) -> tuple[Payload, ...]
         inputs = None
     if inputs is None:
         raise TargetError(
-            f"{model_url} gives no metadata (HTTP {status}: {said}): give --json FILE"
+            f"{model_url} gives no metadata (HTTP {status}: {said}): give tensors with --json FILE"
         )
     document = _made_up(plan, inputs)
     text = json.dumps(document).encode()
@@ -265,7 +265,7 @@ def grpc_messages(plan: Plan, visit: GrpcProbe) -> list[bytes]:
 
 def _made_up(plan: Plan, inputs: Sequence[Tensor]) -> dict[str, Any]:
     if not inputs:
-        raise UsageError(f"the model {plan.oip!r} tells of no inputs: give them with --json FILE")
+        raise UsageError(f"the model {plan.oip!r} lists no inputs: give them with --json FILE")
     return generated_tensors(inputs, plan.seed)
 
 
@@ -281,7 +281,7 @@ def read_document(payload: Payload) -> Any:
         document = json.loads(payload.content)
         check_tensors(document)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"--json {payload.name!r} is no JSON ({error})") from None
+        raise UsageError(f"--json {payload.name!r} is not valid JSON ({error})") from None
     except UsageError as error:
         raise UsageError(f"--json {payload.name!r}: {error}") from None
     return document
@@ -311,7 +311,7 @@ def _check_ready(visit: HttpProbe, model_url: str, model: str) -> None:
             "Protocol v2"
         )
     raise TargetError(
-        f"{model_url}: the model {model!r} is not there or not ready: HTTP {status}: {said}"
+        f"{model_url}: the model {model!r} does not exist or is not ready: HTTP {status}: {said}"
     )
 
 

@@ -15,9 +15,9 @@ def check_plan(plan: Plan) -> None:
     if plan.rest_url is None and plan.grpc_server is None:
         raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
     if plan.oip == "":
-        raise UsageError("--oip names no model: give --oip MODEL")
+        raise UsageError("--oip is empty: give --oip MODEL")
     if not plan.payloads and plan.oip is None:
-        raise UsageError("give one of --image, --data, --json and --payloads: what is sent")
+        raise UsageError("nothing to send: give one of --image, --data, --json and --payloads")
     for target, address in (("rest", plan.rest_url), ("grpc", plan.grpc_server)):
         if address is not None:
             expectations.of(plan, target)
@@ -27,25 +27,27 @@ def check_plan(plan: Plan) -> None:
 
 def _check_method(plan: Plan) -> None:
     if plan.proto and plan.descriptor:
-        raise UsageError("--proto and --descriptor exclude each other: give one of them")
+        raise UsageError("--proto and --descriptor exclude each other: give only one")
     if plan.grpc_method is None:
         if plan.proto or plan.descriptor:
-            raise UsageError("--proto and --descriptor describe a method: give --grpc-method too")
+            raise UsageError("--proto and --descriptor need a method: give --grpc-method too")
         return
     split(plan.grpc_method)
     if plan.grpc_server is None:
-        raise UsageError(f"--grpc-method {plan.grpc_method!r} has no server: give --grpc-server")
+        raise UsageError(
+            f"--grpc-method {plan.grpc_method!r} needs a server: give --grpc-server too"
+        )
     if plan.oip is not None:
-        raise UsageError("--oip and --grpc-method exclude each other: give one of them")
+        raise UsageError("--oip and --grpc-method exclude each other: give only one")
 
 
 def _check_certificate(plan: Plan) -> None:
     if plan.cert is None:
         if plan.key is not None:
-            raise UsageError(f"--key {plan.key!r} has no certificate: give --cert FILE too")
+            raise UsageError(f"--key {plan.key!r} needs its certificate: give --cert FILE too")
         return
     addresses = (plan.rest_url or "", plan.grpc_server or "")
     if not any(one.startswith(("https://", "grpcs://")) for one in addresses):
         raise UsageError(
-            f"--cert {plan.cert!r} is shown under TLS only: give an https:// or grpcs:// target"
+            f"--cert {plan.cert!r} is used only with TLS: give an https:// or grpcs:// target"
         )

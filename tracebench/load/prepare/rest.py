@@ -41,7 +41,7 @@ def prepare(plan: Plan) -> Prepared:
         TargetError: the target cannot be reached, or does not answer as expected.
     """
     if plan.method.upper() in _REFUSED_METHODS or not plan.method.isalpha():
-        raise UsageError(f"--method {plan.method!r} cannot be measured: use one like POST or GET")
+        raise UsageError(f"--method {plan.method!r} cannot be measured: use e.g. POST or GET")
     given = unix_sockets.rest_url(plan.rest_url or "")
     url = complete_url(given)
     if plan.oip is not None:
@@ -106,9 +106,9 @@ def complete_url(url: str) -> str:
     """The URL to post to: `/predict` is meant where it has no path.
 
     Raises:
-        UsageError: it is no http(s) URL.
+        UsageError: it is not an http(s) URL.
     """
-    example = "give one like http://127.0.0.1:5000"
+    example = "write e.g. http://127.0.0.1:5000"
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - a port that is no number is told only when asked for
@@ -116,7 +116,7 @@ def complete_url(url: str) -> str:
         why = "its host or its port cannot be read"
         raise UsageError(f"--rest-url {redacted(url)!r} is malformed ({why}): {example}") from None
     if parts.scheme not in (*_PORTS, unix_sockets.SCHEME) or not parts.hostname:
-        raise UsageError(f"--rest-url {redacted(url)!r} is no http(s) URL: {example}")
+        raise UsageError(f"--rest-url {redacted(url)!r} is not an http(s) URL: {example}")
     path = parts.path if parts.path not in ("", "/") else _DEFAULT_PATH
     return urlunsplit(parts._replace(path=path, fragment=""))
 

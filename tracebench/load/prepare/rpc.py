@@ -74,7 +74,7 @@ def _message(method: Method, payload: Payload) -> bytes:
     if method is PREDICT:
         return method.finish(PredictRequest(image_data=payload.content))
     raise UsageError(
-        f"--{payload.form} {payload.name!r} is no request of {method.name}: give --json"
+        f"--{payload.form} {payload.name!r} is not a request for {method.name}: give --json"
     )
 
 
@@ -98,7 +98,7 @@ def _fault(exchange: Exchange, prepared: Prepared, plan: Plan, method: Method) -
     if status == "UNIMPLEMENTED":
         return (
             f"the server has no method {method.name} ({reason}): "
-            "--grpc-method PACKAGE.SERVICE/METHOD names another"
+            "choose one with --grpc-method PACKAGE.SERVICE/METHOD"
         )
     if status == "DEADLINE_EXCEEDED":
         return diagnose("no reply within the time-out", prepared, plan)

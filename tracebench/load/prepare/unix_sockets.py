@@ -37,7 +37,7 @@ def rest_url(url: str) -> str:
             f"--rest-url {redacted(url)!r}: TLS over a Unix socket is not supported: {_EXAMPLE}"
         )
     if scheme.lower() in ("unix", SCHEME) and (scheme.lower() == "unix" or rest[:1] in ("", "/")):
-        raise UsageError(f"--rest-url {redacted(url)!r} names no Unix socket: {_EXAMPLE}")
+        raise UsageError(f"--rest-url {redacted(url)!r} does not name a Unix socket: {_EXAMPLE}")
     return url
 
 

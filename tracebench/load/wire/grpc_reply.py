@@ -118,7 +118,7 @@ def _message(raw: RawReply, encoding: str) -> bytes:
     if not compressed:
         return content
     if compressed != 1 or encoding != "gzip":
-        raise _MalformedError(f"the message is compressed in a way not offered: {encoding}")
+        raise _MalformedError(f"the message has an encoding that was not offered: {encoding}")
     return _unpacked(content, whole=len(kept) == size)
 
 
@@ -127,7 +127,7 @@ def _unpacked(content: bytes, *, whole: bool) -> bytes:
     try:
         plain = unpacker.decompress(content, MOST_UNPACKED_BYTES)
     except zlib.error as error:
-        raise _MalformedError(f"the message is no gzip: {error}") from None
+        raise _MalformedError(f"the message is not valid gzip: {error}") from None
     if unpacker.unconsumed_tail:
         raise _MalformedError(f"the message unpacks to more than {MOST_UNPACKED_BYTES} bytes")
     if whole and not unpacker.eof:

@@ -14,14 +14,14 @@ _TEMPO: Final = "batches"
 _WRAPPERS: Final = ("result", "trace")
 """Of an OTLP request, in Jaeger's API (v3) and in Tempo's (v2)."""
 _NOT_JAEGER: Final = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
-_ADVICE: Final = "let a collector receive it, whose file exporter writes OTLP"
+_ADVICE: Final = "send it to a collector, whose file exporter writes OTLP"
 _OTHERS: Final = {
     "resourceMetrics": "metrics, not spans: give the file of traces",
     "resourceLogs": "logs, not spans: give the file of traces",
     "resourceProfiles": "profiles, not spans: give the file of traces",
-    "traceEvents": f"a trace of events as browsers write it: {_ADVICE}",
-    "schema": "a result of tracebench: `tracebench report` reads it",
-    "context": f"what OpenTelemetry's console exporter prints: {_ADVICE}",
+    "traceEvents": f"a trace of events in the format of browsers: {_ADVICE}",
+    "schema": "a tracebench result: read it with `tracebench report`",
+    "context": f"output of OpenTelemetry's console exporter: {_ADVICE}",
 }
 """What else people have, by a name that only it has."""
 
@@ -53,7 +53,7 @@ def _read(document: Any, on_bad: OnBad) -> list[Span]:
         _name_zipkin(document)
         return [span for one in document for span in _read(one, on_bad)]
     if not isinstance(document, Mapping):
-        raise OtlpError("no OTLP JSON, but some other")
+        raise OtlpError("JSON, but not OTLP JSON")
     for name in _WRAPPERS:
         if isinstance(inner := document.get(name), Mapping):
             return _read(inner, on_bad)
@@ -71,11 +71,11 @@ def _read(document: Any, on_bad: OnBad) -> list[Span]:
 def _name_zipkin(documents: Sequence[Any]) -> None:
     first = documents[0]
     if isinstance(first, Mapping) and {"traceId", "id"} <= first.keys():
-        raise OtlpError(f"spans as Zipkin has them: {_ADVICE}")
+        raise OtlpError(f"spans in the format of Zipkin: {_ADVICE}")
 
 
 def _jaeger(document: Mapping[str, Any], on_bad: OnBad) -> list[Span]:
     try:
         return list(legacy_json.spans_in(document, on_bad))
     except _NOT_JAEGER as error:
-        raise OtlpError(f"no trace of Jaeger's: {type(error).__name__} {error}") from None
+        raise OtlpError(f"not a valid Jaeger trace: {type(error).__name__} {error}") from None

@@ -67,7 +67,7 @@ class Archives:
             try:
                 yield from read(path, file)
             except CUT_SHORT as error:
-                self._bad(f"{path} ends in the middle: {error}")
+                self._bad(f"{path} is cut short: {error}")
             if self.spans > spans:
                 return
         if self.bad > bad:

@@ -56,10 +56,10 @@ def messages(file: BinaryIO, longest: int) -> Iterator[bytes]:
     while head := file.read(_LENGTH_BYTES):
         size = int.from_bytes(head, "big")
         if not 0 < size <= longest:
-            raise EOFError(f"{size} bytes are no length of a message")
+            raise EOFError(f"{size} is not a valid message length")
         message = file.read(size)
         if len(message) < size:
-            raise EOFError(f"{len(message)} of {size} bytes of a message are there")
+            raise EOFError(f"only {len(message)} of {size} bytes of a message are there")
         yield _message(message, longest)
 
 
@@ -70,7 +70,7 @@ def _message(message: bytes, longest: int) -> bytes:
     one = _known_zstd().ZstdDecompressor()
     plain: bytes = one.decompress(message, longest)
     if not one.eof:
-        raise EOFError("a message is cut short, or larger than what is read")
+        raise EOFError("a message is cut short, or larger than the limit")
     return plain
 
 
@@ -84,7 +84,7 @@ def delimited(data: bytes) -> Iterator[bytes]:
     while at < len(data):
         size, at = _varint(data, at)
         if not size or at + size > len(data):
-            raise OtlpError(f"{size} bytes are no length of a message")
+            raise OtlpError(f"{size} is not a valid message length")
         yield data[at : at + size]
         at += size
 
@@ -96,4 +96,4 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
         number |= (byte & 0x7F) << 7 * place
         if byte < 0x80:
             return number, at + place + 1
-    raise OtlpError("there is no length of a message")
+    raise OtlpError("the length of a message is missing")

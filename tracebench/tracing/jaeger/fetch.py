@@ -69,7 +69,7 @@ class TraceQueries:
 _AT_ONCE: Final = 256
 """Traces that are asked for in one go: some MB."""
 NOT_EXPORTED: Final[Mapping[str, int]] = MappingProxyType({})
-_NO_ENTRY: Final = "no span of the server's in them is a child of tracebench's"
+_NO_ENTRY: Final = "they hold no span of the server that is a child of tracebench's"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ def read_back(
     except UnreadableError as error:
         reason = str(error)
     except KeyboardInterrupt:
-        reason = "the reading was interrupted"
+        reason = "reading was interrupted"
     finally:
         pool.shutdown(cancel_futures=True)
     return ReadBack(len(roots), len(missing), reason if missing else "")

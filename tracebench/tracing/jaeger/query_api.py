@@ -35,10 +35,10 @@ def base_url(option: str, text: str) -> str:
         known = False
     if not known or parts.query or parts.fragment or any(char.isspace() for char in text):
         raise UsageError(
-            f"{option} {redacted(text)!r} is no base URL: give one like http://localhost:16686"
+            f"{option} {redacted(text)!r} is not a base URL: write e.g. http://localhost:16686"
         )
     if parts.username is not None:
-        raise UsageError(f"{option} has a password in it, which is not sent: give it without")
+        raise UsageError(f"{option} contains a password, which would not be sent: leave it out")
     return text.rstrip("/")
 
 
@@ -96,7 +96,7 @@ class QueryApi:
             if not self._has("/api/v3/services"):
                 self._trace = self._old
                 if not self._has("/api/services"):
-                    raise UnreadableError("there is no API of Jaeger's under it")
+                    raise UnreadableError("it is not the API of a Jaeger")
         except UnreadableError as error:
             raise TargetError(
                 f"cannot read traces from --jaeger {self.url!r} ({error}): give the URL of "
@@ -112,7 +112,7 @@ class QueryApi:
         try:
             return self._trace(trace_id)
         except _NOT_A_TRACE as error:
-            raise UnreadableError(f"the answer for {trace_id} is no trace ({error})") from None
+            raise UnreadableError(f"the answer for {trace_id} is not a trace ({error})") from None
 
     def search(self, service: str, start_ns: int, end_ns: int, most: int) -> list[Span]:
         """All spans of up to so many traces in which the service began a span within a time.
@@ -135,7 +135,9 @@ class QueryApi:
         try:
             return self._read(f"/api/v3/traces?{urlencode(query)}")
         except _NOT_A_TRACE as error:
-            raise UnreadableError(f"what a search found is no trace ({error})") from None
+            raise UnreadableError(
+                f"a search returned something that is not a trace ({error})"
+            ) from None
 
     def services(self) -> list[str]:
         """Who has spans there, as far as it tells.

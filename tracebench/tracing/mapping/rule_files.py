@@ -66,7 +66,9 @@ def read_rules(text: str, name: str) -> Profile:
     try:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"mapping {name!r} is no TOML: {error or 'nested too deeply'}") from None
+        raise UsageError(
+            f"mapping {name!r} is not valid TOML: {error or 'nested too deeply'}"
+        ) from None
     _only(data, {"about", "when", "rule"}, f"mapping {name!r}")
     when = _tables(data, "when", name)
     rules = _tables(data, "rule", name)
@@ -88,14 +90,14 @@ def read_short(text: str) -> Rule:
     """
     component, equals, span = text.partition("=")
     if not equals or not span.strip():
-        raise UsageError(f"--map {text!r} is not COMPONENT=SPAN: give one like 'inference=forward'")
+        raise UsageError(f"--map {text!r} is not COMPONENT=SPAN: write e.g. 'inference=forward'")
     return _rule({"component": component.strip(), "span": span.strip()}, f"--map {text!r}")
 
 
 def _tables(data: Mapping[str, Any], key: str, name: str) -> list[Mapping[str, Any]]:
     tables = data.get(key, [])
     if not isinstance(tables, list) or not all(isinstance(one, dict) for one in tables):
-        raise UsageError(f"mapping {name!r}: `{key}` is no list of tables: write [[{key}]]")
+        raise UsageError(f"mapping {name!r}: `{key}` is not a list of tables: write [[{key}]]")
     return tables
 
 
@@ -106,7 +108,9 @@ def _rule(table: Mapping[str, Any], where: str) -> Rule:
     if "to" in table and "to_end_of" in table:
         raise UsageError(f"{where}: `to` and `to_end_of` exclude each other: drop one")
     if "unit" in table and "duration" not in table:
-        raise UsageError(f"{where}: `unit` without `duration`: name the attribute that holds it")
+        raise UsageError(
+            f"{where}: `unit` without `duration`: add `duration` to name the attribute"
+        )
     rule = Rule(
         _conditions({key: table[key] for key in table.keys() & _CONDITIONS}, where),
         _component(table.get("component"), where),
@@ -121,34 +125,36 @@ def _rule(table: Mapping[str, Any], where: str) -> Rule:
     if rule.component == SERVER_PROCESSING and not rule.is_stretch:
         raise UsageError(f"{where}: {SERVER_PROCESSING} takes `from` or `to`: events")
     if rule.is_whole and rule.conditions == Conditions():
-        raise UsageError(f"{where} fits every span: give `span`, or another condition")
+        raise UsageError(f"{where} matches every span: add `span` or another condition")
     return rule
 
 
 def _component(value: object, where: str) -> str:
     if isinstance(value, str) and (value in COMPONENTS or _FROM_ATTRIBUTE.match(value)):
         return value
-    raise UsageError(f"{where}: {value!r} is no component: give one of {', '.join(COMPONENTS)}")
+    raise UsageError(f"{where}: {value!r} is not a component: use one of {', '.join(COMPONENTS)}")
 
 
 def _outlived(table: Mapping[str, Any], where: str) -> bool:
     value = table.get(_OUTLIVED, False)
     if isinstance(value, bool) and (not value or table.get("component") == SERVER_PROCESSING):
         return value
-    raise UsageError(f"{where}: `outlived` is true or false, and for {SERVER_PROCESSING} alone")
+    raise UsageError(
+        f"{where}: `outlived` must be true or false, and only with {SERVER_PROCESSING}"
+    )
 
 
 def _guess(table: Mapping[str, Any], where: str) -> bool:
     value = table.get(_GUESS, False)
     if isinstance(value, bool) and (not value or table.get("component") != SERVER_PROCESSING):
         return value
-    raise UsageError(f"{where}: `guess` is true or false, and never for {SERVER_PROCESSING}")
+    raise UsageError(f"{where}: `guess` must be true or false, and never with {SERVER_PROCESSING}")
 
 
 def _unit(value: object, where: str) -> str:
     if isinstance(value, str) and value in (*UNITS_NS, TEXT):
         return value
-    raise UsageError(f"{where}: {value!r} is no unit: give one of {', '.join(UNITS_NS)}, {TEXT}")
+    raise UsageError(f"{where}: {value!r} is not a unit: use one of {', '.join(UNITS_NS)}, {TEXT}")
 
 
 def _conditions(table: Mapping[str, Any], where: str) -> Conditions:
@@ -156,7 +162,7 @@ def _conditions(table: Mapping[str, Any], where: str) -> Conditions:
     kinds = _texts(table.get("kind", ()), f"{where}: `kind`")
     for kind in kinds:
         if kind not in _KINDS:
-            raise UsageError(f"{where}: {kind!r} is no kind: give one of {', '.join(_KINDS)}")
+            raise UsageError(f"{where}: {kind!r} is not a kind: use one of {', '.join(_KINDS)}")
     return Conditions(
         _patterns(table.get("span", ()), f"{where}: `span`"),
         tuple(map(Pattern, kinds)),
@@ -168,7 +174,7 @@ def _conditions(table: Mapping[str, Any], where: str) -> Conditions:
 
 def _named(value: object, where: str) -> tuple[tuple[str, AnyOf], ...]:
     if not isinstance(value, dict):
-        raise UsageError(f"{where} is no table: write {{ 'name' = 'pattern' }}")
+        raise UsageError(f"{where} is not a table: write {{ 'name' = 'pattern' }}")
     return tuple((name, _patterns(one, f"{where}: {name!r}")) for name, one in value.items())
 
 
@@ -178,7 +184,7 @@ def _patterns(value: object, where: str) -> AnyOf:
         try:
             pattern.fits("")
         except (re.error, OverflowError, RecursionError) as error:
-            raise UsageError(f"{where}: {pattern.text!r} is no pattern: {error}") from None
+            raise UsageError(f"{where}: {pattern.text!r} is not a valid pattern: {error}") from None
     return patterns
 
 
@@ -189,11 +195,13 @@ def _texts(value: object, where: str) -> tuple[str, ...]:
 
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise UsageError(f"{where}: {value!r} is no text: put it in quotes")
+        raise UsageError(f"{where}: {value!r} is not text: put it in quotes")
     return value
 
 
 def _only(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
     unknown = sorted(table.keys() - set(known))
     if unknown:
-        raise UsageError(f"{where}: {unknown[0]!r} is not known: use {', '.join(sorted(known))}")
+        raise UsageError(
+            f"{where}: {unknown[0]!r} is not a known key: use {', '.join(sorted(known))}"
+        )

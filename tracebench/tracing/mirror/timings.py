@@ -268,7 +268,7 @@ def _told(reported: Iterable[tuple[str, object]]) -> _Told | None:
 
 def _note(known: dict[str, _Number], name: str, number: object) -> None:
     if name in known or not isinstance(number, _Number):
-        raise ValueError(f"{name} is reported twice, or is no number")
+        raise ValueError(f"{name} is reported twice, or is not a number")
     known[name] = number
 
 

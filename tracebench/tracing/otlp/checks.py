@@ -66,11 +66,11 @@ def fault_of(start_ns: int, end_ns: int, events_ns: Iterable[int]) -> str:
     if end_ns < start_ns:
         return f"ends {start_ns - end_ns} ns before it begins"
     if not EARLIEST_NS <= start_ns <= end_ns <= LATEST_NS:
-        return "is not of the years 2000 to 2100: is its clock set?"
+        return "is not between the years 2000 and 2100: is its clock set?"
     if end_ns - start_ns > LONGEST_NS:
         return "lasts longer than a day"
     if not all(EARLIEST_NS <= event_ns <= LATEST_NS for event_ns in events_ns):
-        return "has an event at a time that is none"
+        return "has an event at an invalid time"
     return ""
 
 

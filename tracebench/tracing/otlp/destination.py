@@ -114,11 +114,11 @@ def _split(endpoint: str) -> SplitResult:
     except ValueError:
         raise _malformed(endpoint, "its host or its port cannot be read") from None
     if parts.scheme not in _SCHEMES:
-        raise _malformed(endpoint, f"{parts.scheme!r} is no protocol for traces")
+        raise _malformed(endpoint, f"{parts.scheme!r} is not a protocol for traces")
     if not parts.hostname or any(char.isspace() for char in endpoint):
-        raise _malformed(endpoint, "there is no host in it")
+        raise _malformed(endpoint, "it has no host")
     if "://" not in endpoint and not port:
-        raise _malformed(endpoint, "there is no port in it")
+        raise _malformed(endpoint, "it has no port")
     return parts
 
 

@@ -166,7 +166,7 @@ class JsonLinesExporter(SpanExporter):
 
     def _write(self, spans: Iterable[Span]) -> None:
         if self._writing.file.closed:
-            raise OSError("the file of spans was given up")
+            raise OSError("writing the spans was abandoned")
         text = request_line(spans)
         try:
             self._writing.file.write(text.encode(errors="backslashreplace") + b"\n")

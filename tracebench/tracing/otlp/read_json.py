@@ -74,7 +74,7 @@ def _scopes(of_resource: Fields, *names: str) -> Sequence[Fields]:
 
 
 def _malformed(why: str) -> OtlpError:
-    return OtlpError(f"no OTLP JSON ({why}): send an ExportTraceServiceRequest")
+    return OtlpError(f"not OTLP JSON ({why}): send an ExportTraceServiceRequest")
 
 
 def _append(spans: list[Span], raw: Fields, resource: Attributes, scope: str, bad: OnBad) -> None:
@@ -116,7 +116,7 @@ def _items(holder: Fields, name: str) -> Sequence[Fields]:
     if items is None:
         return ()
     if not isinstance(items, list):
-        raise BadSpanError(f"{name} is no list")
+        raise BadSpanError(f"{name} is not a list")
     return items
 
 
@@ -125,7 +125,7 @@ def _message(holder: Fields, name: str) -> Fields:
     if message is None:
         return {}
     if not isinstance(message, dict):
-        raise BadSpanError(f"{name} is no object")
+        raise BadSpanError(f"{name} is not an object")
     return message
 
 
@@ -143,7 +143,7 @@ def _text(value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadSpanError(f"{str(value)[:64]!r} is no text")
+        raise BadSpanError(f"{str(value)[:64]!r} is not text")
     return value
 
 
@@ -153,7 +153,7 @@ def _integer(value: object) -> int:
         return 0
     number = int(value) if isinstance(value, str | int | float) else None
     if number is None or (isinstance(value, bool | float) and number != value):
-        raise BadSpanError(f"{str(value)[:64]!r} is no integer")
+        raise BadSpanError(f"{str(value)[:64]!r} is not an integer")
     if not -(2**63) <= number < 2**64:
         raise BadSpanError(f"{str(number)[:64]} takes more than 64 bits")
     return number

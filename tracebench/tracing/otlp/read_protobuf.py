@@ -58,7 +58,7 @@ def parse(data: bytes) -> Message:
         return ExportTraceServiceRequest.FromString(data)
     except DecodeError as error:
         raise OtlpError(
-            f"{len(data)} bytes are no OTLP protobuf ({error}): send an ExportTraceServiceRequest"
+            f"{len(data)} bytes are not OTLP protobuf ({error}): send an ExportTraceServiceRequest"
         ) from None
 
 
@@ -179,9 +179,9 @@ def _are_good(spans: Sequence[trace_pb2.Span]) -> bool:
 def _fault(raw: trace_pb2.Span) -> str:
     """Why a span cannot be used, as `checked` finds it, but without reading it."""
     if len(raw.trace_id) != 16 or len(raw.span_id) != 8 or len(raw.parent_span_id) not in _IDS:
-        return "has an id of a wrong length"
+        return "has an id of the wrong length"
     if raw.trace_id == _NO_TRACE_ID or raw.span_id == _NO_SPAN_ID:
-        return "has an id of zeros"
+        return "has an all-zero id"
     events_ns = (event.time_unix_nano for event in raw.events)
     return fault_of(raw.start_time_unix_nano, raw.end_time_unix_nano, events_ns)
 

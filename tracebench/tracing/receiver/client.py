@@ -157,7 +157,7 @@ class Receiver:
         try:
             ended_by = self._wait(gathering, counts, load_began_s, stopped, on_wait)
         except (EOFError, OSError):
-            ended_by = "the receiver's process answers no more"
+            ended_by = "the receiver's process no longer answers"
         return Received(
             spans=gathering.spans(),
             wanted=len(roots),
@@ -193,8 +193,8 @@ class Receiver:
             self._gather(gathering, counts, on_wait)
             if gathering.missing < before:
                 patience.came(monotonic())
-        waited = f"no more came within {patience.quiet_s:.0f} s"
-        ended_by = "the waiting was interrupted" if stopped() else waited
+        waited = f"nothing more came within {patience.quiet_s:.0f} s"
+        ended_by = "the wait was interrupted" if stopped() else waited
         deadline_s = monotonic() + _FORWARDING_S
         while counts[FORWARD_WAITING] and not stopped() and monotonic() < deadline_s:
             sleep(_POLL_S)

@@ -39,7 +39,7 @@ def check_receiver(plan: Plan) -> None:
         destination_of(plan.forward_otlp)
         if plan.receive_otlp is None:
             raise UsageError(
-                f"--forward-otlp {plan.forward_otlp!r} has nothing to pass on: add --receive-otlp"
+                f"--forward-otlp {plan.forward_otlp!r} has nothing to forward: add --receive-otlp"
             )
 
 
@@ -87,7 +87,7 @@ def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[F
         unusable_spans(received.rejected, received.received, received.problem),
     ]
     if received.forward_failed:
-        found.append(spans_lost(received.forward_failed, "they could not be passed on"))
+        found.append(spans_lost(received.forward_failed, "they could not be forwarded"))
     return [finding for finding in found if finding is not None]
 
 

@@ -111,7 +111,7 @@ class Intake:
         batch = Batch(encoding, monotonic_ns(), spans - bad, body)
         if batch.spans and not self.store.add(batch):
             self.refuse("no room")
-            return Answer(RESOURCE_EXHAUSTED, "as many spans are kept as may be: try again later")
+            return Answer(RESOURCE_EXHAUSTED, "the memory for spans is full: try again later")
         self.store.counts[RECEIVED] += batch.spans
         self.store.counts[REJECTED] += bad
         self.store.problem = self.store.problem or why

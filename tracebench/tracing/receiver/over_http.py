@@ -164,7 +164,7 @@ class HttpConnection(asyncio.Protocol):
             message = f"send {' or '.join(MEDIA_TYPES)}"
             self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, "media type")
         elif coding not in ENCODINGS:
-            message = f"the content encoding may be {', '.join(ENCODINGS)}"
+            message = f"supported content encodings: {', '.join(ENCODINGS)}"
             self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, "content encoding")
         elif int(length) > limit_bytes:  # llhttp has seen to it that it is a number
             self._too_large()
@@ -211,7 +211,7 @@ class HttpConnection(asyncio.Protocol):
     def expire(self) -> None:
         """The time is over: for the request, for the next one, or for reading a refusal."""
         if self._busy and not self._over:
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request did not come to its end", "slow")
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request was cut short", "slow")
         else:
             self.abort()
 
@@ -233,7 +233,9 @@ class HttpConnection(asyncio.Protocol):
         self._refuse(too_long, "there are too many headers", "head too long")
 
     def _too_large(self) -> None:
-        message = f"send no more than {self._site.bounds.body_bytes} bytes, also when decompressed"
+        message = (
+            f"send at most {self._site.bounds.body_bytes} bytes, before and after decompression"
+        )
         self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, "too large")
 
     def _refuse(self, status: HTTPStatus, message: str, reason: str) -> None:

@@ -73,10 +73,10 @@ def bind_of(text: str) -> Bind:
     except ValueError as error:
         raise _malformed(text, str(error)) from None
     if not host or parts.netloc != text or parts.username is not None or text.endswith(":"):
-        raise _malformed(text, "it is no HOST:PORT")
+        raise _malformed(text, "it is not HOST:PORT")
     port = GRPC_PORT if port is None else port
     if port == _LAST_PORT:
-        raise _malformed(text, "the port after it does not exist, and HTTP needs one")
+        raise _malformed(text, "HTTP needs the next port, and there is none")
     return Bind(host, port, port + 1 if port else 0)
 
 
@@ -87,5 +87,5 @@ def address(host: str, port: int) -> str:
 
 def _malformed(text: str, why: str) -> UsageError:
     return UsageError(
-        f"cannot receive OTLP at {text!r}: {why}; give an address of this machine, like {DEFAULT}"
+        f"cannot receive OTLP at {text!r}: {why}; give an address of this machine, e.g. {DEFAULT}"
     )
