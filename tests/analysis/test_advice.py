@@ -125,15 +125,15 @@ FOLLOWED: dict[str, Doubt] = {
     r"more (workers|threads)": lambda plan, *_: plan["concurrency"] == 1,
     r"--warmup": lambda plan, *_: plan["warmup"] == "auto",
     r"--floor": lambda plan, *_: plan["floor"],
-    r"--receive-otlp (takes|does)": lambda plan, *_: plan["receive_otlp"] or plan["jaeger"],
-    r"leave --connections out": lambda plan, *_: plan["connections"] is None,
+    r"--receive-otlp (receives|can)": lambda plan, *_: plan["receive_otlp"] or plan["jaeger"],
+    r"leave out --connections": lambda plan, *_: plan["connections"] is None,
     r"--otlp-endpoint": lambda plan, *_: not plan["otlp_endpoint"],
     r"--output-traces": lambda plan, *_: not plan["output_traces"],
     r"--forward-otlp": lambda plan, *_: not plan["forward_otlp"],
     r"longer \(--requests, --duration\)": lambda plan, *_: (
         plan["until_stable"] or plan["schedule_s"] or plan["rate"] == [PLAIN_CHANGING]
     ),
-    r"--until-stable ask": lambda plan, *_: not plan["until_stable"],
+    r"narrower --until-stable": lambda plan, *_: not plan["until_stable"],
     r"Linux": lambda _, environment, __: environment["platform"].startswith("Linux"),
     r"taskset": lambda _, environment, __: environment["cpus"] == 1,
     r"a longer --timeout": lambda _, __, result: not result.requests.timed_out,

@@ -35,8 +35,8 @@ def test_traces_that_the_server_began_are_counted_and_named() -> None:
     assert (found.spans, found.own_traces) == (8, 8)
     finding = told(found)
     assert finding.message == (
-        "no span of the server's came for 10.00% of the requests that it answered (10 of 100): no "
-        "more came within 6 s. Instead came 8 traces that the server began by itself, in spite of "
+        "no server span arrived for 10.00% of the answered requests (10 of 100): no "
+        "more came within 6 s. Instead 8 traces came that the server started by itself, despite "
         "the request's context: 'infer' of triton (7), 'POST /predict' of triton (1)"
     )
     assert "OTEL_PROPAGATORS" in finding.hint
@@ -100,4 +100,4 @@ def test_a_backend_may_have_them_too() -> None:
     plain = traces_missing(10, 100, "no span", NOTHING)
     assert plain is not None
     assert plain.message.endswith("(10 of 100): no span")
-    assert "--jaeger names it" in plain.hint
+    assert "--jaeger is its URL" in plain.hint

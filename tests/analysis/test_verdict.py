@@ -175,7 +175,7 @@ def test_too_few_samples(count: int, expected: str, names: str) -> None:
     finding = found(target([SUCCESS] * count), "too_few_samples")
     assert finding is not None
     assert finding.severity == expected
-    assert finding.message == f"{count} samples are too few for {names}: given without an interval"
+    assert finding.message == f"{count} samples are too few for {names}: shown without an interval"
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,7 @@ def test_interrupted() -> None:
     assert finding is not None
     assert finding.severity == "warning"
     assert finding.message == (
-        "the run was interrupted: 1 of 2 requests were cancelled. What was asked for was not "
-        "measured"
+        "the run was interrupted: 1 of 2 requests were cancelled, so not everything was measured"
     )
 
 

@@ -56,7 +56,7 @@ def test_a_server_that_ignores_the_context_is_told_from_a_silent_one(tmp_path: P
         found = measured(url, f"127.0.0.1:{port}", tmp_path / "t.jsonl")
     [finding] = [one for one in found.verdict.findings if one.code == "low_join_share"]
     assert finding.severity == "invalid"
-    assert "traces that the server began by itself" in finding.message
+    assert "that the server started by itself" in finding.message
     # The trial before the run is one more, where its span comes late enough to be received.
     assert re.search(r"'POST /predict' of deaf \(40[01]\)", finding.message)
     assert "OTEL_PROPAGATORS" in finding.hint

@@ -149,16 +149,15 @@ LONGER = (
         unless(lambda now: _ends_by_itself(now) or given("until_stable")(now)),
     ),
     Advice(
-        "measure longer: let --until-stable ask for less uncertainty, within a higher --requests "
-        "or --duration",
+        "measure longer: ask for a narrower --until-stable, with a higher --requests or --duration",
         both(given("until_stable"), unless(_ends_by_itself)),
     ),
-    Advice("measure longer: with a schedule that goes on for longer", _ends_by_itself),
+    Advice("measure longer: use a longer schedule", _ends_by_itself),
 )
 LESS_LOAD = (
     Advice("lower --concurrency", may_lower_concurrency),
     Advice("lower --rate", by_rate),
-    Advice("spread the times of --arrivals out", by_schedule),
+    Advice("spread out the times of --arrivals", by_schedule),
 )
 OWN_CORE = (
     Advice("give tracebench a core that the server does not use (taskset)", unless(has_one_core)),

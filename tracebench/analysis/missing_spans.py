@@ -95,12 +95,12 @@ def words(found: OtherSpans) -> str:
         named = ", ".join(f"{name} ({count:,})" for name, count in most)
         more = ", …" if len(found.names) > len(most) else ""
         return (
-            f". Instead came {found.own_traces:,} traces that the server began by itself, in "
-            f"spite of the request's context: {named}{more}"
+            f". Instead {found.own_traces:,} traces came that the server started by itself, "
+            f"despite the request's context: {named}{more}"
         )
     if found.headless:
         return (
-            f". Spans of {found.headless:,} of these requests came, but none is the child of the "
+            f". Spans of {found.headless:,} of these requests came, but none is a child of the "
             "request's own span"
         )
     return "" if found.spans else ". No span came at all"

@@ -181,4 +181,4 @@ def test_a_plan_that_takes_spans_already_is_not_told_to() -> None:
     finding = found(advised({"rest": result}, plan, {})["rest"], "streamed_reply")
     assert finding is not None
     assert "--receive-otlp" not in finding.hint
-    assert "see which did not" in finding.hint
+    assert "find out which are missing" in finding.hint

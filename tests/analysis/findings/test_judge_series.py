@@ -103,7 +103,8 @@ def test_correlated_samples(phi: float, expected: str | None) -> None:
     assert (finding.severity if finding else None) == expected
     if finding is not None:
         assert result.latency is not None
-        told = f"20000 tell as much of the mean as {result.latency.effective_count} independent"
+        worth = result.latency.effective_count
+        told = f"20000 are worth as much for the mean as {worth} independent"
         assert told in finding.message
 
 
@@ -139,7 +140,7 @@ def test_components_outside_requests(total_ms: float, count: int, expected: str 
     finding = found(result, "components_outside_requests")
     assert (finding.severity if finding else None) == expected
     if finding is not None:
-        assert finding.message.startswith(f"during {count * 5}% of the requests components ran")
+        assert finding.message.startswith(f"during {count * 5}% of the requests, components ran")
         assert "copy_context" in str(finding.hint)
 
 

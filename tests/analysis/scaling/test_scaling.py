@@ -232,7 +232,7 @@ def test_numbers_that_break_littles_law_are_found() -> None:
     broken = {**targets, 8: replace(targets[8], throughput_rps=300.0)}
     (finding,) = scale("concurrency", broken).findings
     assert finding.code == "littles_law"
-    assert finding.message.startswith("at 8 under way")
+    assert finding.message.startswith("at 8 in flight")
     assert "sums to 6" in finding.message
 
 

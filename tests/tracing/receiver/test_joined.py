@@ -69,7 +69,7 @@ def test_what_was_refused_is_told() -> None:
     assert [finding.code for finding in found] == ["spans_refused", "unusable_spans", "spans_lost"]
     assert "7 requests or spans" in found[0].message
     assert "no room (4)" in found[0].message
-    assert found[1].message == "2 spans of the server's cannot be used: it has no end"
+    assert found[1].message == "2 server spans cannot be used: it has no end"
     assert found[2].message.startswith("5 spans")
 
 

@@ -9,7 +9,7 @@ _UNREADABLE_ARCHIVE: Final = FindingKind(
     "unreadable_archive",
     ((0.0, "info"), (0.01, "warning")),
     "{bad} lines or spans of the archive cannot be read: {why}",
-    "see that the file is whole; what can be read is all that counts here",
+    "check that the file is complete; only what can be read counts here",
 )
 
 
@@ -21,7 +21,7 @@ def unreadable(bad: int, spans: int, problem: str) -> Finding | None:
 _NO_RUN_FACTS: Final = FindingKind(
     "no_run_facts",
     INFO,
-    "the archive has lost what the run knew besides its requests (CPU time, TCP, plan): "
+    "the archive lacks the other facts of the run (CPU time, TCP, plan): "
     "duration and rate are those from the first request to the last",
     "let the collector keep the resource attribute tracebench.run.facts",
 )
@@ -35,8 +35,8 @@ def facts_lost() -> Finding | None:
 _RULES_MISSING: Final = FindingKind(
     "rules_missing",
     WARNING,
-    "the run mapped spans by the rules in {path!r}, which is not here: the components may "
-    "differ from the run's",
+    "the run mapped spans by the rules in {path!r}, which is missing here: the components "
+    "may differ from the run's",
     "give the file with --mapping",
 )
 
@@ -49,8 +49,8 @@ def rules_missing(path: str) -> Finding | None:
 _UNTRACED_MISSING: Final = FindingKind(
     "untraced_missing",
     WARNING,
-    "only the requests that were drawn to ask for tracing are in the archive: counts and "
-    "throughput are theirs alone",
+    "the archive holds only the requests that asked for tracing: counts and throughput cover "
+    "only those",
     "see the run's own result (--output-json)",
 )
 
@@ -63,9 +63,9 @@ def untraced_missing() -> Finding | None:
 _OTHER_CLIENT: Final = FindingKind(
     "other_client",
     INFO,
-    "another client made these requests: only begin and end of each are known, so backlog, "
-    "connect and client are 0 here, and what it took for itself is counted as network",
-    "measure with `tracebench run` to tell the client from the network",
+    "another client made these requests: only their start and end are known, so backlog, connect "
+    "and client are 0 here, and the client's own time is counted as network",
+    "measure with `tracebench run` to separate the client from the network",
 )
 
 

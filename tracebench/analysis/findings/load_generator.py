@@ -62,8 +62,8 @@ _RATE_NOT_MET: Final = FindingKind(
     "{asked_rps:.5g}/s",
     (
         Advice("ask for less with --rate", by_rate),
-        Advice("ask for less: spread the times of --arrivals out", by_schedule),
-        Advice("allow more under way at once with --concurrency", cap_was_reached),
+        Advice("ask for less: spread out the times of --arrivals", by_schedule),
+        Advice("allow more requests in flight with --concurrency", cap_was_reached),
         *(one._replace(fits=both(one.fits, unless(cap_was_reached))) for one in OWN_CORE),
     ),
 )
@@ -99,8 +99,8 @@ _LOOP_LAG: Final = FindingKind(
     "the tool did not look for replies during {value:.1%} of the run, "
     "{longest_ms:.3g} ms at the longest",
     (
-        Advice("give tracebench a core of its own (taskset)", unless(has_one_core)),
-        Advice("stop what else runs on this machine"),
+        Advice("give tracebench its own core (taskset)", unless(has_one_core)),
+        Advice("stop other programs on this machine"),
     ),
 )
 
@@ -113,8 +113,8 @@ def _loop_lag(run: Evidence) -> Finding | None:
 _ARRIVALS_NOT_AS_ASKED: Final = FindingKind(
     "arrivals_not_as_asked",
     ((0.01, "info"), (0.10, "warning")),
-    "{value:.1%} of the requests left more than a mean gap ({gap_ms:.3g} ms) after their "
-    "time, because the tool was busy: the server got them in bunches",
+    "{value:.1%} of the requests left more than a mean gap ({gap_ms:.3g} ms) late, because "
+    "the tool was busy: the server received them in bursts",
     (*LESS_LOAD, *OWN_CORE),
 )
 
@@ -135,7 +135,7 @@ _CONNECTION_CHURN: Final = FindingKind(
     "connection_churn",
     ((0.05, "info"), (0.20, "warning")),
     "{value:.1%} of the requests had to wait for a new connection ({connections} of {count})",
-    "let the server keep connections alive, unless its clients really come anew",
+    "let the server keep connections alive, unless its clients really reconnect each time",
 )
 _REFUSED: Final = LOST_KINDS.index(Lost.REFUSED)
 
@@ -152,8 +152,8 @@ def _connection_churn(run: Evidence) -> Finding | None:
 _SENT_AGAIN: Final = FindingKind(
     "sent_again",
     ((0.0, "info"), (0.05, "warning")),
-    "{value:.2%} of the requests were sent a second time ({causes}): what the first attempt "
-    "took counts as connect",
+    "{value:.2%} of the requests were sent a second time ({causes}): the time of the "
+    "first attempt counts as connect",
     "let the server keep idle connections longer, for more requests or streams each, and "
     "announce their end (Connection: close, GOAWAY)",
 )

@@ -20,8 +20,8 @@ from tracebench.model.result import Finding
 _CPU_SHARED: Final = FindingKind(
     "cpu_shared",
     ((0.50, "info"), (0.90, "warning")),
-    "the server runs on the tool's own machine (both ends of the connections have one "
-    "address), whose CPUs were busy {value:.0%} of the run: they take time from each other",
+    "the server and the tool share this machine (both ends of the connections have the same "
+    "address), and its CPUs were {value:.0%} busy: they slow each other down",
     (
         Advice("run tracebench on another machine"),
         Advice("or give each its own cores (taskset)", unless(has_one_core)),
@@ -39,7 +39,7 @@ _NOISY_NEIGHBOUR: Final = FindingKind(
     "noisy_neighbour",
     ((0.01, "info"), (0.05, "warning")),
     "the hypervisor gave {value:.1%} of this machine's CPU time to others",
-    "measure again later, or on a machine of your own; compare by interleaved runs",
+    "measure again later, or on a dedicated machine; compare by interleaved runs",
 )
 
 
@@ -52,7 +52,7 @@ _FREQUENCY_SCALING: Final = FindingKind(
     INFO,
     "the clocks of this machine's CPUs may change during the run (governor {governors}): the "
     "first requests may find a slower machine than the last",
-    "cpupower frequency-set --governor performance, on the server's machine as well",
+    "run cpupower frequency-set --governor performance, on the server's machine too",
 )
 
 
@@ -64,11 +64,11 @@ def _frequency_scaling(run: Evidence) -> Finding | None:
 _COMPRESSIBLE_PAYLOAD: Final = FindingKind(
     "compressible_payload",
     ((0.90, "info"),),
-    "the payload shrinks by {value:.0%} when it is compressed, as real data seldom do: "
-    "whatever compresses on the way, or skips zeros, is faster here than it will be",
+    "the payload shrinks by {value:.0%} when compressed, unlike most real data: whatever "
+    "compresses on the way, or skips zeros, is faster here than in production",
     (
-        Advice("send what users will send, not what was made up"),
-        Advice("--json gives the model's input", given("oip")),
+        Advice("send real data, not generated data"),
+        Advice("give the model's input with --json", given("oip")),
     ),
 )
 
@@ -83,7 +83,7 @@ _GC_PAUSES: Final = FindingKind(
     "gc_pauses",
     ((0.001, "info"), (0.01, "warning")),
     "Python collected garbage during {value:.1%} of the run",
-    "keep other code out of the process that measures",
+    "keep other code out of the measuring process",
 )
 
 
@@ -94,8 +94,8 @@ def _gc_pauses(run: Evidence) -> Finding | None:
 _CLOCK_STEPPED: Final = FindingKind(
     "clock_stepped",
     WARNING,
-    "the wall clock went {step_ms:+.3g} ms from the monotonic one during the run: times of "
-    "spans shift by that, and stamps at the step fall back to the tool's own",
+    "the wall clock moved {step_ms:+.3g} ms against the monotonic clock during the run: span "
+    "times shift by that, and timestamps at the step fall back to the tool's own",
     "let the clock settle (chronyc tracking), then measure again; durations are not affected",
 )
 _SLEWING: Final = 500e-6
@@ -126,7 +126,7 @@ _LATE_WRITES: Final = FindingKind(
     "late_writes",
     ((0.01, "info"), (0.10, "warning")),
     "up to {value:.1%} of the mean latency may be the tool resuming a partial write late "
-    "(at most {longest_ms:.3g} ms a request, counted as network)",
+    "(at most {longest_ms:.3g} ms per request, counted as network)",
     (*LESS_LOAD, Advice("send a smaller payload")),
 )
 
@@ -150,16 +150,16 @@ _NO_KERNEL_STAMPS: Final = FindingKind(
     "reading is counted as network",
     (
         Advice("measure from Linux", unless(on_linux)),
-        Advice("where the server closes connections, let it keep them alive"),
+        Advice("if the server closes connections, let it keep them alive"),
     ),
 )
 
 _UNIX_SOCKET: Final = FindingKind(
     "unix_socket",
     INFO,
-    "the target is a Unix socket, where the kernel stamps no arrivals and knows no round trip: "
+    "the target is a Unix socket, for which the kernel gives no arrival times and no round trip: "
     "the tool's own lag in reading is counted as network",
-    "let the server listen at 127.0.0.1 as well, to tell the two apart",
+    "let the server also listen on 127.0.0.1, to tell the two apart",
 )
 
 
@@ -172,10 +172,10 @@ def _no_kernel_stamps(run: Evidence) -> Finding | None:
 _SHARED_STAMPS: Final = FindingKind(
     "shared_stamps",
     ((0.0, "info"), (0.50, "warning")),
-    "for {value:.1%} of the replies the arrival is an upper bound: several came in one read",
+    "for {value:.1%} of the replies the arrival time is an upper bound: several came in one read",
     (
         Advice(
-            "leave --connections out: one connection a slot has exact stamps",
+            "leave out --connections: with one connection per slot, arrival times are exact",
             given("connections"),
         ),
     ),

@@ -47,8 +47,8 @@ def beside_floor(target: TargetResult, floor: Floor | None) -> TargetResult:
 _FLOOR_UNKNOWN: Final = FindingKind(
     "floor_unknown",
     INFO,
-    "a median latency of {median_ms:.3g} ms is little enough that the tool and the kernels "
-    "may be a large part of it",
+    "a median latency of {median_ms:.3g} ms is so low that the tool and the kernels may be a "
+    "large part of it",
     (
         Advice(
             "--floor measures the same exchange against a server that does nothing",
@@ -73,8 +73,8 @@ _CLOSE_TO_FLOOR: Final = FindingKind(
     "close_to_floor",
     INFO,
     "the median {what} of {median_ms:.3g} ms is {value:.2g} times the floor's {floor_ms:.3g} "
-    "ms: much of it would pass with any server",
-    "compare servers this fast by the difference from the floor",
+    "ms: any server would need much of it",
+    "compare such fast servers by their difference from the floor",
 )
 _CLOSE: Final = 2.0
 """Medians within so many times the floor's are close to it."""
@@ -96,7 +96,7 @@ _CLIENTS_CUT_SHORT: Final = FindingKind(
     "clients_cut_short",
     WARNING,
     "the comparison with client libraries ended after {value} rounds: {why}",
-    "see what became of the server, and run again",
+    "check what happened to the server, and run again",
 )
 
 

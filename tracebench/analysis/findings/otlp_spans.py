@@ -23,12 +23,12 @@ _MOST_UNJOINED: Final = 0.05
 run."""
 _TAKE_THE_CONTEXT: Final = (
     Advice(
-        "let the server take up the caller's context: the W3C's traceparent, in HTTP headers or "
+        "let the server accept the caller's context: the W3C traceparent, in HTTP headers or "
         "gRPC metadata (OTEL_PROPAGATORS=tracecontext,baggage; b3 alone does not read it)",
         cause="own_traces",
     ),
     Advice(
-        "some lose it now and then, whatever the client: Triton 2.51 begins a trace of its own for "
+        "some servers lose it occasionally, with any client: Triton 2.51 starts its own trace for "
         "4-20 % of its gRPC calls",
         cause="now_and_then",
     ),
@@ -38,21 +38,21 @@ _TAKE_THE_CONTEXT: Final = (
 _LOW_JOIN_SHARE: Final = FindingKind(
     "low_join_share",
     ((0.0, "info"), (0.005, "warning"), (_MOST_UNJOINED, "invalid")),
-    "no span of the server's came for {value:.2%} of the requests that it answered "
+    "no server span arrived for {value:.2%} of the answered requests "
     "({missing} of {wanted}): {reason}{came}",
     (
         *_TAKE_THE_CONTEXT,
         Advice(
-            "let what stands between export its spans too, or take the caller's context as it is",
+            "let proxies in between export their spans too, or pass on the caller's context as is",
             cause="headless",
         ),
         Advice(
-            "let the server export to where --receive-otlp listens (OTEL_EXPORTER_OTLP_ENDPOINT)",
+            "let the server export to the --receive-otlp address (OTEL_EXPORTER_OTLP_ENDPOINT)",
             cause="silent",
         ),
         *(
             Advice(
-                "let it sample what its caller samples "
+                "let it sample whatever its caller samples "
                 "(OTEL_TRACES_SAMPLER=parentbased_always_off), and queue enough "
                 "(OTEL_BSP_MAX_QUEUE_SIZE)",
                 cause=cause,
@@ -60,7 +60,7 @@ _LOW_JOIN_SHARE: Final = FindingKind(
             for cause in ("silent", "lost")
         ),
         Advice(
-            "one that was up before the receiver may take two minutes to connect over gRPC",
+            "a server started before the receiver may take two minutes to connect over gRPC",
             cause="silent",
         ),
     ),
@@ -93,8 +93,8 @@ _TRACES_MISSING: Final = FindingKind(
     (
         *_TAKE_THE_CONTEXT,
         Advice(
-            "see that the server exports every trace that asks for it to the same Jaeger, that "
-            "Jaeger keeps as many, and that --jaeger names it",
+            "check that the server exports every sampled trace to the same Jaeger, that Jaeger "
+            "keeps that many, and that --jaeger is its URL",
             cause="lost",
         ),
     ),
@@ -122,7 +122,7 @@ _SPANS_REFUSED: Final = FindingKind(
     "spans_refused",
     WARNING,
     "the OTLP receiver refused {value} requests or spans: {reasons}",
-    "let the server export smaller batches to it alone, and see what else sends to it",
+    "let only the server export to it, in smaller batches, and check what else sends to it",
 )
 
 
@@ -137,9 +137,9 @@ _SPANS_LOST: Final = FindingKind(
     WARNING,
     "{value} spans could not be exported: {reason}",
     (
-        Advice("see that the collector takes them, at --otlp-endpoint", given("otlp_endpoint")),
-        Advice("see that the collector takes them, at --forward-otlp", given("forward_otlp")),
-        Advice("see that there is room where --output-traces writes", given("output_traces")),
+        Advice("check that the collector at --otlp-endpoint accepts them", given("otlp_endpoint")),
+        Advice("check that the collector at --forward-otlp accepts them", given("forward_otlp")),
+        Advice("check that there is free space for --output-traces", given("output_traces")),
     ),
 )
 
@@ -152,8 +152,8 @@ def spans_lost(failed: int, reason: str) -> Finding:
 _UNFIT_RULES: Final = FindingKind(
     "unfit_rules",
     WARNING,
-    "--map {rules}: no span of a request, and no part that a reply tells, has such a name",
-    "`tracebench spans` shows what the server emits, and how it is mapped",
+    "--map {rules}: no span of a request, and no timing in a reply, has such a name",
+    "`tracebench spans` shows what the server emits and how it is mapped",
 )
 
 
@@ -170,9 +170,9 @@ def unfit_rules(rules: Sequence[str], decomposed: int) -> Finding | None:
 _UNUSABLE_SPANS: Final = FindingKind(
     "unusable_spans",
     ((0.0, "info"), (0.01, "warning")),
-    "{bad} spans of the server's cannot be used: {why}",
-    "let the server end each span it starts, and set its clock; what they cover counts as the "
-    "component around them",
+    "{bad} server spans cannot be used: {why}",
+    "let the server end each span it starts, and set its clock; their time counts as the "
+    "enclosing component",
 )
 
 
@@ -190,10 +190,10 @@ def unusable_spans(bad: int, good: int, why: str) -> Finding | None:
 _SOURCES_DISAGREE: Final = FindingKind(
     "sources_disagree",
     ((0.01, "info"), (0.10, "warning")),
-    "in {value:.0%} of the {both} requests of which both the reply and spans tell, they differ "
-    "by more than their resolution: {parts}. The spans count",
-    "`tracebench spans` shows which span counts as which component; --map or --mapping decides "
-    "it, and component() in the server goes before what a profile guesses",
+    "in {value:.0%} of the {both} requests timed by both the reply and spans, the two differ "
+    "by more than their resolution: {parts}. The spans are used",
+    "`tracebench spans` shows which span counts as which component; --map or --mapping sets "
+    "it, and component() in the server overrides what a profile guesses",
 )
 _MOST_NAMED: Final = 5
 
@@ -213,7 +213,7 @@ _CLOCK_MOVED: Final = FindingKind(
     "clock_moved",
     INFO,
     "the server's clock moved by at least {value:.3g} ms against the client's during the run",
-    "no component depends on it; where traces are looked at, keep both clocks with NTP or PTP",
+    "no component depends on it; to compare times in traces, sync both clocks with NTP or PTP",
 )
 
 

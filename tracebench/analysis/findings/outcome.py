@@ -19,7 +19,7 @@ from tracebench.model.result import Finding, RequestCounts
 _NO_SUCCESSES: Final = FindingKind(
     "no_successes",
     INVALID,
-    "none of the {value} requests that were started succeeded",
+    "none of the {value} started requests succeeded",
     "look at the errors; `--dry-run` shows one exchange in full",
 )
 
@@ -38,7 +38,7 @@ _GAVE_UP: Final = FindingKind(
     "gave_up",
     INVALID,
     "the run was given up: {why}",
-    "check the server's log; where it is only slow, allow longer with --timeout",
+    "check the server's log; if it is only slow, allow more time with --timeout",
 )
 
 
@@ -90,9 +90,9 @@ def _errors(run: Evidence) -> Finding | None:
 _INTERRUPTED: Final = FindingKind(
     "interrupted",
     WARNING,
-    "the run was interrupted{when}: {cancelled} of {started} requests were cancelled. What was "
-    "asked for was not measured",
-    "let it finish, or plan a shorter one with --requests or --duration",
+    "the run was interrupted{when}: {cancelled} of {started} requests were cancelled, so "
+    "not everything was measured",
+    "let it finish, or ask for a shorter one with --requests or --duration",
 )
 
 

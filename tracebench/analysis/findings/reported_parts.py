@@ -19,7 +19,7 @@ _NEGATIVE_NETWORK: Final = FindingKind(
     ((0.0, "info"), (0.01, "warning")),
     "for {value:.2%} of the replies the server reports more time than the client waited: "
     "they are not decomposed",
-    "see that it reports the right unit, and that its span ends before the reply is sent",
+    "check that it reports the right unit, and that its span ends before the reply is sent",
 )
 
 
@@ -31,14 +31,13 @@ def _negative_network(run: Evidence) -> Finding | None:
 _UNEXPLAINED_SHARE: Final = FindingKind(
     "unexplained_share",
     ((0.25, "info"), (0.50, "warning")),
-    "{value:.0%} of the server's time is in no component, neither a standard one nor one by a "
-    "name of its own",
+    "{value:.0%} of the server's time is in no component, neither a standard nor a custom one",
     (
-        Advice("wrap what else it does in component(): reading, batching, writing", reports_parts),
+        Advice("wrap its other work in component(): reading, batching, writing", reports_parts),
         Advice("wrap its steps in component(), or map its spans", unless(reports_parts)),
         Advice(
-            "components that it has were lost if they ran where the request's context does not "
-            "reach: a thread that outlives it, a greenlet, a process pool, a worker process",
+            "components are lost if they run where the request's context does not reach: a thread "
+            "that outlives the request, a greenlet, a process pool, a worker process",
             unless(reports_parts),
         ),
     ),
@@ -58,10 +57,10 @@ def _unexplained_share(run: Evidence) -> Finding | None:
 _COMPONENTS_OUTSIDE_REQUESTS: Final = FindingKind(
     "components_outside_requests",
     ((0.0, "info"), (0.10, "warning")),
-    "during {value:.0%} of the requests components ran outside any request, where its context "
-    "does not reach: the time that they took for it is in server_other",
+    "during {value:.0%} of the requests, components ran outside any request, where its context "
+    "does not reach: their time is in server_other",
     "run them in a copy of the request's context (contextvars.copy_context().run), or let them "
-    "name what they work for: component(name, requests=[this_request()]); the server's log "
+    "name the requests they work for: component(name, requests=[this_request()]); the server's log "
     "names one of them",
 )
 
@@ -77,10 +76,10 @@ def _components_outside_requests(run: Evidence) -> Finding | None:
 _NAMES_LEFT_OUT: Final = FindingKind(
     "names_left_out",
     INFO,
-    "{value} timings by other than the standard names are not shown, or not in every request, "
-    "because they do not fit into the server's time beside the others: {names} (requests)",
+    "{value} custom-named timings are not shown, or not in every request, because they do not "
+    "fit into the server's time next to the others: {names} (requests)",
     "let the server report exclusive times, as component() does; timings that a proxy or CDN "
-    "adds to the header may be of other things, and change nothing else here",
+    "adds to the header may mean something else, and change nothing else here",
 )
 _NAMES: Final = 5
 """So many names a sentence can hold."""
@@ -97,8 +96,8 @@ def _names_left_out(run: Evidence) -> Finding | None:
 _TOO_MANY_NAMES: Final = FindingKind(
     "too_many_names",
     INFO,
-    "{value} more components by names of their own are not shown: those that take the most "
-    "time are, up to {most}",
+    "{value} more custom-named components are not shown: only the {most} that take the most "
+    "time are",
     "give component() names that do not depend on the request",
 )
 

@@ -10,8 +10,8 @@ from tracebench.model.result import Finding
 _CORRELATED_SAMPLES: Final = FindingKind(
     "correlated_samples",
     ((2.0, "info"), (20.0, "warning")),
-    "successive requests are correlated: {count} tell as much of the mean as {effective} "
-    "independent ones, which the intervals allow for",
+    "successive requests are correlated: {count} are worth as much for the mean as "
+    "{effective} independent ones; the intervals account for that",
     (
         *LONGER,
         Advice("a drift, a warm-up or a stall of the server correlates requests too"),
@@ -29,7 +29,7 @@ def _correlated_samples(run: Evidence) -> Finding | None:
 _TOO_FEW_SAMPLES: Final = FindingKind(
     "too_few_samples",
     ((0, "info"), (3, "warning")),
-    "{count} samples{worth} are too few for {names}: given without an interval",
+    "{count} samples{worth} are too few for {names}: shown without an interval",
     (
         *LONGER,
         Advice(

@@ -23,8 +23,8 @@ _NO_SERVER_TIMING: Final = FindingKind(
     "no_server_timing",
     INFO,
     "the server reported no timing in any of its {value} replies",
-    "two lines in the server, `from server_middleware import instrument` and "
-    "`instrument(app)` (gRPC: its interceptors), or a reply header of its own, "
+    "add two lines to the server, `from server_middleware import instrument` and "
+    "`instrument(app)` (gRPC: its interceptors), or a reply header, "
     'X-Timing-Info: {"inference": 0.012, "server_processing": 0.015} (seconds)',
 )
 
@@ -43,7 +43,7 @@ _NOT_DECOMPOSED: Final = FindingKind(
     "not_decomposed",
     ((0.0, "info"), (0.01, "warning")),
     "{value:.2%} of the successes could not be decomposed: {reasons}",
-    "look at what the server reports with --dry-run; they count in `latency` alone",
+    "look at what the server reports with --dry-run; they count only in `latency`",
 )
 
 
@@ -61,7 +61,7 @@ _SCALED_MIRROR: Final = FindingKind(
     "scaled_mirror",
     INFO,
     "in {value} of {decomposed} replies the rounded parts exceeded their total by less than "
-    "a last digit each, and were scaled down to it",
+    "one last digit each, and were scaled down to it",
     "let the server report its times with more digits",
 )
 
@@ -73,12 +73,12 @@ def _scaled_mirror(run: Evidence) -> Finding | None:
 
 _SPANS: Final = (
     Advice(
-        "--receive-otlp takes the server's own spans, which cover the whole reply where they last "
+        "--receive-otlp receives the server's own spans, which cover the whole reply if they last "
         "until its end",
         unless(takes_spans),
     ),
     Advice(
-        "the server's own spans cover the whole reply where they come: see which did not",
+        "the server's own spans cover the whole reply: find out which are missing",
         takes_spans,
     ),
 )
@@ -88,7 +88,7 @@ _STREAMED_REPLY: Final = FindingKind(
     ((0.01, "info"), (0.10, "warning")),
     "the reply streams: {body_ms:.3g} ms pass between its first byte and its last (mean, "
     "{value:.0%} of the latency). The server's timing came with the head and cannot cover "
-    "that: it stands apart as `body`",
+    "that: it is shown separately as `body`",
     _SPANS,
 )
 
@@ -97,11 +97,11 @@ _LONG_BODY: Final = FindingKind(
     ((0.01, "info"),),
     "{body_ms:.3g} ms pass between the first byte of the reply and its last (mean, "
     "{value:.0%} of the latency). The server's timing came with the head and does not tell "
-    "whether the path or the server took that: it stands apart as `body`",
+    "whether that was the path or the server: it is shown separately as `body`",
     (
-        Advice("with a large reply, look at bandwidth and compression"),
+        Advice("if the reply is large, look at bandwidth and compression"),
         Advice(
-            "40 ms with a small one is a delayed acknowledgement: the server should send head "
+            "40 ms with a small reply is a delayed acknowledgement: the server should send head "
             "and body together, or set TCP_NODELAY"
         ),
         *_SPANS,
@@ -130,8 +130,8 @@ _WAITING_BEFORE_SERVER_SPAN: Final = FindingKind(
             unless(one_at_a_time),
         ),
         Advice("look at what the server does around its span: accepting, reading, parsing"),
-        Advice("with a large payload, look at bandwidth too"),
-        Advice("--floor shows how much of it any server has", unless(given("floor"))),
+        Advice("if the payload is large, look at bandwidth too"),
+        Advice("--floor shows how much of it any server would have", unless(given("floor"))),
     ),
 )
 
@@ -159,7 +159,7 @@ _NETWORK_AFTER_REPLY_BEGAN: Final = FindingKind(
     ((0.10, "info"),),
     "{after_ms:.3g} ms of the median network time of {network_ms:.3g} ms pass after the first "
     "byte of the reply: the rest of it is on its way, or the server goes on after its span",
-    "with a large reply, look at bandwidth and compression; else let the server's span last "
+    "if the reply is large, look at bandwidth and compression; else let the server's span last "
     "until the reply has been sent",
 )
 _LEAST_AFTER_MS: Final = 1.0

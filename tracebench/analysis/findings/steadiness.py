@@ -22,8 +22,8 @@ _NOT_STATIONARY: Final = FindingKind(
     "ms before {at:.0%} of the requests, and {after_ms:.3g} ms after",
     (
         *LONGER,
-        Advice("leave the warm-up out with --warmup auto", unless(warms_up_by_itself)),
-        Advice("see whether memory, heat or a full queue grows"),
+        Advice("trim the warm-up with --warmup auto", unless(warms_up_by_itself)),
+        Advice("check for growing memory use, heat or a filling queue"),
     ),
 )
 _EVEN: Final = 0.10
@@ -50,9 +50,9 @@ _WARMUP_TOO_SHORT: Final = FindingKind(
     "warmup_too_short",
     ((0.02, "info"), (0.10, "warning")),
     "the first {cut} of {count} requests look like warm-up: they move the mean by "
-    "{value:.0%} more than chance does",
+    "{value:.0%} more than chance would",
     (
-        Advice("--warmup auto leaves them out", unless(warms_up_by_itself)),
+        Advice("trim them with --warmup auto", unless(warms_up_by_itself)),
         Advice("or give a longer --warmup", unless(warms_up_by_itself)),
         *LONGER,
     ),
@@ -71,7 +71,7 @@ _UNEVEN_SLOTS: Final = FindingKind(
     ((0.20, "info"), (0.50, "warning")),
     "the slowest of {slots} slots has a median of {slowest_ms:.3g} ms, {value:.0%} above the "
     "usual {usual_ms:.3g} ms: its connection has a slower worker",
-    "compare the server's workers; percentiles of all describe none of them",
+    "compare the server's workers; overall percentiles describe none of them",
 )
 _FEWEST_A_SLOT: Final = 30
 """Requests of a slot, for a median that means something."""

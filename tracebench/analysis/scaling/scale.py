@@ -44,7 +44,7 @@ _STEPS_NOT_VALID: Final = FindingKind(
 _LITTLES_LAW: Final = FindingKind(
     "littles_law",
     ((0.05, "warning"),),
-    "at {load:g} under way, throughput × mean time in each component sums to {found:.3g}: "
+    "at {load:g} in flight, throughput × mean time in each component sums to {found:.3g}: "
     "{off:.0%} off, and the ends of the run explain less",
     "look at that step's errors and undecomposed requests, and measure longer (--duration)",
 )
