@@ -278,7 +278,7 @@ def test_the_spans_that_a_server_sent_are_archived_and_mapped_as_in_the_run(
     rules.unlink()
     [rest] = analyze([path]).targets.values()
     assert {"preprocessing", "postprocessing"} <= set(rest.components)
-    assert "rules.toml', which is not here" in str(rest.verdict.findings)
+    assert "rules.toml', which is missing here" in str(rest.verdict.findings)
     [rest] = analyze([path], maps=["inference=inference"]).targets.values()
     assert "inference" in rest.components
     assert "unfit_rules" not in {one.code for one in rest.verdict.findings}

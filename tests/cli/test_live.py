@@ -26,7 +26,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, act: Callable[[Live], None]) -> str:
 
 def test_what_is_waited_for_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     text = seen(monkeypatch, lambda live: live.waits("waiting for 3 of 10 traces in Jaeger"))
-    assert text == "\r\033[Kwaiting for 3 of 10 traces in Jaeger (Ctrl-C to go on withou"
+    assert text == "\r\033[Kwaiting for 3 of 10 traces in Jaeger (Ctrl-C: go on without"
 
 
 def test_it_is_wiped_away(monkeypatch: pytest.MonkeyPatch) -> None:

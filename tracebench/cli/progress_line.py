@@ -46,7 +46,7 @@ class Live(Watcher):
     def waits(self, for_what: str) -> None:
         """Show what the run waits for, and how to go on without it."""
         if self._shown:
-            self._write(f"{for_what} (Ctrl-C to go on without)"[: _width()])
+            self._write(f"{for_what} (Ctrl-C: go on without)"[: _width()])
 
     def ends(self) -> None:
         """Erase the line."""

@@ -44,7 +44,7 @@ def read_document(data: bytes, on_bad: OnBad) -> list[Span]:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise NotJsonError(f"no OTLP JSON ({json_fault(error)})") from None
+        raise NotJsonError(f"not OTLP JSON ({json_fault(error)})") from None
     return _read(document, on_bad)
 
 
