@@ -137,7 +137,7 @@ def _count(encoding: Encoding, body: bytes) -> tuple[int, int, str]:
 MEDIA_TYPES: Final[Mapping[str, Encoding]] = MappingProxyType(
     {"application/x-protobuf": "protobuf", "application/json": "json"}
 )
-_TYPE_OF: Final = {encoding: media_type for media_type, encoding in MEDIA_TYPES.items()}
+MEDIA_TYPE_OF: Final = {encoding: media_type for media_type, encoding in MEDIA_TYPES.items()}
 _STATUS: Final = {
     OK: HTTPStatus.OK,
     INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
@@ -193,6 +193,6 @@ def success(answer: Answer) -> ExportTraceServiceResponse:
 def _reply(
     status: HTTPStatus, encoding: Encoding, body: bytes, headers: Mapping[str, str]
 ) -> bytes:
-    head = {"Content-Type": _TYPE_OF[encoding], "Content-Length": str(len(body)), **headers}
+    head = {"Content-Type": MEDIA_TYPE_OF[encoding], "Content-Length": str(len(body)), **headers}
     lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     return f"HTTP/1.1 {status.value} {status.phrase}\r\n{lines}\r\n".encode("latin-1") + body
