@@ -149,22 +149,23 @@ def reply_to(answer: Answer, encoding: Encoding) -> bytes:
     """The reply that carries an answer."""
     status = _STATUS[answer.code]
     if answer.code != OK:
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if answer.code == RESOURCE_EXHAUSTED else {}
-        return refusal(status, answer.message, encoding, headers)
+        return refusal(status, answer.message, encoding, {})
     body = (_success_json if encoding == "json" else _success_protobuf)(answer)
     return _reply(status, encoding, body, {})
 
 
 def refusal(
-    status: HTTPStatus, message: str, encoding: Encoding, headers: Mapping[str, str] | None = None
+    status: HTTPStatus, message: str, encoding: Encoding, headers: Mapping[str, str]
 ) -> bytes:
-    """A reply that says why not."""
+    """A reply that says why not, and when to try again where that may help."""
     code = RESOURCE_EXHAUSTED if status in _EXHAUSTED else INVALID_ARGUMENT
     if encoding == "json":
         body = json.dumps({"code": code, "message": message}).encode()
     else:
         body = Status(code=code, message=message).SerializeToString()
-    return _reply(status, encoding, body, headers or {})
+    if status is HTTPStatus.TOO_MANY_REQUESTS:
+        headers = {**headers, "Retry-After": str(RETRY_AFTER_S)}
+    return _reply(status, encoding, body, headers)
 
 
 _EXHAUSTED: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
