@@ -19,7 +19,7 @@ from tracebench.benchmark import run
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import Result
-from tracebench.report.result_file import to_dict
+from tracebench.report.result_file import dumps
 
 REQUESTS = 40
 PAYLOAD = Payload(b"\x89PNG" * 500, "image/png", "x.png", "image")
@@ -43,7 +43,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Result, 
 def test_an_archive_gives_the_run_s_result_to_the_digit(written: tuple[Result, Path]) -> None:
     result, path = written
     assert result.targets["rest"].decomposed == result.targets["grpc"].decomposed == REQUESTS
-    assert to_dict(analyze([str(path)])) == json.loads(json.dumps(to_dict(result)))
+    assert json.loads(dumps(analyze([str(path)]))) == json.loads(dumps(result))
 
 
 def test_an_archive_without_the_untraced_requests_says_so(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_no_secret_stands_in_a_result_or_in_an_archive(tmp_path: Path) -> None:
         result = run(plan)
     assert result.targets["rest"].address == f"http://REDACTED:REDACTED@127.0.0.1:{port}/predict"
     assert result.plan["headers"][2] == ["Accept", "*/*"]
-    assert "s3cret" not in json.dumps(to_dict(result)) + path.read_text()
+    assert "s3cret" not in dumps(result) + path.read_text()
 
 
 def lines(path: Path) -> list[Any]:
@@ -274,7 +274,7 @@ def test_the_spans_that_a_server_sent_are_archived_and_mapped_as_in_the_run(
     assert {"queue", "postprocessing"} <= set(result.targets["rest"].components)
     [unfit] = [one for one in result.targets["rest"].verdict.findings if one.code == "unfit_rules"]
     assert unfit.message.startswith("--map 'queue=nowhere': no span of a request")
-    assert to_dict(analyze([path])) == json.loads(json.dumps(to_dict(result)))
+    assert json.loads(dumps(analyze([path]))) == json.loads(dumps(result))
     rules.unlink()
     [rest] = analyze([path]).targets.values()
     assert {"preprocessing", "postprocessing"} <= set(rest.components)

@@ -45,9 +45,9 @@ from tracebench.model.result import (
     Statistics,
     TargetResult,
 )
+from tracebench.model.server_times import SOURCES
 
 _EXEMPLARS: Final = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
-_SOURCES: Final = ("otlp", "mirror", "backend")
 
 
 def summarise(
@@ -150,7 +150,7 @@ def _stamps(requests: Requests) -> dict[str, int]:
 
 
 def _sources(decomposition: Decomposition) -> dict[str, int]:
-    sources = {source: decomposition.sources.get(source, 0) for source in _SOURCES}
+    sources: dict[str, int] = {source: decomposition.sources.get(source, 0) for source in SOURCES}
     return {**sources, "none": sum(decomposition.undecomposed.values())}
 
 

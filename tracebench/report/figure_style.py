@@ -56,6 +56,8 @@ OWN: Final = (
 """Parts by names of the author's own, the largest first; smaller ones stay in `server_other`."""
 TARGETS: Final = (Look("#444444", ""), Look("#cc79a7", "//"))
 INVALID: Final = "#d55e00"
+SIZE_IN: Final = (12.0, 8.5)
+"""Four panels."""
 
 
 # A figure as a file: PNG, SVG or PDF, after its suffix.

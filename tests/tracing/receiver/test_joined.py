@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.records import record
@@ -22,7 +23,7 @@ def received(missing: int = 0) -> Received:
     return Received(
         spans=SpanTable().finished(),
         wanted=1000,
-        missing=[f"{n:032x}" for n in range(missing)],
+        missing=np.arange(missing),
         received=4000,
         rejected=0,
         dropped=0,

@@ -70,7 +70,7 @@ def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], obj
 
 def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[Finding]:
     """What is to be said of what came, and of what did not."""
-    uncovered = _uncovered(received, requests, times) if received.missing else 0
+    uncovered = _uncovered(received, requests, times) if len(received.missing) else 0
     refused = {
         **received.refused,
         "spans beyond the memory for one target": received.dropped,
@@ -93,10 +93,6 @@ def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[F
 
 def _uncovered(received: Received, requests: Requests, times: ServerTimes) -> int:
     """How many of the requests whose entry span is missing have no mirror either."""
-    silent = [
-        rows.start + np.flatnonzero(told[PROBLEM] != ABSENT)
-        for rows, told in zip(requests.pages(), times.pages(), strict=True)
-    ]
-    places = np.concatenate(silent).tolist() if silent else []
-    missing = set(received.missing)
-    return sum(trace_id in missing for trace_id, _ in requests.ids_at(places))
+    answered = requests.places(lambda rows: rows.succeeded)  # as the roots are
+    problems = np.concatenate([told[PROBLEM] for told in times.pages()])
+    return int(np.count_nonzero(problems[answered[received.missing]] != ABSENT))
