@@ -11,7 +11,7 @@ import pytest
 from tests.servers import read_request, serving
 from tracebench.archive import analyze
 from tracebench.benchmark import run
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
 from tracebench.model.result import Result
 from tracebench.report.result_file import dumps
 from tracebench.report.table import render
@@ -65,10 +65,10 @@ def measured(answer: Answer, traces: Path) -> Result:
     with serving(script) as port:
         return run(
             Plan(
-                Payload(b"{}", "application/json", "in.json", "json"),
-                rest_url=f"http://127.0.0.1:{port}/p",
-                requests=REQUESTS,
-                output_traces=str(traces),
+                Payloads(Payload(b"{}", "application/json", "in.json", "json")),
+                Targets(rest_url=f"http://127.0.0.1:{port}/p"),
+                load=Workload(requests=REQUESTS),
+                traces=SpanRoutes(output_traces=str(traces)),
             )
         )
 

@@ -1,4 +1,4 @@
-"""Loads as they are written: rates, schedules, lists of loads, and `p95 2%`."""
+"""Loads as they are written: rates, schedules, lists of loads, times, and `p95 2%`."""
 
 import re
 from math import inf, isfinite
@@ -40,6 +40,36 @@ class Loads(click.ParamType):  # type: ignore[type-arg] # generic since click 8.
             kind = "whole numbers from 1 on" if self._whole else "numbers above 0"
             self.fail(f"{value!r} is neither 'auto' nor {kind} parted by commas.", param, ctx)
         return loads
+
+
+# Times and numbers of requests.
+
+
+class Seconds(click.FloatRange):
+    """A positive number of seconds, up to a day; NaN passes every comparison but this."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True, max=86_400)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Refuse what is no number."""
+        number = super().convert(value, param, ctx)
+        return self.fail("it is no number.", param, ctx) if number != number else number
+
+
+class WarmupValue(click.IntRange):
+    """A number of requests, or `auto`."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Let `auto` pass."""
+        text = str(value)
+        if text != "auto" and not text.isdecimal():
+            self.fail(f"{text!r} is neither a number of requests nor auto.", param, ctx)
+        return text if text == "auto" else super().convert(value, param, ctx)
+
+    def get_metavar(self, *_: Any, **__: Any) -> str:
+        """Say both."""
+        return "N|auto"
 
 
 # Rates as they are written: `100`, `10:200/60s`, `10/30s,50/30s`; and schedules in files.

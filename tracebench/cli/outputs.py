@@ -17,15 +17,6 @@ from tracebench.system.output_files import check_writable
 
 FIGURES = (".png", ".svg", ".pdf")
 
-OUTPUTS = (
-    click.option("--output-json", metavar="F", help="Write the result."),
-    click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Draw the result."),
-    click.option("--output-traces", metavar="F.jsonl", help="Write every span as OTLP JSON lines."),
-    click.option("--otlp-endpoint", metavar="URL", help="Also send every span there."),
-    click.option("--jaeger", metavar="URL", help="Read the server's spans back; link to its UI."),
-    click.option("--trace-ui", metavar="URL", help="Link there instead. [default: --jaeger]"),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Outputs:

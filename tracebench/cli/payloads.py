@@ -1,12 +1,10 @@
-"""The options that say what is sent, and the payloads read for them."""
+"""The payloads that the options name: read, and checked."""
 
 import json
 import mimetypes
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal, cast
-
-import click
 
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload
@@ -16,26 +14,6 @@ PayloadForm = Literal["image", "data", "json"]
 
 MOST_PAYLOADS: Final = 100_000
 _OPTIONS: Final = "--image, --data, --json and --payloads"
-
-FILES: Final = ("image", "data", "json_file", "payloads")
-"""What the options are called that name files."""
-PAYLOAD = (
-    click.option("--image", metavar="FILE|DIR", help="Send a file as an image, or many in turn."),
-    click.option("--data", metavar="FILE|DIR", help="Send a file as the body, as it is."),
-    click.option("--json", "json_file", metavar="FILE|DIR", help="Send a JSON file as the body."),
-    click.option("--payloads", metavar="FILE.jsonl", help="Send many: one JSON request a line."),
-    click.option(
-        "--order",
-        type=click.Choice(["rotate", "random"]),
-        default="rotate",
-        show_default=True,
-        help="Of many.",
-    ),
-    click.option("--content-type", metavar="TYPE", help="Of --data or --image; else guessed."),
-    click.option("--method", default="POST", show_default=True, help="HTTP method."),
-    click.option("--field", default="image", show_default=True, help="Form field of the image."),
-    click.option("--header", "headers", metavar="K:V", multiple=True, help="May be repeated."),
-)
 
 
 def read_payloads(

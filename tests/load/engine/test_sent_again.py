@@ -24,7 +24,7 @@ from tracebench.load.prepare import rest
 from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY
 from tracebench.model.exchange import Exchange, Lost, Outcome
 from tracebench.model.measurement import Load
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, Targets, Tls, Workload
 from tracebench.model.requests import Requests
 
 pytestmark = pytest.mark.alone
@@ -238,12 +238,12 @@ def loaded_under_tls(tmp_path: Path, script: Script, requests: int) -> Load:
     authority = trustme.CA()
     with serving(under_tls(context(authority), script)) as port:
         planned = Plan(
-            Payload(b"x" * 1_000, "image/png", "x.png", "data"),
-            rest_url=f"https://{HOST}:{port}",
-            requests=requests,
-            cacert=ca_file(authority, tmp_path),
+            Payloads(Payload(b"x" * 1_000, "image/png", "x.png", "data")),
+            Targets(rest_url=f"https://{HOST}:{port}"),
+            tls=Tls(cacert=ca_file(authority, tmp_path)),
+            load=Workload(requests=requests),
         )
-        return measure(rest.prepare(planned), planned, Watcher())
+        return measure(rest.prepare(planned), planned.load, Watcher())
 
 
 def close_notify(connection: socket.socket) -> None:

@@ -5,12 +5,13 @@ from itertools import islice
 
 import pytest
 
+from tests.plans import plan_of
 from tests.servers import HOST, answering, reply, serving
 from tracebench.load.engine.target import Prepared, untraced_http
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.wire.http1 import HttpRequest
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Influence, Order, Payload, Payloads, Plan, Targets
 from tracebench.protos.inference_pb2 import PredictRequest
 
 PAYLOAD = Payload(b"x" * 100, "image/png", "x.png", "image")
@@ -19,7 +20,7 @@ PAYLOAD = Payload(b"x" * 100, "image/png", "x.png", "image")
 def prepared(**more: object) -> Prepared:
     with serving(answering(reply())) as port:
         url = f"http://{HOST}:{port}"
-        return rest.prepare(Plan(PAYLOAD, rest_url=url, observer_effect=True, **more))  # type: ignore[arg-type] # options of the test
+        return rest.prepare(plan_of(PAYLOAD, rest_url=url, observer_effect=True, **more))
 
 
 def first(one: Prepared, count: int) -> list[int]:
@@ -37,7 +38,11 @@ def test_a_rest_twin_is_not_sampled_and_has_no_switch() -> None:
 
 def test_a_grpc_twin_is_not_sampled_and_has_its_switch_off() -> None:
     with spawned("grpc") as port:
-        plan = Plan(PAYLOAD, grpc_server=f"{HOST}:{port}", observer_effect=True)
+        plan = Plan(
+            Payloads(PAYLOAD),
+            Targets(grpc_server=f"{HOST}:{port}"),
+            influence=Influence(observer_effect=True),
+        )
         ready = rpc.prepare(plan)
     asking, twin = ready.repeated
     assert (asking.tail, twin.tail) == (b"-01", b"-00")
@@ -57,11 +62,15 @@ def test_the_draw_is_fair_and_seeded() -> None:
 
 
 @pytest.mark.parametrize("order", ["rotate", "random"])
-def test_each_payload_has_a_twin(order: str) -> None:
+def test_each_payload_has_a_twin(order: Order) -> None:
     others = (PAYLOAD, replace(PAYLOAD, content=b"y"), replace(PAYLOAD, content=b"z"))
     with serving(answering(reply())) as port:
         url = f"http://{HOST}:{port}"
-        plan = Plan(others, rest_url=url, observer_effect=True, order=order)  # type: ignore[arg-type] # one of both
+        plan = Plan(
+            Payloads(others, order=order),
+            Targets(rest_url=url),
+            influence=Influence(observer_effect=True),
+        )
         ready = rest.prepare(plan)
     assert len(ready.repeated) == 6
     assert len(ready.sizes()) == 3

@@ -15,7 +15,7 @@ from tracebench.load.wire.codec import RawReply
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.exchange import Reply
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Order, Tls
 from tracebench.system.redaction import NO_SECRETS, Secrets
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 
@@ -41,6 +41,10 @@ class Prepared:
     """Reads a kept reply; the second part says why it is no success, empty for one."""
     request: str
     """What is sent, for a person to read: the head without credentials, and the body's size."""
+    timeout_s: float
+    """How long to wait for a connection, and for each reply."""
+    trust: Tls
+    """What `endpoint.tls` was made of, for libraries that make their own."""
     learn: Learn | None = None
     """Finds the forms of replies; None: each is needed whole."""
     answer: str = ""
@@ -73,16 +77,16 @@ class Prepared:
             yield one.message if isinstance(one, GrpcRequest) else one.body
 
 
-def variants(plan: Plan, count: int) -> Iterator[int] | None:
+def variants(order: Order, seed: int, count: int) -> Iterator[int] | None:
     """Which of so many requests to send next, without end; None: there is but one.
 
     What is drawn at random is drawn before the run, and comes again after a while.
     """
     if count == 1:
         return None
-    if plan.order == "rotate":
+    if order == "rotate":
         return cycle(range(count))
-    drawn = Random(plan.seed).choices(range(count), k=max(_DRAWN, 16 * count))
+    drawn = Random(seed).choices(range(count), k=max(_DRAWN, 16 * count))
     return cycle(drawn)
 
 

@@ -21,8 +21,8 @@ def send(job: Job) -> list[Sample]:
 @asynccontextmanager
 async def _opened(job: Job) -> AsyncIterator[workers.AwaitedCall]:
     calls = cycle(http_calls(job.prepared))
-    connector = _connector(job.prepared.endpoint, job.plan.concurrency)
-    timeout = aiohttp.ClientTimeout(total=job.plan.timeout_s)
+    connector = _connector(job.prepared.endpoint, job.slots)
+    timeout = aiohttp.ClientTimeout(total=job.prepared.timeout_s)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
 
         async def call(context: str) -> str:

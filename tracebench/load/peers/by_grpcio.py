@@ -15,7 +15,6 @@ from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.peers import workers
 from tracebench.load.peers.clients import Job, Sample
 from tracebench.load.prepare.grpc_preflight import channel_options, credentials
-from tracebench.load.prepare.headers import authority
 from tracebench.load.wire.grpc_request import GrpcRequest
 
 
@@ -78,7 +77,7 @@ def _metadata(request: GrpcRequest) -> Iterator[tuple[str, str | bytes]]:
 
 def _channel(job: Job, insecure: Callable[..., Any], secure: Callable[..., Any]) -> Any:
     """A channel of either kind; they have no type in common."""
-    options = channel_options(authority(job.plan))
+    options = channel_options(_requests(job)[0].authority.decode())
     if job.prepared.endpoint.tls is None:
         return insecure(job.prepared.address, options)
-    return secure(job.prepared.address, credentials(job.plan), options)
+    return secure(job.prepared.address, credentials(job.prepared.trust), options)

@@ -19,7 +19,7 @@ def send(job: Job) -> list[Sample]:
 @asynccontextmanager
 async def _opened(job: Job) -> AsyncIterator[workers.AwaitedCall]:
     calls = cycle(http_calls(job.prepared))
-    slots, endpoint = job.plan.concurrency, job.prepared.endpoint
+    slots, endpoint = job.slots, job.prepared.endpoint
     transport = httpx.AsyncHTTPTransport(
         verify=endpoint.tls or False,
         limits=httpx.Limits(max_connections=slots, max_keepalive_connections=slots),
@@ -27,7 +27,7 @@ async def _opened(job: Job) -> AsyncIterator[workers.AwaitedCall]:
         uds=endpoint.unix_path,
     )
     async with httpx.AsyncClient(
-        transport=transport, timeout=job.plan.timeout_s, trust_env=False
+        transport=transport, timeout=job.prepared.timeout_s, trust_env=False
     ) as client:
 
         async def call(context: str) -> str:

@@ -10,7 +10,7 @@ from time import perf_counter_ns
 from typing import Final, NamedTuple
 
 from tracebench.load.engine.endpoint import Endpoint
-from tracebench.load.engine.pacing import ClosedLoop, is_open
+from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.engine.target import Prepared
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
@@ -23,7 +23,8 @@ class Job:
     """One block: so many requests, or for so long, in a closed loop."""
 
     prepared: Prepared
-    plan: Plan
+    slots: int
+    """How many requests may be under way at once."""
     warmup: ClosedLoop
     """Sent before by the same connections, and not counted."""
     bounds: ClosedLoop
@@ -136,7 +137,7 @@ def load_libraries(plan: Plan) -> dict[str, dict[str, Send]]:
         UsageError: one is not installed, or cannot do what the plan asks for.
     """
     found: dict[str, dict[str, Send]] = {"rest": {}, "grpc": {}}
-    for name in plan.clients:
+    for name in plan.influence.clients:
         library = LIBRARIES[name]
         _check(name, library, plan)
         try:
@@ -150,13 +151,17 @@ def load_libraries(plan: Plan) -> dict[str, dict[str, Send]]:
 
 
 def _check(name: str, library: Library, plan: Plan) -> None:
-    if plan.observer_effect:
+    if plan.influence.observer_effect:
         raise UsageError(f"--client {name} and --observer-effect exclude each other: run twice")
-    if is_open(plan):
+    if plan.load.is_open:
         raise UsageError(f"--client {name} keeps a closed loop: leave --rate and --arrivals out")
     is_rest = library.target == "rest"
-    if (plan.rest_url if is_rest else plan.grpc_server) is None:
+    if (plan.targets.rest_url if is_rest else plan.targets.grpc_server) is None:
         option = "--rest-url" if is_rest else "--grpc-server"
         raise UsageError(f"--client {name} sends to {option}: give that as well")
-    if plan.insecure and not is_rest and (plan.grpc_server or "").startswith("grpcs://"):
+    if (
+        plan.tls.insecure
+        and not is_rest
+        and (plan.targets.grpc_server or "").startswith("grpcs://")
+    ):
         raise UsageError(f"--client {name} cannot be told --insecure: give --cacert instead")

@@ -9,7 +9,6 @@ from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.engine.target import Prepared
 from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY, SWITCHES
 from tracebench.load.wire.http2 import NOT_HTTP2
-from tracebench.model.plan import Plan
 
 _PROBE_S: Final = 2.0
 _CERTIFICATE: Final = "--cert FILE and --key FILE"
@@ -45,20 +44,20 @@ _GONE: Final = re.compile(
 )
 
 
-def diagnose(reason: str, prepared: Prepared, plan: Plan) -> str:
+def diagnose(reason: str, prepared: Prepared) -> str:
     """What a failed first exchange means; the reason itself where that says all.
 
     Where a server in the clear says nothing that makes sense, it is asked whether it speaks TLS.
     """
     reason = reason.removeprefix("cannot connect: ")
     if prepared.endpoint.tls is not None:
-        if said := _under_tls(reason, prepared, plan):
+        if said := _under_tls(reason, prepared):
             return said
     elif _is_puzzling(reason) and _speaks_tls(prepared.endpoint):
         return f"the server speaks TLS ({reason}): is it {_schemes(prepared)[1]}?"
     if reason.startswith(_SILENT):
         doubt = "does it speak TLS, or is it busy" if prepared.endpoint.tls else "is it busy"
-        return f"no answer within {plan.timeout_s:g} s: {doubt}? --timeout S waits longer"
+        return f"no answer within {prepared.timeout_s:g} s: {doubt}? --timeout S waits longer"
     if reason == SWITCHES:
         return f"{reason}, which is not measured: give another URL, and no --header 'Upgrade: …'"
     if reason.startswith("not HTTP/1.1"):
@@ -74,14 +73,16 @@ def _no_http(detail: str) -> str:
     return f"its reply is not valid HTTP/1.1 ({detail}), and would not be measured: fix the server"
 
 
-def _under_tls(reason: str, prepared: Prepared, plan: Plan) -> str:
+def _under_tls(reason: str, prepared: Prepared) -> str:
     """What a reason means under TLS; empty where it means nothing special there."""
     detail = _detail(reason)
     if _IN_THE_CLEAR.search(reason):
         return f"TLS failed, the server answers in the clear: is it {_schemes(prepared)[0]}?"
     if _CLIENT_REFUSED.search(reason):
-        if plan.cert is not None:
-            return f"TLS failed, the server does not accept --cert {plan.cert!r} ({detail})"
+        if prepared.trust.cert is not None:
+            return (
+                f"TLS failed, the server does not accept --cert {prepared.trust.cert!r} ({detail})"
+            )
         return (
             f"TLS failed ({detail}), the server asks for a client certificate: give {_CERTIFICATE}"
         )
@@ -92,7 +93,7 @@ def _under_tls(reason: str, prepared: Prepared, plan: Plan) -> str:
         return (
             f"TLS failed ({reason}): does it speak TLS? In the clear it is {_schemes(prepared)[0]}"
         )
-    if plan.cert is None and _GONE.search(reason) and "within" not in reason:
+    if prepared.trust.cert is None and _GONE.search(reason) and "within" not in reason:
         return f"{reason}: does it ask for a client certificate? If so, give {_CERTIFICATE}"
     return ""
 

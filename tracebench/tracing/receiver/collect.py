@@ -14,7 +14,7 @@ from tracebench.analysis.findings.otlp_spans import (
 )
 from tracebench.model.columns import ABSENT
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Plan
+from tracebench.model.plan import SpanRoutes
 from tracebench.model.requests import Requests
 from tracebench.model.result import Finding
 from tracebench.model.server_times import PROBLEM, ServerTimes
@@ -27,19 +27,19 @@ from tracebench.tracing.receiver.settings import bind_of
 _NS_PER_S: Final = 1e9
 
 
-def check_receiver(plan: Plan) -> None:
-    """See that a plan's receiver can be meant.
+def check_receiver(routes: SpanRoutes) -> None:
+    """See that a receiver can be meant.
 
     Raises:
         UsageError: it cannot.
     """
-    if plan.receive_otlp is not None:
-        bind_of(plan.receive_otlp)
-    if plan.forward_otlp is not None:
-        destination_of(plan.forward_otlp)
-        if plan.receive_otlp is None:
+    if routes.receive_otlp is not None:
+        bind_of(routes.receive_otlp)
+    if routes.forward_otlp is not None:
+        destination_of(routes.forward_otlp)
+        if routes.receive_otlp is None:
             raise UsageError(
-                f"--forward-otlp {plan.forward_otlp!r} has nothing to pass on: add --receive-otlp"
+                f"--forward-otlp {routes.forward_otlp!r} has nothing to pass on: add --receive-otlp"
             )
 
 
