@@ -14,7 +14,7 @@ from dataclasses import replace
 from tracebench.benchmark import run
 from tracebench.example import picture as coffee
 from tracebench.example.serve import spawned as example
-from tracebench.load.peers.clients import LIBRARIES
+from tracebench.load.peers import CLIENTS
 from tracebench.load.peers.null_server import HOST, spawned
 from tracebench.model.plan import Payload, Plan
 from tracebench.model.result import TargetResult
@@ -66,7 +66,7 @@ def libraries() -> None:
                 requests=None,
                 duration_s=DURATION_S,
                 concurrency=concurrency,
-                clients=tuple(LIBRARIES),
+                clients=CLIENTS,
             )
             for name, target in run(plan).targets.items():
                 show(name, concurrency, target)

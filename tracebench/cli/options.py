@@ -9,14 +9,13 @@ import click
 
 from tracebench.cli.load_values import Rate, UntilStable, schedule
 from tracebench.cli.payloads import read_payloads
+from tracebench.load.peers import CLIENTS
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan, Segment, Stability
 from tracebench.system.input_files import check_file
 from tracebench.tracing.receiver.settings import DEFAULT, bind_of
 
 # The options that measure the tool's own influence.
-
-CLIENTS = ("requests", "httpx", "aiohttp", "grpcio", "grpc.aio")
 
 INFLUENCE = (
     click.option("--floor", is_flag=True, help="Also measure a server that does nothing."),

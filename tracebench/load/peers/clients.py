@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import count
 from time import perf_counter_ns
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.engine.pacing import ClosedLoop, is_open
 from tracebench.load.engine.target import Prepared
+from tracebench.load.peers import module_of
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 
@@ -108,27 +109,6 @@ def _joined(fields: Iterable[tuple[str, str, str]]) -> dict[str, str]:
 Send = Callable[[Job], list[Sample]]
 
 
-class Library(NamedTuple):
-    """One library, and one way in which people use it."""
-
-    target: str
-    """What it speaks to: `rest` or `grpc`."""
-    package: str
-    """What pip installs."""
-    module: str
-    send: str = "send"
-
-
-_HERE: Final = "tracebench.load.peers"
-LIBRARIES: Final = {
-    "requests": Library("rest", "requests", f"{_HERE}.by_requests"),
-    "httpx": Library("rest", "httpx", f"{_HERE}.by_httpx"),
-    "aiohttp": Library("rest", "aiohttp", f"{_HERE}.by_aiohttp"),
-    "grpcio": Library("grpc", "grpcio", f"{_HERE}.by_grpcio"),
-    "grpc.aio": Library("grpc", "grpcio", f"{_HERE}.by_grpcio", "send_aio"),
-}
-
-
 def load_libraries(plan: Plan) -> dict[str, dict[str, Send]]:
     """The libraries that a plan asks for, by target.
 
@@ -137,24 +117,21 @@ def load_libraries(plan: Plan) -> dict[str, dict[str, Send]]:
     """
     found: dict[str, dict[str, Send]] = {"rest": {}, "grpc": {}}
     for name in plan.clients:
-        library = LIBRARIES[name]
-        _check(name, library, plan)
         try:
-            module = import_module(library.module)
+            library = import_module(module_of(name))
         except ImportError as error:
-            raise UsageError(
-                f"--client {name} needs {error.name}: pip install {library.package}"
-            ) from None
-        found[library.target][name] = getattr(module, library.send)
+            raise UsageError(f"--client {name} needs {error.name}: pip install {name}") from None
+        _check(name, library.TARGET, plan)
+        found[library.TARGET][name] = library.send
     return found
 
 
-def _check(name: str, library: Library, plan: Plan) -> None:
+def _check(name: str, target: str, plan: Plan) -> None:
     if plan.observer_effect:
         raise UsageError(f"--client {name} and --observer-effect exclude each other: run twice")
     if is_open(plan):
         raise UsageError(f"--client {name} keeps a closed loop: leave --rate and --arrivals out")
-    is_rest = library.target == "rest"
+    is_rest = target == "rest"
     if (plan.rest_url if is_rest else plan.grpc_server) is None:
         option = "--rest-url" if is_rest else "--grpc-server"
         raise UsageError(f"--client {name} sends to {option}: give that as well")
