@@ -28,7 +28,7 @@ async def _opened(job: Job) -> AsyncIterator[workers.AwaitedCall]:
         method = channel.unary_unary(first.path.decode(), bytes, bytes)
 
         async def call(context: str) -> str:
-            message = next(messages).message
+            message = next(messages).body
             metadata = (*metadata_of(first), (TRACEPARENT, context))
             try:
                 await method(message, timeout=first.timeout_s, metadata=metadata)

@@ -31,7 +31,7 @@ def send(job: Job) -> list[Sample]:
             method = channel.unary_unary(first.path.decode(), bytes, bytes)
 
             def call(context: str) -> str:
-                message = next(messages).message
+                message = next(messages).body
                 metadata = (*metadata_of(first), (TRACEPARENT, context))
                 try:
                     method(message, timeout=first.timeout_s, metadata=metadata)

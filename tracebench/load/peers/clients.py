@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import count
 from time import perf_counter_ns
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.engine.pacing import ClosedLoop, is_open
 from tracebench.load.engine.target import Prepared
 from tracebench.load.peers import module_of
+from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 
@@ -75,7 +76,8 @@ class HttpCall:
 def http_calls(prepared: Prepared) -> Sequence[HttpCall]:
     """The requests of a REST target, without what each library adds itself."""
     origin = _origin(prepared.endpoint)
-    return [_http_call(origin, one.head, one.body) for one in prepared.repeated]
+    requests = cast(Sequence[HttpRequest], prepared.repeated)
+    return [_http_call(origin, one.head, one.body) for one in requests]
 
 
 def _origin(endpoint: Endpoint) -> str:
