@@ -14,7 +14,7 @@ from dataclasses import replace
 from tracebench.benchmark import run
 from tracebench.example import picture as coffee
 from tracebench.example.serve import spawned as example
-from tracebench.load.peers.clients import LIBRARIES
+from tracebench.load.peers import CLIENTS
 from tracebench.load.peers.null_server import HOST, spawned
 from tracebench.model.plan import Influence, Payload, Payloads, Plan, Targets, Workload
 from tracebench.model.result import TargetResult
@@ -69,7 +69,7 @@ def libraries() -> None:
                 Payloads(PAYLOAD),
                 Targets(rest_url=f"http://{HOST}:{rest}", grpc_server=f"{HOST}:{grpc}"),
                 load=Workload(requests=None, duration_s=DURATION_S, concurrency=concurrency),
-                influence=Influence(clients=tuple(LIBRARIES)),
+                influence=Influence(clients=CLIENTS),
             )
             for name, target in run(plan).targets.items():
                 show(name, concurrency, target)

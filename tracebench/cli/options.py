@@ -10,6 +10,7 @@ import click
 
 from tracebench.cli.load_values import Rate, Seconds, UntilStable, WarmupValue, schedule
 from tracebench.cli.payloads import read_payloads
+from tracebench.load.peers import CLIENTS
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import (
     Calls,
@@ -69,8 +70,6 @@ def filled(part: type[Part], given: Mapping[str, Any]) -> Part:
 
 
 # The options that measure the tool's own influence.
-
-CLIENTS = ("requests", "httpx", "aiohttp", "grpcio", "grpc.aio")
 
 INFLUENCE = (
     fills(Influence, "--floor", is_flag=True, help="Also measure a server that does nothing."),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -16,6 +16,7 @@ from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepare.headers import grpc_metadata, http_headers
+from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets, Workload
 
@@ -136,7 +137,8 @@ def test_host_names_the_authority() -> None:
         prepared = rpc.prepare(
             Plan(Payloads(PAYLOAD), Targets(grpc_server=address), calls=Calls(headers=headers))
         )
-    assert [one.authority for one in prepared.repeated] == [b"model.example"]  # type: ignore[union-attr] # gRPC's
+    [request] = cast(Sequence[GrpcRequest], prepared.repeated)
+    assert request.authority == b"model.example"
     assert all(name != "host" for name, _ in seen[-1])
 
 

@@ -1,15 +1,18 @@
 """Twins differ in nothing but whether they ask for tracing; which is sent is drawn with a seed."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import cast
 
 import pytest
 
 from tests.plans import plan_of
 from tests.servers import HOST, answering, reply, serving
-from tracebench.load.engine.target import Prepared, untraced_http
+from tracebench.load.engine.target import Prepared
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest, rpc
+from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.plan import Influence, Order, Payload, Payloads, Plan, Targets
 from tracebench.protos.inference_pb2 import PredictRequest
@@ -32,7 +35,7 @@ def test_a_rest_twin_is_not_sampled_and_has_no_switch() -> None:
     asking = HttpRequest(
         b"POST / HTTP/1.1\r\nX-Benchmark: 1\r\na: b\r\ntraceparent: 00-", b"-01\r\n\r\n", b"x"
     )
-    twin = untraced_http(asking)
+    twin = rest.untraced(asking)
     assert twin == HttpRequest(b"POST / HTTP/1.1\r\na: b\r\ntraceparent: 00-", b"-00\r\n\r\n", b"x")
 
 
@@ -44,9 +47,9 @@ def test_a_grpc_twin_is_not_sampled_and_has_its_switch_off() -> None:
             influence=Influence(observer_effect=True),
         )
         ready = rpc.prepare(plan)
-    asking, twin = ready.repeated
+    asking, twin = cast(Sequence[GrpcRequest], ready.repeated)
     assert (asking.tail, twin.tail) == (b"-01", b"-00")
-    said = [PredictRequest.FromString(one.body[5:]) for one in (asking, twin)]
+    said = [PredictRequest.FromString(one.body) for one in (asking, twin)]
     assert [one.enable_timing for one in said] == [True, False]
     assert [one.image_data for one in said] == [PAYLOAD.content] * 2
     assert asking.head == twin.head

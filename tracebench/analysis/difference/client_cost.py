@@ -8,11 +8,10 @@ from typing import Final
 
 import numpy as np
 
-from tracebench.analysis.difference.comparison import COMPARED
 from tracebench.analysis.statistics.correlation import student_t95
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model.measurement import Block
-from tracebench.model.result import ClientCost, Difference, ErrorCount, Statistics
+from tracebench.model.result import COMPARED, ClientCost, Difference, ErrorCount, Statistics
 
 _LEAST_PAIRS: Final = 6
 """With fewer pairs of blocks there is no interval."""

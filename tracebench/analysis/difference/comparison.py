@@ -7,12 +7,17 @@ from typing import Final
 from tracebench.analysis.closure.decomposition import latency, successes
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model.requests import VARIANT, Requests
-from tracebench.model.result import Comparison, Difference, ObserverEffect, Statistics, TargetResult
+from tracebench.model.result import (
+    COMPARED,
+    Comparison,
+    Difference,
+    ObserverEffect,
+    Statistics,
+    TargetResult,
+)
 
 # Two targets side by side.
 
-COMPARED: Final = ("mean_ms", "p50_ms", "p95_ms")
-"""The statistics whose differences are told."""
 _CHANGED: Final = {"not_stationary", "warmup_too_short", "noisy_neighbour"}
 """What tells that a machine, or a server, was not the same throughout."""
 

@@ -3,6 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import perf_counter_ns
 from typing import cast
 
@@ -19,9 +20,7 @@ from tracebench.load.engine.mapped import (
 from tracebench.load.engine.target import Prepared
 from tracebench.load.engine.tls import TlsConnection
 from tracebench.load.wire.codec import Slot
-from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest
-from tracebench.load.wire.http2 import Http2Codec
 from tracebench.model.exchange import Stamp
 
 # A channel: the slots that share one connection, and that connection's successors.
@@ -150,26 +149,23 @@ class Connecting:
     def __init__(self, prepared: Prepared, loop: Loop, connections: int) -> None:
         self._prepared, self._loop = prepared, loop
         self._bodies: SharedBodies | None = None
-        self._is_mapped = False
-        is_http1 = isinstance(prepared.repeated[0], HttpRequest)
-        if is_http1 and prepared.endpoint.tls is None and hasattr(os, "memfd_create"):
+        self._mapped: Connect | None = None
+        """For requests that are sent from a mapping."""
+        endpoint = prepared.endpoint
+        if prepared.codec is Http1Codec and endpoint.tls is None and hasattr(os, "memfd_create"):
             requests = cast(Sequence[HttpRequest], prepared.repeated)
-            self._is_mapped = MappedRequests.possible(requests, connections)
-            if not self._is_mapped and SharedBodies.pays(requests):
+            if MappedRequests.possible(requests, connections):
+                self._mapped = partial(MappedConnection, loop, endpoint, requests)
+            elif SharedBodies.pays(requests):
                 self._bodies = SharedBodies(requests)
+                self._mapped = partial(SharedConnection, loop, endpoint, requests, self._bodies)
 
     def __call__(self, owner: Owner, ledger: Ledger) -> Connection:
         """Begin to connect."""
-        endpoint, repeated = self._prepared.endpoint, self._prepared.repeated
-        if isinstance(repeated[0], GrpcRequest):
-            codec: Http1Codec | Http2Codec = Http2Codec(*cast(Sequence[GrpcRequest], repeated))
-        else:
-            requests = cast(Sequence[HttpRequest], repeated)
-            if self._is_mapped:
-                return MappedConnection(self._loop, endpoint, requests, owner, ledger)
-            if self._bodies is not None:
-                return SharedConnection(self._loop, endpoint, requests, self._bodies, owner, ledger)
-            codec = Http1Codec(*requests)
+        if self._mapped is not None:
+            return self._mapped(owner, ledger)
+        endpoint = self._prepared.endpoint
+        codec = self._prepared.codec(*self._prepared.repeated)
         if endpoint.tls is not None:
             return TlsConnection(self._loop, endpoint, endpoint.tls, codec, owner, ledger)
         return Connection(self._loop, endpoint, codec, owner, ledger)

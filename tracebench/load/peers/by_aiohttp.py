@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import cycle
+from typing import Final
 
 import aiohttp
 
@@ -11,6 +12,8 @@ from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.peers import workers
 from tracebench.load.peers.clients import Job, Sample, http_calls
+
+TARGET: Final = "rest"
 
 
 def send(job: Job) -> list[Sample]:

@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import cycle
+from typing import Final
 
 import httpx
 
 from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.peers import workers
 from tracebench.load.peers.clients import Job, Sample, http_calls
+
+TARGET: Final = "rest"
 
 
 def send(job: Job) -> list[Sample]:

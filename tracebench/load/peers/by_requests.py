@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
+from typing import Final
 
 import requests
 from urllib3.exceptions import InsecureRequestWarning
@@ -12,6 +13,8 @@ from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.peers import workers
 from tracebench.load.peers.clients import Job, Sample, http_calls
 from tracebench.load.prepare import unix_sockets
+
+TARGET: Final = "rest"
 
 
 def send(job: Job) -> list[Sample]:

@@ -24,6 +24,7 @@ from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.headers import Metadata, authority, grpc_metadata
 from tracebench.load.wire import grpc_reply
 from tracebench.load.wire.grpc_request import GrpcRequest
+from tracebench.load.wire.http2 import Http2Codec
 from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.exchange import Reply
 from tracebench.model.plan import Plan, Tls
@@ -75,7 +76,7 @@ class GrpcTarget:
                 authority=(self.named or self.authority).encode(),
                 scheme=b"https" if self.endpoint.tls else b"http",
                 metadata=tuple((name.encode(), as_bytes(value)) for name, value in self.metadata),
-                message=message,
+                body=message,
                 timeout_s=self.timeout_s,
                 sampled=sampled,
             )
@@ -94,11 +95,11 @@ class GrpcTarget:
             address=self.address,
             endpoint=self.endpoint,
             repeated=self.requests(method, messages),
+            codec=Http2Codec,
             read=grpc_reply.read_reply,
             request="\n".join(lines),
             timeout_s=self.timeout_s,
             trust=self.trust,
-            multiplexed=True,
             secrets=self.secrets,
         )
 

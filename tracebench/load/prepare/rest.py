@@ -13,14 +13,13 @@ from requests.utils import get_netrc_auth
 
 from server_middleware.vocabulary import BENCHMARK_HEADER
 from tracebench import __version__
-from tracebench.load.engine import target
 from tracebench.load.engine.endpoint import Endpoint, client_tls, resolve, resolve_unix
 from tracebench.load.engine.target import MOST_TRIED, Prepared, variants, with_untraced
 from tracebench.load.prepare import expectations, open_inference, unix_sockets
 from tracebench.load.prepare.headers import Header, http_headers
 from tracebench.load.prepare.http_preflight import HttpProbe, document, try_http
 from tracebench.load.wire import http1
-from tracebench.load.wire.http1 import HttpRequest
+from tracebench.load.wire.http1 import Http1Codec, HttpRequest
 from tracebench.load.wire.http1_pattern import pattern_of
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Calls, Payload, Plan, Tls
@@ -31,6 +30,7 @@ _DEFAULT_PATH = "/predict"
 _PORTS = {"http": 80, "https": 443}
 _REFUSED_METHODS = ("HEAD", "CONNECT")
 _AUTHORIZATION: Final = "Authorization"
+_ASKS: Final = f"\r\n{BENCHMARK_HEADER}: 1".encode()
 
 
 def prepare(plan: Plan) -> Prepared:
@@ -61,6 +61,7 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
         address=redacted(url),
         endpoint=_endpoint(url, plan.tls),
         repeated=(),
+        codec=Http1Codec,
         read=expected.checked(http1.read_reply, document),
         learn=None if expected.ask else pattern_of,
         request="",
@@ -85,7 +86,7 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
     )
     if not plan.influence.observer_effect:
         return ready
-    return with_untraced(ready, [target.untraced_http(one) for one in repeated], plan.load.seed)
+    return with_untraced(ready, [untraced(one) for one in repeated], plan.load.seed)
 
 
 def _endpoint(url: str, trust: Tls) -> Endpoint:
@@ -185,6 +186,12 @@ def _repeated(request: requests.PreparedRequest, given: Sequence[Header], host: 
     body = request.body or b""
     content = body.encode() if isinstance(body, str) else bytes(body)
     return HttpRequest(head + b"\r\ntraceparent: 00-", b"-01\r\n\r\n", content)
+
+
+def untraced(request: HttpRequest) -> HttpRequest:
+    """The twin of a request: not sampled, and without `X-Benchmark`."""
+    head = request.head.replace(_ASKS, b"", 1)
+    return HttpRequest(head, b"-00" + request.tail[len(b"-01") :], request.body)
 
 
 def _latin(value: str | bytes) -> str:
