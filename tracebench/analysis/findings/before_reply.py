@@ -4,10 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from server_middleware.vocabulary import BODY, END_TO_END, NETWORK
 from tracebench.analysis.findings.evidence import Evidence, part_of
 from tracebench.analysis.findings.finding import weigh
 from tracebench.analysis.statistics.distribution import NS_PER_MS
+from tracebench.model.components import BODY, END_TO_END, NETWORK
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import Finding
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Final
 
-from server_middleware.vocabulary import CLIENT, END_TO_END, NETWORK, SERVER_AND_NETWORK
 from tracebench.analysis.closure.decomposition import client_view
 from tracebench.analysis.findings.finding import state, weigh
 from tracebench.analysis.findings.verdict import with_findings
 from tracebench.analysis.statistics.distribution import describe
+from tracebench.model.components import CLIENT, END_TO_END, NETWORK, SERVER_AND_NETWORK
 from tracebench.model.measurement import Load
 from tracebench.model.result import Finding, Floor, TargetResult
 

@@ -3,7 +3,6 @@
 from math import inf
 from typing import Final
 
-from server_middleware.vocabulary import CLIENT, END_TO_END
 from tracebench.analysis.findings.before_reply import REPLY_JUDGES
 from tracebench.analysis.findings.evidence import Evidence, part_of
 from tracebench.analysis.findings.finding import state, weigh
@@ -13,6 +12,7 @@ from tracebench.analysis.findings.otlp_spans import SPAN_JUDGES
 from tracebench.analysis.findings.series import SERIES_JUDGES
 from tracebench.analysis.numbers import rounded
 from tracebench.analysis.statistics.distribution import NS_PER_MS
+from tracebench.model.components import CLIENT, END_TO_END
 from tracebench.model.exchange import Stamp, Undecomposed
 from tracebench.model.requests import DONE, WRITE_LAG
 from tracebench.model.result import Finding, RequestCounts, Verdict
