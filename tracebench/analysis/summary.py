@@ -11,8 +11,7 @@ from tracebench.analysis.closure.decomposition import client_view, ranked, repor
 from tracebench.analysis.closure.decomposition import latency as latency_of
 from tracebench.analysis.closure.selection import Selection, Without
 from tracebench.analysis.failures import count_errors
-from tracebench.analysis.findings.evidence import Evidence, part_of
-from tracebench.analysis.findings.verdict import judge
+from tracebench.analysis.findings.finding import Evidence, part_of
 from tracebench.analysis.statistics.distribution import (
     NS_PER_MS,
     Ordered,
@@ -22,6 +21,7 @@ from tracebench.analysis.statistics.distribution import (
     rank,
 )
 from tracebench.analysis.statistics.tail import attribute_tail
+from tracebench.analysis.verdict import judge
 from tracebench.model.columns import ABSENT
 from tracebench.model.components import BODY, END_TO_END, LEAVES, SERVER_AND_NETWORK, SERVICE_TIME
 from tracebench.model.exchange import (
