@@ -19,6 +19,7 @@ def opentelemetry() -> Iterator[Check]:
     with TemporaryDirectory() as folder:
         python = str(Path(folder) / "bin" / "python")
         told(sys.executable, "-m", "venv", folder)
+        told(python, "-m", "pip", "install", "--quiet", "--upgrade", "pip")
         told(python, "-m", "pip", "install", "--quiet", "--editable", ".[dev]")
         version = told(python, "-c", VERSION).strip()
         tests = subprocess.run([python, "-m", "pytest", *TESTS], cwd=ROOT, capture_output=True)
