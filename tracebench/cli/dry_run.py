@@ -1,8 +1,8 @@
 """What `--dry-run` shows: one request, its reply, and how its time divides."""
 
-from server_middleware.vocabulary import END_TO_END, LEAVES
 from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.benchmark import Trial
+from tracebench.model.components import END_TO_END, LEAVES
 from tracebench.model.exchange import Decomposition, Exchange
 from tracebench.report.terminal import shortened
 from tracebench.system.redaction import HIDDEN, is_secret

@@ -7,9 +7,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from server_middleware.vocabulary import END_TO_END, SERVER_OTHER
+from server_middleware.vocabulary import SERVER_OTHER
 from tracebench.analysis.closure.own_components import share_of
 from tracebench.analysis.numbers import milliseconds
+from tracebench.model.components import END_TO_END
 from tracebench.model.result import Result, Statistics, TargetResult
 from tracebench.report.figure_style import COMPONENTS, INVALID, OWN, SIZE_IN, TARGETS, Look, save
 from tracebench.report.terminal import shortened

@@ -7,18 +7,13 @@ from typing import Final, NamedTuple
 from matplotlib.figure import Figure
 
 from server_middleware.vocabulary import (
-    BACKLOG,
-    BODY,
-    CLIENT,
-    CONNECT,
     INFERENCE,
-    NETWORK,
     POSTPROCESSING,
     PREPROCESSING,
     QUEUE,
-    SERVER_AND_NETWORK,
     SERVER_OTHER,
 )
+from tracebench.model.components import BACKLOG, BODY, CLIENT, CONNECT, NETWORK, SERVER_AND_NETWORK
 from tracebench.system.output_files import replaced
 
 # One colour and one hatch for each component, everywhere.

@@ -9,7 +9,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from server_middleware.vocabulary import END_TO_END
+from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Result, TargetResult
 from tracebench.model.sweep import Sweep

@@ -6,20 +6,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from server_middleware.vocabulary import (
+from server_middleware.vocabulary import SERVER_OTHER, SERVER_PARTS, SERVER_PROCESSING
+from tracebench.analysis.closure.own_components import share_of
+from tracebench.analysis.interpretation import interpret, interpret_tail, was_interrupted
+from tracebench.analysis.numbers import milliseconds, signed
+from tracebench.model.components import (
     BACKLOG,
     COMPONENTS,
     CONNECT,
     END_TO_END,
     LEAVES,
     SERVER_AND_NETWORK,
-    SERVER_OTHER,
-    SERVER_PARTS,
-    SERVER_PROCESSING,
 )
-from tracebench.analysis.closure.own_components import share_of
-from tracebench.analysis.interpretation import interpret, interpret_tail, was_interrupted
-from tracebench.analysis.numbers import milliseconds, signed
 from tracebench.model.result import (
     SHOWN,
     ClientCost,
