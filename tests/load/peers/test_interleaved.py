@@ -22,10 +22,9 @@ PAYLOAD = Payload(b"x" * 1_000, "image/png", "x.png", "image")
 
 
 def by_turns(plan: dict[str, object], send: clients.Send) -> Interleaved:
-    with spawned("rest") as port, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interleaved, "ROUNDS", 4)
+    with spawned("rest") as port:
         planned = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", **plan)  # type: ignore[arg-type] # options of the test
-        return interleaved.interleaved(rest.prepare(planned), planned, {"other": send}, print)
+        return interleaved.interleaved(rest.prepare(planned), planned, {"other": send}, print, 4)
 
 
 def made_up(job: Job) -> Sequence[Sample]:

@@ -22,11 +22,11 @@ from tracebench.model.plan import Plan
 LASTS_S: Final = 1.0
 
 
-def measure_floor(prepared: Prepared, plan: Plan) -> Load:
+def measure_floor(prepared: Prepared, plan: Plan, lasts_s: float = LASTS_S) -> Load:
     """Measure the null server on loopback in the clear, as the plan would measure the target.
 
     Where the target is a Unix socket, so is the null server. It gets the target's own requests at
-    the plan's concurrency or rate, for `LASTS_S`.
+    the plan's concurrency or rate, for `lasts_s`.
 
     Raises:
         KeyboardInterrupt: the user did not want to wait for it.
@@ -36,7 +36,7 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
     short = replace(
         plan,
         requests=None,
-        duration_s=LASTS_S,
+        duration_s=lasts_s,
         until_stable=None,
         warmup=0 if is_open(plan) else 2 * plan.concurrency,
     )
@@ -51,7 +51,7 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
         load = measure(aimed, short, Watcher())
     if load.interrupted:
         raise KeyboardInterrupt
-    if reason := _fault(load):
+    if reason := _fault(load, lasts_s):
         raise TracebenchError(f"the floor could not be measured ({reason}): leave --floor out")
     return load
 
@@ -68,7 +68,7 @@ def _null_server(kind: NullProtocol, *, unix: bool) -> Iterator[Endpoint]:
             yield resolve_unix(path)
 
 
-def _fault(load: Load) -> str:
+def _fault(load: Load, lasts_s: float) -> str:
     if not len(load.requests):
-        return f"nothing is due in the first {LASTS_S:g} s"
+        return f"nothing is due in the first {lasts_s:g} s"
     return load.gave_up or next(iter(load.requests.reasons[1:]), "")
