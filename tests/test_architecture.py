@@ -9,7 +9,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tools.house import FLOORS, MODULES, ROOT, draw, imports, own_imports, room, tree
+from tools.house import (
+    FLOORS,
+    MODULES,
+    PARTED,
+    ROOT,
+    draw,
+    draw_inside,
+    imports,
+    own_imports,
+    room,
+    tree,
+)
 
 PURE = ("tracebench.analysis.", "tracebench.model.", "tracebench.load.wire.")
 IMPURE = {
@@ -84,3 +95,9 @@ def test_most_functions_are_short() -> None:
 
 def test_the_drawing_in_the_paper_is_true() -> None:
     assert draw() in (ROOT / "CONTRIBUTING.md").read_text()
+
+
+@pytest.mark.parametrize("folder", PARTED)
+def test_rooms_of_a_folder_lean_one_way(folder: str) -> None:
+    """Drawing it fails where two rooms lean on each other."""
+    assert draw_inside(folder) in (ROOT / "CONTRIBUTING.md").read_text()

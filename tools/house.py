@@ -1,4 +1,8 @@
-"""The house: its floors, and who leans on whom, drawn from the imports: `python -m tools.house`."""
+"""The house: its floors, and who leans on whom, drawn from the imports: `python -m tools.house`.
+
+The floors of the house are a table, for they are what we intend; those of a folder's own rooms
+follow from what imports what.
+"""
 
 import ast
 from collections.abc import Iterator
@@ -22,6 +26,14 @@ FLOORS = {
     "tracebench.protos": 0,
     "tracebench": 0,
 }
+
+PARTED = (
+    "tracebench.load",
+    "tracebench.tracing",
+    "tracebench.analysis",
+    "server_middleware",
+)
+"""Folders that have rooms of their own."""
 
 
 def module_name(path: Path) -> str:
@@ -81,5 +93,47 @@ def draw() -> str:
     return "\n".join(sorted(lines, key=lambda line: -int(line[0])))
 
 
+def arrows_inside(folder: str) -> dict[str, set[str]]:
+    """Room of a folder, a file or a folder again → the rooms beside it that it imports from."""
+    found: dict[str, set[str]] = {}
+    for module in MODULES:
+        if here := _room_inside(folder, module):
+            there = (_room_inside(folder, target) for target in own_imports(module))
+            found.setdefault(here, set()).update(one for one in there if one not in ("", here))
+    return found
+
+
+def _room_inside(folder: str, module: str) -> str:
+    """Empty for the folder's own face, and for what is elsewhere."""
+    path = module.removeprefix(f"{folder}.")
+    return "" if path == module else path.split(".")[0]
+
+
+def floors_inside(folder: str) -> list[set[str]]:
+    """The rooms of a folder, the ground floor first: each leans on lower ones only.
+
+    Raises:
+        ValueError: some lean on each other.
+    """
+    left, floors = arrows_inside(folder), list[set[str]]()
+    while left:
+        floor = {name for name, targets in left.items() if not targets & left.keys()}
+        if not floor:
+            raise ValueError(f"{folder}: {sorted(left)} lean on each other")
+        floors.append(floor)
+        left = {name: targets for name, targets in left.items() if name not in floor}
+    return floors
+
+
+def draw_inside(folder: str) -> str:
+    """The rooms of a folder as text, the roof first."""
+    arrows, lines = arrows_inside(folder), [f"{folder}"]
+    for number, floor in reversed(list(enumerate(floors_inside(folder), 1))):
+        for name in sorted(floor):
+            below = ", ".join(sorted(arrows[name]))
+            lines.append(f"{number}  {name:<24}{f'→ {below}' if below else ''}".rstrip())
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
-    print(draw())
+    print(draw(), *map(draw_inside, PARTED), sep="\n\n")

@@ -3,9 +3,9 @@
 import re
 
 from tools.house import ROOT
-from tracebench.analysis.findings.advice import pieces
-from tracebench.analysis.findings.finding import FINDINGS
-from tracebench.analysis.findings.kinds import FindingKind
+from tracebench.analysis.advice import pieces
+from tracebench.analysis.findings.finding import FindingKind
+from tracebench.analysis.verdict import FINDINGS
 
 PAGE = ROOT / "docs" / "verdict.md"
 _BEGIN, _END = "<!-- table -->\n", "<!-- end -->\n"

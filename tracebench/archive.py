@@ -19,12 +19,12 @@ from tracebench.analysis.findings.archived_run import (
     unreadable,
     untraced_missing,
 )
-from tracebench.analysis.findings.finding import advised
-from tracebench.analysis.findings.missing_spans import other_spans
+from tracebench.analysis.findings.finding import with_findings
 from tracebench.analysis.findings.near_floor import beside_floor
 from tracebench.analysis.findings.otlp_spans import low_join_share, unfit_rules
-from tracebench.analysis.findings.verdict import with_findings
+from tracebench.analysis.missing_spans import other_spans
 from tracebench.analysis.summary import summarise
+from tracebench.analysis.verdict import advised
 from tracebench.model.columns import ABSENT
 from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Exchange, Timing, Undecomposed

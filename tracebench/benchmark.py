@@ -11,12 +11,13 @@ from tracebench import __version__
 from tracebench.analysis.closure.decomposition import decompose, latency, ranked
 from tracebench.analysis.difference.client_cost import client_cost
 from tracebench.analysis.difference.comparison import compare_two, observer_effect
-from tracebench.analysis.findings.finding import advised
-from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
+from tracebench.analysis.findings.finding import with_findings
+from tracebench.analysis.findings.near_floor import beside_floor, clients_cut_short, describe_floor
 from tracebench.analysis.findings.otlp_spans import unfit_rules
-from tracebench.analysis.findings.verdict import clients_cut_short, interrupted, with_findings
+from tracebench.analysis.findings.outcome import interrupted
 from tracebench.analysis.statistics.steady_state import settled
 from tracebench.analysis.summary import exemplars, summarise
+from tracebench.analysis.verdict import advised
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import Prepared
 from tracebench.load.measure import measure, once

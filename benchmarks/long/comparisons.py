@@ -9,7 +9,7 @@ from benchmarks.long.check import Check, at_least, at_most, five_per_cent
 from tests.analysis.samples import SUCCESS, target
 from tests.analysis.series import latencies, normal
 from tracebench.analysis.difference.comparison import compare
-from tracebench.analysis.findings.series import slowest
+from tracebench.analysis.findings.steadiness import slowest
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.analysis.statistics.tail import attribute_tail
 from tracebench.model.exchange import Nanoseconds

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.report.samples import both, result, target
-from tracebench.analysis.findings.verdict import spans_lost, with_findings
+from tracebench.analysis.findings.finding import with_findings
+from tracebench.analysis.findings.otlp_spans import spans_lost
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import save
 from tracebench.model.errors import UsageError

@@ -7,7 +7,8 @@ from rich.cells import cell_len
 
 from tests.records import effect
 from tests.report.samples import ALL, both, exchange, influenced, own_parts, result, target
-from tracebench.analysis.findings.verdict import interrupted, with_findings
+from tracebench.analysis.findings.finding import with_findings
+from tracebench.analysis.findings.outcome import interrupted
 from tracebench.analysis.numbers import milliseconds
 from tracebench.model.exchange import Outcome
 from tracebench.model.result import ErrorCount, Result

@@ -17,15 +17,15 @@ from server_middleware.vocabulary import (
     SERVER_AND_NETWORK,
     SERVER_OTHER,
 )
-from tracebench.analysis.closure.own_components import share_of
-from tracebench.analysis.findings.advice import (
+from tracebench.analysis.advice import (
     Situation,
     may_lower_concurrency,
     one_at_a_time,
     reports_parts,
     takes_spans,
 )
-from tracebench.analysis.findings.before_reply import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
+from tracebench.analysis.closure.own_components import share_of
+from tracebench.analysis.findings.server_timing import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
 from tracebench.analysis.numbers import rounded
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.result import TailPart, TargetResult

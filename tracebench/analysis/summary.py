@@ -18,8 +18,7 @@ from tracebench.analysis.closure.decomposition import client_view, ranked, repor
 from tracebench.analysis.closure.decomposition import latency as latency_of
 from tracebench.analysis.closure.selection import Selection, Without
 from tracebench.analysis.failures import count_errors
-from tracebench.analysis.findings.evidence import Evidence, part_of
-from tracebench.analysis.findings.verdict import judge
+from tracebench.analysis.findings.finding import Evidence, part_of
 from tracebench.analysis.statistics.distribution import (
     NS_PER_MS,
     Ordered,
@@ -29,6 +28,7 @@ from tracebench.analysis.statistics.distribution import (
     rank,
 )
 from tracebench.analysis.statistics.tail import attribute_tail
+from tracebench.analysis.verdict import judge
 from tracebench.model.columns import ABSENT
 from tracebench.model.exchange import (
     ClockOffset,

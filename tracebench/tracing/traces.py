@@ -5,9 +5,8 @@ from contextlib import ExitStack
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from tracebench.analysis.findings.missing_spans import NOTHING, OtherSpans
-from tracebench.analysis.findings.otlp_spans import traces_missing, unusable_spans
-from tracebench.analysis.findings.verdict import spans_lost
+from tracebench.analysis.findings.otlp_spans import spans_lost, traces_missing, unusable_spans
+from tracebench.analysis.missing_spans import NOTHING, OtherSpans
 from tracebench.model.plan import Plan
 from tracebench.model.requests import SCHEDULED, Requests
 from tracebench.model.result import Finding, TargetResult

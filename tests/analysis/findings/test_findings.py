@@ -1,10 +1,12 @@
 """The one table of findings: in order, and documented as it is."""
 
+from types import ModuleType
+
 import pytest
 
 from tools.verdict_table import PAGE, page
-from tracebench.analysis.findings.finding import FINDINGS, weigh
-from tracebench.analysis.findings.kinds import SEVERITIES
+from tracebench.analysis.findings.finding import SEVERITIES, FindingKind, weigh
+from tracebench.analysis.verdict import FINDINGS, TOPICS
 
 NAMED = """client_saturated rate_not_met arrivals_not_as_asked not_stationary warmup_too_short
 too_few_samples correlated_samples unexplained_share negative_network clock_stepped errors
@@ -21,6 +23,16 @@ def test_what_was_promised_is_judged(code: str) -> None:
     assert f"| `{code}` |" in page()
 
 
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.__name__)
+def test_each_topic_lists_all_its_kinds(topic: ModuleType) -> None:
+    kinds = [one for one in vars(topic).values() if isinstance(one, FindingKind)]
+    assert list(topic.KINDS) == kinds
+
+
+def test_no_code_has_two_meanings() -> None:
+    assert len(FINDINGS) == sum(len(topic.KINDS) for topic in TOPICS)
+
+
 @pytest.mark.parametrize("code", FINDINGS)
 def test_the_table_is_in_order(code: str) -> None:
     kind = FINDINGS[code]
@@ -32,7 +44,7 @@ def test_the_table_is_in_order(code: str) -> None:
 
 
 def test_a_value_on_the_limit_is_below_it() -> None:
-    assert weigh("gc_pauses", 0.001) is None
-    finding = weigh("gc_pauses", 0.0011)
+    assert weigh(FINDINGS["gc_pauses"], 0.001) is None
+    finding = weigh(FINDINGS["gc_pauses"], 0.0011)
     assert finding is not None
     assert finding.severity == "info"

@@ -9,8 +9,8 @@ import pytest
 from tests.analysis.samples import MS, NO_TIMING, SUCCESS, TIMING, found, load, severity, target
 from tests.analysis.series import latencies, normal
 from tests.records import decomposed
-from tracebench.analysis.findings.finding import advised
 from tracebench.analysis.summary import summarise
+from tracebench.analysis.verdict import advised
 from tracebench.model.exchange import Exchange, Nanoseconds, Timing, Undecomposed
 from tracebench.model.result import TargetResult
 

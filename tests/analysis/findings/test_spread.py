@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.records import numbered
-from tracebench.analysis.findings.series import by_slot
+from tracebench.analysis.findings.steadiness import by_slot
 from tracebench.model.columns import Columns
 from tracebench.model.exchange import Outcome
 from tracebench.model.requests import (

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from tests.analysis.sweeps import LOADS, Times, closed, cores, pool, target
-from tracebench.analysis.findings.finding import FINDINGS
 from tracebench.analysis.scaling.scale import has_stopped_growing, scale
+from tracebench.analysis.verdict import FINDINGS
 from tracebench.model.result import TargetResult, TcpInfo
 from tracebench.model.sweep import Scaling
 

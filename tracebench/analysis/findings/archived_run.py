@@ -1,29 +1,83 @@
 """What is to be said of a result that was read from an archive."""
 
-from tracebench.analysis.findings.finding import weigh
+from typing import Final
+
+from tracebench.analysis.findings.finding import INFO, WARNING, FindingKind, weigh
 from tracebench.model.result import Finding
+
+_UNREADABLE_ARCHIVE: Final = FindingKind(
+    "unreadable_archive",
+    ((0.0, "info"), (0.01, "warning")),
+    "{bad} lines or spans of the archive cannot be read: {why}",
+    "see that the file is whole; what can be read is all that counts here",
+)
 
 
 def unreadable(bad: int, spans: int, problem: str) -> Finding | None:
     """Of what could not be read: `bad` lines or spans, beside so many that could."""
-    return weigh("unreadable_archive", bad / (bad + spans) if bad else 0.0, bad=bad, why=problem)
+    return weigh(_UNREADABLE_ARCHIVE, bad / (bad + spans) if bad else 0.0, bad=bad, why=problem)
+
+
+_NO_RUN_FACTS: Final = FindingKind(
+    "no_run_facts",
+    INFO,
+    "the archive has lost what the run knew besides its requests (CPU time, TCP, plan): "
+    "duration and rate are those from the first request to the last",
+    "let the collector keep the resource attribute tracebench.run.facts",
+)
 
 
 def facts_lost() -> Finding | None:
     """Of root spans of ours without what their run knew."""
-    return weigh("no_run_facts", 1)
+    return weigh(_NO_RUN_FACTS, 1)
+
+
+_RULES_MISSING: Final = FindingKind(
+    "rules_missing",
+    WARNING,
+    "the run mapped spans by the rules in {path!r}, which is not here: the components may "
+    "differ from the run's",
+    "give the file with --mapping",
+)
 
 
 def rules_missing(path: str) -> Finding | None:
     """Of a run whose file of mapping rules is not where it was."""
-    return weigh("rules_missing", 1, path=path)
+    return weigh(_RULES_MISSING, 1, path=path)
+
+
+_UNTRACED_MISSING: Final = FindingKind(
+    "untraced_missing",
+    WARNING,
+    "only the requests that were drawn to ask for tracing are in the archive: counts and "
+    "throughput are theirs alone",
+    "see the run's own result (--output-json)",
+)
 
 
 def untraced_missing() -> Finding | None:
     """Of a run with `--observer-effect`: no spans were made for half of its requests."""
-    return weigh("untraced_missing", 1)
+    return weigh(_UNTRACED_MISSING, 1)
+
+
+_OTHER_CLIENT: Final = FindingKind(
+    "other_client",
+    INFO,
+    "another client made these requests: only begin and end of each are known, so backlog, "
+    "connect and client are 0 here, and what it took for itself is counted as network",
+    "measure with `tracebench run` to tell the client from the network",
+)
 
 
 def other_client() -> Finding | None:
     """Of requests that another client made."""
-    return weigh("other_client", 1)
+    return weigh(_OTHER_CLIENT, 1)
+
+
+KINDS: Final = (
+    _UNREADABLE_ARCHIVE,
+    _NO_RUN_FACTS,
+    _RULES_MISSING,
+    _UNTRACED_MISSING,
+    _OTHER_CLIENT,
+)

@@ -1,12 +1,23 @@
-"""Doubts about the load and the machine that made it."""
+"""Whether the load was made as asked: by a tool with time to spare, on connections that last."""
 
 from collections import Counter
 from typing import Final
 
 import numpy as np
 
-from tracebench.analysis.findings.evidence import Evidence, part_of
-from tracebench.analysis.findings.finding import weigh
+from server_middleware.vocabulary import CLIENT, END_TO_END
+from tracebench.analysis.advice import (
+    LESS_LOAD,
+    OWN_CORE,
+    Advice,
+    both,
+    by_rate,
+    by_schedule,
+    cap_was_reached,
+    has_one_core,
+    unless,
+)
+from tracebench.analysis.findings.finding import Evidence, FindingKind, part_of, weigh
 from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.model.columns import ABSENT
 from tracebench.model.exchange import Lost, Outcome
@@ -21,18 +32,44 @@ from tracebench.model.requests import (
 )
 from tracebench.model.result import Finding
 
+_CLIENT_SATURATED: Final = FindingKind(
+    "client_saturated",
+    ((0.10, "warning"), (0.50, "invalid")),
+    "{value:.0%} of the mean latency is the tool's own time "
+    "({client_ms:.3g} of {end_to_end_ms:.3g} ms; its CPU was busy {cpu:.0%} of the run)",
+    (*LESS_LOAD, *OWN_CORE),
+)
+
+
+def _client_saturated(run: Evidence) -> Finding | None:
+    if END_TO_END not in run.components:
+        return None
+    client_ms = run.components[CLIENT].mean_ms
+    end_to_end_ms = run.components[END_TO_END].mean_ms
+    return weigh(
+        _CLIENT_SATURATED,
+        part_of(client_ms, end_to_end_ms),
+        client_ms=client_ms,
+        end_to_end_ms=end_to_end_ms,
+        cpu=part_of(run.load.cpu_s, run.load.duration_s),
+    )
+
+
+_RATE_NOT_MET: Final = FindingKind(
+    "rate_not_met",
+    ((0.01, "warning"), (0.05, "invalid")),
+    "the rate asked for was missed by {value:.1%}: {achieved_rps:.5g}/s were sent instead of "
+    "{asked_rps:.5g}/s",
+    (
+        Advice("ask for less with --rate", by_rate),
+        Advice("ask for less: spread the times of --arrivals out", by_schedule),
+        Advice("allow more under way at once with --concurrency", cap_was_reached),
+        *(one._replace(fits=both(one.fits, unless(cap_was_reached))) for one in OWN_CORE),
+    ),
+)
 _FEWEST: Final = 20
 """Requests below which a rate is that of a few gaps."""
-_SLEWING: Final = 500e-6
-"""How fast NTP may turn a clock without stepping it (adjtime(2))."""
-_STEP_S: Final = 1e-3
 _FAILED: Final = OUTCOME_CODES[Outcome.FAILED]
-_REFUSED: Final = LOST_KINDS.index(Lost.REFUSED)
-_LOST: Final = {
-    Lost.CLOSED: "as the server closed the connection",
-    Lost.GOAWAY: "after its GOAWAY",
-    Lost.REFUSED: "refused as REFUSED_STREAM",
-}
 
 
 def _rate_not_met(run: Evidence) -> Finding | None:
@@ -53,7 +90,33 @@ def _rate_not_met(run: Evidence) -> Finding | None:
     asked_rps = part_of((len(requests) - 1) * 1e9, end_ns - begin_ns)
     achieved_rps = part_of((sent - 1) * 1e9, max(end_ns, last_sent_ns) - begin_ns)
     missed = 1 - part_of(achieved_rps, asked_rps) if asked_rps else 0.0
-    return weigh("rate_not_met", missed, achieved_rps=achieved_rps, asked_rps=asked_rps)
+    return weigh(_RATE_NOT_MET, missed, achieved_rps=achieved_rps, asked_rps=asked_rps)
+
+
+_LOOP_LAG: Final = FindingKind(
+    "loop_lag",
+    ((0.005, "info"), (0.02, "warning"), (0.05, "invalid")),
+    "the tool did not look for replies during {value:.1%} of the run, "
+    "{longest_ms:.3g} ms at the longest",
+    (
+        Advice("give tracebench a core of its own (taskset)", unless(has_one_core)),
+        Advice("stop what else runs on this machine"),
+    ),
+)
+
+
+def _loop_lag(run: Evidence) -> Finding | None:
+    share = part_of(run.load.stalled_s, run.load.duration_s)
+    return weigh(_LOOP_LAG, share, longest_ms=run.load.longest_stall_s * 1e3)
+
+
+_ARRIVALS_NOT_AS_ASKED: Final = FindingKind(
+    "arrivals_not_as_asked",
+    ((0.01, "info"), (0.10, "warning")),
+    "{value:.1%} of the requests left more than a mean gap ({gap_ms:.3g} ms) after their "
+    "time, because the tool was busy: the server got them in bunches",
+    (*LESS_LOAD, *OWN_CORE),
+)
 
 
 def _arrivals_not_as_asked(run: Evidence) -> Finding | None:
@@ -65,43 +128,16 @@ def _arrivals_not_as_asked(run: Evidence) -> Finding | None:
         after_ns = rows[SENT]
         sent += int(np.count_nonzero(after_ns != ABSENT))
         late += int(np.count_nonzero(after_ns > gap_ns))
-    return weigh("arrivals_not_as_asked", part_of(late, sent), gap_ms=gap_ns / NS_PER_MS)
+    return weigh(_ARRIVALS_NOT_AS_ASKED, part_of(late, sent), gap_ms=gap_ns / NS_PER_MS)
 
 
-def _loop_lag(run: Evidence) -> Finding | None:
-    share = part_of(run.load.stalled_s, run.load.duration_s)
-    return weigh("loop_lag", share, longest_ms=run.load.longest_stall_s * 1e3)
-
-
-def _gc_pauses(run: Evidence) -> Finding | None:
-    return weigh("gc_pauses", part_of(run.load.gc_pause_s, run.load.duration_s))
-
-
-def _cpu_shared(run: Evidence) -> Finding | None:
-    if not run.load.same_host or run.load.idle_share is None:
-        return None
-    return weigh("cpu_shared", 1 - run.load.idle_share)
-
-
-def _noisy_neighbour(run: Evidence) -> Finding | None:
-    return weigh("noisy_neighbour", run.load.stolen_share or 0.0)
-
-
-def _frequency_scaling(run: Evidence) -> Finding | None:
-    changing = [name for name in run.load.governors if name != "performance"]
-    return weigh("frequency_scaling", bool(changing), governors=", ".join(changing))
-
-
-def _compressible_payload(run: Evidence) -> Finding | None:
-    if run.load.compressed_share is None:
-        return None
-    return weigh("compressible_payload", 1 - run.load.compressed_share)
-
-
-def _clock_stepped(run: Evidence) -> Finding | None:
-    step_s = run.load.clock_step_s
-    beyond_s = abs(step_s) - _STEP_S - _SLEWING * run.load.duration_s
-    return weigh("clock_stepped", beyond_s, step_ms=step_s * 1e3)
+_CONNECTION_CHURN: Final = FindingKind(
+    "connection_churn",
+    ((0.05, "info"), (0.20, "warning")),
+    "{value:.1%} of the requests had to wait for a new connection ({connections} of {count})",
+    "let the server keep connections alive, unless its clients really come anew",
+)
+_REFUSED: Final = LOST_KINDS.index(Lost.REFUSED)
 
 
 def _connection_churn(run: Evidence) -> Finding | None:
@@ -110,7 +146,22 @@ def _connection_churn(run: Evidence) -> Finding | None:
         connected = rows.succeeded & (rows[CONNECT] > 0) & (rows[LOST] != _REFUSED)
         anew += int(np.count_nonzero(connected))
     count = run.requests.succeeded
-    return weigh("connection_churn", part_of(anew, count), connections=anew, count=count)
+    return weigh(_CONNECTION_CHURN, part_of(anew, count), connections=anew, count=count)
+
+
+_SENT_AGAIN: Final = FindingKind(
+    "sent_again",
+    ((0.0, "info"), (0.05, "warning")),
+    "{value:.2%} of the requests were sent a second time ({causes}): what the first attempt "
+    "took counts as connect",
+    "let the server keep idle connections longer, for more requests or streams each, and "
+    "announce their end (Connection: close, GOAWAY)",
+)
+_LOST: Final = {
+    Lost.CLOSED: "as the server closed the connection",
+    Lost.GOAWAY: "after its GOAWAY",
+    Lost.REFUSED: "refused as REFUSED_STREAM",
+}
 
 
 def _sent_again(run: Evidence) -> Finding | None:
@@ -119,24 +170,22 @@ def _sent_again(run: Evidence) -> Finding | None:
         for at, why in enumerate(LOST_KINDS):
             counts[why] += int(np.count_nonzero(rows[LOST] == at))
     causes = ", ".join(f"{count} {_LOST[why]}" for why, count in (+counts).most_common())
-    return weigh("sent_again", part_of(counts.total(), run.requests.started), causes=causes)
+    return weigh(_SENT_AGAIN, part_of(counts.total(), run.requests.started), causes=causes)
 
 
-def _record_in_memory(run: Evidence) -> Finding | None:
-    return weigh("record_in_memory", bool(run.load.record_problem), why=run.load.record_problem)
-
-
-LOAD_JUDGES: Final = (
+KINDS: Final = (
+    _CLIENT_SATURATED,
+    _RATE_NOT_MET,
+    _LOOP_LAG,
+    _ARRIVALS_NOT_AS_ASKED,
+    _CONNECTION_CHURN,
+    _SENT_AGAIN,
+)
+JUDGES: Final = (
+    _client_saturated,
     _rate_not_met,
     _loop_lag,
     _arrivals_not_as_asked,
     _connection_churn,
     _sent_again,
-    _cpu_shared,
-    _noisy_neighbour,
-    _frequency_scaling,
-    _compressible_payload,
-    _gc_pauses,
-    _clock_stepped,
-    _record_in_memory,
 )

@@ -1,20 +1,22 @@
-"""How much of a latency any server would have: the floor, and what is close to it."""
+"""What a run is held against: the floor, which any server has, and client libraries."""
 
 from dataclasses import replace
 from typing import Final
 
 from server_middleware.vocabulary import CLIENT, END_TO_END, NETWORK, SERVER_AND_NETWORK
+from tracebench.analysis.advice import Advice, given, unless
 from tracebench.analysis.closure.decomposition import client_view
-from tracebench.analysis.findings.finding import state, weigh
-from tracebench.analysis.findings.verdict import with_findings
+from tracebench.analysis.findings.finding import (
+    INFO,
+    WARNING,
+    FindingKind,
+    state,
+    weigh,
+    with_findings,
+)
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model.measurement import Load
 from tracebench.model.result import Finding, Floor, TargetResult
-
-_CLOSE: Final = 2.0
-"""Medians within so many times the floor's are close to it."""
-_FAST_MS: Final = 1.0
-"""A median latency below this may be: floors of loopback lie between 0.05 ms and 1 ms."""
 
 
 def describe_floor(load: Load, *, in_the_clear: bool) -> Floor:
@@ -42,13 +44,40 @@ def beside_floor(target: TargetResult, floor: Floor | None) -> TargetResult:
     return replace(target, floor=floor, verdict=verdict)
 
 
+_FLOOR_UNKNOWN: Final = FindingKind(
+    "floor_unknown",
+    INFO,
+    "a median latency of {median_ms:.3g} ms is little enough that the tool and the kernels "
+    "may be a large part of it",
+    (
+        Advice(
+            "--floor measures the same exchange against a server that does nothing",
+            unless(given("floor")),
+        ),
+    ),
+)
+_FAST_MS: Final = 1.0
+"""A median latency below this may be close: floors of loopback lie between 0.05 ms and 1 ms."""
+
+
 def _unknown(target: TargetResult) -> Finding | None:
     if END_TO_END not in target.components:
         return None
     median_ms = target.components[END_TO_END].p50_ms
     if median_ms >= _FAST_MS:
         return None
-    return state("floor_unknown", "info", median_ms=median_ms)
+    return state(_FLOOR_UNKNOWN, "info", median_ms=median_ms)
+
+
+_CLOSE_TO_FLOOR: Final = FindingKind(
+    "close_to_floor",
+    INFO,
+    "the median {what} of {median_ms:.3g} ms is {value:.2g} times the floor's {floor_ms:.3g} "
+    "ms: much of it would pass with any server",
+    "compare servers this fast by the difference from the floor",
+)
+_CLOSE: Final = 2.0
+"""Medians within so many times the floor's are close to it."""
 
 
 def _close(target: TargetResult, floor: Floor) -> Finding | None:
@@ -59,5 +88,25 @@ def _close(target: TargetResult, floor: Floor) -> Finding | None:
         median_ms, floor_ms = target.components[name].p50_ms, at_least.p50_ms
         ratio = median_ms / floor_ms if floor_ms else _CLOSE
         if ratio < _CLOSE:
-            return weigh("close_to_floor", ratio, what=what, median_ms=median_ms, floor_ms=floor_ms)
+            return weigh(_CLOSE_TO_FLOOR, ratio, what=what, median_ms=median_ms, floor_ms=floor_ms)
     return None
+
+
+_CLIENTS_CUT_SHORT: Final = FindingKind(
+    "clients_cut_short",
+    WARNING,
+    "the comparison with client libraries ended after {value} rounds: {why}",
+    "see what became of the server, and run again",
+)
+
+
+def clients_cut_short(rounds: int, why: str) -> Finding:
+    """What to say where libraries could not be compared in as many rounds as was planned."""
+    return state(_CLIENTS_CUT_SHORT, "warning", value=rounds, why=why)
+
+
+KINDS: Final = (
+    _FLOOR_UNKNOWN,
+    _CLOSE_TO_FLOOR,
+    _CLIENTS_CUT_SHORT,
+)

@@ -10,7 +10,7 @@ from math import log
 from typing import Final
 
 from server_middleware.vocabulary import END_TO_END
-from tracebench.analysis.findings.finding import weigh
+from tracebench.analysis.findings.finding import WARNING, FindingKind, weigh
 from tracebench.analysis.scaling import scalability_law
 from tracebench.analysis.scaling.bottleneck import bottleneck, sentence
 from tracebench.model.result import Finding, TargetResult
@@ -33,6 +33,22 @@ _NEGLIGIBLE_MS: Final = 0.01
 """A component that takes less at the least load has no growth that would mean anything."""
 
 Targets = Mapping[float, TargetResult]
+
+_STEPS_NOT_VALID: Final = FindingKind(
+    "steps_not_valid",
+    WARNING,
+    "not valid: {value} of {steps} steps ({loads})",
+    "see the verdict of each in --output-json; the scaling counts only those that the tool itself "
+    "limited",
+)
+_LITTLES_LAW: Final = FindingKind(
+    "littles_law",
+    ((0.05, "warning"),),
+    "at {load:g} under way, throughput × mean time in each component sums to {found:.3g}: "
+    "{off:.0%} off, and the ends of the run explain less",
+    "look at that step's errors and undecomposed requests, and measure longer (--duration)",
+)
+KINDS: Final = (_STEPS_NOT_VALID, _LITTLES_LAW)
 
 
 def scale(kind: LoadKind, targets: Targets) -> Scaling:
@@ -141,7 +157,7 @@ def _is_flat(kind: LoadKind, known: Sequence[Point]) -> bool:
 
 def _findings(kind: LoadKind, points: Sequence[Point], usable: Targets) -> tuple[Finding, ...]:
     invalid = [f"{one.load:g}" for one in points if not one.valid]
-    found = [weigh("steps_not_valid", len(invalid), steps=len(points), loads=", ".join(invalid))]
+    found = [weigh(_STEPS_NOT_VALID, len(invalid), steps=len(points), loads=", ".join(invalid))]
     if kind == "concurrency":
         found += [_little(load, target) for load, target in usable.items()]
     return tuple(one for one in found if one is not None)
@@ -156,4 +172,4 @@ def _little(concurrency: float, target: TargetResult) -> Finding | None:
     edges = target.components[END_TO_END].max_ms / 1e3 / target.duration_s
     off = abs(found / concurrency - 1)
     allowed = edges if found < concurrency else 0.0
-    return weigh("littles_law", max(off - allowed, 0.0), off=off, found=found, load=concurrency)
+    return weigh(_LITTLES_LAW, max(off - allowed, 0.0), off=off, found=found, load=concurrency)

@@ -1,7 +1,7 @@
 """The record of a window: one row for each exchange that ended, written into pages.
 
 A row is one `pack_into`; a page that is full is handed over as it is. Nothing is read here: what
-the rows mean, and what the replies say, `reading.py` finds out after the window.
+the rows mean, and what the replies say, `read_record.py` finds out after the window.
 """
 
 import mmap

@@ -12,7 +12,7 @@ from time import monotonic, monotonic_ns, sleep
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from tracebench.analysis.findings.missing_spans import NOTHING, OtherSpans
+from tracebench.analysis.missing_spans import NOTHING, OtherSpans
 from tracebench.model.errors import UsageError
 from tracebench.model.span_columns import Spans
 from tracebench.tracing.otlp.destination import destination_of

@@ -6,8 +6,12 @@ from typing import Final
 
 import numpy as np
 
-from tracebench.analysis.findings.otlp_spans import low_join_share, spans_refused, unusable_spans
-from tracebench.analysis.findings.verdict import spans_lost
+from tracebench.analysis.findings.otlp_spans import (
+    low_join_share,
+    spans_lost,
+    spans_refused,
+    unusable_spans,
+)
 from tracebench.model.columns import ABSENT
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan

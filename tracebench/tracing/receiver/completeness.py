@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.analysis.findings.missing_spans import NOTHING, OtherSpans, other_spans
+from tracebench.analysis.missing_spans import NOTHING, OtherSpans, other_spans
 from tracebench.model.requests import Requests
 from tracebench.model.span_columns import (
     Spans,

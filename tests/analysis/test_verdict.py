@@ -19,9 +19,9 @@ from tests.analysis.samples import (
     target,
 )
 from tests.records import decomposed
-from tracebench.analysis.findings.kinds import SEVERITIES
+from tracebench.analysis.findings.finding import SEVERITIES
 from tracebench.analysis.findings.near_floor import describe_floor
-from tracebench.analysis.findings.verdict import spans_lost
+from tracebench.analysis.findings.otlp_spans import spans_lost
 from tracebench.analysis.statistics.steady_state import settled
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tests.analysis.samples import CANCELLED, FAILED, MS, NEAR, SUCCESS, TIMED_OUT, load
 from tests.records import decomposed
-from tracebench.analysis.findings.advice import Situation, fitting
-from tracebench.analysis.findings.finding import FINDINGS, advised
+from tracebench.analysis.advice import Situation, fitting
 from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
 from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.summary import summarise
+from tracebench.analysis.verdict import FINDINGS, advised
 from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed
 from tracebench.model.plan import Payload, Plan, Segment, Stability
 from tracebench.model.result import TargetResult, TcpInfo

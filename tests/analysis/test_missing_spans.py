@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tracebench.analysis.findings.missing_spans import NOTHING, OtherSpans, causes, other_spans
 from tracebench.analysis.findings.otlp_spans import low_join_share, traces_missing
+from tracebench.analysis.missing_spans import NOTHING, OtherSpans, causes, other_spans
 from tracebench.model.result import Finding
 from tracebench.model.span import Kind, Link, Span
 

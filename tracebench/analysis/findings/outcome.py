@@ -1,0 +1,127 @@
+"""Whether the run came to its end: what failed, and what ended it early."""
+
+from math import inf
+from typing import Final
+
+from tracebench.analysis.advice import Advice, both, by_rate, may_lower_concurrency, timed_out
+from tracebench.analysis.findings.finding import (
+    INVALID,
+    WARNING,
+    Evidence,
+    FindingKind,
+    part_of,
+    state,
+    weigh,
+)
+from tracebench.analysis.numbers import rounded
+from tracebench.model.result import Finding, RequestCounts
+
+_NO_SUCCESSES: Final = FindingKind(
+    "no_successes",
+    INVALID,
+    "none of the {value} requests that were started succeeded",
+    "look at the errors; `--dry-run` shows one exchange in full",
+)
+
+
+def _no_successes(run: Evidence) -> Finding | None:
+    if run.requests.succeeded or (not run.requests.started and _ended_early(run)):
+        return None
+    return state(_NO_SUCCESSES, "invalid", value=run.requests.started)
+
+
+def _ended_early(run: Evidence) -> bool:
+    return bool(run.load.gave_up) or run.load.interrupted
+
+
+_GAVE_UP: Final = FindingKind(
+    "gave_up",
+    INVALID,
+    "the run was given up: {why}",
+    "check the server's log; where it is only slow, allow longer with --timeout",
+)
+
+
+def _gave_up(run: Evidence) -> Finding | None:
+    return weigh(_GAVE_UP, bool(run.load.gave_up), why=run.load.gave_up)
+
+
+_NOT_STABLE: Final = FindingKind(
+    "not_stable",
+    INVALID,
+    "the run ended before {name} was known within {share:.3g}% of its value: its 95 % interval "
+    "is {known}",
+    "allow a longer run (--duration, --requests), or ask for less with --until-stable",
+)
+
+
+def _not_stable(run: Evidence) -> Finding | None:
+    asked, latency = run.load.until_stable, run.latency
+    if asked is None or latency is None or run.load.stable:
+        return None
+    value_ms: float = getattr(latency, asked.statistic)
+    low_ms, high_ms = latency.ci95.get(asked.statistic, (0.0, inf))
+    if max(high_ms - value_ms, value_ms - low_ms) <= asked.share * value_ms:
+        return None
+    known = f"[{rounded(low_ms, 4)}, {rounded(high_ms, 4)}] ms" if high_ms < inf else "unknown"
+    name, share = asked.statistic.removesuffix("_ms"), asked.share * 100
+    return state(_NOT_STABLE, "invalid", name=name, share=share, known=known)
+
+
+_ERRORS: Final = FindingKind(
+    "errors",
+    ((0.0, "warning"), (0.01, "invalid")),
+    "{value:.2%} of the requests did not succeed: {failed} failed, {timed_out} timed out",
+    (
+        Advice("fix the cause shown above; if the server went away, check its log"),
+        Advice("a lower --concurrency may avoid time-outs", both(timed_out, may_lower_concurrency)),
+        Advice("a lower --rate may avoid time-outs", both(timed_out, by_rate)),
+        Advice("a longer --timeout waits for slow replies", timed_out),
+    ),
+)
+
+
+def _errors(run: Evidence) -> Finding | None:
+    counts = run.requests
+    share = part_of(counts.failed + counts.timed_out, counts.started)
+    return weigh(_ERRORS, share, failed=counts.failed, timed_out=counts.timed_out)
+
+
+_INTERRUPTED: Final = FindingKind(
+    "interrupted",
+    WARNING,
+    "the run was interrupted{when}: {cancelled} of {started} requests were cancelled. What was "
+    "asked for was not measured",
+    "let it finish, or plan a shorter one with --requests or --duration",
+)
+
+
+def interrupted(counts: RequestCounts, when: str) -> Finding:
+    """What to say where the user ended the run; `when` follows the word."""
+    cancelled, started = counts.cancelled, counts.started
+    return state(_INTERRUPTED, "warning", cancelled=cancelled, started=started, when=when)
+
+
+def _interrupted(run: Evidence) -> Finding | None:
+    if not run.load.interrupted:
+        return None
+    if not run.requests.started:
+        return interrupted(run.requests, " before the warm-up was over")
+    share = run.load.done_share
+    return interrupted(run.requests, "" if share is None else f" at {share:.0%}")
+
+
+KINDS: Final = (
+    _NO_SUCCESSES,
+    _GAVE_UP,
+    _NOT_STABLE,
+    _ERRORS,
+    _INTERRUPTED,
+)
+JUDGES: Final = (
+    _no_successes,
+    _gave_up,
+    _not_stable,
+    _errors,
+    _interrupted,
+)

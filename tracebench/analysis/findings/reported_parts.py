@@ -1,0 +1,123 @@
+"""Whether the parts that a server reports fit into its time, and explain it."""
+
+from operator import itemgetter
+from typing import Final
+
+from server_middleware.vocabulary import MOST_OWN_NAMES, SERVER_OTHER, SERVER_PROCESSING
+from tracebench.analysis.advice import Advice, reports_parts, unless
+from tracebench.analysis.closure.own_components import share_of
+from tracebench.analysis.findings.finding import INFO, Evidence, FindingKind, part_of, state, weigh
+from tracebench.model.exchange import Undecomposed
+from tracebench.model.result import Finding
+
+_LEAST_SHARE: Final = 0.05
+"""Of the latency: time of the server's that is less explains nothing to anyone."""
+
+
+_NEGATIVE_NETWORK: Final = FindingKind(
+    "negative_network",
+    ((0.0, "info"), (0.01, "warning")),
+    "for {value:.2%} of the replies the server reports more time than the client waited: "
+    "they are not decomposed",
+    "see that it reports the right unit, and that its span ends before the reply is sent",
+)
+
+
+def _negative_network(run: Evidence) -> Finding | None:
+    count = run.decomposition.undecomposed.get(Undecomposed.NEGATIVE_NETWORK, 0)
+    return weigh(_NEGATIVE_NETWORK, part_of(count, run.requests.succeeded))
+
+
+_UNEXPLAINED_SHARE: Final = FindingKind(
+    "unexplained_share",
+    ((0.25, "info"), (0.50, "warning")),
+    "{value:.0%} of the server's time is in no component, neither a standard one nor one by a "
+    "name of its own",
+    (
+        Advice("wrap what else it does in component(): reading, batching, writing", reports_parts),
+        Advice("wrap its steps in component(), or map its spans", unless(reports_parts)),
+        Advice(
+            "components that it has were lost if they ran where the request's context does not "
+            "reach: a thread that outlives it, a greenlet, a process pool, a worker process",
+            unless(reports_parts),
+        ),
+    ),
+)
+
+
+def _unexplained_share(run: Evidence) -> Finding | None:
+    if SERVER_PROCESSING not in run.components:
+        return None
+    if share_of(run.components, SERVER_OTHER) <= _LEAST_SHARE:
+        return None
+    own = run.decomposition.own
+    other, *named = (share_of(run.components, n, SERVER_PROCESSING) for n in (SERVER_OTHER, *own))
+    return weigh(_UNEXPLAINED_SHARE, other - sum(named))
+
+
+_COMPONENTS_OUTSIDE_REQUESTS: Final = FindingKind(
+    "components_outside_requests",
+    ((0.0, "info"), (0.10, "warning")),
+    "during {value:.0%} of the requests components ran outside any request, where its context "
+    "does not reach: the time that they took for it is in server_other",
+    "run them in a copy of the request's context (contextvars.copy_context().run), or let them "
+    "name what they work for: component(name, requests=[this_request()]); the server's log "
+    "names one of them",
+)
+
+
+def _components_outside_requests(run: Evidence) -> Finding | None:
+    """Of requests that may lack components; it explains little where little is unexplained."""
+    share = part_of(run.decomposition.strays, run.decomposition.count)
+    if share and share_of(run.components, SERVER_OTHER) <= _LEAST_SHARE:
+        return state(_COMPONENTS_OUTSIDE_REQUESTS, "info", value=share)
+    return weigh(_COMPONENTS_OUTSIDE_REQUESTS, share)
+
+
+_NAMES_LEFT_OUT: Final = FindingKind(
+    "names_left_out",
+    INFO,
+    "{value} timings by other than the standard names are not shown, or not in every request, "
+    "because they do not fit into the server's time beside the others: {names} (requests)",
+    "let the server report exclusive times, as component() does; timings that a proxy or CDN "
+    "adds to the header may be of other things, and change nothing else here",
+)
+_NAMES: Final = 5
+"""So many names a sentence can hold."""
+
+
+def _names_left_out(run: Evidence) -> Finding | None:
+    """Of parts whose times cannot be exclusive times of the server's."""
+    left_out = sorted(run.decomposition.left_out.items(), key=itemgetter(1), reverse=True)
+    shown = ", ".join(f"{name} ({count})" for name, count in left_out[:_NAMES])
+    more = f" and {len(left_out) - _NAMES} more" if len(left_out) > _NAMES else ""
+    return weigh(_NAMES_LEFT_OUT, len(left_out), names=shown + more)
+
+
+_TOO_MANY_NAMES: Final = FindingKind(
+    "too_many_names",
+    INFO,
+    "{value} more components by names of their own are not shown: those that take the most "
+    "time are, up to {most}",
+    "give component() names that do not depend on the request",
+)
+
+
+def _too_many_names(run: Evidence) -> Finding | None:
+    return weigh(_TOO_MANY_NAMES, run.decomposition.unlisted, most=MOST_OWN_NAMES)
+
+
+KINDS: Final = (
+    _NEGATIVE_NETWORK,
+    _UNEXPLAINED_SHARE,
+    _COMPONENTS_OUTSIDE_REQUESTS,
+    _NAMES_LEFT_OUT,
+    _TOO_MANY_NAMES,
+)
+JUDGES: Final = (
+    _negative_network,
+    _unexplained_share,
+    _components_outside_requests,
+    _names_left_out,
+    _too_many_names,
+)

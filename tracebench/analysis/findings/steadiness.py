@@ -1,0 +1,209 @@
+"""Whether the latencies are those of one steady server: over time, its workers and its payloads."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from tracebench.analysis.advice import LONGER, Advice, unless, warms_up_by_itself
+from tracebench.analysis.closure.decomposition import latency, service_time, successes
+from tracebench.analysis.findings.finding import Evidence, FindingKind, part_of, weigh
+from tracebench.analysis.statistics.distribution import NS_PER_MS, interval_ranks, rank
+from tracebench.analysis.statistics.steady_state import drift, leftover
+from tracebench.model.exchange import Nanoseconds
+from tracebench.model.requests import SCHEDULED, SLOT, VARIANT, Requests
+from tracebench.model.result import Finding
+
+_NOT_STATIONARY: Final = FindingKind(
+    "not_stationary",
+    ((0.02, "info"), (0.10, "warning"), (0.50, "invalid")),
+    "the server changed by {value:.0%} within the run: the mean latency was {before_ms:.3g} "
+    "ms before {at:.0%} of the requests, and {after_ms:.3g} ms after",
+    (
+        *LONGER,
+        Advice("leave the warm-up out with --warmup auto", unless(warms_up_by_itself)),
+        Advice("see whether memory, heat or a full queue grows"),
+    ),
+)
+_EVEN: Final = 0.10
+"""An open loop whose halves differ by more has a rate that changes, so its latency may too."""
+
+
+def _not_stationary(run: Evidence) -> Finding | None:
+    found = drift(run.latency_ns)
+    if found is None or _changes_its_rate(run):
+        return None
+    return weigh(_NOT_STATIONARY, found.change, **found._asdict())
+
+
+def _changes_its_rate(run: Evidence) -> bool:
+    requests = run.load.requests
+    if not run.load.asked_rps or not len(requests):
+        return False
+    middle_ns = sum(requests.due_ns) / 2
+    early = sum(int(np.count_nonzero(rows[SCHEDULED] <= middle_ns)) for rows in requests.pages())
+    return abs(2 * early - len(requests)) > _EVEN * len(requests)
+
+
+_WARMUP_TOO_SHORT: Final = FindingKind(
+    "warmup_too_short",
+    ((0.02, "info"), (0.10, "warning")),
+    "the first {cut} of {count} requests look like warm-up: they move the mean by "
+    "{value:.0%} more than chance does",
+    (
+        Advice("--warmup auto leaves them out", unless(warms_up_by_itself)),
+        Advice("or give a longer --warmup", unless(warms_up_by_itself)),
+        *LONGER,
+    ),
+)
+
+
+def _warmup_too_short(run: Evidence) -> Finding | None:
+    found = leftover(run.latency_ns)
+    return weigh(_WARMUP_TOO_SHORT, found.shift, cut=found.cut, count=len(run.latency_ns))
+
+
+# Whether all slots meet the same server: connections often stay with one of its workers.
+
+_UNEVEN_SLOTS: Final = FindingKind(
+    "uneven_slots",
+    ((0.20, "info"), (0.50, "warning")),
+    "the slowest of {slots} slots has a median of {slowest_ms:.3g} ms, {value:.0%} above the "
+    "usual {usual_ms:.3g} ms: its connection has a slower worker",
+    "compare the server's workers; percentiles of all describe none of them",
+)
+_FEWEST_A_SLOT: Final = 30
+"""Requests of a slot, for a median that means something."""
+_STRICT: Final = (3.8906 / 1.9600) ** 2
+"""From 95 % to 99.99 %: it is the slowest of many."""
+
+
+def _uneven_slots(run: Evidence) -> Finding | None:
+    if run.load.asked_rps:
+        return None
+    found = slowest(by_slot(run.load.requests))
+    if found is None:
+        return None
+    return weigh(
+        _UNEVEN_SLOTS,
+        found.slowest_ns / found.usual_ns - 1,
+        slots=found.slots,
+        slowest_ms=found.slowest_ns / NS_PER_MS,
+        usual_ms=found.usual_ns / NS_PER_MS,
+    )
+
+
+class Slowest(NamedTuple):
+    """The slot with the greatest median, beside the median slot."""
+
+    slowest_ns: float
+    usual_ns: float
+    slots: int
+
+
+def by_slot(requests: Requests) -> list[Nanoseconds]:
+    """The latencies of each slot's successes, in any order.
+
+    They are sorted into their places page by page: to sort all takes five times their memory.
+    """
+    chosen = successes(requests)
+    slots = chosen.greatest(lambda part: part.request(SLOT)) + 1
+    counts = [np.bincount(part.request(SLOT), minlength=slots) for part in chosen.parts]
+    ends = np.cumsum(np.sum(counts, 0)) if counts else np.zeros(0, np.int64)
+    values_ns, begins = np.empty(len(chosen), np.int64), np.concatenate(([0], ends))[:-1]
+    for part, here in zip(chosen.parts, counts, strict=True):
+        first = begins - np.concatenate(([0], np.cumsum(here)))[:-1]
+        places = np.repeat(first, here) + np.arange(len(part))
+        values_ns[places] = latency(part)[np.argsort(part.request(SLOT), kind="stable")]
+        begins += here
+    return [of_slot for of_slot in np.split(values_ns, ends[:-1]) if len(of_slot)]
+
+
+def slowest(slots: Sequence[Nanoseconds]) -> Slowest | None:
+    """Find a slot that is slower than the others, beyond chance.
+
+    Returns:
+        None where the 99.99 % interval of its median reaches down to the median slot's, or where
+        fewer than two slots have 30 requests.
+    """
+    known = [np.sort(slot) for slot in slots if len(slot) >= _FEWEST_A_SLOT]
+    if len(known) < 2:
+        return None
+    medians = [float(slot[rank(len(slot), 500) - 1]) for slot in known]
+    usual_ns = median(medians)
+    most = int(np.argmax(medians))
+    low, _ = interval_ranks(len(known[most]), 500, _STRICT)
+    if known[most][low - 1] <= usual_ns:
+        return None
+    return Slowest(medians[most], usual_ns, len(known))
+
+
+# Whether a payload is answered faster when it comes again, as a cache would.
+
+_CACHED_REPLIES: Final = FindingKind(
+    "cached_replies",
+    ((0.50, "info"), (0.80, "warning")),
+    "a payload's second reply took {value:.0%} less than its first (medians over {payloads} "
+    "payloads: {second_ms:.3g} after {first_ms:.3g} ms): a cache may answer",
+    "send more payloads than the cache holds, or switch it off",
+)
+_FEWEST_PAYLOADS: Final = 6
+"""Payloads: that chance makes the second reply the faster one for all has then less than 2 %."""
+_MOST_SHARE: Final = 0.9
+
+
+def _cached_replies(run: Evidence) -> Finding | None:
+    found = first_and_second(run.load.requests)
+    if found is None:
+        return None
+    return weigh(
+        _CACHED_REPLIES,
+        1 - part_of(found.second_ns, found.first_ns),
+        payloads=found.payloads,
+        first_ms=found.first_ns / NS_PER_MS,
+        second_ms=found.second_ns / NS_PER_MS,
+    )
+
+
+class FirstAndSecond(NamedTuple):
+    """Median latencies of the first and of the second reply to a payload."""
+
+    first_ns: float
+    second_ns: float
+    payloads: int
+
+
+def first_and_second(requests: Requests) -> FirstAndSecond | None:
+    """Compare the first with the second reply only: a warm-up takes longer than that to pass.
+
+    Returns:
+        None where fewer than six payloads were answered twice, or not nine in ten were faster.
+    """
+    if not any(rows[VARIANT].any() for rows in requests.pages()):
+        return None  # a single payload, as in most runs
+    chosen = successes(requests)
+    variants = chosen.column(lambda part: part.request(VARIANT))
+    order = np.argsort(variants, kind="stable")
+    _, starts, counts = np.unique(variants[order], return_index=True, return_counts=True)
+    starts = starts[counts > 1]
+    took_ns = chosen.column(service_time)
+    first_ns, second_ns = took_ns[order[starts]], took_ns[order[starts + 1]]
+    faster = int(np.count_nonzero(second_ns < first_ns))
+    if len(starts) < _FEWEST_PAYLOADS or faster < _MOST_SHARE * len(starts):
+        return None
+    return FirstAndSecond(float(np.median(first_ns)), float(np.median(second_ns)), len(starts))
+
+
+KINDS: Final = (
+    _NOT_STATIONARY,
+    _WARMUP_TOO_SHORT,
+    _UNEVEN_SLOTS,
+    _CACHED_REPLIES,
+)
+JUDGES: Final = (
+    _not_stationary,
+    _warmup_too_short,
+    _uneven_slots,
+    _cached_replies,
+)
