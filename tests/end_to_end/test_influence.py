@@ -15,7 +15,6 @@ from tests.cli.test_bad_input import run as command
 from tests.plans import plan_of
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.benchmark import run
-from tracebench.load.peers import floor
 from tracebench.load.peers.clients import Job, Sample
 from tracebench.model.errors import TargetError
 from tracebench.model.plan import Influence, Payload, Payloads, Plan, Targets
@@ -39,8 +38,7 @@ def codes(target: TargetResult) -> set[str]:
     return {finding.code for finding in target.verdict.findings}
 
 
-def test_the_floor_stands_beside_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(floor, "LASTS_S", 0.1)
+def test_the_floor_stands_beside_a_target() -> None:
     target = measured(answering(reply(), service_s=0.01), requests=20, floor=True)
     assert target.floor is not None
     assert target.floor.end_to_end.p50_ms < 5 < target.components["end_to_end"].p50_ms

@@ -72,11 +72,13 @@ def test_rotation_over_rest(concurrency: int) -> None:
     assert result.plan["payload"]["bytes"] == sum(sizes)
 
 
-@pytest.mark.parametrize("most_bytes", [mapped.MOST_PRIVATE_BYTES, 1_000_000])
-def test_rotation_of_large_bodies(most_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mapped, "MOST_PRIVATE_BYTES", most_bytes)
+@pytest.mark.parametrize(("concurrency", "private"), [(2, True), (40, False)])
+def test_rotation_of_large_bodies(concurrency: int, private: bool) -> None:
+    several = payloads(4, size=300_000)
+    copies = concurrency * sum(len(one.content) for one in several)
+    assert (copies <= mapped.MOST_PRIVATE_BYTES) is private
     with counting() as (url, counted):
-        measured(url, payloads(4, size=300_000), requests=40, concurrency=2)
+        measured(url, several, requests=40, concurrency=concurrency)
     assert counted == {f"{n}": 11 for n in range(4)}
 
 

@@ -10,7 +10,6 @@ import requests
 from tests.plans import changed
 from tests.servers import HOST, answering, reply, serving
 from tracebench.load.engine.target import Prepared
-from tracebench.load.peers import floor
 from tracebench.load.peers.floor import measure_floor
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest, rpc
@@ -24,9 +23,8 @@ PLAN = Plan(
 )
 
 
-def measured(prepared: Prepared, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Load:
-    monkeypatch.setattr(floor, "LASTS_S", 0.1)
-    return measure_floor(prepared, plan.load)
+def measured(prepared: Prepared, plan: Plan) -> Load:
+    return measure_floor(prepared, plan.load, lasts_s=0.1)
 
 
 def check(load: Load) -> None:
@@ -37,20 +35,20 @@ def check(load: Load) -> None:
     assert load.tcp.connections == 3
 
 
-def test_the_floor_of_a_rest_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_floor_of_a_rest_target() -> None:
     with serving(answering(reply(b'{"label": 1}'))) as port:
         plan = changed(PLAN, rest_url=f"http://{HOST}:{port}", expect_json=("label=1",))
         prepared = rest.prepare(plan)  # the null server knows no label, and need not
-        check(measured(prepared, plan, monkeypatch))
+        check(measured(prepared, plan))
 
 
-def test_the_floor_of_a_grpc_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_floor_of_a_grpc_target() -> None:
     with spawned("grpc") as port:
         plan = changed(PLAN, grpc_server=f"{HOST}:{port}")
         prepared = rpc.prepare(plan)  # grpcio is answered as well
-        check(measured(prepared, plan, monkeypatch))
+        check(measured(prepared, plan))
         shared = changed(plan, connections=1, requests=50)
-        assert len(list(measured(prepared, shared, monkeypatch).requests)) > 20
+        assert len(list(measured(prepared, shared).requests)) > 20
 
 
 def test_an_open_loop_is_kept() -> None:

@@ -22,10 +22,10 @@ PAYLOAD = Payload(b"x" * 1_000, "image/png", "x.png", "image")
 
 
 def by_turns(plan: dict[str, object], send: clients.Send) -> Interleaved:
-    with spawned("rest") as port, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interleaved, "ROUNDS", 4)
+    with spawned("rest") as port:
         planned = plan_of(PAYLOAD, rest_url=f"http://{HOST}:{port}", **plan)
-        return interleaved.interleaved(rest.prepare(planned), planned.load, {"other": send}, print)
+        libraries = {"other": send}
+        return interleaved.interleaved(rest.prepare(planned), planned.load, libraries, print, 4)
 
 
 def made_up(job: Job) -> Sequence[Sample]:

@@ -4,7 +4,6 @@ import os
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from time import perf_counter_ns
 from typing import cast
 
 from tracebench.load.engine.connection import Connection, Owner
@@ -31,11 +30,11 @@ Connect = Callable[[Owner, Ledger], Connection]
 class Channel:
     """Hands exchanges to a connection, and makes a new one where there is none to use."""
 
-    def __init__(self, connect: Connect, ledger: Ledger) -> None:
+    def __init__(self, connect: Connect, ledger: Ledger, now_ns: Callable[[], int]) -> None:
         self.failure = ""
         """Why the last attempt to connect failed."""
         self._path_states: list[PathState] = []
-        self._connect, self._ledger = connect, ledger
+        self._connect, self._ledger, self._now_ns = connect, ledger, now_ns
         self._connection: Connection | None = None
         self._waiting: deque[Slot] = deque()
 
@@ -84,7 +83,7 @@ class Channel:
 
     def opened(self, connection: Connection) -> None:
         """Told by a connection that it may carry requests."""
-        now_ns = perf_counter_ns()
+        now_ns = self._now_ns()
         for slot in self._waiting:
             slot.connect_ns = now_ns - slot.asked_ns
         self._pump(now_ns)
@@ -92,7 +91,7 @@ class Channel:
     def has_room(self, _connection: Connection) -> None:
         """Told by a connection that shares itself, after each read."""
         if self._waiting:
-            self._pump(perf_counter_ns())
+            self._pump(self._now_ns())
 
     def closed(self, connection: Connection, reason: str) -> None:
         """Told by a connection that it is gone."""
@@ -127,7 +126,7 @@ class Channel:
     def _fail_waiting(self, reason: str) -> None:
         waiting, self._waiting = self._waiting, deque()
         for slot in waiting:
-            now_ns = perf_counter_ns()
+            now_ns = self._now_ns()
             slot.error = reason
             slot.connect_ns = now_ns - slot.asked_ns
             slot.ready_ns = now_ns

@@ -5,10 +5,12 @@ import os
 import socket
 import ssl
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tracebench.load.engine import kernel
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Tls
 
@@ -91,6 +93,16 @@ _PROBE_S = 5.0
 _UNIX = getattr(socket, "AF_UNIX", None)
 
 
+def stamped_socket(family: int) -> socket.socket:
+    """A socket that never waits, and whose reads come with the kernel's stamps where it has any."""
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setblocking(False)
+    if family in (socket.AF_INET, socket.AF_INET6):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        kernel.enable(made)
+    return made
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A socket address, and how to speak to it."""
@@ -101,6 +113,10 @@ class Endpoint:
     family: int
     address: Any
     tls: ssl.SSLContext | None
+    closing_ns: int = 5_000_000
+    """So long the server may take to close a connection after it has decided to."""
+    make_socket: Callable[[int], socket.socket] = stamped_socket
+    """Of this family, not connected yet."""
 
     @property
     def unix_path(self) -> str | None:

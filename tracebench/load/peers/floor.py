@@ -21,11 +21,11 @@ from tracebench.model.plan import Workload
 LASTS_S: Final = 1.0
 
 
-def measure_floor(prepared: Prepared, load: Workload) -> Load:
+def measure_floor(prepared: Prepared, load: Workload, lasts_s: float = LASTS_S) -> Load:
     """Measure the null server on loopback in the clear, as the target would be measured.
 
     Where the target is a Unix socket, so is the null server. It gets the target's own requests at
-    the same concurrency or rate, for `LASTS_S`.
+    the same concurrency or rate, for `lasts_s`.
 
     Raises:
         KeyboardInterrupt: the user did not want to wait for it.
@@ -35,7 +35,7 @@ def measure_floor(prepared: Prepared, load: Workload) -> Load:
     short = replace(
         load,
         requests=None,
-        duration_s=LASTS_S,
+        duration_s=lasts_s,
         until_stable=None,
         warmup=0 if load.is_open else 2 * load.concurrency,
     )
@@ -50,7 +50,7 @@ def measure_floor(prepared: Prepared, load: Workload) -> Load:
         found = measure(aimed, short, Watcher())
     if found.interrupted:
         raise KeyboardInterrupt
-    if reason := _fault(found):
+    if reason := _fault(found, lasts_s):
         raise TracebenchError(f"the floor could not be measured ({reason}): leave --floor out")
     return found
 
@@ -67,7 +67,7 @@ def _null_server(kind: NullProtocol, *, unix: bool) -> Iterator[Endpoint]:
             yield resolve_unix(path)
 
 
-def _fault(load: Load) -> str:
+def _fault(load: Load, lasts_s: float) -> str:
     if not len(load.requests):
-        return f"nothing is due in the first {LASTS_S:g} s"
+        return f"nothing is due in the first {lasts_s:g} s"
     return load.gave_up or next(iter(load.requests.reasons[1:]), "")

@@ -36,9 +36,13 @@ class Interleaved:
 
 
 def interleaved(
-    prepared: Prepared, load: Workload, libraries: Mapping[str, Send], waits: Callable[[str], None]
+    prepared: Prepared,
+    load: Workload,
+    libraries: Mapping[str, Send],
+    waits: Callable[[str], None],
+    rounds: int = ROUNDS,
 ) -> Interleaved:
-    """Send in `ROUNDS` rounds, in each a block by the engine and one by each library.
+    """Send in so many rounds, in each a block by the engine and one by each library.
 
     Each round begins with another of them. A block has connections of its own, which are warmed
     up first and closed after it, so that nobody's idle connections keep the server from others.
@@ -46,11 +50,11 @@ def interleaved(
     """
     names = [ENGINE, *libraries]
     blocks: dict[str, list[Block]] = {name: [] for name in names}
-    job = _job(prepared, load)
+    job = _job(prepared, load, rounds)
     interrupted, fault = False, ""
     try:
-        for turn in range(ROUNDS):
-            waits(f"round {turn + 1} of {ROUNDS}: {', '.join(names)}")
+        for turn in range(rounds):
+            waits(f"round {turn + 1} of {rounds}: {', '.join(names)}")
             begin = turn % len(names)
             one_round = {
                 name: _by_library(job, libraries[name])
@@ -67,12 +71,12 @@ def interleaved(
     return Interleaved(blocks.pop(ENGINE), blocks, interrupted, fault)
 
 
-def _job(prepared: Prepared, load: Workload) -> Job:
+def _job(prepared: Prepared, load: Workload, rounds: int) -> Job:
     slots = load.concurrency
     if load.duration_s is not None:
-        bounds = ClosedLoop(duration_ns=int(min(load.duration_s / ROUNDS, LONGEST_S) * 1e9))
+        bounds = ClosedLoop(duration_ns=int(min(load.duration_s / rounds, LONGEST_S) * 1e9))
     else:
-        requests = -(-(load.requests or 0) // ROUNDS)
+        requests = -(-(load.requests or 0) // rounds)
         bounds = ClosedLoop(requests=max(requests, LEAST_REQUESTS, 2 * slots))
     return Job(prepared, slots, ClosedLoop(requests=2 * slots), bounds)
 
