@@ -64,7 +64,7 @@ protos:
 	rm -r $(VENV)-protos
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info tracebench-demo
+	rm -rf $(VENV) {.,server_middleware}/{build,dist,*.egg-info} tracebench-demo
 
 $(VENV)/demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -14,9 +14,9 @@ from dataclasses import replace
 from tracebench.benchmark import run
 from tracebench.example import picture as coffee
 from tracebench.example.serve import spawned as example
-from tracebench.load.peers.clients import LIBRARIES
+from tracebench.load.peers import CLIENTS
 from tracebench.load.peers.null_server import HOST, spawned
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Influence, Payload, Payloads, Plan, Targets, Workload
 from tracebench.model.result import TargetResult
 
 PAYLOAD = Payload(bytes(24_000), "application/octet-stream", "zeros", "data")
@@ -27,15 +27,21 @@ def main() -> None:
     libraries()
     print("\ntracing costs at the median, 95 %, of requests")
     with observed_app() as url:
-        observe("an app that does nothing", Plan(PAYLOAD, rest_url=url))
+        observe("an app that does nothing", Plan(Payloads(PAYLOAD), Targets(rest_url=url)))
     with example() as server:
         picture = Payload(coffee(), "image/png", "coffee.png", "image")
-        both = Plan(picture, rest_url=server.rest_url, grpc_server=server.grpc_server)
+        both = Plan(
+            Payloads(picture), Targets(rest_url=server.rest_url, grpc_server=server.grpc_server)
+        )
         observe("the example server", both)
 
 
 def observe(what: str, plan: Plan) -> None:
-    asking = replace(plan, requests=None, duration_s=OBSERVED_S, warmup=50, observer_effect=True)
+    asking = replace(
+        plan,
+        load=replace(plan.load, requests=None, duration_s=OBSERVED_S, warmup=50),
+        influence=Influence(observer_effect=True),
+    )
     for name, target in run(asking).targets.items():
         if (effect := target.observer_effect) is not None and effect.p50_ms.ci95 is not None:
             low, high = effect.p50_ms.ci95
@@ -60,13 +66,10 @@ def libraries() -> None:
     with spawned("rest") as rest, spawned("grpc") as grpc:
         for concurrency in (1, 8):
             plan = Plan(
-                PAYLOAD,
-                rest_url=f"http://{HOST}:{rest}",
-                grpc_server=f"{HOST}:{grpc}",
-                requests=None,
-                duration_s=DURATION_S,
-                concurrency=concurrency,
-                clients=tuple(LIBRARIES),
+                Payloads(PAYLOAD),
+                Targets(rest_url=f"http://{HOST}:{rest}", grpc_server=f"{HOST}:{grpc}"),
+                load=Workload(requests=None, duration_s=DURATION_S, concurrency=concurrency),
+                influence=Influence(clients=CLIENTS),
             )
             for name, target in run(plan).targets.items():
                 show(name, concurrency, target)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from server_middleware.components.component import component
     from server_middleware.context.scope import Handle, this_request
 
+__version__ = "0.1.0"
+
 __all__ = ["Handle", "component", "instrument", "this_request"]
 _HOMES: Final = {
     "Handle": "server_middleware.context.scope",

@@ -51,8 +51,8 @@ def headers(
     if span is not None and span.is_recording():
         known = span.get_span_context()
     if known is not None:
-        trace_id, span_id, _, flags, *_ = known
-        ms = (in_ms + _TRACE) % (*times_ms, trace_id, span_id, flags)
+        ids = known.trace_id, known.span_id, known.trace_flags
+        ms = (in_ms + _TRACE) % (*times_ms, *ids)
     else:
         ms = in_ms % tuple(times_ms)
     if len(parts_ns) < of_all:

@@ -16,9 +16,10 @@ from opentelemetry.util.types import AttributeValue
 
 from server_middleware.components.running import mark
 from server_middleware.context.outside_requests import ran_outside_since, strays
-from server_middleware.context.scope import Entered, Scope, get_context, with_span
+from server_middleware.context.scope import Entered, Scope
 from server_middleware.harmless import complain
 from server_middleware.mirror import headers
+from server_middleware.otel_internals import get_context, propagators_in, span_context, with_span
 from server_middleware.recorder import RequestRecorder
 from server_middleware.spans.configured_tracer import tracer
 from server_middleware.vocabulary import QUEUE, TRACEPARENT
@@ -59,15 +60,14 @@ def extract(carrier: Any, around: otel.Context, getter: Getter[Any]) -> otel.Con
         if found and not getter.get(carrier, "tracestate") and not getter.get(carrier, "baggage"):
             trace_id, span_id, flags = found.groups()
             ids = int(trace_id, 16), int(span_id, 16)
-            told = (*ids, True, _FLAGS[int(flags, 16)], _NO_STATE, True)
-            above = tuple.__new__(trace.SpanContext, told)  # spared: looking whether it is valid
+            above = span_context((*ids, True, _FLAGS[int(flags, 16)], _NO_STATE, True))
             return with_span(trace.NonRecordingSpan(above), around)
     return propagators.extract(carrier, around, getter)
 
 
 @lru_cache(maxsize=1)
 def _are_default(propagators: CompositePropagator) -> bool:
-    return [type(one) for one in getattr(propagators, "_propagators", ())] == _DEFAULT
+    return [type(one) for one in propagators_in(propagators)] == _DEFAULT
 
 
 # One request that asked for its timings: its recorder, and its server span where there is one.

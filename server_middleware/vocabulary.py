@@ -1,20 +1,8 @@
-"""Names that must be spelled the same everywhere: components, stamps, headers, attributes.
-
-The words are design terms (see docs/design.md); scripts read them in the result file, servers
-write them on the wire.
-"""
+"""Names that servers write on the wire and tracebench reads: components, headers, attributes."""
 
 from typing import Final
 
-END_TO_END: Final = "end_to_end"
-BACKLOG: Final = "backlog"
-CONNECT: Final = "connect"
-CLIENT: Final = "client"
-NETWORK: Final = "network"
-BODY: Final = "body"
 SERVER_PROCESSING: Final = "server_processing"
-SERVER_AND_NETWORK: Final = "server_and_network"
-SERVICE_TIME: Final = "service_time"
 
 QUEUE: Final = "queue"
 PREPROCESSING: Final = "preprocessing"
@@ -27,17 +15,6 @@ REPORTED_PARTS: Final = (QUEUE, PREPROCESSING, INFERENCE, POSTPROCESSING)
 
 SERVER_PARTS: Final = (*REPORTED_PARTS, SERVER_OTHER)
 """What `server_processing` is the sum of."""
-
-CLIENT_PARTS: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, BODY, SERVER_PROCESSING)
-"""What `end_to_end` is the sum of, for a decomposed request."""
-
-LEAVES: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, BODY, *SERVER_PARTS)
-"""The components that are split no further, in the order of a request's life; they sum to it."""
-
-COMPONENTS: Final = frozenset(
-    {*LEAVES, END_TO_END, SERVICE_TIME, SERVER_PROCESSING, SERVER_AND_NETWORK}
-)
-"""Every name of a component that is tracebench's; any other is the author's own."""
 
 TRACEPARENT: Final = "traceparent"
 BENCHMARK_HEADER: Final = "X-Benchmark"

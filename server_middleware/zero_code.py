@@ -171,6 +171,11 @@ class Instrumentor(BaseInstrumentor):  # type: ignore[misc] # it has no types
         """None: whatever is there is served."""
         return ()
 
+    def instrument(self, **kwargs: Any) -> None:
+        """Do it once: where both packages are installed, both name this."""
+        if not self.is_instrumented_by_opentelemetry:
+            super().instrument(**kwargs)
+
     def _instrument(self, **kwargs: Any) -> None:
         follow_threads()
         provider: Any = trace.get_tracer_provider()

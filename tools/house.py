@@ -45,7 +45,7 @@ MODULES = {
     module_name(path): path
     for folder in ("tracebench", "server_middleware")
     for path in sorted((ROOT / folder).rglob("*.py"))
-    if "_pb2" not in path.name
+    if "_pb2" not in path.name and "build" not in path.relative_to(ROOT).parts
 }
 
 

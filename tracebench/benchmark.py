@@ -24,12 +24,11 @@ from tracebench.load.measure import measure, once
 from tracebench.load.peers import clients
 from tracebench.load.peers.floor import measure_floor
 from tracebench.load.peers.interleaved import Interleaved, interleaved
-from tracebench.load.prepare import rest, rpc
-from tracebench.load.prepare.plan_check import check_plan
+from tracebench.load.prepare.targets import prepare
 from tracebench.model.errors import TargetError
 from tracebench.model.exchange import Decomposition, Exchange, Outcome, Timing, Undecomposed
 from tracebench.model.measurement import Load
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Plan, Workload
 from tracebench.model.requests import VARIANT, Requests
 from tracebench.model.result import Finding, Floor, Result, TargetResult
 from tracebench.model.server_times import ServerTimes
@@ -42,8 +41,6 @@ from tracebench.tracing.mirror import timings
 from tracebench.tracing.otlp.destination import exporter_headers
 from tracebench.tracing.roots import export, run_facts
 from tracebench.tracing.traces import Traces
-
-REST, GRPC = "rest", "grpc"
 
 
 class Trial(NamedTuple):
@@ -70,7 +67,7 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
 
 
 def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
-    traces = Traces(plan, secrets=secrets)
+    traces = Traces(plan.traces, plan.mapping, secrets=secrets)
     prepared = {
         target: replace(one, secrets=one.secrets | secrets) for target, one in prepare(plan).items()
     }
@@ -90,32 +87,17 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
     return Result(**session, targets=targets, comparison=compare_two(targets))
 
 
-def prepare(plan: Plan) -> dict[str, Prepared]:
-    """Build each target's exchange, and see each answer once.
-
-    Raises:
-        TracebenchError: the plan or a target is wrong.
-    """
-    check_plan(plan)
-    prepared = {}
-    if plan.rest_url is not None:
-        prepared[REST] = rest.prepare(plan)
-    if plan.grpc_server is not None:
-        prepared[GRPC] = rpc.prepare(plan)
-    return prepared
-
-
 def try_once(plan: Plan) -> dict[str, Trial]:
     """Make one exchange with each target, and decompose it.
 
     Raises:
         TracebenchError: the plan or a target is wrong.
     """
-    mapper = mapper_of(plan.maps, plan.mapping)
+    mapper = mapper_of(plan.mapping.maps, plan.mapping.mapping)
     trials = {}
     with Secrets.of(plan).guard():
         for target, prepared in prepare(plan).items():
-            exchange = once(replace(prepared, variants=None), plan)
+            exchange = once(replace(prepared, variants=None))
             times = renamed(ServerTimes.of([_timing(exchange)]), mapper)
             decomposition = decompose(Requests.of([exchange]), times)
             trials[target] = Trial(prepared, exchange, decomposition)
@@ -131,15 +113,16 @@ def _measured(
 ) -> dict[str, TargetResult]:
     targets: dict[str, TargetResult] = {}
     libraries = clients.load_libraries(plan)
-    floors = {target: _floor(ready, plan) for target, ready in prepared.items() if plan.floor}
+    floored = prepared if plan.influence.floor else {}
+    floors = {target: _floor(ready, plan.load) for target, ready in floored.items()}
     left = len(prepared)
     for target, ready in prepared.items():
         left -= 1
-        one_run = export.Run(session["tool"]["run_id"], export.Anchor.now(), plan.concurrency)
+        one_run = export.Run(session["tool"]["run_id"], export.Anchor.now(), plan.load.concurrency)
         watcher.begins(target, ready.address, ready.answer)
-        load, late = _loaded(ready, plan, watcher, may_fail=bool(targets)), Event()
+        load, late = _loaded(ready, plan.load, watcher, may_fail=bool(targets)), Event()
         with interruptible(late.set):  # what is measured must not be lost
-            load = settled(load, plan.warmup)
+            load = settled(load, plan.load.warmup)
             one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
             floor = floors.get(target)
             analysed = _analysed(ready, load, one_run, traces, watcher, floor)
@@ -149,7 +132,7 @@ def _measured(
             cut_short = True
             result = _with(result, interrupted(result.requests, " before the other targets' turn"))
         if libraries[target] and len(load.requests) and not cut_short:
-            by_turns = interleaved(ready, plan, libraries[target], watcher.waits)
+            by_turns = interleaved(ready, plan.load, libraries[target], watcher.waits)
             result, cut_short = _beside_libraries(result, by_turns), by_turns.interrupted
         watcher.ends()
         targets[target] = _cleared(result, ready.secrets)
@@ -158,10 +141,10 @@ def _measured(
     return targets
 
 
-def _loaded(prepared: Prepared, plan: Plan, watcher: Watcher, *, may_fail: bool) -> Load:
+def _loaded(prepared: Prepared, asked: Workload, watcher: Watcher, *, may_fail: bool) -> Load:
     """What the engine measured: nothing where the target has gone, if that may be."""
     try:
-        return measure(prepared, plan, watcher)
+        return measure(prepared, asked, watcher)
     except TargetError as error:
         if not may_fail:
             raise
@@ -169,9 +152,9 @@ def _loaded(prepared: Prepared, plan: Plan, watcher: Watcher, *, may_fail: bool)
         return Load(*nothing, duration_s=0.0, cpu_s=0.0, tcp=None, gave_up=gone)
 
 
-def _floor(prepared: Prepared, plan: Plan) -> Floor:
+def _floor(prepared: Prepared, load: Workload) -> Floor:
     secure = prepared.endpoint.tls is not None
-    return describe_floor(measure_floor(prepared, plan), in_the_clear=secure)
+    return describe_floor(measure_floor(prepared, load), in_the_clear=secure)
 
 
 def _beside_libraries(result: TargetResult, by_turns: Interleaved) -> TargetResult:

@@ -71,14 +71,16 @@ def sweep(
 
 def at(plan: Plan, kind: LoadKind, load: float) -> Plan:
     """The plan of one step."""
-    traces = plan.output_traces
-    if traces is not None:  # a file for each step
-        traces = str(Path(traces).with_stem(f"{Path(traces).stem}-{load:g}"))
+    file, asked = plan.traces.output_traces, plan.load
+    if file is not None:  # one for each step
+        file = str(Path(file).with_stem(f"{Path(file).stem}-{load:g}"))
+        plan = replace(plan, traces=replace(plan.traces, output_traces=file))
     if kind == "rate":
-        return replace(plan, rate=(Segment(load, load, inf),), output_traces=traces)
-    slots = int(load)
-    warmup = plan.warmup if plan.warmup == "auto" else max(plan.warmup, _WARMUP_A_SLOT * slots)
-    return replace(plan, concurrency=slots, warmup=warmup, output_traces=traces)
+        return replace(plan, load=replace(asked, rate=(Segment(load, load, inf),)))
+    slots, warmup = int(load), asked.warmup
+    if warmup != "auto":
+        warmup = max(warmup, _WARMUP_A_SLOT * slots)
+    return replace(plan, load=replace(asked, concurrency=slots, warmup=warmup))
 
 
 def _doubling(kind: LoadKind) -> Iterator[float]:

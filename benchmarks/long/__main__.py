@@ -1,9 +1,9 @@
-"""Run all simulations, then all runs on real sockets; fails where one does not hold."""
+"""Run all simulations, runs on real sockets, and newest packages; fails where one does not hold."""
 
 import sys
 from time import perf_counter
 
-from benchmarks.long import comparisons, forms, intervals, sockets, steadiness
+from benchmarks.long import comparisons, forms, intervals, newest, sockets, steadiness
 from benchmarks.long.check import told
 
 GROUPS = (
@@ -24,6 +24,7 @@ GROUPS = (
     sockets.stalls,
     sockets.punctuality,
     sockets.queues,
+    newest.opentelemetry,
 )
 
 

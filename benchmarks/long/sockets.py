@@ -16,12 +16,12 @@ from tests.pitfalls.fifo import (
     measured,
     pollaczek_khinchine_s,
 )
-from tracebench.benchmark import prepare
 from tracebench.load.engine.pacing import arrivals_ns
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.peers.null_server import spawned
-from tracebench.model.plan import Plan, Segment
+from tracebench.load.prepare.targets import prepare
+from tracebench.model.plan import Payloads, Plan, Segment, Targets, Workload
 from tracebench.model.requests import SENT
 
 SERVICE_MS = 10.0
@@ -84,14 +84,13 @@ def punctuality() -> Iterator[Check]:
     """How late requests leave, at 1,000/s."""
     with spawned("rest") as port:
         plan = Plan(
-            PAYLOAD,
-            rest_url=f"http://127.0.0.1:{port}/",
-            requests=None,
-            duration_s=10.0,
-            rate=(Segment(1_000, 1_000, inf),),
-            concurrency=256,
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://127.0.0.1:{port}/"),
+            load=Workload(
+                requests=None, duration_s=10.0, rate=(Segment(1_000, 1_000, inf),), concurrency=256
+            ),
         )
-        load = measure(prepare(plan)["rest"], plan, Watcher())
+        load = measure(prepare(plan)["rest"], plan.load, Watcher())
     late_ms = load.requests.whole(lambda rows: rows[SENT]) / 1e6
     p99_ms = float(np.percentile(late_ms, 99))
     yield Check("1,000/s: p99 of the dispatch lag", f"{p99_ms:.3f} ms", "≤ 0.2 ms", p99_ms <= 0.2)

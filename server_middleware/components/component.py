@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 from server_middleware.components.running import RunningComponent, begin_here, for_many
 from server_middleware.components.wrapped import called, decorated
 from server_middleware.context.outside_requests import get_passing
-from server_middleware.context.scope import Handle, get_context, get_current
+from server_middleware.context.scope import Handle, get_current
+from server_middleware.otel_internals import get_context
 from server_middleware.vocabulary import OUTSIDE, SERVER_PROCESSING, UNLISTED
 
 # What a component may be called: a token in `Server-Timing`, a key in JSON, a span's name.

@@ -6,17 +6,9 @@ from opentelemetry import context as otel
 from opentelemetry import trace
 
 from server_middleware.context.outside_requests import strays
-from server_middleware.context.scope import (
-    Handle,
-    Scope,
-    attach,
-    get_context,
-    get_current,
-    inherited,
-    set_current,
-    with_span,
-)
+from server_middleware.context.scope import Handle, Scope, get_current, inherited, set_current
 from server_middleware.harmless import complain
+from server_middleware.otel_internals import attach, get_context, with_span
 from server_middleware.recorder import Together
 from server_middleware.spans.configured_tracer import tracer
 

@@ -10,14 +10,8 @@ import os
 from opentelemetry import trace
 
 from server_middleware.context.outside_requests import set_passing, strays
-from server_middleware.context.scope import (
-    attach,
-    get_context,
-    get_current,
-    inherited,
-    set_current,
-    without_span,
-)
+from server_middleware.context.scope import get_current, inherited, set_current
+from server_middleware.otel_internals import attach, get_context, without_span
 from server_middleware.recorder import this_process
 from server_middleware.spans.configured_tracer import tracer_of
 

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, TypeAlias
 from opentelemetry import context as otel
 from opentelemetry import trace
 
+from server_middleware.otel_internals import attach, get_context
 from server_middleware.recorder import RequestRecorder, Together
 from server_middleware.spans.api_tracer import Tracer
 
@@ -54,25 +55,6 @@ current: Final[ContextVar[Scope | None]] = ContextVar("server_middleware_scope",
 """None: nobody asked for the timings of what runs here."""
 get_current: Final = current.get  # bound once: every component calls them twice
 set_current: Final = current.set
-
-_RUNTIME: Final = getattr(otel, "_RUNTIME_CONTEXT", otel)  # all that the API's functions call
-_VARIABLE: Final = getattr(_RUNTIME, "_current_context", None)  # and all that these call
-attach: Final[Callable[[otel.Context], object]] = getattr(_VARIABLE, "set", _RUNTIME.attach)
-get_context: Final[Callable[[], otel.Context]] = getattr(_VARIABLE, "get", _RUNTIME.get_current)
-
-_NO_SPAN: Final = trace.set_span_in_context(trace.INVALID_SPAN, otel.Context())
-(_SPAN_KEY,) = _NO_SPAN  # the API does not say by what name contexts hold their span
-
-
-def with_span(span: trace.Span, context: otel.Context) -> otel.Context:
-    """The context, but with this span as the current one; cheaper than the API's, which copies."""
-    return otel.Context({**context, _SPAN_KEY: span})
-
-
-def without_span(context: otel.Context) -> otel.Context:
-    """The context, but with no current span."""
-    return otel.Context({key: value for key, value in context.items() if key != _SPAN_KEY})
-
 
 inherited: Final[set[trace.Span]] = set()
 """In a forked child: spans of its parent's that may still be current; they are not its own."""

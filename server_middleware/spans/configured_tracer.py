@@ -27,8 +27,17 @@ def tracer_of(provider: trace.TracerProvider) -> Tracer | None:
     if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
         return None
     theirs = provider.get_tracer(_NAME)
-    if "opentelemetry.sdk.trace" in sys.modules:
+    return _lean(theirs) or Tracer(theirs)
+
+
+def _lean(theirs: trace.Tracer) -> Tracer | None:
+    """What begins cheaper spans, where the SDK is there, and built as it is known to be."""
+    if "opentelemetry.sdk.trace" not in sys.modules:
+        return None
+    try:
         from server_middleware.spans import lean_tracer  # it needs the SDK
 
-        return lean_tracer.tracer_for(theirs, _NAME) or Tracer(theirs)
-    return Tracer(theirs)
+        return lean_tracer.tracer_for(theirs, _NAME)
+    except Exception:
+        complain("preparing lean spans")
+        return None

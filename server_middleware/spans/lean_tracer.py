@@ -6,19 +6,20 @@ the SDK's metrics of itself), its own spans are made.
 This is loaded only where the SDK is what the server traces with.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from operator import itemgetter
 from os import environ
 from typing import Final
 
 from opentelemetry import context as otel
 from opentelemetry import trace
-from opentelemetry.sdk.trace import SpanLimits, SynchronousMultiSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SynchronousMultiSpanProcessor
 from opentelemetry.sdk.trace import Tracer as SdkTracer
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.util.types import AttributeValue
 
+from server_middleware.otel_internals import can_be_lean, enabled
 from server_middleware.spans.api_tracer import Tracer
 from server_middleware.spans.lean_span import MOST, LeanServerSpan, LeanSpan, Origin, bounded
 from server_middleware.vocabulary import COMPONENT_ATTRIBUTE
@@ -28,19 +29,17 @@ _LEAN: Final = frozenset({LeanSpan, LeanServerSpan})
 
 def tracer_for(tracer: trace.Tracer, name: str) -> "LeanTracer | None":
     """Lean spans for a tracer of this name, unless something is set that only the SDK's obey."""
-    if type(tracer) is not SdkTracer or not _usual(getattr(tracer, "_span_limits", None)):
+    if type(tracer) is not SdkTracer or not can_be_lean(tracer, ReadableSpan):
         return None
     counted = environ.get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").lower() == "true"
-    processors = tracer.span_processor
-    if counted or type(processors) is not SynchronousMultiSpanProcessor:
+    processors, usual = tracer.span_processor, _usual(tracer._span_limits)
+    if counted or not usual or type(processors) is not SynchronousMultiSpanProcessor:
         return None
     return LeanTracer(tracer, Origin(tracer, name, processors))
 
 
-def _usual(limits: SpanLimits | None) -> bool:
+def _usual(limits: SpanLimits) -> bool:
     """Whether each limit is the specification's default: attributes of any length are its."""
-    if limits is None:
-        return False
     return all(
         value == (None if name.endswith("_length") else MOST)
         for name, value in vars(limits).items()
@@ -75,7 +74,7 @@ class LeanTracer(Tracer):
     def __init__(self, tracer: SdkTracer, origin: Origin) -> None:
         super().__init__(tracer)
         self._sdk, self._origin = tracer, origin
-        self._enabled: Callable[[], bool] = getattr(tracer, "_is_enabled", lambda: True)
+        self._enabled = enabled(tracer)
 
     def begin_server(
         self, context: otel.Context, name: str, start_ns: int, attributes: dict[str, AttributeValue]

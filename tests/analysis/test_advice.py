@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.samples import CANCELLED, FAILED, MS, NEAR, SUCCESS, TIMED_OUT, load
+from tests.plans import changed, plan_of
 from tests.records import decomposed
 from tracebench.analysis.advice import Situation, fitting
 from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
@@ -18,7 +19,7 @@ from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import FINDINGS, advised
 from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed
-from tracebench.model.plan import Payload, Plan, Segment, Stability
+from tracebench.model.plan import Payload, Payloads, Plan, Segment, Stability
 from tracebench.model.result import TargetResult, TcpInfo
 from tracebench.system.environment import plan_facts
 
@@ -27,7 +28,7 @@ CHANGING = (Segment(10, 200, 30.0),)
 ENDLESS = (Segment(100, 100, inf),)
 
 plans = st.builds(
-    Plan,
+    plan_of,
     payload=st.just(PAYLOAD),
     rest_url=st.just("http://model:5000"),
     oip=st.sampled_from([None, "resnet"]),
@@ -45,7 +46,7 @@ plans = st.builds(
     output_traces=st.sampled_from([None, "t.jsonl"]),
     jaeger=st.sampled_from([None, "http://127.0.0.1:16686"]),
     floor=st.booleans(),
-).map(lambda plan: replace(plan, schedule_s=None) if plan.rate else plan)
+).map(lambda plan: changed(plan, schedule_s=None) if plan.load.rate else plan)
 environments = st.fixed_dictionaries(
     {"cpus": st.sampled_from([1, 8]), "platform": st.sampled_from(["Linux-6.1", "macOS-15.0"])}
 )
@@ -97,16 +98,16 @@ def results(draw: st.DrawFn, plan: Plan | None = None) -> TargetResult:
     ran = draw(exchanges())
     run = replace(
         load(ran, tcp=draw(st.sampled_from([None, NEAR, TcpInfo(0.01, 0.02, 0, 1)]))),
-        asked_rps=30.0 if plan is None or plan.rate or plan.schedule_s else 0.0,
+        asked_rps=30.0 if plan is None or plan.load.is_open else 0.0,
         stalled_s=draw(st.sampled_from([0.0, 0.3])),
         idle_share=draw(st.sampled_from([None, 0.05])),
         same_host=draw(st.booleans()),
         compressed_share=draw(st.sampled_from([None, 0.01])),
         interrupted=draw(st.booleans()),
         gave_up=draw(st.sampled_from(["", "no reply came for 5 s"])),
-        until_stable=plan.until_stable if plan is not None else None,
+        until_stable=plan.load.until_stable if plan is not None else None,
     )
-    has_floor = plan is not None and plan.floor
+    has_floor = plan is not None and plan.influence.floor
     floor = describe_floor(load([SUCCESS]), in_the_clear=False) if has_floor else None
     timing = draw(st.sampled_from(ACCOUNTS))
     result = summarise("x", run, decomposed(ran, [timing] * len(ran)), floor=floor)
@@ -172,7 +173,11 @@ def test_neither_would_any_other_finding(
         assert hint
 
 
-@given(st.dictionaries(st.sampled_from(list(plan_facts(Plan(PAYLOAD), {}))), st.none() | st.text()))
+@given(
+    st.dictionaries(
+        st.sampled_from(list(plan_facts(Plan(Payloads(PAYLOAD)), {}))), st.none() | st.text()
+    )
+)
 def test_an_archive_s_plan_may_be_nonsense(plan: dict[str, Any]) -> None:
     result = summarise("x", load([SUCCESS]), decomposed([SUCCESS], [Undecomposed.NO_TIMING]))
     for kind in FINDINGS.values():

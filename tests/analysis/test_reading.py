@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from server_middleware.vocabulary import LEAVES
 from tests.analysis.samples import FAILED, MS, NO_TIMING, SUCCESS, load, target
 from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
 from tracebench.analysis.interpretation import interpret, interpret_tail
+from tracebench.model.components import LEAVES
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.result import Tail, TailPart, TargetResult, TcpInfo
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server_middleware.vocabulary import LEAVES
 from tests.analysis.samples import (
     CANCELLED,
     FAILED,
@@ -21,6 +20,7 @@ from tests.analysis.samples import (
 )
 from tests.records import decomposed, measured
 from tracebench.analysis.summary import summarise
+from tracebench.model.components import LEAVES
 from tracebench.model.exchange import Exchange, Reply, Stamp, Timing, Undecomposed
 from tracebench.model.result import ErrorCount, Exemplar, RequestCounts
 

@@ -11,15 +11,25 @@ import pytest
 
 from tests.end_to_end.old_servers import old_grpc, old_rest
 from tests.end_to_end.test_receive_otlp import exporting
+from tests.plans import plan_of
 from tests.servers import answering, free_ports, reply, serving
 from tests.tracing import otlp_samples
 from tests.tracing.otlp_samples import RECORDED
 from tracebench.archive import analyze
 from tracebench.benchmark import run
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import (
+    Calls,
+    MappingRules,
+    Payload,
+    Payloads,
+    Plan,
+    SpanRoutes,
+    Targets,
+    Workload,
+)
 from tracebench.model.result import Result
-from tracebench.report.result_file import to_dict
+from tracebench.report.result_file import dumps
 
 REQUESTS = 40
 PAYLOAD = Payload(b"\x89PNG" * 500, "image/png", "x.png", "image")
@@ -30,12 +40,10 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Result, 
     path = tmp_path_factory.mktemp("archive") / "traces.jsonl"
     with old_rest() as url, old_grpc() as address:
         plan = Plan(
-            PAYLOAD,
-            rest_url=url,
-            grpc_server=address,
-            requests=REQUESTS,
-            concurrency=3,
-            output_traces=str(path),
+            Payloads(PAYLOAD),
+            Targets(rest_url=url, grpc_server=address),
+            load=Workload(requests=REQUESTS, concurrency=3),
+            traces=SpanRoutes(output_traces=str(path)),
         )
         yield run(plan), path
 
@@ -43,14 +51,14 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Result, 
 def test_an_archive_gives_the_run_s_result_to_the_digit(written: tuple[Result, Path]) -> None:
     result, path = written
     assert result.targets["rest"].decomposed == result.targets["grpc"].decomposed == REQUESTS
-    assert to_dict(analyze([str(path)])) == json.loads(json.dumps(to_dict(result)))
+    assert json.loads(dumps(analyze([str(path)]))) == json.loads(dumps(result))
 
 
 def test_an_archive_without_the_untraced_requests_says_so(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     with old_rest() as url:
         options = {"requests": 40, "observer_effect": True, "output_traces": str(path)}
-        ran = run(Plan(PAYLOAD, rest_url=url, **options)).targets["rest"]  # type: ignore[arg-type]
+        ran = run(plan_of(PAYLOAD, rest_url=url, **options)).targets["rest"]
     found = analyze([str(path)]).targets["rest"]
     assert 0 < found.requests.succeeded < ran.requests.succeeded == 40
     assert all(one.trace_id in path.read_text() for one in ran.exemplars)
@@ -71,7 +79,14 @@ def test_failures_are_counted_as_in_the_run(tmp_path: Path) -> None:
     replies = [reply(b"ok"), reply(b"ok"), reply(b"no", "503 Busy")]
     with serving(answering(*replies)) as port:
         url = f"http://127.0.0.1:{port}"
-        result = run(Plan(PAYLOAD, rest_url=url, requests=12, output_traces=path))
+        result = run(
+            Plan(
+                Payloads(PAYLOAD),
+                Targets(rest_url=url),
+                load=Workload(requests=12),
+                traces=SpanRoutes(output_traces=path),
+            )
+        )
     found = analyze([path]).targets["rest"]
     expected = result.targets["rest"]
     assert found.errors[0].reason == expected.errors[0].reason
@@ -82,16 +97,18 @@ def test_no_secret_stands_in_a_result_or_in_an_archive(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     with serving(answering(reply(b"ok"))) as port:
         plan = Plan(
-            PAYLOAD,
-            rest_url=f"http://me:s3cret@127.0.0.1:{port}",
-            headers=(("X-Api-Key", "s3cret"), ("My-Token", "s3cret"), ("Accept", "*/*")),
-            requests=3,
-            output_traces=str(path),
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://me:s3cret@127.0.0.1:{port}"),
+            calls=Calls(
+                headers=(("X-Api-Key", "s3cret"), ("My-Token", "s3cret"), ("Accept", "*/*"))
+            ),
+            load=Workload(requests=3),
+            traces=SpanRoutes(output_traces=str(path)),
         )
         result = run(plan)
     assert result.targets["rest"].address == f"http://REDACTED:REDACTED@127.0.0.1:{port}/predict"
     assert result.plan["headers"][2] == ["Accept", "*/*"]
-    assert "s3cret" not in json.dumps(to_dict(result)) + path.read_text()
+    assert "s3cret" not in dumps(result) + path.read_text()
 
 
 def lines(path: Path) -> list[Any]:
@@ -260,21 +277,20 @@ def test_the_spans_that_a_server_sent_are_archived_and_mapped_as_in_the_run(
     endpoint = f"http://127.0.0.1:{port + 1}"
     with exporting("http", endpoint, OTEL_BSP_SCHEDULE_DELAY="200") as url:
         plan = Plan(
-            PAYLOAD,
-            rest_url=url,
-            requests=REQUESTS,
-            concurrency=2,
-            receive_otlp=f"127.0.0.1:{port}",
-            output_traces=path,
-            maps=("postprocessing=inference", "queue=nowhere"),
-            mapping=str(rules),
+            Payloads(PAYLOAD),
+            Targets(rest_url=url),
+            load=Workload(requests=REQUESTS, concurrency=2),
+            traces=SpanRoutes(receive_otlp=f"127.0.0.1:{port}", output_traces=path),
+            mapping=MappingRules(
+                maps=("postprocessing=inference", "queue=nowhere"), mapping=str(rules)
+            ),
         )
         result = run(plan)
     assert result.targets["rest"].server_timing_source["otlp"] == REQUESTS
     assert {"queue", "postprocessing"} <= set(result.targets["rest"].components)
     [unfit] = [one for one in result.targets["rest"].verdict.findings if one.code == "unfit_rules"]
     assert unfit.message.startswith("--map 'queue=nowhere': no span of a request")
-    assert to_dict(analyze([path])) == json.loads(json.dumps(to_dict(result)))
+    assert json.loads(dumps(analyze([path]))) == json.loads(dumps(result))
     rules.unlink()
     [rest] = analyze([path]).targets.values()
     assert {"preprocessing", "postprocessing"} <= set(rest.components)

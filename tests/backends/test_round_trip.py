@@ -16,7 +16,7 @@ from tests.backends.conftest import LIMIT_S, Collector, Jaeger, eventually
 from tests.example.pictures import COFFEE
 from tests.example.programs import program, told
 from tracebench.benchmark import run
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
 from tracebench.model.result import Result
 from tracebench.model.span import Span
 from tracebench.tracing.jaeger.fetch import Waits, read_back
@@ -51,13 +51,10 @@ def seen(jaeger: Jaeger, collector: Collector) -> Iterator[Seen]:
     ) as server:
         rest_url, grpc_server = (line.split()[1] for line in told(server))
         plan = Plan(
-            Payload(COFFEE, "image/png", "coffee.png", "image"),
-            rest_url=rest_url,
-            grpc_server=grpc_server,
-            requests=REQUESTS,
-            concurrency=4,
-            otlp_endpoint=collector.otlp,
-            jaeger=jaeger.ui,
+            Payloads(Payload(COFFEE, "image/png", "coffee.png", "image")),
+            Targets(rest_url=rest_url, grpc_server=grpc_server),
+            load=Workload(requests=REQUESTS, concurrency=4),
+            traces=SpanRoutes(otlp_endpoint=collector.otlp, jaeger=jaeger.ui),
         )
         yield Seen(run(plan), jaeger, collector)
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.cli.test_bad_input import run as command
+from tests.plans import plan_of
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.benchmark import run
-from tracebench.load.peers import floor
 from tracebench.load.peers.clients import Job, Sample
 from tracebench.model.errors import TargetError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Influence, Payload, Payloads, Plan, Targets
 from tracebench.model.result import TargetResult
 from tracebench.report import result_file
 
@@ -28,7 +28,7 @@ PAYLOAD = Payload(b"x" * 1_000, "image/png", "x.png", "image")
 
 def measured(script: Script, **more: object) -> TargetResult:
     with serving(script) as port:
-        result = run(Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", **more))  # type: ignore[arg-type] # options of the test
+        result = run(plan_of(PAYLOAD, rest_url=f"http://{HOST}:{port}", **more))
     text = result_file.dumps(result)
     assert result_file.dumps(result_file.loads(text)) == text
     return result.targets["rest"]
@@ -38,8 +38,7 @@ def codes(target: TargetResult) -> set[str]:
     return {finding.code for finding in target.verdict.findings}
 
 
-def test_the_floor_stands_beside_a_target(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(floor, "LASTS_S", 0.1)
+def test_the_floor_stands_beside_a_target() -> None:
     target = measured(answering(reply(), service_s=0.01), requests=20, floor=True)
     assert target.floor is not None
     assert target.floor.end_to_end.p50_ms < 5 < target.components["end_to_end"].p50_ms
@@ -91,7 +90,11 @@ def test_a_server_that_goes_away_among_the_libraries_keeps_the_run() -> None:
             raise gone
 
         patch.setattr("tracebench.load.peers.by_requests.send", send)
-        plan = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", clients=("requests",))
+        plan = Plan(
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://{HOST}:{port}"),
+            influence=Influence(clients=("requests",)),
+        )
         target = run(plan).targets["rest"]
     (finding,) = [one for one in target.verdict.findings if one.code == "clients_cut_short"]
     assert finding.message.endswith("ended after 0 rounds: connection refused")

@@ -11,9 +11,9 @@ import pytest
 from tests.servers import read_request, serving
 from tracebench.archive import analyze
 from tracebench.benchmark import run
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
 from tracebench.model.result import Result
-from tracebench.report.result_file import to_dict
+from tracebench.report.result_file import dumps
 from tracebench.report.table import render
 
 pytestmark = pytest.mark.alone
@@ -65,10 +65,10 @@ def measured(answer: Answer, traces: Path) -> Result:
     with serving(script) as port:
         return run(
             Plan(
-                Payload(b"{}", "application/json", "in.json", "json"),
-                rest_url=f"http://127.0.0.1:{port}/p",
-                requests=REQUESTS,
-                output_traces=str(traces),
+                Payloads(Payload(b"{}", "application/json", "in.json", "json")),
+                Targets(rest_url=f"http://127.0.0.1:{port}/p"),
+                load=Workload(requests=REQUESTS),
+                traces=SpanRoutes(output_traces=str(traces)),
             )
         )
 
@@ -96,7 +96,7 @@ def test_the_rest_of_a_reply_stands_apart(answer: Answer, code: str, tmp_path: P
 def test_an_archive_tells_the_same_of_it(answer: Answer, tmp_path: Path) -> None:
     result = measured(answer, tmp_path / "t.jsonl")
     again = analyze([str(tmp_path / "t.jsonl")])
-    assert to_dict(again) == json.loads(json.dumps(to_dict(result)))
+    assert json.loads(dumps(again)) == json.loads(dumps(result))
 
 
 def test_timing_in_trailers_covers_the_stream(tmp_path: Path) -> None:

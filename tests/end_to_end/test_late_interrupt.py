@@ -16,7 +16,7 @@ from tests.servers import HOST, answering, reply, serving
 from tracebench import benchmark
 from tracebench.analysis import summary
 from tracebench.load.engine.progress import Progress, Watcher
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.report.table import render
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +34,11 @@ def test_while_one_target_is_analysed_the_other_is_left_out(
     monkeypatch.setattr(benchmark, "summarise", interrupted)
     payload = Payload(b"\x89PNG", "image/png", "x.png", "image")
     with old_rest() as url, old_grpc() as address:
-        plan = Plan(payload, rest_url=url, grpc_server=address, requests=20)
+        plan = Plan(
+            Payloads(payload),
+            Targets(rest_url=url, grpc_server=address),
+            load=Workload(requests=20),
+        )
         [(name, target)] = benchmark.run(plan).targets.items()
     assert (name, target.decomposed) == ("rest", 20)
     [message] = [one.message for one in target.verdict.findings if one.code == "interrupted"]
@@ -52,7 +56,7 @@ class Impatient(Watcher):
 def test_in_the_midst_of_the_load_it_is_told_how_far_it_came() -> None:
     payload = Payload(b"\x89PNG", "image/png", "x.png", "image")
     with old_rest() as url:
-        plan = Plan(payload, rest_url=url, requests=100_000)
+        plan = Plan(Payloads(payload), Targets(rest_url=url), load=Workload(requests=100_000))
         result = benchmark.run(plan, Impatient())
     target = result.targets["rest"]
     assert target.interrupted_at is not None

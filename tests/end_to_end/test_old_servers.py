@@ -6,7 +6,7 @@ import pytest
 
 from tests.end_to_end.old_servers import STAGES_S, old_grpc, old_rest
 from tracebench.benchmark import run
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.model.result import Result
 
 REQUESTS = 60
@@ -17,7 +17,11 @@ def result() -> Iterator[Result]:
     payload = Payload(b"\x89PNG" * 500, "image/png", "x.png", "image")
     with old_rest() as url, old_grpc() as address:
         yield run(
-            Plan(payload, rest_url=url, grpc_server=address, requests=REQUESTS, concurrency=3)
+            Plan(
+                Payloads(payload),
+                Targets(rest_url=url, grpc_server=address),
+                load=Workload(requests=REQUESTS, concurrency=3),
+            )
         )
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.servers import free_ports
 from tracebench.archive import analyze
 from tracebench.benchmark import run
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
 from tracebench.model.result import TargetResult
 
 pytestmark = pytest.mark.alone
@@ -37,12 +37,10 @@ def exporting(protocol: str, endpoint: str, **settings: str) -> Iterator[str]:
 
 def measured(url: str, receive_otlp: str, archive: Path) -> TargetResult:
     plan = Plan(
-        PAYLOAD,
-        rest_url=url,
-        requests=400,
-        concurrency=8,
-        receive_otlp=receive_otlp,
-        output_traces=str(archive),
+        Payloads(PAYLOAD),
+        Targets(rest_url=url),
+        load=Workload(requests=400, concurrency=8),
+        traces=SpanRoutes(receive_otlp=receive_otlp, output_traces=str(archive)),
     )
     return run(plan).targets["rest"]
 

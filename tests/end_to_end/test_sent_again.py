@@ -13,7 +13,7 @@ from tests.end_to_end.old_servers import old_grpc, old_rest
 from tests.servers import HOST, answering, free_ports, reply, serving
 from tracebench.archive import analyze
 from tracebench.benchmark import run
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
 from tracebench.model.result import Finding, TargetResult
 
 pytestmark = pytest.mark.alone
@@ -37,7 +37,10 @@ def test_a_server_that_closes_after_each_reply_without_a_word(tmp_path: Path) ->
     path = str(tmp_path / "traces.jsonl")
     with serving(answering(reply(), close_after=1)) as port:
         plan = Plan(
-            PAYLOAD, rest_url=f"http://{HOST}:{port}", requests=40, output_traces=path, timeout_s=5
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://{HOST}:{port}"),
+            load=Workload(requests=40, timeout_s=5),
+            traces=SpanRoutes(output_traces=path),
         )
         found = run(plan).targets["rest"]
     assert (found.requests.started, found.requests.succeeded) == (40, 40)
@@ -75,11 +78,9 @@ def test_nginx_ends_http2_connections(
 ) -> None:
     with old_grpc() as address, nginx(tmp_path, f"grpc_pass grpc://{address}", "http2") as port:
         plan = Plan(
-            PAYLOAD,
-            grpc_server=f"{HOST}:{port}",
-            requests=200,
-            concurrency=concurrency,
-            connections=connections,
+            Payloads(PAYLOAD),
+            Targets(grpc_server=f"{HOST}:{port}"),
+            load=Workload(requests=200, concurrency=concurrency, connections=connections),
         )
         found = run(plan).targets["grpc"]
     assert (found.requests.started, found.requests.succeeded) == (200, 200)
@@ -90,7 +91,11 @@ def test_nginx_ends_http2_connections(
 
 def test_nginx_ends_http1_connections(tmp_path: Path) -> None:
     with old_rest() as url, nginx(tmp_path, f"proxy_pass {url}", "") as port:
-        plan = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", requests=200, concurrency=4)
+        plan = Plan(
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://{HOST}:{port}"),
+            load=Workload(requests=200, concurrency=4),
+        )
         found = run(plan).targets["rest"]
     assert (found.requests.started, found.requests.succeeded) == (200, 200)
     assert found.requests.sent_again == 0, "nginx announces the end with Connection: close"

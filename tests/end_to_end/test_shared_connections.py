@@ -4,7 +4,7 @@ import pytest
 
 from tests.end_to_end.old_servers import old_grpc
 from tracebench.benchmark import run
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 
 PAYLOAD = Payload(b"\x89PNG" * 20_000, "image/png", "x.png", "image")
 
@@ -15,12 +15,9 @@ PAYLOAD = Payload(b"\x89PNG" * 20_000, "image/png", "x.png", "image")
 def test_slots_that_share_one_connection(concurrency: int, requests: int, streams: int) -> None:
     with old_grpc(max_concurrent_streams=streams) as address:
         plan = Plan(
-            PAYLOAD,
-            grpc_server=address,
-            requests=requests,
-            concurrency=concurrency,
-            connections=1,
-            timeout_s=3,
+            Payloads(PAYLOAD),
+            Targets(grpc_server=address),
+            load=Workload(requests=requests, concurrency=concurrency, connections=1, timeout_s=3),
         )
         found = run(plan).targets["grpc"]
     # grpcio counts a stream for a moment after it has ended, and refuses its successor then.
@@ -33,7 +30,11 @@ def test_slots_that_share_one_connection(concurrency: int, requests: int, stream
 
 def test_connections_that_the_server_ends_are_replaced() -> None:
     with old_grpc(max_connection_age_ms=150, max_connection_age_grace_ms=1_000) as address:
-        plan = Plan(PAYLOAD, grpc_server=address, duration_s=1.0, requests=None, concurrency=2)
+        plan = Plan(
+            Payloads(PAYLOAD),
+            Targets(grpc_server=address),
+            load=Workload(duration_s=1.0, requests=None, concurrency=2),
+        )
         found = run(plan).targets["grpc"]
     assert found.requests.failed == found.requests.timed_out == 0
     assert found.tcp is not None

@@ -9,7 +9,7 @@ import pytest
 
 from tests.servers import HOST, Script, read_request, reply, serving
 from tracebench.benchmark import run
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.model.result import TargetResult
 
 pytestmark = pytest.mark.alone
@@ -38,7 +38,11 @@ def codes(result: TargetResult) -> set[str]:
 def test_the_warm_up_of_a_real_server_is_cut() -> None:
     with serving(taking(lambda _, n: 0.012 if n <= 40 else 0.002)) as port:
         url = f"http://{HOST}:{port}/"
-        found = run(Plan(PAYLOAD, rest_url=url, requests=300, warmup="auto")).targets["rest"]
+        found = run(
+            Plan(
+                Payloads(PAYLOAD), Targets(rest_url=url), load=Workload(requests=300, warmup="auto")
+            )
+        ).targets["rest"]
     assert found.warmup is not None
     assert found.warmup.method == "MSER-5"
     assert 40 <= found.warmup.cut <= 150
@@ -53,7 +57,13 @@ def test_the_warm_up_of_a_real_server_is_cut() -> None:
 @pytest.mark.slow
 def test_a_real_server_that_becomes_slower_is_told() -> None:
     with serving(taking(lambda _, n: 0.002 if n <= 250 else 0.006)) as port:
-        found = run(Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}/", requests=400)).targets["rest"]
+        found = run(
+            Plan(
+                Payloads(PAYLOAD),
+                Targets(rest_url=f"http://{HOST}:{port}/"),
+                load=Workload(requests=400),
+            )
+        ).targets["rest"]
     assert "not_stationary" in codes(found)
     assert not found.verdict.valid
 
@@ -63,6 +73,10 @@ def test_a_real_server_that_becomes_slower_is_told() -> None:
 def test_one_of_four_real_workers_is_slower(slow_s: float) -> None:
     with serving(taking(lambda connection, _: slow_s if connection % 4 == 2 else 0.002)) as port:
         url = f"http://{HOST}:{port}/"
-        plan = Plan(PAYLOAD, rest_url=url, requests=None, duration_s=1.0, concurrency=4)
+        plan = Plan(
+            Payloads(PAYLOAD),
+            Targets(rest_url=url),
+            load=Workload(requests=None, duration_s=1.0, concurrency=4),
+        )
         found = run(plan).targets["rest"]
     assert ("uneven_slots" in codes(found)) is (slow_s > 0.002)

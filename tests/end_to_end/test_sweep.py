@@ -21,7 +21,7 @@ from tests.middleware.serving import waitress_serving
 from tests.servers import HOST, answering, reply, serving
 from tools.house import ROOT
 from tracebench.load.engine.progress import SweepWatcher, Watcher
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.model.sweep import Sweep
 from tracebench.sweep import sweep
 
@@ -49,7 +49,9 @@ def workers(count: int) -> Iterator[str]:
 
 
 def swept(url: str, *loads: float) -> Sweep:
-    plan = Plan(PAYLOAD, rest_url=url, requests=None, duration_s=0.7)
+    plan = Plan(
+        Payloads(PAYLOAD), Targets(rest_url=url), load=Workload(requests=None, duration_s=0.7)
+    )
     return sweep(plan, "concurrency", loads)
 
 
@@ -74,7 +76,11 @@ def test_a_pool_of_workers(count: int, loads: tuple[float, ...]) -> None:
 @pytest.mark.slow
 def test_rates_are_doubled_until_one_is_not_met() -> None:
     with workers(2) as url:
-        plan = Plan(PAYLOAD, rest_url=url, requests=None, duration_s=0.7, concurrency=32)
+        plan = Plan(
+            Payloads(PAYLOAD),
+            Targets(rest_url=url),
+            load=Workload(requests=None, duration_s=0.7, concurrency=32),
+        )
         found = sweep(plan, "rate", None)
     assert found.steps[-1].load in (80, 160)
     assert found.ended.endswith("/s was not reached")
@@ -90,11 +96,9 @@ def test_the_example_server_with_one_model_instance() -> None:
     with program(*arguments, "--instances", "1") as process:
         rest, grpc = (line.split()[1] for line in told(process))
         plan = Plan(
-            Payload(_small(COFFEE), "image/jpeg", "coffee.jpg", "image"),
-            rest_url=rest,
-            grpc_server=grpc,
-            requests=None,
-            duration_s=1.0,
+            Payloads(Payload(_small(COFFEE), "image/jpeg", "coffee.jpg", "image")),
+            Targets(rest_url=rest, grpc_server=grpc),
+            load=Workload(requests=None, duration_s=1.0),
         )
         found = sweep(plan, "concurrency", (1, 4))  # well past the knee: neighbours make noise
     for scaling in found.scaling.values():
@@ -127,7 +131,9 @@ class Ending(SweepWatcher):
 def test_a_step_that_fails_leaves_what_was_measured(loads: tuple[float, ...]) -> None:
     with ExitStack() as server:
         port = server.enter_context(serving(answering(reply(), service_s=0.005)))
-        plan = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", requests=20)
+        plan = Plan(
+            Payloads(PAYLOAD), Targets(rest_url=f"http://{HOST}:{port}"), load=Workload(requests=20)
+        )
         found = sweep(plan, "concurrency", loads, Ending(server))
     assert [step.load for step in found.steps] == [load for load in loads if load < 3]
     assert found.ended.startswith("the step at 3 failed: ")
@@ -138,7 +144,11 @@ def test_a_step_that_fails_leaves_what_was_measured(loads: tuple[float, ...]) ->
 @pytest.mark.slow
 def test_auto_ends_where_throughput_does_not_grow() -> None:
     with workers(1) as url:
-        found = sweep(Plan(PAYLOAD, rest_url=url, requests=30), "concurrency", None)
+        found = sweep(
+            Plan(Payloads(PAYLOAD), Targets(rest_url=url), load=Workload(requests=30)),
+            "concurrency",
+            None,
+        )
     assert [step.load for step in found.steps] in ([1, 2, 4], [1, 2, 4, 8])
     assert found.ended == "throughput stopped growing"
     assert found.valid

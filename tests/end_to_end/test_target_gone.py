@@ -9,7 +9,7 @@ from tests.end_to_end.old_servers import old_grpc, old_rest
 from tracebench.benchmark import run
 from tracebench.load.engine.progress import Watcher
 from tracebench.model.errors import TargetError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.report import figure, table
 
 PAYLOAD = Payload(b"\x89PNG" * 200, "image/png", "x.png", "image")
@@ -31,7 +31,11 @@ def test_what_was_measured_before_is_kept(at: str, tmp_path: Path) -> None:
     stopping = Stopping(at)
     with old_rest() as url:
         address = stopping.server.enter_context(old_grpc())
-        plan = Plan(PAYLOAD, rest_url=url, grpc_server=address, requests=20)
+        plan = Plan(
+            Payloads(PAYLOAD),
+            Targets(rest_url=url, grpc_server=address),
+            load=Workload(requests=20),
+        )
         found = run(plan, stopping)
     assert found.targets["rest"].requests.succeeded == 20
     gone = found.targets["grpc"]
@@ -47,4 +51,7 @@ def test_with_nothing_measured_it_is_an_error() -> None:
     stopping = Stopping("grpc")
     address = stopping.server.enter_context(old_grpc())
     with pytest.raises(TargetError, match="0 of 1 connections were opened"):
-        run(Plan(PAYLOAD, grpc_server=address, requests=20), stopping)
+        run(
+            Plan(Payloads(PAYLOAD), Targets(grpc_server=address), load=Workload(requests=20)),
+            stopping,
+        )

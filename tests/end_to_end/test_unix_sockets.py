@@ -11,9 +11,19 @@ from tests.cli.test_bad_input import complaint
 from tests.cli.test_bad_input import run as command
 from tests.end_to_end.old_servers import old_grpc, old_rest
 from tests.load import oip_server
+from tests.plans import plan_of
 from tracebench.archive import analyze
 from tracebench.benchmark import run, try_once
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import (
+    Calls,
+    Influence,
+    Payload,
+    Payloads,
+    Plan,
+    SpanRoutes,
+    Targets,
+    Workload,
+)
 from tracebench.model.result import TargetResult
 
 pytestmark = pytest.mark.alone
@@ -39,13 +49,11 @@ def test_both_protocols_their_traces_and_the_floor(folder: Path) -> None:
     path = folder / "traces.jsonl"
     with old_rest(folder) as url, old_grpc(folder) as address:
         plan = Plan(
-            PAYLOAD,
-            rest_url=url,
-            grpc_server=address,
-            requests=30,
-            concurrency=3,
-            floor=True,
-            output_traces=str(path),
+            Payloads(PAYLOAD),
+            Targets(rest_url=url, grpc_server=address),
+            load=Workload(requests=30, concurrency=3),
+            traces=SpanRoutes(output_traces=str(path)),
+            influence=Influence(floor=True),
         )
         targets = run(plan).targets
     rest, rpc = targets["rest"], targets["grpc"]
@@ -73,7 +81,7 @@ def spans(path: Path) -> Iterator[dict[str, Any]]:
 
 def test_what_is_sent_names_localhost(folder: Path) -> None:
     with old_rest(folder) as url, old_grpc(folder) as address:
-        trials = try_once(Plan(PAYLOAD, rest_url=url, grpc_server=address))
+        trials = try_once(Plan(Payloads(PAYLOAD), Targets(rest_url=url, grpc_server=address)))
     assert "\nHost: localhost\n" in trials["rest"].prepared.request
     assert f"at unix:{folder}/grpc.sock" in trials["grpc"].prepared.request
 
@@ -83,7 +91,7 @@ def test_libraries_go_the_same_way(folder: Path, names: tuple[str, ...]) -> None
     is_rest = names == HTTP_CLIENTS
     with old_rest(folder) as url, old_grpc(folder) as address:
         targets = {"rest_url": url} if is_rest else {"grpc_server": address}
-        plan = Plan(PAYLOAD, **targets, requests=20, clients=names)  # type: ignore[arg-type]
+        plan = plan_of(PAYLOAD, **targets, requests=20, clients=names)
         (found,) = run(plan).targets.values()
     assert set(found.clients) == set(names)
     assert all(one.failed == 0 and one.latency is not None for one in found.clients.values())
@@ -91,9 +99,17 @@ def test_libraries_go_the_same_way(folder: Path, names: tuple[str, ...]) -> None
 
 def test_the_open_inference_protocol(folder: Path) -> None:
     with oip_server.serving(folder) as served:
-        plan = Plan((), oip="sums", requests=5, rest_url=served.rest_url)
+        plan = Plan(
+            Payloads(()),
+            Targets(rest_url=served.rest_url),
+            calls=Calls(oip="sums"),
+            load=Workload(requests=5),
+        )
         plan_of_both = Plan(
-            (), oip="sums", requests=5, rest_url=served.rest_url, grpc_server=served.grpc_server
+            Payloads(()),
+            Targets(rest_url=served.rest_url, grpc_server=served.grpc_server),
+            calls=Calls(oip="sums"),
+            load=Workload(requests=5),
         )
         assert run(plan).targets["rest"].requests.succeeded == 5
         assert run(plan_of_both).targets["grpc"].requests.succeeded == 5

@@ -1,7 +1,6 @@
 """The guard's own look at closure finds a request that does not add up."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from benchmarks.guard.inside import closure
 from benchmarks.guard.server import served
 from tests.guard.test_server import plan
+from tests.plans import changed
 from tracebench.archive import analyze
 from tracebench.benchmark import run
 
@@ -33,7 +33,7 @@ def test_every_request_of_a_run_adds_up(
 ) -> None:
     archive, result = tmp_path / "traces.jsonl", tmp_path / "result.json"
     with served(protocol) as port:
-        run(replace(plan(protocol, port, 30), output_traces=str(archive)))
+        run(changed(plan(protocol, port, 30), output_traces=str(archive)))
     said = analyze([str(archive)]).targets[protocol]
     components: dict[str, Any] = {
         name: {"mean_ms": one.mean_ms, "count": one.count} for name, one in said.components.items()

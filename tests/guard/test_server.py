@@ -15,7 +15,7 @@ from tracebench.load.wire.http2_frames import (
     frame,
     settings,
 )
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.protos.inference_pb2 import PredictResponse
 
 TIMES = Times(1_000, 2_000, 3_000, 10_000)
@@ -58,8 +58,16 @@ def _message(content: bytes) -> Any:
 
 def plan(protocol: str, port: int, requests: int) -> Plan:
     if protocol == "rest":
-        return Plan(PAYLOAD, rest_url=f"http://127.0.0.1:{port}", requests=requests, concurrency=4)
-    return Plan(PAYLOAD, grpc_server=f"127.0.0.1:{port}", requests=requests, concurrency=4)
+        return Plan(
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://127.0.0.1:{port}"),
+            load=Workload(requests=requests, concurrency=4),
+        )
+    return Plan(
+        Payloads(PAYLOAD),
+        Targets(grpc_server=f"127.0.0.1:{port}"),
+        load=Workload(requests=requests, concurrency=4),
+    )
 
 
 @pytest.mark.parametrize("protocol", ["rest", "grpc"])

@@ -20,7 +20,7 @@ from tests.live.environments import program
 from tests.servers import free_ports
 from tracebench.archive import analyze, inventory
 from tracebench.benchmark import run
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Calls, Payload, Payloads, Plan, SpanRoutes, Targets, Workload
 from tracebench.model.result import Result, TargetResult
 
 pytestmark = pytest.mark.live
@@ -83,13 +83,10 @@ def test_litserve(tmp_path: Path) -> None:
     command = [python, str(HERE / "litserve_app.py"), str(port)]
     with started(command, environment, f"http://127.0.0.1:{port}/health", tmp_path):
         plan = Plan(
-            Payload(b'{"inputs": [1, 2, 3]}', "application/json", "in.json", "json"),
-            rest_url=f"http://127.0.0.1:{port}/predict",
-            requests=REQUESTS,
-            concurrency=CONCURRENCY,
-            warmup=100,
-            receive_otlp=f"127.0.0.1:{receiver}",
-            output_traces=archive,
+            Payloads(Payload(b'{"inputs": [1, 2, 3]}', "application/json", "in.json", "json")),
+            Targets(rest_url=f"http://127.0.0.1:{port}/predict"),
+            load=Workload(requests=REQUESTS, concurrency=CONCURRENCY, warmup=100),
+            traces=SpanRoutes(receive_otlp=f"127.0.0.1:{receiver}", output_traces=archive),
         )
         result = run(plan)
     found = assert_joined(result, "rest")
@@ -122,14 +119,11 @@ def test_mlserver_over_both_protocols(tmp_path: Path) -> None:
     ready = f"http://127.0.0.1:{http}/v2/models/sums/ready"
     with started([mlserver, "start", str(tmp_path)], environment, ready, tmp_path):
         plan = Plan(
-            (),
-            oip="sums",
-            rest_url=f"http://127.0.0.1:{http}",
-            grpc_server=f"127.0.0.1:{http + 1}",
-            requests=REQUESTS,
-            concurrency=CONCURRENCY,
-            warmup=100,
-            receive_otlp=f"127.0.0.1:{receiver}",
+            Payloads(()),
+            Targets(rest_url=f"http://127.0.0.1:{http}", grpc_server=f"127.0.0.1:{http + 1}"),
+            calls=Calls(oip="sums"),
+            load=Workload(requests=REQUESTS, concurrency=CONCURRENCY, warmup=100),
+            traces=SpanRoutes(receive_otlp=f"127.0.0.1:{receiver}"),
         )
         result = run(plan)
     for target in ("rest", "grpc"):

@@ -11,7 +11,7 @@ from tests.live.test_live import started
 from tests.servers import free_ports
 from tracebench.benchmark import run, try_once
 from tracebench.model.errors import TargetError
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Calls, Expected, Payloads, Plan, Targets, Workload
 
 pytestmark = pytest.mark.live
 
@@ -68,7 +68,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def test_both_protocols_get_one_answer(server: Served) -> None:
-    plan = Plan((), oip="sums", rest_url=server.rest_url, grpc_server=server.grpc_server)
+    plan = Plan(
+        Payloads(()),
+        Targets(rest_url=server.rest_url, grpc_server=server.grpc_server),
+        calls=Calls(oip="sums"),
+    )
     trials = try_once(plan)
     rest, grpc = (trial.prepared.answer for trial in trials.values())
     total = re.search(r'"data": ?\[([0-9.]+)\]', rest)
@@ -79,13 +83,11 @@ def test_both_protocols_get_one_answer(server: Served) -> None:
 def test_every_answer_is_as_expected(server: Served) -> None:
     result = run(
         Plan(
-            (),
-            oip="sums",
-            rest_url=server.rest_url,
-            grpc_server=server.grpc_server,
-            requests=200,
-            concurrency=4,
-            expect_json=("model_name=sums", "outputs[3].name=words"),
+            Payloads(()),
+            Targets(rest_url=server.rest_url, grpc_server=server.grpc_server),
+            calls=Calls(oip="sums"),
+            load=Workload(requests=200, concurrency=4),
+            expected=Expected(expect_json=("model_name=sums", "outputs[3].name=words")),
         )
     )
     assert [one.requests.succeeded for one in result.targets.values()] == [200, 200]
@@ -93,8 +95,8 @@ def test_every_answer_is_as_expected(server: Served) -> None:
 
 def test_a_model_that_is_not_there(server: Served) -> None:
     for plan in (
-        Plan((), oip="nobody", rest_url=server.rest_url),
-        Plan((), oip="nobody", grpc_server=server.grpc_server),
+        Plan(Payloads(()), Targets(rest_url=server.rest_url), calls=Calls(oip="nobody")),
+        Plan(Payloads(()), Targets(grpc_server=server.grpc_server), calls=Calls(oip="nobody")),
     ):
         with pytest.raises(TargetError, match=r"Model nobody .*not found"):
             run(plan)

@@ -3,6 +3,7 @@
 import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import cycle
 
@@ -10,7 +11,7 @@ from tests.records import exchanges_of
 from tests.servers import HOST, Script, serving
 from tracebench.load.engine.connection import Connection, Owner
 from tracebench.load.engine.dispatch import Ledger
-from tracebench.load.engine.endpoint import resolve
+from tracebench.load.engine.endpoint import Endpoint, resolve
 from tracebench.load.engine.engine import Engine, Window
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.mapped import MappedConnection, SharedBodies, SharedConnection
@@ -23,7 +24,7 @@ from tracebench.model.exchange import Exchange, Outcome
 from tracebench.tracing.roots.trace_ids import IdSource
 
 Connect = Callable[[Owner, Ledger], Connection]
-Make = Callable[[Loop, int, Sequence[HttpRequest]], Connect]
+Make = Callable[[Loop, Endpoint, Sequence[HttpRequest]], Connect]
 
 
 def request(body: bytes = b"x" * 1_000) -> HttpRequest:
@@ -31,17 +32,25 @@ def request(body: bytes = b"x" * 1_000) -> HttpRequest:
     return HttpRequest(head.encode(), b"-01\r\n\r\n", body)
 
 
-def copied(loop: Loop, port: int, contents: Sequence[HttpRequest]) -> Connect:
-    endpoint = resolve(HOST, port, None)
+def local(port: int) -> Endpoint:
+    return resolve(HOST, port, None)
+
+
+def patient_with(endpoint: Endpoint) -> Endpoint:
+    """Let a server on a busy machine take its time to close: how fast it is is not tested."""
+    return replace(endpoint, closing_ns=2_000_000_000)
+
+
+def copied(loop: Loop, endpoint: Endpoint, contents: Sequence[HttpRequest]) -> Connect:
     return lambda owner, ledger: Connection(loop, endpoint, Http1Codec(*contents), owner, ledger)
 
 
-def mapped(loop: Loop, port: int, contents: Sequence[HttpRequest]) -> Connect:
-    return partial(MappedConnection, loop, resolve(HOST, port, None), contents)
+def mapped(loop: Loop, endpoint: Endpoint, contents: Sequence[HttpRequest]) -> Connect:
+    return partial(MappedConnection, loop, endpoint, contents)
 
 
-def shared(loop: Loop, port: int, contents: Sequence[HttpRequest]) -> Connect:
-    endpoint, bodies = resolve(HOST, port, None), SharedBodies(contents)
+def shared(loop: Loop, endpoint: Endpoint, contents: Sequence[HttpRequest]) -> Connect:
+    bodies = SharedBodies(contents)
     weakref.finalize(loop, bodies.close)
     return partial(SharedConnection, loop, endpoint, contents, bodies)
 
@@ -58,12 +67,14 @@ def run(
     midway: Callable[[Engine], None] = lambda _engine: None,
     learn: Learn | None = None,
     read: Read = http1.read_reply,
+    patient: bool = False,
 ) -> tuple[Window, list[Exchange]]:
     loop = Loop()
     with serving(script) as port:
+        endpoint = patient_with(local(port)) if patient else local(port)
         engine = Engine(
             loop,
-            make(loop, port, contents or [request()]),
+            make(loop, endpoint, contents or [request()]),
             slots=slots,
             channels=channels or slots,
             timeout_ns=int(timeout_s * 1e9),

@@ -24,7 +24,7 @@ def call(
         authority=b"localhost:50051",
         scheme=b"http",
         metadata=metadata,
-        message=message,
+        body=message,
         timeout_s=timeout_s,
     )
 

@@ -94,6 +94,14 @@ def test_all_is_undone(spans: Spans) -> None:
     assert hooks() == before
 
 
+@pytest.mark.usefixtures("instrumented")
+def test_a_second_package_that_names_it_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    before = grpc.server
+    Instrumentor().instrument()
+    assert grpc.server is before
+    assert not caplog.records
+
+
 def watched() -> tuple[SpanWatch, trace.Tracer]:
     provider, watch = TracerProvider(shutdown_on_exit=False), SpanWatch()
     provider.add_span_processor(watch)  # type: ignore[arg-type] # it is one by its methods

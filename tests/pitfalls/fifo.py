@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tests.plans import plan_of
 from tracebench.benchmark import run
 from tracebench.load.engine.progress import Progress, Watcher
-from tracebench.model.plan import Arrival, Payload, Plan, Segment
+from tracebench.model.plan import Arrival, Payload, Segment
 from tracebench.model.result import TargetResult
 
 PAYLOAD = Payload(b"x", "application/octet-stream", "x", "data")
@@ -55,7 +56,7 @@ def measured(
     """Run a plan against the server."""
     segments = None if rate is None else (Segment(rate, rate, inf),)
     plan = {"requests": None, "concurrency": 256, **plan}
-    planned = Plan(PAYLOAD, rest_url=url, rate=segments, arrival=arrival, **plan)
+    planned = plan_of(PAYLOAD, rest_url=url, rate=segments, arrival=arrival, **plan)
     return run(planned, watcher).targets["rest"]
 
 

@@ -6,8 +6,8 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from server_middleware.vocabulary import LEAVES
 from tests.report.samples import ALL, both, own_parts, result, target
+from tracebench.model.components import LEAVES
 from tracebench.model.result import Result
 from tracebench.report.figure import draw, make
 from tracebench.report.figure_style import COMPONENTS

@@ -46,6 +46,19 @@ def test_the_numbers() -> None:
     assert "backlog" not in text
 
 
+def test_a_statistic_that_an_older_file_lacks_is_left_empty() -> None:
+    whole = target()
+    inference = replace(whole.components["inference"], mean_ms=None)  # type: ignore[arg-type] # as one of the future
+    older = replace(whole, components={**whole.components, "inference": inference})
+    assert row(render(result(rest=older)), "inference")[1:] == [
+        "11.00",
+        "11.00",
+        "~11.00",
+        "55.1%",
+        "██████",
+    ]
+
+
 def test_an_interrupted_run_is_not_simply_valid() -> None:
     cut_short = with_findings(target().verdict, interrupted(target().requests, " at 17%"))
     shown = replace(target(), verdict=cut_short, interrupted_at=0.17)

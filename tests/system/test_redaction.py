@@ -9,8 +9,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tests.plans import plan_of
 from tracebench.model.errors import TargetError
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Calls, Payloads, Plan, Targets
 from tracebench.model.span import Span
 from tracebench.system.redaction import (
     Secrets,
@@ -32,7 +33,7 @@ CREDENTIALS = (
 
 
 def plan(**more: object) -> Plan:
-    return Plan((), rest_url=URL, headers=CREDENTIALS, **more)  # type: ignore[arg-type] # options of the test
+    return plan_of((), rest_url=URL, headers=CREDENTIALS, **more)
 
 
 @pytest.mark.parametrize(
@@ -110,19 +111,27 @@ def test_what_a_server_repeats(text: str) -> None:
 def test_credentials_of_every_url_count() -> None:
     url = "http://u:SECRETPASS@h?token=SECRETQUERY"
     for option in ("otlp_endpoint", "forward_otlp", "jaeger", "trace_ui"):
-        secrets = Secrets.of(Plan((), **{option: url}))  # type: ignore[arg-type] # as above
+        secrets = Secrets.of(plan_of((), **{option: url}))
         assert secrets.hide("SECRETPASS, SECRETQUERY") == "REDACTED, REDACTED"
 
 
 def test_a_basic_credential_is_hidden_when_it_is_decoded_too() -> None:
     basic = base64.b64encode(b"alice:SECRETPASS").decode()
-    secrets = Secrets.of(Plan((), headers=(("authorization", f"Basic {basic}"),)))
+    secrets = Secrets.of(
+        Plan(Payloads(()), calls=Calls(headers=(("authorization", f"Basic {basic}"),)))
+    )
     assert secrets.hide(f"{basic} is alice and SECRETPASS") == "REDACTED is REDACTED and REDACTED"
 
 
 def test_what_is_public_or_short_is_left_as_it_is() -> None:
     headers = (("X-Model", "resnet-50"), ("X-Mode", "fast"), ("Authorization", "Bearer tok"))
-    secrets = Secrets.of(Plan((), rest_url="http://h/models/resnet-50/predict", headers=headers))
+    secrets = Secrets.of(
+        Plan(
+            Payloads(()),
+            Targets(rest_url="http://h/models/resnet-50/predict"),
+            calls=Calls(headers=headers),
+        )
+    )
     said = '/models/resnet-50: "fast", Bearer tok, a token'
     assert secrets.hide(said) == said
 

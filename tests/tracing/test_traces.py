@@ -1,7 +1,6 @@
 """What a plan says of traces: exported, read back, linked to; each where it was asked for."""
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -13,7 +12,7 @@ from tests.tracing.otlp_samples import request, span
 from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS, TIMED_OUT
 from tracebench.model.errors import TargetError
 from tracebench.model.exchange import Undecomposed
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import SpanRoutes
 from tracebench.model.requests import Requests
 from tracebench.model.result import TargetResult
 from tracebench.tracing.jaeger.fetch import Waits
@@ -21,7 +20,6 @@ from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.otlp.destination import check_listening
 from tracebench.tracing.traces import Traces
 
-PLAN = Plan(Payload(b"x", "text/plain", "x", "data"))
 UI = "http://127.0.0.1:1/base"
 NO_WAITS = Waits(settle_s=0, quiet_s=0, pause_s=0)
 ASKED = SUCCESS._replace(
@@ -29,24 +27,24 @@ ASKED = SUCCESS._replace(
 )
 
 
-def linked(plan: Plan) -> TargetResult:
+def linked(routes: SpanRoutes) -> TargetResult:
     result = target()
     exchanges = [SUCCESS._replace(trace_id=one.trace_id) for one in result.exemplars]
-    return Traces(plan).linked(result, Requests.of(exchanges), REST, RUN)
+    return Traces(routes).linked(result, Requests.of(exchanges), REST, RUN)
 
 
 def test_without_a_ui_nothing_is_linked() -> None:
-    assert linked(replace(PLAN, otlp_endpoint="http://127.0.0.1:1")) == target()
+    assert linked(SpanRoutes(otlp_endpoint="http://127.0.0.1:1")) == target()
 
 
 def test_traces_are_linked_to_the_ui() -> None:
-    found = linked(replace(PLAN, trace_ui=UI + "/"))
+    found = linked(SpanRoutes(trace_ui=UI + "/"))
     assert all(one.url and one.url.startswith(f"{UI}/trace/") for one in found.exemplars)
     assert found.search_url is None  # nobody exports root spans, which have the run id
 
 
 def test_the_run_is_linked_to_the_ui_where_its_spans_are_exported() -> None:
-    url = linked(replace(PLAN, trace_ui=UI, otlp_endpoint="http://127.0.0.1:1")).search_url
+    url = linked(SpanRoutes(trace_ui=UI, otlp_endpoint="http://127.0.0.1:1")).search_url
     assert url is not None
     assert url.startswith(f"{UI}/search?")
     assert RUN.id in url
@@ -55,7 +53,7 @@ def test_the_run_is_linked_to_the_ui_where_its_spans_are_exported() -> None:
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "127.0.0.1:1"])
 def test_a_collector_that_is_not_there_is_missed_before_the_load(endpoint: str) -> None:
     said = f"cannot send traces to '{endpoint}' (Connection refused): start the collector first"
-    with pytest.raises(TargetError) as caught, Traces(replace(PLAN, otlp_endpoint=endpoint)):
+    with pytest.raises(TargetError) as caught, Traces(SpanRoutes(otlp_endpoint=endpoint)):
         raise AssertionError("the load would begin")
     assert str(caught.value).startswith(said)
 
@@ -69,8 +67,8 @@ def test_a_collector_behind_a_proxy_is_not_looked_for(monkeypatch: pytest.Monkey
 
 def test_people_may_reach_jaeger_by_another_url() -> None:
     with answering(modern) as api:
-        own = linked(replace(PLAN, jaeger=api.url))
-        other = linked(replace(PLAN, jaeger=api.url, trace_ui=UI))
+        own = linked(SpanRoutes(jaeger=api.url))
+        other = linked(SpanRoutes(jaeger=api.url, trace_ui=UI))
     assert str(own.exemplars[0].url).startswith(api.url)
     assert str(other.exemplars[0].url).startswith(UI)
 
@@ -78,7 +76,7 @@ def test_people_may_reach_jaeger_by_another_url() -> None:
 def test_spans_that_are_read_back_decompose() -> None:
     joining = JoiningExporter()
     exchanges = [ASKED, TIMED_OUT]
-    with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_WAITS) as traces:
+    with answering(modern) as api, Traces(SpanRoutes(jaeger=api.url), waits=NO_WAITS) as traces:
         joining.add(*record(exchanges, [Undecomposed.NO_TIMING] * 2))
         found = traces.read_back(Requests.of(exchanges), joining, RUN)
     assert found == []  # a failure has no trace to wait for
@@ -97,7 +95,7 @@ def test_what_jaeger_has_instead_of_missing_traces_is_told() -> None:
             return reply(json.dumps({"result": own}).encode())
         return NOTHING
 
-    with answering(answer) as api, Traces(replace(PLAN, jaeger=api.url), NO_WAITS) as traces:
+    with answering(answer) as api, Traces(SpanRoutes(jaeger=api.url), waits=NO_WAITS) as traces:
         (finding,) = traces.read_back(Requests.of([SUCCESS]), JoiningExporter(), RUN)
     assert "Instead 1 traces came that the server started by itself" in finding.message
     assert "'POST /predict' of model (1)" in finding.message
@@ -108,7 +106,7 @@ def test_traces_that_are_missing_are_a_finding_and_the_mirror_holds() -> None:
     joining = JoiningExporter()
     joining.add(*record([SUCCESS], [MIRROR]))
     waited_for: list[str] = []
-    with answering(modern) as api, Traces(replace(PLAN, jaeger=api.url), NO_WAITS) as traces:
+    with answering(modern) as api, Traces(SpanRoutes(jaeger=api.url), waits=NO_WAITS) as traces:
         (finding,) = traces.read_back(Requests.of([SUCCESS]), joining, RUN, waited_for.append)
     assert (finding.code, finding.severity) == ("traces_missing", "warning")
     assert "100.00% of the traces could not be read back (1 of 1)" in finding.message

@@ -1,17 +1,13 @@
 """What takes long says so, and nothing else does."""
 
-import pytest
-
 from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS, Collected
-from tracebench.tracing import slow_notice
 from tracebench.tracing.roots.export import export
 from tracebench.tracing.slow_notice import once_long
 
 
-def test_it_is_said_after_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_said_after_half_a_second() -> None:
     now_s, said = [100.0], list[str]()
-    monkeypatch.setattr(slow_notice, "monotonic", lambda: now_s[0])
-    tell = once_long(said.append)
+    tell = once_long(said.append, lambda: now_s[0])
     tell("soon")
     now_s[0] += 0.4
     tell("soon")

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
-from server_middleware.vocabulary import BACKLOG, REPORTED_PARTS
+from server_middleware.vocabulary import REPORTED_PARTS
+from tracebench.model.components import BACKLOG
 from tracebench.model.result import TargetResult
 
 

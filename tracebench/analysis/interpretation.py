@@ -4,17 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from server_middleware.vocabulary import (
-    BACKLOG,
-    BODY,
-    CLIENT,
-    CONNECT,
-    END_TO_END,
     INFERENCE,
-    NETWORK,
     POSTPROCESSING,
     PREPROCESSING,
     QUEUE,
-    SERVER_AND_NETWORK,
     SERVER_OTHER,
 )
 from tracebench.analysis.advice import (
@@ -27,6 +20,15 @@ from tracebench.analysis.advice import (
 from tracebench.analysis.closure.own_components import share_of
 from tracebench.analysis.findings.server_timing import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
 from tracebench.analysis.numbers import rounded
+from tracebench.model.components import (
+    BACKLOG,
+    BODY,
+    CLIENT,
+    CONNECT,
+    END_TO_END,
+    NETWORK,
+    SERVER_AND_NETWORK,
+)
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.result import TailPart, TargetResult
 

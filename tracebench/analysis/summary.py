@@ -6,14 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from server_middleware.vocabulary import (
-    BODY,
-    END_TO_END,
-    LEAVES,
-    SERVER_AND_NETWORK,
-    SERVER_OTHER,
-    SERVICE_TIME,
-)
+from server_middleware.vocabulary import SERVER_OTHER
 from tracebench.analysis.closure.decomposition import client_view, ranked, reported
 from tracebench.analysis.closure.decomposition import latency as latency_of
 from tracebench.analysis.closure.selection import Selection, Without
@@ -30,6 +23,7 @@ from tracebench.analysis.statistics.distribution import (
 from tracebench.analysis.statistics.tail import attribute_tail
 from tracebench.analysis.verdict import judge
 from tracebench.model.columns import ABSENT
+from tracebench.model.components import BODY, END_TO_END, LEAVES, SERVER_AND_NETWORK, SERVICE_TIME
 from tracebench.model.exchange import (
     ClockOffset,
     Decomposition,
@@ -45,9 +39,9 @@ from tracebench.model.result import (
     Statistics,
     TargetResult,
 )
+from tracebench.model.server_times import SOURCES
 
 _EXEMPLARS: Final = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
-_SOURCES: Final = ("otlp", "mirror", "backend")
 
 
 def summarise(
@@ -150,7 +144,7 @@ def _stamps(requests: Requests) -> dict[str, int]:
 
 
 def _sources(decomposition: Decomposition) -> dict[str, int]:
-    sources = {source: decomposition.sources.get(source, 0) for source in _SOURCES}
+    sources: dict[str, int] = {source: decomposition.sources.get(source, 0) for source in SOURCES}
     return {**sources, "none": sum(decomposition.undecomposed.values())}
 
 

@@ -8,7 +8,7 @@ import click
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import measure
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
 
 # `tracebench serve`: the example model server alone.
 
@@ -65,12 +65,11 @@ def demo(*, requests: int, concurrency: int) -> int:
     outputs.check()
     with spawned() as server:
         planned = Plan(
-            payload=Payload(picture(), "image/png", "coffee.png", "image"),
-            rest_url=server.rest_url,
-            grpc_server=server.grpc_server,
-            requests=requests,
-            concurrency=concurrency,
-            warmup=max(10, 2 * concurrency),
-            output_traces=outputs.traces,
+            Payloads(Payload(picture(), "image/png", "coffee.png", "image")),
+            Targets(server.rest_url, server.grpc_server),
+            load=Workload(
+                requests=requests, concurrency=concurrency, warmup=max(10, 2 * concurrency)
+            ),
+            traces=SpanRoutes(output_traces=outputs.traces),
         )
         return measure(planned, outputs)

@@ -1,12 +1,11 @@
 """What `--dry-run` shows: one request, its reply, and how its time divides."""
 
-from server_middleware.vocabulary import END_TO_END, LEAVES
+from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.benchmark import Trial
+from tracebench.model.components import END_TO_END, LEAVES
 from tracebench.model.exchange import Decomposition, Exchange
 from tracebench.report.terminal import shortened
 from tracebench.system.redaction import HIDDEN, is_secret
-
-_MS = 1e6
 
 
 def render(target: str, trial: Trial) -> str:
@@ -52,9 +51,9 @@ def _times(exchange: Exchange, decomposition: Decomposition) -> list[str]:
         return [f"failed: {exchange.reason}"]
     if not decomposition.count:
         (why,) = decomposition.undecomposed
-        total_ms = (exchange.done_ns - exchange.scheduled_ns) / _MS
+        total_ms = (exchange.done_ns - exchange.scheduled_ns) / NS_PER_MS
         return [f"{total_ms:.3f} ms, not decomposed: {why.value}"]
     own = {f"  {shortened(name, 14)}": name for name in decomposition.own}
     named = {**{name: name for name in LEAVES}, **own, END_TO_END: END_TO_END}
     parts = {label: int(decomposition.columns[name][0]) for label, name in named.items()}
-    return [f"{label:<16}{ns / _MS:>12.3f} ms" for label, ns in parts.items() if ns > 0]
+    return [f"{label:<16}{ns / NS_PER_MS:>12.3f} ms" for label, ns in parts.items() if ns > 0]

@@ -1,4 +1,4 @@
-"""The option values that describe a load: rates, schedules, lists of loads, and `p95 2%`."""
+"""Loads as they are written: rates, schedules, lists of loads, times, and `p95 2%`."""
 
 import re
 from math import inf, isfinite
@@ -40,6 +40,36 @@ class Loads(click.ParamType):  # type: ignore[type-arg] # generic since click 8.
             kind = "whole numbers ≥ 1" if self._whole else "numbers > 0"
             self.fail(f"{value!r}: expected 'auto' or comma-separated {kind}.", param, ctx)
         return loads
+
+
+# Times and numbers of requests.
+
+
+class Seconds(click.FloatRange):
+    """A positive number of seconds, up to a day. NaN, which passes range checks, is refused."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True, max=86_400)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Refuse NaN."""
+        number = super().convert(value, param, ctx)
+        return self.fail("it is not a number.", param, ctx) if number != number else number
+
+
+class WarmupValue(click.IntRange):
+    """A number of requests, or `auto`."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Accept `auto`, or a whole number."""
+        text = str(value)
+        if text != "auto" and not text.isdecimal():
+            self.fail(f"{text!r} is neither a number of requests nor 'auto'.", param, ctx)
+        return text if text == "auto" else super().convert(value, param, ctx)
+
+    def get_metavar(self, *_: Any, **__: Any) -> str:
+        """Show both forms in `--help`."""
+        return "N|auto"
 
 
 # Rates (`100`, `10:200/60s`, `10/30s,50/30s`) and schedules in files.

@@ -1,35 +1,88 @@
-"""The options that say what to measure and how, and the plan made of them."""
+"""The options that say what to measure and how: each is declared here, once, and fills a field."""
 
 import re
 from collections.abc import Callable, Mapping
-from math import inf
-from typing import Any, TypeVar
+from dataclasses import fields, replace
+from itertools import count
+from typing import Any, Final, TypeVar
 
 import click
 
-from tracebench.cli.load_values import Rate, UntilStable, schedule
+from tracebench.cli.load_values import Rate, Seconds, UntilStable, WarmupValue, schedule
 from tracebench.cli.payloads import read_payloads
+from tracebench.load.peers import CLIENTS
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Plan, Segment, Stability
+from tracebench.model.plan import (
+    Calls,
+    Expected,
+    Influence,
+    MappingRules,
+    Payload,
+    Payloads,
+    Plan,
+    SpanRoutes,
+    Targets,
+    Tls,
+    Workload,
+)
 from tracebench.system.input_files import check_file
 from tracebench.tracing.receiver.settings import DEFAULT, bind_of
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+Part = TypeVar(
+    "Part",
+    Payloads,
+    Targets,
+    Calls,
+    Tls,
+    Workload,
+    SpanRoutes,
+    MappingRules,
+    Influence,
+    Expected,
+)
+
+
+def fills(
+    part: type[Any], option: str, *, field: str | None = None, **settings: Any
+) -> Callable[[Command], Command]:
+    """Declare the option that fills a field of a part of the plan; its default is the field's.
+
+    Args:
+        part: has the field.
+        option: as people write it.
+        field: what it fills; None: what is called as it is.
+        settings: those of `click.option`.
+    """
+    name = field or option.removeprefix("--").replace("-", "_")
+    (default,) = (one.default for one in fields(part) if one.name == name)
+    if default is not None:
+        settings["default"] = default
+    return click.option(option, name, **settings)
+
+
+def filled(part: type[Part], given: Mapping[str, Any]) -> Part:
+    """A part of the plan from the values of the options that fill it."""
+    names = {one.name for one in fields(part)}
+    return part(
+        **{name: value for name, value in given.items() if name in names and value is not None}
+    )
+
+
 # The options that measure the tool's own influence.
 
-CLIENTS = ("requests", "httpx", "aiohttp", "grpcio", "grpc.aio")
-
 INFLUENCE = (
-    click.option(
-        "--floor", is_flag=True, help="Also measure a server that does nothing, as a baseline."
-    ),
-    click.option(
+    fills(Influence, "--floor", is_flag=True, help="Also measure a server that does nothing."),
+    fills(
+        Influence,
         "--observer-effect",
         is_flag=True,
         help="Ask for tracing in a random half of the requests, to measure what tracing costs.",
     ),
-    click.option(
+    fills(
+        Influence,
         "--client",
-        "clients",
+        field="clients",
         type=click.Choice(CLIENTS),
         multiple=True,
         help="Also send through this library, alternating with the engine, to measure what it "
@@ -41,7 +94,8 @@ INFLUENCE = (
 # The options of the OTLP receiver.
 
 RECEIVE = (
-    click.option(
+    fills(
+        SpanRoutes,
         "--receive-otlp",
         is_flag=False,
         flag_value=DEFAULT,
@@ -49,11 +103,11 @@ RECEIVE = (
         help="Receive the server's spans: OTLP over gRPC at PORT, over HTTP at PORT + 1. "
         f"[if not given: {DEFAULT}]",
     ),
-    click.option("--forward-otlp", metavar="URL", help="Forward what --receive-otlp receives."),
+    fills(SpanRoutes, "--forward-otlp", metavar="URL", help="Forward the received spans."),
 )
 
 
-def warn_of_strangers(planned: Plan) -> None:
+def warn_of_strangers(planned: SpanRoutes) -> None:
     """Warn where spans can come from other machines too.
 
     Raises:
@@ -74,64 +128,63 @@ _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 """A header's name (RFC 9110, section 5.6.2)."""
 _TRUSTED = ("cacert", "cert", "key")
 """Options whose files several libraries open, each on its own."""
-Command = TypeVar("Command", bound=Callable[..., Any])
 
-DEFAULT_REQUESTS = 100
 OPEN_CONCURRENCY = 256
 LONGEST_S = 300.0
 _POSITIVE = click.IntRange(min=1)
-
-
-class Seconds(click.FloatRange):
-    """A positive number of seconds, up to a day. NaN, which passes range checks, is refused."""
-
-    def __init__(self) -> None:
-        super().__init__(min=0, min_open=True, max=86_400)
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Refuse NaN."""
-        number = super().convert(value, param, ctx)
-        return self.fail("it is not a number.", param, ctx) if number != number else number
-
-
-class WarmupValue(click.IntRange):
-    """A number of requests, or `auto`."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Accept `auto`, or a whole number."""
-        text = str(value)
-        if text != "auto" and not text.isdecimal():
-            self.fail(f"{text!r} is neither a number of requests nor 'auto'.", param, ctx)
-        return text if text == "auto" else super().convert(value, param, ctx)
-
-    def get_metavar(self, *_: Any, **__: Any) -> str:
-        """Show both forms in `--help`."""
-        return "N|auto"
-
-
 _SECONDS = Seconds()
 
 TARGETS = (
-    click.option(
+    fills(
+        Targets,
         "--rest-url",
         metavar="URL",
         help="REST target; the path defaults to /predict. For a Unix socket: "
         "http+unix://%2Fpath%2Fof.sock/route or unix:/path/of.sock:/route.",
     ),
-    click.option(
+    fills(
+        Targets,
         "--grpc-server",
         metavar="[grpcs://]HOST:PORT",
         help="gRPC target. For a Unix socket: unix:/path/of.sock.",
     ),
 )
+PAYLOAD = (
+    click.option("--image", metavar="FILE|DIR", help="Image to send, or a folder of images."),
+    click.option("--data", metavar="FILE|DIR", help="Send a file (or a folder's files) unchanged."),
+    click.option("--json", "json_file", metavar="FILE|DIR", help="JSON file to send, or a folder."),
+    click.option("--payloads", metavar="FILE.jsonl", help="Send one JSON request per line."),
+    fills(
+        Payloads,
+        "--order",
+        type=click.Choice(["rotate", "random"]),
+        show_default=True,
+        help="Order in which several payloads are sent.",
+    ),
+    click.option("--content-type", metavar="TYPE", help="Type of --data or --image, else guessed."),
+    fills(Calls, "--method", show_default=True, help="HTTP method."),
+    fills(Calls, "--field", show_default=True, help="Form field of the image."),
+    fills(
+        Calls,
+        "--header",
+        field="headers",
+        metavar="K:V",
+        multiple=True,
+        help="Extra header. Repeatable.",
+    ),
+)
+FILES: Final = ("image", "data", "json_file", "payloads")
+"""What the options are called that name files to send."""
 EXPECT = (
-    click.option(
+    fills(
+        Expected,
         "--expect-status",
         metavar="200,2xx,OK",
         multiple=True,
         help="Count only these statuses as success.",
     ),
-    click.option(
+    fills(
+        Expected,
         "--expect-json",
         metavar="PATH[=VALUE]",
         multiple=True,
@@ -140,41 +193,34 @@ EXPECT = (
     ),
 )
 METHOD = (
-    click.option(
-        "--oip", metavar="MODEL", help="Call this model by the Open Inference Protocol v2."
-    ),
-    click.option(
-        "--grpc-method", metavar="PKG.SERVICE/METHOD", help="Call this method with --json."
-    ),
-    click.option(
-        "--proto", metavar="FILE.proto", help="Defines --grpc-method. [default: reflection]"
-    ),
-    click.option(
-        "--proto-path", metavar="DIR", multiple=True, help="Where --proto imports from. Repeatable."
-    ),
-    click.option(
-        "--descriptor", metavar="FILE.pb", help="FileDescriptorSet that defines --grpc-method."
-    ),
+    fills(Calls, "--oip", metavar="MODEL", help="Call this Open Inference Protocol v2 model."),
+    fills(Calls, "--grpc-method", metavar="PKG.SERVICE/METHOD", help="Method to call with --json."),
+    fills(Calls, "--proto", metavar="FILE.proto", help="Defines the method. [default: reflection]"),
+    fills(Calls, "--proto-path", metavar="DIR", multiple=True, help="Import folder of --proto."),
+    fills(Calls, "--descriptor", metavar="FILE.pb", help="FileDescriptorSet with the method."),
 )
 TRUST = (
-    click.option("--cacert", metavar="FILE", help="Trust these CA certificates (PEM)."),
-    click.option("--cert", metavar="FILE", help="Client certificate to present (PEM)."),
-    click.option("--key", metavar="FILE", help="Private key of --cert. [default: in --cert]"),
-    click.option("--insecure", is_flag=True, help="Do not verify the server's certificate."),
+    fills(Tls, "--cacert", metavar="FILE", help="Trust these CA certificates (PEM)."),
+    fills(Tls, "--cert", metavar="FILE", help="Client certificate to present (PEM)."),
+    fills(Tls, "--key", metavar="FILE", help="Private key of --cert. [default: in --cert]"),
+    fills(Tls, "--insecure", is_flag=True, help="Do not verify the server's certificate."),
 )
 AMOUNT = (
     click.option(
         "--requests",
         type=_POSITIVE,
-        help=f"Number of requests. [default: {DEFAULT_REQUESTS}; sweep: 5 s per step]",
+        help=f"Number of requests. [default: {Workload().requests}; sweep: 5 s per step]",
     ),
-    click.option(
+    fills(
+        Workload,
         "--duration",
+        field="duration_s",
         type=_SECONDS,
         metavar="S",
         help="Run for S seconds instead of a fixed number of requests.",
     ),
-    click.option(
+    fills(
+        Workload,
         "--until-stable",
         type=UntilStable(),
         metavar="'p95 2%'",
@@ -189,42 +235,41 @@ SHAPE = (
         help="Requests in flight at once; with --rate or --arrivals, the upper limit. "
         f"[default: 1; with --rate or --arrivals: {OPEN_CONCURRENCY}]",
     ),
-    click.option(
+    fills(
+        Workload,
         "--rate",
         type=Rate(),
         metavar="R",
         help="Requests per second: constant (100), a ramp (10:200/60s), or steps (10/9s,50/9s).",
     ),
-    click.option(
-        "--arrivals",
-        metavar="FILE",
-        help="Send at the times in FILE (in seconds, one per line) instead of at a rate.",
-    ),
+    click.option("--arrivals", metavar="FILE", help="Send at these times (seconds, one per line)."),
 )
 MANNER = (
-    click.option(
+    fills(
+        Workload,
         "--arrival",
         type=click.Choice(["constant", "poisson"]),
-        default="constant",
         show_default=True,
         help="Spacing of requests under --rate.",
     ),
-    click.option("--seed", type=int, default=0, help="Seed for random choices."),
-    click.option(
+    fills(Workload, "--seed", type=int, help="Seed for random choices."),
+    fills(
+        Workload,
         "--warmup",
         type=WarmupValue(min=0),
-        default=0,
         help="Requests to send first and not count; auto: trim the start of the run.",
     ),
-    click.option(
+    fills(
+        Workload,
         "--timeout",
+        field="timeout_s",
         type=_SECONDS,
-        default=30.0,
         show_default=True,
         metavar="S",
         help="Time-out of each request.",
     ),
-    click.option(
+    fills(
+        Workload,
         "--connections",
         type=_POSITIVE,
         help="gRPC: connections to share. [default: one per request in flight]",
@@ -233,14 +278,32 @@ MANNER = (
 LOAD = (*AMOUNT, *SHAPE, *MANNER)
 
 MAPPING = (
-    click.option(
+    fills(
+        MappingRules,
         "--map",
-        "maps",
+        field="maps",
         metavar="COMPONENT=SPAN",
         multiple=True,
         help="Map spans to a component, e.g. 'inference=forward*'. Repeatable.",
     ),
-    click.option("--mapping", metavar="FILE.toml", help="Rules that map spans to components."),
+    fills(
+        MappingRules, "--mapping", metavar="FILE.toml", help="Rules that map spans to components."
+    ),
+)
+
+
+OUTPUTS = (
+    click.option("--output-json", metavar="F", help="Write the result as JSON."),
+    click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result."),
+    fills(
+        SpanRoutes,
+        "--output-traces",
+        metavar="F.jsonl",
+        help="Write all spans as OTLP JSON lines.",
+    ),
+    fills(SpanRoutes, "--otlp-endpoint", metavar="URL", help="Also export all spans to this URL."),
+    fills(SpanRoutes, "--jaeger", metavar="URL", help="Read the server's spans back from Jaeger."),
+    fills(SpanRoutes, "--trace-ui", metavar="URL", help="UI for trace links. [default: --jaeger]"),
 )
 
 
@@ -255,61 +318,60 @@ def options(*groups: tuple[Callable[[Command], Command], ...]) -> Callable[[Comm
     return decorate
 
 
-def plan(
-    *,
-    rest_url: str | None,
-    grpc_server: str | None,
-    image: str | None,
-    data: str | None,
-    json_file: str | None,
-    payloads: str | None,
-    content_type: str | None,
-    headers: tuple[str, ...],
-    requests: int | None,
-    duration: float | None,
-    timeout: float,
-    concurrency: int | None,
-    rate: tuple[Segment, ...] | None,
-    arrivals: str | None,
-    **same: Any,
-) -> Plan:
+def plan(given: Mapping[str, Any]) -> Plan:
     """Make the plan that the options ask for.
+
+    Args:
+        given: the value of each option, by the field that it fills or by its own name; those that
+            a command has not got may be missing.
 
     Raises:
         UsageError: they contradict each other, or a file cannot be read.
     """
-    if rest_url is None and grpc_server is None:
+    targets = filled(Targets, given)
+    if targets == Targets():
         raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
-    _at_most_one("--requests", requests, "--duration", duration)
-    _at_most_one("--rate", rate, "--arrivals", arrivals)
-    bounded = arrivals is not None or (rate is not None and rate[-1].duration_s != inf)
-    if requests is None and duration is None and not bounded:
-        requests, duration = _default_bounds(same["until_stable"])
-    _check_trusted(same)
-    is_open = rate is not None or arrivals is not None
+    _at_most_one("--requests", given.get("requests"), "--duration", given.get("duration_s"))
+    _at_most_one("--rate", given.get("rate"), "--arrivals", given.get("arrivals"))
+    for name in _TRUSTED:
+        if given[name] is not None:
+            check_file(f"--{name}", given[name])
+    calls = filled(Calls, given)
     return Plan(
-        payload=read_payloads(image, data, json_file, payloads, content_type),
-        rest_url=rest_url,
-        grpc_server=grpc_server,
-        headers=tuple(_header(place, text) for place, text in enumerate(headers, 1)),
-        requests=requests,
-        duration_s=duration,
-        timeout_s=timeout,
-        concurrency=concurrency or (OPEN_CONCURRENCY if is_open else 1),
-        rate=rate,
-        schedule_s=schedule(arrivals) if arrivals is not None else None,
-        **same,
+        payloads=replace(filled(Payloads, given), payload=_payload(given)),
+        targets=targets,
+        calls=replace(calls, headers=tuple(map(_header, count(1), given["headers"]))),
+        tls=filled(Tls, given),
+        load=_workload(given),
+        traces=filled(SpanRoutes, given),
+        mapping=filled(MappingRules, given),
+        influence=filled(Influence, given),
+        expected=filled(Expected, given),
     )
 
 
-def _check_trusted(given: Mapping[str, Any]) -> None:
-    for name in _TRUSTED:
-        if given.get(name) is not None:
-            check_file(f"--{name}", given[name])
+def _payload(given: Mapping[str, Any]) -> tuple[Payload, ...]:
+    return read_payloads(
+        given["image"],
+        given["data"],
+        given["json_file"],
+        given["payloads"],
+        given["content_type"],
+    )
 
 
-def _default_bounds(until_stable: Stability | None) -> tuple[int | None, float | None]:
-    return (DEFAULT_REQUESTS, None) if until_stable is None else (None, LONGEST_S)
+def _workload(given: Mapping[str, Any]) -> Workload:
+    """The load; how many slots it has, and where it ends, is known from the other options."""
+    load = filled(Workload, given)
+    if given.get("arrivals") is not None:
+        load = replace(load, schedule_s=schedule(given["arrivals"]))
+    if load.is_open and given.get("concurrency") is None:
+        load = replace(load, concurrency=OPEN_CONCURRENCY)
+    if given.get("requests") is not None:
+        return load
+    if load.duration_s is not None or load.ends_by_itself:
+        return replace(load, requests=None)
+    return load if load.until_stable is None else replace(load, requests=None, duration_s=LONGEST_S)
 
 
 def _at_most_one(name: str, value: object, other_name: str, other: object) -> None:

@@ -17,17 +17,6 @@ from tracebench.system.output_files import check_writable
 
 FIGURES = (".png", ".svg", ".pdf")
 
-OUTPUTS = (
-    click.option("--output-json", metavar="F", help="Write the result as JSON."),
-    click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result."),
-    click.option("--output-traces", metavar="F.jsonl", help="Write all spans as OTLP JSON lines."),
-    click.option("--otlp-endpoint", metavar="URL", help="Also export all spans to this URL."),
-    click.option("--jaeger", metavar="URL", help="Read the server's spans back from Jaeger."),
-    click.option(
-        "--trace-ui", metavar="URL", help="Link to traces in this UI. [default: --jaeger]"
-    ),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Outputs:

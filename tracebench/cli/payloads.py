@@ -1,12 +1,10 @@
-"""The options that say what to send, and the payloads read for them."""
+"""The payloads that the options name: read, and checked."""
 
 import json
 import mimetypes
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal, cast
-
-import click
 
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload
@@ -16,32 +14,6 @@ PayloadForm = Literal["image", "data", "json"]
 
 MOST_PAYLOADS: Final = 100_000
 _OPTIONS: Final = "--image, --data, --json and --payloads"
-
-FILES: Final = ("image", "data", "json_file", "payloads")
-"""The options that name files."""
-PAYLOAD = (
-    click.option("--image", metavar="FILE|DIR", help="Image to send, or a folder of images."),
-    click.option("--data", metavar="FILE|DIR", help="Send a file (or a folder's files) unchanged."),
-    click.option(
-        "--json", "json_file", metavar="FILE|DIR", help="JSON file to send, or a folder of them."
-    ),
-    click.option("--payloads", metavar="FILE.jsonl", help="Send one JSON request per line."),
-    click.option(
-        "--order",
-        type=click.Choice(["rotate", "random"]),
-        default="rotate",
-        show_default=True,
-        help="Order in which several payloads are sent.",
-    ),
-    click.option(
-        "--content-type", metavar="TYPE", help="Type of --data or --image. [default: guessed]"
-    ),
-    click.option("--method", default="POST", show_default=True, help="HTTP method."),
-    click.option("--field", default="image", show_default=True, help="Form field of the image."),
-    click.option(
-        "--header", "headers", metavar="K:V", multiple=True, help="Extra header. Repeatable."
-    ),
-)
 
 
 def read_payloads(

@@ -9,10 +9,13 @@ import click
 from tracebench.cli import standard_streams
 from tracebench.cli.options import (
     EXPECT,
+    FILES,
     INFLUENCE,
     LOAD,
     MAPPING,
     METHOD,
+    OUTPUTS,
+    PAYLOAD,
     RECEIVE,
     TARGETS,
     TRUST,
@@ -20,8 +23,7 @@ from tracebench.cli.options import (
     plan,
     warn_of_strangers,
 )
-from tracebench.cli.outputs import OUTPUTS, Outputs
-from tracebench.cli.payloads import FILES, PAYLOAD
+from tracebench.cli.outputs import Outputs
 from tracebench.cli.progress_line import Live
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
@@ -46,13 +48,13 @@ def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **gi
     """  # noqa: D301 - click wants the character, not its name
     outputs = Outputs(output_json, output_plot, given["output_traces"])
     outputs.check(*(given[name] for name in FILES))
-    planned = plan(**given)
-    if dry_run and (planned.receive_otlp or planned.jaeger):
+    planned = plan(given)
+    if dry_run and (planned.traces.receive_otlp or planned.traces.jaeger):
         raise UsageError(
             "--dry-run uses only what is in the reply: leave out --receive-otlp and --jaeger"
         )
     warn_of_proxies()
-    warn_of_strangers(planned)
+    warn_of_strangers(planned.traces)
     return show_once(planned) if dry_run else measure(planned, outputs)
 
 
@@ -60,7 +62,7 @@ def measure(planned: Plan, outputs: Outputs) -> int:
     """Run the plan, print and save the result; returns the exit status."""
     from tracebench.benchmark import run as benchmark  # numpy, grpc, requests: not for --help
 
-    result = benchmark(planned, Live(planned.requests, planned.duration_s))
+    result = benchmark(planned, Live(planned.load.requests, planned.load.duration_s))
     save(result, outputs)
     return exit_status(result)
 

@@ -14,6 +14,7 @@ from tracebench.cli.options import (
     EXPECT,
     MAPPING,
     METHOD,
+    PAYLOAD,
     RECEIVE,
     TARGETS,
     TRUST,
@@ -21,20 +22,11 @@ from tracebench.cli.options import (
     plan,
     warn_of_strangers,
 )
-from tracebench.cli.payloads import PAYLOAD
 from tracebench.cli.progress_line import Live
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 
 _REQUESTS = 20
-_ONE_BY_ONE: dict[str, Any] = {
-    "requests": _REQUESTS,
-    "duration": None,
-    "timeout": 30.0,
-    "concurrency": 1,
-    "rate": None,
-    "arrivals": None,
-}
 
 
 @click.command(short_help="Show what servers emit and how it is mapped.")
@@ -62,8 +54,8 @@ def spans(*, files: tuple[str, ...], **given: Any) -> int:
         raise UsageError(
             "no source of spans: add --receive-otlp [HOST:PORT] to take them from the server"
         )
-    planned = plan(**given, **_ONE_BY_ONE)
-    warn_of_strangers(planned)
+    planned = plan({**given, "requests": _REQUESTS})
+    warn_of_strangers(planned.traces)
     _show_what_comes(planned)
     return 0
 
@@ -73,8 +65,11 @@ def _show_what_comes(planned: Plan) -> None:
 
     with TemporaryDirectory() as folder:
         archive = str(Path(folder) / "traces.jsonl")
-        run(replace(planned, output_traces=archive), Live(_REQUESTS, None))
-        _show([archive], planned.maps, planned.mapping)
+        run(
+            replace(planned, traces=replace(planned.traces, output_traces=archive)),
+            Live(_REQUESTS, None),
+        )
+        _show([archive], planned.mapping.maps, planned.mapping.mapping)
 
 
 def _show(files: Sequence[str], maps: Sequence[str], mapping: str | None) -> None:

@@ -1,6 +1,5 @@
 """`tracebench sweep`: one run per load; print and save how the server scales."""
 
-from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -11,10 +10,13 @@ from tracebench.cli.load_values import Loads
 from tracebench.cli.options import (
     AMOUNT,
     EXPECT,
+    FILES,
     INFLUENCE,
     MANNER,
     MAPPING,
     METHOD,
+    OUTPUTS,
+    PAYLOAD,
     RECEIVE,
     TARGETS,
     TRUST,
@@ -22,8 +24,7 @@ from tracebench.cli.options import (
     plan,
     warn_of_strangers,
 )
-from tracebench.cli.outputs import OUTPUTS, Outputs
-from tracebench.cli.payloads import FILES, PAYLOAD
+from tracebench.cli.outputs import Outputs
 from tracebench.cli.progress_line import Live
 from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
 from tracebench.load.engine.progress import SweepWatcher, Watcher
@@ -73,7 +74,7 @@ def sweep(
     outputs.check(*(given[name] for name in FILES))
     planned, kind, loads = _planned(concurrency, rate, given)
     warn_of_proxies()
-    warn_of_strangers(planned)
+    warn_of_strangers(planned.traces)
     from tracebench.sweep import sweep as measure  # numpy, grpc, requests: not for --help
 
     found = measure(planned, kind, loads, Steps(planned, kind))
@@ -91,7 +92,7 @@ class Steps(SweepWatcher):
     def begins(self, load: float) -> Watcher:
         """Show what the targets answer, at the first step only."""
         told, self._first = self._first, False
-        return Live(self._planned.requests, self._planned.duration_s, tells_answer=told)
+        return Live(self._planned.load.requests, self._planned.load.duration_s, tells_answer=told)
 
     def ends(self, load: float, result: Result) -> None:
         """Print the step's result in one line."""
@@ -121,10 +122,10 @@ def _planned(
                 "--rate steps through rates: give a single --concurrency with it, or none"
             )
         slots = int(concurrency[0])
-    if not (given["requests"] or given["duration"] or given["until_stable"]):
-        given["duration"] = _STEP_S
+    if not (given["requests"] or given["duration_s"] or given["until_stable"]):
+        given["duration_s"] = _STEP_S
     first = None if rate is None else (Segment(1.0, 1.0, inf),)
-    planned = plan(concurrency=slots, rate=first, arrivals=None, **given)
+    planned = plan({**given, "concurrency": slots, "rate": first})
     if rate is not None:
         return planned, "rate", rate or None
-    return replace(planned, concurrency=1), "concurrency", concurrency or None
+    return planned, "concurrency", concurrency or None

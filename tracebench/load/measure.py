@@ -12,7 +12,7 @@ from tracebench.load.engine.channel import Connecting
 from tracebench.load.engine.engine import Engine, Window
 from tracebench.load.engine.kernel import PathState
 from tracebench.load.engine.loop import Loop
-from tracebench.load.engine.pacing import done_share, is_open, pacing, warm_up
+from tracebench.load.engine.pacing import ClosedLoop, done_share, pacing, warm_up
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import Prepared
 from tracebench.load.recording.read_record import ReadRecord, Record, hidden, read_record
@@ -20,7 +20,7 @@ from tracebench.load.recording.rows import RowRecorder
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.exchange import Exchange
 from tracebench.model.measurement import Load
-from tracebench.model.plan import Plan, Stability
+from tracebench.model.plan import Stability, Workload
 from tracebench.model.result import TcpInfo
 from tracebench.system.interrupt import interruptible
 from tracebench.system.open_files import allow_open_files
@@ -65,7 +65,7 @@ _FILES_A_CONNECTION = 3
 _FILES_BESIDE = 128
 
 
-def measure(prepared: Prepared, plan: Plan, watcher: Watcher) -> Load:
+def measure(prepared: Prepared, load: Workload, watcher: Watcher) -> Load:
     """Load the target as planned.
 
     An interrupt (SIGINT) ends the run early; what was measured until then is returned.
@@ -74,23 +74,22 @@ def measure(prepared: Prepared, plan: Plan, watcher: Watcher) -> Load:
         TargetError: not all connections can be made.
         UsageError: there would be more of them than this system allows.
     """
-    slots = plan.concurrency
-    shared = plan.connections if prepared.multiplexed else None
+    slots = load.concurrency
+    shared = load.connections if prepared.multiplexed else None
     channels = min(shared or slots, slots)
     _allow_connections(channels)
-    with _engine(prepared, plan, slots, channels) as engine:
-        if why := engine.connect(1 if is_open(plan) else len(engine.channels)):
+    with _engine(prepared, slots, channels) as engine:
+        if why := engine.connect(1 if load.is_open else len(engine.channels)):
             some = any(channel.is_open() for channel in engine.channels)
             doubt = f": is --concurrency {slots} too high?" if some else ""
             raise TargetError(f"{prepared.address}: {why}{doubt}")
         with interruptible(engine.interrupt):
             same_host, before = engine.channels[0].is_local(), kernel.Moment.now()
-            window = _run(engine, plan, watcher)
+            window = _run(engine, load, watcher)
             machine = kernel.since(before)
         states = [state for channel in engine.channels for state in channel.path_states()]
-    load = _load(window, prepared, states, plan, watcher)
     return replace(
-        load,
+        _load(window, prepared, states, load, watcher),
         same_host=same_host,
         unix_socket=prepared.endpoint.unix_path is not None,
         compressed_share=prepared.compressed_share(),
@@ -99,7 +98,7 @@ def measure(prepared: Prepared, plan: Plan, watcher: Watcher) -> Load:
 
 
 @contextmanager
-def _engine(prepared: Prepared, plan: Plan, slots: int, channels: int) -> Iterator[Engine]:
+def _engine(prepared: Prepared, slots: int, channels: int) -> Iterator[Engine]:
     loop = Loop()
     connecting = Connecting(prepared, loop, channels)
     engine = Engine(
@@ -107,7 +106,7 @@ def _engine(prepared: Prepared, plan: Plan, slots: int, channels: int) -> Iterat
         connecting,
         slots=slots,
         channels=channels,
-        timeout_ns=int(plan.timeout_s * 1e9),
+        timeout_ns=int(prepared.timeout_s * 1e9),
         source=IdSource(),
         choose=prepared.variants.__next__ if prepared.variants is not None else None,
         learn=prepared.learn,
@@ -131,72 +130,58 @@ def _allow_connections(count: int) -> None:
         )
 
 
-def once(prepared: Prepared, plan: Plan) -> Exchange:
+def once(prepared: Prepared) -> Exchange:
     """Make one exchange, through the engine, with all its stamps.
 
     Raises:
         TargetError: no connection can be made.
     """
-    if why := greet(prepared, plan):
+    if why := greet(prepared):
         raise TargetError(f"{prepared.address}: {why}")
-    return attempt(prepared, plan)
+    return attempt(prepared)
 
 
-def greet(prepared: Prepared, plan: Plan) -> str:
+def greet(prepared: Prepared) -> str:
     """Connect once, until requests can be sent; returns why that is not possible, or nothing."""
-    with _engine(prepared, plan, slots=1, channels=1) as engine:
+    with _engine(prepared, slots=1, channels=1) as engine:
         return engine.connect(1).partition(": ")[2]
 
 
-def attempt(prepared: Prepared, plan: Plan) -> Exchange:
+def attempt(prepared: Prepared) -> Exchange:
     """Make one exchange as the run will; where no connection can be made, its reason says why."""
-    single = _single(plan)
-    with _engine(prepared, single, slots=1, channels=1) as engine:
-        window = engine.run(pacing(single), lambda _progress: None)
+    with _engine(prepared, slots=1, channels=1) as engine:
+        window = engine.run(ClosedLoop(requests=1), lambda _progress: None)
     kept = next(window.recorder.replies.whole(), None)
-    exchange = _read(window, prepared, single, Watcher()).requests.exchange(0)
+    exchange = _read(window, prepared, Watcher()).requests.exchange(0)
     if kept is None:
         return exchange
     reply, reason = prepared.read(kept)
     return exchange._replace(reply=hidden(reply, prepared.secrets) if reason else reply)
 
 
-def _single(plan: Plan) -> Plan:
-    return replace(
-        plan,
-        requests=1,
-        duration_s=None,
-        until_stable=None,
-        concurrency=1,
-        rate=None,
-        schedule_s=None,
-        warmup=0,
-    )
-
-
-def _run(engine: Engine, plan: Plan, watcher: Watcher) -> Window:
-    if plan.warmup_requests:
-        warmed = engine.run(warm_up(plan), lambda _progress: None)
+def _run(engine: Engine, load: Workload, watcher: Watcher) -> Window:
+    if load.warmup_requests:
+        warmed = engine.run(warm_up(load), lambda _progress: None)
         if warmed.interrupted or warmed.gave_up:
             return replace(warmed, recorder=RowRecorder.empty())
-    if plan.until_stable is not None:
-        return engine.run(pacing(plan), watcher.progress, UntilStable(plan.until_stable))
-    return engine.run(pacing(plan), watcher.progress)
+    if load.until_stable is not None:
+        return engine.run(pacing(load), watcher.progress, UntilStable(load.until_stable))
+    return engine.run(pacing(load), watcher.progress)
 
 
-def _read(window: Window, prepared: Prepared, plan: Plan, watcher: Watcher) -> Record:
+def _read(window: Window, prepared: Prepared, watcher: Watcher) -> Record:
     def tell(rows: int, of: int) -> None:
         watcher.waits(f"reading the replies: {rows:,} of {of:,}")
 
-    timeout_ns = int(plan.timeout_s * 1e9)
+    timeout_ns = int(prepared.timeout_s * 1e9)
     how = ReadRecord(prepared.read, window.ids, timeout_ns, prepared.secrets)
     return read_record(window.recorder, how, tell)
 
 
 def _load(
-    window: Window, prepared: Prepared, states: list[PathState], plan: Plan, watcher: Watcher
+    window: Window, prepared: Prepared, states: list[PathState], load: Workload, watcher: Watcher
 ) -> Load:
-    record = _read(window, prepared, plan, watcher)
+    record = _read(window, prepared, watcher)
     duration_s = record.requests.duration_ns / 1e9
     finished = sum(rows.finished for rows in record.requests.pages())
     return Load(
@@ -206,14 +191,14 @@ def _load(
         cpu_s=window.cpu_s,
         tcp=_tcp(states),
         asked_rps=window.asked_rps,
-        until_stable=plan.until_stable,
+        until_stable=load.until_stable,
         stable=window.had_enough,
         stalled_s=window.stalled_ns / 1e9,
         longest_stall_s=window.longest_stall_ns / 1e9,
         gc_pause_s=window.gc_pause_s,
         record_problem=window.recorder.spill.problem,
         interrupted=window.interrupted,
-        done_share=done_share(plan, finished, duration_s),
+        done_share=done_share(load, finished, duration_s),
         gave_up=prepared.secrets.hide(window.gave_up),
     )
 

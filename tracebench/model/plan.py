@@ -1,9 +1,11 @@
 """What to measure, and how."""
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal, TypeAlias
 
 Arrival: TypeAlias = Literal["constant", "poisson"]
+Order: TypeAlias = Literal["rotate", "random"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +41,32 @@ class Stability:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What to measure, and how."""
+class Payloads:
+    """What is sent."""
 
-    payload: Payload | tuple[Payload, ...]
+    payload: Payload | tuple[Payload, ...] = ()
     """Several are sent in `order`; with `oip`, none: it is made up from the model's metadata."""
-    order: Literal["rotate", "random"] = "rotate"
+    order: Order = "rotate"
     """Of several payloads."""
+
+    @property
+    def all(self) -> tuple[Payload, ...]:
+        """What the requests carry."""
+        return self.payload if isinstance(self.payload, tuple) else (self.payload,)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """Whom to measure."""
+
     rest_url: str | None = None
     grpc_server: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """What is called there."""
+
     oip: str | None = None
     """A model to speak the Open Inference Protocol v2 to."""
     grpc_method: str | None = None
@@ -60,12 +79,24 @@ class Plan:
     method: str = "POST"
     field: str = "image"
     headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """Whom to trust, and with which certificate to show who we are."""
+
     cacert: str | None = None
     insecure: bool = False
     cert: str | None = None
     """A PEM file with the certificate that the client shows, and those that vouch for it."""
     key: str | None = None
     """A PEM file with its private key; None: it is in `cert`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """How much is sent, how fast, and for how long."""
+
     requests: int | None = 100
     """How many requests to measure for each target; None: as many as fit in `duration_s`."""
     duration_s: float | None = None
@@ -85,38 +116,87 @@ class Plan:
     timeout_s: float = 30.0
     connections: int | None = None
     """HTTP/2 connections that the slots share; None: one a slot, where every stamp is exact."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests are sent when they are due, not when others were answered."""
+        return self.rate is not None or self.schedule_s is not None
+
+    @property
+    def ends_by_itself(self) -> bool:
+        """Whether an open loop has a last request that is due."""
+        if self.schedule_s is not None:
+            return True
+        return self.rate is not None and self.rate[-1].duration_s != inf
+
+    @property
+    def warmup_requests(self) -> int:
+        """How many requests come before the run."""
+        return 0 if self.warmup == "auto" else self.warmup
+
+
+@dataclass(frozen=True, slots=True)
+class SpanRoutes:
+    """Where spans go, where those of servers come from, and where people look at them."""
+
     otlp_endpoint: str | None = None
     output_traces: str | None = None
     receive_otlp: str | None = None
     """`HOST:PORT` at which servers' spans are taken over gRPC; HTTP has the next port."""
     forward_otlp: str | None = None
     """Where to pass on what is received."""
+    jaeger: str | None = None
+    """Base URL of Jaeger's UI, which is that of its query API too: to read server spans back."""
+    trace_ui: str | None = None
+    """Base URL of the UI that results link to, where people reach it by another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappingRules:
+    """Which component a span of a server belongs to, before the built-in profiles say."""
+
     maps: tuple[str, ...] = ()
     """`component=span`: rules that come before those of `mapping` and of the built-in profiles."""
     mapping: str | None = None
     """A TOML file of such rules; see docs/mapping.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Influence:
+    """What to measure of the tool's own influence."""
+
     floor: bool = False
     """Measure a server that does nothing as well, before each target."""
     observer_effect: bool = False
     """Draw at random for each request whether tracing is asked for: what does tracing cost?"""
     clients: tuple[str, ...] = ()
     """Libraries that send the same exchange by turns with the engine, after the run."""
-    jaeger: str | None = None
-    """Base URL of Jaeger's UI, which is that of its query API too: to read server spans back."""
-    trace_ui: str | None = None
-    """Base URL of the UI that results link to, where people reach it by another one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a reply must be to count as a success."""
+
     expect_status: tuple[str, ...] = ()
     """HTTP statuses (`200`, `2xx`) and names of gRPC ones that count as a success, each perhaps
     several, parted by commas; empty: what the protocol calls a success."""
     expect_json: tuple[str, ...] = ()
     """`path=value`, or `path` for any value: what a reply must have to count as a success."""
 
-    @property
-    def payloads(self) -> tuple[Payload, ...]:
-        """What the requests carry."""
-        return self.payload if isinstance(self.payload, tuple) else (self.payload,)
 
-    @property
-    def warmup_requests(self) -> int:
-        """How many requests come before the run."""
-        return 0 if self.warmup == "auto" else self.warmup
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure, and how: a part for each thing that a person decides.
+
+    No two parts have a field of the same name: the result file tells of all fields side by side.
+    """
+
+    payloads: Payloads
+    targets: Targets = Targets()
+    calls: Calls = Calls()
+    tls: Tls = Tls()
+    load: Workload = Workload()
+    traces: SpanRoutes = SpanRoutes()
+    mapping: MappingRules = MappingRules()
+    influence: Influence = Influence()
+    expected: Expected = Expected()

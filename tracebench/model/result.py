@@ -17,6 +17,10 @@ class TcpInfo:
 
 PERMILLE: Final = {"p50_ms": 500, "p90_ms": 900, "p95_ms": 950, "p99_ms": 990, "p999_ms": 999}
 """The percentiles among the statistics."""
+SHOWN: Final = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
+"""Those that the table has a column for; None in a file that is older than the statistic."""
+COMPARED: Final = ("mean_ms", "p50_ms", "p95_ms")
+"""Those whose differences are told."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 Kind: TypeAlias = Literal["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+"""In the order of OTLP's numbers."""
+
+HEX_DIGITS: Final = frozenset("0123456789abcdef")
+"""Of ids: `string.hexdigits` has upper case too."""
 
 Value: TypeAlias = "str | bool | int | float | bytes | Sequence[Value] | Mapping[str, Value] | None"
 Attributes: TypeAlias = Mapping[str, Value]

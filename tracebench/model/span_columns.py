@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tracebench.model.columns import Int64
-from tracebench.model.span import Attributes, Span
+from tracebench.model.span import HEX_DIGITS, Attributes, Span
 
 Words = npt.NDArray[np.uint64]
 Numbers = npt.NDArray[np.uint32]
 
 _TRACE_DIGITS, _SPAN_DIGITS = 32, 16
-_HEX: Final = frozenset("0123456789abcdef")
 _LATEST_NS: Final = 2**63
 _LOW: Final = 2**64 - 1
 _MULTIPLIERS: Final = tuple(
@@ -213,7 +212,7 @@ def is_trace_id(text: str) -> bool:
 
 def is_id(text: str, digits: int) -> bool:
     """Whether a text is so many hexadecimal digits in lower case."""
-    return len(text) == digits and _HEX.issuperset(text)
+    return len(text) == digits and HEX_DIGITS.issuperset(text)
 
 
 def _template(span: Span) -> Span:

@@ -7,14 +7,14 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from server_middleware.vocabulary import END_TO_END, SERVER_OTHER
+from server_middleware.vocabulary import SERVER_OTHER
 from tracebench.analysis.closure.own_components import share_of
 from tracebench.analysis.numbers import milliseconds
+from tracebench.model.components import END_TO_END
 from tracebench.model.result import Result, Statistics, TargetResult
-from tracebench.report.figure_style import COMPONENTS, INVALID, OWN, TARGETS, Look, save
+from tracebench.report.figure_style import COMPONENTS, INVALID, OWN, SIZE_IN, TARGETS, Look, save
 from tracebench.report.terminal import shortened
 
-_SIZE_IN = (12.0, 8.5)
 _LABELLED = 0.04
 """Segments below this share of the axis carry no label of their own."""
 _MARKS = (0.5, 0.95, 0.99)
@@ -33,7 +33,7 @@ def draw(result: Result, path: str) -> None:
 
 def make(result: Result) -> Figure:
     """The figure: component times, latency, shares, distribution."""
-    figure = Figure(figsize=_SIZE_IN, layout="constrained")
+    figure = Figure(figsize=SIZE_IN, layout="constrained")
     (times, latency), (shares, curves) = figure.subplots(2, 2)
     targets = result.targets
     _stack(times, targets, share=False)

@@ -7,18 +7,13 @@ from typing import Final, NamedTuple
 from matplotlib.figure import Figure
 
 from server_middleware.vocabulary import (
-    BACKLOG,
-    BODY,
-    CLIENT,
-    CONNECT,
     INFERENCE,
-    NETWORK,
     POSTPROCESSING,
     PREPROCESSING,
     QUEUE,
-    SERVER_AND_NETWORK,
     SERVER_OTHER,
 )
+from tracebench.model.components import BACKLOG, BODY, CLIENT, CONNECT, NETWORK, SERVER_AND_NETWORK
 from tracebench.system.output_files import replaced
 
 # One colour and one hatch for each component, everywhere.
@@ -56,6 +51,8 @@ OWN: Final = (
 """Parts by names of the author's own, the largest first; smaller ones stay in `server_other`."""
 TARGETS: Final = (Look("#444444", ""), Look("#cc79a7", "//"))
 INVALID: Final = "#d55e00"
+SIZE_IN: Final = (12.0, 8.5)
+"""Four panels."""
 
 
 # A figure as a file: PNG, SVG or PDF, after its suffix.

@@ -2,14 +2,14 @@
 
 import json
 import re
+import sys
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
-from math import isfinite
 from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from server_middleware.vocabulary import END_TO_END
+from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Result, TargetResult
 from tracebench.model.sweep import Sweep
@@ -19,18 +19,11 @@ from tracebench.system.redaction import scrubbed
 
 # The result file: a Result as JSON.
 
-_FIRST = ("schema", "tool", "environment", "plan", "started_at")
-
-
-def to_dict(result: Result | Sweep) -> dict[str, Any]:
-    """The result as JSON's own types, in the contract's order."""
-    plain: dict[str, Any] = _as_plain(result)
-    return {name: plain.pop(name) for name in _FIRST if name in plain} | plain
-
 
 def dumps(result: Result | Sweep) -> str:
     """The result file's text."""
-    return json.dumps(to_dict(result), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    whole = {"schema": result.schema} | _plain(result)  # the schema first
+    return json.dumps(whole, default=_plain, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def write(result: Result | Sweep, path: str) -> None:
@@ -45,21 +38,18 @@ def write(result: Result | Sweep, path: str) -> None:
         file.write(text)
 
 
-def _as_plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return {field.name: _as_plain(getattr(value, field.name)) for field in fields(value)}
+def _plain(value: Any) -> dict[str, Any]:
+    """What JSON has no type for: a record, or a mapping that is no dict."""
     if isinstance(value, Mapping):
-        return {key: _as_plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_plain(one) for one in value]
-    return value
+        return dict(value)
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 # The result file read back: whatever a newer version added is passed over, nonsense is refused.
 
 _KINDS: Final = {kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep)}
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-_PLAIN: Final = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_SCALARS: Final = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 class _WrongError(Exception):
@@ -128,7 +118,7 @@ def _built(kind: Any, value: Any, where: str) -> Any:
     if origin is Mapping:
         held = _checked(value, dict, where)
         return {_text(key, where): _built(arguments[1], one, key) for key, one in held.items()}
-    return _plain(str if origin is Literal else kind, value, where)
+    return _scalar(str if origin is Literal else kind, value, where)
 
 
 def _checked(value: Any, kind: type[dict[str, Any]] | type[list[Any]], where: str) -> Any:
@@ -166,22 +156,15 @@ def _several(arguments: tuple[Any, ...], values: list[Any], where: str) -> tuple
     return tuple(_built(arguments[0], one, where) for one in values)
 
 
-def _plain(kind: type, value: Any, where: str) -> Any:
+def _scalar(kind: type, value: Any, where: str) -> Any:
     if kind is str:
         return _text(value, where)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float and is_number and _is_finite(value):
+    if kind is float and is_number and abs(value) <= sys.float_info.max:
         return value
     if kind is not float and type(value) is kind:
         return value
-    raise _WrongError(f"{where} is {str(value)[:40]!r}, not {_PLAIN[kind]}")
-
-
-def _is_finite(value: float) -> bool:
-    try:
-        return isfinite(value)
-    except OverflowError:
-        return False
+    raise _WrongError(f"{where} is {str(value)[:40]!r}, not {_SCALARS[kind]}")
 
 
 def _text(value: Any, where: str) -> str:

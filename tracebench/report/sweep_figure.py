@@ -14,10 +14,9 @@ from tracebench.analysis.numbers import rounded
 from tracebench.analysis.scaling.scalability_law import predict
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import LoadKind, Point, Scaling, Sweep
-from tracebench.report.figure_style import COMPONENTS, INVALID, save
+from tracebench.report.figure_style import COMPONENTS, INVALID, SIZE_IN, save
 from tracebench.report.sweep_table import shown
 
-_SIZE_IN = (12.0, 8.5)
 _AXIS = {"concurrency": "requests in flight (concurrency)", "rate": "requests per second asked for"}
 _PERCENTILES = {
     "p50_ms": ("o-", "#444444"),
@@ -43,7 +42,7 @@ def draw(sweep: Sweep, path: str) -> None:
 def make(sweep: Sweep) -> Figure:
     """The figure: four panels for each target, the targets side by side."""
     count = len(sweep.scaling)
-    width_in, height_in = _SIZE_IN
+    width_in, height_in = SIZE_IN
     figure = Figure(figsize=(width_in * max(1.0, 0.8 * count), height_in), layout="constrained")
     parts = figure.subfigures(1, count, squeeze=False, wspace=0.04)[0]
     for part, (name, scaling) in zip(parts, sweep.scaling.items(), strict=True):

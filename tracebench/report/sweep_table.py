@@ -7,16 +7,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from server_middleware.vocabulary import (
-    INFERENCE,
-    LEAVES,
-    POSTPROCESSING,
-    PREPROCESSING,
-    SERVER_AND_NETWORK,
-    SERVER_OTHER,
-)
+from server_middleware.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSING, SERVER_OTHER
 from tracebench.analysis.interpretation import was_interrupted
 from tracebench.analysis.numbers import milliseconds, rounded
+from tracebench.model.components import LEAVES, SERVER_AND_NETWORK
 from tracebench.model.result import Statistics, TargetResult
 from tracebench.model.sweep import Law, LoadKind, Point, Scaling, Sweep
 from tracebench.report.terminal import WIDTH, finding_lines, indented, printed

@@ -6,21 +6,20 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from server_middleware.vocabulary import (
+from server_middleware.vocabulary import SERVER_OTHER, SERVER_PARTS, SERVER_PROCESSING
+from tracebench.analysis.closure.own_components import share_of
+from tracebench.analysis.interpretation import interpret, interpret_tail, was_interrupted
+from tracebench.analysis.numbers import milliseconds, signed
+from tracebench.model.components import (
     BACKLOG,
     COMPONENTS,
     CONNECT,
     END_TO_END,
     LEAVES,
     SERVER_AND_NETWORK,
-    SERVER_OTHER,
-    SERVER_PARTS,
-    SERVER_PROCESSING,
 )
-from tracebench.analysis.closure.own_components import share_of
-from tracebench.analysis.interpretation import interpret, interpret_tail, was_interrupted
-from tracebench.analysis.numbers import milliseconds, signed
 from tracebench.model.result import (
+    SHOWN,
     ClientCost,
     Comparison,
     Difference,
@@ -82,8 +81,8 @@ def _interval(cost: Difference) -> str:
 
 # The result on a terminal: at most 80 columns, plain where colours are not wanted.
 
-_STATISTICS = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
-_BAR = 10
+_BAR = max(0, 50 - 10 * len(SHOWN))
+"""How wide the longest bar is: what the numbers leave of a line."""
 _MOST_ERRORS = 20
 """So many reasons are printed; the verdict must stay in sight."""
 _OF_ALL = (
@@ -160,7 +159,7 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
         return
     table = Table(box=None, padding=(0, 1), pad_edge=True)
     table.add_column("ms", no_wrap=True, min_width=len(SERVER_AND_NETWORK))
-    for name in _STATISTICS:
+    for name in SHOWN:
         table.add_column(name.removesuffix("_ms"), justify="right", min_width=8)
     table.add_column("share", justify="right", min_width=6, no_wrap=True)
     table.add_column("", no_wrap=True, overflow="crop")
@@ -172,7 +171,7 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
     whole = target.latency
     more = whole is not None and whole.count != target.components[END_TO_END].count
     if whole is not None and more:
-        values = (_value(whole, key) for key in _STATISTICS)
+        values = (_value(whole, key) for key in SHOWN)
         table.add_row("latency of all", *values, style="bold")
     yield table
     if more:
@@ -192,7 +191,7 @@ def _rows(target: TargetResult) -> list[str]:
 
 
 def _cells(name: str, target: TargetResult) -> list[str]:
-    values = [_value(target.components[name], key) for key in _STATISTICS]
+    values = [_value(target.components[name], key) for key in SHOWN]
     if name in target.parts_of.get(SERVER_OTHER, ()):  # its share is in that of server_other
         return [f"    {shortened(name)}", *values, f"({share_of(target.components, name):.1%})", ""]
     share = target.share.get(name)
@@ -205,8 +204,9 @@ def _cells(name: str, target: TargetResult) -> list[str]:
 
 
 def _value(statistics: Statistics, key: str) -> str:
-    mark = "~" if key in statistics.unsupported else ""
-    return mark + milliseconds(getattr(statistics, key))
+    """Empty where the result is older than the statistic."""
+    mark, value = "~" if key in statistics.unsupported else "", getattr(statistics, key)
+    return "" if value is None else mark + milliseconds(value)
 
 
 def _sentences(target: TargetResult, result: Result) -> Iterable[RenderableType]:

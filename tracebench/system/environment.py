@@ -35,15 +35,18 @@ def plan_facts(plan: Plan, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]
         plan: what was asked for.
         sizes: target → the size of each different request that was sent to it, in bytes.
     """
-    facts = asdict(plan)
+    facts = {name: value for part in asdict(plan).values() for name, value in part.items()}
     facts |= {name: facts[name] and redacted(facts[name]) for name in _URLS}
-    facts["payload"] = _payload_facts(plan.payloads)
-    if plan.rate is not None:
-        facts["rate"] = [_segment(one) for one in plan.rate]
-    if plan.schedule_s is not None:
-        facts["schedule_s"] = {"count": len(plan.schedule_s), "last_s": plan.schedule_s[-1]}
+    facts["payload"] = _payload_facts(plan.payloads.all)
+    if plan.load.rate is not None:
+        facts["rate"] = [_segment(one) for one in plan.load.rate]
+    if plan.load.schedule_s is not None:
+        facts["schedule_s"] = {
+            "count": len(plan.load.schedule_s),
+            "last_s": plan.load.schedule_s[-1],
+        }
     facts["sent"] = {target: _size_facts(those) for target, those in sizes.items()}
-    facts["headers"] = [[name, header_shown(name, value)] for name, value in plan.headers]
+    facts["headers"] = [[name, header_shown(name, value)] for name, value in plan.calls.headers]
     return facts
 
 

@@ -93,11 +93,12 @@ class Secrets:
     @classmethod
     def of(cls, plan: Plan) -> "Secrets":
         """All that a plan holds."""
-        ends = (plan.otlp_endpoint, plan.forward_otlp, plan.jaeger, plan.trace_ui)
-        urls = [url for url in (plan.rest_url, *ends) if url is not None]
-        public = " ".join([*map(redacted, urls), plan.grpc_method or "", plan.oip or ""])
+        routes, calls = plan.traces, plan.calls
+        ends = (routes.otlp_endpoint, routes.forward_otlp, routes.jaeger, routes.trace_ui)
+        urls = [url for url in (plan.targets.rest_url, *ends) if url is not None]
+        public = " ".join([*map(redacted, urls), calls.grpc_method or "", calls.oip or ""])
         texts = {text for url in urls for text in _in_url(url)}
-        return cls(frozenset(texts)).and_headers(plan.headers, public)
+        return cls(frozenset(texts)).and_headers(calls.headers, public)
 
     def and_headers(self, headers: Iterable[tuple[str, str]], public: str = "") -> "Secrets":
         """These and the values of headers.

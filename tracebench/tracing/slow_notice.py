@@ -7,16 +7,19 @@ from typing import Final
 QUIET_S: Final = 0.5
 
 
-def once_long(tell: Callable[[str], object]) -> Callable[[str], None]:
+def once_long(
+    tell: Callable[[str], object], now_s: Callable[[], float] = monotonic
+) -> Callable[[str], None]:
     """Tells what is under way, from half a second after this call on.
 
     Args:
         tell: is told.
+        now_s: the clock.
     """
-    until_s = monotonic() + QUIET_S
+    until_s = now_s() + QUIET_S
 
     def said(what: str) -> None:
-        if monotonic() > until_s:
+        if now_s() > until_s:
             tell(what)
 
     return said

@@ -14,6 +14,7 @@ from server_middleware.vocabulary import (
     QUEUE,
     SERVER_PROCESSING,
 )
+from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.model.inventory import Row, Service, What
 from tracebench.model.span import Span
 from tracebench.tracing.join.server_spans import ServerSpans
@@ -74,7 +75,6 @@ def _quoted(text: str) -> str:
 
 # Takes stock of spans: what each server emits, and what the rules make of it.
 
-_NS_PER_MS: Final = 1e6
 _TIMELIKE: Final = re.compile(r"time(?!out|stamp)|latency|duration|elapsed|[._-][mun]?s$", re.I)
 _UNITS: Final = tuple(
     (re.compile(rf"[._-]{unit}(ec|econds)?$"), unit) for unit in ("ms", "us", "ns")
@@ -143,7 +143,7 @@ class _Stock:
             for kind in sorted(own, key=lambda kind: kind.what != "span"):
                 seen = own[kind]
                 rule = "" if seen.component or told else _rule_for(kind, seen, events)
-                at_ms = median(seen.values_ns) / _NS_PER_MS
+                at_ms = median(seen.values_ns) / NS_PER_MS
                 yield Row(*kind, len(seen.values_ns), at_ms, seen.component, rule)
 
 

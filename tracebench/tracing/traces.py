@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.export import SpanExporter
 
 from tracebench.analysis.findings.otlp_spans import spans_lost, traces_missing, unusable_spans
 from tracebench.analysis.missing_spans import NOTHING, OtherSpans
-from tracebench.model.plan import Plan
+from tracebench.model.plan import MappingRules, SpanRoutes
 from tracebench.model.requests import SCHEDULED, Requests
 from tracebench.model.result import Finding, TargetResult
 from tracebench.model.server_times import ServerTimes
@@ -29,6 +29,7 @@ from tracebench.tracing.roots.target_attributes import TargetAttributes
 from tracebench.tracing.slow_notice import once_long
 
 _WAITS = Waits()
+_NO_RULES = MappingRules()
 _TOLD_EACH = 4096
 
 
@@ -40,26 +41,32 @@ class Traces:
         TargetError: spans are to be read back from where there is no Jaeger.
     """
 
-    def __init__(self, plan: Plan, waits: Waits = _WAITS, secrets: Secrets = NO_SECRETS) -> None:
+    def __init__(
+        self,
+        routes: SpanRoutes,
+        rules: MappingRules = _NO_RULES,
+        waits: Waits = _WAITS,
+        secrets: Secrets = NO_SECRETS,
+    ) -> None:
         self._secrets = secrets
         self._exporters: list[SpanExporter] = []
-        if plan.otlp_endpoint is not None:
-            self._exporters.append(exporter_for(plan.otlp_endpoint))
-        self._endpoint = plan.otlp_endpoint
-        self._file = plan.output_traces
+        if routes.otlp_endpoint is not None:
+            self._exporters.append(exporter_for(routes.otlp_endpoint))
+        self._endpoint = routes.otlp_endpoint
+        self._file = routes.output_traces
         self._archive: JsonLinesExporter | None = None
         self._jaeger: QueryApi | None = None
         self._ui: str | None = None
-        if plan.jaeger is not None:
-            self._jaeger = QueryApi(plan.jaeger)
+        if routes.jaeger is not None:
+            self._jaeger = QueryApi(routes.jaeger)
             self._jaeger.check()
             self._ui = self._jaeger.url
-        if plan.trace_ui is not None:
-            self._ui = base_url("--trace-ui", plan.trace_ui)
-        self._receive_at, self._forward_to = plan.receive_otlp, plan.forward_otlp
-        check_receiver(plan)
+        if routes.trace_ui is not None:
+            self._ui = base_url("--trace-ui", routes.trace_ui)
+        self._receive_at, self._forward_to = routes.receive_otlp, routes.forward_otlp
+        check_receiver(routes)
         self._receiver: Receiver | None = None
-        self._mapper = mapper_of(plan.maps, plan.mapping)
+        self._mapper = mapper_of(rules.maps, rules.mapping)
         self._waits = waits
         self._opened = ExitStack()
 

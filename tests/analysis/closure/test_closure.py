@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server_middleware.vocabulary import LEAVES, REPORTED_PARTS, SERVER_PARTS
+from server_middleware.vocabulary import REPORTED_PARTS, SERVER_PARTS
 from tests.analysis.samples import (
     CANCELLED,
     FAILED,
@@ -18,6 +18,7 @@ from tests.analysis.samples import (
 )
 from tests.records import decomposed
 from tracebench.analysis.closure.decomposition import client_view, reported
+from tracebench.model.components import LEAVES
 from tracebench.model.exchange import Decomposition, Exchange, Nanoseconds, Timing, Undecomposed
 from tracebench.model.requests import Requests
 

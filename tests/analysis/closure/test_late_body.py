@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server_middleware.vocabulary import CLIENT_PARTS, LEAVES
 from tests.analysis.samples import MS, SUCCESS, found, load, target
 from tests.records import decomposed
 from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.verdict import advised
+from tracebench.model.components import CLIENT_PARTS, LEAVES
 from tracebench.model.exchange import CameWith, Exchange, Timing
 from tracebench.model.result import TargetResult, TcpInfo
 

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server_middleware.vocabulary import COMPONENTS, LEAVES, SERVER_PARTS
+from server_middleware.vocabulary import SERVER_PARTS
 from tests.analysis.samples import MS, SUCCESS, found, load, target
 from tests.records import chosen, decomposed
 from tracebench.analysis.closure.own_components import own_components, share_of, shown_as
 from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.summary import summarise
+from tracebench.model.components import COMPONENTS, LEAVES
 from tracebench.model.exchange import Timing
 from tracebench.model.result import TargetResult
 from tracebench.model.server_times import ServerTimes

@@ -9,7 +9,7 @@ from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
 from tracebench.model.errors import TargetError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 
 PAYLOAD = Payload(b"{}", "application/json", "x.json", "json")
 GOOD = reply(b'{"ok":1}')
@@ -18,12 +18,16 @@ GOOD = reply(b'{"ok":1}')
 def verdict(answer: bytes, *, closes: bool) -> str:
     """Why the preflight refuses the reply; empty where it takes it, and the run takes it, too."""
     with serving(answering(answer, close_after=int(closes))) as port:
-        plan = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}/p", requests=4, timeout_s=1)
+        plan = Plan(
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://{HOST}:{port}/p"),
+            load=Workload(requests=4, timeout_s=1),
+        )
         try:
             prepared = rest.prepare(plan)
         except TargetError as error:
             return str(error)
-        load = measure(prepared, plan, Watcher())
+        load = measure(prepared, plan.load, Watcher())
     assert [one.reason for one in load.requests] == [""] * 4
     return ""
 

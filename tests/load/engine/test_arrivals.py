@@ -12,11 +12,10 @@ from tracebench.load.engine.pacing import (
     OpenLoop,
     arrivals_ns,
     done_share,
-    is_open,
     pacing,
     warm_up,
 )
-from tracebench.model.plan import Arrival, Payload, Plan, Segment
+from tracebench.model.plan import Arrival, Payload, Segment, Workload
 
 PAYLOAD = Payload(b"x", "text/plain", "x", "data")
 STEADY = (Segment(100, 100, inf),)
@@ -39,7 +38,7 @@ RAMP, REPLAY = (Segment(10, 20, 4.0), Segment(20, 20, 6.0)), (0.0, 1.0, 20.0)
     ],
 )
 def test_how_much_of_a_plan_came_about(ends: dict[str, Any], expected: float | None) -> None:
-    assert done_share(Plan(PAYLOAD, **ends), finished=17, elapsed_s=5.0) == expected
+    assert done_share(Workload(**ends), finished=17, elapsed_s=5.0) == expected
 
 
 def due_s(
@@ -98,27 +97,27 @@ def test_arrivals_never_go_back() -> None:
 
 
 def test_requests_and_duration_bound_an_open_loop() -> None:
-    plan = Plan(PAYLOAD, rate=STEADY, requests=7, duration_s=None, warmup=3)
+    plan = Workload(rate=STEADY, requests=7, duration_s=None, warmup=3)
     measured, before = pacing(plan), warm_up(plan)
     assert isinstance(measured, OpenLoop)
     assert isinstance(before, OpenLoop)
     assert list(measured.arrivals_ns) == [n * 10_000_000 for n in range(7)]
     assert list(before.arrivals_ns) == list(measured.arrivals_ns)[:3]
-    timed = pacing(Plan(PAYLOAD, rate=STEADY, requests=None, duration_s=0.055))
+    timed = pacing(Workload(rate=STEADY, requests=None, duration_s=0.055))
     assert isinstance(timed, OpenLoop)
     assert len(timed.arrivals_ns) == 6
     assert timed.asked_rps == pytest.approx(100)
 
 
 def test_a_schedule_is_replayed() -> None:
-    plan = Plan(PAYLOAD, schedule_s=(0.0, 0.5, 0.5, 2.0), requests=None, duration_s=1.0)
+    plan = Workload(schedule_s=(0.0, 0.5, 0.5, 2.0), requests=None, duration_s=1.0)
     replayed = pacing(plan)
-    assert is_open(plan)
+    assert plan.is_open
     assert isinstance(replayed, OpenLoop)
     assert list(replayed.arrivals_ns) == [0, 500_000_000, 500_000_000]
 
 
 def test_without_a_rate_the_loop_is_closed() -> None:
-    assert pacing(Plan(PAYLOAD, requests=5)) == ClosedLoop(requests=5)
-    assert warm_up(Plan(PAYLOAD, warmup=2)) == ClosedLoop(requests=2)
-    assert pacing(Plan(PAYLOAD, requests=None, duration_s=2)).asked_rps == 0
+    assert pacing(Workload(requests=5)) == ClosedLoop(requests=5)
+    assert warm_up(Workload(warmup=2)) == ClosedLoop(requests=2)
+    assert pacing(Workload(requests=None, duration_s=2)).asked_rps == 0

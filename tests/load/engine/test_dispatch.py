@@ -5,9 +5,8 @@ from array import array
 import pytest
 
 from tests.records import Recorded
-from tracebench.load.engine import dispatch as dispatch_module
 from tracebench.load.engine.dispatch import NEVER_SENT, Ledger, OpenDispatch
-from tracebench.load.engine.loop import Loop
+from tracebench.load.engine.loop import CLOCK, Loop
 from tracebench.load.engine.pacing import OpenLoop
 from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Outcome, Stamp
@@ -21,7 +20,7 @@ class World:
 
     def __init__(self, slots: int, *due_ms: float) -> None:
         self.now_ns = BEGAN_NS
-        self.loop = Loop()
+        self.loop = Loop(CLOCK._replace(now_ns=lambda: self.now_ns))
         self.ledger = Ledger(self.loop, IdSource().draw)
         arrivals_ns = array("q", (round(at * MS) for at in due_ms))
         self.dispatch = OpenDispatch(OpenLoop(arrivals_ns), self.ledger, self.loop)
@@ -55,10 +54,8 @@ class World:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
-    made = World(2, 0, 10, 20, 30)
-    monkeypatch.setattr(dispatch_module, "perf_counter_ns", lambda: made.now_ns)
-    return made
+def world() -> World:
+    return World(2, 0, 10, 20, 30)
 
 
 def test_requests_leave_when_they_are_due(world: World) -> None:

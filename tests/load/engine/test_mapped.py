@@ -17,8 +17,9 @@ from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.mapped import MappedRequests, SharedBodies
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.engine.target import Prepared
-from tracebench.load.wire.http1 import HttpRequest, read_reply
+from tracebench.load.wire.http1 import Http1Codec, HttpRequest, read_reply
 from tracebench.model.exchange import Outcome
+from tracebench.model.plan import Tls
 from tracebench.tracing.roots.target_attributes import rest
 
 BODIES = [bytes([number]) * size for number, size in ((1, 12_000_000), (2, 20_000), (3, 100))]
@@ -75,7 +76,8 @@ def test_many_slots_take_no_more_memory_than_is_said() -> None:
     """A megabyte for each of a thousand slots is one megabyte, and not a thousand."""
     endpoint = Endpoint(HOST, 9, socket.AF_INET, (HOST, 9), None)
     big = request(bytes(1_000_000))
-    prepared = Prepared(rest("POST", "http://x/"), "http://x/", endpoint, [big], read_reply, "")
+    described, url = rest("POST", "http://x/"), "http://x/"
+    prepared = Prepared(described, url, endpoint, [big], Http1Codec, read_reply, "", 30.0, Tls())
     loop, before = Loop(), shmem_bytes()
     connecting = Connecting(prepared, loop, 1_000)
     assert 1_000_000 <= shmem_bytes() - before < 1_100_000

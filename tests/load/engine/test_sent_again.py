@@ -6,13 +6,14 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trustme
 
-from tests.load.engines import Make, outcomes, request, run
+from tests.load.engines import Make, outcomes, patient_with, request, run
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tests.tls import ca_file, context, under_tls
 from tracebench.analysis.closure.decomposition import client_view
@@ -24,7 +25,7 @@ from tracebench.load.prepare import rest
 from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY
 from tracebench.model.exchange import Exchange, Lost, Outcome
 from tracebench.model.measurement import Load
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, Targets, Tls, Workload
 from tracebench.model.requests import Requests
 
 pytestmark = pytest.mark.alone
@@ -78,12 +79,11 @@ def check_times(found: list[Exchange]) -> None:
     assert (columns["backlog"] >= 0).all()
 
 
-@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("how", [fin, rst])
 def test_what_crosses_the_end_of_a_kept_connection(
     make: Make, how: Callable[[socket.socket], None]
 ) -> None:
-    _, found = run(make, closing(how), ClosedLoop(20), slots=2)
+    _, found = run(make, closing(how), ClosedLoop(20), slots=2, patient=True)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 20}
     assert [one.lost for one in sorted(found, key=lambda one: one.scheduled_ns)] == [
         *[None] * 2,
@@ -103,20 +103,18 @@ def test_a_connection_that_was_closed_before_the_request_left(make: Make) -> Non
     check_times(found)
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_large_request_that_is_refused_half_way(make: Make) -> None:
     def script(connection: socket.socket) -> None:
         if read_request(connection):
             connection.sendall(reply())
             connection.recv(1_000)  # closing with bytes unread sends a RST
 
-    _, found = run(make, script, ClosedLoop(5), contents=[request(b"y" * 3_000_000)])
+    _, found = run(make, script, ClosedLoop(5), contents=[request(b"y" * 3_000_000)], patient=True)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 5}
     assert [one.lost for one in found] == [None, *[Lost.CLOSED] * 4]
     check_times(found)
 
 
-@pytest.mark.usefixtures("patient")
 def test_the_same_request_is_sent_again(make: Make) -> None:
     seen: list[bytes] = []
 
@@ -127,7 +125,7 @@ def test_the_same_request_is_sent_again(make: Make) -> None:
             seen.append(read_request(connection))
 
     contents = [request(b"a" * 10), request(b"b" * 20), request(b"c" * 30)]
-    _, found = run(make, script, ClosedLoop(7), contents=contents)
+    _, found = run(make, script, ClosedLoop(7), contents=contents, patient=True)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 7}
     assert [one.variant for one in found] == [0, 1, 2, 0, 1, 2, 0]
     lost, again = seen[1:-1:2], seen[2::2]
@@ -136,10 +134,9 @@ def test_the_same_request_is_sent_again(make: Make) -> None:
     check_times(found)
 
 
-@pytest.mark.usefixtures("patient")
 def test_an_open_loop_waits_for_it_as_for_a_connection(make: Make) -> None:
     pacing = OpenLoop([n * 5 * MS for n in range(10)])
-    _, found = run(make, closing(fin), pacing, slots=3)
+    _, found = run(make, closing(fin), pacing, slots=3, patient=True)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 10}
     assert sum(one.lost is Lost.CLOSED for one in found) >= 3
     check_times(found)
@@ -151,9 +148,8 @@ def test_what_ends_late_is_a_failure(make: Make) -> None:
     assert {one.lost for one in found} == {None}
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_reply_that_has_begun_is_no_race(make: Make) -> None:
-    _, found = run(make, closing(in_mid_reply), ClosedLoop(6))
+    _, found = run(make, closing(in_mid_reply), ClosedLoop(6), patient=True)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 3, (Outcome.FAILED, CUT_SHORT): 3}
     assert {one.lost for one in found} == {None}
 
@@ -163,7 +159,6 @@ def test_a_server_that_kills_its_worker_under_every_request(make: Make) -> None:
     assert outcomes(found) == {(Outcome.FAILED, NO_REPLY): 4}
 
 
-@pytest.mark.usefixtures("patient")
 def test_the_first_request_of_a_connection_is_never_sent_again(make: Make) -> None:
     seen: list[bytes] = []
 
@@ -171,12 +166,11 @@ def test_the_first_request_of_a_connection_is_never_sent_again(make: Make) -> No
         if got := read_request(connection):
             seen.append(got)
 
-    _, found = run(make, script, ClosedLoop(5))
+    _, found = run(make, script, ClosedLoop(5), patient=True)
     assert outcomes(found) == {(Outcome.FAILED, NO_REPLY): 5}
     assert len(seen) == 5
 
 
-@pytest.mark.usefixtures("patient")
 def test_no_request_is_sent_three_times(make: Make) -> None:
     served, seen = threading.Event(), []
 
@@ -188,14 +182,13 @@ def test_no_request_is_sent_three_times(make: Make) -> None:
         if got:
             seen.append(got)
 
-    _, found = run(make, script, ClosedLoop(2))
+    _, found = run(make, script, ClosedLoop(2), patient=True)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 1, (Outcome.FAILED, NO_REPLY): 1}
     assert found[1].lost is Lost.CLOSED
     assert len(seen) == 2
     assert seen[0] == seen[1]
 
 
-@pytest.mark.usefixtures("patient")
 def test_the_time_out_runs_from_the_second_attempt(make: Make) -> None:
     served, over = threading.Event(), threading.Event()
 
@@ -208,7 +201,7 @@ def test_the_time_out_runs_from_the_second_attempt(make: Make) -> None:
         else:
             over.wait(5)
 
-    _, found = run(make, script, ClosedLoop(2), timeout_s=0.2)
+    _, found = run(make, script, ClosedLoop(2), timeout_s=0.2, patient=True)
     over.set()
     assert outcomes(found)[Outcome.TIMED_OUT, "no reply within 0.2 s"] == 1
     assert found[1].lost is Lost.CLOSED
@@ -228,22 +221,27 @@ def test_the_time_out_runs_from_the_second_attempt(make: Make) -> None:
 def test_how_long_before_the_end_a_request_may_have_left(
     path: PathState | None, expected_ns: int
 ) -> None:
-    assert crossing_ns(path) == expected_ns
+    assert crossing_ns(path, 5 * MS) == expected_ns
 
 
 # ── TLS ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-def loaded_under_tls(tmp_path: Path, script: Script, requests: int) -> Load:
+def loaded_under_tls(
+    tmp_path: Path, script: Script, requests: int, *, patient: bool = False
+) -> Load:
     authority = trustme.CA()
     with serving(under_tls(context(authority), script)) as port:
         planned = Plan(
-            Payload(b"x" * 1_000, "image/png", "x.png", "data"),
-            rest_url=f"https://{HOST}:{port}",
-            requests=requests,
-            cacert=ca_file(authority, tmp_path),
+            Payloads(Payload(b"x" * 1_000, "image/png", "x.png", "data")),
+            Targets(rest_url=f"https://{HOST}:{port}"),
+            tls=Tls(cacert=ca_file(authority, tmp_path)),
+            load=Workload(requests=requests),
         )
-        return measure(rest.prepare(planned), planned, Watcher())
+        prepared = rest.prepare(planned)
+        if patient:
+            prepared = replace(prepared, endpoint=patient_with(prepared.endpoint))
+        return measure(prepared, planned.load, Watcher())
 
 
 def close_notify(connection: socket.socket) -> None:
@@ -252,10 +250,9 @@ def close_notify(connection: socket.socket) -> None:
     connection.unwrap()
 
 
-@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("how", [fin, close_notify])
 def test_the_end_of_a_session(tmp_path: Path, how: Callable[[socket.socket], None]) -> None:
-    load = loaded_under_tls(tmp_path, closing(how), 6)
+    load = loaded_under_tls(tmp_path, closing(how), 6, patient=True)
     found = list(load.requests)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 6}
     assert [one.lost for one in found] == [None, *[Lost.CLOSED] * 5]
@@ -286,6 +283,5 @@ def test_a_session_that_ends_late_is_no_race(tmp_path: Path) -> None:
     check_no_race(loaded_under_tls(tmp_path, closing(late_notify), 4))
 
 
-@pytest.mark.usefixtures("patient")
 def test_a_reply_whose_first_record_has_begun_is_no_race(tmp_path: Path) -> None:
-    check_no_race(loaded_under_tls(tmp_path, closing(in_mid_record), 4))
+    check_no_race(loaded_under_tls(tmp_path, closing(in_mid_record), 4, patient=True))

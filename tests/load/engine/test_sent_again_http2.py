@@ -12,9 +12,9 @@ from tests.load import engines
 from tests.load.engine.test_sent_again import LATE_S, check_times
 from tests.load.engines import Connect, outcomes
 from tests.load.http2_samples import call, data, goaway, headers, message, reply
-from tests.servers import HOST, Script
+from tests.servers import Script
 from tracebench.load.engine.connection import Connection
-from tracebench.load.engine.endpoint import resolve
+from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, OpenLoop, Pacing
 from tracebench.load.wire import grpc_reply, http2_frames
@@ -54,16 +54,27 @@ def ok(connection: socket.socket, stream_id: int) -> None:
     connection.sendall(reply(stream_id))
 
 
-def http2(loop: Loop, port: int, _contents: Sequence[HttpRequest]) -> Connect:
-    endpoint = resolve(HOST, port, None)
+def http2(loop: Loop, endpoint: Endpoint, _contents: Sequence[HttpRequest]) -> Connect:
     return lambda owner, ledger: Connection(loop, endpoint, Http2Codec(call()), owner, ledger)
 
 
 def run(
-    script: Script, pacing: Pacing, *, slots: int = 1, channels: int | None = None
+    script: Script,
+    pacing: Pacing,
+    *,
+    slots: int = 1,
+    channels: int | None = None,
+    patient: bool = False,
 ) -> list[Exchange]:
-    read = grpc_reply.read_reply
-    _, found = engines.run(http2, script, pacing, slots=slots, channels=channels, read=read)
+    _, found = engines.run(
+        http2,
+        script,
+        pacing,
+        slots=slots,
+        channels=channels,
+        read=grpc_reply.read_reply,
+        patient=patient,
+    )
     return found
 
 
@@ -182,20 +193,18 @@ def closing_at(stream_id: int, before: bytes = b"", after_s: float = 0.0) -> Ans
     return by
 
 
-@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("before", [b"", goaway(2**31 - 1), goaway(1)])
 def test_what_crosses_the_end_of_a_kept_connection(before: bytes) -> None:
-    found = run(answering(by=closing_at(3, before)), ClosedLoop(8))
+    found = run(answering(by=closing_at(3, before)), ClosedLoop(8), patient=True)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 8}
     cause = Lost.GOAWAY if before == goaway(1) else Lost.CLOSED
     assert lost(found) == {None: 1, cause: 7}
     check_times(found)
 
 
-@pytest.mark.usefixtures("patient")
 def test_an_open_loop_on_a_shared_connection() -> None:
     pacing = OpenLoop([n * 3 * MS for n in range(30)])
-    found = run(answering(by=closing_at(7)), pacing, slots=4, channels=1)
+    found = run(answering(by=closing_at(7)), pacing, slots=4, channels=1, patient=True)
     twice = [one for one in found if one.outcome is not Outcome.SUCCEEDED]
     assert {(one.reason, one.lost) for one in twice} <= {(NO_REPLY, Lost.CLOSED)}  # and no third
     assert len(twice) < len(found) / 2
@@ -209,20 +218,18 @@ def test_what_ends_late_is_a_failure() -> None:
     assert lost(found) == {None: 4}
 
 
-@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize(
     "before",
     [headers(3), headers(3) + data(3, message(b"world")), goaway(3)],
     ids=["headers", "a body", "a GOAWAY that takes the stream"],
 )
 def test_what_the_server_has_begun_with_is_a_failure(before: bytes) -> None:
-    found = run(answering(by=closing_at(3, before)), ClosedLoop(4))
+    found = run(answering(by=closing_at(3, before)), ClosedLoop(4), patient=True)
     assert Counter(one.outcome for one in found) == {Outcome.SUCCEEDED: 2, Outcome.FAILED: 2}
     assert lost(found) == {None: 4}
 
 
-@pytest.mark.usefixtures("patient")
 def test_the_first_requests_of_a_connection_that_closes_are_failures() -> None:
-    found = run(answering(by=closing_at(1)), ClosedLoop(6), slots=3, channels=1)
+    found = run(answering(by=closing_at(1)), ClosedLoop(6), slots=3, channels=1, patient=True)
     assert {one.outcome for one in found} == {Outcome.FAILED}
     assert lost(found) == {None: 6}

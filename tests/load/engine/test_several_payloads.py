@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,14 @@ import pytest
 import trustme
 
 from tests.load.zoo import CLASSIFY, zoo
+from tests.plans import changed, plan_of
 from tests.servers import HOST, read_request, reply, serving
 from tests.tls import ca_file, context, under_tls
 from tracebench.benchmark import run
 from tracebench.load.engine import mapped
 from tracebench.load.engine.target import MOST_TRIED, variants
 from tracebench.model.errors import TargetError, UsageError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets, Workload
 
 JSON = "application/json"
 
@@ -54,7 +54,7 @@ def counting(
 
 
 def measured(url: str, several: tuple[Payload, ...], **more: Any) -> Any:
-    result = run(Plan(several, rest_url=url, **more))
+    result = run(plan_of(several, rest_url=url, **more))
     found = result.targets["rest"]
     assert found.requests.succeeded == more["requests"], found.errors
     return result
@@ -72,11 +72,13 @@ def test_rotation_over_rest(concurrency: int) -> None:
     assert result.plan["payload"]["bytes"] == sum(sizes)
 
 
-@pytest.mark.parametrize("most_bytes", [mapped.MOST_PRIVATE_BYTES, 1_000_000])
-def test_rotation_of_large_bodies(most_bytes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mapped, "MOST_PRIVATE_BYTES", most_bytes)
+@pytest.mark.parametrize(("concurrency", "private"), [(2, True), (40, False)])
+def test_rotation_of_large_bodies(concurrency: int, private: bool) -> None:
+    several = payloads(4, size=300_000)
+    copies = concurrency * sum(len(one.content) for one in several)
+    assert (copies <= mapped.MOST_PRIVATE_BYTES) is private
     with counting() as (url, counted):
-        measured(url, payloads(4, size=300_000), requests=40, concurrency=2)
+        measured(url, several, requests=40, concurrency=concurrency)
     assert counted == {f"{n}": 11 for n in range(4)}
 
 
@@ -107,11 +109,16 @@ def test_rotation_over_grpc_on_shared_connections() -> None:
         for name in ("ant", "bee", "cat")
     )
     with zoo() as (address, asked):
-        plan = Plan(animals, grpc_server=address, grpc_method=CLASSIFY, requests=300)
+        plan = Plan(
+            Payloads(animals),
+            Targets(grpc_server=address),
+            calls=Calls(grpc_method=CLASSIFY),
+            load=Workload(requests=300),
+        )
         for connections in (None, 1):
             asked.clear()
             options: Any = {"concurrency": 6, "connections": connections}
-            found = run(replace(plan, **options)).targets["grpc"]
+            found = run(changed(plan, **options)).targets["grpc"]
             assert found.requests.succeeded == 300
             assert asked == {"ant": 101, "bee": 101, "cat": 101}
 
@@ -139,7 +146,7 @@ def test_every_payload_is_tried_before_the_run() -> None:
         ),
         pytest.raises(TargetError, match=r"3\.json: HTTP 400"),
     ):
-        run(Plan(payloads(5), rest_url=url))
+        run(Plan(Payloads(payloads(5)), Targets(rest_url=url)))
     assert counted == {"0": 1, "1": 1, "2": 1, "3": 1}
 
 
@@ -149,15 +156,22 @@ def test_a_payload_that_is_refused_over_grpc_is_named() -> None:
         for name in ("ant", "dragon")
     )
     with zoo() as (address, _), pytest.raises(TargetError, match=r"dragon\.json: the call ended"):
-        run(Plan(animals, grpc_server=address, grpc_method=CLASSIFY))
+        run(
+            Plan(Payloads(animals), Targets(grpc_server=address), calls=Calls(grpc_method=CLASSIFY))
+        )
 
 
 def test_one_payload_that_is_wrong_for_grpc_is_named() -> None:
     with zoo() as (address, _), pytest.raises(UsageError, match=r"--json '0\.json' is no zoo"):
-        run(Plan(payloads(2), grpc_server=address, grpc_method=CLASSIFY))
+        run(
+            Plan(
+                Payloads(payloads(2)),
+                Targets(grpc_server=address),
+                calls=Calls(grpc_method=CLASSIFY),
+            )
+        )
 
 
 def test_variants() -> None:
-    plan = Plan(())
-    assert variants(plan, 1) is None
-    assert list(islice(variants(plan, 3) or (), 7)) == [0, 1, 2, 0, 1, 2, 0]
+    assert variants("rotate", 0, 1) is None
+    assert list(islice(variants("rotate", 0, 3) or (), 7)) == [0, 1, 2, 0, 1, 2, 0]

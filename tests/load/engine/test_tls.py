@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.plans import plan_of
 from tests.servers import HOST, answering, reply, serving
 from tests.tls import ca_file, context, under_tls
 from tracebench.load.engine.progress import Watcher
@@ -25,7 +26,7 @@ def plan(port: int, content: bytes = b"x" * 100_000) -> Callable[..., Plan]:
     payload = Payload(content, "image/png", "x.png", "data")
 
     def made(**more: object) -> Plan:
-        return Plan(payload, rest_url=f"https://{HOST}:{port}", requests=40, **more)  # type: ignore[arg-type] # options of the test
+        return plan_of(payload, rest_url=f"https://{HOST}:{port}", requests=40, **more)
 
     return made
 
@@ -34,7 +35,7 @@ def test_a_trusted_server_is_measured(authority: trustme.CA, tmp_path: Path) -> 
     answer = reply(b"y" * 200_000)
     with serving(under_tls(context(authority), answering(answer))) as port:
         planned = plan(port)(cacert=ca_file(authority, tmp_path), concurrency=2)
-        load = measure(rest.prepare(planned), planned, Watcher())
+        load = measure(rest.prepare(planned), planned.load, Watcher())
     assert [one.outcome for one in list(load.requests)] == [Outcome.SUCCEEDED] * 40
     assert sum(one.stamp is Stamp.KERNEL for one in list(load.requests)) >= 36
     assert load.tcp is not None
@@ -45,7 +46,7 @@ def test_each_closed_session_is_made_anew(authority: trustme.CA, tmp_path: Path)
     closing = answering(reply(b"ok", "200 OK", "Connection: close"), close_after=1)
     with serving(under_tls(context(authority), closing)) as port:
         planned = plan(port)(cacert=ca_file(authority, tmp_path))
-        load = measure(rest.prepare(planned), planned, Watcher())
+        load = measure(rest.prepare(planned), planned.load, Watcher())
     assert {one.outcome for one in list(load.requests)} == {Outcome.SUCCEEDED}
     assert all(one.connect_ns > 0 for one in list(load.requests)[1:])
 
@@ -55,5 +56,5 @@ def test_an_unknown_server_is_refused_unless_told_otherwise(authority: trustme.C
         with pytest.raises(TargetError, match="--insecure"):
             rest.prepare(plan(port)())
         planned = plan(port)(insecure=True)
-        load = measure(rest.prepare(planned), planned, Watcher())
+        load = measure(rest.prepare(planned), planned.load, Watcher())
     assert {one.outcome for one in list(load.requests)} == {Outcome.SUCCEEDED}

@@ -1,106 +1,27 @@
-"""What the stamps say when the answer is known: a fake clock, and a client that is held up."""
+"""What the kernel's stamps say on real sockets, and a client that is held up."""
 
 import socket
 import struct
 import time
 
 import numpy as np
-import pytest
 
 from tests.records import decomposed, exchanges_of
 from tests.servers import HOST, answering, reply, serving
-from tracebench.load.engine import connection as connection_module
 from tracebench.load.engine.connection import Connection
 from tracebench.load.engine.endpoint import resolve
 from tracebench.load.engine.engine import Engine
 from tracebench.load.engine.kernel import arrival_wall_ns, path_state
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.wire.codec import Slot
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest, read_reply
-from tracebench.model.exchange import Exchange, Outcome, Stamp, Timing
+from tracebench.model.exchange import Exchange, Outcome, Timing
 from tracebench.tracing.roots.trace_ids import IdSource
 
 REQUEST = HttpRequest(
     b"POST / HTTP/1.1\r\nContent-Length: 0\r\ntraceparent: 00-", b"-01\r\n\r\n", b""
 )
-WALL_NS = 1_700_000_000_000_000_000
 MS = 1_000_000
-
-
-class Ledger:
-    """Keeps what a connection says of a slot."""
-
-    def __init__(self) -> None:
-        self.said: list[tuple[int, int, Stamp]] = []
-
-    def finished(self, _slot: Slot, arrived_ns: int, done_ns: int, stamp: Stamp) -> None:
-        self.said.append((arrived_ns, done_ns, stamp))
-
-
-class Owner:
-    """Does nothing."""
-
-    def submit(self, _slot: Slot) -> None:
-        pass
-
-    def opened(self, _connection: Connection) -> None:
-        pass
-
-    def has_room(self, _connection: Connection) -> None:
-        pass
-
-    def closed(self, _connection: Connection, _reason: str) -> None:
-        pass
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """A clock that stands still."""
-    now = [0]
-    monkeypatch.setattr(connection_module, "perf_counter_ns", lambda: now[0])
-    return now
-
-
-def settled(clock: list[int], sent_ns: int, stamp_wall_ns: int | None) -> tuple[int, int, Stamp]:
-    """Let a reply be read now that the kernel stamped then; returns what the ledger is told."""
-    ledger = Ledger()
-    with serving(answering(reply())) as port:
-        loop = Loop()
-        loop.epoch_ns = WALL_NS - clock[0]
-        codec = Http1Codec(REQUEST)
-        one = Connection(loop, resolve(HOST, port, None), codec, Owner(), ledger)  # type: ignore[arg-type] # stand-ins
-        slot = Slot(one.transmit)
-        codec.begin(slot)
-        slot.sent_ns = sent_ns
-        ancillary = []
-        if stamp_wall_ns is not None:
-            stamp = struct.pack("@qq", *divmod(stamp_wall_ns, 1_000_000_000)) + bytes(32)
-            ancillary = [(socket.SOL_SOCKET, 37, stamp)]
-        one._recvmsg = lambda _size, _ancillary: (reply(), ancillary, 0, None)  # type: ignore[assignment, misc] # a fake read
-        one._readable(1)
-        one.close("")
-        loop.close()
-    return ledger.said[0]
-
-
-@pytest.mark.parametrize(
-    ("waited_ms", "arrived_ms", "stamp"),
-    [
-        (0, 100, Stamp.KERNEL),
-        (30, 70, Stamp.KERNEL),
-        (60, 40, Stamp.KERNEL),
-        (61, 100, Stamp.USER),  # before it was sent: the clock was stepped, user time is used
-        (-5, 100, Stamp.USER),  # after it was read: the same
-        (None, 100, Stamp.USER),
-    ],
-)
-def test_arrival_is_the_kernels_where_it_is_plausible(
-    clock: list[int], waited_ms: int | None, arrived_ms: int, stamp: Stamp
-) -> None:
-    clock[0] = 100 * MS
-    stamped = None if waited_ms is None else WALL_NS - waited_ms * MS
-    assert settled(clock, 40 * MS, stamped) == (arrived_ms * MS, 100 * MS, stamp)
 
 
 def test_a_stamp_is_a_timespec() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.plans import plan_of
 from tests.records import Recorded
 from tests.servers import answering, reply, serving
 from tracebench.benchmark import run
@@ -9,7 +10,7 @@ from tracebench.load.measure import UntilStable
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Stamp
-from tracebench.model.plan import Payload, Plan, Segment, Stability
+from tracebench.model.plan import Payload, Segment, Stability
 from tracebench.model.result import TargetResult
 
 PAYLOAD = Payload(b"x", "text/plain", "x", "data")
@@ -49,11 +50,11 @@ def test_a_look_comes_only_when_the_run_has_grown() -> None:
 
 def measured(stability: Stability, **plan: object) -> TargetResult:
     with serving(answering(reply(), service_s=0.002)) as port:
-        planned = Plan(
+        planned = plan_of(
             PAYLOAD,
             rest_url=f"http://127.0.0.1:{port}/",
             until_stable=stability,
-            **plan,  # type: ignore[arg-type] # as the tests below have it
+            **plan,
         )
         return run(planned).targets["rest"]
 

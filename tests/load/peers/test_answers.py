@@ -62,12 +62,10 @@ def test_a_large_message_needs_no_window_update() -> None:
     assert len(sent) > 3_000_000
 
 
-def test_the_window_is_refilled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tracebench.load.peers.null_server._REPLENISH_BYTES", 50_000)
+def test_the_window_is_refilled() -> None:
     _, _, sent = calls(3, b"x" * 20_000)
-    assert (
-        GrpcAnswers().receive(sent).count(http2_frames.window_update(0, 2 * 20_005 + 16_384)) == 1
-    )
+    answered = GrpcAnswers(replenish_bytes=50_000).receive(sent)
+    assert answered.count(http2_frames.window_update(0, 2 * 20_005 + 16_384)) == 1
 
 
 def test_pings_are_answered() -> None:

@@ -1,30 +1,30 @@
 """The floor on real sockets: the null server as a process, against the engine and `requests`."""
 
 import socket
-from dataclasses import replace
 from math import inf
 
 import grpc
 import pytest
 import requests
 
+from tests.plans import changed
 from tests.servers import HOST, answering, reply, serving
 from tracebench.load.engine.target import Prepared
-from tracebench.load.peers import floor
 from tracebench.load.peers.floor import measure_floor
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest, rpc
 from tracebench.model.errors import TracebenchError
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.model.measurement import Load
-from tracebench.model.plan import Payload, Plan, Segment
+from tracebench.model.plan import Payload, Payloads, Plan, Segment, Workload
 
-PLAN = Plan(Payload(b"x" * 30_000, "image/png", "x.png", "image"), concurrency=3)
+PLAN = Plan(
+    Payloads(Payload(b"x" * 30_000, "image/png", "x.png", "image")), load=Workload(concurrency=3)
+)
 
 
-def measured(prepared: Prepared, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Load:
-    monkeypatch.setattr(floor, "LASTS_S", 0.1)
-    return measure_floor(prepared, plan)
+def measured(prepared: Prepared, plan: Plan) -> Load:
+    return measure_floor(prepared, plan.load, lasts_s=0.1)
 
 
 def check(load: Load) -> None:
@@ -35,31 +35,31 @@ def check(load: Load) -> None:
     assert load.tcp.connections == 3
 
 
-def test_the_floor_of_a_rest_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_floor_of_a_rest_target() -> None:
     with serving(answering(reply(b'{"label": 1}'))) as port:
-        plan = replace(PLAN, rest_url=f"http://{HOST}:{port}", expect_json=("label=1",))
+        plan = changed(PLAN, rest_url=f"http://{HOST}:{port}", expect_json=("label=1",))
         prepared = rest.prepare(plan)  # the null server knows no label, and need not
-        check(measured(prepared, plan, monkeypatch))
+        check(measured(prepared, plan))
 
 
-def test_the_floor_of_a_grpc_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_floor_of_a_grpc_target() -> None:
     with spawned("grpc") as port:
-        plan = replace(PLAN, grpc_server=f"{HOST}:{port}")
+        plan = changed(PLAN, grpc_server=f"{HOST}:{port}")
         prepared = rpc.prepare(plan)  # grpcio is answered as well
-        check(measured(prepared, plan, monkeypatch))
-        shared = replace(plan, connections=1, requests=50)
-        assert len(list(measured(prepared, shared, monkeypatch).requests)) > 20
+        check(measured(prepared, plan))
+        shared = changed(plan, connections=1, requests=50)
+        assert len(list(measured(prepared, shared).requests)) > 20
 
 
 def test_an_open_loop_is_kept() -> None:
     with spawned("rest") as port:
         rate = (Segment(100, 100, inf),)
-        plan = replace(PLAN, rest_url=f"http://{HOST}:{port}", rate=rate, concurrency=256)
-        load = measure_floor(rest.prepare(plan), plan)
+        plan = changed(PLAN, rest_url=f"http://{HOST}:{port}", rate=rate, concurrency=256)
+        load = measure_floor(rest.prepare(plan), plan.load)
         assert 90 <= len(list(load.requests)) <= 100
-        late = replace(plan, rate=None, schedule_s=(5.0,))
+        late = changed(plan, rate=None, schedule_s=(5.0,))
         with pytest.raises(TracebenchError, match="nothing is due in the first 1 s"):
-            measure_floor(rest.prepare(late), late)
+            measure_floor(rest.prepare(late), late.load)
 
 
 def test_others_are_answered_and_the_process_ends() -> None:

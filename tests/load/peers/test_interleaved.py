@@ -7,25 +7,25 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from tests.plans import plan_of
 from tests.servers import HOST
-from tracebench.cli.options import CLIENTS
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.peers import clients, interleaved
+from tracebench.load.peers import CLIENTS, clients, interleaved
 from tracebench.load.peers.clients import Job, Sample, TurnLimit
 from tracebench.load.peers.interleaved import Interleaved
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Influence, Payload, Payloads, Plan, Targets
 
 PAYLOAD = Payload(b"x" * 1_000, "image/png", "x.png", "image")
 
 
 def by_turns(plan: dict[str, object], send: clients.Send) -> Interleaved:
-    with spawned("rest") as port, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(interleaved, "ROUNDS", 4)
-        planned = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", **plan)  # type: ignore[arg-type] # options of the test
-        return interleaved.interleaved(rest.prepare(planned), planned, {"other": send}, print)
+    with spawned("rest") as port:
+        planned = plan_of(PAYLOAD, rest_url=f"http://{HOST}:{port}", **plan)
+        libraries = {"other": send}
+        return interleaved.interleaved(rest.prepare(planned), planned.load, libraries, print, 4)
 
 
 def made_up(job: Job) -> Sequence[Sample]:
@@ -104,15 +104,21 @@ def test_a_gate_counts_for_all_threads() -> None:
     assert len(passed) == 10_000
 
 
-def test_the_command_line_offers_what_there_is() -> None:
-    assert set(CLIENTS) == set(clients.LIBRARIES)
+def test_each_module_of_a_library_is_offered() -> None:
+    assert CLIENTS == ("aiohttp", "grpc.aio", "grpcio", "httpx", "requests")
 
 
 def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiohttp", None)
     monkeypatch.delitem(sys.modules, "tracebench.load.peers.by_aiohttp", raising=False)
     with pytest.raises(UsageError, match="--client aiohttp needs aiohttp: pip install aiohttp"):
-        clients.load_libraries(Plan(PAYLOAD, rest_url="http://x", clients=("aiohttp",)))
+        clients.load_libraries(
+            Plan(
+                Payloads(PAYLOAD),
+                Targets(rest_url="http://x"),
+                influence=Influence(clients=("aiohttp",)),
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -127,4 +133,4 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 )
 def test_what_a_library_cannot_do(name: str, given: dict[str, object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        clients.load_libraries(Plan(PAYLOAD, clients=(name,), **given))  # type: ignore[arg-type] # options of the test
+        clients.load_libraries(plan_of(PAYLOAD, clients=(name,), **given))

@@ -20,7 +20,7 @@ from tracebench.load.measure import measure
 from tracebench.load.peers import clients
 from tracebench.load.peers.clients import Job, Sample
 from tracebench.load.prepare import rest, rpc
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Calls, Influence, Payload, Payloads, Plan, Targets, Tls, Workload
 
 PAYLOAD = Payload(b"\x89PNG" * 10_000, "image/png", "x.png", "image")
 CONTEXT = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01")
@@ -32,7 +32,7 @@ def sent_by(name: str, planned: Plan, *, requests: int = 6, warmup: int = 2) -> 
     is_rest = name in HTTP
     prepared = rest.prepare(planned) if is_rest else rpc.prepare(planned)
     (send,) = clients.load_libraries(planned)["rest" if is_rest else "grpc"].values()
-    return send(Job(prepared, planned, ClosedLoop(warmup), ClosedLoop(requests)))
+    return send(Job(prepared, planned.load.concurrency, ClosedLoop(warmup), ClosedLoop(requests)))
 
 
 def fields(request: bytes) -> tuple[bytes, set[bytes], bytes]:
@@ -53,14 +53,14 @@ def test_an_http_library_sends_what_the_engine_sends(name: str, path: str) -> No
     requests: list[bytes] = []
     with serving(keeping(requests)) as port:
         planned = Plan(
-            PAYLOAD,
-            rest_url=f"http://{HOST}:{port}{path}",
-            headers=(("X-Key", "a b"),),
-            clients=(name,),
-            requests=1,
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://{HOST}:{port}{path}"),
+            calls=Calls(headers=(("X-Key", "a b"),)),
+            load=Workload(requests=1),
+            influence=Influence(clients=(name,)),
         )
         samples = sent_by(name, planned)
-        measure(rest.prepare(planned), planned, Watcher())
+        measure(rest.prepare(planned), planned.load, Watcher())
     _, *by_library, _, by_engine = requests  # with the preflight of each
     assert len(by_library) == 8
     assert [one.reason for one in samples] == [""] * 6
@@ -84,7 +84,12 @@ def test_concurrent_requests_each_have_a_connection_that_is_kept(name: str) -> N
         answering(reply())(connection)
 
     with serving(script) as port:
-        planned = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", concurrency=3, clients=(name,))
+        planned = Plan(
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://{HOST}:{port}"),
+            load=Workload(concurrency=3),
+            influence=Influence(clients=(name,)),
+        )
         samples = sent_by(name, planned, requests=30, warmup=6)
     assert len(samples) == 30
     assert len(connections) <= 2 + 3  # the look-up's and the preflight's
@@ -99,7 +104,11 @@ def test_errors_have_reasons(name: str) -> None:
             connection.sendall(next(replies))
 
     with serving(script) as port:
-        planned = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", clients=(name,))
+        planned = Plan(
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://{HOST}:{port}"),
+            influence=Influence(clients=(name,)),
+        )
         samples = sent_by(name, planned)
     assert [one.reason for one in samples] == ["HTTP 503"] * 6
 
@@ -113,7 +122,12 @@ def test_a_server_that_never_answers_ends_in_the_timeout(name: str) -> None:
             connection.sendall(next(replies))
 
     with serving(script) as port:
-        planned = Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}", clients=(name,), timeout_s=0.05)
+        planned = Plan(
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://{HOST}:{port}"),
+            load=Workload(timeout_s=0.05),
+            influence=Influence(clients=(name,)),
+        )
         samples = sent_by(name, planned, requests=2, warmup=0)
     assert len(samples) == 2
     assert all("Timeout" in one.reason for one in samples)
@@ -142,14 +156,14 @@ def test_grpc_calls_are_those_of_the_engine(name: str) -> None:
     seen: list[tuple[bytes, dict[str, str | bytes]]] = []
     with echo(seen) as port:
         planned = Plan(
-            PAYLOAD,
-            grpc_server=f"{HOST}:{port}",
-            headers=(("x-key", "a b"),),
-            clients=(name,),
-            requests=1,
+            Payloads(PAYLOAD),
+            Targets(grpc_server=f"{HOST}:{port}"),
+            calls=Calls(headers=(("x-key", "a b"),)),
+            load=Workload(requests=1),
+            influence=Influence(clients=(name,)),
         )
         samples = sent_by(name, planned)
-        measure(rpc.prepare(planned), planned, Watcher())
+        measure(rpc.prepare(planned), planned.load, Watcher())
     _, *by_library, _, by_engine = seen
     assert [one.reason for one in samples] == [""] * 6
     assert {message for message, _ in by_library} == {by_engine[0]}
@@ -160,7 +174,12 @@ def test_grpc_calls_are_those_of_the_engine(name: str) -> None:
 @pytest.mark.parametrize("name", RPC)
 def test_grpc_errors_have_reasons(name: str) -> None:
     with echo([], fail=True) as port:
-        planned = Plan(PAYLOAD, grpc_server=f"{HOST}:{port}", clients=(name,), concurrency=2)
+        planned = Plan(
+            Payloads(PAYLOAD),
+            Targets(grpc_server=f"{HOST}:{port}"),
+            load=Workload(concurrency=2),
+            influence=Influence(clients=(name,)),
+        )
         samples = sent_by(name, planned)
     assert [one.reason for one in samples] == ["RESOURCE_EXHAUSTED"] * 6
 
@@ -170,10 +189,10 @@ def test_grpc_under_tls(name: str, tmp_path: Path) -> None:
     authority = trustme.CA()
     with echo([], credentials=grpc.ssl_server_credentials([grpc_pair(authority)])) as port:
         planned = Plan(
-            PAYLOAD,
-            grpc_server=f"grpcs://{HOST}:{port}",
-            clients=(name,),
-            cacert=ca_file(authority, tmp_path),
+            Payloads(PAYLOAD),
+            Targets(grpc_server=f"grpcs://{HOST}:{port}"),
+            tls=Tls(cacert=ca_file(authority, tmp_path)),
+            influence=Influence(clients=(name,)),
         )
         assert [one.reason for one in sent_by(name, planned)] == [""] * 6
 
@@ -184,10 +203,9 @@ def test_tls_is_trusted_as_the_plan_says(name: str, insecure: bool, tmp_path: Pa
     authority = trustme.CA()
     with serving(under_tls(context(authority), answering(reply()))) as port:
         planned = Plan(
-            PAYLOAD,
-            rest_url=f"https://{HOST}:{port}",
-            clients=(name,),
-            insecure=insecure,
-            cacert=None if insecure else ca_file(authority, tmp_path),
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"https://{HOST}:{port}"),
+            tls=Tls(insecure=insecure, cacert=None if insecure else ca_file(authority, tmp_path)),
+            influence=Influence(clients=(name,)),
         )
         assert [one.reason for one in sent_by(name, planned)] == [""] * 6

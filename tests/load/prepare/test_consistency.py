@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tracebench.load.prepare.plan_check import check_plan
+from tests.plans import plan_of
+from tracebench.load.prepare.targets import check_plan
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload
 
 JSON = Payload(b"{}", "application/json", "x.json", "json")
 REST: dict[str, Any] = {"rest_url": "http://h"}
@@ -33,7 +34,7 @@ METHOD: dict[str, Any] = {"grpc_method": "a.B/C"}
 )
 def test_contradictions(payload: Any, options: dict[str, Any], said: str) -> None:
     with pytest.raises(UsageError) as caught:
-        check_plan(Plan(payload, **options))
+        check_plan(plan_of(payload, **options))
     assert said in str(caught.value)
 
 
@@ -47,4 +48,4 @@ def test_contradictions(payload: Any, options: dict[str, Any], said: str) -> Non
     ],
 )
 def test_what_fits_together(payload: Any, options: dict[str, Any]) -> None:
-    check_plan(Plan(payload, **options))
+    check_plan(plan_of(payload, **options))

@@ -14,6 +14,7 @@ import trustme
 from cryptography.hazmat.primitives import serialization
 
 from tests.load.predicting import predicting
+from tests.plans import plan_of
 from tests.servers import HOST, Script, answering, reply, serving
 from tests.tls import context, grpc_pair, under_tls
 from tracebench.load.engine.endpoint import client_tls
@@ -23,9 +24,9 @@ from tracebench.load.measure import measure
 from tracebench.load.peers import clients
 from tracebench.load.peers.clients import Job
 from tracebench.load.prepare import rest, rpc
-from tracebench.load.prepare.plan_check import check_plan
+from tracebench.load.prepare.targets import check_plan
 from tracebench.model.errors import TargetError, TracebenchError, UsageError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Influence, Payload, Payloads, Plan, Targets, Tls
 
 PAYLOAD = Payload(b"{}", "application/json", "x.json", "data")
 JSON = Payload(b"{}", "application/json", "x.json", "json")
@@ -88,9 +89,9 @@ def grpc_server(files: Files, *, asks: bool = False) -> Iterator[int]:
 
 def refusal(**options: Any) -> str:
     """Why the preflight refuses a target, in one line without a Python repr."""
-    plan = Plan(**{"payload": PAYLOAD, "timeout_s": 1.5, **options})
+    plan = plan_of(**{"payload": PAYLOAD, "timeout_s": 1.5, **options})
     with pytest.raises(TracebenchError) as refused:
-        rest.prepare(plan) if plan.rest_url else rpc.prepare(plan)
+        rest.prepare(plan) if plan.targets.rest_url else rpc.prepare(plan)
     said = str(refused.value)
     assert "\n" not in said
     assert "Error(" not in said
@@ -165,13 +166,13 @@ def test_a_client_certificate_over_rest(files: Files, name: str, one_file: bool)
         {"cert": files.both} if one_file else {"cert": files.cert, "key": files.key}
     )
     with serving(answering_under_tls(files, asks=True)) as port:
-        plan = Plan(
+        plan = plan_of(
             PAYLOAD, rest_url=f"https://{HOST}:{port}", cacert=files.ca, clients=(name,), **pair
         )
         prepared = rest.prepare(plan)
-        load = measure(prepared, plan, Watcher())
+        load = measure(prepared, plan.load, Watcher())
         (send,) = clients.load_libraries(plan)["rest"].values()
-        samples = send(Job(prepared, plan, ClosedLoop(1), ClosedLoop(4)))
+        samples = send(Job(prepared, plan.load.concurrency, ClosedLoop(1), ClosedLoop(4)))
     assert {one.reason for one in load.requests} == {""}
     assert [one.reason for one in samples] == [""] * 4
 
@@ -180,17 +181,15 @@ def test_a_client_certificate_over_rest(files: Files, name: str, one_file: bool)
 def test_a_client_certificate_over_grpc(files: Files, name: str) -> None:
     with grpc_server(files, asks=True) as port:
         plan = Plan(
-            PAYLOAD,
-            grpc_server=f"grpcs://{HOST}:{port}",
-            cacert=files.ca,
-            cert=files.cert,
-            key=files.key,
-            clients=(name,),
+            Payloads(PAYLOAD),
+            Targets(grpc_server=f"grpcs://{HOST}:{port}"),
+            tls=Tls(cacert=files.ca, cert=files.cert, key=files.key),
+            influence=Influence(clients=(name,)),
         )
         prepared = rpc.prepare(plan)
-        load = measure(prepared, plan, Watcher())
+        load = measure(prepared, plan.load, Watcher())
         (send,) = clients.load_libraries(plan)["grpc"].values()
-        samples = send(Job(prepared, plan, ClosedLoop(1), ClosedLoop(4)))
+        samples = send(Job(prepared, plan.load.concurrency, ClosedLoop(1), ClosedLoop(4)))
     assert {one.reason for one in load.requests} == {""}
     assert [one.reason for one in samples] == [""] * 4
 
@@ -215,9 +214,12 @@ def test_certificates_that_are_not_trusted(files: Files) -> None:
     ],
 )
 def test_pairs_that_cannot_be_used(files: Files, cert: str, key: str | None, said: str) -> None:
-    plan = Plan(PAYLOAD, cert=getattr(files, cert, cert), key=key and getattr(files, key, key))
+    plan = Plan(
+        Payloads(PAYLOAD),
+        tls=Tls(cert=getattr(files, cert, cert), key=key and getattr(files, key, key)),
+    )
     with pytest.raises(UsageError) as refused:
-        client_tls(plan, protocol="h2")
+        client_tls(plan.tls, protocol="h2")
     assert said in str(refused.value)
 
 
@@ -231,7 +233,7 @@ def test_pairs_that_cannot_be_used(files: Files, cert: str, key: str | None, sai
 )
 def test_options_that_do_not_fit(options: dict[str, str], said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        check_plan(Plan(PAYLOAD, **options))  # type: ignore[arg-type] # options of the test
+        check_plan(plan_of(PAYLOAD, **options))
 
 
 @pytest.mark.parametrize(
@@ -259,4 +261,4 @@ def test_a_closed_port() -> None:
     with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(TargetError, match="connection refused"):
-        rest.prepare(Plan(PAYLOAD, rest_url=f"http://{HOST}:{port}"))
+        rest.prepare(Plan(Payloads(PAYLOAD), Targets(rest_url=f"http://{HOST}:{port}")))

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from tests.plans import plan_of
 from tests.servers import HOST, answering, reply, serving
 from tracebench.benchmark import run
 from tracebench.load.prepare import expectations
 from tracebench.load.prepare.http_preflight import document
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.exchange import Reply
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Expected, Payload, Targets
 from tracebench.model.result import TargetResult
 
 PAYLOAD = Payload(b'{"a": 1}', "application/json", "a.json", "json")
@@ -19,8 +20,7 @@ LONG = b'{"label": "cat", "scores": [' + b"0.5, " * 1_000 + b'0.5], "last": 1}'
 
 
 def expected(*fields: str, statuses: tuple[str, ...] = ()) -> expectations.Expectations:
-    plan = Plan(PAYLOAD, expect_json=fields, expect_status=statuses)
-    return expectations.of(plan, "rest")
+    return expectations.of(Expected(statuses, fields), "rest", Targets(rest_url="http://h"))
 
 
 def fault(body: bytes, *fields: str, **headers: str) -> str:
@@ -107,11 +107,11 @@ def test_statuses_that_are_none(status: str) -> None:
 
 
 def test_a_status_of_the_other_protocol() -> None:
-    both = Plan(PAYLOAD, rest_url="http://h", grpc_server="h:1", expect_status=("OK", "201"))
-    assert expectations.of(both, "rest").statuses == ("201",)
-    assert expectations.of(both, "grpc").statuses == ("OK",)
+    both, either = Targets("http://h", "h:1"), Expected(("OK", "201"))
+    assert expectations.of(either, "rest", both).statuses == ("201",)
+    assert expectations.of(either, "grpc", both).statuses == ("OK",)
     with pytest.raises(UsageError, match="'OK' does not fit rest"):
-        expectations.of(Plan(PAYLOAD, rest_url="http://h", expect_status=("OK",)), "rest")
+        expectations.of(Expected(("OK",)), "rest", Targets("http://h"))
 
 
 @pytest.mark.parametrize("field", ["", "=1", "a[", "a[x]=1", "a..b"])
@@ -123,7 +123,7 @@ def test_paths_that_are_none(field: str) -> None:
 def measured(*replies: bytes, **more: Any) -> TargetResult:
     with serving(answering(*replies)) as port:
         url = f"http://{HOST}:{port}/v1/models/m:predict"
-        return run(Plan(PAYLOAD, rest_url=url, requests=30, **more)).targets["rest"]
+        return run(plan_of(PAYLOAD, rest_url=url, requests=30, **more)).targets["rest"]
 
 
 def test_fast_errors_are_not_fast_answers() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.load import grpc_servers
+from tests.plans import plan_of
 from tracebench.benchmark import run
 from tracebench.model.errors import TracebenchError
 from tracebench.model.plan import Payload, Plan
@@ -24,7 +25,7 @@ def health(address: str, service: Any = "", method: str = "Check", **more: Any) 
     content = json.dumps({"service": service}).encode()
     payload = Payload(content, "application/json", "health.json", "json")
     name = f"grpc.health.v1.Health/{method}"
-    return Plan(payload, grpc_server=address, grpc_method=name, requests=100, **more)
+    return plan_of(payload, grpc_server=address, grpc_method=name, requests=100, **more)
 
 
 def test_a_check(address: str) -> None:

@@ -2,20 +2,23 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
 
 from tests.load.predicting import predicting
+from tests.plans import plan_of
 from tests.servers import HOST, keeping, serving
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepare.headers import grpc_metadata, http_headers
+from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets, Workload
 
 PAYLOAD = Payload(b"\x89PNG", "image/png", "x.png", "data")
 Headers = tuple[tuple[str, str], ...]
@@ -25,8 +28,8 @@ def over_rest(url: str = "http://{address}/p", **more: Any) -> list[str]:
     """The header lines of a measured request."""
     requests: list[bytes] = []
     with serving(keeping(requests)) as port:
-        plan = Plan(PAYLOAD, rest_url=url.format(address=f"{HOST}:{port}"), requests=1, **more)
-        measure(rest.prepare(plan), plan, Watcher())
+        plan = plan_of(PAYLOAD, rest_url=url.format(address=f"{HOST}:{port}"), requests=1, **more)
+        measure(rest.prepare(plan), plan.load, Watcher())
     preflight, repeated = (one.partition(b"\r\n\r\n")[0].decode("latin-1") for one in requests)
     told = [line for line in repeated.split("\r\n")[1:] if not line.startswith("traceparent")]
     assert [line for line in told if line not in preflight.split("\r\n")] == []
@@ -47,8 +50,13 @@ def over_grpc(headers: Headers) -> Sequence[tuple[str, str | bytes]]:
     """The metadata of a measured call."""
     seen: list[Any] = []
     with telling(seen) as address:
-        plan = Plan(PAYLOAD, grpc_server=address, headers=headers, requests=1)
-        measure(rpc.prepare(plan), plan, Watcher())
+        plan = Plan(
+            Payloads(PAYLOAD),
+            Targets(grpc_server=address),
+            calls=Calls(headers=headers),
+            load=Workload(requests=1),
+        )
+        measure(rpc.prepare(plan), plan.load, Watcher())
     told: Sequence[tuple[str, str | bytes]] = seen[-1]
     return told
 
@@ -82,7 +90,7 @@ def test_values_of_bin_names_are_base64(text: str) -> None:
 @pytest.mark.parametrize("text", ["A", "AA-C", "not base64!"])
 def test_other_values_of_bin_names_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="not base64"):
-        grpc_metadata(Plan(PAYLOAD, headers=(("x-bin", text),)))
+        grpc_metadata((("x-bin", text),), rest_too=False)
 
 
 @pytest.mark.parametrize(
@@ -91,43 +99,46 @@ def test_other_values_of_bin_names_are_refused(text: str) -> None:
 )
 def test_what_gRPC_says_itself_is_refused(name: str) -> None:  # noqa: N802 - its name
     with pytest.raises(UsageError, match=rf"--header '{name.lower()}' is reserved by gRPC"):
-        grpc_metadata(Plan(PAYLOAD, headers=((name, "x"),)))
+        grpc_metadata(((name, "x"),), rest_too=False)
 
 
 def test_gRPC_takes_ascii_alone_and_the_value_is_not_repeated() -> None:  # noqa: N802 - as above
     with pytest.raises(UsageError, match="only printable ASCII") as refused:
-        grpc_metadata(Plan(PAYLOAD, headers=(("x", "secré"),)))
+        grpc_metadata((("x", "secré"),), rest_too=False)
     assert "secr" not in str(refused.value)
 
 
-@pytest.mark.parametrize("reading", [http_headers, grpc_metadata])
-def test_what_asks_for_timings_is_not_changed_in_silence(reading: Callable[[Plan], Any]) -> None:
+@pytest.mark.parametrize("reading", [http_headers, partial(grpc_metadata, rest_too=False)])
+def test_what_asks_for_timings_is_not_changed_in_silence(reading: Callable[[Any], Any]) -> None:
     for header in (("Traceparent", "00-1-2-01"), ("X-Benchmark", "0")):
         with pytest.raises(UsageError, match=rf"--header '{header[0]}' is set by tracebench"):
-            reading(Plan(PAYLOAD, headers=(header,)))
-    assert reading(Plan(PAYLOAD, headers=(("X-Benchmark", "1"),))) == ()
+            reading((header,))
+    assert reading((("X-Benchmark", "1"),)) == ()
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
 def test_where_a_rest_request_ends_is_not_for_a_header_to_say(name: str) -> None:
     with pytest.raises(UsageError, match="is derived from the body"):
-        http_headers(Plan(PAYLOAD, headers=((name, "1"),)))
+        http_headers(((name, "1"),))
 
 
 def test_a_content_type_is_for_rest_where_both_are_measured() -> None:
     headers = (("Content-Type", "application/json"),)
-    assert grpc_metadata(Plan(PAYLOAD, rest_url="http://h", headers=headers)) == ()
+    assert grpc_metadata(headers, rest_too=True) == ()
     with pytest.raises(UsageError, match="reserved"):
-        grpc_metadata(Plan(PAYLOAD, headers=headers))
+        grpc_metadata(headers, rest_too=False)
 
 
 def test_host_names_the_authority() -> None:
-    assert "Host: model.example" in over_rest(headers=(("Host", "model.example"),))
-    plan = Plan(PAYLOAD, headers=(("Host", "model.example"),))
+    headers = (("Host", "model.example"),)
+    assert "Host: model.example" in over_rest(headers=headers)
     seen: list[Any] = []
     with telling(seen) as address:
-        prepared = rpc.prepare(Plan(PAYLOAD, grpc_server=address, headers=plan.headers))
-    assert [one.authority for one in prepared.repeated] == [b"model.example"]  # type: ignore[union-attr] # gRPC's
+        prepared = rpc.prepare(
+            Plan(Payloads(PAYLOAD), Targets(grpc_server=address), calls=Calls(headers=headers))
+        )
+    [request] = cast(Sequence[GrpcRequest], prepared.repeated)
+    assert request.authority == b"model.example"
     assert all(name != "host" for name, _ in seen[-1])
 
 

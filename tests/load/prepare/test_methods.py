@@ -12,12 +12,13 @@ import trustme
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from tests.load.zoo import CLASSIFY, PROTO, classify, zoo
+from tests.plans import plan_of
 from tests.tls import ca_file, grpc_pair
 from tracebench.benchmark import run, try_once
 from tracebench.load.prepare import grpc_descriptors
 from tracebench.model.errors import TargetError, TracebenchError, UsageError
 from tracebench.model.exchange import Reply
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets
 
 QUESTION = {
     "name": "cat",
@@ -32,7 +33,7 @@ def asking(question: Any = QUESTION, **more: Any) -> Plan:
     content = question if isinstance(question, bytes) else json.dumps(question).encode()
     payload = Payload(content, "application/json", "question.json", "json")
     options: dict[str, Any] = {"grpc_method": CLASSIFY, "requests": 20, **more}
-    return Plan(payload, **options)
+    return plan_of(payload, **options)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_the_message_says_what_the_json_says(descriptor: str) -> None:
     ],
 )
 def test_wrong_json_names_the_field(question: Any, said: str) -> None:
-    payload = asking(question).payloads[0]
+    payload = asking(question).payloads.all[0]
     with pytest.raises(UsageError, match=r"not a zoo\.v1\.Question") as caught:
         classify().encode(payload)
     assert said in str(caught.value)
@@ -199,4 +200,4 @@ def test_a_call_that_fails_before_the_run() -> None:
 def test_only_json_makes_a_message() -> None:
     image = Payload(b"\x89PNG", "image/png", "x.png", "image")
     with zoo() as (address, _), pytest.raises(UsageError, match="give --json"):
-        run(Plan(image, grpc_server=address, grpc_method=CLASSIFY))
+        run(Plan(Payloads(image), Targets(grpc_server=address), calls=Calls(grpc_method=CLASSIFY)))

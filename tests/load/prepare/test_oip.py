@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from tests.load.oip_server import INPUTS, Served, serving
+from tests.plans import plan_of
 from tests.servers import HOST, answering, reply
 from tests.servers import serving as raw_server
 from tracebench.benchmark import run, try_once
 from tracebench.load.prepare import open_inference
 from tracebench.model.errors import TargetError, TracebenchError, UsageError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets
 from tracebench.model.result import Result
 
 
@@ -28,7 +29,7 @@ def plan(server: Served, document: Any = None, model: str = "sums", **more: Any)
     payload = Payload(content, "application/json", "tensors.json", "json")
     targets = {"rest_url": server.rest_url, "grpc_server": server.grpc_server}
     options: dict[str, Any] = {"oip": model, "requests": 5, **targets, **more}
-    return Plan(() if document is None else payload, **options)
+    return plan_of(() if document is None else payload, **options)
 
 
 def measured(server: Served, document: Any = None, **more: Any) -> tuple[Result, Any, Any]:
@@ -187,7 +188,7 @@ def test_requests_that_are_none(server: Served, document: Any, said: str) -> Non
 def test_only_json_makes_tensors(server: Served) -> None:
     image = Payload(b"\x89PNG", "image/png", "x.png", "image")
     with pytest.raises(UsageError, match="--oip takes its tensors from --json, not from --image"):
-        run(Plan(image, rest_url=server.rest_url, oip="sums"))
+        run(Plan(Payloads(image), Targets(rest_url=server.rest_url), calls=Calls(oip="sums")))
 
 
 @pytest.mark.parametrize(

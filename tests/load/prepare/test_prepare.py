@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.plans import plan_of
 from tests.servers import HOST, keeping, read_request, reply, serving
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
@@ -14,7 +15,7 @@ from tracebench.load.prepare import rest
 from tracebench.load.prepare.grpc_preflight import split_address
 from tracebench.load.prepare.rest import complete_url
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 
 PAYLOAD = Payload(b"\x89PNG", "image/png", "x.png", "image")
 IDS = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01")
@@ -23,14 +24,14 @@ IDS = re.compile(rb"00-[0-9a-f]{32}-[0-9a-f]{16}-01")
 def seen(plan: Plan, port: int, requests: list[bytes]) -> list[bytes]:
     """Run the plan; returns the requests that the server got, ids made alike."""
     prepared = rest.prepare(plan)
-    measure(prepared, plan, Watcher())
+    measure(prepared, plan.load, Watcher())
     return [IDS.sub(b"IDS", request) for request in requests]
 
 
 def captured(url: str, payload: Payload = PAYLOAD, **more: object) -> list[bytes]:
     requests: list[bytes] = []
     with serving(keeping(requests)) as port:
-        plan = Plan(payload, rest_url=url.format(port=port), requests=3, **more)  # type: ignore[arg-type] # options of the test
+        plan = plan_of(payload, rest_url=url.format(port=port), requests=3, **more)
         return [one.replace(str(port).encode(), b"PORT") for one in seen(plan, port, requests)]
 
 
@@ -104,8 +105,12 @@ def test_ipv6() -> None:
 
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
-    plan = Plan(PAYLOAD, rest_url=f"http://[::1]:{listener.getsockname()[1]}", requests=4)
-    load = measure(rest.prepare(plan), plan, Watcher())
+    plan = Plan(
+        Payloads(PAYLOAD),
+        Targets(rest_url=f"http://[::1]:{listener.getsockname()[1]}"),
+        load=Workload(requests=4),
+    )
+    load = measure(rest.prepare(plan), plan.load, Watcher())
     thread.join(5)
     listener.close()
     assert [one.reason for one in list(load.requests)] == [""] * 4

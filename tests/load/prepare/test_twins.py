@@ -1,16 +1,20 @@
 """Twins differ in nothing but whether they ask for tracing; which is sent is drawn with a seed."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import cast
 
 import pytest
 
+from tests.plans import plan_of
 from tests.servers import HOST, answering, reply, serving
-from tracebench.load.engine.target import Prepared, untraced_http
+from tracebench.load.engine.target import Prepared
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest, rpc
+from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http1 import HttpRequest
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Influence, Order, Payload, Payloads, Plan, Targets
 from tracebench.protos.inference_pb2 import PredictRequest
 
 PAYLOAD = Payload(b"x" * 100, "image/png", "x.png", "image")
@@ -19,7 +23,7 @@ PAYLOAD = Payload(b"x" * 100, "image/png", "x.png", "image")
 def prepared(**more: object) -> Prepared:
     with serving(answering(reply())) as port:
         url = f"http://{HOST}:{port}"
-        return rest.prepare(Plan(PAYLOAD, rest_url=url, observer_effect=True, **more))  # type: ignore[arg-type] # options of the test
+        return rest.prepare(plan_of(PAYLOAD, rest_url=url, observer_effect=True, **more))
 
 
 def first(one: Prepared, count: int) -> list[int]:
@@ -31,17 +35,21 @@ def test_a_rest_twin_is_not_sampled_and_has_no_switch() -> None:
     asking = HttpRequest(
         b"POST / HTTP/1.1\r\nX-Benchmark: 1\r\na: b\r\ntraceparent: 00-", b"-01\r\n\r\n", b"x"
     )
-    twin = untraced_http(asking)
+    twin = rest.untraced(asking)
     assert twin == HttpRequest(b"POST / HTTP/1.1\r\na: b\r\ntraceparent: 00-", b"-00\r\n\r\n", b"x")
 
 
 def test_a_grpc_twin_is_not_sampled_and_has_its_switch_off() -> None:
     with spawned("grpc") as port:
-        plan = Plan(PAYLOAD, grpc_server=f"{HOST}:{port}", observer_effect=True)
+        plan = Plan(
+            Payloads(PAYLOAD),
+            Targets(grpc_server=f"{HOST}:{port}"),
+            influence=Influence(observer_effect=True),
+        )
         ready = rpc.prepare(plan)
-    asking, twin = ready.repeated
+    asking, twin = cast(Sequence[GrpcRequest], ready.repeated)
     assert (asking.tail, twin.tail) == (b"-01", b"-00")
-    said = [PredictRequest.FromString(one.body[5:]) for one in (asking, twin)]
+    said = [PredictRequest.FromString(one.body) for one in (asking, twin)]
     assert [one.enable_timing for one in said] == [True, False]
     assert [one.image_data for one in said] == [PAYLOAD.content] * 2
     assert asking.head == twin.head
@@ -57,11 +65,15 @@ def test_the_draw_is_fair_and_seeded() -> None:
 
 
 @pytest.mark.parametrize("order", ["rotate", "random"])
-def test_each_payload_has_a_twin(order: str) -> None:
+def test_each_payload_has_a_twin(order: Order) -> None:
     others = (PAYLOAD, replace(PAYLOAD, content=b"y"), replace(PAYLOAD, content=b"z"))
     with serving(answering(reply())) as port:
         url = f"http://{HOST}:{port}"
-        plan = Plan(others, rest_url=url, observer_effect=True, order=order)  # type: ignore[arg-type] # one of both
+        plan = Plan(
+            Payloads(others, order=order),
+            Targets(rest_url=url),
+            influence=Influence(observer_effect=True),
+        )
         ready = rest.prepare(plan)
     assert len(ready.repeated) == 6
     assert len(ready.sizes()) == 3

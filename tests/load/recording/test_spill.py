@@ -3,7 +3,6 @@
 import errno
 import os
 import resource
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,12 +142,8 @@ def test_a_disk_that_is_full_for_columns_loses_none() -> None:
     assert spill.problem
 
 
-def test_no_folder_for_temporary_files_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    monkeypatch.setattr("tracebench.load.recording.spill.ON_DISK", tmp_path / "gone too")
-    spill = Spill(0)
+def test_no_folder_for_temporary_files_loses_nothing(tmp_path: Path) -> None:
+    spill = Spill(0, [tmp_path / "gone", tmp_path / "gone too"])
     held = [spill.hold(b"a"), spill.hold(b"b")]
     spill.settle()
     assert contents(held) == [b"a", b"b"]
@@ -161,10 +156,8 @@ needs_shared_memory = pytest.mark.skipif(
 
 
 @needs_shared_memory
-def test_a_folder_in_memory_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(SHARED_MEMORY))
-    monkeypatch.setattr("tracebench.load.recording.spill.ON_DISK", tmp_path)
-    spill = Spill(0)
+def test_a_folder_in_memory_is_passed_over(tmp_path: Path) -> None:
+    spill = Spill(0, [SHARED_MEMORY, tmp_path])
     held = spill.hold(b"a")
     spill.settle()
     assert held.spilled
@@ -172,10 +165,8 @@ def test_a_folder_in_memory_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @needs_shared_memory
-def test_where_every_folder_is_in_memory_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(SHARED_MEMORY))
-    monkeypatch.setattr("tracebench.load.recording.spill.ON_DISK", SHARED_MEMORY)
-    spill = Spill(0)
+def test_where_every_folder_is_in_memory_it_is_named() -> None:
+    spill = Spill(0, [SHARED_MEMORY, SHARED_MEMORY])
     held = [spill.hold(bytes([n])) for n in range(100)]
     spill.settle()
     assert contents(held) == [bytes([n]) for n in range(100)]

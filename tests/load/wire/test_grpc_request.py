@@ -35,8 +35,8 @@ def test_the_header_block_carries_everything_in_order() -> None:
 
 
 def test_the_message_is_prefixed_with_its_size() -> None:
-    assert call(b"hello").body == b"\0\0\0\0\x05hello"
-    assert call(b"").body == b"\0\0\0\0\0"
+    assert call(b"hello").framed == b"\0\0\0\0\x05hello"
+    assert call(b"").framed == b"\0\0\0\0\0"
 
 
 @pytest.mark.parametrize(

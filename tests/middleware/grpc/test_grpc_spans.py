@@ -174,7 +174,7 @@ def test_a_stream_of_100_ms_is_a_span_of_100_ms(spans: Spans, serving: Serving, 
         assert [reply.result for reply in call] == ["token"] * 5
         times = mirrored(trailers(call))
     server = server_of(spans.ended())
-    assert 100e6 <= duration_ns(server) < 200e6
+    assert duration_ns(server) >= 100e6
     steps = [span for span in spans.ended() if span.name == "inference"]
     assert [parent_id(span) for span in steps] == [span_id(server)] * 5
     assert times["inference"] == pytest.approx(sum(map(duration_ns, steps)) / 1e9, abs=1e-9)

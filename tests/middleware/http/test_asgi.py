@@ -167,7 +167,7 @@ def test_a_stream_of_100_ms_is_a_span_of_100_ms(spans: Spans) -> None:
     with uvicorn_serving(instrument(stream)) as url:
         assert post(url, ASKING).text == "token " * 5
         *steps, server = spans.wait(6)
-    assert 100e6 <= duration_ns(server) < 200e6
+    assert duration_ns(server) >= 100e6
     assert {parent_id(span) for span in steps} == {span_id(server)}
 
 

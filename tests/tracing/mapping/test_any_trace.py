@@ -6,12 +6,11 @@ from hypothesis import strategies as st
 from tests.tracing.mapping.samples import ROOT
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.inventory import Inventory
-from tracebench.model.span import Event, Kind, Link, Span
+from tracebench.model.span import KINDS, Event, Kind, Link, Span
 from tracebench.report.inventory_table import render
 from tracebench.tracing.join.server_spans import ServerSpans, entry_of
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.rule_files import built_in, read_rules
-from tracebench.tracing.otlp.checks import KINDS
 from tracebench.tracing.span_inventory import take_stock
 
 EVENTS = ["QUEUE_START", "COMPUTE_START", "COMPUTE_INPUT_END", "COMPUTE_END", "HTTP_SEND_END", "x"]

@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.records import record
 from tests.tracing.samples import MIRROR, SUCCESS, TIMED_OUT
 from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Undecomposed
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, SpanRoutes
 from tracebench.model.span_columns import SpanTable
 from tracebench.tracing.receiver.client import Received
 from tracebench.tracing.receiver.collect import check_receiver, doubts
@@ -22,7 +23,7 @@ def received(missing: int = 0) -> Received:
     return Received(
         spans=SpanTable().finished(),
         wanted=1000,
-        missing=[f"{n:032x}" for n in range(missing)],
+        missing=np.arange(missing),
         received=4000,
         rejected=0,
         dropped=0,
@@ -84,8 +85,8 @@ def test_what_was_refused_is_told() -> None:
 def test_plans_that_cannot_be_meant(
     receive: str | None, forward: str | None, complaint: str
 ) -> None:
-    plan = Plan(PAYLOAD, receive_otlp=receive, forward_otlp=forward)
+    routes = SpanRoutes(receive_otlp=receive, forward_otlp=forward)
     with pytest.raises(UsageError, match=complaint):
-        check_receiver(plan)
+        check_receiver(routes)
     with pytest.raises(UsageError, match=complaint):
-        Traces(plan)
+        Traces(routes)

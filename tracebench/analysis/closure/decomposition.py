@@ -7,19 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from server_middleware.vocabulary import (
-    BACKLOG,
-    BODY,
-    CLIENT,
-    CONNECT,
-    END_TO_END,
-    NETWORK,
-    REPORTED_PARTS,
-    SERVER_AND_NETWORK,
-    SERVER_OTHER,
-    SERVER_PROCESSING,
-    SERVICE_TIME,
-)
+from server_middleware.vocabulary import REPORTED_PARTS, SERVER_OTHER, SERVER_PROCESSING
 from tracebench.analysis.closure.clock_offset import clock_offset
 from tracebench.analysis.closure.own_components import own_components
 from tracebench.analysis.closure.selection import Formula, SelectedColumns, Selection, Subset
@@ -27,6 +15,16 @@ from tracebench.analysis.closure.source_agreement import differing
 from tracebench.model import requests as stamps
 from tracebench.model import server_times as told
 from tracebench.model.columns import ABSENT, PageView
+from tracebench.model.components import (
+    BACKLOG,
+    BODY,
+    CLIENT,
+    CONNECT,
+    END_TO_END,
+    NETWORK,
+    SERVER_AND_NETWORK,
+    SERVICE_TIME,
+)
 from tracebench.model.exchange import Decomposition, Nanoseconds, Outcome, Undecomposed
 from tracebench.model.requests import OUTCOME, OUTCOME_CODES, Flags, Requests, Rows
 from tracebench.model.server_times import CAME_WITH, PROBLEMS, SOURCES, ServerTimes

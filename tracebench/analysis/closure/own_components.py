@@ -13,15 +13,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from server_middleware.vocabulary import (
-    COMPONENTS,
-    END_TO_END,
-    LONGEST_NAME,
-    MOST_OWN_NAMES,
-    SERVER_PARTS,
-)
+from server_middleware.vocabulary import LONGEST_NAME, MOST_OWN_NAMES, SERVER_PARTS
 from tracebench.analysis.closure.selection import Formula, Selection, Subset
 from tracebench.model.columns import ABSENT, summed
+from tracebench.model.components import COMPONENTS, END_TO_END
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.requests import Flags
 from tracebench.model.result import Statistics

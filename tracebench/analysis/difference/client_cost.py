@@ -11,9 +11,8 @@ import numpy as np
 from tracebench.analysis.statistics.correlation import student_t95
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model.measurement import Block
-from tracebench.model.result import ClientCost, Difference, ErrorCount, Statistics
+from tracebench.model.result import COMPARED, ClientCost, Difference, ErrorCount, Statistics
 
-_STATISTICS: Final = ("mean_ms", "p50_ms", "p95_ms")
 _LEAST_PAIRS: Final = 6
 """With fewer pairs of blocks there is no interval."""
 
@@ -44,7 +43,7 @@ def client_cost(engine: Sequence[Block], library: Sequence[Block]) -> ClientCost
         throughput_rps=len(latency_ns) / duration_s if duration_s else 0.0,
         failed=errors.total(),
         errors=tuple(ErrorCount(reason, count, "") for reason, count in errors.most_common()),
-        cost_ms={name: _cost(name, pairs) for name in _STATISTICS} if pairs else {},
+        cost_ms={name: _cost(name, pairs) for name in COMPARED} if pairs else {},
     )
 
 

@@ -7,11 +7,17 @@ from typing import Final
 from tracebench.analysis.closure.decomposition import latency, successes
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model.requests import VARIANT, Requests
-from tracebench.model.result import Comparison, Difference, ObserverEffect, Statistics, TargetResult
+from tracebench.model.result import (
+    COMPARED,
+    Comparison,
+    Difference,
+    ObserverEffect,
+    Statistics,
+    TargetResult,
+)
 
 # Two targets side by side.
 
-_STATISTICS: Final = ("mean_ms", "p50_ms", "p95_ms")
 _CHANGED: Final = {"not_stationary", "warmup_too_short", "noisy_neighbour"}
 """What tells that a machine, or a server, was not the same throughout."""
 
@@ -22,9 +28,7 @@ def compare(a_name: str, a: TargetResult, b_name: str, b: TargetResult) -> Compa
         a=a_name,
         b=b_name,
         components={
-            component: {
-                name: difference(name, of_a, b.components[component]) for name in _STATISTICS
-            }
+            component: {name: difference(name, of_a, b.components[component]) for name in COMPARED}
             for component, of_a in a.components.items()
             if component in b.components
         },

@@ -5,7 +5,6 @@ from typing import Final
 
 import numpy as np
 
-from server_middleware.vocabulary import CLIENT, END_TO_END
 from tracebench.analysis.advice import (
     LESS_LOAD,
     OWN_CORE,
@@ -20,6 +19,7 @@ from tracebench.analysis.advice import (
 from tracebench.analysis.findings.finding import Evidence, FindingKind, part_of, weigh
 from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.model.columns import ABSENT
+from tracebench.model.components import CLIENT, END_TO_END
 from tracebench.model.exchange import Lost, Outcome
 from tracebench.model.requests import (
     CONNECT,

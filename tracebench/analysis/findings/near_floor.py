@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Final
 
-from server_middleware.vocabulary import CLIENT, END_TO_END, NETWORK, SERVER_AND_NETWORK
 from tracebench.analysis.advice import Advice, given, unless
 from tracebench.analysis.closure.decomposition import client_view
 from tracebench.analysis.findings.finding import (
@@ -15,6 +14,7 @@ from tracebench.analysis.findings.finding import (
     with_findings,
 )
 from tracebench.analysis.statistics.distribution import describe
+from tracebench.model.components import CLIENT, END_TO_END, NETWORK, SERVER_AND_NETWORK
 from tracebench.model.measurement import Load
 from tracebench.model.result import Finding, Floor, TargetResult
 

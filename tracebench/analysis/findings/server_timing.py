@@ -4,10 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from server_middleware.vocabulary import BODY, END_TO_END, NETWORK
 from tracebench.analysis.advice import Advice, given, one_at_a_time, takes_spans, unless
 from tracebench.analysis.findings.finding import INFO, Evidence, FindingKind, part_of, weigh
 from tracebench.analysis.statistics.distribution import NS_PER_MS
+from tracebench.model.components import BODY, END_TO_END, NETWORK
 from tracebench.model.exchange import Nanoseconds, Undecomposed
 from tracebench.model.result import Finding
 

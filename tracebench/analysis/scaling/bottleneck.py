@@ -4,19 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from server_middleware.vocabulary import (
-    BACKLOG,
-    BODY,
-    CLIENT,
-    CONNECT,
     INFERENCE,
-    NETWORK,
     POSTPROCESSING,
     PREPROCESSING,
     QUEUE,
-    SERVER_AND_NETWORK,
     SERVER_OTHER,
 )
 from tracebench.analysis.numbers import rounded
+from tracebench.model.components import BACKLOG, BODY, CLIENT, CONNECT, NETWORK, SERVER_AND_NETWORK
 from tracebench.model.result import TargetResult, TcpInfo
 from tracebench.model.sweep import Bottleneck, Cause, LoadKind, Point, Scaling
 

@@ -9,10 +9,10 @@ from dataclasses import replace
 from math import log
 from typing import Final
 
-from server_middleware.vocabulary import END_TO_END
 from tracebench.analysis.findings.finding import WARNING, FindingKind, weigh
 from tracebench.analysis.scaling import scalability_law
 from tracebench.analysis.scaling.bottleneck import bottleneck, sentence
+from tracebench.model.components import END_TO_END
 from tracebench.model.result import Finding, TargetResult
 from tracebench.model.sweep import Bottleneck, LoadKind, Point, Scaling
 

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from server_middleware.vocabulary import END_TO_END, LEAVES, SERVER_AND_NETWORK
 from tracebench.analysis.statistics.correlation import student_t95
 from tracebench.analysis.statistics.distribution import NS_PER_MS, Ordered, in_order
+from tracebench.model.components import END_TO_END, LEAVES, SERVER_AND_NETWORK
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import Tail, TailPart
 

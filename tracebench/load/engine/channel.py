@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from time import perf_counter_ns
+from functools import partial
 from typing import cast
 
 from tracebench.load.engine.connection import Connection, Owner
@@ -19,9 +19,7 @@ from tracebench.load.engine.mapped import (
 from tracebench.load.engine.target import Prepared
 from tracebench.load.engine.tls import TlsConnection
 from tracebench.load.wire.codec import Slot
-from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest
-from tracebench.load.wire.http2 import Http2Codec
 from tracebench.model.exchange import Stamp
 
 # A channel: the slots that share one connection, and that connection's successors.
@@ -32,11 +30,11 @@ Connect = Callable[[Owner, Ledger], Connection]
 class Channel:
     """Hands exchanges to a connection, and makes a new one where there is none to use."""
 
-    def __init__(self, connect: Connect, ledger: Ledger) -> None:
+    def __init__(self, connect: Connect, ledger: Ledger, now_ns: Callable[[], int]) -> None:
         self.failure = ""
         """Why the last attempt to connect failed."""
         self._path_states: list[PathState] = []
-        self._connect, self._ledger = connect, ledger
+        self._connect, self._ledger, self._now_ns = connect, ledger, now_ns
         self._connection: Connection | None = None
         self._waiting: deque[Slot] = deque()
 
@@ -85,7 +83,7 @@ class Channel:
 
     def opened(self, connection: Connection) -> None:
         """Told by a connection that it may carry requests."""
-        now_ns = perf_counter_ns()
+        now_ns = self._now_ns()
         for slot in self._waiting:
             slot.connect_ns = now_ns - slot.asked_ns
         self._pump(now_ns)
@@ -93,7 +91,7 @@ class Channel:
     def has_room(self, _connection: Connection) -> None:
         """Told by a connection that shares itself, after each read."""
         if self._waiting:
-            self._pump(perf_counter_ns())
+            self._pump(self._now_ns())
 
     def closed(self, connection: Connection, reason: str) -> None:
         """Told by a connection that it is gone."""
@@ -128,7 +126,7 @@ class Channel:
     def _fail_waiting(self, reason: str) -> None:
         waiting, self._waiting = self._waiting, deque()
         for slot in waiting:
-            now_ns = perf_counter_ns()
+            now_ns = self._now_ns()
             slot.error = reason
             slot.connect_ns = now_ns - slot.asked_ns
             slot.ready_ns = now_ns
@@ -150,26 +148,23 @@ class Connecting:
     def __init__(self, prepared: Prepared, loop: Loop, connections: int) -> None:
         self._prepared, self._loop = prepared, loop
         self._bodies: SharedBodies | None = None
-        self._is_mapped = False
-        is_http1 = isinstance(prepared.repeated[0], HttpRequest)
-        if is_http1 and prepared.endpoint.tls is None and hasattr(os, "memfd_create"):
+        self._mapped: Connect | None = None
+        """For requests that are sent from a mapping."""
+        endpoint = prepared.endpoint
+        if prepared.codec is Http1Codec and endpoint.tls is None and hasattr(os, "memfd_create"):
             requests = cast(Sequence[HttpRequest], prepared.repeated)
-            self._is_mapped = MappedRequests.possible(requests, connections)
-            if not self._is_mapped and SharedBodies.pays(requests):
+            if MappedRequests.possible(requests, connections):
+                self._mapped = partial(MappedConnection, loop, endpoint, requests)
+            elif SharedBodies.pays(requests):
                 self._bodies = SharedBodies(requests)
+                self._mapped = partial(SharedConnection, loop, endpoint, requests, self._bodies)
 
     def __call__(self, owner: Owner, ledger: Ledger) -> Connection:
         """Begin to connect."""
-        endpoint, repeated = self._prepared.endpoint, self._prepared.repeated
-        if isinstance(repeated[0], GrpcRequest):
-            codec: Http1Codec | Http2Codec = Http2Codec(*cast(Sequence[GrpcRequest], repeated))
-        else:
-            requests = cast(Sequence[HttpRequest], repeated)
-            if self._is_mapped:
-                return MappedConnection(self._loop, endpoint, requests, owner, ledger)
-            if self._bodies is not None:
-                return SharedConnection(self._loop, endpoint, requests, self._bodies, owner, ledger)
-            codec = Http1Codec(*requests)
+        if self._mapped is not None:
+            return self._mapped(owner, ledger)
+        endpoint = self._prepared.endpoint
+        codec = self._prepared.codec(*self._prepared.repeated)
         if endpoint.tls is not None:
             return TlsConnection(self._loop, endpoint, endpoint.tls, codec, owner, ledger)
         return Connection(self._loop, endpoint, codec, owner, ledger)

@@ -11,7 +11,6 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from time import perf_counter_ns
 from typing import Any, Protocol
 
 from tracebench.load.engine import kernel
@@ -57,6 +56,7 @@ class Connection:
         self.codec = codec
         self.open = self.was_open = False
         self._loop, self._owner, self._ledger = loop, owner, ledger
+        self._now_ns = loop.now_ns
         self._retiring = self._closed = False
         self._attentive = True
         """There is more to do after a read than to settle the slots."""
@@ -64,14 +64,11 @@ class Connection:
         """What was sent since then may have crossed the peer's end of the connection."""
         self._reader: Handler = self._readable
         self._outbox: deque[tuple[Slot | None, list[bytes]]] = deque()
-        self._socket = sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
+        self._socket = sock = endpoint.make_socket(endpoint.family)
         self._recvmsg = sock.recvmsg
         self._receive: Callable[[bytes], Sequence[Slot]] = codec.receive
         self._descriptor = sock.fileno()
-        sock.setblocking(False)
-        if not self._is_unix():
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            kernel.enable(sock)
+        self._closing_ns = endpoint.closing_ns
         self._connect_error = 0
         self._connect(endpoint.address)
 
@@ -83,7 +80,7 @@ class Connection:
             return
         self._connect_error = self._socket.connect_ex(address)
         if self._connect_error == errno.EAGAIN and self._is_unix():
-            again_ns = perf_counter_ns() + _CONNECT_AGAIN_NS
+            again_ns = self._now_ns() + _CONNECT_AGAIN_NS
             self._loop.call_at(again_ns, partial(self._connect, address))
         else:
             self._loop.watch(self._descriptor, self._connected, WRITABLE)
@@ -181,7 +178,7 @@ class Connection:
             if len(buffers) > MOST_BUFFERS:
                 buffers = [b"".join(buffers)]
             if slot is not None and not slot.sent_ns:
-                slot.sent_ns = perf_counter_ns()
+                slot.sent_ns = self._now_ns()
             try:
                 sent = self._socket.sendmsg(buffers)
             except BlockingIOError:
@@ -200,7 +197,7 @@ class Connection:
         if events & WRITABLE:
             slot = self._outbox[0][0]
             if slot is not None:
-                slot.write_lag_ns += perf_counter_ns() - self._loop.ready_since_ns
+                slot.write_lag_ns += self._now_ns() - self._loop.ready_since_ns
             self._flush()
             if not self._outbox:
                 self._loop.change(self._descriptor, self._reader, READABLE)
@@ -216,16 +213,17 @@ class Connection:
     # ── replies in ───────────────────────────────────────────────────────────────────────────
 
     def _readable(self, _events: int) -> None:
+        now_ns = self._now_ns
         try:
             data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
-            now_ns = perf_counter_ns()
+            read_ns = now_ns()
             if not data:
                 return self._end_of_file()
             touched = self._receive(data)
         except (OSError, ProtocolError) as error:
             return self._cannot_read(error)
         arrived_ns = arrival_wall_ns(ancillary[0][2]) - self._loop.epoch_ns if ancillary else 0
-        self._settle(touched, arrived_ns, now_ns, perf_counter_ns())
+        self._settle(touched, arrived_ns, read_ns, now_ns())
 
     def _settle(self, touched: Sequence[Slot], arrived_ns: int, read_ns: int, done_ns: int) -> None:
         """Stamp the slots that a read belonged to, and pass on those that are finished.
@@ -279,7 +277,8 @@ class Connection:
 
     def _peer_closed(self) -> None:
         """Note that a FIN or RST has come, in this round of the loop: the kernel stamps neither."""
-        self._crossed_since_ns = self._loop.ready_since_ns - kernel.crossing_ns(self.path_state())
+        crossing_ns = kernel.crossing_ns(self.path_state(), self._closing_ns)
+        self._crossed_since_ns = self._loop.ready_since_ns - crossing_ns
 
     def _failed(self, slot: Slot, came_ns: int, done_ns: int, stamp: Stamp) -> None:
         """Send an exchange again where the server cannot have begun with it; else pass it on."""
@@ -299,7 +298,7 @@ class Connection:
 
     def _end(self, slots: Sequence[Slot]) -> None:
         """Pass on slots that end with the connection; a bare FIN carries no stamp."""
-        now_ns = perf_counter_ns()
+        now_ns = self._now_ns()
         for slot in slots:
             slot.first_byte_ns = slot.first_byte_ns or now_ns
             if slot.reply is not None:

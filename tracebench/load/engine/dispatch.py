@@ -3,7 +3,6 @@
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
-from time import perf_counter_ns
 from typing import Protocol
 
 from tracebench.load.engine.loop import Loop
@@ -151,7 +150,7 @@ class ClosedDispatch:
         self._ledger.most_started = self._pacing.requests
         self._ledger.until_ns = now_ns + self._pacing.duration_ns
         for slot in slots:
-            self.freed(slot, perf_counter_ns())
+            self.freed(slot, self._loop.now_ns())
 
     def freed(self, slot: Slot, at_ns: int) -> None:
         """Start the slot's next exchange, or let the slot leave."""
@@ -215,7 +214,7 @@ class OpenDispatch:
         self._armed = False
         while self._idle and self._next < self._count:
             due_ns = self._began_ns + self._arrivals_ns[self._next]
-            if due_ns > perf_counter_ns():
+            if due_ns > self._loop.now_ns():
                 self._armed = True
                 return self._loop.call_at(due_ns, self._send_due)
             self._next += 1
@@ -235,7 +234,7 @@ class OpenDispatch:
 
     def finish(self) -> None:
         """Forget what is still to come; what is due already has its turn."""
-        since_ns = perf_counter_ns() - self._began_ns
+        since_ns = self._loop.now_ns() - self._began_ns
         self._count = bisect_right(self._arrivals_ns, since_ns, self._next, self._count)
 
     def stop(self, now_ns: int) -> None:

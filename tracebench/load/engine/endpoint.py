@@ -5,21 +5,23 @@ import os
 import socket
 import ssl
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tracebench.load.engine import kernel
 from tracebench.model.errors import TargetError, UsageError
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Tls
 
 # TLS as a plan asks for it: whom to trust, and with which certificate to show who we are.
 
 
-def client_tls(plan: Plan, *, protocol: str) -> ssl.SSLContext:
+def client_tls(trust: Tls, *, protocol: str) -> ssl.SSLContext:
     """TLS as a client should speak it: verified, unless told otherwise.
 
     Args:
-        plan: `cacert` None: the certificates of the certifi package are trusted.
+        trust: `cacert` None: the certificates of the certifi package are trusted.
         protocol: what ALPN offers, `h2` or `http/1.1`.
 
     Raises:
@@ -29,39 +31,39 @@ def client_tls(plan: Plan, *, protocol: str) -> ssl.SSLContext:
     import certifi  # certifi reads its bundle when imported; plain targets need none
 
     try:
-        context = ssl.create_default_context(cafile=plan.cacert or certifi.where())
+        context = ssl.create_default_context(cafile=trust.cacert or certifi.where())
     except (OSError, ValueError) as error:
-        raise TargetError(f"cannot use --cacert {plan.cacert!r} ({_text(error)})") from None
-    if plan.insecure:
+        raise TargetError(f"cannot use --cacert {trust.cacert!r} ({_text(error)})") from None
+    if trust.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    _load_certificate(context, plan)
+    _load_certificate(context, trust)
     context.set_alpn_protocols([protocol])
     return context
 
 
-def certificate_files(plan: Plan) -> tuple[bytes, bytes] | None:
+def certificate_files(trust: Tls) -> tuple[bytes, bytes] | None:
     """The contents of `--key` and `--cert`, which `client_tls` has tried; None without them."""
-    if plan.cert is None:
+    if trust.cert is None:
         return None
-    return Path(plan.key or plan.cert).read_bytes(), Path(plan.cert).read_bytes()
+    return Path(trust.key or trust.cert).read_bytes(), Path(trust.cert).read_bytes()
 
 
-def _load_certificate(context: ssl.SSLContext, plan: Plan) -> None:
-    if plan.cert is None:
+def _load_certificate(context: ssl.SSLContext, trust: Tls) -> None:
+    if trust.cert is None:
         return
-    _check_readable("--cert", plan.cert)
-    _check_readable("--key", plan.key or plan.cert)
-    source = f"--key {plan.key!r}" if plan.key else f"the key in --cert {plan.cert!r}"
+    _check_readable("--cert", trust.cert)
+    _check_readable("--key", trust.key or trust.cert)
+    source = f"--key {trust.key!r}" if trust.key else f"the key in --cert {trust.cert!r}"
 
     def refuse() -> NoReturn:
-        file = plan.key or plan.cert
+        file = trust.key or trust.cert
         raise UsageError(f"{source} is encrypted: decrypt it with openssl pkey -in {file} -out F")
 
     try:
-        context.load_cert_chain(plan.cert, plan.key, refuse)
+        context.load_cert_chain(trust.cert, trust.key, refuse)
     except ssl.SSLError as error:
-        raise UsageError(_fault(error, plan.cert, source)) from None
+        raise UsageError(_fault(error, trust.cert, source)) from None
 
 
 def _fault(error: ssl.SSLError, cert: str, source: str) -> str:
@@ -91,6 +93,16 @@ _PROBE_S = 5.0
 _UNIX = getattr(socket, "AF_UNIX", None)
 
 
+def stamped_socket(family: int) -> socket.socket:
+    """A socket that never waits, and whose reads come with the kernel's stamps where it has any."""
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setblocking(False)
+    if family in (socket.AF_INET, socket.AF_INET6):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        kernel.enable(made)
+    return made
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A socket address, and how to speak to it."""
@@ -101,6 +113,10 @@ class Endpoint:
     family: int
     address: Any
     tls: ssl.SSLContext | None
+    closing_ns: int = 5_000_000
+    """So long the server may take to close a connection after it has decided to."""
+    make_socket: Callable[[int], socket.socket] = stamped_socket
+    """Of this family, not connected yet."""
 
     @property
     def unix_path(self) -> str | None:

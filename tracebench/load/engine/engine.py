@@ -7,7 +7,7 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from time import perf_counter, perf_counter_ns, process_time
+from time import perf_counter, process_time
 
 from tracebench.load.engine.channel import Channel, Connect
 from tracebench.load.engine.dispatch import Ledger, dispatch
@@ -63,7 +63,7 @@ class Engine:
         learn: Learn | None = None,
     ) -> None:
         self._loop, self._ledger = loop, Ledger(loop, source.draw, choose)
-        self.channels = [Channel(connect, self._ledger) for _ in range(channels)]
+        self.channels = [Channel(connect, self._ledger, loop.now_ns) for _ in range(channels)]
         self._slots = [Slot(self.channels[n % channels].submit, n) for n in range(slots)]
         self._replies = Replies(learn, lambda callback: loop.call_at(0, callback))
         self._source, self._timeout_ns = source, timeout_ns
@@ -71,13 +71,13 @@ class Engine:
 
     def connect(self, count: int) -> str:
         """Open so many channels; returns why one could not be opened, or nothing."""
-        deadline_ns = perf_counter_ns() + self._timeout_ns
+        deadline_ns = self._loop.now_ns() + self._timeout_ns
         channels = self.channels[:count]
         for channel in channels:
             channel.open()
 
         def check() -> None:
-            now_ns = perf_counter_ns()
+            now_ns = self._loop.now_ns()
             waiting = any(not channel.is_open() for channel in channels)
             if not waiting or self._failure() or now_ns > deadline_ns:
                 self._loop.stop()
@@ -111,7 +111,7 @@ class Engine:
         with _no_garbage_collection() as pauses_s:
             loop.stalled_ns = loop.longest_stall_ns = 0
             cpu_s = process_time()
-            self._began_ns = perf_counter_ns()
+            self._began_ns = loop.now_ns()
             ledger.open(recorder, self._dispatch.freed, self._began_ns)
             loop.call_at(self._began_ns + TICK_NS, self._tick)
             loop.call_at(self._began_ns + self._timeout_ns, self._expire)
@@ -138,7 +138,7 @@ class Engine:
     # ── what happens now and then ────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
-        now_ns, ledger = perf_counter_ns(), self._ledger
+        now_ns, ledger = self._loop.now_ns(), self._ledger
         if self._dispatch.idle():
             ledger.heard_ns = now_ns
         silent_ns = now_ns - ledger.heard_ns
@@ -155,7 +155,7 @@ class Engine:
         self._dispatch.drop_late(now_ns, self._timeout_ns)
         self._on_progress(_progress(ledger, now_ns - self._began_ns))
         if self._dispatch.active():
-            self._loop.call_at(perf_counter_ns() + TICK_NS, self._tick)
+            self._loop.call_at(self._loop.now_ns() + TICK_NS, self._tick)
 
     def _halt(self, now_ns: int) -> None:
         """Start nothing more, and give up what is under way."""
@@ -169,7 +169,7 @@ class Engine:
 
         The time-out is the same for all, so one look at every slot tells when to look again.
         """
-        now_ns = oldest_ns = perf_counter_ns()
+        now_ns = oldest_ns = self._loop.now_ns()
         for slot in self._slots:
             if not slot.ids:
                 continue

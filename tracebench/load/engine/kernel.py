@@ -17,7 +17,6 @@ _SO_TIMESTAMPING = 37
 _RX_SOFTWARE, _REPORT_SOFTWARE = 1 << 3, 1 << 4
 timespec = struct.Struct("@qq").unpack_from
 """Seconds and nanoseconds of an SCM_TIMESTAMPING message."""
-_LEAST_CROSSING_NS = 5_000_000
 _NEVER_MEASURED = 2**32 - 1
 """The least round trip of a connection that never came about."""
 _TCP_INFO = struct.Struct("@68xI28xI44xI")  # tcpi_rtt, tcpi_total_retrans, tcpi_min_rtt (µs)
@@ -50,13 +49,13 @@ class PathState(NamedTuple):
     min_rtt_us: int
 
 
-def crossing_ns(path: PathState | None) -> int:
+def crossing_ns(path: PathState | None, closing_ns: int) -> int:
     """How long before the peer's end of a connection a request may have left, to have crossed it.
 
-    Two round trips: the peer's FIN on its way here, and the request on its way there; and some
-    time for the peer to close after it has decided to.
+    Two round trips: the peer's FIN on its way here, and the request on its way there; and at least
+    the time that the peer may take to close after it has decided to.
     """
-    return max(2_000 * path.rtt_us if path is not None else 0, _LEAST_CROSSING_NS)
+    return max(2_000 * path.rtt_us if path is not None else 0, closing_ns)
 
 
 def path_state(sock: socket.socket) -> PathState | None:

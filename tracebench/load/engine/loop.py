@@ -9,6 +9,7 @@ import select
 from collections.abc import Callable
 from contextlib import suppress
 from time import perf_counter_ns, time_ns
+from typing import Final, NamedTuple, Protocol
 
 READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
@@ -24,17 +25,59 @@ STALL_NS = 1_000_000
 Handler = Callable[[int], None]
 
 
-class Loop:
-    """Calls handlers when their descriptors are ready, and timers when their time has come."""
+class Clock(NamedTuple):
+    """The clocks that the engine reads, as functions that are called without any detour."""
 
-    def __init__(self) -> None:
+    now_ns: Callable[[], int] = perf_counter_ns
+    """Monotonic: of every stamp."""
+    wall_ns: Callable[[], int] = time_ns
+    """The kernel's stamps are read from this one."""
+
+
+CLOCK: Final = Clock()
+
+
+class Poller(Protocol):
+    """Knows which descriptors are ready, as `select.epoll` and `select.poll` do."""
+
+    def register(self, fd: int, eventmask: int, /) -> None:
+        """Watch a descriptor for these events."""
+
+    def modify(self, fd: int, eventmask: int, /) -> None:
+        """Watch it for others."""
+
+    def unregister(self, fd: int, /) -> None:
+        """Watch it no more."""
+
+
+class Waiting(NamedTuple):
+    """How a loop waits: both ways end with the first event."""
+
+    poller: Poller
+    poll: Callable[[float], list[tuple[int, int]]]
+    """Wait for so many seconds at most; gives what is ready."""
+    nap: Callable[[float], object]
+    """Only wait, with a finer clock."""
+
+
+class Loop:
+    """Calls handlers when their descriptors are ready, and timers when their time has come.
+
+    Args:
+        clock: what its times are read from.
+        waiting: how it waits for events; None: as the system can.
+    """
+
+    def __init__(self, clock: Clock = CLOCK, waiting: Waiting | None = None) -> None:
+        self.now_ns, self._wall_ns = clock
+        """The monotonic clock; whoever reads it often keeps it as his own."""
         self._handlers: dict[int, Handler] = {}
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timers_made = 0
         self._due_ns = 0
         """When to look at the timers next: none is due before."""
         self._running = False
-        self._poller, self._poll, self._nap = _poller()
+        self._poller, self._poll, self._nap = waiting or _waiting()
         self.ready_since_ns = 0
         """What is handled in this round became ready at this time at the earliest."""
         self.epoch_ns = 0
@@ -81,14 +124,15 @@ class Loop:
         """Serve until `stop` is called."""
         self._running = True
         handlers, poll = self._handlers, self._poll
-        woke_ns = perf_counter_ns()
+        now_ns, wall_ns = self.now_ns, self._wall_ns
+        woke_ns = now_ns()
         while self._running:
-            previous_ns, asked_ns = woke_ns, perf_counter_ns()
+            previous_ns, asked_ns = woke_ns, now_ns()
             if asked_ns - woke_ns > STALL_NS:
                 self._stalled(asked_ns - woke_ns)
             left_ns = self._due_ns - asked_ns - _SPIN_NS
             ready = poll(left_ns // _MS / 1e3) if left_ns >= _MS else self._wait_briefly(left_ns)
-            self.epoch_ns = time_ns() - (woke_ns := perf_counter_ns())
+            self.epoch_ns = wall_ns() - (woke_ns := now_ns())
             self.ready_since_ns = woke_ns if woke_ns - asked_ns > _BLOCKED_NS else previous_ns
             for descriptor, events in ready:
                 handlers[descriptor](events)
@@ -125,19 +169,13 @@ def _ignore(_events: int) -> None:
     pass
 
 
-Poll = Callable[[float], list[tuple[int, int]]]
-Nap = Callable[[float], object]
-
-
-def _poller() -> tuple["select.epoll | select.poll", Poll, Nap]:
+def _waiting() -> Waiting:
     """Epoll where there is one, else poll: the same events.
 
-    Returns:
-        The poller, its poll for so many seconds, and a nap for so many seconds that any event
-        ends. `select` has the finer clock, and may be asked about an epoll.
+    `select` has the finer clock, and may be asked about an epoll.
     """
     if hasattr(select, "epoll"):
         epoll = select.epoll()
-        return epoll, epoll.poll, lambda seconds: select.select([epoll], (), (), seconds)
+        return Waiting(epoll, epoll.poll, lambda seconds: select.select([epoll], (), (), seconds))
     poll = select.poll()
-    return poll, lambda seconds: poll.poll(seconds * 1e3), lambda _seconds: None
+    return Waiting(poll, lambda seconds: poll.poll(seconds * 1e3), lambda _seconds: None)

@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate
 from os import sendfile
-from time import perf_counter_ns
 from typing import Final
 
 from tracebench.load.engine.connection import READ_SIZE, Connection, Owner
@@ -147,7 +146,7 @@ class MappedConnection(Connection):
         self.codec.begin(slot)
         start, size, ids_at = self._mapped.parts[slot.variant]
         self._mapped.memory[ids_at] = slot.ids
-        slot.sent_ns = perf_counter_ns()
+        slot.sent_ns = self._now_ns()
         try:
             sent = sendfile(self._descriptor, self._mapped.file, start, size)
         except OSError as error:
@@ -209,14 +208,14 @@ class MappedConnection(Connection):
             data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
         except OSError as error:
             return self._cannot_read(error)
-        read_ns = perf_counter_ns()
+        read_ns = self._now_ns()
         arrived_ns = arrival_wall_ns(ancillary[0][2]) - self._loop.epoch_ns if ancillary else 0
         self._parse(events, data, arrived_ns, read_ns)
 
     def _cycle(self, slot: Slot, take: Take, log: Log) -> Handler:
         """`_readable`, `Ledger.finished` and `transmit` in one closure, while all `_is_usual`."""
         recvmsg, ledger, loop = self._recvmsg, self._ledger, self._loop
-        draw, tag = ledger.draw, plain_tag(slot.number, log.number)
+        now_ns, draw, tag = self._now_ns, ledger.draw, plain_tag(slot.number, log.number)
         (_, size, ids_at), memory, send = self._mapped.parts[0], self._mapped.memory, self._sender()
 
         def readable(events: int) -> None:
@@ -224,7 +223,7 @@ class MappedConnection(Connection):
                 data, ancillary, _, _ = recvmsg(READ_SIZE, ANCILLARY_SIZE)
             except OSError as error:
                 return self._cannot_read(error)
-            taken, done_ns = take(data), perf_counter_ns()
+            taken, done_ns = take(data), now_ns()
             seconds, ns = timespec(ancillary[0][2]) if ancillary else (0, 0)
             arrived_ns = seconds * 1_000_000_000 + ns - loop.epoch_ns
             if (
@@ -240,7 +239,7 @@ class MappedConnection(Connection):
             slot.draw, ledger.started = drawn, drawn + 1
             ledger.heard_ns = slot.scheduled_ns = slot.ready_ns = done_ns
             slot.ids = memory[ids_at] = draw()
-            slot.sent_ns = perf_counter_ns()
+            slot.sent_ns = now_ns()
             try:
                 if (sent := send()) < size:
                     self._partly_sent(slot, sent)
@@ -282,7 +281,7 @@ class MappedConnection(Connection):
         except ProtocolError as error:
             return self.close(str(error))
         replies = self._ledger.recorder.replies
-        self._settle(touched, arrived_ns, read_ns, perf_counter_ns())
+        self._settle(touched, arrived_ns, read_ns, self._now_ns())
         if (log := replies.latest) is not None and isinstance(log.form, Http1Pattern):
             self._know(log, log.form, data)
         if not self._closed and self._reader != (reader := self._fitting()):
@@ -341,7 +340,7 @@ class SharedConnection(MappedConnection):
             return Connection.transmit(self, slot)
         self.codec.begin(slot)
         head = request.head + slot.ids + request.tail
-        slot.sent_ns = perf_counter_ns()
+        slot.sent_ns = self._now_ns()
         try:
             if (sent := self._sent(head)) < len(head):
                 self._outbox.append((slot, []))

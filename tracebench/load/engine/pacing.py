@@ -8,7 +8,7 @@ from itertools import chain, count, islice, repeat, takewhile
 from math import inf, sqrt
 from random import Random
 
-from tracebench.model.plan import Arrival, Plan, Segment
+from tracebench.model.plan import Arrival, Segment, Workload
 
 # When requests are due: constant or Poisson arrivals of any rate that changes with time.
 #
@@ -99,55 +99,50 @@ class OpenLoop:
 Pacing = ClosedLoop | OpenLoop
 
 
-def is_open(plan: Plan) -> bool:
-    """Whether requests are sent when they are due, not when others were answered."""
-    return plan.rate is not None or plan.schedule_s is not None
-
-
-def pacing(plan: Plan) -> Pacing:
+def pacing(load: Workload) -> Pacing:
     """When to send what is measured."""
-    if is_open(plan):
-        return _open(plan, plan.requests or sys.maxsize, plan.duration_s or inf)
-    if plan.duration_s is not None:
-        return ClosedLoop(duration_ns=int(plan.duration_s * 1e9))
-    return ClosedLoop(requests=plan.requests or 0)
+    if load.is_open:
+        return _open(load, load.requests or sys.maxsize, load.duration_s or inf)
+    if load.duration_s is not None:
+        return ClosedLoop(duration_ns=int(load.duration_s * 1e9))
+    return ClosedLoop(requests=load.requests or 0)
 
 
-def warm_up(plan: Plan) -> Pacing:
+def warm_up(load: Workload) -> Pacing:
     """When to send what comes before."""
     return (
-        _open(plan, plan.warmup_requests, inf)
-        if is_open(plan)
-        else ClosedLoop(requests=plan.warmup_requests)
+        _open(load, load.warmup_requests, inf)
+        if load.is_open
+        else ClosedLoop(requests=load.warmup_requests)
     )
 
 
-def done_share(plan: Plan, finished: int, elapsed_s: float) -> float | None:
-    """How much of a plan came about, by whichever of its ends is the nearest.
+def done_share(load: Workload, finished: int, elapsed_s: float) -> float | None:
+    """How much of a load came about, by whichever of its ends is the nearest.
 
     Returns:
-        At most 1; None where the plan has no end.
+        At most 1; None where it has no end.
     """
-    parts = [finished / plan.requests] if plan.requests else []
-    parts += [elapsed_s / end_s for end_s in _ends_s(plan) if 0 < end_s < inf]
+    parts = [finished / load.requests] if load.requests else []
+    parts += [elapsed_s / end_s for end_s in _ends_s(load) if 0 < end_s < inf]
     return min(max(parts), 1.0) if parts else None
 
 
-def _ends_s(plan: Plan) -> Iterable[float]:
-    """When the plan has nothing more to send, in seconds from the begin."""
-    if plan.duration_s is not None:
-        yield plan.duration_s
-    if plan.rate is not None:
-        yield sum(segment.duration_s for segment in plan.rate)
-    if plan.schedule_s is not None:
-        yield plan.schedule_s[-1]
+def _ends_s(load: Workload) -> Iterable[float]:
+    """When there is nothing more to send, in seconds from the begin."""
+    if load.duration_s is not None:
+        yield load.duration_s
+    if load.rate is not None:
+        yield sum(segment.duration_s for segment in load.rate)
+    if load.schedule_s is not None:
+        yield load.schedule_s[-1]
 
 
-def _open(plan: Plan, requests: int, duration_s: float) -> OpenLoop:
+def _open(load: Workload, requests: int, duration_s: float) -> OpenLoop:
     due_ns: Iterable[int]
-    if plan.schedule_s is not None:
-        due_ns = (round(at_s * 1e9) for at_s in plan.schedule_s)
+    if load.schedule_s is not None:
+        due_ns = (round(at_s * 1e9) for at_s in load.schedule_s)
     else:
-        due_ns = arrivals_ns(plan.rate or (), plan.arrival, plan.seed)
+        due_ns = arrivals_ns(load.rate or (), load.arrival, load.seed)
     in_time = takewhile(lambda at_ns: at_ns < duration_s * 1e9, due_ns)
     return OpenLoop(array("q", islice(in_time, requests)))

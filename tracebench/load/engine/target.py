@@ -6,16 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle, islice, repeat
 from random import Random
-from typing import Any, Final
+from typing import Final
 
-from server_middleware.vocabulary import BENCHMARK_HEADER
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.recording.replies import Learn
-from tracebench.load.wire.codec import RawReply
-from tracebench.load.wire.grpc_request import GrpcRequest
-from tracebench.load.wire.http1 import HttpRequest
+from tracebench.load.wire.codec import Codec, RawReply, Request
 from tracebench.model.exchange import Reply
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Order, Tls
 from tracebench.system.redaction import NO_SECRETS, Secrets
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 
@@ -35,18 +32,22 @@ class Prepared:
     address: str
     """As the user wrote it, or would have; without credentials."""
     endpoint: Endpoint
-    repeated: Sequence[HttpRequest] | Sequence[GrpcRequest]
+    repeated: Sequence[Request]
     """The target's requests, among which each slot names its own."""
+    codec: type[Codec]
+    """Speaks their protocol."""
     read: Callable[[RawReply], tuple[Reply, str]]
     """Reads a kept reply; the second part says why it is no success, empty for one."""
     request: str
     """What is sent, for a person to read: the head without credentials, and the body's size."""
+    timeout_s: float
+    """How long to wait for a connection, and for each reply."""
+    trust: Tls
+    """What `endpoint.tls` was made of, for libraries that make their own."""
     learn: Learn | None = None
     """Finds the forms of replies; None: each is needed whole."""
     answer: str = ""
     """The start of what the server answered to the preflight."""
-    multiplexed: bool = False
-    """Slots may share a connection."""
     variants: Iterator[int] | None = None
     """Which of several requests each exchange sends, without end; None: there is but one."""
     secrets: Secrets = NO_SECRETS
@@ -54,51 +55,50 @@ class Prepared:
     untraced_from: int = sys.maxsize
     """Requests from this place on ask for no tracing."""
 
+    @property
+    def multiplexed(self) -> bool:
+        """Whether slots may share a connection."""
+        return self.codec.multiplexed
+
     def sizes(self) -> list[int]:
         """Of the bodies or messages that are sent, in bytes."""
-        return [len(body) for body in self._bodies()]
+        return [len(one.body) for one in self._asking()]
 
     def compressed_share(self) -> float | None:
         """To what share of its size deflate shrinks what is sent, as its first MiB tells.
 
         None where there is too little to tell.
         """
-        sample = b"".join(islice(self._bodies(), MOST_TRIED))[:_SAMPLE_BYTES]
+        bodies = (one.body for one in self._asking()[:MOST_TRIED])
+        sample = b"".join(bodies)[:_SAMPLE_BYTES]
         if len(sample) < _FEWEST_BYTES:
             return None
         return len(zlib.compress(sample, 1)) / len(sample)
 
-    def _bodies(self) -> Iterator[bytes]:
-        for one in self.repeated[: self.untraced_from]:
-            yield one.message if isinstance(one, GrpcRequest) else one.body
+    def _asking(self) -> Sequence[Request]:
+        """Those that ask for tracing."""
+        return self.repeated[: self.untraced_from]
 
 
-def variants(plan: Plan, count: int) -> Iterator[int] | None:
+def variants(order: Order, seed: int, count: int) -> Iterator[int] | None:
     """Which of so many requests to send next, without end; None: there is but one.
 
     What is drawn at random is drawn before the run, and comes again after a while.
     """
     if count == 1:
         return None
-    if plan.order == "rotate":
+    if order == "rotate":
         return cycle(range(count))
-    drawn = Random(plan.seed).choices(range(count), k=max(_DRAWN, 16 * count))
+    drawn = Random(seed).choices(range(count), k=max(_DRAWN, 16 * count))
     return cycle(drawn)
 
 
 # Twins: each request again, without asking for tracing; which is sent is drawn at random.
 
 _DRAWN_TWINS: Final = 2**16
-_ASKS: Final = f"\r\n{BENCHMARK_HEADER}: 1".encode()
 
 
-def untraced_http(request: HttpRequest) -> HttpRequest:
-    """The twin of a REST request: not sampled, and without `X-Benchmark`."""
-    head = request.head.replace(_ASKS, b"", 1)
-    return HttpRequest(head, b"-00" + request.tail[len(b"-01") :], request.body)
-
-
-def with_untraced(prepared: Prepared, twins: Sequence[Any], seed: int) -> Prepared:
+def with_untraced(prepared: Prepared, twins: Sequence[Request], seed: int) -> Prepared:
     """Let each exchange send a request or its twin, as drawn at random.
 
     It is drawn before the run, and comes again after a while.

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import cycle
+from typing import Final
 
 import aiohttp
 
@@ -11,6 +12,8 @@ from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.peers import workers
 from tracebench.load.peers.clients import Job, Sample, http_calls
+
+TARGET: Final = "rest"
 
 
 def send(job: Job) -> list[Sample]:
@@ -21,8 +24,8 @@ def send(job: Job) -> list[Sample]:
 @asynccontextmanager
 async def _opened(job: Job) -> AsyncIterator[workers.AwaitedCall]:
     calls = cycle(http_calls(job.prepared))
-    connector = _connector(job.prepared.endpoint, job.plan.concurrency)
-    timeout = aiohttp.ClientTimeout(total=job.plan.timeout_s)
+    connector = _connector(job.prepared.endpoint, job.slots)
+    timeout = aiohttp.ClientTimeout(total=job.prepared.timeout_s)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
 
         async def call(context: str) -> str:

@@ -1,37 +1,37 @@
-"""`grpcio`: one channel, called by threads or by tasks.
+"""`grpcio`: one channel, called by threads.
 
 Messages go through as bytes: what protobuf takes to make them is no cost of the channel.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import cycle
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import grpc
-import grpc.aio
 
 from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.peers import workers
 from tracebench.load.peers.clients import Job, Sample
 from tracebench.load.prepare.grpc_preflight import channel_options, credentials
-from tracebench.load.prepare.headers import authority
 from tracebench.load.wire.grpc_request import GrpcRequest
+
+TARGET: Final = "grpc"
 
 
 def send(job: Job) -> list[Sample]:
-    """Send a block, from threads."""
-    with _channel(job, grpc.insecure_channel, grpc.secure_channel) as channel:
+    """Send a block."""
+    with channel_of(job, grpc.insecure_channel, grpc.secure_channel) as channel:
 
         @contextmanager
         def opened(_job: Job) -> Iterator[workers.BlockingCall]:
-            messages = cycle(_requests(job))
+            messages = cycle(requests_of(job))
             first = next(messages)
             method = channel.unary_unary(first.path.decode(), bytes, bytes)
 
             def call(context: str) -> str:
-                message = next(messages).message
-                metadata = (*_metadata(first), (TRACEPARENT, context))
+                message = next(messages).body
+                metadata = (*metadata_of(first), (TRACEPARENT, context))
                 try:
                     method(message, timeout=first.timeout_s, metadata=metadata)
                 except grpc.RpcError as error:
@@ -43,42 +43,23 @@ def send(job: Job) -> list[Sample]:
         return workers.run_threads(job, opened)
 
 
-def send_aio(job: Job) -> list[Sample]:
-    """Send a block, from tasks."""
-    return workers.run_tasks(job, _opened_aio)
+# What `grpc.aio` needs as well.
 
 
-@asynccontextmanager
-async def _opened_aio(job: Job) -> AsyncIterator[workers.AwaitedCall]:
-    messages = cycle(_requests(job))
-    first = next(messages)
-    async with _channel(job, grpc.aio.insecure_channel, grpc.aio.secure_channel) as channel:
-        method = channel.unary_unary(first.path.decode(), bytes, bytes)
-
-        async def call(context: str) -> str:
-            message = next(messages).message
-            metadata = (*_metadata(first), (TRACEPARENT, context))
-            try:
-                await method(message, timeout=first.timeout_s, metadata=metadata)
-            except grpc.aio.AioRpcError as error:
-                return str(error.code().name)
-            return ""
-
-        yield call
-
-
-def _requests(job: Job) -> Sequence[GrpcRequest]:
+def requests_of(job: Job) -> Sequence[GrpcRequest]:
+    """The calls of a gRPC target."""
     return cast(Sequence[GrpcRequest], job.prepared.repeated)
 
 
-def _metadata(request: GrpcRequest) -> Iterator[tuple[str, str | bytes]]:
+def metadata_of(request: GrpcRequest) -> Iterator[tuple[str, str | bytes]]:
+    """A call's metadata as the library takes it."""
     for name, value in request.metadata:
         yield name.decode(), value if name.endswith(b"-bin") else value.decode()
 
 
-def _channel(job: Job, insecure: Callable[..., Any], secure: Callable[..., Any]) -> Any:
+def channel_of(job: Job, insecure: Callable[..., Any], secure: Callable[..., Any]) -> Any:
     """A channel of either kind; they have no type in common."""
-    options = channel_options(authority(job.plan))
+    options = channel_options(requests_of(job)[0].authority.decode())
     if job.prepared.endpoint.tls is None:
         return insecure(job.prepared.address, options)
-    return secure(job.prepared.address, credentials(job.plan), options)
+    return secure(job.prepared.address, credentials(job.prepared.trust), options)

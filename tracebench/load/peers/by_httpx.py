@@ -3,12 +3,15 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import cycle
+from typing import Final
 
 import httpx
 
 from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.peers import workers
 from tracebench.load.peers.clients import Job, Sample, http_calls
+
+TARGET: Final = "rest"
 
 
 def send(job: Job) -> list[Sample]:
@@ -19,7 +22,7 @@ def send(job: Job) -> list[Sample]:
 @asynccontextmanager
 async def _opened(job: Job) -> AsyncIterator[workers.AwaitedCall]:
     calls = cycle(http_calls(job.prepared))
-    slots, endpoint = job.plan.concurrency, job.prepared.endpoint
+    slots, endpoint = job.slots, job.prepared.endpoint
     transport = httpx.AsyncHTTPTransport(
         verify=endpoint.tls or False,
         limits=httpx.Limits(max_connections=slots, max_keepalive_connections=slots),
@@ -27,7 +30,7 @@ async def _opened(job: Job) -> AsyncIterator[workers.AwaitedCall]:
         uds=endpoint.unix_path,
     )
     async with httpx.AsyncClient(
-        transport=transport, timeout=job.plan.timeout_s, trust_env=False
+        transport=transport, timeout=job.prepared.timeout_s, trust_env=False
     ) as client:
 
         async def call(context: str) -> str:

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle
+from typing import Final
 
 import requests
 from urllib3.exceptions import InsecureRequestWarning
@@ -12,6 +13,8 @@ from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.peers import workers
 from tracebench.load.peers.clients import Job, Sample, http_calls
 from tracebench.load.prepare import unix_sockets
+
+TARGET: Final = "rest"
 
 
 def send(job: Job) -> list[Sample]:
@@ -23,15 +26,14 @@ def send(job: Job) -> list[Sample]:
 
 @contextmanager
 def _opened(job: Job) -> Iterator[workers.BlockingCall]:
-    verify: bool | str = not job.plan.insecure
-    if job.plan.cacert and verify:
-        verify = job.plan.cacert
+    trust = job.prepared.trust
+    verify: bool | str = not trust.insecure and (trust.cacert or True)
     calls = cycle(http_calls(job.prepared))
     with requests.Session() as session:
         unix_sockets.mount(session, job.prepared.endpoint.unix_path)
-        session.trust_env = False  # no proxy; ~/.netrc would win over the plan's own headers
-        if job.plan.cert is not None:
-            session.cert = (job.plan.cert, job.plan.key or job.plan.cert)
+        session.trust_env = False  # no proxy; ~/.netrc would win over the headers that are given
+        if trust.cert is not None:
+            session.cert = (trust.cert, trust.key or trust.cert)
 
         def call(context: str) -> str:
             one = next(calls)
@@ -41,7 +43,7 @@ def _opened(job: Job) -> Iterator[workers.BlockingCall]:
                     one.url,
                     data=one.body or None,
                     headers={**one.headers, TRACEPARENT: context},
-                    timeout=job.plan.timeout_s,
+                    timeout=job.prepared.timeout_s,
                     verify=verify,
                     allow_redirects=False,
                 )

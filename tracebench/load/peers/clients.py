@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import count
 from time import perf_counter_ns
-from typing import Final, NamedTuple
+from typing import NamedTuple, cast
 
 from tracebench.load.engine.endpoint import Endpoint
-from tracebench.load.engine.pacing import ClosedLoop, is_open
+from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.engine.target import Prepared
+from tracebench.load.peers import module_of
+from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 
@@ -23,7 +25,8 @@ class Job:
     """One block: so many requests, or for so long, in a closed loop."""
 
     prepared: Prepared
-    plan: Plan
+    slots: int
+    """How many requests may be under way at once."""
     warmup: ClosedLoop
     """Sent before by the same connections, and not counted."""
     bounds: ClosedLoop
@@ -74,7 +77,8 @@ class HttpCall:
 def http_calls(prepared: Prepared) -> Sequence[HttpCall]:
     """The requests of a REST target, without what each library adds itself."""
     origin = _origin(prepared.endpoint)
-    return [_http_call(origin, one.head, one.body) for one in prepared.repeated]
+    requests = cast(Sequence[HttpRequest], prepared.repeated)
+    return [_http_call(origin, one.head, one.body) for one in requests]
 
 
 def _origin(endpoint: Endpoint) -> str:
@@ -108,27 +112,6 @@ def _joined(fields: Iterable[tuple[str, str, str]]) -> dict[str, str]:
 Send = Callable[[Job], list[Sample]]
 
 
-class Library(NamedTuple):
-    """One library, and one way in which people use it."""
-
-    target: str
-    """What it speaks to: `rest` or `grpc`."""
-    package: str
-    """What pip installs."""
-    module: str
-    send: str = "send"
-
-
-_HERE: Final = "tracebench.load.peers"
-LIBRARIES: Final = {
-    "requests": Library("rest", "requests", f"{_HERE}.by_requests"),
-    "httpx": Library("rest", "httpx", f"{_HERE}.by_httpx"),
-    "aiohttp": Library("rest", "aiohttp", f"{_HERE}.by_aiohttp"),
-    "grpcio": Library("grpc", "grpcio", f"{_HERE}.by_grpcio"),
-    "grpc.aio": Library("grpc", "grpcio", f"{_HERE}.by_grpcio", "send_aio"),
-}
-
-
 def load_libraries(plan: Plan) -> dict[str, dict[str, Send]]:
     """The libraries that a plan asks for, by target.
 
@@ -136,29 +119,30 @@ def load_libraries(plan: Plan) -> dict[str, dict[str, Send]]:
         UsageError: one is not installed, or cannot do what the plan asks for.
     """
     found: dict[str, dict[str, Send]] = {"rest": {}, "grpc": {}}
-    for name in plan.clients:
-        library = LIBRARIES[name]
-        _check(name, library, plan)
+    for name in plan.influence.clients:
         try:
-            module = import_module(library.module)
+            library = import_module(module_of(name))
         except ImportError as error:
-            raise UsageError(
-                f"--client {name} needs {error.name}: pip install {library.package}"
-            ) from None
-        found[library.target][name] = getattr(module, library.send)
+            raise UsageError(f"--client {name} needs {error.name}: pip install {name}") from None
+        _check(name, library.TARGET, plan)
+        found[library.TARGET][name] = library.send
     return found
 
 
-def _check(name: str, library: Library, plan: Plan) -> None:
-    if plan.observer_effect:
+def _check(name: str, target: str, plan: Plan) -> None:
+    if plan.influence.observer_effect:
         raise UsageError(
             f"--client {name} and --observer-effect exclude each other: use them in separate runs"
         )
-    if is_open(plan):
+    if plan.load.is_open:
         raise UsageError(f"--client {name} runs a closed loop: leave out --rate and --arrivals")
-    is_rest = library.target == "rest"
-    if (plan.rest_url if is_rest else plan.grpc_server) is None:
+    is_rest = target == "rest"
+    if (plan.targets.rest_url if is_rest else plan.targets.grpc_server) is None:
         option = "--rest-url" if is_rest else "--grpc-server"
         raise UsageError(f"--client {name} needs a target: give {option} too")
-    if plan.insecure and not is_rest and (plan.grpc_server or "").startswith("grpcs://"):
+    if (
+        plan.tls.insecure
+        and not is_rest
+        and (plan.targets.grpc_server or "").startswith("grpcs://")
+    ):
         raise UsageError(f"--client {name} does not support --insecure: give --cacert instead")

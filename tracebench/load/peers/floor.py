@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from tracebench.load.engine.endpoint import Endpoint, resolve_unix
-from tracebench.load.engine.pacing import is_open
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import Prepared
 from tracebench.load.measure import measure
@@ -17,16 +16,16 @@ from tracebench.load.peers.null_server import HOST, NullProtocol, spawned
 from tracebench.load.wire import grpc_reply, http1
 from tracebench.model.errors import TracebenchError
 from tracebench.model.measurement import Load
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Workload
 
 LASTS_S: Final = 1.0
 
 
-def measure_floor(prepared: Prepared, plan: Plan) -> Load:
-    """Measure the null server on loopback in the clear, as the plan would measure the target.
+def measure_floor(prepared: Prepared, load: Workload, lasts_s: float = LASTS_S) -> Load:
+    """Measure the null server on loopback in the clear, as the target would be measured.
 
     Where the target is a Unix socket, so is the null server. It gets the target's own requests at
-    the plan's concurrency or rate, for `LASTS_S`.
+    the same concurrency or rate, for `lasts_s`.
 
     Raises:
         KeyboardInterrupt: the user did not want to wait for it.
@@ -34,11 +33,11 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
     """
     kind: NullProtocol = "grpc" if prepared.multiplexed else "rest"
     short = replace(
-        plan,
+        load,
         requests=None,
-        duration_s=LASTS_S,
+        duration_s=lasts_s,
         until_stable=None,
-        warmup=0 if is_open(plan) else 2 * plan.concurrency,
+        warmup=0 if load.is_open else 2 * load.concurrency,
     )
     with _null_server(kind, unix=prepared.endpoint.unix_path is not None) as endpoint:
         aimed = replace(
@@ -48,12 +47,12 @@ def measure_floor(prepared: Prepared, plan: Plan) -> Load:
             read=grpc_reply.read_reply if kind == "grpc" else http1.read_reply,
             learn=None,
         )
-        load = measure(aimed, short, Watcher())
-    if load.interrupted:
+        found = measure(aimed, short, Watcher())
+    if found.interrupted:
         raise KeyboardInterrupt
-    if reason := _fault(load):
+    if reason := _fault(found, lasts_s):
         raise TracebenchError(f"the floor could not be measured ({reason}): leave out --floor")
-    return load
+    return found
 
 
 @contextmanager
@@ -68,7 +67,7 @@ def _null_server(kind: NullProtocol, *, unix: bool) -> Iterator[Endpoint]:
             yield resolve_unix(path)
 
 
-def _fault(load: Load) -> str:
+def _fault(load: Load, lasts_s: float) -> str:
     if not len(load.requests):
-        return f"nothing is due in the first {LASTS_S:g} s"
+        return f"nothing is due in the first {lasts_s:g} s"
     return load.gave_up or next(iter(load.requests.reasons[1:]), "")

@@ -14,13 +14,13 @@ from tracebench.load.measure import measure
 from tracebench.load.peers.clients import Job, Sample, Send
 from tracebench.model.errors import TargetError
 from tracebench.model.measurement import Block
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Workload
 
 ROUNDS: Final = 10
 LEAST_REQUESTS: Final = 20
 """Of a block, so that it has a 95th percentile."""
 LONGEST_S: Final = 3.0
-"""Of a block, however long the plan."""
+"""Of a block, however long the run."""
 ENGINE: Final = "engine"
 
 
@@ -36,24 +36,30 @@ class Interleaved:
 
 
 def interleaved(
-    prepared: Prepared, plan: Plan, libraries: Mapping[str, Send], waits: Callable[[str], None]
+    prepared: Prepared,
+    load: Workload,
+    libraries: Mapping[str, Send],
+    waits: Callable[[str], None],
+    rounds: int = ROUNDS,
 ) -> Interleaved:
-    """Send in `ROUNDS` rounds, in each a block by the engine and one by each library.
+    """Send in so many rounds, in each a block by the engine and one by each library.
 
     Each round begins with another of them. A block has connections of its own, which are warmed
     up first and closed after it, so that nobody's idle connections keep the server from others.
-    A block is as long as the plan divided by the rounds, up to `LONGEST_S`.
+    A block is as long as the run divided by the rounds, up to `LONGEST_S`.
     """
     names = [ENGINE, *libraries]
     blocks: dict[str, list[Block]] = {name: [] for name in names}
-    job = _job(prepared, plan)
+    job = _job(prepared, load, rounds)
     interrupted, fault = False, ""
     try:
-        for turn in range(ROUNDS):
-            waits(f"round {turn + 1} of {ROUNDS}: {', '.join(names)}")
+        for turn in range(rounds):
+            waits(f"round {turn + 1} of {rounds}: {', '.join(names)}")
             begin = turn % len(names)
             one_round = {
-                name: _by_library(job, libraries[name]) if name in libraries else _by_engine(job)
+                name: _by_library(job, libraries[name])
+                if name in libraries
+                else _by_engine(job, load)
                 for name in names[begin:] + names[:begin]
             }
             for name, block in one_round.items():
@@ -65,27 +71,26 @@ def interleaved(
     return Interleaved(blocks.pop(ENGINE), blocks, interrupted, fault)
 
 
-def _job(prepared: Prepared, plan: Plan) -> Job:
-    slots = plan.concurrency
-    if plan.duration_s is not None:
-        bounds = ClosedLoop(duration_ns=int(min(plan.duration_s / ROUNDS, LONGEST_S) * 1e9))
+def _job(prepared: Prepared, load: Workload, rounds: int) -> Job:
+    slots = load.concurrency
+    if load.duration_s is not None:
+        bounds = ClosedLoop(duration_ns=int(min(load.duration_s / rounds, LONGEST_S) * 1e9))
     else:
-        requests = -(-(plan.requests or 0) // ROUNDS)
+        requests = -(-(load.requests or 0) // rounds)
         bounds = ClosedLoop(requests=max(requests, LEAST_REQUESTS, 2 * slots))
-    return Job(prepared, plan, ClosedLoop(requests=2 * slots), bounds)
+    return Job(prepared, slots, ClosedLoop(requests=2 * slots), bounds)
 
 
-def _by_engine(job: Job) -> Block:
-    plan = job.plan
-    if plan.duration_s is None:
-        block = replace(plan, requests=job.bounds.requests)
+def _by_engine(job: Job, load: Workload) -> Block:
+    block = replace(load, warmup=job.warmup.requests, until_stable=None)
+    if block.duration_s is None:
+        block = replace(block, requests=job.bounds.requests)
     else:
-        block = replace(plan, duration_s=job.bounds.duration_ns / 1e9)
-    block = replace(block, warmup=job.warmup.requests, until_stable=None)
-    load = measure(job.prepared, block, Watcher())
-    if load.interrupted:
+        block = replace(block, duration_s=job.bounds.duration_ns / 1e9)
+    found = measure(job.prepared, block, Watcher())
+    if found.interrupted:
         raise KeyboardInterrupt
-    return _block([Sample(one.scheduled_ns, one.done_ns, one.reason) for one in load.requests])
+    return _block([Sample(one.scheduled_ns, one.done_ns, one.reason) for one in found.requests])
 
 
 def _by_library(job: Job, send: Send) -> Block:

@@ -76,7 +76,6 @@ class RestAnswers(Answers):
 # Its header blocks are constants without a table (RFC 7541); the client's are not even looked at.
 
 _REPLENISH_BYTES: Final = 2**30
-"""The connection's receive window is refilled when this much of it is used."""
 _STATUS_200: Final = b"\x88"  # an index into the static table, RFC 7541, appendix A
 _INITIAL: Final = _STATUS_200 + literal(b"content-type", b"application/grpc")
 _MESSAGE: Final = PREFIX.pack(0, 0)
@@ -84,14 +83,19 @@ _TRAILING: Final = literal(b"grpc-status", b"0")
 
 
 class GrpcAnswers(Answers):
-    """One connection, any number of calls at a time."""
+    """One connection, any number of calls at a time.
+
+    Args:
+        replenish_bytes: the connection's receive window is refilled when this much of it is used.
+    """
 
     greeting = http2_frames.settings(
         (http2_frames.INITIAL_WINDOW_SIZE, http2_frames.LARGEST_31_BIT)
     ) + http2_frames.window_update(0, http2_frames.LARGEST_31_BIT - FIRST_WINDOW)
 
-    def __init__(self) -> None:
+    def __init__(self, replenish_bytes: int = _REPLENISH_BYTES) -> None:
         self._splitter = FrameSplitter()
+        self._replenish_bytes = replenish_bytes
         self._preface = CLIENT_PREFACE
         """What is still to come of it."""
         self._used_bytes = 0
@@ -116,7 +120,7 @@ class GrpcAnswers(Answers):
             self._used_bytes += len(payload)
             if flags & http2_frames.END_STREAM:
                 answer = _reply(stream_id)
-            if self._used_bytes >= _REPLENISH_BYTES:
+            if self._used_bytes >= self._replenish_bytes:
                 answer += http2_frames.window_update(0, self._used_bytes)
                 self._used_bytes = 0
         elif kind in (http2_frames.SETTINGS, http2_frames.PING) and not flags & http2_frames.ACK:

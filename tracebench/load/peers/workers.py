@@ -21,7 +21,7 @@ def run_threads(
 ) -> list[Sample]:
     """Open one call for each worker, warm them up, and send the block."""
     with ExitStack() as stack:
-        calls = [stack.enter_context(opened(job)) for _ in range(job.plan.concurrency)]
+        calls = [stack.enter_context(opened(job)) for _ in range(job.slots)]
         pool = stack.enter_context(ThreadPoolExecutor(len(calls)))
         _send(pool, calls, job.warmup)
         return _send(pool, calls, job.bounds)
@@ -60,8 +60,8 @@ def run_tasks(
 
     async def block() -> list[Sample]:
         async with opened(job) as call:
-            await _send_awaited(job.plan.concurrency, call, job.warmup)
-            return await _send_awaited(job.plan.concurrency, call, job.bounds)
+            await _send_awaited(job.slots, call, job.warmup)
+            return await _send_awaited(job.slots, call, job.bounds)
 
     return asyncio.run(block())
 

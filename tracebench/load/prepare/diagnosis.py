@@ -9,7 +9,6 @@ from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.engine.target import Prepared
 from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY, SWITCHES
 from tracebench.load.wire.http2 import NOT_HTTP2
-from tracebench.model.plan import Plan
 
 _PROBE_S: Final = 2.0
 _CERTIFICATE: Final = "--cert FILE and --key FILE"
@@ -45,14 +44,14 @@ _GONE: Final = re.compile(
 )
 
 
-def diagnose(reason: str, prepared: Prepared, plan: Plan) -> str:
+def diagnose(reason: str, prepared: Prepared) -> str:
     """What a failed first exchange means; the reason itself where that says enough.
 
     Where a plain-text reply makes no sense, the server is probed for TLS.
     """
     reason = reason.removeprefix("cannot connect: ")
     if prepared.endpoint.tls is not None:
-        if said := _under_tls(reason, prepared, plan):
+        if said := _under_tls(reason, prepared):
             return said
     elif _is_puzzling(reason) and _speaks_tls(prepared.endpoint):
         return f"the server speaks TLS ({reason}): try {_schemes(prepared)[1]}"
@@ -62,7 +61,7 @@ def diagnose(reason: str, prepared: Prepared, plan: Plan) -> str:
             if prepared.endpoint.tls
             else "is the server busy"
         )
-        return f"no answer within {plan.timeout_s:g} s: {doubt}? Wait longer with --timeout S"
+        return f"no answer within {prepared.timeout_s:g} s: {doubt}? Wait longer with --timeout S"
     if reason == SWITCHES:
         return (
             f"{reason}, which cannot be measured: use another URL, and drop --header 'Upgrade: …'"
@@ -80,14 +79,16 @@ def _no_http(detail: str) -> str:
     return f"its reply is not valid HTTP/1.1 ({detail}) and cannot be measured: fix the server"
 
 
-def _under_tls(reason: str, prepared: Prepared, plan: Plan) -> str:
+def _under_tls(reason: str, prepared: Prepared) -> str:
     """What a reason means under TLS; empty where it means nothing special there."""
     detail = _detail(reason)
     if _IN_THE_CLEAR.search(reason):
         return f"TLS failed, the server answers in plain text: try {_schemes(prepared)[0]}"
     if _CLIENT_REFUSED.search(reason):
-        if plan.cert is not None:
-            return f"TLS failed, the server does not accept --cert {plan.cert!r} ({detail})"
+        if prepared.trust.cert is not None:
+            return (
+                f"TLS failed, the server does not accept --cert {prepared.trust.cert!r} ({detail})"
+            )
         return (
             f"TLS failed ({detail}), the server asks for a client certificate: give {_CERTIFICATE}"
         )
@@ -99,7 +100,7 @@ def _under_tls(reason: str, prepared: Prepared, plan: Plan) -> str:
             f"TLS failed ({reason}): does the server speak TLS? "
             f"Without TLS, use {_schemes(prepared)[0]}"
         )
-    if plan.cert is None and _GONE.search(reason) and "within" not in reason:
+    if prepared.trust.cert is None and _GONE.search(reason) and "within" not in reason:
         return f"{reason}: does it ask for a client certificate? If so, give {_CERTIFICATE}"
     return ""
 

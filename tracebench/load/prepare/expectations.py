@@ -14,7 +14,7 @@ import grpc
 from tracebench.load.wire.codec import RawReply
 from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Reply
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Expected, Targets
 
 Read = Callable[[RawReply], tuple[Reply, str]]
 
@@ -111,17 +111,19 @@ class Expectations:
         return judged
 
 
-def of(plan: Plan, target: str) -> Expectations:
-    """What a plan expects of the target `rest` or `grpc`.
+def of(expected: Expected, target: str, targets: Targets) -> Expectations:
+    """What is expected of the target `rest` or `grpc`, perhaps one of both.
 
     Raises:
         UsageError: a status or a path is none.
     """
-    return Expectations(_statuses(plan, target), tuple(map(_field, plan.expect_json)))
+    return Expectations(
+        _statuses(expected, target, targets), tuple(map(_field, expected.expect_json))
+    )
 
 
-def _statuses(plan: Plan, target: str) -> tuple[str, ...]:
-    given = [text.strip() for option in plan.expect_status for text in option.split(",")]
+def _statuses(expected: Expected, target: str, targets: Targets) -> tuple[str, ...]:
+    given = [text.strip() for option in expected.expect_status for text in option.split(",")]
     for text in given:
         if not _HTTP.fullmatch(text) and text not in _GRPC:
             raise UsageError(
@@ -129,7 +131,7 @@ def _statuses(plan: Plan, target: str) -> tuple[str, ...]:
                 "2xx, or gRPC names like OK or NOT_FOUND"
             )
     fitting = tuple(text for text in given if (text in _GRPC) == (target == "grpc"))
-    alone = plan.rest_url is None or plan.grpc_server is None
+    alone = targets.rest_url is None or targets.grpc_server is None
     if given and not fitting and alone:
         raise UsageError(
             f"--expect-status {','.join(given)!r} does not fit {target}: HTTP has codes like 200 "

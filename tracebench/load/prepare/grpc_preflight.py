@@ -24,9 +24,10 @@ from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.headers import Metadata, authority, grpc_metadata
 from tracebench.load.wire import grpc_reply
 from tracebench.load.wire.grpc_request import GrpcRequest
+from tracebench.load.wire.http2 import Http2Codec
 from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.exchange import Reply
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Plan, Tls
 from tracebench.system.redaction import NO_SECRETS, Secrets, header_shown, redacted
 from tracebench.tracing.roots import target_attributes
 from tracebench.tracing.roots.trace_ids import IdSource, traceparent
@@ -47,6 +48,7 @@ class GrpcTarget:
     endpoint: Endpoint
     metadata: tuple[Metadata, ...]
     timeout_s: float
+    trust: Tls
     secrets: Secrets = NO_SECRETS
     named: str | None = None
     """The authority that calls name, where it is not that of the address."""
@@ -74,7 +76,7 @@ class GrpcTarget:
                 authority=(self.named or self.authority).encode(),
                 scheme=b"https" if self.endpoint.tls else b"http",
                 metadata=tuple((name.encode(), as_bytes(value)) for name, value in self.metadata),
-                message=message,
+                body=message,
                 timeout_s=self.timeout_s,
                 sampled=sampled,
             )
@@ -93,9 +95,11 @@ class GrpcTarget:
             address=self.address,
             endpoint=self.endpoint,
             repeated=self.requests(method, messages),
+            codec=Http2Codec,
             read=grpc_reply.read_reply,
             request="\n".join(lines),
-            multiplexed=True,
+            timeout_s=self.timeout_s,
+            trust=self.trust,
             secrets=self.secrets,
         )
 
@@ -107,16 +111,23 @@ def target(plan: Plan) -> GrpcTarget:
         UsageError: the address or a header is wrong.
         TargetError: the server cannot be reached.
     """
-    metadata = grpc_metadata(plan)
-    endpoint = _endpoint(plan, plan.grpc_server or "")
-    return GrpcTarget(endpoint, metadata, plan.timeout_s, Secrets.of(plan), authority(plan))
+    headers = plan.calls.headers
+    metadata = grpc_metadata(headers, rest_too=plan.targets.rest_url is not None)
+    return GrpcTarget(
+        endpoint=_endpoint(plan.targets.grpc_server or "", plan.tls),
+        metadata=metadata,
+        timeout_s=plan.load.timeout_s,
+        trust=plan.tls,
+        secrets=Secrets.of(plan),
+        named=authority(headers),
+    )
 
 
-def _endpoint(plan: Plan, address: str) -> Endpoint:
+def _endpoint(address: str, trust: Tls) -> Endpoint:
     if (path := unix_sockets.grpc_path(address)) is not None:
         return resolve_unix(path)
     secure, host, port = split_address(address)
-    return resolve(host, port, client_tls(plan, protocol="h2") if secure else None)
+    return resolve(host, port, client_tls(trust, protocol="h2") if secure else None)
 
 
 def split_address(address: str) -> tuple[bool, str, int]:
@@ -139,10 +150,10 @@ def channel_options(named: str | None) -> list[tuple[str, str | int]]:
     return [*_CHANNEL_OPTIONS, *([("grpc.default_authority", named)] if named else [])]
 
 
-def credentials(plan: Plan) -> grpc.ChannelCredentials:
-    """What grpcio trusts, and shows, as the plan says."""
-    roots = Path(plan.cacert).read_bytes() if plan.cacert else None
-    return grpc.ssl_channel_credentials(roots, *(certificate_files(plan) or ()))
+def credentials(trust: Tls) -> grpc.ChannelCredentials:
+    """What grpcio trusts, and shows."""
+    roots = Path(trust.cacert).read_bytes() if trust.cacert else None
+    return grpc.ssl_channel_credentials(roots, *(certificate_files(trust) or ()))
 
 
 def as_bytes(value: str | bytes) -> bytes:
@@ -153,16 +164,15 @@ def as_bytes(value: str | bytes) -> bytes:
 class GrpcProbe:
     """One channel to one server; where no certificate shall be verified, the engine calls."""
 
-    def __init__(self, target: GrpcTarget, plan: Plan) -> None:
+    def __init__(self, target: GrpcTarget) -> None:
         self.target = target
-        self._plan = plan
         self._greeted = False
         self._channel: grpc.Channel | None = None
         options = channel_options(target.named)
         if target.endpoint.tls is None:
             self._channel = grpc.insecure_channel(target.address, options)
-        elif not plan.insecure:  # grpcio cannot be told to trust anyone
-            self._channel = grpc.secure_channel(target.address, credentials(plan), options)
+        elif not target.trust.insecure:  # grpcio cannot be told to trust anyone
+            self._channel = grpc.secure_channel(target.address, credentials(target.trust), options)
 
     def __enter__(self) -> "GrpcProbe":
         return self
@@ -182,7 +192,7 @@ class GrpcProbe:
         """
         self._check_greeting(method)
         if self._channel is None:
-            exchange = attempt(self.target.repeated(method, [message]), self._plan)
+            exchange = attempt(self.target.repeated(method, [message]))
             return exchange.reply, exchange.reason
         call = self._channel.unary_unary(f"/{method}", bytes, bytes)
         context = (TRACEPARENT, traceparent(IdSource().draw()))
@@ -198,8 +208,8 @@ class GrpcProbe:
         if self._greeted:
             return
         silent = self.target.repeated(method, [b""])
-        if why := greet(silent, self._plan):
-            raise TargetError(f"{self.target.address}: {diagnose(why, silent, self._plan)}")
+        if why := greet(silent):
+            raise TargetError(f"{self.target.address}: {diagnose(why, silent)}")
         self._greeted = True
 
 

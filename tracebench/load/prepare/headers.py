@@ -8,7 +8,6 @@ from typing import Final
 
 from server_middleware.vocabulary import BENCHMARK_HEADER, TRACEPARENT
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Plan
 
 Header = tuple[str, str]
 Metadata = tuple[str, str | bytes]
@@ -24,29 +23,33 @@ _OF_THE_BODY: Final = frozenset({"content-type", "content-encoding"})
 """They describe a REST body; a gRPC message is always one of application/grpc."""
 
 
-def http_headers(plan: Plan) -> tuple[Header, ...]:
+def http_headers(headers: Iterable[Header]) -> tuple[Header, ...]:
     """What a REST request carries besides the tool's own headers, in order, repeated or not.
 
     Raises:
         UsageError: one says where the request ends, or is the tool's own to say.
     """
-    for name, _ in plan.headers:
+    for name, _ in headers:
         if name.lower() in _FRAMING:
             raise UsageError(f"--header {name!r} is derived from the body: leave it out")
-    return _not_ours(plan.headers)
+    return _not_ours(headers)
 
 
-def grpc_metadata(plan: Plan) -> tuple[Metadata, ...]:
+def grpc_metadata(headers: Iterable[Header], *, rest_too: bool) -> tuple[Metadata, ...]:
     """What a gRPC call carries besides the protocol's own, in order, repeated or not.
+
+    Args:
+        headers: as they were given.
+        rest_too: whether some of them may be meant for a REST target alone.
 
     Raises:
         UsageError: one cannot be sent.
     """
-    lowered = ((name.lower(), value) for name, value in _not_ours(plan.headers))
+    lowered = ((name.lower(), value) for name, value in _not_ours(headers))
     return tuple(
         (name, _checked(name, value))
         for name, value in lowered
-        if name != "host" and not _is_for_rest_alone(name, plan)
+        if name != "host" and not (rest_too and name in _OF_THE_BODY)
     )
 
 
@@ -63,14 +66,10 @@ def _not_ours(headers: Iterable[Header]) -> tuple[Header, ...]:
     return tuple(others)
 
 
-def authority(plan: Plan) -> str | None:
+def authority(headers: Iterable[Header]) -> str | None:
     """The `:authority` of gRPC calls, where `--header Host` gives one."""
-    hosts = [value for name, value in plan.headers if name.lower() == "host"]
+    hosts = [value for name, value in headers if name.lower() == "host"]
     return hosts[-1] if hosts else None
-
-
-def _is_for_rest_alone(name: str, plan: Plan) -> bool:
-    return name in _OF_THE_BODY and plan.rest_url is not None
 
 
 def _checked(name: str, value: str) -> str | bytes:

@@ -4,6 +4,7 @@ import json
 import re
 import warnings
 import zlib
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
@@ -20,10 +21,10 @@ from tracebench.load.measure import attempt
 from tracebench.load.prepare import unix_sockets
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.expectations import Content
+from tracebench.load.prepare.headers import Header
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.errors import TargetError, excerpt
 from tracebench.model.exchange import Exchange, Reply
-from tracebench.model.plan import Plan
 from tracebench.system.redaction import redacted
 from tracebench.tracing.roots.trace_ids import IdSource, traceparent
 
@@ -31,26 +32,25 @@ from tracebench.tracing.roots.trace_ids import IdSource, traceparent
 
 
 class HttpProbe:
-    """One session with one server, trusted as the plan says.
+    """One session with one server.
 
     Args:
-        plan: what to send, and whom to trust.
         prepared: the target.
+        headers: what to send.
     """
 
-    def __init__(self, plan: Plan, prepared: Prepared) -> None:
+    def __init__(self, prepared: Prepared, headers: Iterable[Header]) -> None:
         self._session = session = requests.Session()
-        session.trust_env = False  # no proxy, no ~/.netrc: the plan's headers say it all
+        session.trust_env = False  # no proxy, no ~/.netrc: the headers say it all
         session.headers.update(
-            {name: value for name, value in plan.headers if not name.lower().startswith("content-")}
+            {name: value for name, value in headers if not name.lower().startswith("content-")}
         )
-        session.verify = plan.cacert or True
-        if plan.insecure:
-            session.verify = False
-        if plan.cert is not None:
-            session.cert = (plan.cert, plan.key or plan.cert)
+        trust = prepared.trust
+        session.verify = not trust.insecure and (trust.cacert or True)
+        if trust.cert is not None:
+            session.cert = (trust.cert, trust.key or trust.cert)
         unix_sockets.mount(session, prepared.endpoint.unix_path)
-        self._plan, self._prepared = plan, prepared
+        self._prepared = prepared
 
     def __enter__(self) -> "HttpProbe":
         return self
@@ -77,7 +77,7 @@ class HttpProbe:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
                 return self._session.get(
-                    url, headers=context, timeout=self._plan.timeout_s, allow_redirects=False
+                    url, headers=context, timeout=self._prepared.timeout_s, allow_redirects=False
                 )
         except requests.RequestException as error:
             why = self._cause(url) or excerpt(self._prepared.secrets.hide(str(error)))
@@ -88,10 +88,10 @@ class HttpProbe:
         parts = urlsplit(url)
         head = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\ntraceparent: 00-"
         request = HttpRequest(head.encode(), b"-01\r\n\r\n", b"")
-        exchange = attempt(replace(self._prepared, repeated=[request]), self._plan)
+        exchange = attempt(replace(self._prepared, repeated=[request]))
         if exchange.reply.status:
             return ""
-        return diagnose(exchange.reason, self._prepared, self._plan)
+        return diagnose(exchange.reason, self._prepared)
 
 
 # JSON of which only the first part was kept: what is whole in it can still be read.
@@ -139,31 +139,31 @@ _MOST_UNPACKED_BYTES: Final = 2**20
 _REDIRECTS: Final = frozenset({"301", "302", "303", "307", "308"})
 
 
-def try_http(prepared: Prepared, plan: Plan, name: str = "") -> str:
+def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) -> str:
     """See the one request of a target answered as expected; returns the start of the answer.
 
     Args:
         prepared: the target.
-        plan: how long to wait, and what to expect.
         name: of the payload, where there are several.
+        any_status: `--expect-status` says which it must have: a redirection may be meant.
 
     Raises:
         TargetError: it is not.
     """
-    exchange = attempt(prepared, plan)
+    exchange = attempt(prepared)
     said = excerpt(prepared.secrets.hide_bytes(_content(exchange.reply)))
     if not exchange.reason:
         return said
     where = ": ".join(filter(None, (prepared.address, name)))
-    raise TargetError(f"{where}: {_fault(exchange, prepared, plan, said)}")
+    raise TargetError(f"{where}: {_fault(exchange, prepared, said, any_status)}")
 
 
-def _fault(exchange: Exchange, prepared: Prepared, plan: Plan, said: str) -> str:
+def _fault(exchange: Exchange, prepared: Prepared, said: str, any_status: bool) -> str:
     reply = exchange.reply
     if not reply.status:
-        return diagnose(exchange.reason, prepared, plan)
+        return diagnose(exchange.reason, prepared)
     location = reply.headers.get("location")
-    if reply.status in _REDIRECTS and location and not plan.expect_status:
+    if reply.status in _REDIRECTS and location and not any_status:
         return f"it redirects to {excerpt(redacted(location))}: use that URL"
     reason = re.sub(r"^HTTP (\d{3})\b", _with_phrase, exchange.reason)
     return f"{reason}: {said or 'no text'}"

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError, Message
 from tracebench.load.prepare.grpc_preflight import GrpcProbe
 from tracebench.load.prepare.http_preflight import HttpProbe
 from tracebench.model.errors import TargetError, UsageError, excerpt
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload
 from tracebench.protos import open_inference_pb2 as oip
 from tracebench.protos.open_inference_pb2 import InferTensor, ModelInferRequest
 
@@ -217,24 +217,28 @@ def infer_url(url: str, model: str) -> str:
     return urlunsplit(parts._replace(path=path, query="", fragment=""))
 
 
-def rest_payloads(plan: Plan, visit: HttpProbe, url: str) -> tuple[Payload, ...]:
-    """What to post: the plan's own requests, or one that is made up.
+def rest_payloads(
+    visit: HttpProbe, url: str, model: str, payloads: Sequence[Payload], seed: int
+) -> Sequence[Payload]:
+    """What to post: the payloads that are given, or one that is made up.
 
     Args:
-        plan: names the model.
         visit: to the server.
         url: that of `infer_url`.
+        model: its name.
+        payloads: what is given; none: it is made up.
+        seed: of what is made up.
 
     Raises:
         UsageError: a request is none of the protocol, or none can be made up.
         TargetError: the server does not speak it, or the model is not ready.
     """
     model_url = url.removesuffix("/infer")
-    _check_ready(visit, model_url, plan.oip or "")
-    if plan.payloads:
-        for payload in plan.payloads:
+    _check_ready(visit, model_url, model)
+    if payloads:
+        for payload in payloads:
             read_document(payload)
-        return plan.payloads
+        return payloads
     status, said, content = visit.get(model_url)
     try:
         inputs = [_tensor(one) for one in content["inputs"]] if status == 200 else None
@@ -244,29 +248,30 @@ def rest_payloads(plan: Plan, visit: HttpProbe, url: str) -> tuple[Payload, ...]
         raise TargetError(
             f"{model_url} gives no metadata (HTTP {status}: {said}): give tensors with --json FILE"
         )
-    document = _made_up(plan, inputs)
+    document = _made_up(inputs, model, seed)
     text = json.dumps(document).encode()
-    return (Payload(text, "application/json", f"tensors for {plan.oip}", "json"),)
+    return (Payload(text, "application/json", f"tensors for {model}", "json"),)
 
 
-def grpc_messages(plan: Plan, visit: GrpcProbe) -> list[bytes]:
+def grpc_messages(
+    visit: GrpcProbe, model: str, payloads: Sequence[Payload], seed: int
+) -> list[bytes]:
     """What to call ModelInfer with; see `rest_payloads`."""
-    model = plan.oip or ""
     ready = _called(visit, "ModelReady", oip.ModelReadyRequest(name=model), oip.ModelReadyResponse)
     if not ready.ready:
         raise TargetError(f"{visit.target.address}: the model {model!r} is not ready")
-    if plan.payloads:
-        return [_message(payload, model) for payload in plan.payloads]
+    if payloads:
+        return [_message(payload, model) for payload in payloads]
     request = oip.ModelMetadataRequest(name=model)
     told = _called(visit, "ModelMetadata", request, oip.ModelMetadataResponse)
     inputs = [Tensor(one.name, one.datatype, tuple(one.shape)) for one in told.inputs]
-    return [tensor_message(_made_up(plan, inputs), model).SerializeToString()]
+    return [tensor_message(_made_up(inputs, model, seed), model).SerializeToString()]
 
 
-def _made_up(plan: Plan, inputs: Sequence[Tensor]) -> dict[str, Any]:
+def _made_up(inputs: Sequence[Tensor], model: str, seed: int) -> dict[str, Any]:
     if not inputs:
-        raise UsageError(f"the model {plan.oip!r} lists no inputs: give them with --json FILE")
-    return generated_tensors(inputs, plan.seed)
+        raise UsageError(f"the model {model!r} tells of no inputs: give them with --json FILE")
+    return generated_tensors(inputs, seed)
 
 
 def read_document(payload: Payload) -> Any:

@@ -13,17 +13,16 @@ from requests.utils import get_netrc_auth
 
 from server_middleware.vocabulary import BENCHMARK_HEADER
 from tracebench import __version__
-from tracebench.load.engine import target
 from tracebench.load.engine.endpoint import Endpoint, client_tls, resolve, resolve_unix
 from tracebench.load.engine.target import MOST_TRIED, Prepared, variants, with_untraced
 from tracebench.load.prepare import expectations, open_inference, unix_sockets
 from tracebench.load.prepare.headers import Header, http_headers
 from tracebench.load.prepare.http_preflight import HttpProbe, document, try_http
 from tracebench.load.wire import http1
-from tracebench.load.wire.http1 import HttpRequest
+from tracebench.load.wire.http1 import Http1Codec, HttpRequest
 from tracebench.load.wire.http1_pattern import pattern_of
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Calls, Payload, Plan, Tls
 from tracebench.system.redaction import Secrets, header_shown, redacted, scrubbed
 from tracebench.tracing.roots import target_attributes
 
@@ -31,6 +30,7 @@ _DEFAULT_PATH = "/predict"
 _PORTS = {"http": 80, "https": 443}
 _REFUSED_METHODS = ("HEAD", "CONNECT")
 _AUTHORIZATION: Final = "Authorization"
+_ASKS: Final = f"\r\n{BENCHMARK_HEADER}: 1".encode()
 
 
 def prepare(plan: Plan) -> Prepared:
@@ -40,63 +40,74 @@ def prepare(plan: Plan) -> Prepared:
         UsageError: the URL, the method, a header or a payload is wrong.
         TargetError: the target cannot be reached, or does not answer as expected.
     """
-    if plan.method.upper() in _REFUSED_METHODS or not plan.method.isalpha():
-        raise UsageError(f"--method {plan.method!r} cannot be measured: use e.g. POST or GET")
-    given = unix_sockets.rest_url(plan.rest_url or "")
+    calls = plan.calls
+    if calls.method.upper() in _REFUSED_METHODS or not calls.method.isalpha():
+        raise UsageError(f"--method {calls.method!r} cannot be measured: use e.g. POST or GET")
+    given = unix_sockets.rest_url(plan.targets.rest_url or "")
     url = complete_url(given)
-    if plan.oip is not None:
-        url = open_inference.infer_url(given, plan.oip)
-    plan = replace(plan, headers=(*http_headers(plan), *_credentials(plan, url)))
+    if calls.oip is not None:
+        url = open_inference.infer_url(given, calls.oip)
+    headers = (*http_headers(calls.headers), *_credentials(calls.headers, url))
+    plan = replace(plan, calls=replace(calls, headers=headers))
     secrets = Secrets.of(plan)
     with secrets.guard():
         return _prepared(plan, url, secrets)
 
 
 def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
-    endpoint, expected = _endpoint(plan, url), expectations.of(plan, "rest")
+    expected = expectations.of(plan.expected, "rest", plan.targets)
     ready = Prepared(
-        described=target_attributes.rest(plan.method, url),
+        described=target_attributes.rest(plan.calls.method, url),
         address=redacted(url),
-        endpoint=endpoint,
+        endpoint=_endpoint(url, plan.tls),
         repeated=(),
+        codec=Http1Codec,
         read=expected.checked(http1.read_reply, document),
         learn=None if expected.ask else pattern_of,
         request="",
+        timeout_s=plan.load.timeout_s,
+        trust=plan.tls,
         secrets=secrets,
     )
     bare = _without_userinfo(url)
-    payloads = plan.payloads
-    if plan.oip is not None:
-        with HttpProbe(plan, ready) as visit:
-            payloads = open_inference.rest_payloads(plan, visit, bare)
-    repeated = [_request(plan, unix_sockets.over_tcp(bare), payload) for payload in payloads]
+    payloads: Sequence[Payload] = plan.payloads.all
+    if plan.calls.oip is not None:
+        with HttpProbe(ready, plan.calls.headers) as visit:
+            payloads = open_inference.rest_payloads(
+                visit, bare, plan.calls.oip, payloads, plan.load.seed
+            )
+    repeated = [_request(plan.calls, unix_sockets.over_tcp(bare), payload) for payload in payloads]
     ready = replace(
         ready,
         repeated=repeated,
         request=f"{_text(repeated[0])}\n({len(repeated[0].body)} bytes)",
-        answer=_tried(ready, plan, repeated, payloads),
-        variants=variants(plan, len(repeated)),
+        answer=_tried(ready, repeated, payloads, any_status=bool(plan.expected.expect_status)),
+        variants=variants(plan.payloads.order, plan.load.seed, len(repeated)),
     )
-    if not plan.observer_effect:
+    if not plan.influence.observer_effect:
         return ready
-    return with_untraced(ready, [target.untraced_http(one) for one in repeated], plan.seed)
+    return with_untraced(ready, [untraced(one) for one in repeated], plan.load.seed)
 
 
-def _endpoint(plan: Plan, url: str) -> Endpoint:
+def _endpoint(url: str, trust: Tls) -> Endpoint:
     parts, path = urlsplit(url), unix_sockets.rest_path(url)
     if path is not None:
         return resolve_unix(path)
-    tls = client_tls(plan, protocol="http/1.1") if parts.scheme == "https" else None
+    tls = client_tls(trust, protocol="http/1.1") if parts.scheme == "https" else None
     return resolve(parts.hostname or "", parts.port or _PORTS[parts.scheme], tls)
 
 
 def _tried(
-    ready: Prepared, plan: Plan, requests: Sequence[HttpRequest], payloads: Sequence[Payload]
+    ready: Prepared,
+    requests: Sequence[HttpRequest],
+    payloads: Sequence[Payload],
+    *,
+    any_status: bool,
 ) -> str:
     """See the first requests answered as expected; returns the start of the first answer."""
     names = [payload.name if len(payloads) > 1 else "" for payload in payloads]
     answers = [
-        try_http(replace(ready, repeated=[request]), plan, name)
+        try_http(replace(ready, repeated=[request]), name, any_status=any_status)
         for request, name in islice(zip(requests, names, strict=True), MOST_TRIED)
     ]
     return answers[0]
@@ -121,9 +132,9 @@ def complete_url(url: str) -> str:
     return urlunsplit(parts._replace(path=path, fragment=""))
 
 
-def _credentials(plan: Plan, url: str) -> tuple[Header, ...]:
+def _credentials(headers: Sequence[Header], url: str) -> tuple[Header, ...]:
     """The Authorization header that the URL, or else ~/.netrc, has; what is said outright wins."""
-    if any(name.lower() == _AUTHORIZATION.lower() for name, _ in plan.headers):
+    if any(name.lower() == _AUTHORIZATION.lower() for name, _ in headers):
         return ()
     userinfo, at, _ = urlsplit(url).netloc.rpartition("@")
     user, _, password = (unquote(part) for part in userinfo.partition(":"))
@@ -145,20 +156,20 @@ def _without_userinfo(url: str) -> str:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
-def _request(plan: Plan, url: str, payload: Payload) -> HttpRequest:
+def _request(calls: Calls, url: str, payload: Payload) -> HttpRequest:
     headers = CaseInsensitiveDict({"User-Agent": f"tracebench/{__version__}"})
-    headers.update(plan.headers)
+    headers.update(calls.headers)
     headers[BENCHMARK_HEADER] = "1"
     if payload.form == "image":
-        files = {plan.field: (payload.name, payload.content, payload.content_type)}
-        request = requests.Request(plan.method, url, headers=headers, files=files)
+        files = {calls.field: (payload.name, payload.content, payload.content_type)}
+        request = requests.Request(calls.method, url, headers=headers, files=files)
     else:
         headers.setdefault("Content-Type", payload.content_type)
-        request = requests.Request(plan.method, url, headers=headers, data=payload.content)
+        request = requests.Request(calls.method, url, headers=headers, data=payload.content)
     try:
         with requests.Session() as session:
             session.trust_env = False  # ~/.netrc has its turn in `_credentials`
-            return _repeated(session.prepare_request(request), plan.headers, urlsplit(url).netloc)
+            return _repeated(session.prepare_request(request), calls.headers, urlsplit(url).netloc)
     except (requests.RequestException, ValueError) as error:
         raise UsageError(f"cannot build the request to {redacted(url)!r}: {error}") from None
 
@@ -175,6 +186,12 @@ def _repeated(request: requests.PreparedRequest, given: Sequence[Header], host: 
     body = request.body or b""
     content = body.encode() if isinstance(body, str) else bytes(body)
     return HttpRequest(head + b"\r\ntraceparent: 00-", b"-01\r\n\r\n", content)
+
+
+def untraced(request: HttpRequest) -> HttpRequest:
+    """The twin of a request: not sampled, and without `X-Benchmark`."""
+    head = request.head.replace(_ASKS, b"", 1)
+    return HttpRequest(head, b"-00" + request.tail[len(b"-01") :], request.body)
 
 
 def _latin(value: str | bytes) -> str:

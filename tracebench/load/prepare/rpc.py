@@ -11,11 +11,11 @@ from tracebench.load.measure import attempt
 from tracebench.load.prepare import expectations, grpc_descriptors, open_inference
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.grpc_methods import INFER, PREDICT, Method, find, split
-from tracebench.load.prepare.grpc_preflight import GrpcProbe, GrpcTarget, target
+from tracebench.load.prepare.grpc_preflight import GrpcProbe, target
 from tracebench.load.wire.grpc_pattern import pattern_of
 from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.exchange import Exchange
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Calls, Payload, Plan
 from tracebench.protos.inference_pb2 import PredictRequest
 
 _LONGEST_ANSWER: Final = 2_000
@@ -28,44 +28,48 @@ def prepare(plan: Plan) -> Prepared:
         UsageError: the address, the method, a payload or a header is wrong.
         TargetError: the target cannot be reached, or does not answer as expected.
     """
-    aim = target(plan)
-    with aim.secrets.guard(), GrpcProbe(aim, plan) as visit:
-        method = _method(plan, visit)
-        if plan.oip is None:
-            messages = [_message(method, payload) for payload in plan.payloads]
-        else:
-            messages = open_inference.grpc_messages(plan, visit)
-        names = [one.name if len(messages) > 1 else "" for one in plan.payloads] or [""]
-        ready = _prepared(aim, plan, method, messages)
-        answer = _tried(ready, plan, method, names)
-    read, which = method.timed(ready.read), variants(plan, len(messages))
-    learn = None if expectations.of(plan, "grpc").ask else partial(pattern_of, read=read)
-    ready = replace(ready, read=read, learn=learn, answer=answer, variants=which)
-    if not plan.observer_effect:
+    aim, expected = target(plan), expectations.of(plan.expected, "grpc", plan.targets)
+    with aim.secrets.guard(), GrpcProbe(aim) as visit:
+        method = _method(plan.calls, visit)
+        messages = _messages(plan, method, visit)
+        ready = aim.repeated(method.name, messages)
+        ready = replace(ready, read=expected.checked(ready.read, method.document))
+        names = [one.name if len(messages) > 1 else "" for one in plan.payloads.all] or [""]
+        answer = _tried(ready, method, names)
+    read = method.timed(ready.read)
+    ready = replace(
+        ready,
+        read=read,
+        learn=None if expected.ask else partial(pattern_of, read=read),
+        answer=answer,
+        variants=variants(plan.payloads.order, plan.load.seed, len(messages)),
+    )
+    if not plan.influence.observer_effect:
         return ready
     unasked = [method.untimed(message) for message in messages]
-    return with_untraced(ready, aim.requests(method.name, unasked, sampled=False), plan.seed)
+    return with_untraced(ready, aim.requests(method.name, unasked, sampled=False), plan.load.seed)
 
 
-def _prepared(aim: GrpcTarget, plan: Plan, method: Method, messages: Sequence[bytes]) -> Prepared:
-    prepared = aim.repeated(method.name, messages)
-    expected = expectations.of(plan, "grpc")
-    return replace(prepared, read=expected.checked(prepared.read, method.document))
-
-
-def _method(plan: Plan, visit: GrpcProbe) -> Method:
-    if plan.oip is not None:
+def _method(calls: Calls, visit: GrpcProbe) -> Method:
+    if calls.oip is not None:
         return INFER
-    if plan.grpc_method is None:
+    if calls.grpc_method is None:
         return PREDICT
-    service, _ = split(plan.grpc_method)
-    if plan.descriptor is not None:
-        pool = grpc_descriptors.from_descriptors(plan.descriptor)
-    elif plan.proto is not None:
-        pool = grpc_descriptors.from_proto(plan.proto, plan.proto_path)
+    service, _ = split(calls.grpc_method)
+    if calls.descriptor is not None:
+        pool = grpc_descriptors.from_descriptors(calls.descriptor)
+    elif calls.proto is not None:
+        pool = grpc_descriptors.from_proto(calls.proto, calls.proto_path)
     else:
         pool = grpc_descriptors.pool_of_server(visit.call, service)
-    return find(pool, plan.grpc_method)
+    return find(pool, calls.grpc_method)
+
+
+def _messages(plan: Plan, method: Method, visit: GrpcProbe) -> list[bytes]:
+    payloads = plan.payloads.all
+    if plan.calls.oip is not None:
+        return open_inference.grpc_messages(visit, plan.calls.oip, payloads, plan.load.seed)
+    return [_message(method, payload) for payload in payloads]
 
 
 def _message(method: Method, payload: Payload) -> bytes:
@@ -78,22 +82,22 @@ def _message(method: Method, payload: Payload) -> bytes:
     )
 
 
-def _tried(ready: Prepared, plan: Plan, method: Method, names: Sequence[str]) -> str:
+def _tried(ready: Prepared, method: Method, names: Sequence[str]) -> str:
     """See the first messages answered as expected; returns the start of the first answer."""
     answers = []
     for place, name in islice(enumerate(names), MOST_TRIED):
         one = replace(ready, repeated=ready.repeated[place : place + 1])
-        exchange = attempt(one, plan)
+        exchange = attempt(one)
         said = ready.secrets.hide(method.show(exchange.reply))
         if exchange.reason:
-            fault = _fault(exchange, one, plan, method)
+            fault = _fault(exchange, one, method)
             parts = [ready.address, name, fault, excerpt(said) if exchange.reply.body else ""]
             raise TargetError(": ".join(filter(None, parts)))
         answers.append(excerpt(said, _LONGEST_ANSWER))
     return answers[0]
 
 
-def _fault(exchange: Exchange, prepared: Prepared, plan: Plan, method: Method) -> str:
+def _fault(exchange: Exchange, prepared: Prepared, method: Method) -> str:
     reason, status = exchange.reason, exchange.reply.status
     if status == "UNIMPLEMENTED":
         return (
@@ -101,7 +105,7 @@ def _fault(exchange: Exchange, prepared: Prepared, plan: Plan, method: Method) -
             "choose one with --grpc-method PACKAGE.SERVICE/METHOD"
         )
     if status == "DEADLINE_EXCEEDED":
-        return diagnose("no reply within the time-out", prepared, plan)
+        return diagnose("no reply within the time-out", prepared)
     if not status:
-        return diagnose(reason, prepared, plan)
+        return diagnose(reason, prepared)
     return f"the call ended with {reason}" if reason.startswith(status) else reason

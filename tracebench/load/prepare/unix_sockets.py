@@ -18,7 +18,6 @@ from tracebench.system.redaction import redacted
 SCHEME: Final = "http+unix"
 _REST: Final = re.compile(r"(?:http://unix:(?=/)|unix:(?://(?=/))?)(?!//)([^:]+)(?::(/.*)?)?", re.I)
 """`unix:/path`, `unix:///path`, `http://unix:/path`: each perhaps with `:/route` after it."""
-_NAMELESS: Final = re.compile(r"unix:|http\+unix:(?!//[^/])", re.I)
 _GRPC: Final = re.compile(r"unix:(?://(?=/))?(?!//)(.+)", re.I)
 _EXAMPLE: Final = "give http+unix://%2Ftmp%2Fmodel.sock/route or unix:/tmp/model.sock:/route"
 

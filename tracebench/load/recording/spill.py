@@ -4,6 +4,7 @@ import mmap
 import os
 import tempfile
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -88,10 +89,14 @@ class Spill:
 
     Args:
         bound_bytes: what may be in memory.
+        folders: where its file may lie, the best first; None: where temporary files do, else
+            `ON_DISK`.
     """
 
-    def __init__(self, bound_bytes: int = BOUND_BYTES) -> None:
-        self._room_bytes = bound_bytes
+    def __init__(
+        self, bound_bytes: int = BOUND_BYTES, folders: Sequence[Path] | None = None
+    ) -> None:
+        self._room_bytes, self._folders = bound_bytes, folders
         self._file: _File | None = None
         self._queue: SimpleQueue[Held | None] = SimpleQueue()
         self._writer: Thread | None = None
@@ -143,7 +148,7 @@ class Spill:
 
     def _opened(self) -> _File:
         if self._file is None:
-            folder, self.problem = _folder()
+            folder, self.problem = _on_disk(self._folders or _usual_folders())
             self._file = _File(folder)
         return self._file
 
@@ -171,13 +176,17 @@ def _divided(data: memoryview, page: Page) -> Page:
     return columns
 
 
-def _folder() -> tuple[Path, str]:
-    """Where temporary files lie on a disk; else where they lie, and what is wrong with it."""
-    usual = Path(tempfile.gettempdir())
-    for folder in (usual, ON_DISK):
+def _usual_folders() -> Sequence[Path]:
+    return Path(tempfile.gettempdir()), ON_DISK
+
+
+def _on_disk(folders: Sequence[Path]) -> tuple[Path, str]:
+    """The first folder that lies on a disk; else the first, and what is wrong with it."""
+    for folder in folders:
         if folder.is_dir() and _file_system(folder) not in _VOLATILE:
             return folder, ""
-    return usual, f"{usual} is in memory itself ({_file_system(usual)})"
+    first = folders[0]
+    return first, f"{first} is in memory itself ({_file_system(first)})"
 
 
 def _file_system(folder: Path) -> str:

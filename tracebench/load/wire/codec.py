@@ -1,7 +1,7 @@
 """What the engine and a protocol exchange: slots, and bytes in, finished slots out."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from tracebench.model.exchange import Lost
 
@@ -82,6 +82,7 @@ class Slot:
 
 # What the engine asks of a protocol: bytes in, finished slots out; no socket, no clock.
 #
+# A protocol is a codec and the requests that it repeats; a target that is made ready names both.
 # A codec serves one connection. It is handed slots, knows them only as tokens, and marks a slot
 # as finished by setting its `reply` (or its `error`, and `unanswered` where a second attempt may
 # be right). It keeps replies as bytes; they are read after the run, because parsing them inside
@@ -92,8 +93,19 @@ class ProtocolError(Exception):
     """The peer broke the protocol: every exchange on the connection fails with this reason."""
 
 
+class Request(Protocol):
+    """One of a target's requests, complete but for the ids."""
+
+    @property
+    def body(self) -> bytes:
+        """What it carries: as large as the user gave it, without the protocol's framing."""
+
+
 class Codec(Protocol):
     """One connection's protocol state."""
+
+    def __init__(self, *requests: Any) -> None:
+        """Take the target's requests, of the protocol's own type; each slot names its own."""
 
     multiplexed: bool
     """Several exchanges may be open at once, and a reply may end before its request does."""

@@ -22,14 +22,15 @@ _UNITS = ((1_000_000_000, "n"), (1_000_000, "u"), (1_000, "m"), (1, "S"))
 
 @dataclass(frozen=True, slots=True)
 class GrpcRequest:
-    """A unary call that is repeated with other ids: `head + ids + tail`, then `body`."""
+    """A unary call that is repeated with other ids: `head + ids + tail`, then `framed`."""
 
     path: bytes
     authority: bytes
     scheme: bytes
     metadata: tuple[tuple[bytes, bytes], ...]
     """Names in lower case; values of `-bin` names as they are, before base64."""
-    message: bytes
+    body: bytes
+    """The message."""
     timeout_s: float
     sampled: bool = True
     """The server is asked to trace the call."""
@@ -37,13 +38,13 @@ class GrpcRequest:
     """The header block up to and with `traceparent: 00-`."""
     tail: bytes = field(init=False, repr=False)
     """What ends the block: the flags of `traceparent`."""
-    body: bytes = field(init=False, repr=False)
+    framed: bytes = field(init=False, repr=False)
     """The message with its prefix."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "head", _head(self))
         object.__setattr__(self, "tail", b"-01" if self.sampled else b"-00")
-        object.__setattr__(self, "body", PREFIX.pack(0, len(self.message)) + self.message)
+        object.__setattr__(self, "framed", PREFIX.pack(0, len(self.body)) + self.body)
 
 
 def timeout_text(timeout_s: float) -> str:

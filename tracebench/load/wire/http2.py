@@ -109,7 +109,7 @@ class Http2Codec(Codec):
         """
         out = self.outgoing()
         request = self._requests[slot.variant]
-        stream = self._streams.begin(slot, request.body)
+        stream = self._streams.begin(slot, request.framed)
         if self._streams.exhausted():
             self.reusable = False
         block = request.head + ids + request.tail

@@ -1,13 +1,13 @@
 """Spans in the JSON of Jaeger 1, which is what its UI reads: times are in µs, ids may be short."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, get_args
+from typing import Any, Final
 
-from tracebench.model.span import Attributes, Event, Kind, Link, Span, Value
+from tracebench.model.span import KINDS, Attributes, Event, Link, Span, Value
 from tracebench.tracing.otlp.checks import BadSpanError, OnBad, checked, ignore
 
-_NS_PER_US: Final = 1_000
-_KINDS: Final = {kind.lower(): kind for kind in get_args(Kind)}
+NS_PER_US: Final = 1_000
+_KINDS: Final = {kind.lower(): kind for kind in KINDS}
 _CHILD_OF: Final = "CHILD_OF"
 _SPAN_DIGITS, _TRACE_DIGITS = 16, 32
 
@@ -31,7 +31,7 @@ def spans_in(answer: Any, on_bad: OnBad = ignore) -> Iterator[Span]:
 
 def _span(span: dict[str, Any], resource: Attributes) -> Span:
     tags = dict(_tags(span.get("tags")))
-    start_ns = int(span["startTime"]) * _NS_PER_US
+    start_ns = int(span["startTime"]) * NS_PER_US
     links = [_link(one) for one in span.get("references") or ()]
     is_parent = [one["refType"] == _CHILD_OF for one in span.get("references") or ()]
     trace_id = span["traceID"].zfill(_TRACE_DIGITS)
@@ -47,7 +47,7 @@ def _span(span: dict[str, Any], resource: Attributes) -> Span:
         name=span["operationName"],
         kind=_KINDS.get(str(tags.pop("span.kind", "")), "UNSPECIFIED"),
         start_ns=start_ns,
-        end_ns=start_ns + int(span["duration"]) * _NS_PER_US,
+        end_ns=start_ns + int(span["duration"]) * NS_PER_US,
         events=tuple(_event(log) for log in span.get("logs") or ()),
         links=tuple(link for link in links if link.span_id not in parents[:1]),
         resource=resource,
@@ -64,7 +64,7 @@ def _link(reference: dict[str, str]) -> Link:
 
 def _event(log: dict[str, Any]) -> Event:
     fields = dict(_tags(log["fields"]))
-    return Event(str(fields.pop("event", "")), int(log["timestamp"]) * _NS_PER_US, fields)
+    return Event(str(fields.pop("event", "")), int(log["timestamp"]) * NS_PER_US, fields)
 
 
 def _resource(process: dict[str, Any]) -> Attributes:

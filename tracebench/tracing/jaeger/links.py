@@ -8,13 +8,13 @@ from urllib.parse import urlencode
 
 from tracebench.model.requests import Requests
 from tracebench.model.result import Exemplar, TargetResult
+from tracebench.tracing.jaeger.legacy_json import NS_PER_US
 from tracebench.tracing.roots.attributes import PROTOCOL, RUN_ID, SERVICE
 from tracebench.tracing.roots.export import Run
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 
 _LISTED: Final = 20
 """As many traces as the UI lists by itself."""
-_NS_PER_US: Final = 1_000
 
 
 def trace_url(ui: str, trace_id: str, span_id: str) -> str:
@@ -33,8 +33,8 @@ def search_url(ui: str, tags: Mapping[str, str], start_ns: int, end_ns: int) -> 
     query = {
         "service": SERVICE,
         "tags": json.dumps(tags, separators=(",", ":")),
-        "start": start_ns // _NS_PER_US,
-        "end": end_ns // _NS_PER_US + 1,
+        "start": start_ns // NS_PER_US,
+        "end": end_ns // NS_PER_US + 1,
         "lookback": "custom",
         "limit": _LISTED,
     }

@@ -12,6 +12,7 @@ from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.span import Span
 from tracebench.system.redaction import redacted
 from tracebench.tracing.jaeger import legacy_json
+from tracebench.tracing.jaeger.legacy_json import NS_PER_US
 from tracebench.tracing.otlp.checks import OtlpError
 from tracebench.tracing.otlp.read_json import read_json
 
@@ -49,7 +50,6 @@ _TIMEOUT_S: Final = 10.0
 _LARGEST_ANSWER: Final = 16 << 20
 """In bytes. A trace that is larger is not that of one request."""
 _EPOCH: Final = datetime(1970, 1, 1)
-_NS_PER_US: Final = 1_000
 _NOT_A_TRACE = (KeyError, TypeError, ValueError, AttributeError, RecursionError, OtlpError)
 
 
@@ -128,7 +128,7 @@ class QueryApi:
         query = {
             "query.service_name": service,
             "query.start_time_min": _rfc3339(start_ns),
-            "query.start_time_max": _rfc3339(end_ns + _NS_PER_US),
+            "query.start_time_max": _rfc3339(end_ns + NS_PER_US),
             "query.num_traces": most,
             "query.raw_traces": "true",
         }
@@ -195,7 +195,7 @@ class QueryApi:
 
 def _rfc3339(time_ns: int) -> str:
     """A time (epoch), cut off to the microsecond: stores of Jaeger's keep no more."""
-    return f"{_EPOCH + timedelta(microseconds=time_ns // _NS_PER_US):%Y-%m-%dT%H:%M:%S.%fZ}"
+    return f"{_EPOCH + timedelta(microseconds=time_ns // NS_PER_US):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _cause(error: Exception) -> str:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from server_middleware.vocabulary import SERVER_PROCESSING
 from tracebench.model.errors import UsageError
+from tracebench.model.span import KINDS
 from tracebench.system.input_files import read_text
 from tracebench.tracing.mapping.rules import (
     COMPONENTS,
@@ -34,7 +35,6 @@ _STRETCH: Final = {"from", "to", "to_end_of"}
 _OUTLIVED: Final = "outlived"
 _GUESS: Final = "guess"
 _DURATION: Final = {"duration", "unit"}
-_KINDS: Final = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _FROM_ATTRIBUTE: Final = re.compile(f"{FROM_ATTRIBUTE}.")
 _BUILT_IN: Final = Path(__file__).parent / "profiles"
 
@@ -161,8 +161,8 @@ def _conditions(table: Mapping[str, Any], where: str) -> Conditions:
     _only(table, _CONDITIONS, where)
     kinds = _texts(table.get("kind", ()), f"{where}: `kind`")
     for kind in kinds:
-        if kind not in _KINDS:
-            raise UsageError(f"{where}: {kind!r} is not a kind: use one of {', '.join(_KINDS)}")
+        if kind not in KINDS:
+            raise UsageError(f"{where}: {kind!r} is not a kind: use one of {', '.join(KINDS)}")
     return Conditions(
         _patterns(table.get("span", ()), f"{where}: `span`"),
         tuple(map(Pattern, kinds)),

@@ -4,16 +4,8 @@ from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 from tracebench.model.errors import TracebenchError
-from tracebench.model.span import Kind, Span
+from tracebench.model.span import Span
 
-KINDS: Final[tuple[Kind, ...]] = (
-    "UNSPECIFIED",
-    "INTERNAL",
-    "SERVER",
-    "CLIENT",
-    "PRODUCER",
-    "CONSUMER",
-)
 STATUS_ERROR: Final = 2
 DEEPEST: Final = 32
 """Attribute values nested deeper than this are no telemetry."""

@@ -13,10 +13,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tracebench.model.errors import UsageError
-from tracebench.model.span import Attributes, Event, Span, Value
+from tracebench.model.span import KINDS, Attributes, Event, Span, Value
 from tracebench.system import why
 from tracebench.system.output_files import Writing
-from tracebench.tracing.otlp.checks import KINDS, STATUS_ERROR
+from tracebench.tracing.otlp.checks import STATUS_ERROR
 from tracebench.tracing.otlp.sdk_spans import from_sdk
 
 # Records → OTLP as JSON: the reverse of otlp_json.py.

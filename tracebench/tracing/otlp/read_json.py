@@ -10,10 +10,9 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from tracebench.model.span import Attributes, Event, Link, Span, Value
+from tracebench.model.span import HEX_DIGITS, KINDS, Attributes, Event, Link, Span, Value
 from tracebench.tracing.otlp.checks import (
     DEEPEST,
-    KINDS,
     STATUS_ERROR,
     BadSpanError,
     OnBad,
@@ -28,7 +27,6 @@ _OLD_SCOPES, _OLD_SCOPE = "instrumentationLibrarySpans", "instrumentationLibrary
 """Their names until OTLP 0.15, which Grafana writes to this day."""
 _BASE64: Final = (24, 12)
 """Characters of an id in the JSON mapping of protobuf, which Tempo has."""
-_HEX: Final = frozenset("0123456789abcdef")
 _KIND_NAMES: Final = {f"SPAN_KIND_{name}": name for name in KINDS}
 _ERRORS: Final = (STATUS_ERROR, str(STATUS_ERROR), "STATUS_CODE_ERROR")
 _UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, OverflowError)
@@ -134,7 +132,7 @@ def _hex(value: object) -> str:
     if len(text) in _BASE64 and text.endswith("="):
         return b64decode(text, validate=True).hex()
     text = text.lower()
-    if not _HEX.issuperset(text):
+    if not HEX_DIGITS.issuperset(text):
         raise BadSpanError(f"the id {text[:64]!r} is not hexadecimal")
     return text
 

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from time import monotonic, monotonic_ns, sleep
@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Final, NamedTuple
 
 from tracebench.analysis.missing_spans import NOTHING, OtherSpans
+from tracebench.model.columns import Int64
 from tracebench.model.errors import UsageError
 from tracebench.model.span_columns import Spans
 from tracebench.tracing.otlp.destination import destination_of
@@ -52,8 +53,9 @@ class Received:
 
     spans: Spans
     wanted: int
-    missing: Collection[str]
-    """Traces of which the entry span (the child of our root span) did not come."""
+    missing: Int64
+    """Places, among the roots, of those whose entry span (the child of our root span) did not
+    come."""
     received: int
     rejected: int
     """Unusable, and so said to the exporter."""
@@ -161,7 +163,7 @@ class Receiver:
         return Received(
             spans=gathering.spans(),
             wanted=len(roots),
-            missing=gathering.missing_traces(),
+            missing=gathering.missing_places(),
             received=counts[RECEIVED],
             rejected=counts[REJECTED],
             dropped=gathering.dropped,

@@ -14,7 +14,7 @@ from tracebench.analysis.findings.otlp_spans import (
 )
 from tracebench.model.columns import ABSENT
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Plan
+from tracebench.model.plan import SpanRoutes
 from tracebench.model.requests import Requests
 from tracebench.model.result import Finding
 from tracebench.model.server_times import PROBLEM, ServerTimes
@@ -27,19 +27,19 @@ from tracebench.tracing.receiver.settings import bind_of
 _NS_PER_S: Final = 1e9
 
 
-def check_receiver(plan: Plan) -> None:
-    """See that a plan's receiver can be meant.
+def check_receiver(routes: SpanRoutes) -> None:
+    """See that a receiver can be meant.
 
     Raises:
         UsageError: it cannot.
     """
-    if plan.receive_otlp is not None:
-        bind_of(plan.receive_otlp)
-    if plan.forward_otlp is not None:
-        destination_of(plan.forward_otlp)
-        if plan.receive_otlp is None:
+    if routes.receive_otlp is not None:
+        bind_of(routes.receive_otlp)
+    if routes.forward_otlp is not None:
+        destination_of(routes.forward_otlp)
+        if routes.receive_otlp is None:
             raise UsageError(
-                f"--forward-otlp {plan.forward_otlp!r} has nothing to forward: add --receive-otlp"
+                f"--forward-otlp {routes.forward_otlp!r} has nothing to forward: add --receive-otlp"
             )
 
 
@@ -70,7 +70,7 @@ def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], obj
 
 def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[Finding]:
     """What is to be said of what came, and of what did not."""
-    uncovered = _uncovered(received, requests, times) if received.missing else 0
+    uncovered = _uncovered(received, requests, times) if len(received.missing) else 0
     refused = {
         **received.refused,
         "spans beyond the memory for one target": received.dropped,
@@ -93,10 +93,6 @@ def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[F
 
 def _uncovered(received: Received, requests: Requests, times: ServerTimes) -> int:
     """How many of the requests whose entry span is missing have no mirror either."""
-    silent = [
-        rows.start + np.flatnonzero(told[PROBLEM] != ABSENT)
-        for rows, told in zip(requests.pages(), times.pages(), strict=True)
-    ]
-    places = np.concatenate(silent).tolist() if silent else []
-    missing = set(received.missing)
-    return sum(trace_id in missing for trace_id, _ in requests.ids_at(places))
+    answered = requests.places(lambda rows: rows.succeeded)  # as the roots are
+    problems = np.concatenate([told[PROBLEM] for told in times.pages()])
+    return int(np.count_nonzero(problems[answered[received.missing]] != ABSENT))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracebench.analysis.missing_spans import NOTHING, OtherSpans, other_spans
+from tracebench.model.columns import Int64
 from tracebench.model.requests import Requests
 from tracebench.model.span_columns import (
     Spans,
@@ -147,6 +148,10 @@ class Gathering:
         """
         heard_ns = self._heard_ns.values()
         return not self.missing and (len(heard_ns) < 2 or min(heard_ns) >= load_ended_ns)
+
+    def missing_places(self) -> Int64:
+        """Where, among the roots, those without an entry span stand."""
+        return np.flatnonzero(self._is_missing)
 
     def missing_traces(self) -> list[str]:
         """The trace ids of the requests without an entry span."""

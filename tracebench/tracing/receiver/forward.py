@@ -15,13 +15,12 @@ from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tracebench.tracing.otlp.destination import Destination, destination_of
-from tracebench.tracing.receiver.intake import MEDIA_TYPES
+from tracebench.tracing.receiver.intake import MEDIA_TYPE_OF
 from tracebench.tracing.receiver.over_grpc import TRACES
 from tracebench.tracing.receiver.store import FORWARD_FAILED, FORWARD_WAITING, FORWARDED, Batch
 
 _TIMEOUT_S: Final = 10.0
 _IDS: Final = ("traceId", "spanId", "parentSpanId")
-_MEDIA_TYPE: Final = {encoding: media_type for media_type, encoding in MEDIA_TYPES.items()}
 
 
 class Forwarder:
@@ -83,7 +82,7 @@ def _over_http(url: str) -> Callable[[Batch], object]:
     session.trust_env = False  # no proxy
 
     def send(batch: Batch) -> None:
-        headers = {"Content-Type": _MEDIA_TYPE[batch.encoding]}
+        headers = {"Content-Type": MEDIA_TYPE_OF[batch.encoding]}
         session.post(url, batch.body, headers=headers, timeout=_TIMEOUT_S).raise_for_status()
 
     return send

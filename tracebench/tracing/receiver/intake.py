@@ -137,7 +137,7 @@ def _count(encoding: Encoding, body: bytes) -> tuple[int, int, str]:
 MEDIA_TYPES: Final[Mapping[str, Encoding]] = MappingProxyType(
     {"application/x-protobuf": "protobuf", "application/json": "json"}
 )
-_TYPE_OF: Final = {encoding: media_type for media_type, encoding in MEDIA_TYPES.items()}
+MEDIA_TYPE_OF: Final = {encoding: media_type for media_type, encoding in MEDIA_TYPES.items()}
 _STATUS: Final = {
     OK: HTTPStatus.OK,
     INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
@@ -149,22 +149,23 @@ def reply_to(answer: Answer, encoding: Encoding) -> bytes:
     """The reply that carries an answer."""
     status = _STATUS[answer.code]
     if answer.code != OK:
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if answer.code == RESOURCE_EXHAUSTED else {}
-        return refusal(status, answer.message, encoding, headers)
+        return refusal(status, answer.message, encoding, {})
     body = (_success_json if encoding == "json" else _success_protobuf)(answer)
     return _reply(status, encoding, body, {})
 
 
 def refusal(
-    status: HTTPStatus, message: str, encoding: Encoding, headers: Mapping[str, str] | None = None
+    status: HTTPStatus, message: str, encoding: Encoding, headers: Mapping[str, str]
 ) -> bytes:
-    """A reply that says why not."""
+    """A reply that says why not, and when to try again where that may help."""
     code = RESOURCE_EXHAUSTED if status in _EXHAUSTED else INVALID_ARGUMENT
     if encoding == "json":
         body = json.dumps({"code": code, "message": message}).encode()
     else:
         body = Status(code=code, message=message).SerializeToString()
-    return _reply(status, encoding, body, headers or {})
+    if status is HTTPStatus.TOO_MANY_REQUESTS:
+        headers = {**headers, "Retry-After": str(RETRY_AFTER_S)}
+    return _reply(status, encoding, body, headers)
 
 
 _EXHAUSTED: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
@@ -193,6 +194,6 @@ def success(answer: Answer) -> ExportTraceServiceResponse:
 def _reply(
     status: HTTPStatus, encoding: Encoding, body: bytes, headers: Mapping[str, str]
 ) -> bytes:
-    head = {"Content-Type": _TYPE_OF[encoding], "Content-Length": str(len(body)), **headers}
+    head = {"Content-Type": MEDIA_TYPE_OF[encoding], "Content-Length": str(len(body)), **headers}
     lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     return f"HTTP/1.1 {status.value} {status.phrase}\r\n{lines}\r\n".encode("latin-1") + body

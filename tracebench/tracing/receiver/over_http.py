@@ -12,7 +12,6 @@ from tracebench.tracing.receiver.intake import (
     ENCODINGS,
     MEDIA_TYPES,
     OK,
-    RETRY_AFTER_S,
     Answer,
     InflatedBody,
     Intake,
@@ -248,8 +247,6 @@ class HttpConnection(asyncio.Protocol):
         headers = {"Connection": "close"}
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = "POST"
-        if status is HTTPStatus.TOO_MANY_REQUESTS:
-            headers["Retry-After"] = str(RETRY_AFTER_S)
         self._transport.write(refusal(status, message, self._encoding, headers))
         if self._transport.can_write_eof():
             self._transport.write_eof()

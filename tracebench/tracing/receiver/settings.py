@@ -40,7 +40,7 @@ class Bounds:
 
 # Where the receiver listens: from what people write to addresses.
 
-GRPC_PORT = 4317
+GRPC_PORT = 4317  # not from otlp.destination, which loads OpenTelemetry's SDK
 DEFAULT = f"127.0.0.1:{GRPC_PORT}"
 _LAST_PORT = 65535
 

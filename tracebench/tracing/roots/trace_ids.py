@@ -78,11 +78,14 @@ class IdSource:
         return map(self._block, count())
 
     def _block(self, number: int) -> tuple[bytes, ...]:
-        """Ids end to end. One digit of each is drawn in vain, as the place of its hyphen."""
         seed = self._key + _NUMBERS.pack(self._shard, number)
-        digits = bytearray(shake_128(seed).hexdigest(_BLOCK * SIZE // 2), "ascii")
-        digits[TRACE_DIGITS::SIZE] = b"-" * _BLOCK
-        return _DIVIDE(digits.replace(_INVALID_SPAN_ID, _INSTEAD))
+        return block_of(bytearray(shake_128(seed).hexdigest(_BLOCK * SIZE // 2), "ascii"))
+
+
+def block_of(digits: bytearray) -> tuple[bytes, ...]:
+    """Ids end to end. One digit of each is drawn in vain, as the place of its hyphen."""
+    digits[TRACE_DIGITS::SIZE] = b"-" * _BLOCK
+    return _DIVIDE(digits.replace(_INVALID_SPAN_ID, _INSTEAD))
 
 
 class Drawn:

@@ -1,0 +1,116 @@
+"""What is used of OpenTelemetry that it does not promise to keep, and what is done without it.
+
+Everything here but the last two is replaced by what OpenTelemetry documents, at a higher price.
+
+- `_RUNTIME_CONTEXT` of `opentelemetry.context` and its `_current_context`, which every component
+  reads: the API's functions are called.
+- Contexts hold their span under one key: the API sets it, and copies the context.
+- `SpanContext` is a tuple of six: its constructor is called, and spans are the SDK's.
+- `CompositePropagator._propagators`, to know the default ones: they are all asked.
+- Lean spans fill the fields of `ReadableSpan` (`_context`, `_parent`, `_name`, `_kind`,
+  `_start_time`, `_end_time`, `_attributes`, `_events`, `_links`, `_status`, `_resource`,
+  `_instrumentation_info`, `_instrumentation_scope`), obey their tracer (`_span_limits`, `sampler`,
+  `id_generator`, `resource`, `span_processor`), tell the processors that
+  `SynchronousMultiSpanProcessor._span_processors` names, and keep what they are told in
+  `BoundedAttributes` and `BoundedList`: where one of these is missing, or a span has more fields,
+  spans are the SDK's.
+- `Tracer._is_enabled`: it counts as switched on.
+- `SpanProcessor._on_ending`, which announces the end of a span: nobody is told.
+
+No other module says a private name of OpenTelemetry's that is not listed here, which a test holds.
+`make check-long` runs the middleware's tests with the newest release.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.propagators.composite import CompositePropagator
+
+# What is current.
+
+_RUNTIME: Final = getattr(otel, "_RUNTIME_CONTEXT", otel)  # all that the API's functions call
+_VARIABLE: Final = getattr(_RUNTIME, "_current_context", None)  # and all that these call
+attach: Final[Callable[[otel.Context], object]] = getattr(_VARIABLE, "set", _RUNTIME.attach)
+get_context: Final[Callable[[], otel.Context]] = getattr(_VARIABLE, "get", _RUNTIME.get_current)
+
+# Contexts, and the span in them.
+
+_KEYS: Final = tuple(trace.set_span_in_context(trace.INVALID_SPAN, otel.Context()))
+_SPAN_KEY: Final = _KEYS[0] if len(_KEYS) == 1 else None
+
+
+def with_span(span: trace.Span, context: otel.Context) -> otel.Context:
+    """The context, but with this span as the current one; cheaper than the API's, which copies."""
+    if _SPAN_KEY is None:
+        return trace.set_span_in_context(span, context)
+    return otel.Context({**context, _SPAN_KEY: span})
+
+
+def without_span(context: otel.Context) -> otel.Context:
+    """The context, but with no current span."""
+    if _SPAN_KEY is None:
+        return trace.set_span_in_context(trace.INVALID_SPAN, context)
+    return otel.Context({key: value for key, value in context.items() if key != _SPAN_KEY})
+
+
+# The ids of a span.
+
+Ids = tuple[int, int, bool, trace.TraceFlags, trace.TraceState, bool]
+"""Trace id, span id, whether it is remote, flags, state, whether it is valid."""
+
+
+def _as_known() -> bool:
+    made = trace.SpanContext(1, 2, True, trace.TraceFlags(1))
+    known = (1, 2, True, 1, trace.INVALID_SPAN_CONTEXT.trace_state, True)
+    return isinstance(made, tuple) and tuple(made) == known
+
+
+IDS_ARE_TUPLES: Final = _as_known()
+
+
+def span_context(ids: Ids) -> trace.SpanContext:
+    """A span's ids, which are known to be valid: the API's constructor looks whether they are."""
+    if IDS_ARE_TUPLES:
+        return tuple.__new__(trace.SpanContext, ids)
+    return trace.SpanContext(*ids[:5])
+
+
+def propagators_in(composite: CompositePropagator) -> Sequence[object]:
+    """The propagators that it asks in turn; none where it does not tell."""
+    found: Sequence[object] = getattr(composite, "_propagators", ())
+    return found
+
+
+# The SDK. Nothing is imported of it here: many servers have none.
+
+_OF_A_TRACER: Final = ("_span_limits", "id_generator", "resource", "sampler", "span_processor")
+_OF_A_SPAN: Final = frozenset(
+    {
+        *("_context", "_parent", "_name", "_kind", "_start_time", "_end_time", "_status"),
+        *("_attributes", "_events", "_links"),
+        *("_resource", "_instrumentation_info", "_instrumentation_scope"),
+    }
+)
+
+
+def can_be_lean(tracer: Any, readable_span: Callable[..., object]) -> bool:
+    """Whether the SDK is built as lean spans take it to be.
+
+    Args:
+        tracer: the SDK's.
+        readable_span: the SDK's class; a field that it did not have once would be missing in them.
+    """
+    return (
+        IDS_ARE_TUPLES
+        and all(hasattr(tracer, name) for name in _OF_A_TRACER)
+        and hasattr(tracer.span_processor, "_span_processors")
+        and vars(readable_span("", resource=tracer.resource)).keys() <= _OF_A_SPAN
+    )
+
+
+def enabled(tracer: Any) -> Callable[[], bool]:
+    """What tells whether a tracer of the SDK is switched on."""
+    found: Callable[[], bool] = getattr(tracer, "_is_enabled", lambda: True)
+    return found

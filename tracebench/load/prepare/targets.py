@@ -1,0 +1,75 @@
+"""From a plan to its targets: what can be said against it before anyone is asked, then each."""
+
+from typing import Final
+
+from tracebench.load.engine.target import Prepared
+from tracebench.load.prepare import expectations, rest, rpc
+from tracebench.load.prepare.grpc_methods import split
+from tracebench.model.errors import UsageError
+from tracebench.model.plan import Calls, Plan, Targets, Tls
+
+REST: Final = "rest"
+GRPC: Final = "grpc"
+
+
+def prepare(plan: Plan) -> dict[str, Prepared]:
+    """Build each target's exchange, and see each answer once.
+
+    Raises:
+        TracebenchError: the plan or a target is wrong.
+    """
+    check_plan(plan)
+    prepared = {}
+    if plan.targets.rest_url is not None:
+        prepared[REST] = rest.prepare(plan)
+    if plan.targets.grpc_server is not None:
+        prepared[GRPC] = rpc.prepare(plan)
+    return prepared
+
+
+def check_plan(plan: Plan) -> None:
+    """See that the parts of a plan fit together.
+
+    Raises:
+        UsageError: two of them do not, or one that is needed is missing.
+    """
+    targets = plan.targets
+    if targets.rest_url is None and targets.grpc_server is None:
+        raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
+    if plan.calls.oip == "":
+        raise UsageError("--oip is empty: give --oip MODEL")
+    if not plan.payloads.all and plan.calls.oip is None:
+        raise UsageError("nothing to send: give one of --image, --data, --json and --payloads")
+    for target, address in ((REST, targets.rest_url), (GRPC, targets.grpc_server)):
+        if address is not None:
+            expectations.of(plan.expected, target, targets)
+    _check_method(plan.calls, targets)
+    _check_certificate(plan.tls, targets)
+
+
+def _check_method(calls: Calls, targets: Targets) -> None:
+    if calls.proto and calls.descriptor:
+        raise UsageError("--proto and --descriptor exclude each other: give only one")
+    if calls.grpc_method is None:
+        if calls.proto or calls.descriptor:
+            raise UsageError("--proto and --descriptor need a method: give --grpc-method too")
+        return
+    split(calls.grpc_method)
+    if targets.grpc_server is None:
+        raise UsageError(
+            f"--grpc-method {calls.grpc_method!r} needs a server: give --grpc-server too"
+        )
+    if calls.oip is not None:
+        raise UsageError("--oip and --grpc-method exclude each other: give only one")
+
+
+def _check_certificate(trust: Tls, targets: Targets) -> None:
+    if trust.cert is None:
+        if trust.key is not None:
+            raise UsageError(f"--key {trust.key!r} needs its certificate: give --cert FILE too")
+        return
+    addresses = (targets.rest_url or "", targets.grpc_server or "")
+    if not any(one.startswith(("https://", "grpcs://")) for one in addresses):
+        raise UsageError(
+            f"--cert {trust.cert!r} is used only with TLS: give an https:// or grpcs:// target"
+        )
