@@ -4,6 +4,7 @@ import hashlib
 import socket
 import threading
 from collections import Counter
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def test_large_bodies_arrive_whole_though_the_socket_takes_them_in_parts(
     def script(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 100_000)
         with connection.makefile("rb") as file:
-            while head := b"".join(iter(file.readline, b"\r\n")):
+            while head := b"".join(takewhile(lambda line: line != b"\r\n", file)):
                 size = int(head.partition(b"Content-Length: ")[2].split()[0])
                 ids = head.partition(b"traceparent: 00-")[2][:49]
                 seen.append((ids, hashlib.sha256(file.read(size)).hexdigest()))
