@@ -101,7 +101,7 @@ RECEIVE = (
         flag_value=DEFAULT,
         metavar="[HOST:PORT]",
         help="Receive the server's spans: OTLP over gRPC at PORT, over HTTP at PORT + 1. "
-        f"[if not given: {DEFAULT}]",
+        f"[without HOST:PORT: {DEFAULT}]",
     ),
     fills(SpanRoutes, "--forward-otlp", metavar="URL", help="Forward the received spans."),
 )

@@ -82,10 +82,10 @@ def test_at_most_32_names_are_shown_the_largest() -> None:
     assert set(result.components) & set(own_ms) == set(names)
     said = found(result, "too_many_names")
     assert said is not None
-    assert said.message.startswith("8 more components")
+    assert said.message.startswith("8 more custom-named components")
     told = found(measured([timing({"tokenize": 1})._replace(unlisted=3)]), "too_many_names")
     assert told is not None
-    assert told.message.startswith("3 more components")
+    assert told.message.startswith("3 more custom-named components")
 
 
 def test_names_that_differ_from_request_to_request_stay_cheap() -> None:

@@ -38,7 +38,7 @@ def read_json(data: bytes | str, on_bad: OnBad = ignore) -> list[Span]:
     A span that cannot be used is left out.
 
     Raises:
-        OtlpError: it is no JSON, or no ExportTraceServiceRequest.
+        OtlpError: it is not JSON, or not an ExportTraceServiceRequest.
     """
     try:
         request = json.loads(data)
