@@ -162,7 +162,7 @@ def test_a_payload_that_is_refused_over_grpc_is_named() -> None:
 
 
 def test_one_payload_that_is_wrong_for_grpc_is_named() -> None:
-    with zoo() as (address, _), pytest.raises(UsageError, match=r"--json '0\.json' is no zoo"):
+    with zoo() as (address, _), pytest.raises(UsageError, match=r"--json '0\.json' is not a zoo"):
         run(
             Plan(
                 Payloads(payloads(2)),

@@ -37,7 +37,7 @@ def test_a_check(address: str) -> None:
     ("options", "said"),
     [
         ({"service": "nothing"}, "NOT_FOUND: unknown service"),
-        ({"service": 5}, "no grpc.health.v1.HealthCheckRequest: .*service"),
+        ({"service": 5}, "not a grpc.health.v1.HealthCheckRequest: .*service"),
         ({"method": "Watch"}, "only unary"),
         ({"method": "Cure"}, "the methods of grpc.health.v1.Health are Check, List, Watch"),
         ({"expect_json": ("status=NOT_SERVING",)}, "does not hold: .*SERVING"),
