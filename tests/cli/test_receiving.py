@@ -59,7 +59,7 @@ def test_a_server_that_exports_nothing(payload: Path, tmp_path: Path) -> None:
     found = target(file)
     assert found["requests"]["succeeded"] == 20
     [finding] = [one for one in found["verdict"]["findings"] if one["code"] == "low_join_share"]
-    assert "(20 of 20): no more came within 6 s" in finding["message"]
+    assert "(20 of 20): nothing more came within 6 s" in finding["message"]
 
 
 @pytest.mark.slow
