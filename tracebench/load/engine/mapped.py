@@ -47,6 +47,8 @@ class Mapping:
     """Contents one after the other in a file that is nowhere but in memory."""
 
     parts: list[BodyPart]
+    views: list[memoryview]
+    """What each part holds; they cannot be used once this is closed."""
 
     def __init__(self, contents: Sequence[bytes]) -> None:
         self.starts = [0, *accumulate(map(len, contents))]
@@ -54,18 +56,17 @@ class Mapping:
         os.truncate(self.file, self.starts[-1])
         self._memory = mmap.mmap(self.file, self.starts[-1])
         self.memory = memoryview(self._memory)
-        self._views: list[memoryview] = []
         for start, content in zip(self.starts, contents, strict=False):
             self.memory[start : start + len(content)] = content
 
-    def view(self, start: int, size: int) -> memoryview:
-        """Some of the contents; it cannot be used once this is closed."""
-        self._views.append(self.memory[start : start + size])
-        return self._views[-1]
+    def _divide(self, parts: list[BodyPart]) -> None:
+        """Say where the requests are."""
+        self.parts = parts
+        self.views = [self.memory[start : start + size] for start, size, _ in parts]
 
     def close(self) -> None:
         """Give the memory back."""
-        for view in (*self._views, self.memory):
+        for view in (*self.views, self.memory):
             view.release()
         self._memory.close()
         os.close(self.file)
@@ -80,10 +81,11 @@ class MappedRequests(Mapping):
     def __init__(self, requests: Sequence[HttpRequest]) -> None:
         contents = [one.head + bytes(IDS) + one.tail + one.body for one in requests]
         super().__init__(contents)
-        self.parts = []
+        parts = []
         for start, content, one in zip(self.starts, contents, requests, strict=False):
             ids_at = start + len(one.head)
-            self.parts.append((start, len(content), slice(ids_at, ids_at + IDS)))
+            parts.append((start, len(content), slice(ids_at, ids_at + IDS)))
+        self._divide(parts)
 
     @staticmethod
     def possible(requests: Sequence[HttpRequest], connections: int) -> bool:
@@ -100,7 +102,7 @@ class SharedBodies(Mapping):
         super().__init__(list(bodies.values()))
         starts = dict(zip(bodies, self.starts, strict=False))
         nowhere = slice(0, 0)
-        self.parts = [(starts[id(one.body)], len(one.body), nowhere) for one in requests]
+        self._divide([(starts[id(one.body)], len(one.body), nowhere) for one in requests])
 
     @staticmethod
     def pays(requests: Sequence[HttpRequest]) -> bool:
@@ -144,11 +146,12 @@ class MappedConnection(Connection):
         if not self.codec.reusable:
             return self._owner.submit(slot)
         self.codec.begin(slot)
-        start, size, ids_at = self._mapped.parts[slot.variant]
+        _, size, ids_at = self._mapped.parts[slot.variant]
         self._mapped.memory[ids_at] = slot.ids
+        send = self._sender(slot.variant)
         slot.sent_ns = self._now_ns()
         try:
-            sent = sendfile(self._descriptor, self._mapped.file, start, size)
+            sent = send()
         except OSError as error:
             return self._refused(slot, error)
         if sent < size:
@@ -203,7 +206,7 @@ class MappedConnection(Connection):
         self._loop.change(self._descriptor, self._reader, READABLE | EDGE)
 
     def _general(self, events: int) -> None:
-        """Read replies of which no form is known yet."""
+        """Read a reply whose form is not known, or to a request that is not as usual."""
         try:
             data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
         except OSError as error:
@@ -214,9 +217,9 @@ class MappedConnection(Connection):
 
     def _cycle(self, slot: Slot, take: Take, log: Log) -> Handler:
         """`_readable`, `Ledger.finished` and `transmit` in one closure, while all `_is_usual`."""
-        recvmsg, ledger, loop = self._recvmsg, self._ledger, self._loop
-        now_ns, draw, tag = self._now_ns, ledger.draw, plain_tag(slot.number, log.number)
-        (_, size, ids_at), memory, send = self._mapped.parts[0], self._mapped.memory, self._sender()
+        recvmsg, ledger, loop, now_ns = self._recvmsg, self._ledger, self._loop, self._now_ns
+        draw, tag, send = ledger.draw, plain_tag(slot.number, log.number), self._sender(0)
+        (_, size, ids_at), memory = self._mapped.parts[0], self._mapped.memory
 
         def readable(events: int) -> None:
             try:
@@ -254,11 +257,11 @@ class MappedConnection(Connection):
 
         return readable
 
-    def _sender(self) -> Callable[[], int]:
-        """What sends the first request, and gives how much of it the socket took."""
-        start, size, _ = self._mapped.parts[0]
+    def _sender(self, variant: int) -> Callable[[], int]:
+        """What sends one of the requests, and gives how much of it the socket took."""
+        start, size, _ = self._mapped.parts[variant]
         if size < BY_REFERENCE:
-            return partial(self._socket.send, self._mapped.view(start, size))
+            return partial(self._socket.send, self._mapped.views[variant])
         return partial(sendfile, self._descriptor, self._mapped.file, start, size)
 
     def _turn(self, slot: Slot, data: bytes, arrived_ns: int, done_ns: int) -> None:
