@@ -4,7 +4,7 @@ Everything here but the last two is replaced by what OpenTelemetry documents, at
 
 - `_RUNTIME_CONTEXT` of `opentelemetry.context` and its `_current_context`, which every component
   reads: the API's functions are called.
-- Contexts hold their span under one key: the API sets it, and copies the context.
+- Contexts hold their span under one key: the API sets it, copying the context, and reads it.
 - `SpanContext` is a tuple of six: its constructor is called, and spans are the SDK's.
 - `CompositePropagator._propagators`, to know the default ones: they are all asked.
 - Lean spans fill the fields of `ReadableSpan` (`_context`, `_parent`, `_name`, `_kind`,
@@ -22,7 +22,7 @@ No other module says a private name of OpenTelemetry's that is not listed here, 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -46,6 +46,13 @@ def with_span(span: trace.Span, context: otel.Context) -> otel.Context:
     if _SPAN_KEY is None:
         return trace.set_span_in_context(span, context)
     return otel.Context({**context, _SPAN_KEY: span})
+
+
+def span_in(context: otel.Context) -> trace.Span:
+    """The current span of a context, an invalid one where it has none."""
+    if _SPAN_KEY is None:
+        return trace.get_current_span(context)
+    return cast(trace.Span, context.get(_SPAN_KEY, trace.INVALID_SPAN))
 
 
 def without_span(context: otel.Context) -> otel.Context:

@@ -19,7 +19,13 @@ from server_middleware.context.outside_requests import ran_outside_since, strays
 from server_middleware.context.scope import Entered, Scope
 from server_middleware.harmless import complain
 from server_middleware.mirror import headers
-from server_middleware.otel_internals import get_context, propagators_in, span_context, with_span
+from server_middleware.otel_internals import (
+    get_context,
+    propagators_in,
+    span_context,
+    span_in,
+    with_span,
+)
 from server_middleware.recorder import RequestRecorder
 from server_middleware.spans.configured_tracer import tracer
 from server_middleware.vocabulary import QUEUE, TRACEPARENT
@@ -106,7 +112,7 @@ class Request(Scope):
             getter: how they read it.
         """
         around = get_context()
-        if self.tracer is None or (around and trace.get_current_span(around).is_recording()):
+        if self.tracer is None or (around and span_in(around).is_recording()):
             return
         context = extract(carrier, around, getter)
         self.span = self.tracer.begin_server(context, name, self.recorder.began_ns, attributes)

@@ -6,7 +6,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any, TypeVar, cast
 
-from server_middleware.components.running import RunningComponent, begin_here, for_many
+from server_middleware.components.running import RunningComponent, begin_here, begin_in, for_many
 from server_middleware.components.wrapped import called, decorated
 from server_middleware.context.outside_requests import get_passing
 from server_middleware.context.scope import Handle, get_current
@@ -75,7 +75,9 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         opened = None
         if self._requests is not None:
             opened = for_many(self._name, self._requests)
-        elif get_current() is not None or get_context() or (it := get_passing()) is None or it.over:
+        elif (scope := get_current()) is not None and not scope.recorder.over:
+            opened = begin_in(scope, self._name)
+        elif scope is not None or get_context() or (it := get_passing()) is None or it.over:
             opened = begin_here(self._name)  # else this request does not ask, which is soon seen
         self._open.append(opened)
 

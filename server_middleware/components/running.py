@@ -8,7 +8,7 @@ from opentelemetry import trace
 from server_middleware.context.outside_requests import strays
 from server_middleware.context.scope import Handle, Scope, get_current, inherited, set_current
 from server_middleware.harmless import complain
-from server_middleware.otel_internals import attach, get_context, with_span
+from server_middleware.otel_internals import attach, get_context, span_in, with_span
 from server_middleware.recorder import Together
 from server_middleware.spans.configured_tracer import tracer
 
@@ -64,17 +64,21 @@ class RunningComponent(Scope):
         super().let_go()
         return self._before
 
+    def _mark(self, error: BaseException) -> None:
+        try:
+            if self.span is not None:
+                mark(self.span, error)
+        except Exception:
+            complain("marking a component's span")
+
     def close(self, error: BaseException | None) -> None:
         """End it; an error marks the span."""
         ended_ns = self.recorder.leave(self)
         self.stand_aside()
         if self.span is None:
             return
-        try:
-            if error is not None:
-                mark(self.span, error)
-        except Exception:
-            complain("marking a component's span")
+        if error is not None:
+            self._mark(error)
         try:
             self.span.end(ended_ns)
         except Exception:
@@ -91,16 +95,22 @@ def begin_here(name: str, *, named: bool = False) -> RunningComponent | None:
     Returns:
         None where nobody asked for its time.
     """
-    scope, context = get_current(), get_context()
+    scope = get_current()
+    if scope is not None and not scope.recorder.over:
+        return begin_in(scope, name)
+    context = get_context()
     if scope is None and not context:
         if not named:
             strays.note(name)
         return None
-    if scope is None or scope.recorder.over:
-        return _beyond(name, context, lost=not named, over=scope is not None)
-    span = scope.span
+    return _beyond(name, context, lost=not named, over=scope is not None)
+
+
+def begin_in(scope: Scope, name: str) -> RunningComponent:
+    """Open a component of what is worked for here, and is not over."""
+    span, context = scope.span, get_context()
     if scope.context is not context and context:
-        span = trace.get_current_span(context)
+        span = span_in(context)
     return RunningComponent(
         name, scope, context, span if span is not None and span.is_recording() else None
     )

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_ON, Decision
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.util.types import AttributeValue
 
-from server_middleware.otel_internals import can_be_lean, enabled
+from server_middleware.otel_internals import can_be_lean, enabled, span_in
 from server_middleware.spans.api_tracer import Tracer
 from server_middleware.spans.lean_span import MOST, LeanServerSpan, LeanSpan, Origin, bounded
 from server_middleware.vocabulary import COMPONENT_ATTRIBUTE
@@ -57,9 +57,11 @@ _FLAGS: Final = [(_Sampled if bits & 1 else trace.TraceFlags)(bits) for bits in 
 
 
 class _SpanContext(trace.SpanContext):
-    """Ids whose flags are read for every span that ends, and so without a call of Python."""
+    """Ids that are read for every span that ends, and so without a call of Python."""
 
     __slots__ = ()
+    trace_id = property(itemgetter(0))
+    span_id = property(itemgetter(1))
     trace_flags = property(itemgetter(3))
 
 
@@ -82,7 +84,7 @@ class LeanTracer(Tracer):
         """Begin the span of a request; one that has no caller's above it is the SDK's own."""
         sampler = self._sdk.sampler
         known: MutableMapping[str, AttributeValue] = attributes
-        above = trace.get_current_span(context).get_span_context()
+        above = span_in(context).get_span_context()
         trace_id, _, _, flags, state, valid = above
         if not valid or not self._enabled():
             return super().begin_server(context, name, start_ns, attributes)
@@ -110,9 +112,12 @@ class LeanTracer(Tracer):
         links: Sequence[trace.Link] = (),
     ) -> trace.Span:
         """Begin the span of a component; the sampling decision is that of the one around it."""
-        above = parent.get_span_context()
-        trace_id, _, _, flags, state, valid = above
-        if type(parent) not in _LEAN:
+        if type(parent) in _LEAN:
+            above = parent._context  # type: ignore[attr-defined] # what a call would give
+            trace_id, _, _, flags, state, valid = above
+        else:
+            above = parent.get_span_context()
+            trace_id, _, _, flags, state, valid = above
             if not self._enabled():
                 return super().begin_component(parent, name, start_ns, context, links)
             flags = _FLAGS[flags & 3]

@@ -35,7 +35,7 @@ MOST_PRIVATE: Final = 256
 """Requests; laying them out takes each new connection 0.7 µs a request, and their copy."""
 SMALL: Final = 16_384
 """Bytes of a body; to copy a smaller one takes less than a call of its own."""
-BY_REFERENCE: Final = 8_192
+BY_REFERENCE: Final = 12_288
 """Bytes of a request; to copy a smaller one takes less than to pass its pages on."""
 IDS: Final = 49
 
