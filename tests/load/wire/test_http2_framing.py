@@ -19,7 +19,7 @@ from tests.load.http2_samples import (
 from tests.load.wire.test_http2_random import STREAMS, endings
 from tracebench.load.wire import http2_frames
 from tracebench.load.wire.http2 import MOST_FRAMINGS
-from tracebench.load.wire.http2_framing import Framing, WholeReply
+from tracebench.load.wire.http2_framing import Framing
 
 UPDATE = http2_frames.window_update(0, 9)
 PADDED = http2_frames.frame(
@@ -53,9 +53,8 @@ def test_a_reply_and_what_is_beside_it() -> None:
         (http2_frames.WINDOW_UPDATE, 0, 0, UPDATE[http2_frames.HEADER_SIZE :]),
         (http2_frames.PING, 0, 0, PING[http2_frames.HEADER_SIZE :]),
     ]
-    assert framing.take(UPDATE + reply(7, b"other") + PING) == WholeReply(
-        7, INITIAL, message(b"other"), TRAILING, beside
-    )
+    taken = 7, (INITIAL, message(b"other"), TRAILING), beside
+    assert framing.take(UPDATE + reply(7, b"other") + PING) == taken
 
 
 def test_frames_of_several_streams_are_no_reply() -> None:

@@ -28,13 +28,22 @@ Connect = Callable[[Owner, Ledger], Connection]
 
 
 class Channel:
-    """Hands exchanges to a connection, and makes a new one where there is none to use."""
+    """Hands exchanges to a connection, and makes a new one where there is none to use.
 
-    def __init__(self, connect: Connect, ledger: Ledger, now_ns: Callable[[], int]) -> None:
+    Args:
+        connect: makes a connection.
+        ledger: is told what becomes of the exchanges.
+        now_ns: the monotonic clock.
+        alone: only one slot has its exchanges here.
+    """
+
+    def __init__(
+        self, connect: Connect, ledger: Ledger, now_ns: Callable[[], int], *, alone: bool
+    ) -> None:
         self.failure = ""
         """Why the last attempt to connect failed."""
         self._path_states: list[PathState] = []
-        self._connect, self._ledger, self._now_ns = connect, ledger, now_ns
+        self._connect, self._ledger, self._now_ns, self._alone = connect, ledger, now_ns, alone
         self._connection: Connection | None = None
         self._waiting: deque[Slot] = deque()
 
@@ -119,8 +128,8 @@ class Channel:
             slot = self._waiting.popleft()
             slot.ready_ns = ready_ns
             slot.carrier = connection
-            if not connection.codec.multiplexed:
-                connection.bind(slot)  # it has the connection to itself
+            if self._alone:
+                connection.bind(slot)
             connection.transmit(slot)
 
     def _fail_waiting(self, reason: str) -> None:

@@ -38,7 +38,7 @@ class Owner(Protocol):
         """It may carry requests."""
 
     def has_room(self, connection: "Connection") -> None:
-        """It is shared, and may carry one more request."""
+        """It is shared, and may have room for one more request."""
 
     def closed(self, connection: "Connection", reason: str) -> None:
         """It is gone; the slots that it carried are finished next."""
@@ -114,9 +114,10 @@ class Connection:
 
         `sent_ns` is stamped just before the first byte leaves.
         """
-        if not self.codec.reusable:
+        codec = self.codec
+        if not codec.reusable or (codec.multiplexed and codec.room <= 0):
             return self._owner.submit(slot)
-        self._send(slot, self.codec.request(slot, slot.ids))
+        self._send(slot, codec.request(slot, slot.ids))
 
     def bind(self, slot: Slot) -> None:
         """Let the slot send through this connection from now on, without asking its channel."""
@@ -253,10 +254,11 @@ class Connection:
     def _after_reading(self) -> None:
         if (answers := self.codec.outgoing()) and not self._closed:
             self._send(None, answers)
-        self._check_open()
+        if not self.open:
+            self._check_open()
         if self._retiring:
             self._close_if_idle()
-        elif self.open and self.codec.room > 0:
+        elif self.open:
             self._owner.has_room(self)
 
     def _cannot_read(self, error: OSError | ProtocolError) -> None:

@@ -63,7 +63,10 @@ class Engine:
         learn: Learn | None = None,
     ) -> None:
         self._loop, self._ledger = loop, Ledger(loop, source.draw, choose)
-        self.channels = [Channel(connect, self._ledger, loop.now_ns) for _ in range(channels)]
+        alone = slots <= channels
+        self.channels = [
+            Channel(connect, self._ledger, loop.now_ns, alone=alone) for _ in range(channels)
+        ]
         self._slots = [Slot(self.channels[n % channels].submit, n) for n in range(slots)]
         self._replies = Replies(learn, lambda callback: loop.call_at(0, callback))
         self._source, self._timeout_ns = source, timeout_ns

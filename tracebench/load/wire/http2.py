@@ -27,7 +27,7 @@ from tracebench.load.wire.http2_frames import (
     frame_header,
 )
 from tracebench.load.wire.http2_framing import Framing, WholeReply
-from tracebench.load.wire.http2_streams import FIRST_WINDOW, Outflow, Stream, Streams
+from tracebench.load.wire.http2_streams import FIRST_WINDOW, LAST_ID, Outflow, Stream, Streams
 from tracebench.model.errors import excerpt
 from tracebench.model.exchange import Lost
 
@@ -110,7 +110,7 @@ class Http2Codec(Codec):
         out = self.outgoing()
         request = self._requests[slot.variant]
         stream = self._streams.begin(slot, request.framed)
-        if self._streams.exhausted():
+        if stream.id >= LAST_ID:
             self.reusable = False
         block = request.head + ids + request.tail
         if len(block) <= SMALLEST_MAX_FRAME:
@@ -122,9 +122,10 @@ class Http2Codec(Codec):
 
     def outgoing(self) -> list[bytes]:
         """Drain acknowledgements, and what the windows have let through since."""
+        if not self._owed and not self._outflow.blocked:
+            return []
         out, self._owed = self._owed, []
-        if self._outflow.is_blocked():
-            self._outflow.flush(out)
+        self._outflow.flush(out)
         return out
 
     def cancel(self, slot: Slot) -> list[bytes] | None:
@@ -171,14 +172,15 @@ class Http2Codec(Codec):
         """Take a reply that lay in one read; None where the frames have to be looked at."""
         if found is None or self._expected is not None or not self._splitter.is_between_frames():
             return None
-        stream = self._streams.open.get(found.stream_id)
-        if stream is None or stream.has_reply():
+        stream_id, reply, beside = found
+        stream = self._streams.open.get(stream_id)
+        if stream is None or stream.initial:
             return None
-        for kind, flags, stream_id, payload in found.beside:
-            self._handlers[kind](flags, stream_id, payload)
-        self._use(len(found.message))
+        for kind, flags, beside_id, payload in beside:
+            self._handlers[kind](flags, beside_id, payload)
+        self._use(len(reply[1]))
         self._close(stream)
-        stream.slot.reply = found.initial, found.message, found.trailing
+        stream.slot.reply = reply
         return stream.slot
 
     # ── one frame each ───────────────────────────────────────────────────────────────────────

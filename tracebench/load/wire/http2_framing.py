@@ -8,9 +8,9 @@ takes a frame splitter, three handlers and their checks four times as long
 
 from collections.abc import Sequence
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
-from tracebench.load.wire.codec import ProtocolError
+from tracebench.load.wire.codec import ProtocolError, RawReply
 from tracebench.load.wire.http2_frames import (
     DATA,
     END_HEADERS,
@@ -32,15 +32,8 @@ _BESIDE: Final = (WINDOW_UPDATE, PING)
 _ID_SIZE: Final = 4
 
 
-class WholeReply(NamedTuple):
-    """A reply that lay in one read."""
-
-    stream_id: int
-    initial: bytes
-    message: bytes
-    trailing: bytes
-    beside: Sequence[Frame]
-    """The other frames of the read."""
+WholeReply = tuple[int, RawReply, Sequence[Frame]]
+"""A reply that lay in one read: its stream, the reply, the other frames of the read."""
 
 
 class Framing:
@@ -90,4 +83,4 @@ class Framing:
             (kind, flags, fields[other + 1] & LARGEST_31_BIT, fields[other + 2])
             for other, kind, flags in self._beside
         ]
-        return WholeReply(stream_id, fields[at + 2], fields[at + 5], fields[at + 8], beside)
+        return stream_id, (fields[at + 2], fields[at + 5], fields[at + 8]), beside
