@@ -1,6 +1,6 @@
 """One sentence about a target: where its time goes, and what that suggests."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from server_middleware.vocabulary import (
@@ -19,18 +19,19 @@ from tracebench.analysis.advice import (
 )
 from tracebench.analysis.closure.own_components import share_of
 from tracebench.analysis.findings.server_timing import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
-from tracebench.analysis.numbers import rounded
+from tracebench.analysis.numbers import milliseconds, rounded
 from tracebench.model.components import (
     BACKLOG,
     BODY,
     CLIENT,
     CONNECT,
+    DECODE,
     END_TO_END,
     NETWORK,
     SERVER_AND_NETWORK,
 )
 from tracebench.model.exchange import Undecomposed
-from tracebench.model.result import TailPart, TargetResult
+from tracebench.model.result import Statistics, StreamResult, TailPart, TargetResult
 
 # What it suggests that one component takes most of the time.
 
@@ -220,3 +221,26 @@ def _part(component: str, part: TailPart) -> str:
     if part.share > 1:
         return f"{said} (95 % interval {low:.0%} … {high:.0%}), while other components take less"
     return f"{said} (95 % interval {low:.0%} … {min(high, 1):.0%})"
+
+
+# Where the first token of a stream takes its time, and each one after it.
+
+
+def interpret_stream(stream: StreamResult) -> Iterator[str]:
+    """A sentence for the first token, and one for those after it."""
+    if stream.ttft is not None:
+        yield f"The first token takes {_of_most(stream.ttft, stream.parts.get('ttft', {}))}."
+    if stream.tpot is not None and stream.generation is not None:
+        most = ""
+        if DECODE in (parts := stream.parts.get("generation", {})):
+            share = parts[DECODE].mean_ms / stream.generation.mean_ms
+            most = f"; {share:.0%} of that time is the server's decoding"
+        yield f"Each token after it takes {milliseconds(stream.tpot.p50_ms)} ms (median){most}."
+
+
+def _of_most(whole: Statistics, parts: Mapping[str, Statistics]) -> str:
+    told = f"{milliseconds(whole.p50_ms)} ms (median)"
+    if not parts or not whole.mean_ms:
+        return told
+    largest = max(parts, key=lambda name: parts[name].mean_ms)
+    return f"{told}; {parts[largest].mean_ms / whole.mean_ms:.0%} of it is {largest}"

@@ -21,6 +21,7 @@ from tracebench.analysis.statistics.distribution import (
     rank,
 )
 from tracebench.analysis.statistics.tail import attribute_tail
+from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.verdict import judge
 from tracebench.model.columns import ABSENT
 from tracebench.model.components import BODY, END_TO_END, LEAVES, SERVER_AND_NETWORK, SERVICE_TIME
@@ -76,11 +77,14 @@ def summarise(
         latency=describe(latency_ns) if len(known) else None,
         components=_components(columns),
         floor=floor,
+        stream=summarise_streams(load),
     )
     found = _found(address, evidence, columns)
     clock = _clock_offset_ms(decomposition.clock, epoch_ns)
     return replace(
-        found, exemplars=exemplars(load.requests, known, latency_ns), clock_offset_ms=clock
+        found,
+        exemplars=exemplars(load.requests, known, latency_ns),
+        clock_offset_ms=clock,
     )
 
 
@@ -108,6 +112,7 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
         warmup=load.warmup,
         interrupted_at=load.done_share if load.interrupted else None,
         tail=attribute_tail(columns),
+        stream=run.stream,
         parts_of={SERVER_OTHER: decomposition.own} if decomposition.own else {},
     )
 

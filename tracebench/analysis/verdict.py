@@ -16,6 +16,7 @@ from tracebench.analysis.findings import (
     samples,
     server_timing,
     steadiness,
+    streams,
 )
 from tracebench.analysis.findings.finding import Evidence, FindingKind, with_findings
 from tracebench.analysis.scaling import scale
@@ -29,6 +30,7 @@ _JUDGED: Final = (
     steadiness,
     reported_parts,
     samples,
+    streams,
     otlp_spans,
 )
 """In the order in which a reader should hear of findings of equal severity."""

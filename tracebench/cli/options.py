@@ -1,13 +1,14 @@
 """The options that say what to measure and how: each is declared here, once, and fills a field."""
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import click
 
+from tracebench.cli.filling import filled, fills
 from tracebench.cli.load_values import Rate, Seconds, UntilStable, WarmupValue, schedule
 from tracebench.cli.payloads import read_payloads
 from tracebench.load.peers import CLIENTS
@@ -21,53 +22,13 @@ from tracebench.model.plan import (
     Payloads,
     Plan,
     SpanRoutes,
+    Streamed,
     Targets,
     Tls,
     Workload,
 )
 from tracebench.system.input_files import check_file
 from tracebench.tracing.receiver.settings import DEFAULT, bind_of
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-Part = TypeVar(
-    "Part",
-    Payloads,
-    Targets,
-    Calls,
-    Tls,
-    Workload,
-    SpanRoutes,
-    MappingRules,
-    Influence,
-    Expected,
-)
-
-
-def fills(
-    part: type[Any], option: str, *, field: str | None = None, **settings: Any
-) -> Callable[[Command], Command]:
-    """Declare the option that fills a field of a part of the plan; its default is the field's.
-
-    Args:
-        part: has the field.
-        option: as people write it.
-        field: what it fills; None: what is called as it is.
-        settings: those of `click.option`.
-    """
-    name = field or option.removeprefix("--").replace("-", "_")
-    (default,) = (one.default for one in fields(part) if one.name == name)
-    if default is not None:
-        settings["default"] = default
-    return click.option(option, name, **settings)
-
-
-def filled(part: type[Part], given: Mapping[str, Any]) -> Part:
-    """A part of the plan from the values of the options that fill it."""
-    names = {one.name for one in fields(part)}
-    return part(
-        **{name: value for name, value in given.items() if name in names and value is not None}
-    )
-
 
 # The options that measure the tool's own influence.
 
@@ -266,7 +227,7 @@ MANNER = (
         type=_SECONDS,
         show_default=True,
         metavar="S",
-        help="Time-out of each request.",
+        help="Time-out of each request; of a reply that streams, of each gap in it.",
     ),
     fills(
         Workload,
@@ -276,6 +237,24 @@ MANNER = (
     ),
 )
 LOAD = (*AMOUNT, *SHAPE, *MANNER)
+STREAMED = (
+    fills(
+        Streamed,
+        "--stream-timeout",
+        field="stream_timeout_s",
+        type=_SECONDS,
+        metavar="S",
+        help="Time-out of a whole streamed reply; --timeout then limits the wait for its first "
+        "event, and each gap. [default: none]",
+    ),
+    fills(
+        Streamed,
+        "--token-path",
+        metavar="PATH",
+        help="Where an event has its token, e.g. 'result.text'. [default: known forms; else each "
+        "event is a token]",
+    ),
+)
 
 MAPPING = (
     fills(
@@ -307,17 +286,6 @@ OUTPUTS = (
 )
 
 
-def options(*groups: tuple[Callable[[Command], Command], ...]) -> Callable[[Command], Command]:
-    """Apply groups of options, in the order in which `--help` shows them."""
-
-    def decorate(command: Command) -> Command:
-        for option in reversed([option for group in groups for option in group]):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 def plan(given: Mapping[str, Any]) -> Plan:
     """Make the plan that the options ask for.
 
@@ -347,6 +315,7 @@ def plan(given: Mapping[str, Any]) -> Plan:
         mapping=filled(MappingRules, given),
         influence=filled(Influence, given),
         expected=filled(Expected, given),
+        streamed=filled(Streamed, given),
     )
 
 

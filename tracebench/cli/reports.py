@@ -4,7 +4,8 @@ from typing import Final
 
 import click
 
-from tracebench.cli.options import MAPPING, options
+from tracebench.cli.filling import options
+from tracebench.cli.options import MAPPING
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import exit_status, rendered, save
 from tracebench.cli.sweep import exit_status as sweep_status

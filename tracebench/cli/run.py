@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from tracebench.cli import standard_streams
+from tracebench.cli.filling import options
 from tracebench.cli.options import (
     EXPECT,
     FILES,
@@ -17,9 +18,9 @@ from tracebench.cli.options import (
     OUTPUTS,
     PAYLOAD,
     RECEIVE,
+    STREAMED,
     TARGETS,
     TRUST,
-    options,
     plan,
     warn_of_strangers,
 )
@@ -37,7 +38,9 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @click.command(short_help="Load a server and split its latency.")
-@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, INFLUENCE, MAPPING, RECEIVE, OUTPUTS)
+@options(
+    TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, STREAMED, INFLUENCE, MAPPING, RECEIVE, OUTPUTS
+)
 @click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
 def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from tracebench.cli.filling import options
 from tracebench.cli.options import (
     EXPECT,
     MAPPING,
@@ -18,7 +19,6 @@ from tracebench.cli.options import (
     RECEIVE,
     TARGETS,
     TRUST,
-    options,
     plan,
     warn_of_strangers,
 )

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from tracebench.analysis.numbers import rounded
+from tracebench.cli.filling import options
 from tracebench.cli.load_values import Loads
 from tracebench.cli.options import (
     AMOUNT,
@@ -18,9 +19,9 @@ from tracebench.cli.options import (
     OUTPUTS,
     PAYLOAD,
     RECEIVE,
+    STREAMED,
     TARGETS,
     TRUST,
-    options,
     plan,
     warn_of_strangers,
 )
@@ -51,7 +52,7 @@ LOADS = (
 
 
 @click.command(short_help="Find what saturates first as the load grows.")
-@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER)
+@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER, STREAMED)
 @options(INFLUENCE, MAPPING, RECEIVE, OUTPUTS)
 def sweep(
     *,

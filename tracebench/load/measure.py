@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from statistics import median
 from typing import Final
 
@@ -17,11 +18,13 @@ from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import Prepared
 from tracebench.load.recording.read_record import ReadRecord, Record, hidden, read_record
 from tracebench.load.recording.rows import RowRecorder
+from tracebench.load.streams.tokens import asked_tokens
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.exchange import Exchange
 from tracebench.model.measurement import Load
 from tracebench.model.plan import Stability, Workload
 from tracebench.model.result import TcpInfo
+from tracebench.model.streams import Streams
 from tracebench.system.interrupt import interruptible
 from tracebench.system.open_files import allow_open_files
 from tracebench.tracing.roots.trace_ids import IdSource
@@ -110,6 +113,7 @@ def _engine(prepared: Prepared, slots: int, channels: int) -> Iterator[Engine]:
         source=IdSource(),
         choose=prepared.variants.__next__ if prepared.variants is not None else None,
         learn=prepared.learn,
+        streaming=prepared.streaming,
     )
     try:
         yield engine
@@ -152,7 +156,7 @@ def attempt(prepared: Prepared) -> Exchange:
     with _engine(prepared, slots=1, channels=1) as engine:
         window = engine.run(ClosedLoop(requests=1), lambda _progress: None)
     kept = next(window.recorder.replies.whole(), None)
-    exchange = _read(window, prepared, Watcher()).requests.exchange(0)
+    exchange = _read(window, prepared, Watcher())[0].requests.exchange(0)
     if kept is None:
         return exchange
     reply, reason = prepared.read(kept)
@@ -169,24 +173,29 @@ def _run(engine: Engine, load: Workload, watcher: Watcher) -> Window:
     return engine.run(pacing(load), watcher.progress)
 
 
-def _read(window: Window, prepared: Prepared, watcher: Watcher) -> Record:
-    def tell(rows: int, of: int) -> None:
-        watcher.waits(f"reading the replies: {rows:,} of {of:,}")
+def _read(window: Window, prepared: Prepared, watcher: Watcher) -> tuple[Record, Streams]:
+    def tell(what: str, done: int, of: int) -> None:
+        watcher.waits(f"reading the {what}: {done:,} of {of:,}")
 
-    timeout_ns = int(prepared.timeout_s * 1e9)
-    how = ReadRecord(prepared.read, window.ids, timeout_ns, prepared.secrets)
-    return read_record(window.recorder, how, tell)
+    streams = window.streams.finish(partial(tell, "streams"))
+    timeout_ns = prepared.streaming.timeout_ns if prepared.streams else prepared.timeout_s * 1e9
+    how = ReadRecord(prepared.read, window.ids, int(timeout_ns), prepared.secrets, streams.faults)
+    return read_record(window.recorder, how, partial(tell, "replies")), streams
 
 
 def _load(
     window: Window, prepared: Prepared, states: list[PathState], load: Workload, watcher: Watcher
 ) -> Load:
-    record = _read(window, prepared, watcher)
+    record, streams = _read(window, prepared, watcher)
     duration_s = record.requests.duration_ns / 1e9
     finished = sum(rows.finished for rows in record.requests.pages())
     return Load(
         requests=record.requests,
         times=record.times,
+        streams=streams if len(streams) else None,
+        asked_tokens=asked_tokens(one.body for one in prepared.repeated)
+        if prepared.streams
+        else None,
         duration_s=duration_s,
         cpu_s=window.cpu_s,
         tcp=_tcp(states),

@@ -8,6 +8,7 @@ from tracebench.model.plan import Stability
 from tracebench.model.requests import Requests
 from tracebench.model.result import TcpInfo, Warmup
 from tracebench.model.server_times import ServerTimes
+from tracebench.model.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,10 @@ class Load:
     """How long Python collected garbage during the run."""
     warmup: Warmup | None = None
     """What is not among the exchanges."""
+    streams: Streams | None = None
+    """Of the replies that streamed; None where none of the target's do."""
+    asked_tokens: int | None = None
+    """So many each request asked for, where all ask for as many; None where none is known to."""
     record_problem: str = ""
     """Why the record stayed in memory when it had outgrown its bound; empty where it did not."""
     interrupted: bool = False

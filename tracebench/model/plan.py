@@ -185,6 +185,17 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
+class Streamed:
+    """How replies that stream are read."""
+
+    token_path: str | None = None
+    """Keys and places that lead to what an event with a token has (`result.parts[0].text`); None:
+    the known forms, or else every event is a token."""
+    stream_timeout_s: float | None = None
+    """How long a whole reply may take; None: as long as it goes on."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to measure, and how: a part for each thing that a person decides.
 
@@ -200,3 +211,4 @@ class Plan:
     mapping: MappingRules = MappingRules()
     influence: Influence = Influence()
     expected: Expected = Expected()
+    streamed: Streamed = Streamed()

@@ -192,6 +192,48 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """How many tokens the streams had, in all; None: nobody tells."""
+
+    input: int | None
+    output: int | None
+    reasoning: int | None
+    cached: int | None
+    source: Literal["none", "events", "ids", "usage"]
+    """Who counted those of the output, in the worst case: nobody, we the events that carry some,
+    or the server, by their ids or in a usage."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamResult:
+    """What streamed replies tell, besides what is told of any. docs/streams.md defines it."""
+
+    count: int
+    """Successes whose replies streamed and had a token."""
+    without_tokens: int
+    ttft: Statistics | None
+    ttft_service: Statistics | None
+    first_text: Statistics | None
+    itl: Statistics | None
+    """Of gaps, pooled; its intervals resample requests."""
+    tpot: Statistics | None
+    generation: Statistics | None
+    ending: Statistics | None
+    parts: Mapping[str, Mapping[str, Statistics]]
+    """`ttft` and `generation`, each → what it is the sum of, for each request."""
+    tokens: Tokens
+    output_tokens_per_s: float | None
+    """Over the steady part of the run: while as many requests were under way as there may be."""
+    events_per_token: float | None
+    stamps: Mapping[str, int]
+    """Of events with tokens: `exact`, or `shared` with what came later in the same read."""
+    shared_gaps: float
+    """The share of gaps that lie within one read, of which only the sum is known."""
+    one_token: int
+    """Streams with one output token, or all in one read: they have no `tpot`."""
+
+
+@dataclass(frozen=True, slots=True)
 class TargetResult:
     """Everything that was learned of one target."""
 
@@ -231,6 +273,8 @@ class TargetResult:
     parts_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Component → those among `components` that are parts of it, by names of the author's own, the
     largest first; they are no leaves, and stand in no sum."""
+    stream: StreamResult | None = None
+    """None where no reply streamed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,14 @@ from tracebench.analysis.advice import Hint, pieces
 from tracebench.analysis.numbers import Wording
 from tracebench.model.exchange import Decomposition, Nanoseconds
 from tracebench.model.measurement import Load
-from tracebench.model.result import Finding, Floor, RequestCounts, Statistics, Verdict
+from tracebench.model.result import (
+    Finding,
+    Floor,
+    RequestCounts,
+    Statistics,
+    StreamResult,
+    Verdict,
+)
 
 Severity = Literal["info", "warning", "invalid"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "invalid")
@@ -46,6 +53,7 @@ class Evidence:
     latency: Statistics | None
     components: Mapping[str, Statistics]
     floor: Floor | None = None
+    stream: StreamResult | None = None
 
 
 def part_of(part: float, whole: float) -> float:

@@ -244,6 +244,8 @@ class Connection:
                 came_ns, stamp = read_ns, _USER
             if not slot.first_byte_ns:
                 slot.first_byte_ns = came_ns
+            if slot.stream is not None:
+                slot.stream.mark(came_ns, stamp)
             if slot.reply is not None:
                 self._ledger.finished(slot, came_ns, done_ns, stamp)
             elif slot.error:

@@ -8,6 +8,7 @@ from typing import Protocol
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, OpenLoop, Pacing
 from tracebench.load.recording.rows import RowRecorder
+from tracebench.load.streams.recorder import StreamRecorder
 from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Outcome, Stamp
 
@@ -30,6 +31,7 @@ class Ledger:
         "most_started",
         "recorder",
         "started",
+        "streams",
         "until_ns",
     )
 
@@ -44,10 +46,17 @@ class Ledger:
         self.drawn_before = 0
         """So many ids were drawn before this window: one for each exchange that started."""
         self.recorder: RowRecorder
+        self.streams: StreamRecorder
 
-    def open(self, recorder: RowRecorder, freed: Callable[[Slot, int], None], now_ns: int) -> None:
+    def open(
+        self,
+        recorder: RowRecorder,
+        streams: StreamRecorder,
+        freed: Callable[[Slot, int], None],
+        now_ns: int,
+    ) -> None:
         """Begin a window; slots whose exchange has ended are handed to `freed`, with the time."""
-        self._freed, self.recorder = freed, recorder
+        self._freed, self.recorder, self.streams = freed, recorder, streams
         self.drawn_before += self.started
         self.started = self.most_started = self.until_ns = 0
         self.heard_ns = now_ns
@@ -90,6 +99,8 @@ class Ledger:
             outcome: None where the reply or the error tells it.
         """
         self.recorder.write(slot, arrived_ns, done_ns, stamp, outcome)
+        if slot.stream is not None:
+            self.streams.take(slot)
         slot.ids = b""
         if slot.sent_ns:
             if outcome is None:

@@ -17,6 +17,7 @@ from tracebench.load.engine.progress import Progress
 from tracebench.load.recording.replies import Learn, Replies
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.recording.spill import Spill
+from tracebench.load.streams.recorder import NO_STREAMS, Streaming, StreamRecorder
 from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.model.requests import Ids
@@ -34,6 +35,7 @@ class Window:
     """What one run of the engine recorded."""
 
     recorder: RowRecorder
+    streams: StreamRecorder
     ids: Ids
     """Of its rows' draws."""
     cpu_s: float
@@ -61,6 +63,7 @@ class Engine:
         source: IdSource,
         choose: Callable[[], int] | None = None,
         learn: Learn | None = None,
+        streaming: Streaming = NO_STREAMS,
     ) -> None:
         self._loop, self._ledger = loop, Ledger(loop, source.draw, choose)
         alone = slots <= channels
@@ -69,7 +72,7 @@ class Engine:
         ]
         self._slots = [Slot(self.channels[n % channels].submit, n) for n in range(slots)]
         self._replies = Replies(learn, lambda callback: loop.call_at(0, callback))
-        self._source, self._timeout_ns = source, timeout_ns
+        self._source, self._timeout_ns, self._streaming = source, timeout_ns, streaming
         self._interrupted = False
 
     def connect(self, count: int) -> str:
@@ -110,12 +113,13 @@ class Engine:
         self._had_enough = False
         loop, ledger = self._loop, self._ledger
         recorder = RowRecorder(self._replies, Spill())
+        streams = StreamRecorder(self._streaming.path, loop.now_ns, loop.call_at)
         self._dispatch = dispatch(pacing, ledger, loop)
         with _no_garbage_collection() as pauses_s:
             loop.stalled_ns = loop.longest_stall_ns = 0
             cpu_s = process_time()
             self._began_ns = loop.now_ns()
-            ledger.open(recorder, self._dispatch.freed, self._began_ns)
+            ledger.open(recorder, streams, self._dispatch.freed, self._began_ns)
             loop.call_at(self._began_ns + TICK_NS, self._tick)
             loop.call_at(self._began_ns + self._timeout_ns, self._expire)
             self._dispatch.begin(self._slots, self._began_ns)
@@ -127,6 +131,7 @@ class Engine:
         before = ledger.drawn_before
         return Window(
             recorder=recorder,
+            streams=streams,
             ids=self._source.since(before),
             cpu_s=cpu_s,
             asked_rps=pacing.asked_rps,
@@ -144,6 +149,7 @@ class Engine:
         now_ns, ledger = self._loop.now_ns(), self._ledger
         if self._dispatch.idle():
             ledger.heard_ns = now_ns
+        ledger.heard_ns = max(ledger.heard_ns, *(slot.heard_ns() for slot in self._slots))
         silent_ns = now_ns - ledger.heard_ns
         if self._interrupted:
             self._halt(now_ns)
@@ -168,22 +174,32 @@ class Engine:
                 self._end(slot, now_ns, Outcome.CANCELLED, "cancelled")
 
     def _expire(self) -> None:
-        """End what is over its time-out; come again when the next one can be.
-
-        The time-out is the same for all, so one look at every slot tells when to look again.
-        """
-        now_ns = oldest_ns = self._loop.now_ns()
+        """End what is over its time-out; come again when the next one can be."""
+        now_ns = self._loop.now_ns()
+        next_ns = now_ns + min(self._timeout_ns, self._streaming.timeout_ns)
         for slot in self._slots:
             if not slot.ids:
                 continue
-            since_ns = slot.sent_ns or max(slot.asked_ns, slot.ready_ns)
-            if now_ns - since_ns >= self._timeout_ns:
-                what = "reply" if slot.sent_ns else "connection"
-                reason = f"no {what} within {self._timeout_ns / 1e9:g} s"
+            until_ns, what, limit_ns = self._limit(slot)
+            if now_ns >= until_ns:
+                reason = f"no {what} within {limit_ns / 1e9:g} s"
                 self._end(slot, now_ns, Outcome.TIMED_OUT, reason)
             else:
-                oldest_ns = min(oldest_ns, since_ns)
-        self._loop.call_at(oldest_ns + self._timeout_ns, self._expire)
+                next_ns = min(next_ns, until_ns)
+        self._loop.call_at(next_ns, self._expire)
+
+    def _limit(self, slot: Slot) -> tuple[int, str, int]:
+        """Until when an exchange may wait, for what, and how long that is in all."""
+        timeout_ns, whole_ns = self._timeout_ns, self._streaming.timeout_ns
+        if not slot.sent_ns:
+            return max(slot.asked_ns, slot.ready_ns) + timeout_ns, "connection", timeout_ns
+        if slot.stream is None:
+            return slot.sent_ns + timeout_ns, "reply", timeout_ns
+        last_ns = slot.heard_ns()
+        gap_ns = (last_ns or slot.sent_ns) + timeout_ns
+        if slot.sent_ns + whole_ns < gap_ns:
+            return slot.sent_ns + whole_ns, "end of the stream", whole_ns
+        return gap_ns, "more of the stream" if last_ns else "event", timeout_ns
 
     def _end(self, slot: Slot, now_ns: int, outcome: Outcome, reason: str) -> None:
         if slot.carrier is not None:

@@ -1,5 +1,6 @@
 """A target made ready: exchanges that the engine can repeat, and their untraced twins."""
 
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -10,9 +11,11 @@ from typing import Final
 
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.recording.replies import Learn
+from tracebench.load.streams.recorder import NO_STREAMS, Streaming
 from tracebench.load.wire.codec import Codec, RawReply, Request
+from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Reply
-from tracebench.model.plan import Order, Tls
+from tracebench.model.plan import Order, Streamed, Tls
 from tracebench.system.redaction import NO_SECRETS, Secrets
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 
@@ -54,6 +57,10 @@ class Prepared:
     """What must not be shown, whoever repeats it."""
     untraced_from: int = sys.maxsize
     """Requests from this place on ask for no tracing."""
+    streaming: Streaming = NO_STREAMS
+    """How replies stream, where they do."""
+    streams: bool = False
+    """The preflight's reply did."""
 
     @property
     def multiplexed(self) -> bool:
@@ -78,6 +85,24 @@ class Prepared:
     def _asking(self) -> Sequence[Request]:
         """Those that ask for tracing."""
         return self.repeated[: self.untraced_from]
+
+
+def streaming(plan: Streamed) -> Streaming:
+    """How replies are read, should they stream.
+
+    Raises:
+        UsageError: --token-path is no path.
+    """
+    path = tuple(_STEPS.findall(plan.token_path or ""))
+    if plan.token_path is not None and not path:
+        raise UsageError(
+            f"--token-path {plan.token_path!r} is no path: write it as 'result.parts[0].text'"
+        )
+    whole_s = plan.stream_timeout_s
+    return Streaming(path, sys.maxsize if whole_s is None else int(whole_s * 1e9))
+
+
+_STEPS: Final = re.compile(r"[^.\[\]\s]+")
 
 
 def variants(order: Order, seed: int, count: int) -> Iterator[int] | None:

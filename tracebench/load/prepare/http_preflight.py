@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -22,7 +22,7 @@ from tracebench.load.prepare import unix_sockets
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.expectations import Content
 from tracebench.load.prepare.headers import Header
-from tracebench.load.wire.http1 import HttpRequest
+from tracebench.load.wire.http1 import STREAM_TYPES, HttpRequest
 from tracebench.model.errors import TargetError, excerpt
 from tracebench.model.exchange import Exchange, Reply
 from tracebench.system.redaction import redacted
@@ -139,8 +139,16 @@ _MOST_UNPACKED_BYTES: Final = 2**20
 _REDIRECTS: Final = frozenset({"301", "302", "303", "307", "308"})
 
 
-def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) -> str:
-    """See the one request of a target answered as expected; returns the start of the answer.
+class Answered(NamedTuple):
+    """A preflight's answer, which is as it should be."""
+
+    said: str
+    """The start of it."""
+    streamed: bool
+
+
+def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) -> Answered:
+    """See the one request of a target answered as expected.
 
     Args:
         prepared: the target.
@@ -153,7 +161,8 @@ def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) ->
     exchange = attempt(prepared)
     said = excerpt(prepared.secrets.hide_bytes(_content(exchange.reply)))
     if not exchange.reason:
-        return said
+        kind = exchange.reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+        return Answered(said, kind in STREAM_TYPES)
     where = ": ".join(filter(None, (prepared.address, name)))
     raise TargetError(f"{where}: {_fault(exchange, prepared, said, any_status)}")
 

@@ -14,12 +14,18 @@ from requests.utils import get_netrc_auth
 from server_middleware.vocabulary import BENCHMARK_HEADER
 from tracebench import __version__
 from tracebench.load.engine.endpoint import Endpoint, client_tls, resolve, resolve_unix
-from tracebench.load.engine.target import MOST_TRIED, Prepared, variants, with_untraced
+from tracebench.load.engine.target import (
+    MOST_TRIED,
+    Prepared,
+    streaming,
+    variants,
+    with_untraced,
+)
 from tracebench.load.prepare import expectations, open_inference, unix_sockets
 from tracebench.load.prepare.headers import Header, http_headers
 from tracebench.load.prepare.http_preflight import HttpProbe, document, try_http
 from tracebench.load.wire import http1
-from tracebench.load.wire.http1 import Http1Codec, HttpRequest
+from tracebench.load.wire.http1 import Http1Codec, HttpRequest, StreamingHttp1Codec
 from tracebench.load.wire.http1_pattern import pattern_of
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Calls, Payload, Plan, Tls
@@ -68,6 +74,7 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
         timeout_s=plan.load.timeout_s,
         trust=plan.tls,
         secrets=secrets,
+        streaming=streaming(plan.streamed),
     )
     bare = _without_userinfo(url)
     payloads: Sequence[Payload] = plan.payloads.all
@@ -77,11 +84,16 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
                 visit, bare, plan.calls.oip, payloads, plan.load.seed
             )
     repeated = [_request(plan.calls, unix_sockets.over_tcp(bare), payload) for payload in payloads]
+    probing = replace(ready, codec=StreamingHttp1Codec)
+    any_status = bool(plan.expected.expect_status)
+    answer, streams = _tried(probing, repeated, payloads, any_status=any_status)
     ready = replace(
         ready,
         repeated=repeated,
         request=f"{_text(repeated[0])}\n({len(repeated[0].body)} bytes)",
-        answer=_tried(ready, repeated, payloads, any_status=bool(plan.expected.expect_status)),
+        answer=answer,
+        streams=streams,
+        codec=StreamingHttp1Codec if streams else Http1Codec,
         variants=variants(plan.payloads.order, plan.load.seed, len(repeated)),
     )
     if not plan.influence.observer_effect:
@@ -103,14 +115,18 @@ def _tried(
     payloads: Sequence[Payload],
     *,
     any_status: bool,
-) -> str:
-    """See the first requests answered as expected; returns the start of the first answer."""
+) -> tuple[str, bool]:
+    """See the first requests answered as expected.
+
+    Returns:
+        The start of the first answer, and whether any streamed.
+    """
     names = [payload.name if len(payloads) > 1 else "" for payload in payloads]
-    answers = [
+    tried = [
         try_http(replace(ready, repeated=[request]), name, any_status=any_status)
         for request, name in islice(zip(requests, names, strict=True), MOST_TRIED)
     ]
-    return answers[0]
+    return tried[0].said, any(one.streamed for one in tried)
 
 
 def complete_url(url: str) -> str:

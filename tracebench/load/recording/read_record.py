@@ -1,8 +1,8 @@
 """After the window: from rows and texts of replies to requests and what servers said of them."""
 
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -56,6 +56,8 @@ class ReadRecord:
     """What fails after this long has timed out, whoever noticed it first."""
     secrets: Secrets = NO_SECRETS
     """Are hidden where a failed reply, or its reason, repeats them."""
+    faults: Mapping[int, str] = field(default_factory=dict)
+    """Draw → why a reply that came whole is no success all the same."""
 
 
 def read_record(recorder: RowRecorder, how: ReadRecord, told: Told = _untold) -> Record:
@@ -117,6 +119,7 @@ class _Reader:
         self._kept_whole(page, np.flatnonzero(rows["reply"] == WHOLE))
         self._without_reply(page, np.flatnonzero(rows["reply"] == NONE))
         self._late(page)
+        self._faulty(page)
         page.requests = self._columns(page)
         return page
 
@@ -181,6 +184,12 @@ class _Reader:
         sent, done = page.rows["sent"], page.rows["done"]
         late = (page.outcome == _FAILED) & (sent != 0) & (done - sent >= self._how.timeout_ns)
         page.outcome[late] = _TIMED_OUT
+
+    def _faulty(self, page: _Page) -> None:
+        faults, draws = self._how.faults, page.rows["draw"]
+        for row in np.flatnonzero(np.isin(draws, list(faults))).tolist():
+            page.outcome[row] = _FAILED
+            page.reason[row] = self._reason(faults[int(draws[row])])
 
     def _reason(self, reason: str, reply: Reply | None = None) -> int:
         """The number of a reason; the second of its kind, and those after it, are folded."""

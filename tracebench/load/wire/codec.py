@@ -1,9 +1,9 @@
 """What the engine and a protocol exchange: slots, and bytes in, finished slots out."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from tracebench.model.exchange import Lost
+from tracebench.model.exchange import Lost, Stamp
 
 # One of the C exchanges that may be under way at once.
 
@@ -14,6 +14,37 @@ gRPC: (initial header block, length-prefixed message, trailing header block)."""
 
 KEPT_BODY_BYTES = 1_024
 """So much of a longer HTTP reply's body is kept."""
+
+
+class Mark(NamedTuple):
+    """Up to where a read went in a stream's body."""
+
+    size: int
+    """Of the body after it."""
+    came_ns: int
+    stamp: Stamp
+    """How `came_ns` was had."""
+
+
+class StreamLog:
+    """What has come of a reply that streams: all of its body, and where in it each read ended.
+
+    Args:
+        kind: its media type.
+    """
+
+    __slots__ = ("body", "kind", "marks")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.body = bytearray()
+        self.marks: list[Mark] = []
+
+    def mark(self, came_ns: int, stamp: Stamp) -> None:
+        """A read has ended here."""
+        size = len(self.body)
+        if size != (self.marks[-1].size if self.marks else 0):
+            self.marks.append(Mark(size, came_ns, stamp))
 
 
 class Carrier(Protocol):
@@ -41,6 +72,7 @@ class Slot:
         "reply",
         "scheduled_ns",
         "sent_ns",
+        "stream",
         "submit",
         "unanswered",
         "variant",
@@ -65,11 +97,18 @@ class Slot:
         self.variant = 0
         """Which of the target's requests it sends."""
         self.reply: RawReply | None = None
+        self.stream: StreamLog | None = None
+        """What has come of the reply, where it streams."""
         self.error = ""
         self.unanswered: Lost | None = None
         """Set with the error by a codec that knows that none of the reply has come, and why."""
         self.lost: Lost | None = None
         """Why the first attempt at this exchange was lost; None: this is the first."""
+
+    def heard_ns(self) -> int:
+        """When the last of a stream came; 0 where none has."""
+        stream = self.stream
+        return stream.marks[-1].came_ns if stream is not None and stream.marks else 0
 
     def begin_again(self, now_ns: int) -> None:
         """Forget the attempt that was lost: what it took counts as `connect`."""

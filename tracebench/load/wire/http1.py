@@ -7,7 +7,14 @@ from typing import Final
 
 import httptools
 
-from tracebench.load.wire.codec import KEPT_BODY_BYTES, Codec, ProtocolError, RawReply, Slot
+from tracebench.load.wire.codec import (
+    KEPT_BODY_BYTES,
+    Codec,
+    ProtocolError,
+    RawReply,
+    Slot,
+    StreamLog,
+)
 from tracebench.model.exchange import Lost, Reply
 
 # Reading kept HTTP/1.1 replies, after the run.
@@ -206,6 +213,42 @@ class Http1Codec(Codec):
         else:
             slot.error = CUT_SHORT
         return self._slot
+
+
+class StreamingHttp1Codec(Http1Codec):
+    """The same for a target whose replies may stream: of those that do it keeps the whole body."""
+
+    _kind = ""
+
+    def on_message_begin(self) -> None:
+        """Called by httptools."""
+        self._kind = ""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Called by httptools, for a trailer as well."""
+        if name.lower() == b"content-type":
+            self._kind = value.partition(b";")[0].strip().lower().decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """Called by httptools."""
+        if self._kind in STREAM_TYPES and 200 <= self._status() < 300:
+            self._slot[0].stream = StreamLog(self._kind)
+
+    def on_body(self, part: bytes) -> None:
+        """Called by httptools, with a part of the body as its sender had it."""
+        stream = self._slot[0].stream
+        if stream is not None:
+            stream.body += part
+
+
+STREAM_TYPES: Final = frozenset(
+    {
+        "text/event-stream",
+        *("application/x-ndjson", "application/ndjson", "application/stream+json"),
+        *("application/jsonl", "application/jsonlines", "application/x-jsonlines"),
+    }
+)
+"""The media types of replies that stream."""
 
 
 def _excerpt(kept: bytes) -> bytes:

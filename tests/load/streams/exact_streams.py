@@ -1,0 +1,158 @@
+"""Streams whose every byte is sent at a known time, on a network that stands still until moved."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from tests.load.engines import request
+from tests.load.fake_network import WAY_NS, Network, Serve, Socket
+from tracebench.analysis.findings.finding import Evidence
+from tracebench.analysis.streams import summarise_streams
+from tracebench.analysis.summary import summarise
+from tracebench.load.engine.connection import Connection
+from tracebench.load.engine.engine import Engine
+from tracebench.load.engine.pacing import ClosedLoop
+from tracebench.load.recording.read_record import ReadRecord, read_record
+from tracebench.load.streams.recorder import Streaming
+from tracebench.load.wire import http1
+from tracebench.load.wire.http1 import StreamingHttp1Codec
+from tracebench.model.exchange import Decomposition
+from tracebench.model.measurement import Load
+from tracebench.model.result import StreamResult, TargetResult
+from tracebench.tracing.roots.trace_ids import IdSource
+
+MS = 1_000_000
+BOTH_WAYS_MS = 2 * WAY_NS / MS
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
+)
+LAST_CHUNK = b"0\r\n\r\n"
+DONE = b"data: [DONE]\n\n"
+Json = dict[str, Any]
+Part = tuple[float, bytes]
+"""When it is sent, in ms after the request came, and what."""
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def event(said: Json) -> bytes:
+    return b"data: " + json.dumps(said, separators=(",", ":")).encode() + b"\n\n"
+
+
+def delta(finish: str | None = None, **said: Any) -> bytes:
+    return event({"choices": [{"index": 0, "delta": said, "finish_reason": finish}]})
+
+
+def usage(output: int, **more: Any) -> bytes:
+    counts = {"prompt_tokens": 16, "completion_tokens": output, **more}
+    return event({"choices": [], "usage": counts})
+
+
+def tokens(
+    count: int = 64,
+    *,
+    first_ms: float = 50,
+    gap_ms: float = 10,
+    text: str = " the",
+    end: bytes = delta("length") + DONE,
+) -> list[Part]:
+    """A token after a while, then one at a time, each in an event of its own."""
+    parts = [(first_ms + gap_ms * at, delta(content=text)) for at in range(count)]
+    return [*parts, (parts[-1][0], end)]
+
+
+def chat(parts: Sequence[Part], head: bytes = HEAD) -> list[Part]:
+    """Sent in chunks, the head at once, the last chunk with the last part."""
+    sent = [(at_ms, chunk(data)) for at_ms, data in parts]
+    return [(0, head), *sent[:-1], (sent[-1][0], sent[-1][1] + LAST_CHUNK)]
+
+
+def streams(parts: Sequence[Part], then: Callable[[Socket], None] = lambda _one: None) -> Serve:
+    """A server that sends these to every request."""
+
+    def serve(one: Socket, data: bytes) -> None:
+        if not data.endswith(b"x"):
+            return
+        for at_ms, part in parts:
+            one.says(part, round(at_ms * MS))
+        then(one)
+
+    return serve
+
+
+@dataclass
+class Streamed:
+    """A run against a server; times are in ms."""
+
+    serve: Serve
+    requests: int = 1
+    slots: int = 1
+    path: tuple[str, ...] = ()
+    timeout_ms: float = 1_000
+    stream_timeout_ms: float = 1e9
+    busy_ms: Sequence[tuple[float, float]] = ()
+    """When the client is busy with something else, and for how long."""
+    network: Network = field(init=False)
+    load: Load = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.network = Network(self.serve)
+        loop, endpoint = self.network.loop, self.network.endpoint
+        codec = partial(StreamingHttp1Codec, request(b"x" * 100))
+        engine = Engine(
+            loop,
+            lambda owner, ledger: Connection(loop, endpoint, codec(), owner, ledger),
+            slots=self.slots,
+            channels=self.slots,
+            timeout_ns=round(self.timeout_ms * MS),
+            source=IdSource(),
+            streaming=Streaming(self.path, round(self.stream_timeout_ms * MS)),
+        )
+        assert engine.connect(self.slots) == ""
+        for at_ms, for_ms in self.busy_ms:
+            self.network.hold_up(round(at_ms * MS), round(for_ms * MS))
+        window = engine.run(ClosedLoop(self.requests), lambda _progress: None)
+        for channel in engine.channels:
+            channel.close()
+        loop.close()
+        found = window.streams.finish(lambda _done, _of: None)
+        how = ReadRecord(http1.read_reply, window.ids, faults=found.faults)
+        record = read_record(window.recorder, how)
+        duration_s = record.requests.duration_ns / 1e9
+        self.load = Load(
+            record.requests, record.times, duration_s=duration_s, cpu_s=0, tcp=None, streams=found
+        )
+
+    @property
+    def result(self) -> StreamResult:
+        found = summarise_streams(self.load)
+        assert found is not None
+        return found
+
+    @property
+    def codes(self) -> set[str]:
+        """Of the findings about streams."""
+        from tracebench.analysis.findings.streams import JUDGES  # the tests' own
+
+        evidence: Any = Evidence(
+            self.load,
+            Decomposition.__new__(Decomposition),
+            self.target.requests,
+            {},
+            self.load.requests.whole(lambda rows: rows.since_scheduled("done")),
+            None,
+            {},
+            stream=self.result,
+        )
+        return {found.code for judge in JUDGES if (found := judge(evidence)) is not None}
+
+    @property
+    def target(self) -> TargetResult:
+        from tracebench.analysis.closure.decomposition import decompose
+
+        return summarise("x", self.load, decompose(self.load.requests, self.load.times))

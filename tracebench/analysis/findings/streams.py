@@ -1,0 +1,190 @@
+"""Whether the numbers of streamed replies mean what people take them for."""
+
+from typing import Final
+
+import numpy as np
+
+from tracebench.analysis.advice import Advice
+from tracebench.analysis.findings.finding import (
+    INFO,
+    WARNING,
+    Evidence,
+    FindingKind,
+    part_of,
+    weigh,
+)
+from tracebench.analysis.streams import MOSTLY, buffered_share
+from tracebench.model.result import Finding
+from tracebench.model.streams import STOPPED
+
+_NEARLY: Final = 0.05
+
+_STREAM_ERROR: Final = FindingKind(
+    "stream_error",
+    WARNING,
+    "{value} of the streams broke off with an error event after their head had said success: "
+    "counted as failed, their tokens in no statistic",
+    "see the reasons above the verdict; the server's log tells more",
+)
+
+
+def _stream_error(run: Evidence) -> Finding | None:
+    return weigh(_STREAM_ERROR, sum(fault != STOPPED for fault in _faults(run)))
+
+
+_STREAM_TRUNCATED: Final = FindingKind(
+    "stream_truncated",
+    WARNING,
+    "{value} of the streams stopped without the event that ends one: counted as failed",
+    "look for a proxy or a worker that ends connections early",
+)
+
+
+def _stream_truncated(run: Evidence) -> Finding | None:
+    return weigh(_STREAM_TRUNCATED, sum(fault == STOPPED for fault in _faults(run)))
+
+
+_TOKENS_UNKNOWN: Final = FindingKind(
+    "tokens_unknown",
+    INFO,
+    "nobody counts the tokens of {value} streams: each event with a part of the answer counts "
+    "as one",
+    'ask for the usage ("stream_options": {"include_usage": true} in OpenAI\'s interface), or '
+    "name where an event has its token with --token-path",
+)
+
+
+def _tokens_unknown(run: Evidence) -> Finding | None:
+    found = run.stream
+    unknown = found is not None and found.tokens.source in ("events", "none")
+    return weigh(_TOKENS_UNKNOWN, found.count + found.without_tokens if found and unknown else 0)
+
+
+_CHUNKS_ARE_NOT_TOKENS: Final = FindingKind(
+    "chunks_are_not_tokens",
+    ((_NEARLY, "info"),),
+    "the server sends {events:.3g} events a token: `itl` tells of gaps between events, `tpot` of "
+    "tokens",
+    "use `tpot` to compare with other servers",
+)
+
+
+def _chunks_are_not_tokens(run: Evidence) -> Finding | None:
+    if run.stream is None or run.stream.events_per_token is None:
+        return None
+    events = run.stream.events_per_token
+    return weigh(_CHUNKS_ARE_NOT_TOKENS, abs(1 - events), events=events)
+
+
+_FIRST_TOKEN_HELD_BACK: Final = FindingKind(
+    "first_token_held_back",
+    ((MOSTLY, "warning"),),
+    "in {value:.0%} of the streams the first token came together with others, though later ones "
+    "come one at a time: something held it back, and `ttft` is that much longer",
+    "look for a proxy that collects a first block (nginx: proxy_buffering off), or a server that "
+    "flushes only when a buffer is full",
+)
+
+
+def _first_token_held_back(run: Evidence) -> Finding | None:
+    if run.load.streams is None or buffered_share(run.load.streams) > MOSTLY:
+        return None
+    streams = run.load.streams
+    rows = streams.rows["reads"] > 1
+    if not rows.any():
+        return None
+    first = streams.reads["tokens"][streams.first_reads[rows]]
+    usual = np.median(streams.reads["tokens"])
+    return weigh(_FIRST_TOKEN_HELD_BACK, float(np.mean(first >= 2 * usual + 1)))
+
+
+_BUFFERED_STREAM: Final = FindingKind(
+    "buffered_stream",
+    ((MOSTLY, "warning"),),
+    "{value:.0%} of the streams arrived in at most two reads, all their tokens together: "
+    "something between the model and here buffers them, so there is no `itl` and no `tpot`",
+    "let the proxy pass events on at once (nginx: proxy_buffering off; or the header "
+    "X-Accel-Buffering: no), and the server flush after each",
+)
+
+
+def _buffered_stream(run: Evidence) -> Finding | None:
+    streams = run.load.streams
+    return None if streams is None else weigh(_BUFFERED_STREAM, buffered_share(streams))
+
+
+_SHORT_OUTPUTS: Final = FindingKind(
+    "short_outputs",
+    ((_NEARLY, "warning"),),
+    "the answers are {value:.0%} shorter than asked: {mean:.3g} tokens (mean) of {asked:,}; "
+    "lengths that the model chooses differ from run to run",
+    'ask for a fixed length ("ignore_eos": true where the server knows it)',
+)
+
+
+def _short_outputs(run: Evidence) -> Finding | None:
+    found, asked = run.stream, run.load.asked_tokens
+    if found is None or not asked or found.tokens.output is None or not found.count:
+        return None
+    mean = found.tokens.output / found.count
+    return weigh(_SHORT_OUTPUTS, 1 - mean / asked, mean=mean, asked=asked)
+
+
+_PREFIX_CACHED: Final = FindingKind(
+    "prefix_cached",
+    ((_NEARLY, "warning"),),
+    "{value:.0%} of the prompts' tokens came from the server's cache: the prefill of new prompts "
+    "takes longer than `ttft` says",
+    "send prompts that differ from their first word on (--payloads)",
+)
+
+
+def _prefix_cached(run: Evidence) -> Finding | None:
+    if run.stream is None:
+        return None
+    tokens = run.stream.tokens
+    return weigh(_PREFIX_CACHED, part_of(tokens.cached or 0, tokens.input or 0))
+
+
+_CLIENT_TOKEN_LAG: Final = FindingKind(
+    "client_token_lag",
+    ((_NEARLY, "info"), (0.25, "warning")),
+    "{value:.0%} of the gaps between tokens lie within one read, so that only their sum is known: "
+    "percentiles of `itl` are marked; `ttft`, `tpot` and `generation` do not depend on them",
+    (
+        Advice("give the tool a core of its own (taskset), or lower the load"),
+        Advice("a server that sends several tokens at once looks the same"),
+    ),
+)
+
+
+def _client_token_lag(run: Evidence) -> Finding | None:
+    return None if run.stream is None else weigh(_CLIENT_TOKEN_LAG, run.stream.shared_gaps)
+
+
+def _faults(run: Evidence) -> list[str]:
+    return [] if run.load.streams is None else list(run.load.streams.faults.values())
+
+
+KINDS: Final = (
+    _STREAM_ERROR,
+    _STREAM_TRUNCATED,
+    _TOKENS_UNKNOWN,
+    _CHUNKS_ARE_NOT_TOKENS,
+    _FIRST_TOKEN_HELD_BACK,
+    _BUFFERED_STREAM,
+    _SHORT_OUTPUTS,
+    _PREFIX_CACHED,
+    _CLIENT_TOKEN_LAG,
+)
+JUDGES: Final = (
+    _stream_error,
+    _stream_truncated,
+    _tokens_unknown,
+    _chunks_are_not_tokens,
+    _first_token_held_back,
+    _buffered_stream,
+    _short_outputs,
+    _prefix_cached,
+    _client_token_lag,
+)

@@ -1,0 +1,72 @@
+"""How an option is declared, and fills a field of a part of the plan."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+import click
+
+from tracebench.model.plan import (
+    Calls,
+    Expected,
+    Influence,
+    MappingRules,
+    Payloads,
+    SpanRoutes,
+    Streamed,
+    Targets,
+    Tls,
+    Workload,
+)
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Part = TypeVar(
+    "Part",
+    Payloads,
+    Targets,
+    Calls,
+    Tls,
+    Workload,
+    SpanRoutes,
+    MappingRules,
+    Influence,
+    Expected,
+    Streamed,
+)
+
+
+def fills(
+    part: type[Any], option: str, *, field: str | None = None, **settings: Any
+) -> Callable[[Command], Command]:
+    """Declare the option that fills a field of a part of the plan; its default is the field's.
+
+    Args:
+        part: has the field.
+        option: as people write it.
+        field: what it fills; None: what is called as it is.
+        settings: those of `click.option`.
+    """
+    name = field or option.removeprefix("--").replace("-", "_")
+    (default,) = (one.default for one in fields(part) if one.name == name)
+    if default is not None:
+        settings["default"] = default
+    return click.option(option, name, **settings)
+
+
+def filled(part: type[Part], given: Mapping[str, Any]) -> Part:
+    """A part of the plan from the values of the options that fill it."""
+    names = {one.name for one in fields(part)}
+    return part(
+        **{name: value for name, value in given.items() if name in names and value is not None}
+    )
+
+
+def options(*groups: tuple[Callable[[Command], Command], ...]) -> Callable[[Command], Command]:
+    """Apply groups of options, in the order in which `--help` shows them."""
+
+    def decorate(command: Command) -> Command:
+        for option in reversed([option for group in groups for option in group]):
+            command = option(command)
+        return command
+
+    return decorate

@@ -1,0 +1,81 @@
+"""Event streams cut apart: where each event ends in the body, and what it says.
+
+Server-sent events follow the WHATWG's definition (HTML, section 9.2.6), lines of JSON need none,
+and gRPC puts five bytes before each message.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from struct import Struct
+from typing import Final, NamedTuple
+
+from tracebench.load.wire.http1 import STREAM_TYPES
+
+_BETWEEN_EVENTS: Final = re.compile(rb"\n\n|\r\n\r\n|\r\r|\r\n\n|\n\r\n")
+_PREFIX: Final = Struct(">BI")
+
+
+class Event(NamedTuple):
+    """One event of a stream."""
+
+    end: int
+    """Where the next one begins in the body."""
+    data: bytes
+    """What it says; empty for a comment."""
+    kind: bytes = b""
+    """The name of a server-sent event, where it has one."""
+
+
+def server_sent(body: bytes | bytearray) -> Iterator[Event]:
+    """Events as `text/event-stream` has them; a last one needs no blank line behind it."""
+    at = 0
+    for found in _BETWEEN_EVENTS.finditer(body):
+        yield _server_sent(found.end(), bytes(body[at : found.start()]))
+        at = found.end()
+    if body[at:].strip():
+        yield _server_sent(len(body), bytes(body[at:]))
+
+
+def _server_sent(end: int, text: bytes) -> Event:
+    if text.startswith(b"data: ") and b"\n" not in text and b"\r" not in text:
+        return Event(end, text[6:])  # as nearly all are
+    data, kind = [], b""
+    for line in text.splitlines():
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            data.append(value)
+        elif name == b"event":
+            kind = value
+    return Event(end, b"\n".join(data), kind)
+
+
+def lines(body: bytes | bytearray) -> Iterator[Event]:
+    """One document a line; a last one needs no line end."""
+    at = 0
+    while (end := body.find(b"\n", at)) >= 0:
+        yield Event(end + 1, bytes(body[at:end]).strip())
+        at = end + 1
+    if rest := bytes(body[at:]).strip():
+        yield Event(len(body), rest)
+
+
+def messages(body: bytes | bytearray) -> Iterator[Event]:
+    """GRPC messages; what is left of a last one that was cut off is left out."""
+    at = 0
+    while at + _PREFIX.size <= len(body):
+        _, size = _PREFIX.unpack_from(body, at)
+        start, at = at + _PREFIX.size, at + _PREFIX.size + size
+        if at > len(body):
+            return
+        yield Event(at, bytes(body[start:at]))
+
+
+Cut = Callable[[bytes | bytearray], Iterator[Event]]
+
+
+def cut_for(kind: str) -> Cut:
+    """What cuts replies of a media type apart."""
+    if kind == "text/event-stream":
+        return server_sent
+    return lines if kind in STREAM_TYPES else messages

@@ -1,0 +1,139 @@
+"""One stream that has ended: what its events carried, and when each token came.
+
+An event's stamp is that of the read that held its last byte. It is exact where that event was the
+last of the read; of the others the stamp is an upper bound: they came after the read before.
+"""
+
+from collections.abc import Generator, Iterator, Sequence
+from itertools import islice
+from typing import Final, NamedTuple
+
+from tracebench.load.streams.events import Cut, Event, cut_for, messages
+from tracebench.load.streams.tokens import Answer
+from tracebench.load.wire.codec import Mark, StreamLog
+from tracebench.model.exchange import Stamp
+from tracebench.model.streams import STOPPED
+
+_AT_ONCE: Final = 16
+"""Events that are looked at between two breaks: some 0.1 ms."""
+
+
+class Token(NamedTuple):
+    """The stamp of a token, in ns."""
+
+    came_ns: int
+    after_ns: int
+    """It came after this; the same as `came_ns` where that is exact."""
+
+
+class StreamFacts(NamedTuple):
+    """What is known of a stream."""
+
+    answer: Answer
+    events: int
+    """Those that say something."""
+    carrying: int
+    """Those of them that carry tokens."""
+    exact: int
+    """Carrying events whose stamp is exact."""
+    first_event_ns: int
+    first_text_ns: int
+    """Of the first part of the answer itself, no reasoning; 0: there was none."""
+    first: Token | None
+    last: Token | None
+    reads: Sequence[tuple[int, int]]
+    """When each read came that completed carrying events, and how many tokens they carry."""
+    fault: str
+    """Why the stream is no success; empty where it is one."""
+
+
+class _Tally:
+    """What was counted so far."""
+
+    def __init__(self) -> None:
+        self.events = self.carrying = self.exact = 0
+        self.first_event_ns = self.first_text_ns = 0
+        self.first: Token | None = None
+        self.last: Token | None = None
+        self.reads: list[tuple[int, int]] = []
+
+    def count(self, tokens: int, token: Token) -> None:
+        """An event carries tokens."""
+        self.carrying += 1
+        self.exact += token.came_ns == token.after_ns
+        self.first = self.first or token
+        self.last = token
+        if self.reads and self.reads[-1][0] == token.came_ns:
+            tokens += self.reads.pop()[1]
+        self.reads.append((token.came_ns, tokens))
+
+
+def read_stream(
+    log: StreamLog, sent_ns: int, path: Sequence[str] = ()
+) -> Generator[None, None, StreamFacts]:
+    """Understand a stream, a few events at a time.
+
+    Args:
+        log: what has come of it.
+        sent_ns: when its request was sent: nothing came before.
+        path: to what carries a token; empty: the known forms.
+
+    Returns:
+        What is known of it.
+    """
+    cut = cut_for(log.kind)
+    found = yield from _counted(log, sent_ns, cut, Answer(path), known=True)
+    if not found.answer.known:
+        found = yield from _counted(log, sent_ns, cut, Answer(), known=False)
+    return found
+
+
+def _counted(
+    log: StreamLog, sent_ns: int, cut: Cut, answer: Answer, *, known: bool
+) -> Generator[None, None, StreamFacts]:
+    tally, stamped = _Tally(), _stamped(log, sent_ns, cut)
+    while some := list(islice(stamped, _AT_ONCE)):
+        for event, token in some:
+            if not event.data and cut is not messages:
+                continue  # a comment
+            tally.events += 1
+            tally.first_event_ns = tally.first_event_ns or token.came_ns
+            tokens = answer.take(event) if cut is not messages or known else 0
+            if not known and not answer.error:
+                tokens = int(event.data != b"[DONE]")
+            if tokens:
+                tally.count(tokens, token)
+            if answer.text and not tally.first_text_ns:
+                tally.first_text_ns = token.came_ns
+        yield
+    return StreamFacts(
+        answer,
+        tally.events,
+        tally.carrying,
+        tally.exact,
+        tally.first_event_ns,
+        tally.first_text_ns,
+        tally.first,
+        tally.last,
+        tally.reads,
+        _fault(answer),
+    )
+
+
+def _stamped(log: StreamLog, sent_ns: int, cut: Cut) -> Iterator[tuple[Event, Token]]:
+    """Each event with the stamp of the read that completed it."""
+    marks = iter(log.marks)
+    before_ns, mark = sent_ns, next(marks, Mark(0, sent_ns, Stamp.USER))
+    for event in cut(log.body):
+        while mark.size < event.end and (later := next(marks, None)) is not None:
+            before_ns, mark = mark.came_ns, later
+        last = event.end == mark.size and mark.stamp is Stamp.KERNEL
+        yield event, Token(mark.came_ns, mark.came_ns if last else min(before_ns, mark.came_ns))
+
+
+def _fault(answer: Answer) -> str:
+    if answer.error:
+        return f"the stream broke off with an error: {answer.error}"
+    if answer.known and not answer.ended and not answer.may_lack_end:
+        return STOPPED
+    return ""

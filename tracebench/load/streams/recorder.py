@@ -1,0 +1,115 @@
+"""Streams that have ended: understood a little at a time, between two rounds of the loop."""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from struct import Struct
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from tracebench.load.streams.reading import StreamFacts, Token, read_stream
+from tracebench.load.wire.codec import Slot, StreamLog
+from tracebench.model.streams import READ, STREAM, TOKEN_SOURCES, Streams
+
+SLICE_NS: Final = 500_000
+"""So long at a time: what takes longer makes other streams' stamps shared."""
+_ROW: Final = Struct("<5I6q4i2q2B")
+_READ: Final = Struct("<qI")
+_NEVER: Final = Token(0, 0)
+_NONE, _EVENTS, _IDS, _USAGE = range(len(TOKEN_SOURCES))
+
+CallAt = Callable[[int, Callable[[], None]], None]
+Told = Callable[[int, int], None]
+
+
+class Streaming(NamedTuple):
+    """How the replies of a target stream."""
+
+    path: Sequence[str] = ()
+    """Keys and places that lead to what an event with a token has; empty: the known forms."""
+    timeout_ns: int = sys.maxsize
+    """How long a whole stream may last; the time-out of a request is that of each gap."""
+
+
+NO_STREAMS: Final = Streaming()
+
+
+class StreamRecorder:
+    """Takes the streams of a window, and keeps what matters of them in columns.
+
+    Args:
+        path: to what carries a token; empty: the known forms.
+        now_ns: the loop's clock.
+        call_at: the loop's, for what is not urgent.
+    """
+
+    def __init__(self, path: Sequence[str], now_ns: Callable[[], int], call_at: CallAt) -> None:
+        self._path, self._now_ns, self._call_at = path, now_ns, call_at
+        self._waiting: deque[tuple[int, int, StreamLog]] = deque()
+        self._draw = 0
+        self._under_way: Generator[None, None, StreamFacts] | None = None
+        self._rows, self._reads = bytearray(), bytearray()
+        self._faults: dict[int, str] = {}
+        self.tokens = 0
+        """So many came with the streams that have been read."""
+
+    def take(self, slot: Slot) -> None:
+        """Take the stream of an exchange that has ended; of one without a reply nothing is kept."""
+        log, slot.stream = slot.stream, None
+        if log is None or slot.reply is None:
+            return
+        if not self._waiting and self._under_way is None:
+            self._call_at(self._now_ns(), self._work)
+        self._waiting.append((slot.draw, slot.sent_ns, log))
+
+    def finish(self, told: Told) -> Streams:
+        """Read what still waits, and hand all over.
+
+        Args:
+            told: is called after each stream with those that were read, and all that wait.
+        """
+        waiting = len(self._waiting)
+        while self._step():
+            told(waiting - len(self._waiting), waiting)
+        rows, reads = np.frombuffer(self._rows, STREAM), np.frombuffer(self._reads, READ)
+        return Streams(rows, reads, self._faults)
+
+    def _work(self) -> None:
+        until_ns = self._now_ns() + SLICE_NS
+        while self._step():
+            if (now_ns := self._now_ns()) >= until_ns:
+                return self._call_at(now_ns, self._work)  # the loop looks for replies before
+
+    def _step(self) -> bool:
+        """Do a little; returns whether there was anything to do."""
+        if self._under_way is None:
+            if not self._waiting:
+                return False
+            self._draw, sent_ns, log = self._waiting.popleft()
+            self._under_way = read_stream(log, sent_ns, self._path)
+        try:
+            next(self._under_way)
+        except StopIteration as end:
+            self._under_way = None
+            self._keep(end.value)
+        return True
+
+    def _keep(self, facts: StreamFacts) -> None:
+        first, last, answer = facts.first or _NEVER, facts.last or _NEVER, facts.answer
+        if facts.fault:
+            self._faults[self._draw] = facts.fault
+        output, source = answer.output, _USAGE
+        if output < 0 and answer.ids:
+            output, source = answer.ids, _IDS
+        elif output < 0:
+            output, source = facts.carrying, _EVENTS if facts.carrying else _NONE
+        self.tokens += output
+        self._rows += _ROW.pack(
+            *(self._draw, facts.events, facts.carrying, facts.exact, len(facts.reads)),
+            *(facts.first_event_ns, *first, facts.first_text_ns, *last),
+            *(answer.input, output, answer.reasoning, answer.cached),
+            *(answer.prefill_ns, answer.decode_ns, source, answer.told_each),
+        )
+        for read in facts.reads:
+            self._reads += _READ.pack(*read)

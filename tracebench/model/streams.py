@@ -1,0 +1,83 @@
+"""The record of streamed replies, in columns: a row for each stream, and one for each read of it.
+
+Times are ns on the client's monotonic clock; 0 is one that was never reached.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tracebench.model.columns import ABSENT, Int64
+
+TokenSource = Literal["none", "events", "ids", "usage"]
+TOKEN_SOURCES: Final[Sequence[TokenSource]] = ("none", "events", "ids", "usage")
+"""Who counted the tokens of an answer, the best last; a row's `source` is a place among them."""
+
+UNTOLD: Final = -1
+STREAM: Final = np.dtype(
+    [
+        ("draw", "<u4"),
+        ("events", "<u4"),
+        ("carrying", "<u4"),
+        ("exact", "<u4"),
+        ("reads", "<u4"),
+        ("first_event", "<i8"),
+        ("first_token", "<i8"),
+        ("first_token_after", "<i8"),
+        ("first_text", "<i8"),
+        ("last_token", "<i8"),
+        ("last_token_after", "<i8"),
+        ("input", "<i4"),
+        ("output", "<i4"),
+        ("reasoning", "<i4"),
+        ("cached", "<i4"),
+        ("prefill", "<i8"),
+        ("decode", "<i8"),
+        ("source", "u1"),
+        ("told_each", "u1"),
+    ]
+)
+"""`draw` names the request. Of its `events`, so many are `carrying` tokens, and of these so many
+have `exact` stamps; it has so many `reads`. A token's stamp is an upper bound where `…_after`
+differs from it, which is then the lower one. Counts of tokens, and the durations that the server
+tells, are `UNTOLD` where nobody does. `told_each`: the server says of every event how many tokens
+it carries."""
+READ: Final = np.dtype([("came", "<i8"), ("tokens", "<u4")])
+"""A read that completed events with tokens."""
+
+STOPPED: Final = "the stream stopped without an event that ends it"
+"""The fault of a stream that lacks its end; any other came as an error event."""
+
+Rows = npt.NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class Streams:
+    """Streams in any order; the reads of each follow those of the one before."""
+
+    rows: Rows
+    reads: Rows
+    faults: Mapping[int, str] = field(default_factory=dict)
+    """Draw → why that stream is no success."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def first_reads(self) -> Int64:
+        """Where the reads of each stream begin."""
+        ends = np.cumsum(self.rows["reads"], dtype=np.int64)
+        return np.asarray(ends - self.rows["reads"])
+
+    def places(self, draws: Int64) -> Int64:
+        """Where the streams of some requests stand; `ABSENT` for a request that has none."""
+        if not len(self):
+            return np.full(len(draws), ABSENT)
+        known = self.rows["draw"].astype(np.int64)
+        order = np.argsort(known)
+        at = np.minimum(np.searchsorted(known, draws, sorter=order), len(known) - 1)
+        found = order[at]
+        return np.where(known[found] == draws, found, ABSENT)

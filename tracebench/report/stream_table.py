@@ -1,0 +1,81 @@
+"""What streamed replies tell, as a block of the table: first token, gaps, rates."""
+
+from collections.abc import Iterator
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tracebench.analysis.interpretation import interpret_stream
+from tracebench.analysis.numbers import milliseconds
+from tracebench.model.components import SERVER_AND_NETWORK
+from tracebench.model.result import SHOWN, Statistics, StreamResult
+from tracebench.report.terminal import indented
+
+_QUIET = 0.0005
+"""Parts of a smaller share are left out."""
+
+
+def stream_block(stream: StreamResult) -> Iterator[RenderableType]:
+    """All that is told of the streams of a target."""
+    yield indented(Text(_facts(stream)))
+    yield ""
+    table = Table(box=None, padding=(0, 1), pad_edge=True)
+    table.add_column("ms", no_wrap=True, min_width=len(SERVER_AND_NETWORK) + 2)
+    for name in SHOWN:
+        table.add_column(name.removesuffix("_ms"), justify="right", min_width=8)
+    table.add_column("of it", justify="right", min_width=6, no_wrap=True)
+    for name, statistics in _rows(stream):
+        if statistics is None:
+            continue
+        table.add_row(name, *_values(statistics), "", style="bold")
+        parts = stream.parts.get(name, {})
+        shares = {part: _share(one, statistics) for part, one in parts.items()}
+        for part, share in shares.items():
+            if share > _QUIET and len(parts) > 1:
+                table.add_row(f"  {part}", *_values(parts[part]), f"{share:.1%}")
+    yield table
+    if any(one is not None and one.unsupported for _, one in _rows(stream)):
+        why = "too few samples for this percentile, or too many tokens in one read"
+        yield indented(Text(f"~ {why}", style="dim"))
+    yield ""
+    for sentence in interpret_stream(stream):
+        yield indented(Text(sentence, style="bold"))
+
+
+def _rows(stream: StreamResult) -> list[tuple[str, Statistics | None]]:
+    return [
+        ("ttft", stream.ttft),
+        ("itl", stream.itl),
+        ("tpot", stream.tpot),
+        ("generation", stream.generation),
+        ("ending", stream.ending),
+    ]
+
+
+def _facts(stream: StreamResult) -> str:
+    tokens, facts = stream.tokens, [f"{stream.count:,} streams"]
+    if tokens.output is not None:
+        counted = {
+            "usage": "as the server counts",
+            "ids": "by the server's ids",
+            "events": "counted as events",
+            "none": "nobody counts them",
+        }
+        facts.append(f"{tokens.output:,} tokens ({counted[tokens.source]})")
+    if stream.output_tokens_per_s is not None:
+        facts.append(f"{stream.output_tokens_per_s:,.1f} tokens/s")
+    shared = stream.stamps["shared"] / max(sum(stream.stamps.values()), 1)
+    facts.append(f"{shared:.1%} of the stamps are upper bounds")
+    return " · ".join(facts)
+
+
+def _values(statistics: Statistics) -> list[str]:
+    return [
+        ("~" if name in statistics.unsupported else "") + milliseconds(getattr(statistics, name))
+        for name in SHOWN
+    ]
+
+
+def _share(part: Statistics, whole: Statistics) -> float:
+    return part.mean_ms / whole.mean_ms if whole.mean_ms else 0.0
