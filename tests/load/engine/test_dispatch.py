@@ -8,6 +8,7 @@ from tests.records import Recorded
 from tracebench.load.engine.dispatch import NEVER_SENT, Ledger, OpenDispatch
 from tracebench.load.engine.loop import CLOCK, Loop
 from tracebench.load.engine.pacing import OpenLoop
+from tracebench.load.streams.reading import NO_STREAMS
 from tracebench.load.streams.recorder import StreamRecorder
 from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Outcome, Stamp
@@ -28,7 +29,7 @@ class World:
         self.slots = [Slot(self._sent) for _ in range(slots)]
         self.sent: list[int] = []
         self.recorded = Recorded()
-        streams = StreamRecorder((), self.loop.now_ns, self.loop.call_at)
+        streams = StreamRecorder(NO_STREAMS, self.loop.now_ns, self.loop.call_at)
         self.ledger.open(self.recorded.recorder, streams, self.dispatch.freed, BEGAN_NS)
 
     def _sent(self, slot: Slot) -> None:

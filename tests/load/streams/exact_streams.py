@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from tests.load.engines import request
@@ -14,9 +13,11 @@ from tracebench.analysis.summary import summarise
 from tracebench.load.engine.connection import Connection
 from tracebench.load.engine.engine import Engine
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.recording.read_record import ReadRecord, read_record
-from tracebench.load.streams.recorder import Streaming
+from tracebench.load.recording.read_record import Read, ReadRecord, read_record
+from tracebench.load.streams.reading import Streaming
+from tracebench.load.streams.tokens import Answer
 from tracebench.load.wire import http1
+from tracebench.load.wire.codec import Codec
 from tracebench.load.wire.http1 import StreamingHttp1Codec
 from tracebench.model.exchange import Decomposition
 from tracebench.model.measurement import Load
@@ -93,8 +94,12 @@ class Streamed:
     requests: int = 1
     slots: int = 1
     path: tuple[str, ...] = ()
+    message: Callable[[Answer, bytes], int] | None = None
     timeout_ms: float = 1_000
     stream_timeout_ms: float = 1e9
+    channels: int | None = None
+    codec: Callable[[], Codec] = lambda: StreamingHttp1Codec(request(b"x" * 100))
+    read: Read = http1.read_reply
     busy_ms: Sequence[tuple[float, float]] = ()
     """When the client is busy with something else, and for how long."""
     network: Network = field(init=False)
@@ -103,17 +108,16 @@ class Streamed:
     def __post_init__(self) -> None:
         self.network = Network(self.serve)
         loop, endpoint = self.network.loop, self.network.endpoint
-        codec = partial(StreamingHttp1Codec, request(b"x" * 100))
         engine = Engine(
             loop,
-            lambda owner, ledger: Connection(loop, endpoint, codec(), owner, ledger),
+            lambda owner, ledger: Connection(loop, endpoint, self.codec(), owner, ledger),
             slots=self.slots,
-            channels=self.slots,
+            channels=self.channels or self.slots,
             timeout_ns=round(self.timeout_ms * MS),
             source=IdSource(),
-            streaming=Streaming(self.path, round(self.stream_timeout_ms * MS)),
+            streaming=Streaming(self.path, round(self.stream_timeout_ms * MS), self.message),
         )
-        assert engine.connect(self.slots) == ""
+        assert engine.connect(len(engine.channels)) == ""
         for at_ms, for_ms in self.busy_ms:
             self.network.hold_up(round(at_ms * MS), round(for_ms * MS))
         window = engine.run(ClosedLoop(self.requests), lambda _progress: None)
@@ -121,7 +125,7 @@ class Streamed:
             channel.close()
         loop.close()
         found = window.streams.finish(lambda _done, _of: None)
-        how = ReadRecord(http1.read_reply, window.ids, faults=found.faults)
+        how = ReadRecord(self.read, window.ids, faults=found.faults)
         record = read_record(window.recorder, how)
         duration_s = record.requests.duration_ns / 1e9
         self.load = Load(

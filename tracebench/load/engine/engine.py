@@ -17,7 +17,8 @@ from tracebench.load.engine.progress import Progress
 from tracebench.load.recording.replies import Learn, Replies
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.recording.spill import Spill
-from tracebench.load.streams.recorder import NO_STREAMS, Streaming, StreamRecorder
+from tracebench.load.streams.reading import NO_STREAMS, Streaming
+from tracebench.load.streams.recorder import StreamRecorder
 from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.model.requests import Ids
@@ -113,7 +114,7 @@ class Engine:
         self._had_enough = False
         loop, ledger = self._loop, self._ledger
         recorder = RowRecorder(self._replies, Spill())
-        streams = StreamRecorder(self._streaming.path, loop.now_ns, loop.call_at)
+        streams = StreamRecorder(self._streaming, loop.now_ns, loop.call_at)
         self._dispatch = dispatch(pacing, ledger, loop)
         with _no_garbage_collection() as pauses_s:
             loop.stalled_ns = loop.longest_stall_ns = 0

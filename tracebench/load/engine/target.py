@@ -11,7 +11,7 @@ from typing import Final
 
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.recording.replies import Learn
-from tracebench.load.streams.recorder import NO_STREAMS, Streaming
+from tracebench.load.streams.reading import NO_STREAMS, Streaming
 from tracebench.load.wire.codec import Codec, RawReply, Request
 from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Reply

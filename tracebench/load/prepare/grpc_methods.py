@@ -1,4 +1,4 @@
-"""Unary gRPC methods: JSON into their requests, and their replies into JSON."""
+"""gRPC methods that take one message: JSON into their requests, and their replies into JSON."""
 
 import json
 from contextlib import suppress
@@ -25,12 +25,14 @@ _TIMING_FIELDS: Final = {"component", "duration_ms"}
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A unary method, and its messages."""
+    """A method, and its messages."""
 
     name: str
     """`package.Service/Method`."""
     request: type[Message]
     reply: type[Message]
+    streams: bool = False
+    """It answers with many messages."""
 
     def encode(self, payload: Payload) -> bytes:
         """The request that a JSON payload describes.
@@ -141,7 +143,7 @@ def find(pool: DescriptorPool, name: str) -> Method:
     """Look a method up among descriptors.
 
     Raises:
-        UsageError: it is not there, or it streams.
+        UsageError: it is not there, or it takes a stream and answers once.
     """
     service_name, method_name = split(name)
     try:
@@ -154,14 +156,16 @@ def find(pool: DescriptorPool, name: str) -> Method:
     if method is None:
         known = ", ".join(service.methods_by_name) or "none"
         raise UsageError(f"--grpc-method {name!r}: the methods of {service_name} are {known}")
-    if method.client_streaming or method.server_streaming:
+    if method.client_streaming and not method.server_streaming:
         raise UsageError(
-            f"--grpc-method {name!r} streams: only unary methods have one reply to measure"
+            f"--grpc-method {name!r} takes a stream and answers once: each request is one message, "
+            "so choose a method that takes one"
         )
     return Method(
         f"{service_name}/{method_name}",
         message_factory.GetMessageClass(method.input_type),
         message_factory.GetMessageClass(method.output_type),
+        method.server_streaming,
     )
 
 

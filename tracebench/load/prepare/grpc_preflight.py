@@ -48,6 +48,8 @@ class GrpcTarget:
     endpoint: Endpoint
     metadata: tuple[Metadata, ...]
     timeout_s: float
+    deadline_s: float | None
+    """What calls tell the server of how long it may take."""
     trust: Tls
     secrets: Secrets = NO_SECRETS
     named: str | None = None
@@ -77,7 +79,7 @@ class GrpcTarget:
                 scheme=b"https" if self.endpoint.tls else b"http",
                 metadata=tuple((name.encode(), as_bytes(value)) for name, value in self.metadata),
                 body=message,
-                timeout_s=self.timeout_s,
+                timeout_s=self.deadline_s,
                 sampled=sampled,
             )
             for message in messages
@@ -117,6 +119,7 @@ def target(plan: Plan) -> GrpcTarget:
         endpoint=_endpoint(plan.targets.grpc_server or "", plan.tls),
         metadata=metadata,
         timeout_s=plan.load.timeout_s,
+        deadline_s=plan.load.timeout_s,
         trust=plan.tls,
         secrets=Secrets.of(plan),
         named=authority(headers),

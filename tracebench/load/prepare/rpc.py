@@ -6,13 +6,22 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from tracebench.load.engine.target import MOST_TRIED, Prepared, variants, with_untraced
+from tracebench.load.engine.target import (
+    MOST_TRIED,
+    Prepared,
+    streaming,
+    variants,
+    with_untraced,
+)
 from tracebench.load.measure import attempt
 from tracebench.load.prepare import expectations, grpc_descriptors, open_inference
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.grpc_methods import INFER, PREDICT, Method, find, split
 from tracebench.load.prepare.grpc_preflight import GrpcProbe, target
+from tracebench.load.streams.messages import by_path
+from tracebench.load.wire import grpc_reply
 from tracebench.load.wire.grpc_pattern import pattern_of
+from tracebench.load.wire.http2 import StreamingHttp2Codec
 from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.exchange import Exchange
 from tracebench.model.plan import Calls, Payload, Plan
@@ -32,7 +41,11 @@ def prepare(plan: Plan) -> Prepared:
     with aim.secrets.guard(), GrpcProbe(aim) as visit:
         method = _method(plan.calls, visit)
         messages = _messages(plan, method, visit)
+        if method.streams:
+            aim = replace(aim, deadline_s=plan.streamed.stream_timeout_s)
         ready = aim.repeated(method.name, messages)
+        if method.streams:
+            ready = _streaming(ready, plan, method)
         ready = replace(ready, read=expected.checked(ready.read, method.document))
         names = [one.name if len(messages) > 1 else "" for one in plan.payloads.all] or [""]
         answer = _tried(ready, method, names)
@@ -40,7 +53,7 @@ def prepare(plan: Plan) -> Prepared:
     ready = replace(
         ready,
         read=read,
-        learn=None if expected.ask else partial(pattern_of, read=read),
+        learn=None if expected.ask or method.streams else partial(pattern_of, read=read),
         answer=answer,
         variants=variants(plan.payloads.order, plan.load.seed, len(messages)),
     )
@@ -48,6 +61,19 @@ def prepare(plan: Plan) -> Prepared:
         return ready
     unasked = [method.untimed(message) for message in messages]
     return with_untraced(ready, aim.requests(method.name, unasked, sampled=False), plan.load.seed)
+
+
+def _streaming(ready: Prepared, plan: Plan, method: Method) -> Prepared:
+    how = streaming(plan.streamed)
+    if how.path:
+        how = how._replace(message=partial(by_path, method.reply, how.path))
+    return replace(
+        ready,
+        codec=StreamingHttp2Codec,
+        read=grpc_reply.read_streamed,
+        streams=True,
+        streaming=how,
+    )
 
 
 def _method(calls: Calls, visit: GrpcProbe) -> Method:

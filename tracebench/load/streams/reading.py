@@ -4,13 +4,15 @@ An event's stamp is that of the read that held its last byte. It is exact where 
 last of the read; of the others the stamp is an upper bound: they came after the read before.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+import sys
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple
 
-from tracebench.load.streams.events import Cut, Event, cut_for, messages
-from tracebench.load.streams.tokens import Answer
-from tracebench.load.wire.codec import Mark, StreamLog
+from tracebench.load.streams.events import Cut, Event, cut_for
+from tracebench.load.streams.tokens import DONE, Answer
+from tracebench.load.wire.codec import GRPC_STREAM, Mark, StreamLog
 from tracebench.model.exchange import Stamp
 from tracebench.model.streams import STOPPED
 
@@ -68,40 +70,67 @@ class _Tally:
         self.reads.append((token.came_ns, tokens))
 
 
+class Streaming(NamedTuple):
+    """How the replies of a target stream."""
+
+    path: Sequence[str] = ()
+    """Keys and places that lead to what an event with a token has; empty: the known forms."""
+    timeout_ns: int = sys.maxsize
+    """How long a whole stream may last; the time-out of a request is that of each gap."""
+    message: Callable[[Answer, bytes], int] | None = None
+    """Tells how many tokens a gRPC message carries; None: one, unless it is empty."""
+
+
+NO_STREAMS: Final = Streaming()
+
+
 def read_stream(
-    log: StreamLog, sent_ns: int, path: Sequence[str] = ()
+    log: StreamLog, sent_ns: int, how: Streaming = NO_STREAMS
 ) -> Generator[None, None, StreamFacts]:
     """Understand a stream, a few events at a time.
 
     Args:
         log: what has come of it.
         sent_ns: when its request was sent: nothing came before.
-        path: to what carries a token; empty: the known forms.
+        how: its events are to be read.
 
     Returns:
         What is known of it.
     """
-    cut = cut_for(log.kind)
-    found = yield from _counted(log, sent_ns, cut, Answer(path), known=True)
+    cut, answer = cut_for(log.kind), Answer(how.path)
+    if log.kind == GRPC_STREAM and how.message is not None:
+        found = yield from _counted(log, sent_ns, cut, answer, partial(_message, how.message))
+    elif log.kind == GRPC_STREAM:
+        return (yield from _counted(log, sent_ns, cut, answer, _item))
+    else:
+        found = yield from _counted(log, sent_ns, cut, answer, Answer.take)
     if not found.answer.known:
-        found = yield from _counted(log, sent_ns, cut, Answer(), known=False)
+        found = yield from _counted(log, sent_ns, cut, Answer(), _item)
     return found
 
 
+def _message(read: Callable[[Answer, bytes], int], answer: Answer, event: Event) -> int:
+    return read(answer, event.data)
+
+
+def _item(answer: Answer, event: Event) -> int:
+    """An event of a form that nobody knows is a token, unless it says nothing, or of an error."""
+    if event.kind == b"error":
+        answer.take(event)
+    return int(event.data not in (b"", DONE) and not answer.error)
+
+
 def _counted(
-    log: StreamLog, sent_ns: int, cut: Cut, answer: Answer, *, known: bool
+    log: StreamLog, sent_ns: int, cut: Cut, answer: Answer, take: Callable[[Answer, Event], int]
 ) -> Generator[None, None, StreamFacts]:
     tally, stamped = _Tally(), _stamped(log, sent_ns, cut)
     while some := list(islice(stamped, _AT_ONCE)):
         for event, token in some:
-            if not event.data and cut is not messages:
+            if not event.data and log.kind != GRPC_STREAM:
                 continue  # a comment
             tally.events += 1
             tally.first_event_ns = tally.first_event_ns or token.came_ns
-            tokens = answer.take(event) if cut is not messages or known else 0
-            if not known and not answer.error:
-                tokens = int(event.data != b"[DONE]")
-            if tokens:
+            if tokens := take(answer, event):
                 tally.count(tokens, token)
             if answer.text and not tally.first_text_ns:
                 tally.first_text_ns = token.came_ns

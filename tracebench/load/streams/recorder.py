@@ -1,14 +1,13 @@
 """Streams that have ended: understood a little at a time, between two rounds of the loop."""
 
-import sys
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
-from tracebench.load.streams.reading import StreamFacts, Token, read_stream
+from tracebench.load.streams.reading import StreamFacts, Streaming, Token, read_stream
 from tracebench.load.wire.codec import Slot, StreamLog
 from tracebench.model.streams import READ, STREAM, TOKEN_SOURCES, Streams
 
@@ -23,29 +22,17 @@ CallAt = Callable[[int, Callable[[], None]], None]
 Told = Callable[[int, int], None]
 
 
-class Streaming(NamedTuple):
-    """How the replies of a target stream."""
-
-    path: Sequence[str] = ()
-    """Keys and places that lead to what an event with a token has; empty: the known forms."""
-    timeout_ns: int = sys.maxsize
-    """How long a whole stream may last; the time-out of a request is that of each gap."""
-
-
-NO_STREAMS: Final = Streaming()
-
-
 class StreamRecorder:
     """Takes the streams of a window, and keeps what matters of them in columns.
 
     Args:
-        path: to what carries a token; empty: the known forms.
+        how: streams are to be read.
         now_ns: the loop's clock.
         call_at: the loop's, for what is not urgent.
     """
 
-    def __init__(self, path: Sequence[str], now_ns: Callable[[], int], call_at: CallAt) -> None:
-        self._path, self._now_ns, self._call_at = path, now_ns, call_at
+    def __init__(self, how: Streaming, now_ns: Callable[[], int], call_at: CallAt) -> None:
+        self._how, self._now_ns, self._call_at = how, now_ns, call_at
         self._waiting: deque[tuple[int, int, StreamLog]] = deque()
         self._draw = 0
         self._under_way: Generator[None, None, StreamFacts] | None = None
@@ -87,7 +74,7 @@ class StreamRecorder:
             if not self._waiting:
                 return False
             self._draw, sent_ns, log = self._waiting.popleft()
-            self._under_way = read_stream(log, sent_ns, self._path)
+            self._under_way = read_stream(log, sent_ns, self._how)
         try:
             next(self._under_way)
         except StopIteration as end:

@@ -15,7 +15,8 @@ from tracebench.model.errors import excerpt
 
 Json = dict[str, Any]
 
-_DONE: Final = b"[DONE]"
+DONE: Final = b"[DONE]"
+"""How OpenAI's streams end."""
 _NS_PER_MS: Final = 1e6
 _TEXT: Final = ("content", "refusal")
 _OTHER: Final = ("reasoning_content", "reasoning", "tool_calls", "function_call", "audio")
@@ -71,7 +72,7 @@ class Answer:
     def take(self, event: Event) -> int:
         """Look at an event; returns how many tokens it carries, 1 where it does not say."""
         self.text = False
-        if event.data == _DONE:
+        if event.data == DONE:
             self.ended = True
             return 0
         try:

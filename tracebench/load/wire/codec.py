@@ -1,7 +1,7 @@
 """What the engine and a protocol exchange: slots, and bytes in, finished slots out."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from tracebench.model.exchange import Lost, Stamp
 
@@ -14,6 +14,10 @@ gRPC: (initial header block, length-prefixed message, trailing header block)."""
 
 KEPT_BODY_BYTES = 1_024
 """So much of a longer HTTP reply's body is kept."""
+
+
+GRPC_STREAM: Final = "application/grpc"
+"""The media type of a stream of gRPC's messages."""
 
 
 class Mark(NamedTuple):

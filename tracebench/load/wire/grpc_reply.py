@@ -55,6 +55,19 @@ def read_reply(raw: RawReply) -> tuple[Reply, str]:
     return Reply(status, headers, body, _late(raw[2])), ""
 
 
+def read_streamed(raw: RawReply) -> tuple[Reply, str]:
+    """Read what is kept of a reply with many messages: `read_reply`, with the first one as body."""
+    reply, reason = read_reply((*raw[:1], _NO_MESSAGE, raw[2]))
+    if reason or len(raw[1]) < PREFIX.size:
+        return reply._replace(body=b""), reason
+    compressed, size = PREFIX.unpack_from(raw[1])
+    first = raw[1][PREFIX.size : PREFIX.size + size]
+    return reply._replace(body=b"" if compressed or len(first) < size else first), reason
+
+
+_NO_MESSAGE: Final = PREFIX.pack(0, 0)
+
+
 def _headers(initial: bytes, trailing: bytes) -> dict[str, str]:
     """All headers; names that come several times have their values joined by commas."""
     fields = _decoded(trailing)

@@ -22,7 +22,7 @@ _UNITS = ((1_000_000_000, "n"), (1_000_000, "u"), (1_000, "m"), (1, "S"))
 
 @dataclass(frozen=True, slots=True)
 class GrpcRequest:
-    """A unary call that is repeated with other ids: `head + ids + tail`, then `framed`."""
+    """A call that is repeated with other ids: `head + ids + tail`, then `framed`: its message."""
 
     path: bytes
     authority: bytes
@@ -31,7 +31,8 @@ class GrpcRequest:
     """Names in lower case; values of `-bin` names as they are, before base64."""
     body: bytes
     """The message."""
-    timeout_s: float
+    timeout_s: float | None
+    """What the server is told of how long it may take; None: nothing."""
     sampled: bool = True
     """The server is asked to trace the call."""
     head: bytes = field(init=False, repr=False)
@@ -75,7 +76,8 @@ def _fields(request: GrpcRequest) -> Iterator[tuple[bytes, bytes]]:
     if not any(name == b"user-agent" for name, _ in request.metadata):
         yield b"user-agent", f"tracebench/{__version__}".encode()
     yield b"grpc-accept-encoding", b"identity,gzip"
-    yield b"grpc-timeout", timeout_text(request.timeout_s).encode()
+    if request.timeout_s is not None:
+        yield b"grpc-timeout", timeout_text(request.timeout_s).encode()
     for name, value in request.metadata:
         binary = name.endswith(b"-bin")
         yield name, base64.b64encode(value).rstrip(b"=") if binary else value

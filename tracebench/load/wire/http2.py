@@ -9,7 +9,14 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NoReturn
 
 from tracebench.load.wire import http2_frames
-from tracebench.load.wire.codec import Codec, ProtocolError, Slot
+from tracebench.load.wire.codec import (
+    GRPC_STREAM,
+    KEPT_BODY_BYTES,
+    Codec,
+    ProtocolError,
+    Slot,
+    StreamLog,
+)
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.wire.http2_frames import (
@@ -152,8 +159,12 @@ class Http2Codec(Codec):
             raise
         touched = self._streams.touched()
         if learns and touched and touched[-1].reply is not None:
-            self._framings[len(data)] = Framing.of(data)
+            self._learn(data)
         return touched
+
+    def _learn(self, data: bytes) -> None:
+        """Know reads like this one, with which a reply has ended."""
+        self._framings[len(data)] = Framing.of(data)
 
     def end_of_file(self) -> Sequence[Slot]:
         """Fail what is open, and what a read that could not be finished belonged to."""
@@ -313,6 +324,27 @@ class Http2Codec(Codec):
 
     def _unexpected(self) -> NoReturn:
         raise ProtocolError("the server sent a header block that is not in order")
+
+
+class StreamingHttp2Codec(Http2Codec):
+    """The same for calls with a stream of messages: it keeps them all, and marks what came when."""
+
+    def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
+        self._use(len(payload))
+        stream = self._streams.touch(stream_id)
+        if stream is None:
+            return
+        part, slot = http2_frames.without_padding(flags, payload), stream.slot
+        if stream.body_bytes < KEPT_BODY_BYTES:
+            stream.data(part)  # so much of it is shown to people
+        if slot.stream is None:
+            slot.stream = StreamLog(GRPC_STREAM)
+        slot.stream.body += part
+        if flags & END_STREAM:
+            self._complete(stream, b"")
+
+    def _learn(self, data: bytes) -> None:
+        """No read has a whole stream in it that is worth knowing."""
 
 
 def _continued(stream_id: int, block: bytes) -> Iterator[bytes]:
