@@ -21,6 +21,20 @@ BENCHMARK_HEADER: Final = "X-Benchmark"
 TIMING_HEADER: Final = "X-Timing-Info"
 SERVER_TIMING_HEADER: Final = "Server-Timing"
 
+STREAM_TIMING_HEADER: Final = "X-Stream-Timing"
+"""When parts of a streamed reply were handed to the server: JSON, as
+`{"chunks": [[120, 0.050123456], [240, 0.060234567]], "last": 0.680, "waited": 0.002}`. Of the first
+eight chunks, how much of the body was handed over with it and those before (bytes; over gRPC
+messages), and when, in seconds since the request began; when the last was; and for how long in all
+the app stood still because the reader was slow. Over gRPC it is trailing metadata. Over HTTP it
+comes, like `TIMING_HEADER` and `SERVER_TIMING_HEADER` of a reply that streams, in comments behind
+the last server-sent event: `: X-Stream-Timing: {...}`, a line each, and a blank one."""
+STREAM_CHUNKS: Final = 8
+"""So many chunks have stamps of their own; the first token comes in one of them."""
+PREFILL: Final = "prefill"
+DECODE: Final = "decode"
+"""Parts of `inference` where a language model answers: until its first token, and from there on."""
+
 COMPONENT_ATTRIBUTE: Final = "tracebench.component"
 """Span attribute that says which component a server span's own time belongs to."""
 PART_NS: Final = "tracebench.part_ns."

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from server_middleware.vocabulary import (
+    DECODE,
     INFERENCE,
     POSTPROCESSING,
     PREPROCESSING,
@@ -25,7 +26,6 @@ from tracebench.model.components import (
     BODY,
     CLIENT,
     CONNECT,
-    DECODE,
     END_TO_END,
     NETWORK,
     SERVER_AND_NETWORK,

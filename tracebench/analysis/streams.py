@@ -9,11 +9,12 @@ from typing import Final
 
 import numpy as np
 
+from server_middleware.vocabulary import DECODE, PREFILL
 from tracebench.analysis.statistics.clusters import Clustered, describe_clustered
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model import requests as stamps
 from tracebench.model.columns import ABSENT, Int64
-from tracebench.model.components import BACKLOG, CLIENT, CONNECT, DECODE, PREFILL
+from tracebench.model.components import BACKLOG, CLIENT, CONNECT
 from tracebench.model.components import SERVER_AND_NETWORK as REST
 from tracebench.model.measurement import Load
 from tracebench.model.result import PERMILLE, Statistics, StreamResult, Tokens

@@ -16,10 +16,6 @@ BODY: Final = "body"
 SERVER_AND_NETWORK: Final = "server_and_network"
 SERVICE_TIME: Final = "service_time"
 
-PREFILL: Final = "prefill"
-DECODE: Final = "decode"
-"""What `inference` is made of where a language model answers."""
-
 CLIENT_PARTS: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, BODY, SERVER_PROCESSING)
 """What `end_to_end` is the sum of, for a decomposed request."""
 
