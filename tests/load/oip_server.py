@@ -90,6 +90,14 @@ def _handlers(seen: list[Any]) -> "grpc.GenericRpcHandler[Any, Any]":
             output.contents.fp64_contents.append(_sum(list(values)))
         return reply
 
+    def stream(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+        for request in requests:
+            for _ in range(5):
+                yield oip.ModelStreamInferResponse(infer_response=infer(request, context))
+            last = oip.ModelInferResponse(model_name=request.model_name)
+            last.parameters["triton_final_response"].bool_param = True
+            yield oip.ModelStreamInferResponse(infer_response=last)
+
     methods: dict[str, Any] = {
         "ModelReady": (ready, oip.ModelReadyRequest),
         "ModelMetadata": (metadata, oip.ModelMetadataRequest),
@@ -102,6 +110,11 @@ def _handlers(seen: list[Any]) -> "grpc.GenericRpcHandler[Any, Any]":
                 method, kind.FromString, lambda reply: reply.SerializeToString()
             )
             for name, (method, kind) in methods.items()
+        }
+        | {
+            "ModelStreamInfer": grpc.stream_stream_rpc_method_handler(
+                stream, oip.ModelInferRequest.FromString, lambda reply: reply.SerializeToString()
+            )
         },
     )
 

@@ -57,7 +57,15 @@ def zoo(
         return bytes(reply.SerializeToString())
 
     server = grpc.server(ThreadPoolExecutor(4))
-    handlers = {"Classify": grpc.unary_unary_rpc_method_handler(answer)}
+
+    def watch(message: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        for _ in range(8):
+            yield answer(message, context)
+
+    handlers = {
+        "Classify": grpc.unary_unary_rpc_method_handler(answer),
+        "Watch": grpc.unary_stream_rpc_method_handler(watch),
+    }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
     if reflects == "v1alpha":
         names = (SERVICE, reflection.SERVICE_NAME)

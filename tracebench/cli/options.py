@@ -240,6 +240,12 @@ LOAD = (*AMOUNT, *SHAPE, *MANNER)
 STREAMED = (
     fills(
         Streamed,
+        "--stream/--no-stream",
+        field="stream",
+        help="With --oip over gRPC: call ModelStreamInfer. Other streams are noticed.",
+    ),
+    fills(
+        Streamed,
         "--stream-timeout",
         field="stream_timeout_s",
         type=_SECONDS,

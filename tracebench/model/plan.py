@@ -193,6 +193,8 @@ class Streamed:
     the known forms, or else every event is a token."""
     stream_timeout_s: float | None = None
     """How long a whole reply may take; None: as long as it goes on."""
+    stream: bool = False
+    """With `oip`: call ModelStreamInfer. Other streams are noticed, not asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,7 +104,7 @@ _BUFFERED_STREAM: Final = FindingKind(
     "{value:.0%} of the streams arrived in at most two reads, all their tokens together: "
     "something between the model and here buffers them, so there is no `itl` and no `tpot`",
     "let the proxy pass events on at once (nginx: proxy_buffering off; or the header "
-    "X-Accel-Buffering: no), and the server flush after each",
+    "X-Accel-Buffering: no), and the server flush after each, with TCP_NODELAY set",
 )
 
 

@@ -122,6 +122,12 @@ INFER: Final = Method(
     open_inference_pb2.ModelInferRequest,
     open_inference_pb2.ModelInferResponse,
 )
+STREAM_INFER: Final = Method(
+    "inference.GRPCInferenceService/ModelStreamInfer",
+    open_inference_pb2.ModelInferRequest,
+    open_inference_pb2.ModelStreamInferResponse,
+    streams=True,
+)
 
 
 def split(name: str) -> tuple[str, str]:

@@ -16,15 +16,22 @@ from tracebench.load.engine.target import (
 from tracebench.load.measure import attempt
 from tracebench.load.prepare import expectations, grpc_descriptors, open_inference
 from tracebench.load.prepare.diagnosis import diagnose
-from tracebench.load.prepare.grpc_methods import INFER, PREDICT, Method, find, split
+from tracebench.load.prepare.grpc_methods import (
+    INFER,
+    PREDICT,
+    STREAM_INFER,
+    Method,
+    find,
+    split,
+)
 from tracebench.load.prepare.grpc_preflight import GrpcProbe, target
-from tracebench.load.streams.messages import by_path
+from tracebench.load.streams.messages import by_path, infer_response
 from tracebench.load.wire import grpc_reply
 from tracebench.load.wire.grpc_pattern import pattern_of
 from tracebench.load.wire.http2 import StreamingHttp2Codec
 from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.exchange import Exchange
-from tracebench.model.plan import Calls, Payload, Plan
+from tracebench.model.plan import Payload, Plan
 from tracebench.protos.inference_pb2 import PredictRequest
 
 _LONGEST_ANSWER: Final = 2_000
@@ -39,7 +46,7 @@ def prepare(plan: Plan) -> Prepared:
     """
     aim, expected = target(plan), expectations.of(plan.expected, "grpc", plan.targets)
     with aim.secrets.guard(), GrpcProbe(aim) as visit:
-        method = _method(plan.calls, visit)
+        method = _method(plan, visit)
         messages = _messages(plan, method, visit)
         if method.streams:
             aim = replace(aim, deadline_s=plan.streamed.stream_timeout_s)
@@ -65,7 +72,9 @@ def prepare(plan: Plan) -> Prepared:
 
 def _streaming(ready: Prepared, plan: Plan, method: Method) -> Prepared:
     how = streaming(plan.streamed)
-    if how.path:
+    if method is STREAM_INFER and not how.path:
+        how = how._replace(message=infer_response)
+    elif how.path:
         how = how._replace(message=partial(by_path, method.reply, how.path))
     return replace(
         ready,
@@ -76,9 +85,10 @@ def _streaming(ready: Prepared, plan: Plan, method: Method) -> Prepared:
     )
 
 
-def _method(calls: Calls, visit: GrpcProbe) -> Method:
+def _method(plan: Plan, visit: GrpcProbe) -> Method:
+    calls = plan.calls
     if calls.oip is not None:
-        return INFER
+        return STREAM_INFER if plan.streamed.stream else INFER
     if calls.grpc_method is None:
         return PREDICT
     service, _ = split(calls.grpc_method)

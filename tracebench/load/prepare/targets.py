@@ -43,6 +43,11 @@ def check_plan(plan: Plan) -> None:
     for target, address in ((REST, targets.rest_url), (GRPC, targets.grpc_server)):
         if address is not None:
             expectations.of(plan.expected, target, targets)
+    if plan.streamed.stream and (plan.calls.oip is None or targets.rest_url is not None):
+        raise UsageError(
+            "--stream goes with --oip and --grpc-server alone: other replies that stream are "
+            "noticed by themselves (REST: give the URL of /generate_stream)"
+        )
     _check_method(plan.calls, targets)
     _check_certificate(plan.tls, targets)
 

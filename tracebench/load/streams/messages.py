@@ -6,6 +6,11 @@ from typing import Any
 from google.protobuf.message import DecodeError, Message
 
 from tracebench.load.streams.tokens import Answer
+from tracebench.model.errors import excerpt
+from tracebench.protos.open_inference_pb2 import ModelStreamInferResponse
+
+_FINAL = "triton_final_response"
+"""The parameter of a last response, which may be empty."""
 
 
 def by_path(kind: type[Message], path: Sequence[str], answer: Answer, data: bytes) -> int:
@@ -17,4 +22,18 @@ def by_path(kind: type[Message], path: Sequence[str], answer: Answer, data: byte
     except (AttributeError, DecodeError, IndexError, TypeError):
         return 0
     answer.text = bool(found) or isinstance(found, Message)
+    return int(answer.text)
+
+
+def infer_response(answer: Answer, data: bytes) -> int:
+    """A response of the Open Inference Protocol's stream: one with outputs counts as a token."""
+    try:
+        said = ModelStreamInferResponse.FromString(data)
+    except DecodeError:
+        return 0
+    answer.known = answer.may_lack_end = True
+    if said.error_message:
+        answer.error = excerpt(said.error_message)
+    answer.ended |= said.infer_response.parameters[_FINAL].bool_param
+    answer.text = bool(said.infer_response.outputs) and not answer.error
     return int(answer.text)

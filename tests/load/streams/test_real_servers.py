@@ -1,0 +1,131 @@
+"""Streams of real servers, noticed by themselves, in the clear and over TLS, REST and gRPC."""
+
+import json
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from tests.load import oip_server
+from tests.load.streams.exact_streams import DONE, HEAD, LAST_CHUNK, chunk, delta, usage
+from tests.load.zoo import PROTO, SERVICE, zoo
+from tests.plans import plan_of
+from tests.servers import HOST, Script, read_request, serving
+from tests.tls import ca_file, context, under_tls
+from tracebench.benchmark import run
+from tracebench.model.errors import UsageError
+from tracebench.model.plan import Payload
+from tracebench.model.result import StreamResult, TargetResult
+
+ASKED = {"stream": True, "max_tokens": 8}
+PAYLOAD = Payload(json.dumps(ASKED).encode(), "application/json", "chat.json", "json")
+QUESTION = Payload(b'{"name": "cat"}', "application/json", "question.json", "json")
+
+
+def chatting(connection: socket.socket, tokens: int = 8, *, closes: bool = False) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    while read_request(connection):
+        connection.sendall(HEAD + chunk(delta(role="assistant", content="")))
+        for _ in range(tokens):
+            time.sleep(0.002)
+            connection.sendall(chunk(delta(content=" the")))
+        last = delta("length") + usage(tokens) + DONE
+        connection.sendall(chunk(last) + LAST_CHUNK)
+        if closes:
+            return
+
+
+def closing(connection: socket.socket) -> None:
+    """As llama.cpp does: it promises to keep the connection, and closes it behind each stream."""
+    chatting(connection, closes=True)
+
+
+def measured(script: Script, scheme: str = "http", **options: Any) -> TargetResult:
+    with serving(script) as port:
+        url = f"{scheme}://{HOST}:{port}/v1/chat/completions"
+        return run(plan_of(PAYLOAD, rest_url=url, **options)).targets["rest"]
+
+
+def streams_of(target: TargetResult) -> StreamResult:
+    assert target.requests.succeeded == target.requests.started
+    assert target.stream is not None
+    return target.stream
+
+
+def codes(target: TargetResult) -> set[str]:
+    return {one.code for one in target.verdict.findings}
+
+
+def test_a_stream_over_http_is_noticed() -> None:
+    target = measured(chatting, requests=40, concurrency=4)
+    found = streams_of(target)
+    assert found.count == 40
+    assert found.tokens.source == "usage"
+    assert (found.tokens.output, found.tokens.input) == (40 * 8, 40 * 16)
+    assert found.ttft is not None
+    assert found.ttft.min_ms >= 2
+    assert found.itl is not None
+    assert found.itl.min_ms > 0
+    assert not {"short_outputs", "tokens_unknown"} & codes(target)
+
+
+def test_over_tls(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    script = under_tls(context(authority), chatting)
+    found = streams_of(measured(script, "https", requests=10, cacert=ca_file(authority, tmp_path)))
+    assert found.count == 10
+    assert found.ttft is not None
+    assert found.ttft.min_ms >= 2
+
+
+def test_a_server_that_closes_behind_each_stream() -> None:
+    target = measured(closing, requests=30, concurrency=2)
+    assert streams_of(target).count == 30
+    assert target.tcp is not None
+    assert target.tcp.connections >= 30
+
+
+def test_over_grpc() -> None:
+    with zoo() as (address, _):
+        plan = plan_of(
+            QUESTION,
+            grpc_server=address,
+            grpc_method=f"{SERVICE}/Watch",
+            proto=str(PROTO),
+            requests=20,
+            concurrency=4,
+            connections=2,
+        )
+        found = streams_of(run(plan).targets["grpc"])
+    assert found.count == 20
+    assert found.tokens.output == 20 * 8
+    assert found.tokens.source == "events"
+
+
+def test_where_a_grpc_message_has_its_token() -> None:
+    with zoo() as (address, _):
+        plan = plan_of(
+            QUESTION,
+            grpc_server=address,
+            grpc_method=f"{SERVICE}/Watch",
+            requests=5,
+            token_path="question.seen_at.seconds",
+        )
+        target = run(plan).targets["grpc"]
+    assert target.stream is not None
+    assert (target.stream.count, target.stream.without_tokens) == (0, 5)
+
+
+def test_model_stream_infer() -> None:
+    with oip_server.serving() as served:
+        plan = plan_of((), grpc_server=served.grpc_server, oip="sums", stream=True, requests=6)
+        found = streams_of(run(plan).targets["grpc"])
+    assert found.tokens.output == 6 * 5, "the last response of each is empty"
+
+
+def test_stream_is_asked_for_with_a_model_only() -> None:
+    with pytest.raises(UsageError, match="noticed by themselves"):
+        run(plan_of(PAYLOAD, rest_url="http://127.0.0.1:1/x", stream=True))
