@@ -190,7 +190,8 @@ def _analysed(
     requests, times = _asked(load, prepared.untraced_from)
     joining = traces.joining()
     joining.add(requests, times)
-    findings = traces.export(requests, times, prepared.described, one_run, watcher.waits)
+    told = (prepared.described, one_run, watcher.waits, load.streams)
+    findings = traces.export(requests, times, *told)
     findings += traces.receive(requests, times, joining, watcher.waits)
     findings += traces.read_back(requests, joining, one_run, watcher.waits)
     epoch_ns = one_run.anchor.offset_ns

@@ -18,5 +18,5 @@ def test_it_is_said_after_half_a_second() -> None:
 
 def test_exporting_tells_how_far_it_is() -> None:
     made: list[int] = []
-    export([SUCCESS] * 2049, [MIRROR] * 2049, REST, RUN, [Collected()], made.append)
+    export([SUCCESS] * 2049, [MIRROR] * 2049, REST, RUN, [Collected()], on_spans=made.append)
     assert made == [0, 1024, 2048]

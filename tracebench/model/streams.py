@@ -24,6 +24,7 @@ STREAM: Final = np.dtype(
         ("carrying", "<u4"),
         ("exact", "<u4"),
         ("reads", "<u4"),
+        ("sent", "<i8"),
         ("first_event", "<i8"),
         ("first_token", "<i8"),
         ("first_token_after", "<i8"),
@@ -40,11 +41,11 @@ STREAM: Final = np.dtype(
         ("told_each", "u1"),
     ]
 )
-"""`draw` names the request. Of its `events`, so many are `carrying` tokens, and of these so many
-have `exact` stamps; it has so many `reads`. A token's stamp is an upper bound where `…_after`
-differs from it, which is then the lower one. Counts of tokens, and the durations that the server
-tells, are `UNTOLD` where nobody does. `told_each`: the server says of every event how many tokens
-it carries."""
+"""`draw` names the request, which left at `sent`. Of its `events`, so many are `carrying` tokens,
+and of these so many have `exact` stamps; it has so many `reads`. A token's stamp is an upper bound
+where `…_after` differs from it, which is then the lower one. Counts of tokens, and the durations
+that the server tells, are `UNTOLD` where nobody does. `told_each`: the server says of every event
+how many tokens it carries."""
 READ: Final = np.dtype([("came", "<i8"), ("tokens", "<u4")])
 """A read that completed events with tokens."""
 

@@ -12,6 +12,7 @@ from tracebench.model.requests import SCHEDULED, Requests
 from tracebench.model.result import Finding, TargetResult
 from tracebench.model.server_times import ServerTimes
 from tracebench.model.span import Span
+from tracebench.model.streams import Streams
 from tracebench.system import why
 from tracebench.system.redaction import NO_SECRETS, Secrets, cleared
 from tracebench.tracing.jaeger import fetch, links
@@ -24,6 +25,7 @@ from tracebench.tracing.otlp.json_lines import JsonLinesExporter
 from tracebench.tracing.receiver.client import Receiver
 from tracebench.tracing.receiver.collect import check_receiver, collect, doubts
 from tracebench.tracing.roots import export as spans
+from tracebench.tracing.roots.generated import of_streams
 from tracebench.tracing.roots.read_back import is_root
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 from tracebench.tracing.slow_notice import once_long
@@ -114,6 +116,7 @@ class Traces:
         described: TargetAttributes,
         run: spans.Run,
         on_wait: Callable[[str], object] = lambda for_what: None,
+        streams: Streams | None = None,
     ) -> list[Finding]:
         """Export a root span for each request; returns what is to be said of it.
 
@@ -123,6 +126,7 @@ class Traces:
             described: the target.
             run: the run.
             on_wait: is told now and then how many spans were exported.
+            streams: of the replies that streamed.
         """
         if not self._exporters:
             return []
@@ -131,7 +135,8 @@ class Traces:
         def told(made: int) -> None:
             tell(f"exporting spans: {made:,} of {len(requests):,}")
 
-        delivered = spans.export(requests, times, described, run, self._exporters, told)
+        generated = of_streams(requests, streams)
+        delivered = spans.export(requests, times, described, run, self._exporters, generated, told)
         return [spans_lost(one.failed, one.reason) for one in delivered if one.failed]
 
     def receive(

@@ -129,3 +129,34 @@ def test_model_stream_infer() -> None:
 def test_stream_is_asked_for_with_a_model_only() -> None:
     with pytest.raises(UsageError, match="noticed by themselves"):
         run(plan_of(PAYLOAD, rest_url="http://127.0.0.1:1/x", stream=True))
+
+
+def test_root_spans_tell_of_the_tokens(tmp_path: Path) -> None:
+    payload = Payload(
+        json.dumps(ASKED | {"model": "tiny"}).encode(), "application/json", "chat.json", "json"
+    )
+    traces = tmp_path / "traces.jsonl"
+    with serving(chatting) as port:
+        url = f"http://{HOST}:{port}/v1/chat/completions"
+        run(plan_of(payload, rest_url=url, requests=3, output_traces=str(traces)))
+    spans = [
+        span
+        for line in traces.read_text().splitlines()
+        for resource in json.loads(line)["resourceSpans"]
+        for scope in resource["scopeSpans"]
+        for span in scope["spans"]
+    ]
+    assert len(spans) == 3
+    for span in spans:
+        told = {one["key"]: next(iter(one["value"].values())) for one in span["attributes"]}
+        assert told["gen_ai.operation.name"] == "chat"
+        assert told["gen_ai.request.model"] == "tiny"
+        assert told["gen_ai.request.stream"] is True
+        assert (told["gen_ai.usage.input_tokens"], told["gen_ai.usage.output_tokens"]) == (
+            "16",
+            "8",
+        )
+        at = {one["name"]: int(one["timeUnixNano"]) for one in span["events"]}
+        assert at["sent"] < at["first_token"] < at["last_token"] <= at["arrived"]
+        waited_s = float(told["gen_ai.response.time_to_first_chunk"])
+        assert 0 < waited_s <= (at["first_token"] - at["sent"]) / 1e9

@@ -30,7 +30,8 @@ from tracebench.load.wire.http1_pattern import pattern_of
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Calls, Payload, Plan, Tls
 from tracebench.system.redaction import Secrets, header_shown, redacted, scrubbed
-from tracebench.tracing.roots import target_attributes
+from tracebench.tracing.roots import generated, target_attributes
+from tracebench.tracing.roots.target_attributes import TargetAttributes
 
 _DEFAULT_PATH = "/predict"
 _PORTS = {"http": 80, "https": 443}
@@ -93,12 +94,19 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
         request=f"{_text(repeated[0])}\n({len(repeated[0].body)} bytes)",
         answer=answer,
         streams=streams,
+        described=_generating(ready, url, repeated[0]) if streams else ready.described,
         codec=StreamingHttp1Codec if streams else Http1Codec,
         variants=variants(plan.payloads.order, plan.load.seed, len(repeated)),
     )
     if not plan.influence.observer_effect:
         return ready
     return with_untraced(ready, [untraced(one) for one in repeated], plan.load.seed)
+
+
+def _generating(ready: Prepared, url: str, request: HttpRequest) -> TargetAttributes:
+    """The target's attributes, with those of a generative model's."""
+    told = {**ready.described.attributes, **generated.of_target(url, request.body)}
+    return replace(ready.described, attributes=told)
 
 
 def _endpoint(url: str, trust: Tls) -> Endpoint:

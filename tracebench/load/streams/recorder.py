@@ -13,7 +13,7 @@ from tracebench.model.streams import READ, STREAM, TOKEN_SOURCES, Streams
 
 SLICE_NS: Final = 500_000
 """So long at a time: what takes longer makes other streams' stamps shared."""
-_ROW: Final = Struct("<5I6q4i2q2B")
+_ROW: Final = Struct("<5I7q4i2q2B")
 _READ: Final = Struct("<qI")
 _NEVER: Final = Token(0, 0)
 _NONE, _EVENTS, _IDS, _USAGE = range(len(TOKEN_SOURCES))
@@ -34,7 +34,7 @@ class StreamRecorder:
     def __init__(self, how: Streaming, now_ns: Callable[[], int], call_at: CallAt) -> None:
         self._how, self._now_ns, self._call_at = how, now_ns, call_at
         self._waiting: deque[tuple[int, int, StreamLog]] = deque()
-        self._draw = 0
+        self._draw = self._sent_ns = 0
         self._under_way: Generator[None, None, StreamFacts] | None = None
         self._rows, self._reads = bytearray(), bytearray()
         self._faults: dict[int, str] = {}
@@ -73,8 +73,8 @@ class StreamRecorder:
         if self._under_way is None:
             if not self._waiting:
                 return False
-            self._draw, sent_ns, log = self._waiting.popleft()
-            self._under_way = read_stream(log, sent_ns, self._how)
+            self._draw, self._sent_ns, log = self._waiting.popleft()
+            self._under_way = read_stream(log, self._sent_ns, self._how)
         try:
             next(self._under_way)
         except StopIteration as end:
@@ -94,7 +94,7 @@ class StreamRecorder:
         self.tokens += output
         self._rows += _ROW.pack(
             *(self._draw, facts.events, facts.carrying, facts.exact, len(facts.reads)),
-            *(facts.first_event_ns, *first, facts.first_text_ns, *last),
+            *(self._sent_ns, facts.first_event_ns, *first, facts.first_text_ns, *last),
             *(answer.input, output, answer.reasoning, answer.cached),
             *(answer.prefill_ns, answer.decode_ns, source, answer.told_each),
         )

@@ -1,7 +1,8 @@
 """Client root spans, made of exchanges after the run: measure first, trace after."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from time import perf_counter_ns, time_ns
 from typing import Final
 
@@ -14,9 +15,9 @@ from server_middleware.vocabulary import SERVER_PROCESSING
 from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
 from tracebench.tracing.roots import attributes
 from tracebench.tracing.roots.delivery import Delivered, Delivery, WireIds, tracer
+from tracebench.tracing.roots.generated import AFTER_NS, NOTHING, Generated, Value
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 
-Value = str | int | bool
 _TOLD_EACH: Final = 1024
 
 
@@ -55,6 +56,7 @@ def export(
     described: TargetAttributes,
     run: Run,
     exporters: Sequence[SpanExporter],
+    generated: Iterable[Generated] = repeat(NOTHING),
     on_spans: Callable[[int], object] = lambda _made: None,
 ) -> tuple[Delivered, ...]:
     """Make one root span an exchange, with the ids that were on the wire, and export it.
@@ -65,6 +67,7 @@ def export(
         described: the target.
         run: the run.
         exporters: are not shut down.
+        generated: what those of streams tell besides.
         on_spans: is told now and then how many were made.
 
     Returns:
@@ -76,24 +79,24 @@ def export(
     ids, delivery = WireIds(), Delivery(exporters)
     maker = tracer(ids, delivery, run.facts)
     common = _common(described, run)
-    for made, (exchange, timing) in enumerate(zip(exchanges, timings, strict=True)):
+    each = zip(zip(exchanges, timings, strict=True), generated, strict=False)
+    for made, ((exchange, timing), more) in enumerate(each):
         if made % _TOLD_EACH == 0:
             on_spans(made)
         ids.trace_id, ids.span_id = int(exchange.trace_id, 16), int(exchange.span_id, 16)
         own = common | _of_exchange(exchange, described) | _of_timing(timing)
-        _make(maker, exchange, described.name, own, run.anchor.offset_ns)
+        told = more._replace(attributes=own | more.attributes)
+        _make(maker, exchange, described.name, told, run.anchor.offset_ns)
     delivery.force_flush()
     return delivery.delivered()
 
 
-def _make(
-    maker: Tracer, exchange: Exchange, name: str, own: Mapping[str, Value], offset_ns: int
-) -> None:
+def _make(maker: Tracer, exchange: Exchange, name: str, told: Generated, offset_ns: int) -> None:
     span = maker.start_span(
         name,
         Context(),
         SpanKind.CLIENT,
-        own,
+        told.attributes,
         start_time=exchange.scheduled_ns + offset_ns,
     )
     for event, reached_ns in (
@@ -105,6 +108,9 @@ def _make(
     ):
         if reached_ns:
             span.add_event(event, timestamp=reached_ns + offset_ns)
+    for stamped in told.events:
+        bound = {AFTER_NS: stamped.after_ns + offset_ns} if stamped.after_ns < stamped.at_ns else {}
+        span.add_event(stamped.name, bound, stamped.at_ns + offset_ns)
     if exchange.outcome is not Outcome.SUCCEEDED:
         span.set_status(StatusCode.ERROR, _encodable(exchange.reason))
     span.end(exchange.done_ns + offset_ns)
