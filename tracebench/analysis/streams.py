@@ -11,13 +11,13 @@ import numpy as np
 
 from server_middleware.vocabulary import DECODE, PREFILL
 from tracebench.analysis.statistics.clusters import Clustered, describe_clustered
-from tracebench.analysis.statistics.distribution import describe
+from tracebench.analysis.statistics.distribution import NS_PER_MS, describe, rank
 from tracebench.model import requests as stamps
 from tracebench.model.columns import ABSENT, Int64
 from tracebench.model.components import BACKLOG, CLIENT, CONNECT
 from tracebench.model.components import SERVER_AND_NETWORK as REST
 from tracebench.model.measurement import Load
-from tracebench.model.result import PERMILLE, Statistics, StreamResult, Tokens
+from tracebench.model.result import PERMILLE, Gaps, Statistics, StreamResult, Tokens
 from tracebench.model.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams
 
 _MOST_SHARED: Final = 0.05
@@ -26,6 +26,7 @@ MOSTLY: Final = 0.5
 """Where more of the streams are buffered, gaps between tokens are not told at all."""
 _ENOUGH_TOKENS: Final = 8
 _FEW_READS: Final = 2
+_MOST_POSITIONS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ def summarise_streams(load: Load) -> StreamResult | None:
         events_per_token=carrying / output if output else None,
         stamps={"exact": exact, "shared": carrying - exact},
         shared_gaps=shared,
+        gaps=None if between is None else by_position(them, between),
         one_token=one_token,
     )
 
@@ -176,6 +178,26 @@ def gaps(them: Answered) -> Clustered | None:
     at = np.arange(len(owner)) - began[owner] + them.first_reads[owner] + 1
     came, tokens = them.reads["came"], them.reads["tokens"][at].astype(np.int64)
     return Clustered((came[at] - came[at - 1]) / tokens, tokens, owner, len(counts))
+
+
+def by_position(them: Answered, between: Clustered) -> Gaps:
+    """Gaps over the position of their tokens, in at most so many stretches of equal length."""
+    before = np.cumsum(between.times) - between.times
+    began = np.zeros(between.clusters, np.int64)
+    first = np.flatnonzero(np.diff(between.cluster, prepend=-1))
+    began[between.cluster[first]] = before[first]
+    in_first = them.reads["tokens"][them.first_reads].astype(np.int64)
+    position = before - began[between.cluster] + in_first[between.cluster]
+    width = int(position.max()) // _MOST_POSITIONS + 1
+    stretch = position // width
+    order = np.argsort(stretch, kind="stable")
+    starts = np.flatnonzero(np.diff(stretch[order], prepend=-1))
+    found = [np.sort(one) / NS_PER_MS for one in np.split(between.ns[order], starts[1:])]
+    return Gaps(
+        tuple((stretch[order][starts] * width).tolist()),
+        tuple(float(one[rank(len(one), 500) - 1]) for one in found),
+        tuple(float(one[rank(len(one), 950) - 1]) for one in found),
+    )
 
 
 def _described_gaps(found: Clustered, shared: float) -> Statistics:

@@ -58,10 +58,12 @@ class Live(Watcher):
         rate = (progress.finished - before) / max(progress.elapsed_s - before_s, 1e-9)
         self._last = (progress.finished, progress.elapsed_s)
         done = self._share_done(progress)
+        tokens = progress.tokens / max(progress.elapsed_s, 1e-9)
+        told = f"  {tokens:,.0f} tokens/s" if tokens else ""
         bar = ("█" * round(done * _BAR)).ljust(_BAR, "░")
         return (
             f"{self._target:<4} {bar} {done:4.0%}  {progress.finished:,} done  "
-            f"{rate:,.0f}/s  {rounded(progress.recent_ms)} ms"
+            f"{rate:,.0f}/s  {rounded(progress.recent_ms)} ms{told}"
         )
 
     def _share_done(self, progress: Progress) -> float:

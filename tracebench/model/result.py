@@ -205,6 +205,16 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True)
+class Gaps:
+    """Gaps between tokens by their position: from `position[i]` on, until the next one."""
+
+    position: tuple[int, ...]
+    """The first token is 0; a gap stands where the token behind it does."""
+    p50_ms: tuple[float, ...]
+    p95_ms: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class StreamResult:
     """What streamed replies tell, besides what is told of any. docs/streams.md defines it."""
 
@@ -229,6 +239,7 @@ class StreamResult:
     """Of events with tokens: `exact`, or `shared` with what came later in the same read."""
     shared_gaps: float
     """The share of gaps that lie within one read, of which only the sum is known."""
+    gaps: Gaps | None
     one_token: int
     """Streams with one output token, or all in one read: they have no `tpot`."""
 

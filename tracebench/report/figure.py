@@ -1,4 +1,4 @@
-"""The result as a picture of four panels; no display is needed."""
+"""The result as a picture of four panels, six with streams; no display is needed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import nan
@@ -13,6 +13,7 @@ from tracebench.analysis.numbers import milliseconds
 from tracebench.model.components import END_TO_END
 from tracebench.model.result import Result, Statistics, TargetResult
 from tracebench.report.figure_style import COMPONENTS, INVALID, OWN, SIZE_IN, TARGETS, Look, save
+from tracebench.report.stream_figure import first_token, gaps, streams_in
 from tracebench.report.terminal import shortened
 
 _LABELLED = 0.04
@@ -33,18 +34,33 @@ def draw(result: Result, path: str) -> None:
 
 def make(result: Result) -> Figure:
     """The figure: component times, latency, shares, distribution."""
-    figure = Figure(figsize=SIZE_IN, layout="constrained")
-    (times, latency), (shares, curves) = figure.subplots(2, 2)
     targets = result.targets
+    streams = streams_in(targets)
+    width, height = SIZE_IN
+    size = (width, height * 1.5) if streams else SIZE_IN
+    figure = Figure(figsize=size, layout="constrained")
+    panels = figure.subplots(3 if streams else 2, 2)
+    (times, latency), (shares, curves) = panels[:2]
+    if streams:
+        first_token(panels[2][0], streams)
+        gaps(panels[2][1], streams)
     _stack(times, targets, share=False)
     _latency(latency, targets)
     _stack(shares, targets, share=True)
     _curves(curves, targets)
     figure.suptitle(_title(result), fontsize=11)
-    handles, labels = times.get_legend_handles_labels()
-    if handles:
+    labelled = dict[str, Any]()
+    for axes in (times, *panels[2:, :1].flat):
+        handles, labels = axes.get_legend_handles_labels()
+        labelled = dict(zip(labels, handles, strict=True)) | labelled
+    if labelled:
         figure.legend(
-            handles, labels, loc="outside lower center", ncols=7, columnspacing=1.4, frameon=False
+            labelled.values(),
+            labelled.keys(),
+            loc="outside lower center",
+            ncols=7,
+            columnspacing=1.4,
+            frameon=False,
         )
     invalid = [name for name, target in targets.items() if not target.verdict.valid]
     if invalid:

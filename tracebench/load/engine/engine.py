@@ -238,4 +238,6 @@ def _progress(ledger: Ledger, elapsed_ns: int) -> Progress:
     recorder = ledger.recorder
     recent_ns = sorted(recorder.recent_ns(RECENT).tolist())
     middle_ms = recent_ns[len(recent_ns) // 2] / 1e6 if recent_ns else 0.0
-    return Progress(ledger.started, len(recorder), elapsed_ns / 1e9, middle_ms)
+    return Progress(
+        ledger.started, len(recorder), elapsed_ns / 1e9, middle_ms, ledger.streams.tokens
+    )

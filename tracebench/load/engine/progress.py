@@ -13,6 +13,8 @@ class Progress(NamedTuple):
     elapsed_s: float
     recent_ms: float
     """Median end-to-end time of the last requests; 0 before the first."""
+    tokens: int = 0
+    """Of the streams that have been read."""
 
 
 class Watcher:

@@ -265,7 +265,8 @@ def _leads_to_something(said: Any, path: Sequence[str]) -> bool:
             said = said.get(step)
         else:
             return False
-    return said is not None and said not in ("", [], {}, False)
+    is_number = isinstance(said, int | float) and not isinstance(said, bool)
+    return is_number or bool(said)  # the id of a token may be 0
 
 
 def _error(said: Json) -> str:
