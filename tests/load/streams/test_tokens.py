@@ -237,8 +237,10 @@ JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["choices", "type", "done", "token", "meta_info", "text_output", "stop", "usage"]
-                + ["delta", "message", "error", "content", "details", "timings", "response"]
+                [
+                    *("choices", "type", "done", "token", "meta_info", "text_output", "stop"),
+                    *("usage", "delta", "message", "error", "content", "details", "timings"),
+                ]
             ),
             inner,
             max_size=4,
