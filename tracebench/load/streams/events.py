@@ -28,12 +28,13 @@ class Event(NamedTuple):
 
 def server_sent(body: bytes | bytearray) -> Iterator[Event]:
     """Events as `text/event-stream` has them; a last one needs no blank line behind it."""
-    at = 0
-    for found in _BETWEEN_EVENTS.finditer(body):
-        yield _server_sent(found.end(), bytes(body[at : found.start()]))
-        at = found.end()
-    if body[at:].strip():
-        yield _server_sent(len(body), bytes(body[at:]))
+    text, at = bytes(body), 0
+    for found in _BETWEEN_EVENTS.finditer(text):
+        start, end = found.span()
+        yield _server_sent(end, text[at:start])
+        at = end
+    if text[at:].strip():
+        yield _server_sent(len(text), text[at:])
 
 
 def _server_sent(end: int, text: bytes) -> Event:

@@ -18,8 +18,8 @@ Json = dict[str, Any]
 DONE: Final = b"[DONE]"
 """How OpenAI's streams end."""
 _NS_PER_MS: Final = 1e6
-_TEXT: Final = ("content", "refusal")
-_OTHER: Final = ("reasoning_content", "reasoning", "tool_calls", "function_call", "audio")
+_decode: Final = json.JSONDecoder().raw_decode
+"""At half the price of `json.loads`, which guesses the encoding first."""
 
 
 class Answer:
@@ -76,8 +76,8 @@ class Answer:
             self.ended = True
             return 0
         try:
-            said = json.loads(event.data)
-        except ValueError:
+            said, _ = _decode(event.data.decode().lstrip())
+        except (ValueError, RecursionError):
             return 0
         if type(said) is not dict:
             return 0
@@ -104,16 +104,18 @@ class Answer:
         """OpenAI's chat completions and completions, and all who speak them."""
         carries, ids, finished = False, None, False
         for choice in said["choices"] or ():
-            part = choice.get("delta") or choice
-            if choice.get("text") or any(part.get(name) for name in _TEXT):
+            of = choice.get
+            part = (of("delta") or choice).get
+            if part("content") or of("text") or part("refusal"):
                 self.text = carries = True
-            elif not carries:
-                carries = any(part.get(name) for name in _OTHER)
-            ids = choice.get("token_ids") or ids
-            finished |= choice.get("finish_reason") is not None
+            elif part("reasoning_content") or part("reasoning") or part("tool_calls"):
+                carries = True
+            elif part("function_call") or part("audio"):
+                carries = True
+            ids = of("token_ids") or ids
+            finished |= of("finish_reason") is not None
         self.ended |= finished
-        before = max(self.output, 0)
-        usage = said.get("usage")
+        usage, before = said.get("usage"), self.output if self.output > 0 else 0
         if usage:
             self._continuous |= bool(said["choices"]) and not finished
             self._usage(usage)
