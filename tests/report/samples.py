@@ -5,6 +5,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from tests.load.streams.exact_streams import (
+    DONE,
+    HEAD,
+    LAST_CHUNK,
+    Streamed,
+    chat,
+    chunk,
+    event,
+    streams,
+    tokens,
+)
 from tests.records import decomposed, effect, measured
 from tracebench.analysis.difference.client_cost import client_cost
 from tracebench.analysis.difference.comparison import compare
@@ -111,7 +122,25 @@ def own_parts() -> Result:
     return result(rest=target(own_ms=OWN_MS, scale=slow), grpc=grpc)
 
 
+def streamed() -> Result:
+    """Two targets whose replies stream; one tells how long prefill and decoding took."""
+    timings = {"prompt_ms": 30.0, "predicted_n": 64, "predicted_ms": 600.0}
+    last = event({"choices": [{"delta": {}, "finish_reason": "length"}], "timings": timings})
+    told = Streamed(streams(chat(tokens(end=last + DONE))), requests=40, slots=4)
+    silent = Streamed(streams(chat(tokens(32))), requests=12)
+    return result(rest=told.target, grpc=silent.target)
+
+
+def buffered() -> Result:
+    """A proxy holds all tokens back until the last."""
+    everything = b"".join(data for _, data in tokens())
+    parts = [(680.0, HEAD), (680.0, chunk(everything) + LAST_CHUNK)]
+    return result(rest=Streamed(streams(parts), requests=8).target)
+
+
 ALL = {
+    "streams": streamed(),
+    "buffered streams": buffered(),
     "own parts": own_parts(),
     "influenced": influenced(),
     "both": both(),

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from tests.report.samples import ALL, both, own_parts, result, target
+from tests.report.samples import ALL, both, buffered, own_parts, result, streamed, target
 from tracebench.model.components import LEAVES
 from tracebench.model.result import Result
 from tracebench.report.figure import draw, make
@@ -67,3 +68,16 @@ def test_every_component_has_a_look() -> None:
     assert set(LEAVES) <= set(COMPONENTS)
     looks = [look for name, look in COMPONENTS.items() if name != "server_and_network"]
     assert len(set(looks)) == len(looks)
+
+
+def test_panels_for_streams() -> None:
+    first, gaps = make(streamed()).axes[4:]
+    widths = [bar.get_width() for bar in first.patches if isinstance(bar, Rectangle)]
+    assert sum(widths) == pytest.approx(2 * 50.2)
+    assert gaps.get_ylabel() == "ms"
+    assert [np.unique(line.get_ydata()).tolist() for line in gaps.lines] == [[10], [10]]
+
+
+def test_no_gaps_to_draw() -> None:
+    _, gaps = make(buffered()).axes[4:]
+    assert [text.get_text() for text in gaps.texts] == ["no gaps to tell of"]

@@ -6,7 +6,17 @@ import pytest
 from rich.cells import cell_len
 
 from tests.records import effect
-from tests.report.samples import ALL, both, exchange, influenced, own_parts, result, target
+from tests.report.samples import (
+    ALL,
+    both,
+    buffered,
+    exchange,
+    influenced,
+    own_parts,
+    result,
+    streamed,
+    target,
+)
 from tracebench.analysis.findings.finding import with_findings
 from tracebench.analysis.findings.outcome import interrupted
 from tracebench.analysis.numbers import milliseconds
@@ -209,3 +219,23 @@ def test_no_more_reasons_are_printed_than_leave_the_verdict_in_sight() -> None:
     assert "HTTP 420" not in text
     assert f"{80 + 79 + 78 + 77 + 76} × 5 more reasons: see --output-json" in text
     assert "more reasons" not in render(result(rest=replace(target(), errors=errors[:20])))
+
+
+def test_a_block_for_streams() -> None:
+    text = render(streamed())
+    assert "40 streams · 2,560 tokens (as the server counts)" in " ".join(text.split())
+    assert row(text, "ttft")[1:3] == ["50.20", "50.20"]
+    assert row(text, "prefill")[1:3] == ["30.00", "30.00"]
+    assert row(text, "prefill")[-1] == "59.8%"
+    assert row(text, "decode")[1:3] == ["600.0", "600.0"]
+    assert row(text, "tpot")[1] == "10.00"
+    assert "The first token takes 50.20 ms (median); 60% of it is prefill." in text
+    assert "95% of that time is the server's decoding" in " ".join(text.split())
+
+
+def test_buffered_streams_have_no_gaps() -> None:
+    text = render(buffered())
+    assert row(text, "ttft")[1] == "680.2"
+    with pytest.raises(StopIteration):
+        row(text, "itl")
+    assert "[buffered_stream]" in text

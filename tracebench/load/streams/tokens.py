@@ -18,6 +18,7 @@ Json = dict[str, Any]
 DONE: Final = b"[DONE]"
 """How OpenAI's streams end."""
 _NS_PER_MS: Final = 1e6
+_OTHER: Final = ("reasoning_content", "reasoning", "tool_calls", "function_call", "audio")
 _decode: Final = json.JSONDecoder().raw_decode
 """At half the price of `json.loads`, which guesses the encoding first."""
 
@@ -108,9 +109,7 @@ class Answer:
             part = (of("delta") or choice).get
             if part("content") or of("text") or part("refusal"):
                 self.text = carries = True
-            elif part("reasoning_content") or part("reasoning") or part("tool_calls"):
-                carries = True
-            elif part("function_call") or part("audio"):
+            elif any(map(part, _OTHER)):
                 carries = True
             ids = of("token_ids") or ids
             finished |= of("finish_reason") is not None
