@@ -38,7 +38,7 @@ def test_a_check(address: str) -> None:
     [
         ({"service": "nothing"}, "NOT_FOUND: unknown service"),
         ({"service": 5}, "not a grpc.health.v1.HealthCheckRequest: .*service"),
-        ({"method": "Watch"}, "only unary"),
+        ({"method": "Watch", "timeout_s": 0.5}, "no more of the stream within 0.5 s"),
         ({"method": "Cure"}, "the methods of grpc.health.v1.Health are Check, List, Watch"),
         ({"expect_json": ("status=NOT_SERVING",)}, "does not hold: .*SERVING"),
     ],
