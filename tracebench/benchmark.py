@@ -16,6 +16,7 @@ from tracebench.analysis.findings.near_floor import beside_floor, clients_cut_sh
 from tracebench.analysis.findings.otlp_spans import unfit_rules
 from tracebench.analysis.findings.outcome import interrupted
 from tracebench.analysis.statistics.steady_state import settled
+from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.summary import exemplars, summarise
 from tracebench.analysis.verdict import advised
 from tracebench.load.engine.progress import Watcher
@@ -30,7 +31,7 @@ from tracebench.model.exchange import Decomposition, Exchange, Outcome, Timing, 
 from tracebench.model.measurement import Load
 from tracebench.model.plan import Plan, Workload
 from tracebench.model.requests import VARIANT, Requests
-from tracebench.model.result import Finding, Floor, Result, TargetResult
+from tracebench.model.result import Finding, Floor, Result, StreamResult, TargetResult
 from tracebench.model.server_times import ServerTimes
 from tracebench.system.environment import environment, plan_facts
 from tracebench.system.interrupt import interruptible
@@ -49,6 +50,8 @@ class Trial(NamedTuple):
     prepared: Prepared
     exchange: Exchange
     decomposition: Decomposition
+    stream: StreamResult | None
+    """None where the reply did not stream."""
 
 
 def run(plan: Plan, watcher: Watcher | None = None) -> Result:
@@ -97,10 +100,12 @@ def try_once(plan: Plan) -> dict[str, Trial]:
     trials = {}
     with Secrets.of(plan).guard():
         for target, prepared in prepare(plan).items():
-            exchange = once(replace(prepared, variants=None))
+            exchange, streams = once(replace(prepared, variants=None))
+            requests = Requests.of([exchange])
             times = renamed(ServerTimes.of([_timing(exchange)]), mapper)
-            decomposition = decompose(Requests.of([exchange]), times)
-            trials[target] = Trial(prepared, exchange, decomposition)
+            told = Load(requests, times, 0.0, 0.0, None, streams=streams)
+            stream = summarise_streams(told) if len(streams) else None
+            trials[target] = Trial(prepared, exchange, decompose(requests, times), stream)
     return trials
 
 

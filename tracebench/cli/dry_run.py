@@ -4,6 +4,7 @@ from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.benchmark import Trial
 from tracebench.model.components import END_TO_END, LEAVES
 from tracebench.model.exchange import Decomposition, Exchange
+from tracebench.model.result import StreamResult
 from tracebench.report.terminal import shortened
 from tracebench.system.redaction import HIDDEN, is_secret
 
@@ -23,10 +24,25 @@ def render(target: str, trial: Trial) -> str:
             f"< {prepared.answer}",
             "",
             *_times(exchange, trial.decomposition),
+            *_stream(trial.stream),
             "",
         ]
     )
     return prepared.secrets.hide(text)
+
+
+def _stream(stream: StreamResult | None) -> list[str]:
+    """When its tokens came, and who counts them."""
+    if stream is None:
+        return []
+    if stream.ttft_service is None or stream.generation is None:
+        return ["a stream without tokens: name where an event has one with --token-path"]
+    events, tokens = sum(stream.stamps.values()), stream.tokens
+    return [
+        f"a stream: the first token {stream.ttft_service.p50_ms:.3f} ms after the request left, "
+        f"the last {stream.generation.p50_ms:.3f} ms later",
+        f"{tokens.output:,} tokens by {tokens.source}, in {events:,} events",
+    ]
 
 
 def _quoted(mark: str, text: str) -> list[str]:

@@ -134,15 +134,15 @@ def _allow_connections(count: int) -> None:
         )
 
 
-def once(prepared: Prepared) -> Exchange:
-    """Make one exchange, through the engine, with all its stamps.
+def once(prepared: Prepared) -> tuple[Exchange, Streams]:
+    """Make one exchange, through the engine, with all its stamps, and its stream, if it is one.
 
     Raises:
         TargetError: no connection can be made.
     """
     if why := greet(prepared):
         raise TargetError(f"{prepared.address}: {why}")
-    return attempt(prepared)
+    return _attempted(prepared)
 
 
 def greet(prepared: Prepared) -> str:
@@ -153,14 +153,19 @@ def greet(prepared: Prepared) -> str:
 
 def attempt(prepared: Prepared) -> Exchange:
     """Make one exchange as the run will; where no connection can be made, its reason says why."""
+    return _attempted(prepared)[0]
+
+
+def _attempted(prepared: Prepared) -> tuple[Exchange, Streams]:
     with _engine(prepared, slots=1, channels=1) as engine:
         window = engine.run(ClosedLoop(requests=1), lambda _progress: None)
     kept = next(window.recorder.replies.whole(), None)
-    exchange = _read(window, prepared, Watcher())[0].requests.exchange(0)
-    if kept is None:
-        return exchange
-    reply, reason = prepared.read(kept)
-    return exchange._replace(reply=hidden(reply, prepared.secrets) if reason else reply)
+    record, streams = _read(window, prepared, Watcher())
+    exchange = record.requests.exchange(0)
+    if kept is not None:
+        reply, reason = prepared.read(kept)
+        exchange = exchange._replace(reply=hidden(reply, prepared.secrets) if reason else reply)
+    return exchange, streams
 
 
 def _run(engine: Engine, load: Workload, watcher: Watcher) -> Window:

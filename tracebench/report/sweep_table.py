@@ -55,6 +55,7 @@ def _target(sweep: Sweep, name: str, scaling: Scaling) -> RenderableType:
         "",
         _loads(sweep.kind, scaling.points, known),
         "",
+        *_streams(sweep.kind, known),
         *_components(sweep.kind, scaling.points),
         indented(Text(sentence, style="bold" if all(p.valid for p in scaling.points) else "none")),
         *(indented(Text(line)) for line in _laws(sweep.kind, scaling)),
@@ -125,6 +126,27 @@ def _components(kind: LoadKind, points: Sequence[Point]) -> Iterable[RenderableT
     yield ""
     title = "requests in each at a time, mean (Little's law)"
     yield _grid(title, kind, [*names, "sum"], points, _in_flight)
+    yield ""
+
+
+def _streams(kind: LoadKind, targets: Mapping[float, TargetResult]) -> Iterable[RenderableType]:
+    """What streamed replies tell at each load."""
+    streams = {load: one.stream for load, one in targets.items() if one.stream is not None}
+    if not streams:
+        return
+    headings = (HEADINGS[kind], "tokens/s", "ttft p50", "ttft p95", "tpot p50", "itl p95")
+    table = _table("streams: tokens, and ms", headings)
+    for load, one in streams.items():
+        rate = one.output_tokens_per_s
+        table.add_row(
+            f"{load:,g}",
+            "" if rate is None else milliseconds(rate),
+            _percentile(one.ttft, "p50_ms"),
+            _percentile(one.ttft, "p95_ms"),
+            _percentile(one.tpot, "p50_ms"),
+            _percentile(one.itl, "p95_ms"),
+        )
+    yield table
     yield ""
 
 

@@ -10,13 +10,14 @@ import pytest
 import trustme
 
 from tests.load import oip_server
-from tests.load.streams.exact_streams import DONE, HEAD, LAST_CHUNK, chunk, delta, usage
+from tests.load.streams.exact_streams import DONE, HEAD, LAST_CHUNK, chunk, delta, event, usage
 from tests.load.zoo import PROTO, SERVICE, zoo
 from tests.plans import plan_of
 from tests.servers import HOST, Script, read_request, serving
 from tests.tls import ca_file, context, under_tls
-from tracebench.benchmark import run
-from tracebench.model.errors import UsageError
+from tracebench.benchmark import run, try_once
+from tracebench.cli.dry_run import render
+from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Payload
 from tracebench.model.result import StreamResult, TargetResult
 
@@ -160,3 +161,22 @@ def test_root_spans_tell_of_the_tokens(tmp_path: Path) -> None:
         assert at["sent"] < at["first_token"] < at["last_token"] <= at["arrived"]
         waited_s = float(told["gen_ai.response.time_to_first_chunk"])
         assert 0 < waited_s <= (at["first_token"] - at["sent"]) / 1e9
+
+
+def test_a_dry_run_tells_when_its_tokens_came() -> None:
+    with serving(chatting) as port:
+        url = f"http://{HOST}:{port}/v1/chat/completions"
+        trial = try_once(plan_of(PAYLOAD, rest_url=url))["rest"]
+    text = render("rest", trial)
+    assert "8 tokens by usage, in 8 events" in text
+    assert "a stream: the first token " in text
+
+
+def test_a_stream_that_errs_is_told_before_the_load() -> None:
+    def failing(connection: socket.socket) -> None:
+        while read_request(connection):
+            said = event({"error": {"message": "engine died"}})
+            connection.sendall(HEAD + chunk(said) + LAST_CHUNK)
+
+    with pytest.raises(TargetError, match="broke off with an error: engine died"):
+        measured(failing)
