@@ -104,7 +104,7 @@ def read_stream(
         return (yield from _counted(log, sent_ns, cut, answer, _item))
     else:
         found = yield from _counted(log, sent_ns, cut, answer, Answer.take)
-    if not found.answer.known:
+    if not found.answer.known and not found.answer.error:
         found = yield from _counted(log, sent_ns, cut, Answer(), _item)
     return found
 
@@ -114,10 +114,8 @@ def _message(read: Callable[[Answer, bytes], int], answer: Answer, event: Event)
 
 
 def _item(answer: Answer, event: Event) -> int:
-    """An event of a form that nobody knows is a token, unless it says nothing, or of an error."""
-    if event.kind == b"error":
-        answer.take(event)
-    return int(event.data not in (b"", DONE) and not answer.error)
+    """An event of a form that nobody knows is a token, unless it says nothing."""
+    return int(event.data not in (b"", DONE))
 
 
 def _counted(
