@@ -1,5 +1,6 @@
 """Streams of real servers, noticed by themselves, in the clear and over TLS, REST and gRPC."""
 
+import gzip
 import json
 import socket
 import time
@@ -180,3 +181,13 @@ def test_a_stream_that_errs_is_told_before_the_load() -> None:
 
     with pytest.raises(TargetError, match="broke off with an error: engine died"):
         measured(failing)
+
+
+def test_a_compressed_stream_is_refused() -> None:
+    def compressing(connection: socket.socket) -> None:
+        while read_request(connection):
+            head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+            connection.sendall(head + chunk(gzip.compress(DONE)) + LAST_CHUNK)
+
+    with pytest.raises(TargetError, match="Accept-Encoding: identity"):
+        measured(compressing)

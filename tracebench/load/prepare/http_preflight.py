@@ -160,11 +160,17 @@ def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) ->
     """
     exchange = attempt(prepared)
     said = excerpt(prepared.secrets.hide_bytes(_content(exchange.reply)))
-    if not exchange.reason:
-        kind = exchange.reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Answered(said, kind in STREAM_TYPES)
-    where = ": ".join(filter(None, (prepared.address, name)))
-    raise TargetError(f"{where}: {_fault(exchange, prepared, said, any_status)}")
+    where, headers = ": ".join(filter(None, (prepared.address, name))), exchange.reply.headers
+    if exchange.reason:
+        raise TargetError(f"{where}: {_fault(exchange, prepared, said, any_status)}")
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    coding = headers.get("content-encoding", "identity")
+    if kind in STREAM_TYPES and coding != "identity":
+        raise TargetError(
+            f"{where}: the reply is a stream that is compressed ({excerpt(coding)}), so nobody can "
+            "tell when an event came: add --header 'Accept-Encoding: identity'"
+        )
+    return Answered(said, kind in STREAM_TYPES)
 
 
 def _fault(exchange: Exchange, prepared: Prepared, said: str, any_status: bool) -> str:
