@@ -9,7 +9,7 @@ from tracebench.analysis.verdict import FINDINGS
 
 PAGE = ROOT / "docs" / "verdict.md"
 _BEGIN, _END = "<!-- table -->\n", "<!-- end -->\n"
-_FIELD = re.compile(r"\{(\w+)(?::([^}]*))?\}")
+_FIELD = re.compile(r"\{(\w+)(?:!r)?(?::([^}]*))?\}")
 
 
 def table() -> str:

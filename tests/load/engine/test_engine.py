@@ -11,7 +11,8 @@ from tests.servers import HOST, Script, answering, keeping, read_request, reply,
 from tracebench.load.engine.engine import Engine
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY, read_reply
+from tracebench.load.wire.codec import CUT_SHORT, NO_REPLY
+from tracebench.load.wire.http1 import read_reply
 from tracebench.model.exchange import Outcome, Stamp
 from tracebench.tracing.roots.trace_ids import IdSource
 

@@ -19,7 +19,8 @@ from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, OpenLoop, Pacing
 from tracebench.load.recording.read_record import Read
 from tracebench.load.wire import grpc_reply, http1
-from tracebench.load.wire.http1 import NO_REPLY, HttpRequest
+from tracebench.load.wire.codec import NO_REPLY
+from tracebench.load.wire.http1 import HttpRequest
 from tracebench.load.wire.http1_pattern import pattern_of
 from tracebench.load.wire.http2 import Http2Codec
 from tracebench.model.exchange import Exchange, Lost, Outcome, Stamp

@@ -22,7 +22,7 @@ from tracebench.load.engine.pacing import ClosedLoop, OpenLoop
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
-from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY
+from tracebench.load.wire.codec import CUT_SHORT, NO_REPLY
 from tracebench.model.exchange import Exchange, Lost, Outcome
 from tracebench.model.measurement import Load
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Tls, Workload

@@ -18,7 +18,8 @@ from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, OpenLoop, Pacing
 from tracebench.load.wire import grpc_reply, http2_frames
-from tracebench.load.wire.http1 import NO_REPLY, HttpRequest
+from tracebench.load.wire.codec import NO_REPLY
+from tracebench.load.wire.http1 import HttpRequest
 from tracebench.load.wire.http2 import Http2Codec
 from tracebench.model.exchange import Exchange, Lost, Outcome
 

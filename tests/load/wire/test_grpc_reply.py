@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.load.http2_samples import INITIAL, TRAILERS_ONLY, TRAILING, block, message
 from tracebench.load.wire.codec import RawReply
-from tracebench.load.wire.grpc_reply import MOST_UNPACKED_BYTES, read_reply
-from tracebench.load.wire.http2_streams import KEPT_BYTES
+from tracebench.load.wire.grpc_reply import MOST_MESSAGE_BYTES, read_reply
+from tracebench.load.wire.http2_streams import KEPT_MESSAGE_BYTES
 from tracebench.model.exchange import Reply
 
 GZIPPED = block((":status", "200"), ("content-type", "application/grpc"), ("grpc-encoding", "gzip"))
@@ -106,8 +106,8 @@ def test_failures(raw: RawReply, reply_status: str, reason: str) -> None:
 
 def test_a_message_kept_in_part_is_a_success_of_its_whole_size() -> None:
     whole = message(bytes(100_000))
-    reply, reason = read_reply((INITIAL, whole[:KEPT_BYTES], TRAILING, b"100005"))
-    assert (len(reply.body), reason) == (KEPT_BYTES - 5, "")
+    reply, reason = read_reply((INITIAL, whole[:KEPT_MESSAGE_BYTES], TRAILING, b"100005"))
+    assert (len(reply.body), reason) == (KEPT_MESSAGE_BYTES - 5, "")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,10 @@ def test_a_message_kept_in_part_is_a_success_of_its_whole_size() -> None:
     ],
 )
 def test_a_message_kept_in_part_is_judged_by_its_whole_size(size: bytes, reason: str) -> None:
-    assert read_reply((INITIAL, message(bytes(100_000))[:KEPT_BYTES], TRAILING, size))[1] == reason
+    assert (
+        read_reply((INITIAL, message(bytes(100_000))[:KEPT_MESSAGE_BYTES], TRAILING, size))[1]
+        == reason
+    )
 
 
 def test_gzip() -> None:
@@ -133,9 +136,9 @@ def test_gzip_was_announced_but_this_message_is_plain() -> None:
 def test_a_gzip_kept_in_part_is_unpacked_in_part() -> None:
     content = b"".join(b"%d," % (n * n * 7919 % 1_000_003) for n in range(60_000))
     whole = packed(gzip.compress(content, mtime=0))
-    assert len(whole) > KEPT_BYTES
-    reply, reason = read_reply((GZIPPED, whole[:KEPT_BYTES], TRAILING, b"%d" % len(whole)))
-    assert (reply.body, reason) == (content[:KEPT_BYTES], "")
+    assert len(whole) > KEPT_MESSAGE_BYTES
+    reply, reason = read_reply((GZIPPED, whole[:KEPT_MESSAGE_BYTES], TRAILING, b"%d" % len(whole)))
+    assert (reply.body, reason) == (content[:KEPT_MESSAGE_BYTES], "")
 
 
 @pytest.mark.parametrize(
@@ -149,8 +152,8 @@ def test_a_gzip_kept_in_part_is_unpacked_in_part() -> None:
         (gzip.compress(b"world" * 100, mtime=0)[:-9], "the message's gzip is cut short"),
         (b"", "the message's gzip is cut short"),
         (
-            gzip.compress(bytes(MOST_UNPACKED_BYTES + 1_000_000)),
-            f"the message unpacks to more than {MOST_UNPACKED_BYTES} bytes",
+            gzip.compress(bytes(MOST_MESSAGE_BYTES + 1_000_000)),
+            f"the message unpacks to more than {MOST_MESSAGE_BYTES} bytes",
         ),
     ],
 )

@@ -6,11 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracebench.load.wire.codec import ProtocolError, Slot
+from tracebench.load.wire.codec import CUT_SHORT, NO_REPLY, ProtocolError, Slot
 from tracebench.load.wire.http1 import (
-    CUT_SHORT,
-    KEPT_BYTES,
-    NO_REPLY,
+    KEPT_REPLY_BYTES,
     Http1Codec,
     HttpRequest,
     read_reply,
@@ -126,7 +124,7 @@ def test_a_large_reply_is_not_kept_whole() -> None:
     for _ in range(1_000):
         codec.receive(bytes(1_000))
     assert slot.reply is not None
-    assert len(slot.reply[0]) < KEPT_BYTES
+    assert len(slot.reply[0]) < KEPT_REPLY_BYTES
     assert read_reply(slot.reply)[0].headers["server-timing"] == "a;dur=1"
 
 

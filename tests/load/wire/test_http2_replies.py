@@ -17,8 +17,8 @@ from tests.load.http2_samples import (
     reply,
 )
 from tracebench.load.wire import http2_frames
-from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY
-from tracebench.load.wire.http2_streams import KEPT_BYTES
+from tracebench.load.wire.codec import CUT_SHORT, NO_REPLY
+from tracebench.load.wire.http2_streams import KEPT_MESSAGE_BYTES
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_replies(received: bytes, expected: tuple[bytes, ...]) -> None:
     assert (codec.busy(), codec.reusable) == (False, True)
 
 
-@pytest.mark.parametrize("size", [KEPT_BYTES, KEPT_BYTES + 1, 300_000])
+@pytest.mark.parametrize("size", [KEPT_MESSAGE_BYTES, KEPT_MESSAGE_BYTES + 1, 300_000])
 def test_a_large_body_is_kept_in_part_and_counted_in_full(size: int) -> None:
     codec = ready()
     slot = opened(codec)
     body = bytes(n % 251 for n in range(size))
     codec.receive(headers(1) + data(1, body) + headers(1, TRAILING, end=True))
-    count = () if size == KEPT_BYTES else (b"%d" % size,)
-    assert slot.reply == (INITIAL, body[:KEPT_BYTES], TRAILING, *count)
+    count = () if size == KEPT_MESSAGE_BYTES else (b"%d" % size,)
+    assert slot.reply == (INITIAL, body[:KEPT_MESSAGE_BYTES], TRAILING, *count)
 
 
 def test_interleaved_replies_are_told_apart_and_the_last_one_is_last() -> None:

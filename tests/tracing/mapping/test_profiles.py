@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.tracing.mapping.profile_table import table
 from tests.tracing.mapping.samples import MS, at, span, split, timing
 from tools.house import ROOT as ROOT_FOLDER
+from tools.profile_table import table
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.span import Link, Span
 from tracebench.tracing.mapping.mapper import Mapper

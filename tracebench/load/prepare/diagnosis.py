@@ -7,7 +7,8 @@ from typing import Final
 
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.engine.target import Prepared
-from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY, SWITCHES
+from tracebench.load.wire.codec import CUT_SHORT, NO_REPLY
+from tracebench.load.wire.http1 import SWITCHES
 from tracebench.load.wire.http2 import NOT_HTTP2
 
 _PROBE_S: Final = 2.0

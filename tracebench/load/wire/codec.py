@@ -51,6 +51,10 @@ class StreamLog:
             self.marks.append(Mark(size, came_ns, stamp))
 
 
+NO_REPLY: Final = "the server closed the connection without a reply"
+CUT_SHORT: Final = "the server closed the connection in mid-reply"
+
+
 class Carrier(Protocol):
     """What has a slot's exchange in its hands: a connection, or the channel it waits for."""
 

@@ -14,12 +14,12 @@ from hpack import Decoder, HPACKError
 
 from tracebench.load.wire.codec import RawReply
 from tracebench.load.wire.grpc_request import PREFIX
-from tracebench.load.wire.http2_streams import KEPT_BYTES
+from tracebench.load.wire.http2_streams import KEPT_MESSAGE_BYTES
 from tracebench.model.errors import excerpt
 from tracebench.model.exchange import Reply
 
 MOST_HEADER_LIST_BYTES: Final = 65_536
-MOST_UNPACKED_BYTES: Final = 16 * 2**20
+MOST_MESSAGE_BYTES: Final = 16 * 2**20
 _STATUS_NAMES: Final = {str(code.value[0]): code.name for code in grpc.StatusCode}
 _OK = "OK"
 _GZIP = 31  # zlib's name for "with gzip's header and trailer"
@@ -138,11 +138,11 @@ def _message(raw: RawReply, encoding: str) -> bytes:
 def _unpacked(content: bytes, *, whole: bool) -> bytes:
     unpacker = zlib.decompressobj(_GZIP)
     try:
-        plain = unpacker.decompress(content, MOST_UNPACKED_BYTES)
+        plain = unpacker.decompress(content, MOST_MESSAGE_BYTES)
     except zlib.error as error:
         raise _MalformedError(f"the message is not valid gzip: {error}") from None
     if unpacker.unconsumed_tail:
-        raise _MalformedError(f"the message unpacks to more than {MOST_UNPACKED_BYTES} bytes")
+        raise _MalformedError(f"the message unpacks to more than {MOST_MESSAGE_BYTES} bytes")
     if whole and not unpacker.eof:
         raise _MalformedError("the message's gzip is cut short")
-    return plain[:KEPT_BYTES]
+    return plain[:KEPT_MESSAGE_BYTES]

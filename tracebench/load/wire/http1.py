@@ -8,7 +8,9 @@ from typing import Final
 import httptools
 
 from tracebench.load.wire.codec import (
+    CUT_SHORT,
     KEPT_BODY_BYTES,
+    NO_REPLY,
     Codec,
     ProtocolError,
     RawReply,
@@ -89,12 +91,10 @@ def _ends_with_connection(reading: _Reading) -> bool:
 # Measured: feeding one small reply costs 0.5 µs. httptools reports the end of 1xx replies like
 # any other and knows no end of file; both are dealt with here.
 
-KEPT_BYTES = 16_384
+KEPT_REPLY_BYTES = 16_384
 """A reply's head, and with it the start of its body, is kept up to about this size."""
 SHORT = 2_048
 """A reply up to this size is kept as it was read."""
-NO_REPLY = "the server closed the connection without a reply"
-CUT_SHORT = "the server closed the connection in mid-reply"
 SWITCHES = "the server switches to another protocol (HTTP 101)"
 TOO_MUCH = "the server sent more than one reply: a second one, or more bytes than its length says"
 _SWITCHES: Final = 101
@@ -166,7 +166,7 @@ class Http1Codec(Codec):
             raise ProtocolError("the server sent bytes that answer no request")
         if not self.kept:
             self.kept = data
-        elif len(self.kept) < KEPT_BYTES:
+        elif len(self.kept) < KEPT_REPLY_BYTES:
             self.kept += data
         if self._completed:
             if self._completed > 1:

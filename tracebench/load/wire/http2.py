@@ -10,15 +10,16 @@ from typing import Final, NoReturn
 
 from tracebench.load.wire import http2_frames
 from tracebench.load.wire.codec import (
+    CUT_SHORT,
     GRPC_STREAM,
     KEPT_BODY_BYTES,
+    NO_REPLY,
     Codec,
     ProtocolError,
     Slot,
     StreamLog,
 )
 from tracebench.load.wire.grpc_request import GrpcRequest
-from tracebench.load.wire.http1 import CUT_SHORT, NO_REPLY
 from tracebench.load.wire.http2_frames import (
     ACK,
     CONTINUATION,

@@ -17,7 +17,7 @@ from tracebench.model.exchange import Lost
 
 # One HTTP/2 exchange: how much of its request has been sent, and what has come of its reply.
 
-KEPT_BYTES: Final = 65_536
+KEPT_MESSAGE_BYTES: Final = 65_536
 """A reply's body is kept up to this size."""
 
 
@@ -50,10 +50,10 @@ class Stream:
         self.initial = block
 
     def data(self, payload: bytes) -> None:
-        """Take a part of the body; what exceeds `KEPT_BYTES` is only counted."""
+        """Take a part of the body; what exceeds `KEPT_MESSAGE_BYTES` is only counted."""
         if not self.initial:
             raise ProtocolError("the server sent a reply's body before its headers")
-        if payload and self.body_bytes < KEPT_BYTES:
+        if payload and self.body_bytes < KEPT_MESSAGE_BYTES:
             self.parts.append(payload)
         self.body_bytes += len(payload)
 
@@ -68,9 +68,9 @@ class Stream:
             trailing: the header block that ended it; empty where a body did.
         """
         body = b"".join(self.parts)
-        if self.body_bytes <= KEPT_BYTES:
+        if self.body_bytes <= KEPT_MESSAGE_BYTES:
             return self.initial, body, trailing
-        return self.initial, body[:KEPT_BYTES], trailing, b"%d" % self.body_bytes
+        return self.initial, body[:KEPT_MESSAGE_BYTES], trailing, b"%d" % self.body_bytes
 
 
 # HTTP/2 flow control, the sending half: request bodies go out as the peer's windows allow.

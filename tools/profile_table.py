@@ -1,4 +1,4 @@
-"""The table of profiles in docs/mapping.md: `python -m tests.tracing.mapping.profile_table`."""
+"""The table of profiles in docs/mapping.md: `python -m tools.profile_table`."""
 
 from collections.abc import Iterator
 
