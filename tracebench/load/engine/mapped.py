@@ -1,7 +1,7 @@
 """Requests in memory-mapped files, sent by reference.
 
 `sendfile` from such a file hands pages to the socket instead of copying the body into it. With
-24 KB bodies on loopback the copy is 13 % of what a request costs; below 8 KB it costs less than
+24 KB bodies on loopback the copy is 13 % of what a request costs; below 12 KB it costs less than
 `sendfile` does, and whole requests are copied from the mapping. The one line that changes is
 written into it, so each connection has its own. Where those would take too much
 memory, all connections share one mapping of the bodies alone, and copy the heads.
