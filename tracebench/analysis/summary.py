@@ -78,6 +78,7 @@ def summarise(
         components=_components(columns),
         floor=floor,
         stream=summarise_streams(load),
+        errors=count_errors(load.requests),
     )
     found = _found(address, evidence, columns)
     clock = _clock_offset_ms(decomposition.clock, epoch_ns)
@@ -94,7 +95,7 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
     return TargetResult(
         address=address,
         requests=run.requests,
-        errors=count_errors(load.requests),
+        errors=tuple(run.errors),
         duration_s=load.duration_s,
         throughput_rps=part_of(run.requests.succeeded, load.duration_s),
         client_cpu_s=load.cpu_s,

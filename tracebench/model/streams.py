@@ -50,7 +50,8 @@ READ: Final = np.dtype([("came", "<i8"), ("tokens", "<u4")])
 """A read that completed events with tokens."""
 
 STOPPED: Final = "the stream stopped without an event that ends it"
-"""The fault of a stream that lacks its end; any other came as an error event."""
+BROKE_OFF: Final = "the stream broke off with an error"
+"""Why a stream is no success; the second is followed by what the server said."""
 
 Rows = npt.NDArray[np.void]
 

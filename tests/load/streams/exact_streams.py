@@ -152,6 +152,7 @@ class Streamed:
             None,
             {},
             stream=self.result,
+            errors=self.target.errors,
         )
         return {found.code for judge in JUDGES if (found := judge(evidence)) is not None}
 

@@ -12,6 +12,7 @@ from tracebench.analysis.numbers import Wording
 from tracebench.model.exchange import Decomposition, Nanoseconds
 from tracebench.model.measurement import Load
 from tracebench.model.result import (
+    ErrorCount,
     Finding,
     Floor,
     RequestCounts,
@@ -54,6 +55,7 @@ class Evidence:
     components: Mapping[str, Statistics]
     floor: Floor | None = None
     stream: StreamResult | None = None
+    errors: Sequence[ErrorCount] = ()
 
 
 def part_of(part: float, whole: float) -> float:

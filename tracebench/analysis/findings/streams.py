@@ -15,7 +15,7 @@ from tracebench.analysis.findings.finding import (
 )
 from tracebench.analysis.streams import MOSTLY, buffered_share
 from tracebench.model.result import Finding
-from tracebench.model.streams import STOPPED
+from tracebench.model.streams import BROKE_OFF, STOPPED
 
 _NEARLY: Final = 0.05
 
@@ -29,7 +29,7 @@ _STREAM_ERROR: Final = FindingKind(
 
 
 def _stream_error(run: Evidence) -> Finding | None:
-    return weigh(_STREAM_ERROR, sum(fault != STOPPED for fault in _faults(run)))
+    return weigh(_STREAM_ERROR, _failed(run, BROKE_OFF))
 
 
 _STREAM_TRUNCATED: Final = FindingKind(
@@ -41,7 +41,7 @@ _STREAM_TRUNCATED: Final = FindingKind(
 
 
 def _stream_truncated(run: Evidence) -> Finding | None:
-    return weigh(_STREAM_TRUNCATED, sum(fault == STOPPED for fault in _faults(run)))
+    return weigh(_STREAM_TRUNCATED, _failed(run, STOPPED))
 
 
 _TOKENS_UNKNOWN: Final = FindingKind(
@@ -162,8 +162,9 @@ def _client_token_lag(run: Evidence) -> Finding | None:
     return None if run.stream is None else weigh(_CLIENT_TOKEN_LAG, run.stream.shared_gaps)
 
 
-def _faults(run: Evidence) -> list[str]:
-    return [] if run.load.streams is None else list(run.load.streams.faults.values())
+def _failed(run: Evidence, why: str) -> int:
+    """How many requests failed for a reason that begins like this."""
+    return sum(one.count for one in run.errors if one.reason.startswith(why))
 
 
 KINDS: Final = (

@@ -14,7 +14,7 @@ from tracebench.load.streams.events import Cut, Event, cut_for
 from tracebench.load.streams.tokens import DONE, Answer
 from tracebench.load.wire.codec import GRPC_STREAM, Mark, StreamLog
 from tracebench.model.exchange import Stamp
-from tracebench.model.streams import STOPPED
+from tracebench.model.streams import BROKE_OFF, STOPPED
 
 _AT_ONCE: Final = 16
 """Events that are looked at between two breaks: some 0.1 ms."""
@@ -160,7 +160,7 @@ def _stamped(log: StreamLog, sent_ns: int, cut: Cut) -> Iterator[tuple[Event, To
 
 def _fault(answer: Answer) -> str:
     if answer.error:
-        return f"the stream broke off with an error: {answer.error}"
+        return f"{BROKE_OFF}: {answer.error}"
     if answer.known and not answer.ended and not answer.may_lack_end:
         return STOPPED
     return ""

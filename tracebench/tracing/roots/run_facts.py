@@ -15,7 +15,7 @@ _RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
 """The fields of a `Load` that have fields of their own."""
 
 
-_RECORD: Final = ("requests", "times")
+_RECORD: Final = ("requests", "times", "streams")
 """The fields of a `Load` that root spans tell."""
 
 
