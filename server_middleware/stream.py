@@ -32,7 +32,16 @@ class Stream:
         unit: what the size of a chunk is counted in.
     """
 
-    __slots__ = ("_recorder", "_size", "_stamps", "_stood_since_ns", "_told", "_unit", "last_ns", "waited_ns")
+    __slots__ = (
+        "_recorder",
+        "_size",
+        "_stamps",
+        "_stood_since_ns",
+        "_told",
+        "_unit",
+        "last_ns",
+        "waited_ns",
+    )
 
     def __init__(self, recorder: RequestRecorder, unit: Unit) -> None:
         self._recorder, self._unit = recorder, unit

@@ -1,4 +1,4 @@
-"""Server-sent events: a stream of them can tell its timings itself, in comments behind the last one.
+"""Server-sent events: a stream of them tells its timings itself, in comments behind the last one.
 
 A head cannot tell what comes after it; comments reach whoever reads the raw body, and parsers of
 events drop them (https://html.spec.whatwg.org/multipage/server-sent-events.html). They are written
