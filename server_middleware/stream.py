@@ -51,7 +51,7 @@ class Stream:
         self.last_ns = 0
         """When the last chunk so far was handed over, since the epoch; 0: there was none."""
         self.waited_ns = 0
-        """For so long the app stood still, which it does while the reader is slow."""
+        """For so long the app has stood still, which it does while the reader is slow."""
 
     @property
     def count(self) -> int:
@@ -68,8 +68,10 @@ class Stream:
                 self._stamps.append((self._size, now_ns))
 
     def come_back(self) -> None:
-        """The app goes on."""
-        self.waited_ns += self._recorder.now_ns() - self._stood_since_ns
+        """The app goes on, or is told that it need not."""
+        if self._stood_since_ns:
+            self.waited_ns += self._recorder.now_ns() - self._stood_since_ns
+            self._stood_since_ns = 0
 
     def mirrored(self) -> list[tuple[str, str]]:
         """The header, in ASCII, that tells the stamps up to now; none where there was no chunk."""

@@ -173,8 +173,10 @@ class _Exchange:
         stream.hand_over(len(body))
         if last := not message.get("more_body", False):
             message = self._told(message)
-        await self._outer_send(message)
-        stream.come_back()
+        try:
+            await self._outer_send(message)
+        finally:
+            stream.come_back()
         if last:
             self._finish(None)
 

@@ -230,6 +230,8 @@ class ResponseBody:
 
     def close(self) -> None:
         """The server wants no more: all is sent, or the client is gone."""
+        if (stream := self._request.stream) is not None:
+            stream.come_back()
         entered = Entered(*self._inside)
         try:
             if (close := getattr(self._chunks, "close", None)) is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -41,6 +42,20 @@ def test_the_server_span_tells_when_the_chunks_were_handed_over(
         ("chunk", 50_000 + 12_000 * at, {"chunk.bytes": 13 * (at + 1)}) for at in range(8)
     ]
     assert last == ("last_chunk", 158_000, {"chunk.bytes": 130, "stream.waited_ms": 20.0})
+
+
+@BOTH
+def test_the_span_and_the_comments_tell_the_same(
+    spans: Spans, clock: Clock, make: Any, call: Any
+) -> None:
+    app = instrument(make(clock, [TOKEN] * 2, [("Content-Type", apps.EVENTS)]))
+    told = call(clock, app, {**ASKING, "X-Benchmark": "1"}).chunks[-1].decode()
+    stream = json.loads(told.splitlines()[0].partition(": X-Stream-Timing: ")[2])
+    *first, (_, last_us, last) = chunks(spans.server(3))
+    assert [[known["chunk.bytes"], us / 1e6] for _, us, known in first] == stream["chunks"]
+    assert stream["last"] == last_us / 1e6
+    sent_with_them_ms = 2 if make is apps.asgi else 0  # the comments of ASGI's are its last message
+    assert last["stream.waited_ms"] == stream["waited"] * 1e3 + sent_with_them_ms
 
 
 @BOTH
@@ -137,6 +152,15 @@ def test_of_a_wsgi_body_that_is_given_up(spans: Spans, most: int) -> None:
     assert answer.chunks == [TOKEN] * most
     nothing_is_left(spans, given)
     assert len(chunks(spans.server(most + 2))) == most + 1
+
+
+def test_a_wsgi_body_that_is_given_up_waited_until_then(spans: Spans, clock: Clock) -> None:
+    app: Any = instrument(apps.wsgi(clock, [TOKEN] * 3, []))
+    body = app(environ(ASKING), lambda *_: None)
+    next(body)
+    clock.go(7)
+    body.close()
+    assert chunks(spans.server(3))[-1][2]["stream.waited_ms"] == 7.0
 
 
 class GoneError(OSError):

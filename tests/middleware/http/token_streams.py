@@ -88,6 +88,20 @@ def slow_asgi(clock: Clock, app: Any, headers: dict[str, str], method: str = "PO
     return Answer(str(head["status"]), fields, bodies)
 
 
+def broken_off(app: Any) -> None:
+    """Call an ASGI app; its client is gone when the first chunk is to be sent.
+
+    Raises:
+        OSError: as servers have it.
+    """
+
+    async def send(message: Any) -> None:
+        if "body" in message:
+            raise OSError("the client is gone")
+
+    asyncio.run(app(scope(BENCHMARK), receive, send))
+
+
 def scope(headers: dict[str, str], method: str = "POST") -> dict[str, Any]:
     fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
     return {"type": "http", "method": method, "path": "/", "headers": fields}
