@@ -158,13 +158,12 @@ class _Exchange:
         ]
         return {**message, "headers": fields + mirrored}
 
-    @harmless
     def _begin_stream(self, fields: list[tuple[bytes, bytes]]) -> Stream:
         """More of the body is to come than is in its first message."""
         scope = self._scope
         if scope["method"] != "HEAD" and any(name == _BENCHMARK for name, _ in scope["headers"]):
             texts = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
-            self._tells = takes_comments(self._status, texts)
+            self._tells = bool(takes_comments(self._status, texts))
         return self.request.begin_stream("bytes")
 
     async def _send_part(self, message: Message, stream: Stream) -> None:

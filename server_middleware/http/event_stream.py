@@ -8,7 +8,7 @@ only for a caller who sent `X-Benchmark`: a `traceparent` alone is what producti
 from collections.abc import Iterable
 from typing import Final
 
-from server_middleware.harmless import complain
+from server_middleware.harmless import complain, harmless
 from server_middleware.request import Request
 from server_middleware.vocabulary import TIMING_HEADER
 
@@ -19,6 +19,7 @@ _TELLING: Final = frozenset({"content-length", "content-encoding", TIMING_HEADER
 _LINE_ENDS: Final = (b"\n", b"\r")
 
 
+@harmless
 def takes_comments(status: int | None, fields: Iterable[tuple[str, str]]) -> bool:
     """Whether comments may follow the body of a reply.
 

@@ -154,6 +154,12 @@ def test_comments_that_fail_harm_nobody(
     assert "no span" in caplog.text
 
 
+def test_headers_of_an_odd_kind_harm_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    odd: Any = [(b"content-type", EVENTS)]
+    assert not takes_comments(200, [*odd, (None, None)])
+    assert "takes_comments failed" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("media_type", "taken"),
     [(EVENTS, True), ("Text/Event-Stream ;charset=utf-8", True), ("text/event-streams", False)],
