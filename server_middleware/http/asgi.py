@@ -85,14 +85,20 @@ def _asks(scope: Message) -> bool:
 class _Exchange:
     """One request and its response; the clock, and the span, begin here."""
 
+    # of replies that stream; most do not, so they are not set for each
+
+    _fields: list[tuple[bytes, bytes]] | None = None
+    """Of the head, where the length of the body is not known."""
+    _tells = False
+    """Comments are to follow the body."""
+    _tail = b""
+    """The last chunk of the body that was not empty."""
+
     def __init__(self, scope: Message, receive: Receive, send: Send, stamp: str | None) -> None:
         self.request = Request(RequestRecorder(conventions.waited_ns(stamp)))
         self._scope, self._outer_receive, self._outer_send = scope, receive, send
         self._status: int | None = None
         self._read_ns = self._size = 0
-        self._fields: list[tuple[bytes, bytes]] | None = None
-        self._tells = False
-        self._tail = b""
         self._trace()
 
     @harmless
