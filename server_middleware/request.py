@@ -28,6 +28,7 @@ from server_middleware.otel_internals import (
 )
 from server_middleware.recorder import RequestRecorder
 from server_middleware.spans.configured_tracer import tracer
+from server_middleware.stream import Stream, Unit
 from server_middleware.vocabulary import QUEUE, TRACEPARENT
 
 # Whether a request asks for its timings.
@@ -88,7 +89,15 @@ class Request(Scope):
     that the reply has left its hands, and with `finish` that nothing more will come.
     """
 
-    __slots__ = ("_end_ns", "_known", "_once", "_strays_before", "finished")
+    __slots__ = (
+        "_end_ns",
+        "_known",
+        "_once",
+        "_others_span",
+        "_strays_before",
+        "finished",
+        "stream",
+    )
 
     recorder: RequestRecorder
 
@@ -96,9 +105,12 @@ class Request(Scope):
         super().__init__(recorder, tracer())
         self._end_ns = 0
         self._known: trace.SpanContext | None = None
+        self._others_span: trace.Span | None = None
         self._once = Lock()
         self._strays_before = strays.count
         self.finished = False
+        self.stream: Stream | None = None
+        """The stamps of the reply, where it streams."""
 
     def trace(self, name: str, attributes: Attributes, carrier: Any, getter: Getter[Any]) -> None:
         """Begin a server span, unless one is under way already, or nobody configured tracing.
@@ -112,7 +124,10 @@ class Request(Scope):
             getter: how they read it.
         """
         around = get_context()
-        if self.tracer is None or (around and span_in(around).is_recording()):
+        if around and (others := span_in(around)).is_recording():
+            self._others_span = others
+            return
+        if self.tracer is None:
             return
         context = extract(carrier, around, getter)
         self.span = self.tracer.begin_server(context, name, self.recorder.began_ns, attributes)
@@ -139,6 +154,19 @@ class Request(Scope):
         span = self.span or trace.get_current_span()
         ran_outside = ran_outside_since(self._strays_before, span)
         return headers(*self.recorder.report(), span, ran_outside, self._known)
+
+    def begin_stream(self, unit: Unit) -> Stream:
+        """The reply turns out to stream: it is stamped from now on."""
+        self.stream = stream = Stream(self.recorder, unit)
+        return stream
+
+    def end_stream(self) -> None:
+        """The last of a stream is about to leave: with it, whoever made the server span ends that.
+
+        A span of one's own is told of the stream when it ends, which delays nobody.
+        """
+        if self.stream is not None and self.span is None and self._others_span is not None:
+            self.stream.add_to(self._others_span)
 
     def look_around(self) -> None:
         """Remember the span that somebody else made: it may have ended when the mirror is made."""
@@ -174,7 +202,10 @@ class Request(Scope):
         self.finished = True
         span, end_ns = self.span, self._end_ns or self.recorder.now_ns()
         if span is None or self.tracer is None:
+            self.end_stream()
             return
+        if self.stream is not None:
+            self.stream.add_to(span)
         try:
             self.tracer.describe(span, attributes)
             ran_outside_since(self._strays_before, span)

@@ -31,6 +31,15 @@ comes, like `TIMING_HEADER` and `SERVER_TIMING_HEADER` of a reply that streams, 
 the last server-sent event: `: X-Stream-Timing: {...}`, a line each, and a blank one."""
 STREAM_CHUNKS: Final = 8
 """So many chunks have stamps of their own; the first token comes in one of them."""
+CHUNK_EVENT: Final = "tracebench.chunk"
+"""Event of a server span: one of those chunks was handed over."""
+LAST_CHUNK_EVENT: Final = "tracebench.last_chunk"
+"""Event of a server span: the last one was."""
+CHUNK_ATTRIBUTE: Final = "tracebench.chunk."
+"""Followed by `bytes` or `messages`: an attribute of both events, how much of the body was handed
+over with this chunk and those before."""
+STREAM_WAITED_ATTRIBUTE: Final = "tracebench.stream.waited_ms"
+"""An attribute of the last one's event: for how long the app stood still in all."""
 PREFILL: Final = "prefill"
 DECODE: Final = "decode"
 """Parts of `inference` where a language model answers: until its first token, and from there on."""

@@ -116,8 +116,13 @@ class Entered:
         return inside
 
     def leave(self) -> None:
-        """Make current again what was, unless that has happened."""
-        if get_current() is self._scope:
+        """Make current again what was, unless that has happened.
+
+        What is current may also be something else that is worked for in the same request: a stream
+        that went on inside a component has left that since, or was given up inside one.
+        """
+        found, own = get_current(), self._scope
+        if found is own or (found and own and found.recorder is own.recorder):
             set_current(self._scope_before)
             if self._context is not None:
                 attach(self._context_before)

@@ -1,10 +1,12 @@
 """Handlers that are coroutines, of a `grpc.aio` server."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from typing import Any
 
 from server_middleware.context.outside_requests import Passing, set_passing
 from server_middleware.grpc.call import TimedCall, asks_in_message
+from server_middleware.grpc.context import Writing
 
 
 def single(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., Any]:
@@ -25,10 +27,14 @@ def streaming(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., A
     async def handle(request: Any, context: Any) -> AsyncIterator[Any]:
         given = call.begin(request, context)
         with call:
-            async for response in behaviour(request, given):
-                call.pause()
-                yield response
-                call.resume()
+            stream = call.begin_stream()
+            async with aclosing(behaviour(request, given)) as responses:
+                async for response in responses:
+                    call.pause(stream)
+                    try:
+                        yield response
+                    finally:  # the client may be gone: what the handler holds open ends in here
+                        call.resume(stream)
         call.complete()
 
     return handle
@@ -40,7 +46,7 @@ def writing(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., Any
     async def handle(request: Any, context: Any) -> None:
         given = call.begin(request, context)
         with call:
-            await behaviour(request, given)
+            await behaviour(request, Writing(given, call.begin_stream()))
         call.complete()
 
     return handle

@@ -14,6 +14,7 @@ from server_middleware.harmless import complain, harmless
 from server_middleware.mirror import timings
 from server_middleware.recorder import RequestRecorder
 from server_middleware.request import Request, sampled
+from server_middleware.stream import Stream
 from server_middleware.vocabulary import (
     BENCHMARK_HEADER,
     SERVER_TIMING_HEADER,
@@ -105,12 +106,18 @@ class TimedCall:
         if error is not None:
             self.complete(error)
 
-    def pause(self) -> None:
+    def begin_stream(self) -> Stream:
+        """The handler is about to give messages, one after the other."""
+        return self._request.begin_stream("messages")
+
+    def pause(self, stream: Stream) -> None:
         """A message of a stream is on its way: other code runs."""
         self._inside = self._entered.pause()
+        stream.hand_over(1)
 
-    def resume(self) -> None:
-        """The next one is wanted."""
+    def resume(self, stream: Stream) -> None:
+        """The next one is wanted, or none any more."""
+        stream.come_back()
         self._entered = Entered(*self._inside)
 
     def answered(self, response: Any) -> Any:
@@ -160,12 +167,15 @@ class TimedCall:
             return
         self._mirrored = True
         try:
-            (_, seconds), (_, server_timing) = self._request.mirrored()
+            request = self._request
+            (_, seconds), (_, server_timing) = request.mirrored()
             own = self._context.trailing_metadata() or ()
             for name, _ in own:
                 if name == _TIMING:
                     return  # it was written by hand, in the older style
-            mirrored = (_TIMING, seconds), (_SERVER_TIMING, server_timing)
+            mirrored = [(_TIMING, seconds), (_SERVER_TIMING, server_timing)]
+            if request.stream is not None:
+                mirrored += [(name.lower(), told) for name, told in request.stream.mirrored()]
             self._context.set_trailing_metadata((*own, *mirrored))
         except Exception:
             complain("mirroring a call's timings")

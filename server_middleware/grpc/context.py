@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from server_middleware.stream import Stream
+
 
 def telling(context: Any) -> Any:
     """The context itself, unless it is the one that `grpc.aio` gives to handlers in threads."""
@@ -41,6 +43,26 @@ class Aborting(_Wrapper):
             self._context.set_trailing_metadata(trailing_metadata)
         self._mirror()
         return self._context.abort(code, details)
+
+
+class Writing(_Wrapper):
+    """Stamps the messages that a coroutine writes.
+
+    Args:
+        context: the one that is written to.
+        stream: has the stamps.
+    """
+
+    def __init__(self, context: Any, stream: Stream) -> None:
+        self._context, self._stream = context, stream
+
+    async def write(self, message: Any) -> None:
+        """Send one message."""
+        self._stream.hand_over(1)
+        try:
+            await self._context.write(message)
+        finally:
+            self._stream.come_back()
 
 
 class _Telling(_Wrapper):

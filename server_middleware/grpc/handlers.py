@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import GeneratorType
 from typing import Any, Final
 
 from server_middleware.context.outside_requests import Passing, set_passing
@@ -28,11 +29,18 @@ def streaming(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., A
     def handle(request: Any, context: Any) -> Iterator[Any]:
         given = call.begin(request, context)
         with call:
+            stream = call.begin_stream()
             responses = behaviour(request, given)
-            for response in iter(partial(next, responses, _NO_MORE), _NO_MORE):
-                call.pause()
-                yield response
-                call.resume()
+            try:
+                for response in iter(partial(next, responses, _NO_MORE), _NO_MORE):
+                    call.pause(stream)
+                    try:
+                        yield response
+                    finally:  # the client may be gone: what the handler holds open ends in here
+                        call.resume(stream)
+            finally:
+                if type(responses) is GeneratorType:
+                    responses.close()
         call.complete()
 
     return handle

@@ -10,9 +10,11 @@ from opentelemetry.propagators.textmap import Getter
 from server_middleware.context.outside_requests import Passing, set_passing
 from server_middleware.harmless import harmless
 from server_middleware.http import conventions
+from server_middleware.http.event_stream import comments, takes_comments
 from server_middleware.http.wrapper import Outside
 from server_middleware.recorder import RequestRecorder
 from server_middleware.request import Attributes, Request, sampled
+from server_middleware.stream import Stream
 from server_middleware.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
 Message = MutableMapping[str, Any]
@@ -23,9 +25,9 @@ AsgiApp = Callable[[Message, Receive, Send], Awaitable[None]]
 _TRACEPARENT: Final = TRACEPARENT.encode()
 _BENCHMARK: Final = BENCHMARK_HEADER.lower().encode()
 _TIMING: Final = TIMING_HEADER.lower().encode()
-
-
-_LAST: Final = frozenset({"http.response.body", "http.response.zerocopysend"})
+_BODY: Final = "http.response.body"
+_LENGTH: Final = b"content-length"
+_LAST: Final = frozenset({_BODY, "http.response.zerocopysend"})
 _WHOLE: Final = "http.response.pathsend"
 """Of a body, unless more is said to come; and of one that is sent as a file."""
 
@@ -83,6 +85,15 @@ def _asks(scope: Message) -> bool:
 class _Exchange:
     """One request and its response; the clock, and the span, begin here."""
 
+    # of replies that stream; most do not, so they are not set for each
+
+    _fields: list[tuple[bytes, bytes]] | None = None
+    """Of the head, where the length of the body is not known."""
+    _tells = False
+    """Comments are to follow the body."""
+    _tail = b""
+    """The last chunk of the body that was not empty."""
+
     def __init__(self, scope: Message, receive: Receive, send: Send, stamp: str | None) -> None:
         self.request = Request(RequestRecorder(conventions.waited_ns(stamp)))
         self._scope, self._outer_receive, self._outer_send = scope, receive, send
@@ -125,6 +136,13 @@ class _Exchange:
         kind = message["type"]
         if kind == "http.response.start":
             message = self._answered(message) or message
+        elif self._fields is not None and kind == _BODY:
+            stream = self.request.stream
+            if stream is None and message.get("more_body", False):
+                stream = self._begin_stream(self._fields)
+            if stream is not None:
+                await self._send_part(message, stream)
+                return
         last = (kind in _LAST and not message.get("more_body", False)) or kind == _WHOLE
         if last:
             self.request.handed_over()
@@ -136,17 +154,52 @@ class _Exchange:
     def _answered(self, message: Message) -> Message:
         self._status = int(message["status"])
         fields = list(message.get("headers", ()))
-        if any(name.lower() == _TIMING for name, _ in fields):
+        names = {name.lower() for name, _ in fields}
+        if _LENGTH not in names:  # a reply whose length is known does not stream
+            self._fields = fields
+        if _TIMING in names:
             return message  # it was written by hand, in the older style
-        fields += [
+        mirrored = [
             (name.lower().encode(), value.encode()) for name, value in self.request.mirrored()
         ]
-        return {**message, "headers": fields}
+        return {**message, "headers": fields + mirrored}
+
+    def _begin_stream(self, fields: list[tuple[bytes, bytes]]) -> Stream:
+        """More of the body is to come than is in its first message."""
+        scope = self._scope
+        if scope["method"] != "HEAD" and any(name == _BENCHMARK for name, _ in scope["headers"]):
+            texts = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
+            self._tells = bool(takes_comments(self._status, texts))
+        return self.request.begin_stream("bytes")
+
+    async def _send_part(self, message: Message, stream: Stream) -> None:
+        body = message.get("body") or b""
+        self._tail = body or self._tail
+        stream.hand_over(len(body))
+        if last := not message.get("more_body", False):
+            message = self._told(message)
+        try:
+            await self._outer_send(message)
+        finally:
+            stream.come_back()
+        if last:
+            self._finish(None)
+
+    def _told(self, message: Message) -> Message:
+        """The last message, with what the body is to tell of its timings."""
+        self.request.handed_over()
+        if self._tells:
+            told = comments(self.request, self._tail)
+            message = {**message, "body": b"".join((message.get("body") or b"", told))}
+        self.request.end_stream()
+        return message
 
     def _finish(self, error: BaseException | None) -> None:
         request = self.request
         request.handed_over()
-        if request.span is not None and not request.finished:
+        if request.span is None:
+            request.end_stream()
+        elif not request.finished:
             route, method = _route(self._scope), self._scope["method"]
             body = conventions.body_attributes(self._size, self._read_ns) if self._size else {}
             conventions.finish(request, method, route, self._status, error, body)

@@ -97,7 +97,8 @@ class _Exchange:
             self.finish(None)  # servers look at its length, or send it by themselves
             self.request.over()
             return chunks
-        return body_of(chunks, self.request, inside, self._head, self.finish)
+        tells = "HTTP_X_BENCHMARK" in self._environ and self._method != "HEAD"
+        return body_of(chunks, self.request, inside, self._head, self.finish, tells)
 
     def _notice_files(self) -> None:
         """Where files are wrapped by a function, what it gives is known by itself alone."""
@@ -123,7 +124,9 @@ class _Exchange:
         """Nothing more will come."""
         request = self.request
         request.handed_over()
-        if request.span is not None and not request.finished:
+        if request.span is None:
+            request.end_stream()
+        elif not request.finished:
             body = self._input.seen() if self._input is not None else {}
             head = self._head
             conventions.finish(request, self._method, head.route, head.status, error, body)

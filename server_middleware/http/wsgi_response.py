@@ -5,7 +5,9 @@ from typing import Any, Final, Protocol
 
 from server_middleware.context.scope import Entered, Inside
 from server_middleware.harmless import complain
+from server_middleware.http.event_stream import comments, takes_comments
 from server_middleware.request import Request
+from server_middleware.stream import Stream
 from server_middleware.vocabulary import TIMING_HEADER
 
 # The head of a WSGI response, and the mirror in it.
@@ -65,6 +67,7 @@ class Head:
         "_start",
         "_write",
         "expected",
+        "fields",
         "route",
         "status",
     )
@@ -80,6 +83,8 @@ class Head:
         self.route: str | None = None
         self.expected: int | None = None
         """The length that was announced."""
+        self.fields: Fields = ()
+        """As the app gave them; none where it writes in the way of old, which is not watched."""
 
     def __call__(self, status: str, headers: Fields, *exc_info: Any, **named: Any) -> Any:
         """Begin the response; the third argument is given by its name as well."""
@@ -93,7 +98,7 @@ class Head:
             self.status, self.route = int(status[:3]), self._framework.route()
         except Exception:
             complain("noting a response's status")
-        self._kept = status, headers, exc_info, named
+        self._kept, self.fields = (status, headers, exc_info, named), headers
         done = self._framework.starts_last and self.expected is not None
         if again or exc_info or named or done:
             self.release()
@@ -125,6 +130,7 @@ class Head:
     def _written(self, data: bytes) -> object:
         """Write in the way of old, by what `start_response` returns."""
         self.release()
+        self.fields = ()
         return None if self._write is None else self._write(data)
 
 
@@ -143,6 +149,7 @@ class ResponseBody:
         inside: what was current when the app returned them.
         head: of the response; the app may begin it with its first chunk.
         finish: what to call when all is over.
+        tells: comments may follow it, if it is one that takes them.
     """
 
     def __init__(
@@ -152,12 +159,16 @@ class ResponseBody:
         inside: Inside,
         head: Head,
         finish: Callable[[BaseException | None], None],
+        tells: bool,
     ) -> None:
         self._chunks: Any = chunks
         self._iterator: Iterator[bytes] | None = None
         self._request, self._inside = request, inside
         self._head, self._finish = head, finish
+        self._tells = tells and not isinstance(self, _Sized)
+        self._tail = b""
         self._sent = 0
+        self._over = False
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -166,6 +177,11 @@ class ResponseBody:
         return getattr(self._chunks, name)
 
     def __next__(self) -> bytes:
+        if (stream := self._request.stream) is not None:
+            stream.come_back()
+        if self._over:
+            self._finish(None)
+            raise StopIteration
         entered, head = Entered(*self._inside), self._head
         try:
             if self._iterator is None:  # only now: the server closes what it began to iterate
@@ -175,6 +191,8 @@ class ResponseBody:
                 head.release()
         except StopIteration:
             head.release()
+            if stream is not None and (told := self._told(stream)):
+                return told
             self._finish(None)
             raise
         except BaseException as error:
@@ -183,13 +201,37 @@ class ResponseBody:
         finally:
             self._inside = entered.pause()
         if isinstance(chunk, bytes):  # anything else is the server's affair
+            self._seen(chunk, stream)
+        return chunk
+
+    def _seen(self, chunk: bytes, stream: Stream | None) -> None:
+        """This chunk is about to be given to the server."""
+        head = self._head
+        if head.expected is not None:  # a reply whose length is known does not stream
             self._sent += len(chunk)
             if self._sent == head.expected:
                 self._request.handed_over()
-        return chunk
+            return
+        if chunk:
+            stream, self._tail = stream or self._request.begin_stream("bytes"), chunk
+        if stream is not None:
+            stream.hand_over(len(chunk))
+
+    def _told(self, stream: Stream) -> bytes:
+        """One chunk more, which tells the body's timings, where it may: the span ends before it."""
+        head = self._head
+        if not self._tells or not takes_comments(head.status, head.fields):
+            if stream.count == 1:
+                self._request.stream = None  # nobody said how long it is, but it came at once
+            return b""
+        self._request.handed_over()
+        self._over = True
+        return comments(self._request, self._tail)
 
     def close(self) -> None:
         """The server wants no more: all is sent, or the client is gone."""
+        if (stream := self._request.stream) is not None:
+            stream.come_back()
         entered = Entered(*self._inside)
         try:
             if (close := getattr(self._chunks, "close", None)) is not None:

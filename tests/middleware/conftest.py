@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from server_middleware.context.outside_requests import set_passing
+from tests.middleware.clock import Clock, stopped
 from tests.middleware.span_samples import Spans
 
 # One provider serves all tests: tracers keep the first one that they meet.
@@ -30,3 +31,9 @@ def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[Spans]:
 def no_request() -> None:
     """No test finds a request that another one served in this thread."""
     set_passing(None)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """What requests are timed by while the test runs; it goes on when it is told to."""
+    return stopped(monkeypatch)

@@ -38,6 +38,13 @@ class Spans:
             assert monotonic() < deadline_s, f"there are no {count} server spans"
             sleep(0.01)
 
+    def wait_for(self, name: str) -> None:
+        """Until a span of that name has ended, whatever else has."""
+        deadline_s = monotonic() + _PATIENCE_S
+        while not any(span.name == name for span in self.ended()):
+            assert monotonic() < deadline_s, f"there is no span {name!r}"
+            sleep(0.01)
+
     def server(self, count: int = 1) -> ReadableSpan:
         """The only server span among so many spans."""
         (found,) = [span for span in self.wait(count) if span.kind is SpanKind.SERVER]
@@ -76,3 +83,18 @@ def mirrored(headers: Mapping[str, str]) -> dict[str, float]:
         str(name): float(value)
         for name, value in json.loads(headers.get("x-timing-info", "{}")).items()
     }
+
+
+def chunks(span: ReadableSpan) -> list[tuple[str, int, dict[str, object]]]:
+    """What a server span tells of a stream: events, with their time since it began in µs."""
+    began_ns, found = span.start_time or 0, []
+    for event in span.events:
+        known: dict[str, object] = {
+            _plain(name): it for name, it in (event.attributes or {}).items()
+        }
+        found.append((_plain(event.name), (event.timestamp - began_ns) // 1_000, known))
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("tracebench.")

@@ -6,14 +6,20 @@ The full count of 200,000 requests on each adapter is `python -m benchmarks.leak
 import gc
 import tracemalloc
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 import pytest
 from opentelemetry import context as otel
 
 from benchmarks import middleware as benchmark
+from server_middleware import instrument
 from server_middleware.context.scope import current
 from tests.middleware import grpc_service
+from tests.middleware.clock import Clock
+from tests.middleware.http import token_streams
 from tests.middleware.span_samples import Spans
+from tests.middleware.wsgi_client import call, environ
 from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
 
 CALLS = 400
@@ -53,6 +59,29 @@ def test_memory_does_not_grow(request: pytest.FixtureRequest, name: str, traced:
     assert growth_bytes(call_and_forget) < MOST_BYTES_PER_CALL * CALLS
     assert current.get() is None
     assert otel.get_current() == otel.Context()
+
+
+@pytest.mark.parametrize("name", ["wsgi", "asgi"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_memory_does_not_grow_by_streams(clock: Clock, name: str, whole: bool) -> None:
+    make, stream = {
+        "wsgi": (token_streams.wsgi, token_streams.slow_wsgi),
+        "asgi": (token_streams.asgi, token_streams.slow_asgi),
+    }[name]
+    events = [("Content-Type", token_streams.EVENTS)]
+    app = instrument(make(clock, [token_streams.TOKEN] * 3, events))
+
+    def given_up() -> None:
+        if name == "wsgi":
+            call(app, environ(token_streams.BENCHMARK), most=1)
+        else:
+            with suppress(OSError):
+                token_streams.broken_off(app)
+
+    streamed = partial(stream, clock, app, token_streams.BENCHMARK)
+    most_bytes = 64 if name == "asgi" else MOST_BYTES_PER_CALL  # `asyncio.run` keeps some itself
+    assert growth_bytes(streamed if whole else given_up) < most_bytes * CALLS
+    assert current.get() is None
 
 
 @pytest.mark.slow

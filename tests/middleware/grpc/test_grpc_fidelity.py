@@ -16,7 +16,7 @@ from tests.middleware.serving import grpc_aio_serving, grpc_serving
 from tests.middleware.span_samples import UNSAMPLED, mirrored
 from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
 
-MIRROR = ("x-timing-info", "server-timing")
+MIRROR = ("x-timing-info", "server-timing", "x-stream-timing")
 
 
 def token(context: Any) -> PredictResponse:
