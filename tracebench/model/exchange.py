@@ -112,7 +112,8 @@ class Timing(NamedTuple):
 
     total_ns: int
     parts_ns: Mapping[str, int]
-    """Of the standard parts but `server_other`, which is the rest, and of those by names of the
+    """Of the standard parts but `server_other`, which is the rest; of `prefill` and `decode`, which
+    are parts of `inference` beside what is told of that itself; and of those by names of the
     author's own, which are parts of that rest."""
     source: Literal["otlp", "mirror", "backend"]
     scaled: bool = False
@@ -175,6 +176,8 @@ class Decomposition:
     own: tuple[str, ...] = ()
     """The columns that are parts of `server_other`, by names of the author's own; the largest
     comes first."""
+    of_inference: tuple[str, ...] = ()
+    """The columns that are parts of `inference`."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Name → requests in which its time did not fit beside the others."""
     unlisted: int = 0

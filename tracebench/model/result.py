@@ -271,8 +271,9 @@ class TargetResult:
     interrupted_at: float | None = None
     """How much of what was asked for was measured, where the run was interrupted."""
     parts_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Component → those among `components` that are parts of it, by names of the author's own, the
-    largest first; they are no leaves, and stand in no sum."""
+    """Component → those among `components` that are parts of it: of `inference`, `prefill` and
+    `decode`; of `server_other` those by names of the author's own, the largest first. They are no
+    leaves, and stand in no sum."""
     stream: StreamResult | None = None
     """None where no reply streamed."""
 

@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from server_middleware.vocabulary import SERVER_PARTS
+from server_middleware.vocabulary import KNOWN_PARTS
 from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns, Int64, Keep, PageView, in_memory
 from tracebench.model.exchange import CameWith, Timing, Undecomposed
 from tracebench.model.requests import Flags
@@ -18,7 +18,7 @@ PROBLEMS: Final = tuple(Undecomposed)
 NO_TIMING: Final = PROBLEMS.index(Undecomposed.NO_TIMING)
 CAME_WITH_COLUMN: Final = "came_with"
 CAME_WITH: Final[tuple[CameWith, ...]] = ("end", "head", "stream")
-STANDARD: Final = frozenset(SERVER_PARTS)
+STANDARD: Final = frozenset(KNOWN_PARTS)
 MOST_PARTS: Final = 128
 _MOST_COUNTED: Final = 100_000
 STRAYS, UNLISTED, COMPARED = "strays", "unlisted", "compared"

@@ -7,10 +7,10 @@ from fnmatch import translate
 from functools import cache
 from typing import Final
 
-from server_middleware.vocabulary import SERVER_PARTS, SERVER_PROCESSING
+from server_middleware.vocabulary import KNOWN_PARTS, SERVER_PROCESSING
 from tracebench.model.span import Attributes, Span
 
-COMPONENTS: Final = (*SERVER_PARTS, SERVER_PROCESSING)
+COMPONENTS: Final = (*KNOWN_PARTS, SERVER_PROCESSING)
 UNITS_NS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 TEXT: Final = "text"
 """The unit of a duration that is written with its own, such as `12.5ms`."""

@@ -9,11 +9,11 @@ from google.protobuf.message import DecodeError
 
 from server_middleware.vocabulary import (
     INFERENCE,
+    KNOWN_PARTS,
     MOST_OWN_NAMES,
     OUTSIDE,
     PREPROCESSING,
     QUEUE,
-    SERVER_PARTS,
     SERVER_PROCESSING,
     SERVER_TIMING_HEADER,
     TIMING_HEADER,
@@ -75,7 +75,7 @@ def strays(header: str) -> int:
 _SECOND_NS, _MILLISECOND_NS = 1e9, 1e6
 _GRPC_SUCCESS = "OK"
 _TOTAL: Final = "total"
-_STANDARD: Final = frozenset({*SERVER_PARTS, SERVER_PROCESSING})
+_STANDARD: Final = frozenset({*KNOWN_PARTS, SERVER_PROCESSING})
 STANDARD_NAMES: Final = (*_STANDARD, _TOTAL)
 """What says nothing under any of these names has no timing."""
 _MOST_NAMES: Final = 2 * MOST_OWN_NAMES
