@@ -11,10 +11,12 @@ from tracebench.model.columns import ABSENT, Int64
 from tracebench.model.exchange import (
     CameWith,
     Exchange,
+    HandedOver,
     Lost,
     Outcome,
     Reply,
     Stamp,
+    StreamTiming,
     Timing,
     Undecomposed,
 )
@@ -52,6 +54,11 @@ def exchanges(draw: st.DrawFn) -> Exchange:
     )
 
 
+def stream_timings() -> st.SearchStrategy[StreamTiming]:
+    chunks = st.lists(st.builds(HandedOver, TIMES_NS, TIMES_NS), max_size=8).map(tuple)
+    return st.builds(StreamTiming, chunks, st.one_of(st.none(), TIMES_NS), TIMES_NS)
+
+
 @st.composite
 def timings(draw: st.DrawFn) -> Timing | Undecomposed:
     if draw(st.booleans()):
@@ -68,6 +75,7 @@ def timings(draw: st.DrawFn) -> Timing | Undecomposed:
         came_with=draw(st.sampled_from(get_args(CameWith))),
         strays=draw(st.integers(0, 300)),
         differs_ns=draw(st.one_of(st.none(), st.dictionaries(NAMES, WAITS_NS, max_size=2))),
+        stream=draw(st.one_of(st.none(), stream_timings())),
     )
 
 

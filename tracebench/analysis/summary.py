@@ -77,7 +77,7 @@ def summarise(
         latency=describe(latency_ns) if len(known) else None,
         components=_components(columns),
         floor=floor,
-        stream=summarise_streams(load),
+        stream=summarise_streams(load, decomposition.streams),
     )
     found = _found(address, evidence, columns)
     clock = _clock_offset_ms(decomposition.clock, epoch_ns)

@@ -107,6 +107,26 @@ class ServerSpan(NamedTuple):
     """Ids of the spans that it worked for, as a batch does for many requests."""
 
 
+class HandedOver(NamedTuple):
+    """A part of a streamed reply, as its server saw it leave."""
+
+    size: int
+    """Of the stream with it and all before: bytes of the body, or messages of a gRPC call."""
+    at_ns: int
+    """Since the request's entry span began."""
+
+
+class StreamTiming(NamedTuple):
+    """What a server tells of a reply that streams, besides how its time divides."""
+
+    handed_over: tuple[HandedOver, ...] = ()
+    """The first parts, in order."""
+    first_ns: int | None = None
+    """How long it took to the first token, where the server knows of tokens itself."""
+    waited_ns: int = 0
+    """So long it stood still because the reader was slow."""
+
+
 class Timing(NamedTuple):
     """One server's account of one request: exclusive times that never exceed their total."""
 
@@ -131,6 +151,8 @@ class Timing(NamedTuple):
     differs_ns: Mapping[str, int] | None = None
     """Component → what spans tell more than the reply, where that is beyond resolution; None where
     there were not both."""
+    stream: StreamTiming | None = None
+    """None where the server tells nothing of a stream."""
 
 
 class Differing(NamedTuple):
@@ -158,6 +180,23 @@ class ClockOffset(NamedTuple):
     high_ns: int
     moved_ns: int
     """How far it went during the run at least: a step, or a drift; 0 where one offset fits all."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTimes:
+    """What servers told of streams, a row a decomposed request; `ABSENT` where they did not."""
+
+    draws: Nanoseconds
+    """Of the requests: each is that of one."""
+    parts_ns: Mapping[str, Nanoseconds]
+    """What belongs to the time before the first token or after it: queue, prefill and so on."""
+    first_ns: Nanoseconds
+    """As `StreamTiming.first_ns`."""
+    waited_ns: Nanoseconds
+    sizes: Nanoseconds
+    """Of `StreamTiming.handed_over`, a column a part."""
+    at_ns: Nanoseconds
+    """The same of their times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,3 +233,5 @@ class Decomposition:
     """Those of which it is the time of a stream."""
     strays: int = 0
     """Requests during which components ran outside any request."""
+    streams: Callable[[], StreamTimes | None] = lambda: None
+    """Gives what servers told of streams; None where they told nothing that concerns these."""

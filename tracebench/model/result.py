@@ -231,6 +231,12 @@ class StreamResult:
     """The share of gaps that lie within one read, of which only the sum is known."""
     one_token: int
     """Streams with one output token, or all in one read: they have no `tpot`."""
+    first_token_splits: Mapping[str, int] = field(default_factory=dict)
+    """Of how many the server's own time to the first token tells `network_first` `apart`; in how
+    many its times were `scaled`, because they exceeded what there was by as little as clocks of two
+    processes may; and of how many they were `left_out`, because they did by more."""
+    waited: Statistics | None = None
+    """How long servers stood still because the reader was slow, where they did."""
 
 
 @dataclass(frozen=True, slots=True)

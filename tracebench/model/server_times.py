@@ -6,9 +6,15 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from server_middleware.vocabulary import KNOWN_PARTS
+from server_middleware.vocabulary import KNOWN_PARTS, STREAM_CHUNKS
 from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns, Int64, Keep, PageView, in_memory
-from tracebench.model.exchange import CameWith, Timing, Undecomposed
+from tracebench.model.exchange import (
+    CameWith,
+    HandedOver,
+    StreamTiming,
+    Timing,
+    Undecomposed,
+)
 from tracebench.model.requests import Flags
 
 TOTAL, PROBLEM, SOURCE, SCALED, STARTED = "total", "problem", "source", "scaled", "started"
@@ -27,6 +33,12 @@ mirror both tell of a request, about how many components they differ."""
 PART, LEFT_OUT, DIFFERS = "part ", "left out ", "differs "
 """Before the name of a part, which may be any, in the name of its column: its time; 1 where its
 time did not fit beside the others; by how much spans tell more of it than the mirror."""
+
+FIRST, WAITED = "first", "waited"
+"""Of streams: the server's own time to the first token; how long it waited for the reader."""
+CHUNK_SIZES: Final = tuple(f"chunk {at} size" for at in range(STREAM_CHUNKS))
+CHUNK_TIMES: Final = tuple(f"chunk {at} time" for at in range(STREAM_CHUNKS))
+"""Of the first parts of a stream: how much of it there was with each, and when."""
 
 
 class PartNames:
@@ -132,8 +144,16 @@ class TimesPage:
                 self._column(LEFT_OUT + name)[row] = 1
         self._remark(row, timing)
 
+    def replace_one(self, row: int, timing: Timing | Undecomposed) -> None:
+        """Note the timing of one row in place of what is known of it."""
+        for values in self.columns.values():
+            values[row] = ABSENT
+        self.put_one(row, timing)
+
     def _remark(self, row: int, timing: Timing) -> None:
         """Note what few timings have."""
+        if timing.stream is not None:
+            self._of_stream(row, timing.stream)
         if timing.strays:
             self._column(STRAYS)[row] = timing.strays
         if timing.unlisted:
@@ -143,6 +163,13 @@ class TimesPage:
             for name, ns in timing.differs_ns.items():
                 if self._names.admits(name):
                     self._column(DIFFERS + name)[row] = ns
+
+    def _of_stream(self, row: int, told: StreamTiming) -> None:
+        self._column(WAITED)[row] = told.waited_ns
+        if told.first_ns is not None:
+            self._column(FIRST)[row] = told.first_ns
+        for size, at, chunk in zip(CHUNK_SIZES, CHUNK_TIMES, told.handed_over, strict=False):
+            self._column(size)[row], self._column(at)[row] = chunk
 
     def _column(self, name: str) -> Int64:
         """A column to write to; a new one is `ABSENT` everywhere."""
@@ -241,4 +268,18 @@ class ServerTimes:
             came_with=CAME_WITH[row[CAME_WITH_COLUMN]],
             strays=known(STRAYS) or 0,
             differs_ns=None if known(COMPARED) is None else told(DIFFERS),
+            stream=_stream(row),
         )
+
+
+def _stream(row: Mapping[str, int]) -> StreamTiming | None:
+    waited_ns, first_ns = row.get(WAITED, ABSENT), row.get(FIRST, ABSENT)
+    if waited_ns == ABSENT:
+        return None
+    chunks = zip(CHUNK_SIZES, CHUNK_TIMES, strict=True)
+    told = (HandedOver(row[size], row[at]) for size, at in chunks if size in row)
+    return StreamTiming(
+        tuple(one for one in told if one.size != ABSENT),
+        None if first_ns == ABSENT else first_ns,
+        waited_ns,
+    )

@@ -15,6 +15,7 @@ from server_middleware.vocabulary import (
     SERVER_PROCESSING,
 )
 from tracebench.analysis.closure.clock_offset import clock_offset
+from tracebench.analysis.closure.first_token import stream_times
 from tracebench.analysis.closure.own_components import own_components
 from tracebench.analysis.closure.selection import Formula, SelectedColumns, Selection, Subset
 from tracebench.analysis.closure.source_agreement import differing
@@ -124,6 +125,7 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
         differing=differing(chosen, times),
         bodies=chosen.count(lambda part: _body(part) > 0),
         streamed=chosen.count(lambda part: (_body(part) > 0) & _streams(part)),
+        streams=lambda: stream_times(chosen, times),
     )
 
 
