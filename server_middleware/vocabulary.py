@@ -31,6 +31,10 @@ comes, like `TIMING_HEADER` and `SERVER_TIMING_HEADER` of a reply that streams, 
 the last server-sent event: `: X-Stream-Timing: {...}`, a line each, and a blank one."""
 STREAM_CHUNKS: Final = 8
 """So many chunks have stamps of their own; the first token comes in one of them."""
+CHUNK_EVENT: Final = "tracebench.chunk"
+"""An event of the server's span: one of the chunks of `STREAM_TIMING_HEADER`, handed over then."""
+CHUNK_BYTES: Final = "tracebench.chunk.bytes"
+"""Attribute of that event: how much of the body there was with it, as in the header."""
 PREFILL: Final = "prefill"
 DECODE: Final = "decode"
 """Parts of `inference` where a language model answers: until its first token, and from there on."""

@@ -39,6 +39,7 @@ FIRST, WAITED = "first", "waited"
 CHUNK_SIZES: Final = tuple(f"chunk {at} size" for at in range(STREAM_CHUNKS))
 CHUNK_TIMES: Final = tuple(f"chunk {at} time" for at in range(STREAM_CHUNKS))
 """Of the first parts of a stream: how much of it there was with each, and when."""
+_OF_STREAMS: Final = frozenset({FIRST, WAITED, *CHUNK_SIZES, *CHUNK_TIMES})
 
 
 class PartNames:
@@ -234,12 +235,21 @@ class ServerTimes:
         return replace(self, columns=self.columns.take(places))
 
     def overlaid(self, over: "ServerTimes") -> "ServerTimes":
-        """The same rows, but those of which `over` knows more than that there is no timing."""
+        """The same rows, but those of which `over` knows more than that there is no timing.
+
+        What is told of streams is kept where it tells nothing of them; of how long the reader was
+        waited for, the longest counts.
+        """
         names = dict.fromkeys((*self.columns.names, *over.columns.names))
         columns = Columns(self.columns.keep)
         for page, other in zip(self.pages(), over.pages(), strict=True):
             better = other[PROBLEM] != NO_TIMING
             merged = {name: np.where(better, other[name], page[name]) for name in names}
+            if WAITED in names:
+                tells = better & (other[WAITED] != ABSENT)
+                for name in names.keys() & _OF_STREAMS:
+                    merged[name] = np.where(tells, other[name], page[name])
+                merged[WAITED] = np.maximum(page[WAITED], np.where(better, other[WAITED], ABSENT))
             columns.append(merged, page.rows)
         return ServerTimes(columns, self.unlisted + over.unlisted)
 
