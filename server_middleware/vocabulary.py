@@ -43,6 +43,9 @@ STREAM_WAITED_ATTRIBUTE: Final = "tracebench.stream.waited_ms"
 PREFILL: Final = "prefill"
 DECODE: Final = "decode"
 """Parts of `inference` where a language model answers: until its first token, and from there on."""
+INFERENCE_PARTS: Final = (PREFILL, DECODE)
+KNOWN_PARTS: Final = (*SERVER_PARTS, *INFERENCE_PARTS)
+"""The parts that have a meaning of their own; any other name is its author's."""
 
 COMPONENT_ATTRIBUTE: Final = "tracebench.component"
 """Span attribute that says which component a server span's own time belongs to."""

@@ -26,7 +26,8 @@ def _map(rule: Rule) -> str:
         what = f"{_texts(rule.starts) or 'begin'} → {_end(rule)}"
     else:
         what = f"`{rule.duration}`" if rule.duration else _sign(rule.conditions)
-    return f"{what} = {rule.component}{' (where outlived)' if rule.outlived else ''}"
+    when = " (where outlived)" if rule.outlived else " (where repeated)" if rule.repeated else ""
+    return f"{what} = {rule.component}{when}"
 
 
 def _end(rule: Rule) -> str:

@@ -11,10 +11,12 @@ from tracebench.model.columns import ABSENT, Int64
 from tracebench.model.exchange import (
     CameWith,
     Exchange,
+    HandedOver,
     Lost,
     Outcome,
     Reply,
     Stamp,
+    StreamTiming,
     Timing,
     Undecomposed,
 )
@@ -52,6 +54,11 @@ def exchanges(draw: st.DrawFn) -> Exchange:
     )
 
 
+def stream_timings() -> st.SearchStrategy[StreamTiming]:
+    chunks = st.lists(st.builds(HandedOver, TIMES_NS, TIMES_NS), max_size=8).map(tuple)
+    return st.builds(StreamTiming, chunks, st.one_of(st.none(), TIMES_NS), TIMES_NS)
+
+
 @st.composite
 def timings(draw: st.DrawFn) -> Timing | Undecomposed:
     if draw(st.booleans()):
@@ -68,6 +75,7 @@ def timings(draw: st.DrawFn) -> Timing | Undecomposed:
         came_with=draw(st.sampled_from(get_args(CameWith))),
         strays=draw(st.integers(0, 300)),
         differs_ns=draw(st.one_of(st.none(), st.dictionaries(NAMES, WAITS_NS, max_size=2))),
+        stream=draw(st.one_of(st.none(), stream_timings())),
     )
 
 
@@ -112,13 +120,25 @@ def test_a_row_is_the_timing_that_was_told(told: list[Timing | Undecomposed]) ->
     assert list(map(comparable, taken)) == list(map(comparable, told[::-1]))
 
 
+def laid_over(low: Timing | Undecomposed, high: Timing | Undecomposed) -> Timing | Undecomposed:
+    """Of streams the lower one may tell more: then that stays."""
+    if high is Undecomposed.NO_TIMING:
+        return low
+    if isinstance(low, Undecomposed) or isinstance(high, Undecomposed) or low.stream is None:
+        return high
+    if high.stream is None:
+        return high._replace(stream=low.stream)
+    waited_ns = max(low.stream.waited_ns, high.stream.waited_ns)
+    return high._replace(stream=high.stream._replace(waited_ns=waited_ns))
+
+
 @settings(max_examples=50)
 @given(st.lists(st.tuples(timings(), timings()), max_size=5))
 def test_what_lies_over_it_wins_where_it_says_anything(
     pairs: Sequence[tuple[Timing | Undecomposed, Timing | Undecomposed]],
 ) -> None:
     below, over = (ServerTimes.of([pair[at] for pair in pairs]) for at in (0, 1))
-    expected = [low if high is Undecomposed.NO_TIMING else high for low, high in pairs]
+    expected = [laid_over(low, high) for low, high in pairs]
     assert list(map(comparable, below.overlaid(over))) == list(map(comparable, expected))
 
 

@@ -120,6 +120,22 @@ def test_own_parts_stand_below_the_rest_that_they_are_of() -> None:
     assert "a-step" not in compared
 
 
+def test_the_parts_of_inference_stand_below_it() -> None:
+    known = target()
+    parts = dict.fromkeys(("prefill", "decode"), known.components["inference"])
+    one = replace(
+        known,
+        components={**known.components, **parts},
+        parts_of={"inference": ("prefill", "decode")},
+    )
+    text = render(result(rest=one, grpc=one))
+    lines = [line.split()[0] for line in text.splitlines() if line.strip()]
+    for _ in range(3):  # both targets, and their comparison
+        at = lines.index("inference")
+        assert lines[at + 1 : at + 3] == ["prefill", "decode"]
+        lines = lines[at + 1 :]
+
+
 def test_a_part_that_the_file_does_not_describe_is_passed_over() -> None:
     one = replace(target(), parts_of={"server_other": ("lost",), "inference": ("prefill",)})
     assert render(result(rest=one)) == render(result(rest=target()))

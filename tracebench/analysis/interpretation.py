@@ -7,6 +7,7 @@ from server_middleware.vocabulary import (
     DECODE,
     INFERENCE,
     POSTPROCESSING,
+    PREFILL,
     PREPROCESSING,
     QUEUE,
     SERVER_OTHER,
@@ -45,6 +46,8 @@ _SUGGESTIONS: Final = {
     QUEUE: "requests wait inside the server: add model instances, or batch them",
     PREPROCESSING: "look at the transform pipeline: decoding, resizing, copies",
     INFERENCE: "try quantisation, a smaller model or an accelerator",
+    PREFILL: "send shorter prompts, let the server cache what they share, or try an accelerator",
+    DECODE: "try quantisation, speculative decoding or a smaller model",
     POSTPROCESSING: "look at what happens to the model's output",
 }
 
@@ -65,13 +68,14 @@ def suggestion(component: str, now: Situation) -> str:
 
 
 def _own_parts(component: str, now: Situation) -> str:
-    """Where the author's own parts are most of a component, to look at those."""
+    """Where parts by names are most of a component, what to do about the largest of them."""
     parts = now.target.parts_of.get(component, ())
     shares = {name: share_of(now.target.components, name, component) for name in parts}
     if sum(shares.values()) < _MOSTLY:
         return ""
     largest = max(shares, key=lambda name: shares[name])
-    return f"{shares[largest]:.0%} of that is {largest}: look at what that component does"
+    advice = _SUGGESTIONS.get(largest, "look at what that component does")
+    return f"{shares[largest]:.0%} of that is {largest}: {advice}"
 
 
 def _client(now: Situation) -> str:

@@ -3,22 +3,35 @@
 docs/streams.md defines each number. Every sum holds for each request, to the nanosecond.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 
 from server_middleware.vocabulary import DECODE, PREFILL
+from tracebench.analysis.closure.first_token import (
+    BEFORE_FIRST,
+    FirstTokens,
+    divide,
+    server_first,
+)
 from tracebench.analysis.statistics.clusters import Clustered, describe_clustered
 from tracebench.analysis.statistics.distribution import NS_PER_MS, describe, rank
 from tracebench.model import requests as stamps
 from tracebench.model.columns import ABSENT, Int64
-from tracebench.model.components import BACKLOG, CLIENT, CONNECT
+from tracebench.model.components import (
+    BACKLOG,
+    CLIENT,
+    CONNECT,
+    NETWORK_FIRST,
+    SERVER_BEFORE_FIRST,
+)
 from tracebench.model.components import SERVER_AND_NETWORK as REST
+from tracebench.model.exchange import StreamTimes
 from tracebench.model.measurement import Load
 from tracebench.model.result import PERMILLE, Gaps, Statistics, StreamResult, Tokens
-from tracebench.model.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams
+from tracebench.model.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams, places_of
 
 _MOST_SHARED: Final = 0.05
 """Where more gaps lie within one read, their percentiles are marked."""
@@ -46,16 +59,46 @@ class Answered:
     done: Int64
     without_tokens: int
 
+    @property
+    def waited_ns(self) -> Int64:
+        """From when each was sent until its first token came."""
+        return np.asarray(self.rows["first_token"] - self.sent)
 
-def summarise_streams(load: Load) -> StreamResult | None:
-    """Summarise the streams of one target; None where there are none."""
+
+def summarise_streams(
+    load: Load, times: Callable[[], StreamTimes | None] = lambda: None
+) -> StreamResult | None:
+    """Summarise the streams of one target; None where there are none.
+
+    Args:
+        load: what the engine recorded.
+        times: gives what servers told of the requests that are decomposed.
+    """
     if load.streams is None:
         return None
     them = answered(load, load.streams)
+    said = told_of(them, times())
+    first = divide(them.waited_ns, said.before_ns, said.first_ns)
+    between = None if buffered_share(load.streams) > MOSTLY else gaps(them)
+    return replace(
+        _by_the_client_alone(them, between),
+        parts={
+            "ttft": _parts(to_first_token(them, said, first)),
+            "generation": _parts(generation(them, said.decode_ns)),
+        },
+        first_token_splits={
+            "apart": int(first.apart.sum()),
+            "scaled": int(first.scaled.sum()),
+            "left_out": int(first.left_out.sum()),
+        },
+        waited=_described(said.waited_ns[said.waited_ns > 0]),
+    )
+
+
+def _by_the_client_alone(them: Answered, between: Clustered | None) -> StreamResult:
     rows = them.rows
     text = rows["first_text"] != 0
     tpot_ns, one_token = time_per_output_token(them)
-    between = None if buffered_share(load.streams) > MOSTLY else gaps(them)
     shared = 0.0 if between is None else float((between.times - 1).sum() / between.times.sum())
     carrying, exact = int(rows["carrying"].sum()), int(rows["exact"].sum())
     output = int(rows["output"].sum())
@@ -63,13 +106,13 @@ def summarise_streams(load: Load) -> StreamResult | None:
         count=len(rows),
         without_tokens=them.without_tokens,
         ttft=_described(rows["first_token"] - them.scheduled),
-        ttft_service=_described(rows["first_token"] - them.sent),
+        ttft_service=_described(them.waited_ns),
         first_text=_described((rows["first_text"] - them.scheduled)[text]),
         itl=None if between is None else _described_gaps(between, shared),
         tpot=None if between is None else _described(tpot_ns),
         generation=_described(rows["last_token"] - rows["first_token"]),
         ending=_described(them.arrived - rows["last_token"]),
-        parts={name: _parts(columns) for name, columns in parts(them).items()},
+        parts={},
         tokens=_tokens(rows),
         output_tokens_per_s=_rate(them),
         events_per_token=carrying / output if output else None,
@@ -122,29 +165,71 @@ def buffered_share(streams: Streams) -> float:
     return float(np.mean(rows["reads"][long] <= _FEW_READS)) if long.any() else 0.0
 
 
-def parts(them: Answered) -> dict[str, dict[str, Int64]]:
-    """What the time to the first token, and that from there to the last, is the sum of.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What servers said of streams, in the order of these; `ABSENT` where they did not."""
 
-    A server that tells how long prefill and decoding took tells no total: what is left beside
-    them was the server's or the network's. What exceeds the time that there was is cut.
+    before_ns: Mapping[str, Int64]
+    """Parts of the time to the first token."""
+    decode_ns: Int64
+    first_ns: Int64
+    """The server's own time to the first token."""
+    waited_ns: Int64
+
+
+def told_of(them: Answered, times: StreamTimes | None) -> Said:
+    """Bring streams and what servers told together: at a stream's end, or within its events.
+
+    Who tells of prefill and decoding in events tells no total: only these two are known of him.
     """
-    rows = them.rows
-    waited, generated = rows["first_token"] - them.sent, rows["last_token"] - rows["first_token"]
-    ttft = {
-        BACKLOG: them.backlog,
-        CONNECT: them.connect,
-        CLIENT: them.sent - them.scheduled - them.backlog - them.connect,
-    }
-    generation: dict[str, Int64] = {}
-    for told, name, whole, columns in (
-        (rows["prefill"], PREFILL, waited, ttft),
-        (rows["decode"], DECODE, generated, generation),
-    ):
-        part = np.where(told == UNTOLD, 0, np.minimum(told, whole))
-        if (told != UNTOLD).any():
-            columns[name] = part
-        columns[REST] = whole - part
-    return {"ttft": ttft, "generation": generation}
+    in_events = {name: them.rows[name] for name in (PREFILL, DECODE)}
+    known = {name: np.where(ns == UNTOLD, ABSENT, ns) for name, ns in in_events.items()}
+    absent = np.full(len(them.rows), ABSENT)
+    if times is None:
+        return Said({PREFILL: known[PREFILL]}, known[DECODE], absent, absent)
+    at = places_of(them.rows["draw"].astype(np.int64), times.draws)
+    found = at != ABSENT
+
+    def aligned(values: Int64) -> Int64:
+        gathered = np.full((len(at), *values.shape[1:]), ABSENT)
+        gathered[found] = values[at[found]]
+        return gathered
+
+    parts_ns = {name: aligned(ns) for name, ns in times.parts_ns.items()}
+    for name, ns in known.items():
+        parts_ns[name] = np.where(parts_ns[name] == ABSENT, ns, parts_ns[name])
+    ours = StreamTimes(
+        draws=aligned(times.draws),
+        parts_ns=parts_ns,
+        first_ns=aligned(times.first_ns),
+        waited_ns=aligned(times.waited_ns),
+        sizes=aligned(times.sizes),
+        at_ns=aligned(times.at_ns),
+    )
+    first_ns = server_first(ours, them.rows["first_size"].astype(np.int64))
+    before_ns = {name: parts_ns[name] for name in BEFORE_FIRST}
+    return Said(before_ns, parts_ns[DECODE], first_ns, ours.waited_ns)
+
+
+def to_first_token(them: Answered, said: Said, first: FirstTokens) -> dict[str, Int64]:
+    """What the time to the first token is the sum of; a part that no request has is left out."""
+    client_ns = them.sent - them.scheduled - them.backlog - them.connect
+    begin = {BACKLOG: them.backlog, CONNECT: them.connect, CLIENT: client_ns}
+    has = {name: (ns != ABSENT).any() for name, ns in said.before_ns.items()}
+    has |= {NETWORK_FIRST: first.apart.any(), SERVER_BEFORE_FIRST: first.apart.any()}
+    has[REST] = not first.apart.all()
+    return begin | {name: ns for name, ns in first.parts_ns.items() if has[name]}
+
+
+def generation(them: Answered, decode_ns: Int64) -> dict[str, Int64]:
+    """What the time from the first token to the last is the sum of.
+
+    The server decodes while the network delivers: what exceeds the time that there was is cut.
+    """
+    whole_ns = them.rows["last_token"] - them.rows["first_token"]
+    part_ns = np.where(decode_ns == ABSENT, 0, np.minimum(decode_ns, whole_ns))
+    known = {DECODE: part_ns} if (decode_ns != ABSENT).any() else {}
+    return {**known, REST: whole_ns - part_ns}
 
 
 def time_per_output_token(them: Answered) -> tuple[Int64, int]:

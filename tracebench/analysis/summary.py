@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from server_middleware.vocabulary import SERVER_OTHER
+from server_middleware.vocabulary import INFERENCE, SERVER_OTHER
 from tracebench.analysis.closure.decomposition import client_view, ranked, reported
 from tracebench.analysis.closure.decomposition import latency as latency_of
 from tracebench.analysis.closure.selection import Selection, Without
@@ -77,7 +77,7 @@ def summarise(
         latency=describe(latency_ns) if len(known) else None,
         components=_components(columns),
         floor=floor,
-        stream=summarise_streams(load),
+        stream=summarise_streams(load, decomposition.streams),
         errors=count_errors(load.requests),
     )
     found = _found(address, evidence, columns)
@@ -114,7 +114,7 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
         interrupted_at=load.done_share if load.interrupted else None,
         tail=attribute_tail(columns),
         stream=run.stream,
-        parts_of={SERVER_OTHER: decomposition.own} if decomposition.own else {},
+        parts_of=_parts_of(decomposition),
     )
 
 
@@ -125,6 +125,11 @@ def _columns(load: Load, decomposition: Decomposition) -> Mapping[str, Nanosecon
     if decomposition.bodies:
         return decomposition.columns
     return Without(decomposition.columns, BODY)
+
+
+def _parts_of(decomposition: Decomposition) -> dict[str, tuple[str, ...]]:
+    parts = {INFERENCE: decomposition.of_inference, SERVER_OTHER: decomposition.own}
+    return {name: those for name, those in parts.items() if those}
 
 
 def _clock_offset_ms(clock: ClockOffset | None, epoch_ns: int) -> tuple[float, float] | None:

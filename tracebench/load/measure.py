@@ -184,8 +184,9 @@ def _read(window: Window, prepared: Prepared, watcher: Watcher) -> tuple[Record,
 
     streams = window.streams.finish(partial(tell, "streams"))
     timeout_ns = prepared.streaming.timeout_ns if prepared.streams else prepared.timeout_s * 1e9
-    how = ReadRecord(prepared.read, window.ids, int(timeout_ns), prepared.secrets, streams.faults)
-    return read_record(window.recorder, how, partial(tell, "replies")), streams
+    facts = (int(timeout_ns), prepared.secrets, streams.faults, streams.timings)
+    how = ReadRecord(prepared.read, window.ids, *facts)
+    return read_record(window.recorder, how, partial(tell, "replies")), replace(streams, timings={})
 
 
 def _load(

@@ -16,6 +16,11 @@ BODY: Final = "body"
 SERVER_AND_NETWORK: Final = "server_and_network"
 SERVICE_TIME: Final = "service_time"
 
+NETWORK_FIRST: Final = "network_first"
+SERVER_BEFORE_FIRST: Final = "server_before_first"
+"""Of a stream's time to its first token: what its server does not account for, and what is left of
+the server's own time beside its named parts."""
+
 CLIENT_PARTS: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, BODY, SERVER_PROCESSING)
 """What `end_to_end` is the sum of, for a decomposed request."""
 

@@ -107,12 +107,33 @@ class ServerSpan(NamedTuple):
     """Ids of the spans that it worked for, as a batch does for many requests."""
 
 
+class HandedOver(NamedTuple):
+    """A part of a streamed reply, as its server saw it leave."""
+
+    size: int
+    """Of the stream with it and all before: bytes of the body, or messages of a gRPC call."""
+    at_ns: int
+    """Since the request's entry span began."""
+
+
+class StreamTiming(NamedTuple):
+    """What a server tells of a reply that streams, besides how its time divides."""
+
+    handed_over: tuple[HandedOver, ...] = ()
+    """The first parts, in order."""
+    first_ns: int | None = None
+    """How long it took to the first token, where the server knows of tokens itself."""
+    waited_ns: int = 0
+    """So long it stood still because the reader was slow."""
+
+
 class Timing(NamedTuple):
     """One server's account of one request: exclusive times that never exceed their total."""
 
     total_ns: int
     parts_ns: Mapping[str, int]
-    """Of the standard parts but `server_other`, which is the rest, and of those by names of the
+    """Of the standard parts but `server_other`, which is the rest; of `prefill` and `decode`, which
+    are parts of `inference` beside what is told of that itself; and of those by names of the
     author's own, which are parts of that rest."""
     source: Literal["otlp", "mirror", "backend"]
     scaled: bool = False
@@ -130,6 +151,8 @@ class Timing(NamedTuple):
     differs_ns: Mapping[str, int] | None = None
     """Component → what spans tell more than the reply, where that is beyond resolution; None where
     there were not both."""
+    stream: StreamTiming | None = None
+    """None where the server tells nothing of a stream."""
 
 
 class Differing(NamedTuple):
@@ -160,6 +183,23 @@ class ClockOffset(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class StreamTimes:
+    """What servers told of streams, a row a decomposed request; `ABSENT` where they did not."""
+
+    draws: Nanoseconds
+    """Of the requests: each is that of one."""
+    parts_ns: Mapping[str, Nanoseconds]
+    """What belongs to the time before the first token or after it: queue, prefill and so on."""
+    first_ns: Nanoseconds
+    """As `StreamTiming.first_ns`."""
+    waited_ns: Nanoseconds
+    sizes: Nanoseconds
+    """Of `StreamTiming.handed_over`, a column a part."""
+    at_ns: Nanoseconds
+    """The same of their times."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decomposition:
     """Components of every decomposed request: equal columns, in the order of scheduling."""
 
@@ -175,6 +215,8 @@ class Decomposition:
     own: tuple[str, ...] = ()
     """The columns that are parts of `server_other`, by names of the author's own; the largest
     comes first."""
+    of_inference: tuple[str, ...] = ()
+    """The columns that are parts of `inference`."""
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Name → requests in which its time did not fit beside the others."""
     unlisted: int = 0
@@ -191,3 +233,5 @@ class Decomposition:
     """Those of which it is the time of a stream."""
     strays: int = 0
     """Requests during which components ran outside any request."""
+    streams: Callable[[], StreamTimes | None] = lambda: None
+    """Gives what servers told of streams; None where they told nothing that concerns these."""

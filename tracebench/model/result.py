@@ -242,6 +242,12 @@ class StreamResult:
     gaps: Gaps | None
     one_token: int
     """Streams with one output token, or all in one read: they have no `tpot`."""
+    first_token_splits: Mapping[str, int] = field(default_factory=dict)
+    """Of how many the server's own time to the first token tells `network_first` `apart`; in how
+    many its times were `scaled`, because they exceeded what there was by as little as clocks of two
+    processes may; and of how many they were `left_out`, because they did by more."""
+    waited: Statistics | None = None
+    """How long servers stood still because the reader was slow, where they did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +288,9 @@ class TargetResult:
     interrupted_at: float | None = None
     """How much of what was asked for was measured, where the run was interrupted."""
     parts_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Component → those among `components` that are parts of it, by names of the author's own, the
-    largest first; they are no leaves, and stand in no sum."""
+    """Component → those among `components` that are parts of it: of `inference`, `prefill` and
+    `decode`; of `server_other` those by names of the author's own, the largest first. They are no
+    leaves, and stand in no sum."""
     stream: StreamResult | None = None
     """None where no reply streamed."""
 

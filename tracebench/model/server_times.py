@@ -6,9 +6,15 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from server_middleware.vocabulary import SERVER_PARTS
+from server_middleware.vocabulary import KNOWN_PARTS, STREAM_CHUNKS
 from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns, Int64, Keep, PageView, in_memory
-from tracebench.model.exchange import CameWith, Timing, Undecomposed
+from tracebench.model.exchange import (
+    CameWith,
+    HandedOver,
+    StreamTiming,
+    Timing,
+    Undecomposed,
+)
 from tracebench.model.requests import Flags
 
 TOTAL, PROBLEM, SOURCE, SCALED, STARTED = "total", "problem", "source", "scaled", "started"
@@ -18,7 +24,7 @@ PROBLEMS: Final = tuple(Undecomposed)
 NO_TIMING: Final = PROBLEMS.index(Undecomposed.NO_TIMING)
 CAME_WITH_COLUMN: Final = "came_with"
 CAME_WITH: Final[tuple[CameWith, ...]] = ("end", "head", "stream")
-STANDARD: Final = frozenset(SERVER_PARTS)
+STANDARD: Final = frozenset(KNOWN_PARTS)
 MOST_PARTS: Final = 128
 _MOST_COUNTED: Final = 100_000
 STRAYS, UNLISTED, COMPARED = "strays", "unlisted", "compared"
@@ -27,6 +33,13 @@ mirror both tell of a request, about how many components they differ."""
 PART, LEFT_OUT, DIFFERS = "part ", "left out ", "differs "
 """Before the name of a part, which may be any, in the name of its column: its time; 1 where its
 time did not fit beside the others; by how much spans tell more of it than the mirror."""
+
+FIRST, WAITED = "first", "waited"
+"""Of streams: the server's own time to the first token; how long it waited for the reader."""
+CHUNK_SIZES: Final = tuple(f"chunk {at} size" for at in range(STREAM_CHUNKS))
+CHUNK_TIMES: Final = tuple(f"chunk {at} time" for at in range(STREAM_CHUNKS))
+"""Of the first parts of a stream: how much of it there was with each, and when."""
+_OF_STREAMS: Final = frozenset({FIRST, WAITED, *CHUNK_SIZES, *CHUNK_TIMES})
 
 
 class PartNames:
@@ -132,8 +145,16 @@ class TimesPage:
                 self._column(LEFT_OUT + name)[row] = 1
         self._remark(row, timing)
 
+    def replace_one(self, row: int, timing: Timing | Undecomposed) -> None:
+        """Note the timing of one row in place of what is known of it."""
+        for values in self.columns.values():
+            values[row] = ABSENT
+        self.put_one(row, timing)
+
     def _remark(self, row: int, timing: Timing) -> None:
         """Note what few timings have."""
+        if timing.stream is not None:
+            self._of_stream(row, timing.stream)
         if timing.strays:
             self._column(STRAYS)[row] = timing.strays
         if timing.unlisted:
@@ -143,6 +164,13 @@ class TimesPage:
             for name, ns in timing.differs_ns.items():
                 if self._names.admits(name):
                     self._column(DIFFERS + name)[row] = ns
+
+    def _of_stream(self, row: int, told: StreamTiming) -> None:
+        self._column(WAITED)[row] = told.waited_ns
+        if told.first_ns is not None:
+            self._column(FIRST)[row] = told.first_ns
+        for size, at, chunk in zip(CHUNK_SIZES, CHUNK_TIMES, told.handed_over, strict=False):
+            self._column(size)[row], self._column(at)[row] = chunk
 
     def _column(self, name: str) -> Int64:
         """A column to write to; a new one is `ABSENT` everywhere."""
@@ -207,12 +235,21 @@ class ServerTimes:
         return replace(self, columns=self.columns.take(places))
 
     def overlaid(self, over: "ServerTimes") -> "ServerTimes":
-        """The same rows, but those of which `over` knows more than that there is no timing."""
+        """The same rows, but those of which `over` knows more than that there is no timing.
+
+        What is told of streams is kept where it tells nothing of them; of how long the reader was
+        waited for, the longest counts.
+        """
         names = dict.fromkeys((*self.columns.names, *over.columns.names))
         columns = Columns(self.columns.keep)
         for page, other in zip(self.pages(), over.pages(), strict=True):
             better = other[PROBLEM] != NO_TIMING
             merged = {name: np.where(better, other[name], page[name]) for name in names}
+            if WAITED in names:
+                tells = better & (other[WAITED] != ABSENT)
+                for name in names.keys() & _OF_STREAMS:
+                    merged[name] = np.where(tells, other[name], page[name])
+                merged[WAITED] = np.maximum(page[WAITED], np.where(better, other[WAITED], ABSENT))
             columns.append(merged, page.rows)
         return ServerTimes(columns, self.unlisted + over.unlisted)
 
@@ -241,4 +278,18 @@ class ServerTimes:
             came_with=CAME_WITH[row[CAME_WITH_COLUMN]],
             strays=known(STRAYS) or 0,
             differs_ns=None if known(COMPARED) is None else told(DIFFERS),
+            stream=_stream(row),
         )
+
+
+def _stream(row: Mapping[str, int]) -> StreamTiming | None:
+    waited_ns, first_ns = row.get(WAITED, ABSENT), row.get(FIRST, ABSENT)
+    if waited_ns == ABSENT:
+        return None
+    chunks = zip(CHUNK_SIZES, CHUNK_TIMES, strict=True)
+    told = (HandedOver(row[size], row[at]) for size, at in chunks if size in row)
+    return StreamTiming(
+        tuple(one for one in told if one.size != ABSENT),
+        None if first_ns == ABSENT else first_ns,
+        waited_ns,
+    )

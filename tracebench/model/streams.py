@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracebench.model.columns import ABSENT, Int64
+from tracebench.model.exchange import Timing
 
 TokenSource = Literal["none", "events", "ids", "usage"]
 TOKEN_SOURCES: Final[Sequence[TokenSource]] = ("none", "events", "ids", "usage")
@@ -24,6 +25,7 @@ STREAM: Final = np.dtype(
         ("carrying", "<u4"),
         ("exact", "<u4"),
         ("reads", "<u4"),
+        ("first_size", "<u4"),
         ("sent", "<i8"),
         ("first_event", "<i8"),
         ("first_token", "<i8"),
@@ -42,10 +44,11 @@ STREAM: Final = np.dtype(
     ]
 )
 """`draw` names the request, which left at `sent`. Of its `events`, so many are `carrying` tokens,
-and of these so many have `exact` stamps; it has so many `reads`. A token's stamp is an upper bound
-where `…_after` differs from it, which is then the lower one. Counts of tokens, and the durations
-that the server tells, are `UNTOLD` where nobody does. `told_each`: the server says of every event
-how many tokens it carries."""
+and of these so many have `exact` stamps; it has so many `reads`. With its first token it was of
+`first_size`: bytes of the body, or messages of a gRPC call. A token's stamp is an upper bound where
+`…_after` differs from it, which is then the lower one. Counts of tokens, and the durations that the
+server tells, are `UNTOLD` where nobody does. `told_each`: the server says of every event how many
+tokens it carries."""
 READ: Final = np.dtype([("came", "<i8"), ("tokens", "<u4")])
 """A read that completed events with tokens."""
 
@@ -64,6 +67,8 @@ class Streams:
     reads: Rows
     faults: Mapping[int, str] = field(default_factory=dict)
     """Draw → why that stream is no success."""
+    timings: Mapping[int, Timing] = field(default_factory=dict)
+    """Draw → what the server said of itself at the stream's end."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -76,10 +81,14 @@ class Streams:
 
     def places(self, draws: Int64) -> Int64:
         """Where the streams of some requests stand; `ABSENT` for a request that has none."""
-        if not len(self):
-            return np.full(len(draws), ABSENT)
-        known = self.rows["draw"].astype(np.int64)
-        order = np.argsort(known)
-        at = np.minimum(np.searchsorted(known, draws, sorter=order), len(known) - 1)
-        found = order[at]
-        return np.where(known[found] == draws, found, ABSENT)
+        return places_of(draws, self.rows["draw"].astype(np.int64))
+
+
+def places_of(wanted: Int64, known: Int64) -> Int64:
+    """Where some numbers stand among others that are distinct; `ABSENT` where they do not."""
+    if not len(known):
+        return np.full(len(wanted), ABSENT)
+    order = np.argsort(known)
+    at = np.minimum(np.searchsorted(known, wanted, sorter=order), len(known) - 1)
+    found = order[at]
+    return np.where(known[found] == wanted, found, ABSENT)

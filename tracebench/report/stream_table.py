@@ -65,6 +65,8 @@ def _facts(stream: StreamResult) -> str:
         facts.append(f"{tokens.output:,} tokens ({counted[tokens.source]})")
     if stream.output_tokens_per_s is not None:
         facts.append(f"{stream.output_tokens_per_s:,.1f} tokens/s")
+    if stream.waited is not None:
+        facts.append(f"the reader kept the server waiting in {stream.waited.count:,}")
     shared = stream.stamps["shared"] / max(sum(stream.stamps.values()), 1)
     facts.append(f"{shared:.1%} of the stamps are upper bounds")
     return " · ".join(facts)

@@ -6,7 +6,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from server_middleware.vocabulary import SERVER_OTHER, SERVER_PARTS, SERVER_PROCESSING
+from server_middleware.vocabulary import (
+    INFERENCE,
+    INFERENCE_PARTS,
+    SERVER_PARTS,
+    SERVER_PROCESSING,
+)
 from tracebench.analysis.closure.own_components import share_of
 from tracebench.analysis.interpretation import interpret, interpret_tail, was_interrupted
 from tracebench.analysis.numbers import milliseconds, signed
@@ -165,10 +170,10 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
         table.add_column(name.removesuffix("_ms"), justify="right", min_width=8)
     table.add_column("share", justify="right", min_width=6, no_wrap=True)
     table.add_column("", no_wrap=True, overflow="crop")
-    own = target.parts_of.get(SERVER_OTHER, ())
+    within = _within(target)
     for name in _rows(target):
         total = name in (SERVER_PROCESSING, END_TO_END)
-        style = "dim" if name in own else "bold" if total else None
+        style = "dim" if name in within else "bold" if total else None
         table.add_row(*_cells(name, target), style=style)
     whole = target.latency
     more = whole is not None and whole.count != target.components[END_TO_END].count
@@ -185,16 +190,21 @@ def _table(target: TargetResult) -> Iterable[RenderableType]:
 
 def _rows(target: TargetResult) -> list[str]:
     """Components in the order of a request's life, sums below their parts."""
-    own = target.parts_of.get(SERVER_OTHER, ())
     outside = [name for name in LEAVES if name not in SERVER_PARTS]
-    order = (*outside, SERVER_AND_NETWORK, *SERVER_PARTS, *own, SERVER_PROCESSING, END_TO_END)
+    server = [one for name in SERVER_PARTS for one in (name, *target.parts_of.get(name, ()))]
+    order = (*outside, SERVER_AND_NETWORK, *server, SERVER_PROCESSING, END_TO_END)
     known = [name for name in order if name in target.components]
     return [name for name in known if name not in _QUIET or target.components[name].max_ms > 0]
 
 
+def _within(target: TargetResult) -> set[str]:
+    """What is a part of another row."""
+    return {name for parts in target.parts_of.values() for name in parts}
+
+
 def _cells(name: str, target: TargetResult) -> list[str]:
     values = [_value(target.components[name], key) for key in SHOWN]
-    if name in target.parts_of.get(SERVER_OTHER, ()):  # its share is in that of server_other
+    if name in _within(target):  # its share is in that of the whole
         return [f"    {shortened(name)}", *values, f"({share_of(target.components, name):.1%})", ""]
     share = target.share.get(name)
     return [
@@ -275,7 +285,9 @@ def _differences(comparison: Comparison) -> RenderableType:
     table.title_style = "bold"
     for heading in ("p50, ms", a, b, "difference", "95 % interval"):
         table.add_column(heading, justify="left" if heading == "p50, ms" else "right")
-    order = (*LEAVES, *_own(comparison), END_TO_END)
+    after = LEAVES.index(INFERENCE) + 1
+    leaves = (*LEAVES[:after], *INFERENCE_PARTS, *LEAVES[after:])
+    order = (*leaves, *_own(comparison), END_TO_END)
     for name in (name for name in order if name in comparison.components):
         one = comparison.components[name]["p50_ms"]
         if one.a == one.b == 0:
@@ -288,4 +300,5 @@ def _differences(comparison: Comparison) -> RenderableType:
 
 def _own(comparison: Comparison) -> list[str]:
     """Parts by names of the authors' own, as far as both targets have them."""
-    return [name for name in comparison.components if name not in COMPONENTS]
+    known = COMPONENTS.union(INFERENCE_PARTS)
+    return [name for name in comparison.components if name not in known]

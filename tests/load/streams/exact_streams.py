@@ -125,7 +125,7 @@ class Streamed:
             channel.close()
         loop.close()
         found = window.streams.finish(lambda _done, _of: None)
-        how = ReadRecord(self.read, window.ids, faults=found.faults)
+        how = ReadRecord(self.read, window.ids, faults=found.faults, timings=found.timings)
         record = read_record(window.recorder, how)
         duration_s = record.requests.duration_ns / 1e9
         self.load = Load(
@@ -134,7 +134,10 @@ class Streamed:
 
     @property
     def result(self) -> StreamResult:
-        found = summarise_streams(self.load)
+        from tracebench.analysis.closure.decomposition import decompose
+
+        decomposition = decompose(self.load.requests, self.load.times)
+        found = summarise_streams(self.load, decomposition.streams)
         assert found is not None
         return found
 

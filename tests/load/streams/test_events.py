@@ -13,7 +13,7 @@ from tracebench.load.streams.events import Event, lines, messages, server_sent
         (b"data: a\n\ndata: b\n\n", [Event(9, b"a"), Event(18, b"b")]),
         (b"data:a\r\n\r\ndata: b\r\n\r\n", [Event(10, b"a"), Event(21, b"b")]),
         (b"data: a\r\rdata: b\r\r", [Event(9, b"a"), Event(18, b"b")]),
-        (b": ping\n\ndata: a\n\n", [Event(8, b""), Event(17, b"a")]),
+        (b": ping\n\ndata: a\n\n", [Event(8, b"", comments=(b"ping",)), Event(17, b"a")]),
         (b"data: a\ndata: b\n\n", [Event(17, b"a\nb")]),
         (b"event: error\ndata: a\nid: 7\n\n", [Event(28, b"a", b"error")]),
         (b"data: a", [Event(7, b"a")]),

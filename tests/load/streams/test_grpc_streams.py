@@ -1,5 +1,6 @@
 """gRPC calls with a stream of messages, to the nanosecond."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from tests.load import http2_samples
@@ -23,6 +24,7 @@ def streaming(
     gap_ms: float = 10,
     apart_ms: float = 0,
     content: bytes = b" the",
+    first: Sequence[bytes] = (),
     trailing: bytes = TRAILING,
     cut: int = 0,
 ) -> Serve:
@@ -33,6 +35,7 @@ def streaming(
         gap_ms: between them; the first comes after 50 ms.
         apart_ms: so much later is each further stream of a connection.
         content: of each message.
+        first: instead, of the first ones.
         trailing: how the call ends.
         cut: so many bytes of each message come in a frame of their own, 3 ms before the rest.
     """
@@ -48,7 +51,7 @@ def streaming(
             one.says(headers(stream_id))
             for at in range(count):
                 at_ns = round((50 + later_ms + gap_ms * at) * MS)
-                whole = message(content)
+                whole = message(first[at] if at < len(first) else content)
                 if cut:
                     one.says(http2_samples.data(stream_id, whole[:cut]), at_ns)
                     at_ns += 3 * MS

@@ -29,6 +29,7 @@ NAMES = (
     "inference",
     "preprocessing",
     "queue",
+    "prefill_forward",
     "forward",
     "tokenize",
     "fastapi.endpoint",
@@ -40,6 +41,7 @@ ATTRIBUTES: tuple[dict[str, Any], ...] = (
     {},
     {},
     {"tracebench.component": "inference"},
+    {"tracebench.component": "prefill"},
     {"tracebench.component": "my own"},
     {"tracebench.components_outside_requests": 3},
     {"url.path": "/predict"},
@@ -47,6 +49,7 @@ ATTRIBUTES: tuple[dict[str, Any], ...] = (
 ODD: tuple[dict[str, Any], ...] = (
     {"attributes": {"tracebench.part_ns.inference": 40}},
     {"events": (Event("begin", EPOCH_NS),)},
+    {"events": (Event("tracebench.chunk", EPOCH_NS, {"tracebench.chunk.bytes": 120}),)},
     {"links": (Link(f"{1:032x}", f"{7:016x}"),)},
     {"span_id": f"{1:016x}"},
     {"parent_id": "elsewhere"},

@@ -1,12 +1,14 @@
 """What each built-in profile makes of its server's spans."""
 
+from typing import Any
+
 import pytest
 
 from tests.tracing.mapping.samples import MS, at, span, split, timing
 from tools.house import ROOT as ROOT_FOLDER
 from tools.profile_table import table
-from tracebench.model.exchange import Timing, Undecomposed
-from tracebench.model.span import Link, Span
+from tracebench.model.exchange import HandedOver, StreamTiming, Timing, Undecomposed
+from tracebench.model.span import Event, Link, Span
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.rule_files import built_in, read_rules
 
@@ -94,8 +96,50 @@ def test_vllm_tells_its_stages_as_attributes_in_seconds() -> None:
         time_in_model_inference=0.07,
         e2e=0.099,
     )
-    expected = {"server_processing": 100, "queue": 10.5, "inference": 70}
+    expected = {"server_processing": 100, "queue": 10.5, "prefill": 20, "decode": 50}
     assert split(MAPPER, told) == expected
+
+
+def test_vllm_s_older_versions_tell_of_inference_as_a_whole() -> None:
+    told = llm_request(time_in_queue=0.0105, time_in_model_inference=0.07)
+    assert split(MAPPER, told) == {"server_processing": 100, "queue": 10.5, "inference": 70}
+
+
+def test_vllm_tells_when_the_first_token_was_there() -> None:
+    found = timing(MAPPER, llm_request(time_to_first_token=0.0305, time_in_model_decode=0.05))
+    assert isinstance(found, Timing)
+    assert found.stream == StreamTiming(first_ns=30_500_000)
+    assert found.parts_ns == {"decode": 50 * MS}
+    odd = timing(MAPPER, llm_request(time_to_first_token="soon", time_in_queue=0.01))
+    assert isinstance(odd, Timing)
+    assert odd.stream is None, "it stands in no sum: the rest counts"
+
+
+def test_a_stream_s_total_lasts_until_its_last_message_has_left() -> None:
+    sends = {"GRPC_SEND_START": (3.0, 6.0, 9.0), "GRPC_SEND_END": (3.5, 6.5, 9.5)}
+    events = [Event(name, at(ms)) for name, each in sends.items() for ms in each]
+    once = infer_request(20, INFER_RESPONSE_COMPLETE=2.75)
+    whole = once._replace(events=(*once.events, *events))
+    found = timing(MAPPER, *triton_model("resnet", "InferRequest", 1), whole)
+    assert isinstance(found, Timing)
+    assert found.total_ns == 9.5 * MS
+    handed_over = (HandedOver(1, 3 * MS), HandedOver(2, 6 * MS), HandedOver(3, 9 * MS))
+    assert found.stream == StreamTiming(handed_over)
+
+
+def test_our_middleware_s_chunks_are_events_of_its_span() -> None:
+    def chunk(ms: float, size: object) -> Event:
+        said: Any = {"tracebench.chunk.bytes": size}
+        return Event("tracebench.chunk", at(ms), said)
+
+    entry = span("POST /chat", 0, 100, kind="SERVER")
+    chunks = [chunk(2, 120), chunk(50, 240), chunk(51, "odd")]
+    below = llm_request(time_to_first_token=0.049)._replace(parent_id="POST /chat")
+    found = timing(MAPPER, entry._replace(events=tuple(chunks)), below)
+    assert isinstance(found, Timing)
+    assert found.stream == StreamTiming(
+        (HandedOver(120, 2 * MS), HandedOver(240, 50 * MS)), 49 * MS
+    ), "the engine's own word counts where no chunk tells"
 
 
 @pytest.mark.parametrize("told", [-0.001, float("nan"), float("inf"), "soon", 1e30])
@@ -123,8 +167,8 @@ def test_sglang() -> None:
         span("prefill_forward", 15, 40, "thread"),
         span("decode_loop", 40, 90, "thread"),
     ]
-    expected = {"server_processing": 100, "queue": 10, "preprocessing": 3, "inference": 75}
-    assert split(MAPPER, *spans) == expected
+    expected = {"queue": 10, "preprocessing": 3, "prefill": 25, "decode": 50}
+    assert split(MAPPER, *spans) == {"server_processing": 100, **expected}
 
 
 def test_tgi_tells_its_stages_as_text() -> None:
@@ -142,6 +186,12 @@ def test_tgi_s_spans_are_believed_before_what_it_tells() -> None:
         span("infer", 11, 100, "generate"),
     ]
     assert split(MAPPER, *spans) == {"server_processing": 100, "queue": 10, "inference": 89}
+    stages = [span("prefill", 11, 31, "infer"), span("decode", 31, 99, "infer")]
+    expected = {"queue": 10, "prefill": 20, "decode": 68, "inference": 1}
+    assert split(MAPPER, *spans, *stages) == {"server_processing": 100, **expected}
+    directly = [one._replace(parent_id="generate") for one in stages]
+    expected = {"queue": 10, "prefill": 20, "decode": 68}
+    assert split(MAPPER, *spans[:2], *directly) == {"server_processing": 100, **expected}
 
 
 def test_fastapi_s_own_spans() -> None:

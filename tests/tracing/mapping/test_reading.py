@@ -131,6 +131,11 @@ def test_a_file_is_read(tmp_path: Path) -> None:
             "rule 1: 'h' is not a unit: use one of s",
         ),
         ("span = 'x'\ncomponent = 'server_processing'", "rule 1: server_processing takes `from`"),
+        (
+            "to = 'A'\nrepeated = true\ncomponent = 'queue'",
+            "rule 1: `repeated` must be true or false, and only with server_processing",
+        ),
+        ("span = 'x'\ncomponent = 'first_token'", "rule 1: first_token takes `to` or `duration`"),
     ],
 )
 def test_a_wrong_rule_is_named(rule: str, message: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from server_middleware.vocabulary import REPORTED_PARTS
 from tests.tracing.otlp_samples import RECORDED
-from tracebench.model.exchange import Timing
+from tracebench.model.exchange import HandedOver, StreamTiming, Timing
 from tracebench.model.span import Span
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.otlp.read_json import read_json
@@ -54,6 +54,36 @@ def test_triton_s_stages_until_its_reply_has_left(
     name: str, root: str, expected: list[tuple[int, ...]]
 ) -> None:
     assert timings(name, root) == expected
+
+
+def test_triton_s_stream_until_its_last_message_has_left() -> None:
+    """Its compute span goes on for 74 ms, until the model itself has returned."""
+    spans = recording(RECORDED / "triton-stream-1.json")
+    entry = next(one for one in spans if one.name == "InferRequest")
+    found = MAPPER.timing(entry, spans)
+    assert isinstance(found, Timing)
+    assert found.total_ns == 11_314_066
+    assert found.parts_ns == {"queue": 121_027, "preprocessing": 312_756, "inference": 10_745_880}
+    starts_ns = [2_619_703, 3_152_372, 3_927_876, 7_102_990, 8_389_552, 8_461_767, 11_075_298]
+    expected = tuple(HandedOver(at, ns) for at, ns in enumerate(starts_ns, 1))
+    assert found.stream == StreamTiming(expected)
+
+
+def test_vllm_s_streams() -> None:
+    spans = recording(RECORDED / "vllm-stream-1.json")
+    found = [MAPPER.timing(one, [one]) for one in spans]
+    told = [(334_428_104, 41_007, 14_129_324, 303_369_468, 30_992_746)]
+    told.append((346_599_085, 34_104, 17_814_906, 302_003_426, 41_324_139))
+    told.append((346_778_706, 22_261, 17_814_906, 302_003_426, 41_198_254))
+    assert found == [
+        Timing(
+            total_ns,
+            {"queue": queue_ns, "prefill": prefill_ns, "decode": decode_ns},
+            "otlp",
+            stream=StreamTiming(first_ns=first_ns),
+        )
+        for total_ns, queue_ns, prefill_ns, decode_ns, first_ns in told
+    ]
 
 
 def test_litserve_on_fastapi() -> None:

@@ -10,7 +10,7 @@ from heapq import heappop, heappush
 from itertools import accumulate, islice, pairwise
 from typing import Final, NamedTuple
 
-from server_middleware.vocabulary import MOST_OWN_NAMES, SERVER_OTHER, SERVER_PARTS
+from server_middleware.vocabulary import KNOWN_PARTS, MOST_OWN_NAMES, SERVER_OTHER
 from tracebench.model.exchange import CameWith, ServerSpan, Timing, Undecomposed
 
 _LONGEST_NS: Final = 2**62
@@ -119,7 +119,7 @@ def mirror_timing(
         beyond 146 years), NO_TOTAL, or EXCESS where the standard parts exceed their total by more
         than rounding.
     """
-    known = {part: parts_ns[part] for part in SERVER_PARTS if part in parts_ns}
+    known = {part: parts_ns[part] for part in KNOWN_PARTS if part in parts_ns}
     if not all(map(_is_duration, known.values())):
         return Undecomposed.MALFORMED
     if total_ns is None:
@@ -141,7 +141,7 @@ def mirror_timing(
     own_ns = {
         name: round(value)
         for name, value in parts_ns.items()
-        if name not in SERVER_PARTS and _is_duration(value)
+        if name not in KNOWN_PARTS and _is_duration(value)
     }
     return with_own(timing, own_ns, (len(exact_ns) + len(own_ns) + 1) * last_digit_ns // 2)
 

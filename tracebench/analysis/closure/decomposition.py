@@ -1,20 +1,27 @@
 """Each request's latency divided into components that add up to it exactly."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from server_middleware.vocabulary import REPORTED_PARTS, SERVER_OTHER, SERVER_PROCESSING
+from server_middleware.vocabulary import (
+    INFERENCE,
+    INFERENCE_PARTS,
+    REPORTED_PARTS,
+    SERVER_OTHER,
+    SERVER_PROCESSING,
+)
 from tracebench.analysis.closure.clock_offset import clock_offset
+from tracebench.analysis.closure.first_token import stream_times
 from tracebench.analysis.closure.own_components import own_components
 from tracebench.analysis.closure.selection import Formula, SelectedColumns, Selection, Subset
 from tracebench.analysis.closure.source_agreement import differing
 from tracebench.model import requests as stamps
 from tracebench.model import server_times as told
-from tracebench.model.columns import ABSENT, PageView
+from tracebench.model.columns import ABSENT, PageView, summed
 from tracebench.model.components import (
     BACKLOG,
     BODY,
@@ -75,7 +82,8 @@ def network_before_reply_ns(replies: ReplyTimes, network_ns: Nanoseconds) -> Nan
 # - end_to_end = backlog + connect + client + network + body + server_processing
 # - server_processing = queue + preprocessing + inference + postprocessing + server_other
 #
-# Parts by names of the author's own are parts of `server_other`, and stand in no sum.
+# `prefill` and `decode` are parts of `inference`, and parts by names of the author's own of
+# `server_other`; they stand in no sum.
 
 _NOT_REPORTED: Final = -1
 """Stands in a column for a part that the server did not report."""
@@ -91,21 +99,23 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
 
     Returns:
         Columns for the leaf components, `server_processing`, `end_to_end`, `service_time` and
-        the author's own parts, in the order of scheduling, and the reasons why other successes
+        the parts of some of them, in the order of scheduling, and the reasons why other successes
         have no row. `server_other` is always the rest; in the other parts −1 says that the server
         did not report them.
     """
     undecomposed: Counter[Undecomposed] = Counter()
     chosen = Selection(requests, partial(_decomposed, undecomposed), times)
     own = own_components(chosen, times, _NOT_REPORTED)
+    within = _of_inference(chosen, times)
     return Decomposition(
         count=len(chosen),
-        columns=SelectedColumns(chosen, {**_CLIENT_SIDE, **_SERVER_SIDE, **own.formulas}),
+        columns=SelectedColumns(chosen, {**_CLIENT_SIDE, **_server_side(within), **own.formulas}),
         undecomposed=undecomposed,
         sources=_sources(chosen),
         scaled=chosen.count(lambda part: part.told(told.SCALED) == 1),
         clock=clock_offset(chosen),
         own=tuple(own.formulas),
+        of_inference=within,
         left_out=own.left_out,
         unlisted=own.unlisted,
         before_reply=lambda: chosen.column(_before_reply),
@@ -115,6 +125,7 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
         differing=differing(chosen, times),
         bodies=chosen.count(lambda part: _body(part) > 0),
         streamed=chosen.count(lambda part: (_body(part) > 0) & _streams(part)),
+        streams=lambda: stream_times(chosen, times),
     )
 
 
@@ -221,9 +232,24 @@ def _part(name: str, part: Subset) -> Nanoseconds:
     return np.where(values == ABSENT, _NOT_REPORTED, values)
 
 
-def _server_other(part: Subset) -> Nanoseconds:
-    named = sum(np.maximum(part.told(told.PART + name), 0) for name in REPORTED_PARTS)
+def _inference(within: Sequence[str], part: Subset) -> Nanoseconds:
+    """What is told of it, and of its parts beside."""
+    return summed([part.told(told.PART + one) for one in (INFERENCE, *within)], _NOT_REPORTED)
+
+
+def _server_other(within: Sequence[str], part: Subset) -> Nanoseconds:
+    named = sum(np.maximum(part.told(told.PART + one), 0) for one in (*REPORTED_PARTS, *within))
     return np.asarray(part.told(told.TOTAL) - named)
+
+
+def _of_inference(chosen: Selection, times: ServerTimes) -> tuple[str, ...]:
+    """The parts of `inference` that some of the requests tell of."""
+
+    def tells(column: str, part: Subset) -> Flags:
+        return np.asarray(part.told(column) != ABSENT)
+
+    known = [one for one in INFERENCE_PARTS if one in times.parts]
+    return tuple(one for one in known if chosen.count(partial(tells, told.PART + one)))
 
 
 _CLIENT_SIDE: Final[Mapping[str, Formula]] = {
@@ -233,10 +259,15 @@ _CLIENT_SIDE: Final[Mapping[str, Formula]] = {
     CONNECT: lambda part: part.request(stamps.CONNECT),
     CLIENT: _client,
 }
-_SERVER_SIDE: Final[Mapping[str, Formula]] = {
-    NETWORK: _network,
-    BODY: _body,
-    SERVER_PROCESSING: lambda part: part.told(told.TOTAL),
-    **{name: partial(_part, name) for name in REPORTED_PARTS},
-    SERVER_OTHER: _server_other,
-}
+
+
+def _server_side(within: Sequence[str]) -> Mapping[str, Formula]:
+    """The formulas of what servers tell, where some tell of these parts of `inference`."""
+    formulas: dict[str, Formula] = {
+        NETWORK: _network,
+        BODY: _body,
+        SERVER_PROCESSING: lambda part: part.told(told.TOTAL),
+        **{name: partial(_part, name) for name in (*REPORTED_PARTS, *within)},
+        SERVER_OTHER: partial(_server_other, within),
+    }
+    return {**formulas, INFERENCE: partial(_inference, within)} if within else formulas

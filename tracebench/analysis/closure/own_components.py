@@ -1,6 +1,7 @@
 """Parts of a server's time by names of its author's own: what they are called, which are shown.
 
-They are parts of `server_other`. Names come from outside (spans, reply headers), so they are made
+They are parts of `server_other`; `prefill` and `decode`, which are those of `inference`, are no
+such names. Names come from outside (spans, reply headers), so they are made
 fit for every output here, and kept apart from the names that tracebench gives itself.
 """
 
@@ -13,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from server_middleware.vocabulary import LONGEST_NAME, MOST_OWN_NAMES, SERVER_PARTS
+from server_middleware.vocabulary import KNOWN_PARTS, LONGEST_NAME, MOST_OWN_NAMES
 from tracebench.analysis.closure.selection import Formula, Selection, Subset
 from tracebench.model.columns import ABSENT, summed
 from tracebench.model.components import COMPONENTS, END_TO_END
@@ -62,7 +63,7 @@ def own_components(chosen: Selection, times: ServerTimes, absent_ns: int) -> Own
         absent_ns: stands for what a request does not report.
     """
     spellings: dict[str, list[str]] = {}
-    for name in sorted(set(times.parts).difference(SERVER_PARTS)):
+    for name in sorted(set(times.parts).difference(KNOWN_PARTS)):
         spellings.setdefault(shown_as(name), []).append(name)
     left_out = Counter[str]()
     for name in times.left_out:

@@ -6,9 +6,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from server_middleware.vocabulary import REPORTED_PARTS, SERVER_PROCESSING
+from server_middleware.vocabulary import (
+    INFERENCE,
+    INFERENCE_PARTS,
+    REPORTED_PARTS,
+    SERVER_PROCESSING,
+)
 from tracebench.analysis.closure.selection import Selection, Subset
-from tracebench.model.columns import ABSENT, Int64
+from tracebench.model.columns import ABSENT, Int64, summed
 from tracebench.model.exchange import Differing, Timing
 from tracebench.model.requests import Flags
 from tracebench.model.server_times import DIFFERS, ServerTimes
@@ -33,9 +38,10 @@ class Told(NamedTuple):
         return Told(self.total_ns[some], {name: ns[some] for name, ns in self.parts_ns.items()})
 
     def part(self, name: str) -> Int64:
-        """One part."""
+        """One part, with those that it is made of."""
         absent = np.broadcast_to(np.int64(ABSENT), len(self.total_ns))
-        return self.parts_ns.get(name, absent)
+        told = [self.parts_ns[one] for one in _made_of(name) if one in self.parts_ns]
+        return summed(told) if len(told) > 1 else told[0] if told else absent
 
 
 EXACT_NS: Final = 2**52
@@ -52,10 +58,7 @@ def differences(mirror: Timing, spans: Timing) -> dict[str, int]:
         Those by more than what the mirror was rounded to, and clocks are apart.
     """
     names = [*REPORTED_PARTS, *(mirror.parts_ns.keys() & spans.parts_ns.keys())]
-    told = {
-        name: (mirror.parts_ns.get(name, 0), spans.parts_ns.get(name, 0))
-        for name in dict.fromkeys(names)
-    }
+    told = {name: (_part_ns(mirror, name), _part_ns(spans, name)) for name in dict.fromkeys(names)}
     rounding_ns = _resolution_ns(mirror) + _STAMPS_NS
     found = {
         name: theirs_ns - ours_ns
@@ -66,6 +69,15 @@ def differences(mirror: Timing, spans: Timing) -> dict[str, int]:
     if mirror.total_ns - spans.total_ns > rounding_ns + max(least_ns, share * mirror.total_ns):
         found[SERVER_PROCESSING] = spans.total_ns - mirror.total_ns
     return found
+
+
+def _part_ns(timing: Timing, name: str) -> int:
+    return sum(timing.parts_ns.get(one, 0) for one in _made_of(name))
+
+
+def _made_of(name: str) -> tuple[str, ...]:
+    """A part and its own parts: one source may tell of these, the other of the whole."""
+    return (name, *INFERENCE_PARTS) if name == INFERENCE else (name,)
 
 
 def _resolution_ns(mirror: Timing) -> int:

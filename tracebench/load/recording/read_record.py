@@ -58,6 +58,8 @@ class ReadRecord:
     """Are hidden where a failed reply, or its reason, repeats them."""
     faults: Mapping[int, str] = field(default_factory=dict)
     """Draw → why a reply that came whole is no success all the same."""
+    timings: Mapping[int, Timing] = field(default_factory=dict)
+    """Draw → what the server said at the end of a stream: it counts before what its head says."""
 
 
 def read_record(recorder: RowRecorder, how: ReadRecord, told: Told = _untold) -> Record:
@@ -120,6 +122,7 @@ class _Reader:
         self._without_reply(page, np.flatnonzero(rows["reply"] == NONE))
         self._late(page)
         self._faulty(page)
+        self._told_at_the_end(page)
         page.requests = self._columns(page)
         return page
 
@@ -190,6 +193,13 @@ class _Reader:
         for row in np.flatnonzero(np.isin(draws, list(faults))).tolist():
             page.outcome[row] = _FAILED
             page.reason[row] = self._reason(faults[int(draws[row])])
+
+    def _told_at_the_end(self, page: _Page) -> None:
+        timings, draws = self._how.timings, page.rows["draw"]
+        if not timings:
+            return
+        for row in np.flatnonzero(np.isin(draws, list(timings))).tolist():
+            page.times.replace_one(row, timings[int(draws[row])])
 
     def _reason(self, reason: str, reply: Reply | None = None) -> int:
         """The number of a reason; the second of its kind, and those after it, are folded."""

@@ -24,6 +24,8 @@ class Event(NamedTuple):
     """What it says; empty for a comment."""
     kind: bytes = b""
     """The name of a server-sent event, where it has one."""
+    comments: tuple[bytes, ...] = ()
+    """What stands in it behind colons at the begin of a line: nothing, for browsers."""
 
 
 def server_sent(body: bytes | bytearray) -> Iterator[Event]:
@@ -40,7 +42,7 @@ def server_sent(body: bytes | bytearray) -> Iterator[Event]:
 def _server_sent(end: int, text: bytes) -> Event:
     if text.startswith(b"data: ") and b"\n" not in text and b"\r" not in text:
         return Event(end, text[6:])  # as nearly all are
-    data, kind = [], b""
+    data, kind, comments = [], b"", list[bytes]()
     for line in text.splitlines():
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
@@ -48,7 +50,9 @@ def _server_sent(end: int, text: bytes) -> Event:
             data.append(value)
         elif name == b"event":
             kind = value
-    return Event(end, b"\n".join(data), kind)
+        elif not name and value:
+            comments.append(value)
+    return Event(end, b"\n".join(data), kind, tuple(comments))
 
 
 def lines(body: bytes | bytearray) -> Iterator[Event]:

@@ -5,11 +5,16 @@ last of the read; of the others the stamp is an upper bound: they came after the
 """
 
 import sys
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple
 
+from server_middleware.vocabulary import (
+    SERVER_TIMING_HEADER,
+    STREAM_TIMING_HEADER,
+    TIMING_HEADER,
+)
 from tracebench.load.streams.events import Cut, Event, cut_for
 from tracebench.load.streams.tokens import DONE, Answer
 from tracebench.load.wire.codec import GRPC_STREAM, Mark, StreamLog
@@ -18,6 +23,8 @@ from tracebench.model.streams import BROKE_OFF, STOPPED
 
 _AT_ONCE: Final = 16
 """Events that are looked at between two breaks: some 0.1 ms."""
+_TOLD: Final = {one.lower() for one in (STREAM_TIMING_HEADER, TIMING_HEADER, SERVER_TIMING_HEADER)}
+"""Headers that a server may write as comments behind the last event: only then it knows them."""
 
 
 class Token(NamedTuple):
@@ -47,6 +54,10 @@ class StreamFacts(NamedTuple):
     """When each read came that completed carrying events, and how many tokens they carry."""
     fault: str
     """Why the stream is no success; empty where it is one."""
+    first_size: int
+    """How much of the stream there is up to its first token: bytes, or messages of a gRPC call."""
+    headers: Mapping[str, str]
+    """Those that comments tell, by names in lower case; of one that comes twice the last."""
 
 
 class _Tally:
@@ -58,16 +69,26 @@ class _Tally:
         self.first: Token | None = None
         self.last: Token | None = None
         self.reads: list[tuple[int, int]] = []
+        self.first_size = 0
+        self.headers: dict[str, str] = {}
 
-    def count(self, tokens: int, token: Token) -> None:
-        """An event carries tokens."""
+    def count(self, tokens: int, token: Token, size: int) -> None:
+        """An event carries tokens, and the stream is of this size with it."""
         self.carrying += 1
+        self.first_size = self.first_size or size
         self.exact += token.came_ns == token.after_ns
         self.first = self.first or token
         self.last = token
         if self.reads and self.reads[-1][0] == token.came_ns:
             tokens += self.reads.pop()[1]
         self.reads.append((token.came_ns, tokens))
+
+    def hear(self, comments: Iterable[bytes]) -> None:
+        """An event has comments: take the headers among them."""
+        for comment in comments:
+            name, _, value = comment.decode("latin-1").partition(":")
+            if (key := name.strip().lower()) in _TOLD:
+                self.headers[key] = value.strip()
 
 
 class Streaming(NamedTuple):
@@ -124,12 +145,15 @@ def _counted(
     tally, stamped = _Tally(), _stamped(log, sent_ns, cut)
     while some := list(islice(stamped, _AT_ONCE)):
         for event, token in some:
+            if event.comments:
+                tally.hear(event.comments)
             if not event.data and log.kind != GRPC_STREAM:
-                continue  # a comment
+                continue  # there are comments alone
             tally.events += 1
             tally.first_event_ns = tally.first_event_ns or token.came_ns
             if tokens := take(answer, event):
-                tally.count(tokens, token)
+                size = tally.events if log.kind == GRPC_STREAM else event.end
+                tally.count(tokens, token, size)
             if answer.text and not tally.first_text_ns:
                 tally.first_text_ns = token.came_ns
         yield
@@ -144,6 +168,8 @@ def _counted(
         tally.last,
         tally.reads,
         _fault(answer),
+        tally.first_size,
+        tally.headers,
     )
 
 

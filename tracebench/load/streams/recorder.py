@@ -1,7 +1,7 @@
 """Streams that have ended: understood a little at a time, between two rounds of the loop."""
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from struct import Struct
 from typing import Final
 
@@ -9,11 +9,13 @@ import numpy as np
 
 from tracebench.load.streams.reading import StreamFacts, Streaming, Token, read_stream
 from tracebench.load.wire.codec import Slot, StreamLog
+from tracebench.model.exchange import Reply, Timing
 from tracebench.model.streams import READ, STREAM, TOKEN_SOURCES, Streams
+from tracebench.tracing.mirror.timings import read_timing
 
 SLICE_NS: Final = 500_000
 """So long at a time: what takes longer makes other streams' stamps shared."""
-_ROW: Final = Struct("<5I7q4i2q2B")
+_ROW: Final = Struct("<6I7q4i2q2B")
 _READ: Final = Struct("<qI")
 _NEVER: Final = Token(0, 0)
 _NONE, _EVENTS, _IDS, _USAGE = range(len(TOKEN_SOURCES))
@@ -38,6 +40,7 @@ class StreamRecorder:
         self._under_way: Generator[None, None, StreamFacts] | None = None
         self._rows, self._reads = bytearray(), bytearray()
         self._faults: dict[int, str] = {}
+        self._timings: dict[int, Timing] = {}
         self.tokens = 0
         """So many came with the streams that have been read."""
 
@@ -60,7 +63,7 @@ class StreamRecorder:
         while self._step():
             told(waiting - len(self._waiting), waiting)
         rows, reads = np.frombuffer(self._rows, STREAM), np.frombuffer(self._reads, READ)
-        return Streams(rows, reads, self._faults)
+        return Streams(rows, reads, self._faults, self._timings)
 
     def _work(self) -> None:
         until_ns = self._now_ns() + SLICE_NS
@@ -86,6 +89,8 @@ class StreamRecorder:
         first, last, answer = facts.first or _NEVER, facts.last or _NEVER, facts.answer
         if facts.fault:
             self._faults[self._draw] = facts.fault
+        if facts.headers:
+            self._hear(facts.headers)
         output, source = answer.output, _USAGE
         if output < 0 and answer.ids:
             output, source = answer.ids, _IDS
@@ -94,9 +99,16 @@ class StreamRecorder:
         self.tokens += output
         self._rows += _ROW.pack(
             *(self._draw, facts.events, facts.carrying, facts.exact, len(facts.reads)),
+            facts.first_size,
             *(self._sent_ns, facts.first_event_ns, *first, facts.first_text_ns, *last),
             *(answer.input, output, answer.reasoning, answer.cached),
             *(answer.prefill_ns, answer.decode_ns, source, answer.told_each),
         )
         for read in facts.reads:
             self._reads += _READ.pack(*read)
+
+    def _hear(self, headers: Mapping[str, str]) -> None:
+        """The server told of itself at the end: that counts before what it knew at the begin."""
+        timing = read_timing(Reply("", headers, b"", frozenset(headers)))
+        if isinstance(timing, Timing):
+            self._timings[self._draw] = timing

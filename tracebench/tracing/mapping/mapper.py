@@ -7,17 +7,35 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from server_middleware.vocabulary import (
+    CHUNK_ATTRIBUTE,
+    CHUNK_EVENT,
     COMPONENT_ATTRIBUTE,
+    LAST_CHUNK_EVENT,
     PART_NS,
     SERVER_OTHER,
     SERVER_PROCESSING,
+    STREAM_CHUNKS,
+    STREAM_WAITED_ATTRIBUTE,
 )
 from tracebench.analysis.closure.attribution import attribute, with_own
-from tracebench.model.exchange import ServerSpan, Timing, Undecomposed
+from tracebench.model.exchange import (
+    HandedOver,
+    ServerSpan,
+    StreamTiming,
+    Timing,
+    Undecomposed,
+)
 from tracebench.model.span import Span
 from tracebench.tracing.mapping.precedence import Trust, least
 from tracebench.tracing.mapping.rule_files import built_in, read_file, read_short
-from tracebench.tracing.mapping.rules import FROM_ATTRIBUTE, Conditions, Profile, Rule, one_fits
+from tracebench.tracing.mapping.rules import (
+    FIRST_TOKEN,
+    FROM_ATTRIBUTE,
+    Conditions,
+    Profile,
+    Rule,
+    one_fits,
+)
 from tracebench.tracing.mapping.server_clocks import on_one_clock
 from tracebench.tracing.mapping.stages import Stage, durations, may_begin, stretches
 
@@ -114,20 +132,24 @@ class Mapper:
             that a span tells is none, or where those together exceed it.
         """
         reduced: list[ServerSpan] = []
-        totals: list[Stage] = []
+        totals, tokens = list[Stage](), list[Stage]()
         for one in self.map(on_one_clock(spans), trust):
             for at, stage in enumerate(one.stages):
                 if stage.problem is not None:
                     return stage.problem
-                if stage.component != SERVER_PROCESSING:
+                if stage.component == FIRST_TOKEN:
+                    tokens.append(stage)
+                elif stage.component != SERVER_PROCESSING:
                     reduced.append(_as_child(stage, one.span, at))
                 elif one.span.span_id == entry.span_id:
                     totals.append(stage)
             reduced.append(_reduced(one.span, one.component))
         [whole] = [one for one in reduced if one.span_id == entry.span_id]
-        timing = attribute(_ended(whole, totals, longest_ns), reduced)
+        whole = _ended(whole, totals, longest_ns)
+        timing = attribute(whole, reduced)
         if isinstance(timing, Undecomposed):
             return timing
+        timing = timing._replace(stream=_of_stream(entry, tokens, whole.start_ns))
         return with_own(timing, self._as_mapped(_told(entry)))
 
     def outline(
@@ -240,7 +262,7 @@ class Mapper:
         if not users:
             return False
         return any(
-            rule.component != SERVER_PROCESSING and rule.conditions.rest_fits(span)
+            rule.is_part and rule.conditions.rest_fits(span)
             for span, kind in zip(spans, kinds, strict=True)
             for rules in self._rules(*kind, users, Trust.FULL)
             for rule in rules
@@ -274,8 +296,8 @@ class Mapper:
 
 
 def _counts(rule: Rule, profile: Profile, trust: Trust) -> bool:
-    """Whether a rule is believed; where a request ends, profiles know in any case."""
-    if not profile.is_built_in or not profile.when or rule.component == SERVER_PROCESSING:
+    """Whether a rule is believed; where a request ends, and when tokens left, profiles know."""
+    if not profile.is_built_in or not profile.when or not rule.is_part:
         return True
     return trust is Trust.FULL or (trust is Trust.NO_GUESSES and not rule.guess)
 
@@ -314,6 +336,31 @@ def _told(entry: Span) -> dict[str, int]:
         for name, told_ns in entry.attributes.items()
         if name.startswith(PART_NS) and type(told_ns) is int and told_ns >= 0
     }
+
+
+def tells_chunks(span: Span) -> bool:
+    """Whether a server's span tells when parts of a streamed reply were handed over."""
+    return any(event.name == CHUNK_EVENT for event in span.events)
+
+
+def _of_stream(entry: Span, tokens: Sequence[Stage], began_ns: int) -> StreamTiming | None:
+    """What a request's spans tell of its stream, in ns since it began."""
+    handed_over, waited_ns = [], 0
+    for event in entry.events:
+        sizes = (event.attributes.get(CHUNK_ATTRIBUTE + unit) for unit in ("bytes", "messages"))
+        size = next((one for one in sizes if type(one) is int), None)
+        if event.name == CHUNK_EVENT and size is not None:
+            handed_over.append(HandedOver(size, event.time_ns - began_ns))
+        waited_ms = event.attributes.get(STREAM_WAITED_ATTRIBUTE)
+        if event.name == LAST_CHUNK_EVENT and isinstance(waited_ms, float):
+            waited_ns = max(round(waited_ms * 1e6), 0)
+    if not handed_over:
+        messages = sorted((one.message, one.end_ns - began_ns) for one in tokens if one.message)
+        handed_over = [HandedOver(*one) for one in messages]
+    first_ns = min((one.end_ns - began_ns for one in tokens if not one.message), default=None)
+    if not handed_over and first_ns is None:
+        return None
+    return StreamTiming(tuple(handed_over[:STREAM_CHUNKS]), first_ns, waited_ns)
 
 
 def _fitting(span: Span, rules: Iterable[Rule]) -> list[Rule]:

@@ -14,6 +14,7 @@ from tracebench.model.span import KINDS
 from tracebench.system.input_files import read_text
 from tracebench.tracing.mapping.rules import (
     COMPONENTS,
+    FIRST_TOKEN,
     FROM_ATTRIBUTE,
     TEXT,
     UNITS_NS,
@@ -32,7 +33,7 @@ else:
 _MOST_BYTES: Final = 2**20
 _CONDITIONS: Final = {"span", "kind", "scope", "attributes", "resource"}
 _STRETCH: Final = {"from", "to", "to_end_of"}
-_OUTLIVED: Final = "outlived"
+_OUTLIVED, _REPEATED = "outlived", "repeated"
 _GUESS: Final = "guess"
 _DURATION: Final = {"duration", "unit"}
 _FROM_ATTRIBUTE: Final = re.compile(f"{FROM_ATTRIBUTE}.")
@@ -102,7 +103,8 @@ def _tables(data: Mapping[str, Any], key: str, name: str) -> list[Mapping[str, A
 
 
 def _rule(table: Mapping[str, Any], where: str) -> Rule:
-    _only(table, _CONDITIONS | _STRETCH | _DURATION | {"component", _OUTLIVED, _GUESS}, where)
+    marks = {"component", _OUTLIVED, _REPEATED, _GUESS}
+    _only(table, _CONDITIONS | _STRETCH | _DURATION | marks, where)
     if table.keys() & _STRETCH and table.keys() & _DURATION:
         raise UsageError(f"{where}: `from`/`to` and `duration` exclude each other: drop one")
     if "to" in table and "to_end_of" in table:
@@ -117,13 +119,16 @@ def _rule(table: Mapping[str, Any], where: str) -> Rule:
         _texts(table.get("from", ()), f"{where}: `from`"),
         _texts(table.get("to", ()), f"{where}: `to`"),
         _patterns(table.get("to_end_of", ()), f"{where}: `to_end_of`"),
-        _outlived(table, where),
+        _of_total(table, _OUTLIVED, where),
         _text(table.get("duration", ""), f"{where}: `duration`"),
         _unit(table.get("unit", "s"), where),
         _guess(table, where),
+        _of_total(table, _REPEATED, where),
     )
     if rule.component == SERVER_PROCESSING and not rule.is_stretch:
         raise UsageError(f"{where}: {SERVER_PROCESSING} takes `from` or `to`: events")
+    if rule.component == FIRST_TOKEN and rule.is_whole:
+        raise UsageError(f"{where}: {FIRST_TOKEN} takes `to` or `duration`: it is a moment")
     if rule.is_whole and rule.conditions == Conditions():
         raise UsageError(f"{where} matches every span: add `span` or another condition")
     return rule
@@ -135,13 +140,11 @@ def _component(value: object, where: str) -> str:
     raise UsageError(f"{where}: {value!r} is not a component: use one of {', '.join(COMPONENTS)}")
 
 
-def _outlived(table: Mapping[str, Any], where: str) -> bool:
-    value = table.get(_OUTLIVED, False)
+def _of_total(table: Mapping[str, Any], key: str, where: str) -> bool:
+    value = table.get(key, False)
     if isinstance(value, bool) and (not value or table.get("component") == SERVER_PROCESSING):
         return value
-    raise UsageError(
-        f"{where}: `outlived` must be true or false, and only with {SERVER_PROCESSING}"
-    )
+    raise UsageError(f"{where}: `{key}` must be true or false, and only with {SERVER_PROCESSING}")
 
 
 def _guess(table: Mapping[str, Any], where: str) -> bool:

@@ -7,10 +7,12 @@ from fnmatch import translate
 from functools import cache
 from typing import Final
 
-from server_middleware.vocabulary import SERVER_PARTS, SERVER_PROCESSING
+from server_middleware.vocabulary import KNOWN_PARTS, SERVER_PROCESSING
 from tracebench.model.span import Attributes, Span
 
-COMPONENTS: Final = (*SERVER_PARTS, SERVER_PROCESSING)
+FIRST_TOKEN: Final = "first_token"
+"""No component: when the first token of a stream was there, or each message of it left."""
+COMPONENTS: Final = (*KNOWN_PARTS, SERVER_PROCESSING, FIRST_TOKEN)
 UNITS_NS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 TEXT: Final = "text"
 """The unit of a duration that is written with its own, such as `12.5ms`."""
@@ -105,6 +107,8 @@ class Rule:
     unit: str = "s"
     guess: bool = False
     """It holds only where neither the author nor the user says anything of components."""
+    repeated: bool = False
+    """Of `server_processing`: only where its end occurs several times."""
 
     @property
     def is_stretch(self) -> bool:
@@ -115,6 +119,11 @@ class Rule:
     def ends_with_children(self) -> bool:
         """Whether it says that the server's time ends when the last of some children does."""
         return self.component == SERVER_PROCESSING and bool(self.last) and not self.starts
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it says what a part of the server's time is, and not when that ends."""
+        return self.component not in (SERVER_PROCESSING, FIRST_TOKEN)
 
     @property
     def is_whole(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 from server_middleware.vocabulary import PART_NS
 from tracebench.analysis.closure.bulk_attribution import TraceShape, shape_of
 from tracebench.model.span import Span
-from tracebench.tracing.mapping.mapper import Mapper
+from tracebench.tracing.mapping.mapper import Mapper, tells_chunks
 from tracebench.tracing.mapping.precedence import Trust
 
 BELOW_ROOT: Final = -2
@@ -110,8 +110,8 @@ def _parent_id(place: int) -> str:
 
 
 def _tells_parts(span: Span) -> bool:
-    """Whether attributes tell parts of the span's own time: each trace has its own."""
-    return any(name.startswith(PART_NS) for name in span.attributes)
+    """Whether a span tells parts of its own time, or of its reply: each trace has its own."""
+    return any(name.startswith(PART_NS) for name in span.attributes) or tells_chunks(span)
 
 
 def _apart(spans: Sequence[Span], parents: Sequence[int]) -> list[Apart]:

@@ -9,11 +9,11 @@ from google.protobuf.message import DecodeError
 
 from server_middleware.vocabulary import (
     INFERENCE,
+    KNOWN_PARTS,
     MOST_OWN_NAMES,
     OUTSIDE,
     PREPROCESSING,
     QUEUE,
-    SERVER_PARTS,
     SERVER_PROCESSING,
     SERVER_TIMING_HEADER,
     TIMING_HEADER,
@@ -23,6 +23,7 @@ from tracebench.analysis.closure.attribution import mirror_timing
 from tracebench.analysis.closure.own_components import cleaned
 from tracebench.model.exchange import CameWith, Reply, Timing, Undecomposed
 from tracebench.protos.inference_pb2 import PredictResponse
+from tracebench.tracing.mirror.stream_timing import STREAM_TIMING_KEY, read_stream_timing
 
 # The W3C's `Server-Timing` header: names and their durations.
 #
@@ -75,7 +76,7 @@ def strays(header: str) -> int:
 _SECOND_NS, _MILLISECOND_NS = 1e9, 1e6
 _GRPC_SUCCESS = "OK"
 _TOTAL: Final = "total"
-_STANDARD: Final = frozenset({*SERVER_PARTS, SERVER_PROCESSING})
+_STANDARD: Final = frozenset({*KNOWN_PARTS, SERVER_PROCESSING})
 STANDARD_NAMES: Final = (*_STANDARD, _TOTAL)
 """What says nothing under any of these names has no timing."""
 _MOST_NAMES: Final = 2 * MOST_OWN_NAMES
@@ -137,8 +138,13 @@ def read_timing(reply: Reply) -> Timing | Undecomposed:
         return Undecomposed.NO_TIMING
     except (ValueError, OverflowError, RecursionError):
         return Undecomposed.MALFORMED
-    found = strays(reply.headers.get(_SERVER_TIMING_KEY, ""))
-    return timing._replace(strays=found) if found and isinstance(timing, Timing) else timing
+    if isinstance(timing, Undecomposed):
+        return timing
+    if found := strays(reply.headers.get(_SERVER_TIMING_KEY, "")):
+        timing = timing._replace(strays=found)
+    if (text := reply.headers.get(STREAM_TIMING_KEY)) is not None:
+        timing = timing._replace(stream=read_stream_timing(text))
+    return timing
 
 
 def deciding(reply: Reply) -> tuple[str, ...]:
@@ -155,7 +161,7 @@ def is_plain(told: Timing | Undecomposed) -> TypeGuard[Timing]:
     """Whether a reading is a timing without a remark: one like which others can be read in bulk."""
     if isinstance(told, Undecomposed):
         return False
-    return not (told.left_out or told.unlisted or told.strays)
+    return not (told.left_out or told.unlisted or told.strays or told.stream)
 
 
 def only(reply: Reply, headers: Iterable[str]) -> Reply:
