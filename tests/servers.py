@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 Script = Callable[[socket.socket], None]
 
 HOST = "127.0.0.1"
+PATIENCE_S = 30.0
 
 
 @contextmanager
@@ -108,3 +109,15 @@ def free_ports() -> int:
             port: int = first.getsockname()[1]
             with suppress(OSError, OverflowError), socket.create_server((HOST, port + 1)):
                 return port
+
+
+def wait_for(port: int) -> None:
+    """Wait until a server in another process listens."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)

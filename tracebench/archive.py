@@ -27,7 +27,7 @@ from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import advised
 from tracebench.model.columns import ABSENT
 from tracebench.model.errors import UsageError
-from tracebench.model.exchange import Exchange, Timing, Undecomposed
+from tracebench.model.exchange import Undecomposed
 from tracebench.model.inventory import Inventory
 from tracebench.model.measurement import Load
 from tracebench.model.requests import Requests
@@ -40,12 +40,13 @@ from tracebench.tracing.join.server_spans import KeptSpans, entry_of
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 from tracebench.tracing.roots import read_back, run_facts
 from tracebench.tracing.roots.attributes import PROTOCOL, RUN_FACTS, RUN_ID
+from tracebench.tracing.roots.generated import streams_of
 from tracebench.tracing.span_inventory import take_stock
 
 _NS_PER_S: Final = 1e9
 _UNKNOWN: Final[Mapping[str, Any]] = {"tool": {}, "environment": {}, "plan": {}, "started_at": ""}
 
-_Requests: TypeAlias = dict[str, tuple[Exchange, Timing | Undecomposed]]
+_Requests: TypeAlias = dict[str, read_back.Root]
 
 
 class _Key(NamedTuple):
@@ -67,11 +68,14 @@ class _Group:
 
     def load(self) -> Load:
         """What the run knew, or as much as its requests tell."""
-        exchanges, mirrors = zip(*self.requests.values(), strict=True)
+        exchanges, mirrors, texts = zip(*self.requests.values(), strict=True)
         requests, times = Requests.of(exchanges), ServerTimes.of(mirrors)
+        sent_ns = (one.sent_ns for one in exchanges)
+        streams = streams_of(zip(sent_ns, texts, strict=True))
         if self.facts is not None:
-            return self.facts.load_of(requests, times)
-        return Load(requests, times, requests.duration_ns / _NS_PER_S, cpu_s=0.0, tcp=None)
+            return replace(self.facts.load_of(requests, times), streams=streams)
+        duration_s = requests.duration_ns / _NS_PER_S
+        return Load(requests, times, duration_s, cpu_s=0.0, tcp=None, streams=streams)
 
 
 def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None = None) -> Result:
@@ -156,7 +160,7 @@ def _read(archives: Archives) -> tuple[dict[_Key, _Group], KeptSpans]:
             continue
         key = _Key(*(str(span.attributes.get(name, "")) for name in (PROTOCOL, RUN_ID)))
         group = groups.setdefault(key, _Group({}))
-        group.requests[span.trace_id] = (root.exchange, root.mirror)
+        group.requests[span.trace_id] = root
         if group.facts is None and RUN_FACTS in span.resource:
             group.facts = run_facts.read(span.resource[RUN_FACTS])
             group.address = group.facts.address if group.facts else group.address
@@ -166,7 +170,9 @@ def _read(archives: Archives) -> tuple[dict[_Key, _Group], KeptSpans]:
 def _add_other_clients(groups: dict[_Key, _Group], kept: KeptSpans) -> None:
     for target, exchanges in other_clients.other_requests(kept):
         key = _Key(target.protocol, f"{target.client} {target.address}")
-        requests: _Requests = {one.trace_id: (one, Undecomposed.NO_TIMING) for one in exchanges}
+        requests: _Requests = {
+            one.trace_id: read_back.Root(one, Undecomposed.NO_TIMING) for one in exchanges
+        }
         groups[key] = _Group(requests, address=target.address, is_ours=False)
 
 
@@ -244,7 +250,7 @@ def _session(groups: Sequence[_Group]) -> Mapping[str, Any]:
     sessions = [facts.session for facts in told if facts is not None]
     if len(sessions) == len(groups) and all(one == sessions[0] for one in sessions):
         return {name: sessions[0].get(name, unknown) for name, unknown in _UNKNOWN.items()}
-    first_ns = min(one.scheduled_ns for group in groups for one, _ in group.requests.values())
+    first_ns = min(one.scheduled_ns for group in groups for one, *_ in group.requests.values())
     started_at = datetime.fromtimestamp(first_ns / _NS_PER_S, timezone.utc).isoformat()
     tool = {"name": "tracebench", "version": __version__}
     return {**_UNKNOWN, "tool": tool, "started_at": started_at}

@@ -2,10 +2,8 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from tests.servers import answering, free_ports, reply
+from tests.servers import answering, free_ports, reply, wait_for
 from tests.servers import serving as server_of
 from tracebench.cli import cli
 
@@ -23,7 +21,6 @@ pytestmark = pytest.mark.alone
 STANDARD_MS = {"preprocessing": 1.0, "inference": 1.0}
 OWN_MS = {"tokenize": 1.0, "vocabulary": 2.0}
 CODED = ["serialization", "deserialization"]
-_PATIENCE_S = 30.0
 
 
 @contextmanager
@@ -39,24 +36,13 @@ def serving(kind: str, receiver: int) -> Iterator[list[str]]:
         assert process.stdout is not None
         try:
             port = int(process.stdout.readline())
-            _wait_for(port)
+            wait_for(port)
             if kind == "grpc":
                 yield ["--grpc-server", f"127.0.0.1:{port}"]
             else:
                 yield ["--rest-url", f"http://127.0.0.1:{port}/predict"]
         finally:
             process.kill()
-
-
-def _wait_for(port: int) -> None:
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            return
-        except OSError:
-            assert time.monotonic() < deadline_s
-            time.sleep(0.05)
 
 
 def tracebench(*arguments: str) -> str:

@@ -49,6 +49,11 @@ and of these so many have `exact` stamps; it has so many `reads`. With its first
 `…_after` differs from it, which is then the lower one. Counts of tokens, and the durations that the
 server tells, are `UNTOLD` where nobody does. `told_each`: the server says of every event how many
 tokens it carries."""
+STAMPS: Final = (
+    *("first_event", "first_token", "first_token_after", "first_text"),
+    *("last_token", "last_token_after"),
+)
+"""The fields of a row that are times."""
 READ: Final = np.dtype([("came", "<i8"), ("tokens", "<u4")])
 """A read that completed events with tokens."""
 

@@ -199,7 +199,7 @@ def test_what_is_written_is_read_again(
     pairs: Sequence[tuple[Exchange, Timing | Undecomposed]],
 ) -> None:
     spans = spans_of([exchange for exchange, _ in pairs], [timing for _, timing in pairs])
-    expected = [(moved(exchange), timing) for exchange, timing in pairs]
+    expected = [read_back.Root(moved(exchange), timing) for exchange, timing in pairs]
     assert [read_back.read(from_sdk(span)) for span in spans] == expected
 
 

@@ -33,6 +33,8 @@ MIRROR_CAME_WITH: Final = "tracebench.mirror.came_with"
 """A `CameWith`; before there was this, timings over HTTP came with the head."""
 MIRROR_UNLISTED: Final = "tracebench.mirror.unlisted"
 MIRROR_STRAYS: Final = "tracebench.mirror.components_outside_requests"
+MIRROR_STREAM: Final = "tracebench.mirror.stream"
+"""A `StreamTiming` as JSON: its chunks, the time to the first token, and how long it waited."""
 MIRROR_PROBLEM: Final = "tracebench.mirror.problem"
 """The name of an `Undecomposed`."""
 

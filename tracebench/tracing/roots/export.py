@@ -1,5 +1,6 @@
 """Client root spans, made of exchanges after the run: measure first, trace after."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -162,6 +163,8 @@ def _of_timing(timing: Timing | Undecomposed) -> dict[str, Value]:
         own[attributes.MIRROR_UNLISTED] = timing.unlisted
     if timing.left_out:
         own[attributes.MIRROR_LEFT_OUT] = ",".join(timing.left_out)
+    if timing.stream is not None:
+        own[attributes.MIRROR_STREAM] = json.dumps(timing.stream)
     if timing.strays:
         own[attributes.MIRROR_STRAYS] = timing.strays
     return own

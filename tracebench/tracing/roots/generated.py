@@ -4,12 +4,14 @@ https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/; they are not s
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+import numpy as np
+
 from tracebench.model.requests import DRAW, Requests
-from tracebench.model.streams import UNTOLD, Streams
+from tracebench.model.streams import READ, STAMPS, STREAM, UNTOLD, Rows, Streams
 
 FIRST_TOKEN: Final = "first_token"
 LAST_TOKEN: Final = "last_token"
@@ -19,6 +21,10 @@ _OPERATION: Final = "gen_ai.operation.name"
 _MODEL: Final = "gen_ai.request.model"
 _STREAM: Final = "gen_ai.request.stream"
 _TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+_ROW: Final = "tracebench.stream"
+_READS: Final = "tracebench.stream.reads"
+_NAMES: Final = STREAM.names or ()
+_FIELDS: Final = tuple(name for name in _NAMES if name not in ("draw", "sent"))
 _USAGE: Final = {
     "input": "gen_ai.usage.input_tokens",
     "output": "gen_ai.usage.output_tokens",
@@ -77,12 +83,17 @@ def of_streams(requests: Requests, streams: Streams | None) -> Iterator[Generate
     if streams is None:
         yield from (NOTHING for _ in range(len(requests)))
         return
+    firsts, counts = streams.first_reads, streams.rows["reads"]
     for place in streams.places(requests.columns.whole(DRAW)).tolist():
-        yield NOTHING if place < 0 else _of_stream(streams.rows[place])
+        if place < 0:
+            yield NOTHING
+        else:
+            reads = streams.reads[firsts[place] : firsts[place] + counts[place]]
+            yield _of_stream(streams.rows[place], reads)
 
 
-def _of_stream(row: Mapping[str, int]) -> Generated:
-    told: dict[str, Value] = {_STREAM: True}
+def _of_stream(row: Mapping[str, int], reads: Rows) -> Generated:
+    told: dict[str, Value] = {_STREAM: True, _ROW: _row_text(row), _READS: _reads_text(row, reads)}
     told |= {name: int(row[key]) for key, name in _USAGE.items() if row[key] != UNTOLD}
     if row["first_event"] and row["sent"]:
         told[_TO_FIRST_CHUNK] = (int(row["first_event"]) - int(row["sent"])) / 1e9
@@ -92,3 +103,68 @@ def _of_stream(row: Mapping[str, int]) -> Generated:
         if row[key]
     ]
     return Generated(told, events)
+
+
+# A stream in attributes, so that an archive tells the same of it.
+
+
+class StreamText(NamedTuple):
+    """A stream as its root span has it."""
+
+    row: str
+    """The fields of a `STREAM` row from `events` on; times in ns since `sent`."""
+    reads: str
+    """Of each read the ns since the one before, and `*n` where it brought n tokens."""
+
+
+def _row_text(row: Mapping[str, int]) -> str:
+    sent = int(row["sent"])
+    values = (int(row[name]) - sent * (name in STAMPS and row[name] > 0) for name in _FIELDS)
+    return " ".join(map(str, values))
+
+
+def _reads_text(row: Mapping[str, int], reads: Rows) -> str:
+    gaps = np.diff(reads["came"], prepend=int(row["sent"])).tolist()
+    pairs = zip(gaps, reads["tokens"].tolist(), strict=True)
+    return " ".join(f"{gap}*{count}" if count > 1 else str(gap) for gap, count in pairs)
+
+
+def text_of(attributes: Mapping[str, object]) -> StreamText | None:
+    """What a root span tells of its stream; None where it had none.
+
+    Raises:
+        ValueError: it is nothing that is written here.
+    """
+    if _ROW not in attributes:
+        return None
+    text = StreamText(str(attributes[_ROW]), str(attributes.get(_READS)))
+    try:
+        streams_of([(0, text)])
+    except (OverflowError, ValueError) as error:
+        raise ValueError(f"it is no stream: {error}") from None
+    return text
+
+
+def streams_of(texts: Iterable[tuple[int, StreamText | None]]) -> Streams | None:
+    """The record of streams again, whose draws count the requests; None where there are none.
+
+    Args:
+        texts: of each request, when it was sent, and its stream.
+
+    Raises:
+        ValueError: a text is none that is written here.
+    """
+    rows, reads = list[tuple[int, ...]](), list[tuple[int, int]]()
+    for draw, (sent, text) in enumerate(texts):
+        if text is None:
+            continue
+        values = dict(zip(_FIELDS, map(int, text.row.split()), strict=True))
+        values |= {name: values[name] + sent for name in STAMPS if values[name]}
+        rows.append(tuple({**values, "draw": draw, "sent": sent}[name] for name in _NAMES))
+        came = sent
+        for gap, _, count in (one.partition("*") for one in text.reads.split()):
+            came += int(gap)
+            reads.append((came, int(count or 1)))
+    if not rows:
+        return None
+    return Streams(np.array(rows, STREAM), np.array(reads, READ))

@@ -1,5 +1,6 @@
 """Client root spans, read back: an archive of spans can be analysed again."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, get_args
 
@@ -9,15 +10,18 @@ from server_middleware.vocabulary import SERVER_PROCESSING
 from tracebench.model.exchange import (
     CameWith,
     Exchange,
+    HandedOver,
     Lost,
     Outcome,
     Reply,
     Stamp,
+    StreamTiming,
     Timing,
     Undecomposed,
 )
 from tracebench.model.span import Span
 from tracebench.tracing.roots import attributes as names
+from tracebench.tracing.roots.generated import StreamText, text_of
 
 _CUT_OFF_NS: Final = 2_000
 
@@ -28,6 +32,8 @@ class Root(NamedTuple):
     exchange: Exchange
     """Its times are epoch times; of its reply only the status is known."""
     mirror: Timing | Undecomposed
+    stream: StreamText | None = None
+    """None where the reply did not stream."""
 
 
 def is_root(span: Span) -> bool:
@@ -44,7 +50,7 @@ def read(span: Span) -> Root | None:
         return None
     attributes: Mapping[str, Any] = span.attributes
     try:
-        return Root(_exchange(span, attributes), _mirror(attributes))
+        return Root(_exchange(span, attributes), _mirror(attributes), text_of(attributes))
     except (KeyError, ValueError, TypeError):
         return None
 
@@ -108,7 +114,16 @@ def _mirror(attributes: Mapping[str, Any]) -> Timing | Undecomposed:
         unlisted=int(attributes.get(names.MIRROR_UNLISTED, 0)),
         came_with=_came_with(attributes),
         strays=int(attributes.get(names.MIRROR_STRAYS, 0)),
+        stream=_stream(attributes.get(names.MIRROR_STREAM)),
     )
+
+
+def _stream(text: object) -> StreamTiming | None:
+    if text is None:
+        return None
+    chunks, first_ns, waited_ns = json.loads(str(text))
+    handed_over = tuple(HandedOver(int(size), int(at_ns)) for size, at_ns in chunks)
+    return StreamTiming(handed_over, None if first_ns is None else int(first_ns), int(waited_ns))
 
 
 def _came_with(attributes: Mapping[str, Any]) -> CameWith:
