@@ -16,6 +16,7 @@ from tracebench.analysis.closure.first_token import (
     divide,
     server_first,
 )
+from tracebench.analysis.goodput import goodput, limits_of
 from tracebench.analysis.statistics.clusters import Clustered, describe_clustered
 from tracebench.analysis.statistics.distribution import NS_PER_MS, describe, rank
 from tracebench.model import requests as stamps
@@ -24,13 +25,14 @@ from tracebench.model.components import (
     BACKLOG,
     CLIENT,
     CONNECT,
+    END_TO_END,
     NETWORK_FIRST,
     SERVER_BEFORE_FIRST,
 )
 from tracebench.model.components import SERVER_AND_NETWORK as REST
 from tracebench.model.exchange import StreamTimes
 from tracebench.model.measurement import Load
-from tracebench.model.result import PERMILLE, Gaps, Statistics, StreamResult, Tokens
+from tracebench.model.result import PERMILLE, Gaps, Goodput, Statistics, StreamResult, Tokens
 from tracebench.model.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams, places_of
 
 _MOST_SHARED: Final = 0.05
@@ -92,26 +94,34 @@ def summarise_streams(
             "left_out": int(first.left_out.sum()),
         },
         waited=_described(said.waited_ns[said.waited_ns > 0]),
+        goodput=_goodput(load, them) if load.slo else None,
     )
+
+
+def _goodput(load: Load, them: Answered) -> Goodput:
+    ended = sum(rows.finished for rows in load.requests.pages())
+    return goodput(limits_of(load.slo), by_request(them), ended, load.duration_s)
 
 
 def _by_the_client_alone(them: Answered, between: Clustered | None) -> StreamResult:
     rows = them.rows
-    text = rows["first_text"] != 0
-    tpot_ns, one_token = time_per_output_token(them)
+    values_ns = by_request(them)
+    one_token = int(np.count_nonzero(values_ns["tpot"] == ABSENT))
+    if between is None:
+        values_ns["tpot"] = np.full(len(rows), ABSENT)
     shared = 0.0 if between is None else float((between.times - 1).sum() / between.times.sum())
     carrying, exact = int(rows["carrying"].sum()), int(rows["exact"].sum())
     output = int(rows["output"].sum())
     return StreamResult(
         count=len(rows),
         without_tokens=them.without_tokens,
-        ttft=_described(rows["first_token"] - them.scheduled),
-        ttft_service=_described(them.waited_ns),
-        first_text=_described((rows["first_text"] - them.scheduled)[text]),
+        ttft=_described(values_ns["ttft"]),
+        ttft_service=_described(values_ns["ttft_service"]),
+        first_text=_described(values_ns["first_text"]),
+        tpot=_described(values_ns["tpot"]),
+        generation=_described(values_ns["generation"]),
+        ending=_described(values_ns["ending"]),
         itl=None if between is None else _described_gaps(between, shared),
-        tpot=None if between is None else _described(tpot_ns),
-        generation=_described(rows["last_token"] - rows["first_token"]),
-        ending=_described(them.arrived - rows["last_token"]),
         parts={},
         tokens=_tokens(rows),
         output_tokens_per_s=_rate(them),
@@ -232,8 +242,8 @@ def generation(them: Answered, decode_ns: Int64) -> dict[str, Int64]:
     return {**known, REST: whole_ns - part_ns}
 
 
-def time_per_output_token(them: Answered) -> tuple[Int64, int]:
-    """Of each request that has one, in ns; and how many have none.
+def time_per_output_token(them: Answered) -> Int64:
+    """Of each request, in ns; `ABSENT` where all its tokens came in one read.
 
     The tokens of the first read that brought some were there at the first token's stamp. Where
     only their total is known, each event counts as many as the others.
@@ -244,10 +254,23 @@ def time_per_output_token(them: Answered) -> tuple[Int64, int]:
     scaled = rows["output"].astype(np.int64) * in_first / np.maximum(rows["carrying"], 1)
     after = rows["output"] - np.where(counted, in_first, scaled)
     some = after > 0
-    generated = (rows["last_token"] - rows["first_token"])[some]
-    return np.asarray(generated / after[some]).round().astype(np.int64), int(
-        np.count_nonzero(~some)
-    )
+    each_ns = (rows["last_token"] - rows["first_token"]) / np.where(some, after, 1)
+    return np.where(some, each_ns.round().astype(np.int64), ABSENT)
+
+
+def by_request(them: Answered) -> dict[str, Int64]:
+    """What has one value a request, in ns; `ABSENT` where one has none."""
+    rows = them.rows
+    text = rows["first_text"] != 0
+    return {
+        "ttft": rows["first_token"] - them.scheduled,
+        "ttft_service": them.waited_ns,
+        "first_text": np.where(text, rows["first_text"] - them.scheduled, ABSENT),
+        "tpot": time_per_output_token(them),
+        "generation": rows["last_token"] - rows["first_token"],
+        "ending": them.arrived - rows["last_token"],
+        END_TO_END: them.done - them.scheduled,
+    }
 
 
 def gaps(them: Answered) -> Clustered | None:
@@ -292,7 +315,9 @@ def _described_gaps(found: Clustered, shared: float) -> Statistics:
 
 
 def _described(values_ns: Int64) -> Statistics | None:
-    return describe(values_ns) if len(values_ns) else None
+    """Of those that have it."""
+    known_ns = values_ns[values_ns != ABSENT]
+    return describe(known_ns) if len(known_ns) else None
 
 
 def _parts(columns: Mapping[str, Int64]) -> dict[str, Statistics]:

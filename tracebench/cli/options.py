@@ -255,6 +255,13 @@ STREAMED = (
     ),
     fills(
         Streamed,
+        "--slo",
+        metavar="'ttft < 200ms'",
+        help="Limits that a streamed reply shall meet, with commas between them; tells the share "
+        "and the rate of those that do (goodput).",
+    ),
+    fills(
+        Streamed,
         "--token-path",
         metavar="PATH",
         help="Where an event has its token, e.g. 'result.text'. [default: known forms; else each "

@@ -53,6 +53,8 @@ class Load:
     """Of the replies that streamed; None where none of the target's do."""
     asked_tokens: int | None = None
     """So many each request asked for, where all ask for as many; None where none is known to."""
+    slo: str = ""
+    """The limits that a request shall meet, as they were given; empty: none were."""
     record_problem: str = ""
     """Why the record stayed in memory when it had outgrown its bound; empty where it did not."""
     interrupted: bool = False

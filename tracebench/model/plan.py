@@ -186,13 +186,15 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """How replies that stream are read."""
+    """How replies that stream are read, and what they are held to."""
 
     token_path: str | None = None
     """Keys and places that lead to what an event with a token has (`result.parts[0].text`); None:
     the known forms, or else every event is a token."""
     stream_timeout_s: float | None = None
     """How long a whole reply may take; None: as long as it goes on."""
+    slo: str | None = None
+    """Limits of each request, as `ttft < 200ms, tpot < 25ms`."""
     stream: bool = False
     """With `oip`: call ModelStreamInfer. Other streams are noticed, not asked for."""
 

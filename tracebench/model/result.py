@@ -215,6 +215,17 @@ class Gaps:
 
 
 @dataclass(frozen=True, slots=True)
+class Goodput:
+    """Requests that meet every limit."""
+
+    share: float
+    """Of all that ended."""
+    rps: float
+    limits: Mapping[str, float]
+    """Metric → ms."""
+
+
+@dataclass(frozen=True, slots=True)
 class StreamResult:
     """What streamed replies tell, besides what is told of any. docs/streams.md defines it."""
 
@@ -242,6 +253,8 @@ class StreamResult:
     gaps: Gaps | None
     one_token: int
     """Streams with one output token, or all in one read: they have no `tpot`."""
+    goodput: Goodput | None = None
+    """None where no limits were given."""
     first_token_splits: Mapping[str, int] = field(default_factory=dict)
     """Of how many the server's own time to the first token tells `network_first` `apart`; in how
     many its times were `scaled`, because they exceeded what there was by as little as clocks of two

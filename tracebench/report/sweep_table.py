@@ -134,7 +134,9 @@ def _streams(kind: LoadKind, targets: Mapping[float, TargetResult]) -> Iterable[
     streams = {load: one.stream for load, one in targets.items() if one.stream is not None}
     if not streams:
         return
-    headings = (HEADINGS[kind], "tokens/s", "ttft p50", "ttft p95", "tpot p50", "itl p95")
+    limited = any(one.goodput is not None for one in streams.values())
+    values = ("tokens/s", "ttft p50", "ttft p95", "tpot p50", "itl p95", "goodput")
+    headings = (HEADINGS[kind], *(values if limited else values[:-1]))
     table = _table("streams: tokens, and ms", headings)
     for load, one in streams.items():
         rate = one.output_tokens_per_s
@@ -145,6 +147,7 @@ def _streams(kind: LoadKind, targets: Mapping[float, TargetResult]) -> Iterable[
             _percentile(one.ttft, "p95_ms"),
             _percentile(one.tpot, "p50_ms"),
             _percentile(one.itl, "p95_ms"),
+            *([] if one.goodput is None else [f"{one.goodput.share:.0%}"]),
         )
     yield table
     yield ""

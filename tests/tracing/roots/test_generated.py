@@ -10,6 +10,8 @@ from tracebench.model.requests import DRAW
 from tracebench.model.streams import STREAM
 from tracebench.tracing.roots.generated import of_streams, of_target, streams_of, text_of
 
+HUGE = " ".join(["9" * 30] * (len(STREAM.names or ()) - 2))
+
 
 def test_what_is_written_is_read_again() -> None:
     load = Streamed(streams(chat(tokens(gap_ms=0.5))), requests=3, busy_ms=[(60, 10)]).load
