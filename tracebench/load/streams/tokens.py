@@ -18,7 +18,7 @@ Json = dict[str, Any]
 DONE: Final = b"[DONE]"
 """How OpenAI's streams end."""
 _NS_PER_MS: Final = 1e6
-_TEXT: Final = ("content", "refusal")
+_decode: Final = json.JSONDecoder().decode  # `json.loads` looks for encodings other than UTF-8
 _OTHER: Final = ("reasoning_content", "reasoning", "tool_calls", "function_call", "audio")
 
 
@@ -76,7 +76,7 @@ class Answer:
             self.ended = True
             return 0
         try:
-            said = json.loads(event.data)
+            said = _decode(event.data.decode())
         except ValueError:
             return 0
         if type(said) is not dict:
@@ -105,7 +105,7 @@ class Answer:
         carries, ids, finished = False, None, False
         for choice in said["choices"] or ():
             part = choice.get("delta") or choice
-            if choice.get("text") or any(part.get(name) for name in _TEXT):
+            if part.get("content") or choice.get("text") or part.get("refusal"):
                 self.text = carries = True
             elif not carries:
                 carries = any(part.get(name) for name in _OTHER)
