@@ -26,8 +26,6 @@ from typing import Final
 from benchmarks.streams.forms import Asked, Form, Grpc, Sse
 
 _MS: Final = 1_000_000
-_SPUN_NS: Final = 1_200_000
-"""The last of a wait is spent looking: epoll counts in whole ms."""
 _READ_SIZE: Final = 65_536
 
 
@@ -121,18 +119,19 @@ class Server:
 
     def run(self) -> None:
         while True:
-            for descriptor, _ in self._epoll.poll(self._wait_s()):
+            self._wait()
+            for descriptor, _ in self._epoll.poll(0):
                 if descriptor == self._listener.fileno():
                     self._accept()
                 else:
                     self._read(descriptor, self._peers[descriptor])
             self._send_due()
 
-    def _wait_s(self) -> float | None:
-        if not self._due:
-            return None
-        left_ns = self._due[0][0] - monotonic_ns()
-        return (left_ns - _SPUN_NS) // _MS / 1e3 if left_ns > _SPUN_NS + _MS else 0
+    def _wait(self) -> None:
+        """Until something has come or is due; `select` counts in µs, where epoll's ms are whole."""
+        left_s = (self._due[0][0] - monotonic_ns()) / 1e9 if self._due else None
+        if left_s is None or left_s > 0:
+            select.select([self._epoll], [], [], left_s)
 
     def _accept(self) -> None:
         while True:
