@@ -153,14 +153,27 @@ def greet(prepared: Prepared) -> str:
 
 def attempt(prepared: Prepared) -> Exchange:
     """Make one exchange as the run will; where no connection can be made, its reason says why."""
+    return attempt_and_wait(prepared, 0.0)[0]
+
+
+def attempt_and_wait(prepared: Prepared, seconds: float) -> tuple[Exchange, bool]:
+    """The same; then see whether the server ends the connection that it has promised to keep.
+
+    Args:
+        prepared: the target.
+        seconds: to wait for that, after a reply that streamed.
+    """
     with _engine(prepared, slots=1, channels=1) as engine:
         window = engine.run(ClosedLoop(requests=1), lambda _progress: None)
+        record, streams = _read(window, prepared, Watcher())
+        closes = bool(seconds and len(streams)) and engine.ends_idle(int(seconds * 1e9))
     kept = next(window.recorder.replies.whole(), None)
-    exchange = _read(window, prepared, Watcher())[0].requests.exchange(0)
+    exchange = record.requests.exchange(0)
     if kept is None:
-        return exchange
+        return exchange, closes
     reply, reason = prepared.read(kept)
-    return exchange._replace(reply=hidden(reply, prepared.secrets) if reason else reply)
+    shown = hidden(reply, prepared.secrets) if reason else reply
+    return exchange._replace(reply=shown), closes
 
 
 def _run(engine: Engine, load: Workload, watcher: Watcher) -> Window:

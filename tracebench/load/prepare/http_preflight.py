@@ -17,7 +17,7 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.engine.target import Prepared
-from tracebench.load.measure import attempt
+from tracebench.load.measure import attempt, attempt_and_wait
 from tracebench.load.prepare import unix_sockets
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.expectations import Content
@@ -136,6 +136,8 @@ def _closed(text: bytes) -> bytes:
 
 _ANY_ZLIB: Final = 47  # zlib's name for "find out whether it is gzip or deflate"
 _MOST_UNPACKED_BYTES: Final = 2**20
+_CLOSES_WITHIN_S: Final = 0.05
+"""Servers that end a connection after each stream do it at once (llama.cpp's: within 1 ms)."""
 _REDIRECTS: Final = frozenset({"301", "302", "303", "307", "308"})
 
 
@@ -145,6 +147,8 @@ class Answered(NamedTuple):
     said: str
     """The start of it."""
     streamed: bool
+    closes: bool
+    """The server ended the connection after the stream, though it had not said so."""
 
 
 def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) -> Answered:
@@ -158,11 +162,11 @@ def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) ->
     Raises:
         TargetError: it is not.
     """
-    exchange = attempt(prepared)
+    exchange, closes = attempt_and_wait(prepared, _CLOSES_WITHIN_S)
     said = excerpt(prepared.secrets.hide_bytes(_content(exchange.reply)))
     if not exchange.reason:
         kind = exchange.reply.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Answered(said, kind in STREAM_TYPES)
+        return Answered(said, kind in STREAM_TYPES, closes)
     where = ": ".join(filter(None, (prepared.address, name)))
     raise TargetError(f"{where}: {_fault(exchange, prepared, said, any_status)}")
 
