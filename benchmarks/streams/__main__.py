@@ -37,7 +37,9 @@ def main() -> int:
     given = parser.parse_args()
     cells = [one.with_requests(given.requests) for one in CELLS if given.only in one.name]
     if not cells or missing("taskset"):
-        print(f"no cell is called {given.only!r}" if not cells else "needs taskset", file=sys.stderr)
+        print(
+            f"no cell is called {given.only!r}" if not cells else "needs taskset", file=sys.stderr
+        )
         return 2
     print(f"| {' | '.join(_COLUMNS)} |\n|{'---|' * len(_COLUMNS)}", flush=True)
     seen: dict[str, Found] = {}

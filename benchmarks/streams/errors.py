@@ -32,7 +32,7 @@ class Found:
     streams: int
     tokens: int
     lost: int
-    """Streams, or tokens of them, that the client does not know of, or did not count as it should."""
+    """Streams that failed, are not in the record, or whose tokens were not counted right."""
     first_ns: Int64
     """Errors of the first tokens' stamps that are exact."""
     exact_ns: Int64

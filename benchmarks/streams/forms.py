@@ -87,7 +87,9 @@ class Sse:
         while b"\r\n\r\n" in self._come:
             head, _, rest = self._come.partition(b"\r\n\r\n")
             first, *lines = head.decode("latin-1").split("\r\n")
-            fields = {key.lower(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
+            fields = {
+                key.lower(): value.strip() for key, _, value in (x.partition(":") for x in lines)
+            }
             size = int(fields.get("content-length", 0))
             if len(rest) < size:
                 return
@@ -171,7 +173,8 @@ class Grpc:
         if flags & _PADDED or not flags & _END_HEADERS:
             raise ValueError("this server knows no padding, and no headers in several frames")
         block = payload[5:] if flags & _PRIORITY else payload
-        return _name(str(dict(self._decoder.decode(block)).get("traceparent", "")), "")
+        fields = {str(name): str(value) for name, value in self._decoder.decode(block)}
+        return _name(fields.get("traceparent", ""), "")
 
     def begin(self, number: int) -> bytes:
         """See `Form`."""
