@@ -30,4 +30,4 @@ def test_no_request_is_sent_into_a_connection_that_ends() -> None:
     assert found.requests.sent_again == 0
     assert found.stream is not None
     assert found.stream.count == REQUESTS
-    assert "connection_churn" in {one.code for one in found.findings}
+    assert "connection_churn" in {one.code for one in found.verdict.findings}
