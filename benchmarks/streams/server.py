@@ -4,8 +4,9 @@
 send a token; whatever can be made before is. The request says in JSON when its first token is due
 (`first_ms` after it was read), how far apart the others are (`gap_ms`), and how many there are
 (`max_tokens`). At its end (SIGTERM) it writes one line of JSON for each stream to FILE: the trace
-id of its traceparent (`name`), and for each token when it left (`left_ns`, CLOCK_MONOTONIC, read
-just before the send). Nothing of tracebench is in it.
+id of its traceparent (`name`), when the kernel received the request (`come_ns`), and when each
+token left (`left_ns`: just before the send), both by CLOCK_MONOTONIC. Nothing of tracebench is in
+it.
 """
 
 import gc
@@ -20,13 +21,16 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import monotonic_ns
+from struct import Struct
+from time import monotonic_ns, time_ns
 from typing import Final
 
 from benchmarks.streams.forms import Asked, Form, Grpc, Sse
 
 _MS: Final = 1_000_000
 _READ_SIZE: Final = 65_536
+_SO_TIMESTAMPING, _RX_SOFTWARE, _REPORT_SOFTWARE = 37, 1 << 3, 1 << 4  # Linux' net_tstamp.h
+_TIMESPEC: Final = Struct("@qq")
 
 
 class Peer:
@@ -38,7 +42,10 @@ class Peer:
         self.form = form
         self.send = connection.send
         self.close = connection.close
-        self._recv = connection.recv
+        connection.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _REPORT_SOFTWARE)
+        self.come_ns = 0
+        """When the kernel received what was read last."""
+        self._recvmsg = connection.recvmsg
         self._tls: ssl.SSLObject | None = None
         if tls is not None:
             self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -48,11 +55,15 @@ class Peer:
     def read(self) -> bytes | None:
         """What has come, in the clear; None: the peer has gone."""
         try:
-            data = self._recv(_READ_SIZE)
+            data, ancillary, _, _ = self._recvmsg(_READ_SIZE, 128)
         except BlockingIOError:
             return b""
         except OSError:
             return None
+        self.come_ns = monotonic_ns()
+        if ancillary:
+            seconds, nanoseconds = _TIMESPEC.unpack_from(ancillary[0][2])
+            self.come_ns -= time_ns() - (seconds * 1_000_000_000 + nanoseconds)
         return (data or None) if self._tls is None else self._opened(self._tls, data)
 
     def _opened(self, tls: ssl.SSLObject, data: bytes) -> bytes | None:
@@ -86,6 +97,7 @@ class Stream:
 
     peer: Peer
     asked: Asked
+    come_ns: int
     first_ns: int
     gap_ns: int
     count: int
@@ -150,18 +162,18 @@ class Server:
             del self._peers[descriptor]
             peer.close()
             return
-        come_ns = monotonic_ns()
+        read_ns = monotonic_ns()
         for asked in peer.form.requests(data):
-            self._begin(peer, asked, come_ns)
+            self._begin(peer, asked, read_ns)
         if peer.form.answer:
             answer, peer.form.answer = peer.form.answer, b""
             peer.send(peer.sealed(answer))
 
-    def _begin(self, peer: Peer, asked: Asked, come_ns: int) -> None:
+    def _begin(self, peer: Peer, asked: Asked, read_ns: int) -> None:
         said = asked.said
-        first_ns = come_ns + round(said.get("first_ms", 50) * _MS)
+        first_ns = read_ns + round(said.get("first_ms", 50) * _MS)
         gap_ns, count = round(said.get("gap_ms", 10) * _MS), said.get("max_tokens") or 64
-        stream = Stream(peer, asked, first_ns, gap_ns, count)
+        stream = Stream(peer, asked, peer.come_ns, first_ns, gap_ns, count)
         self.streams.append(stream)
         peer.send(peer.sealed(peer.form.begin(asked.number)))
         self._call(first_ns, stream)
@@ -202,7 +214,8 @@ def main() -> None:
     finally:
         with given.file.open("w") as file:
             for stream in server.streams:
-                line = {"name": stream.asked.name, "left_ns": stream.left_ns}
+                name, come_ns = stream.asked.name, stream.come_ns
+                line = {"name": name, "come_ns": come_ns, "left_ns": stream.left_ns}
                 file.write(json.dumps(line) + "\n")
 
 
