@@ -26,7 +26,7 @@ from tools.house import ROOT
 
 PORT: Final = 18_760
 TOKENS: Final = 64
-ROUNDS_OF_EACH: Final = {1: 20, 32: 320, 128: 640}
+REQUESTS: Final = {1: 20, 32: 320, 128: 640}
 """Concurrency → requests."""
 _TOKENIZER: Final = """
 import sys
@@ -114,17 +114,18 @@ def by_aiperf(run: Run) -> Seen:
 
 
 def by_guidellm(run: Run) -> Seen:
-    out = run.folder / "guidellm"
+    out = run.folder / "guidellm.json"
+    words = tokenizer("guidellm", run.folder)
     call(
-        *(program("guidellm"), "benchmark", "run", "--target", run.url, "--model", "exact"),
-        *("--processor", tokenizer("guidellm", run.folder)),
-        *("--data", f"prompt_tokens=16,output_tokens={TOKENS}"),
-        *("--profile", "concurrent", "--rate", str(run.concurrency)),
-        *("--max-requests", str(run.requests)),
-        *("--output-dir", str(out), "--outputs", "json"),
+        *(program("guidellm"), "run", "--disable-console"),
+        *("--backend", f"kind=openai_http,target={run.url},model=exact"),
+        *("--tokenizer", f"kind=huggingface_auto,model={words}"),
+        *("--data", f"kind=synthetic_text,prompt_tokens=16,output_tokens={TOKENS}"),
+        *("--profile", f"kind=concurrent,streams={run.concurrency}"),
+        *("--constraint", f"kind=max_requests,count={run.requests}"),
+        *("--output", f"kind=json,path={out}"),
     )
-    (file,) = out.glob("*.json")
-    (found,) = json.loads(file.read_text())["benchmarks"]
+    (found,) = json.loads(out.read_text())["benchmarks"]
     metrics = found["metrics"]
     ttft = metrics["time_to_first_token_ms"]["successful"]["percentiles"]
     return Seen(ttft["p50"], ttft["p99"], metrics["inter_token_latency_ms"]["successful"]["mean"])
@@ -170,7 +171,7 @@ def main() -> int:
     given = parser.parse_args()
     print("| client | c | TTFT: seen − true, p50 / p99 | ITL: true → seen |\n|---|---|---|---|")
     skipped = []
-    for concurrency, requests in ROUNDS_OF_EACH.items():
+    for concurrency, requests in REQUESTS.items():
         for name in TOOLS:
             if given.only not in ("", name):
                 continue
