@@ -18,7 +18,7 @@ Json = dict[str, Any]
 DONE: Final = b"[DONE]"
 """How OpenAI's streams end."""
 _NS_PER_MS: Final = 1e6
-_decode: Final = json.JSONDecoder().decode  # `json.loads` looks for encodings other than UTF-8
+_first_document: Final = json.JSONDecoder().raw_decode
 _OTHER: Final = ("reasoning_content", "reasoning", "tool_calls", "function_call", "audio")
 
 
@@ -76,7 +76,7 @@ class Answer:
             self.ended = True
             return 0
         try:
-            said = _decode(event.data.decode())
+            said = _document(event.data)
         except ValueError:
             return 0
         if type(said) is not dict:
@@ -254,6 +254,19 @@ _FORMS: Final[Mapping[str, Callable[[Answer, Json], int | None]]] = {
     "stop": Answer.stop,
 }
 """The key that tells a form → what reads its events; None where it is not that form after all."""
+
+
+def _document(data: bytes) -> Any:
+    """The same as `json.loads`, which looks for encodings other than UTF-8, at half the cost.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    text = data.decode().strip()
+    said, end = _first_document(text)
+    if end != len(text):
+        raise ValueError("there is something behind it")
+    return said
 
 
 def _leads_to_something(said: Any, path: Sequence[str]) -> bool:
