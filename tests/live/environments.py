@@ -14,6 +14,7 @@ from tools.house import ROOT
 PACKAGES = {
     "bentoml": ("bentoml",),
     "litserve": ("litserve", "fastapi>=0.142", "opentelemetry-sdk", "opentelemetry-exporter-otlp"),
+    "llamacpp": ("xllamacpp", "gguf"),
     "mlserver": ("mlserver",),
 }
 

@@ -142,7 +142,7 @@ def once(prepared: Prepared) -> tuple[Exchange, Streams]:
     """
     if why := greet(prepared):
         raise TargetError(f"{prepared.address}: {why}")
-    return _attempted(prepared)
+    return _attempted(prepared)[:2]
 
 
 def greet(prepared: Prepared) -> str:
@@ -153,19 +153,31 @@ def greet(prepared: Prepared) -> str:
 
 def attempt(prepared: Prepared) -> Exchange:
     """Make one exchange as the run will; where no connection can be made, its reason says why."""
-    return _attempted(prepared)[0]
+    return attempt_and_wait(prepared, 0.0)[0]
 
 
-def _attempted(prepared: Prepared) -> tuple[Exchange, Streams]:
+def attempt_and_wait(prepared: Prepared, seconds: float) -> tuple[Exchange, bool]:
+    """The same; then see whether the server ends the connection that it has promised to keep.
+
+    Args:
+        prepared: the target.
+        seconds: to wait for that, after a reply that streamed.
+    """
+    exchange, _, closes = _attempted(prepared, seconds)
+    return exchange, closes
+
+
+def _attempted(prepared: Prepared, seconds: float = 0.0) -> tuple[Exchange, Streams, bool]:
     with _engine(prepared, slots=1, channels=1) as engine:
         window = engine.run(ClosedLoop(requests=1), lambda _progress: None)
+        record, streams = _read(window, prepared, Watcher())
+        closes = bool(seconds and len(streams)) and engine.ends_idle(int(seconds * 1e9))
     kept = next(window.recorder.replies.whole(), None)
-    record, streams = _read(window, prepared, Watcher())
     exchange = record.requests.exchange(0)
     if kept is not None:
         reply, reason = prepared.read(kept)
         exchange = exchange._replace(reply=hidden(reply, prepared.secrets) if reason else reply)
-    return exchange, streams
+    return exchange, streams, closes
 
 
 def _run(engine: Engine, load: Workload, watcher: Watcher) -> Window:

@@ -99,6 +99,13 @@ class Engine:
         why = self._failure() or f"no answer within {self._timeout_ns / 1e9:g} s"
         return f"{opened} of {len(channels)} connections were opened: {why}"
 
+    def ends_idle(self, within_ns: int) -> bool:
+        """Wait so long, with nothing to send; returns whether a peer has closed meanwhile."""
+        before = sum(channel.is_open() for channel in self.channels)
+        self._loop.call_at(self._loop.now_ns() + within_ns, self._loop.stop)
+        self._loop.run()
+        return sum(channel.is_open() for channel in self.channels) < before
+
     def interrupt(self) -> None:
         """End the run soon; what is under way is counted as cancelled."""
         self._interrupted = True

@@ -17,7 +17,7 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.engine.target import Prepared
-from tracebench.load.measure import attempt
+from tracebench.load.measure import attempt, attempt_and_wait
 from tracebench.load.prepare import unix_sockets
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.expectations import Content
@@ -136,6 +136,8 @@ def _closed(text: bytes) -> bytes:
 
 _ANY_ZLIB: Final = 47  # zlib's name for "find out whether it is gzip or deflate"
 _MOST_UNPACKED_BYTES: Final = 2**20
+_CLOSES_WITHIN_S: Final = 0.05
+"""Servers that end a connection after each stream do it at once (llama.cpp's: within 1 ms)."""
 _REDIRECTS: Final = frozenset({"301", "302", "303", "307", "308"})
 
 
@@ -145,6 +147,8 @@ class Answered(NamedTuple):
     said: str
     """The start of it."""
     streamed: bool
+    closes: bool
+    """The server ended the connection after the stream, though it had not said so."""
 
 
 def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) -> Answered:
@@ -158,7 +162,7 @@ def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) ->
     Raises:
         TargetError: it is not.
     """
-    exchange = attempt(prepared)
+    exchange, closes = attempt_and_wait(prepared, _CLOSES_WITHIN_S)
     said = excerpt(prepared.secrets.hide_bytes(_content(exchange.reply)))
     where, headers = ": ".join(filter(None, (prepared.address, name))), exchange.reply.headers
     if exchange.reason:
@@ -170,7 +174,7 @@ def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) ->
             f"{where}: the reply is a stream that is compressed ({excerpt(coding)}), so nobody can "
             "tell when an event came: add --header 'Accept-Encoding: identity'"
         )
-    return Answered(said, kind in STREAM_TYPES)
+    return Answered(said, kind in STREAM_TYPES, closes)
 
 
 def _fault(exchange: Exchange, prepared: Prepared, said: str, any_status: bool) -> str:

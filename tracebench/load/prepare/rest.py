@@ -25,7 +25,12 @@ from tracebench.load.prepare import expectations, open_inference, unix_sockets
 from tracebench.load.prepare.headers import Header, http_headers
 from tracebench.load.prepare.http_preflight import HttpProbe, document, try_http
 from tracebench.load.wire import http1
-from tracebench.load.wire.http1 import Http1Codec, HttpRequest, StreamingHttp1Codec
+from tracebench.load.wire.http1 import (
+    Http1Codec,
+    HttpRequest,
+    OneStreamHttp1Codec,
+    StreamingHttp1Codec,
+)
 from tracebench.load.wire.http1_pattern import pattern_of
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Calls, Payload, Plan, Tls
@@ -87,7 +92,8 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
     repeated = [_request(plan.calls, unix_sockets.over_tcp(bare), payload) for payload in payloads]
     probing = replace(ready, codec=StreamingHttp1Codec)
     any_status = bool(plan.expected.expect_status)
-    answer, streams = _tried(probing, repeated, payloads, any_status=any_status)
+    answer, codec = _tried(probing, repeated, payloads, any_status=any_status)
+    streams = codec is not Http1Codec
     ready = replace(
         ready,
         repeated=repeated,
@@ -95,7 +101,7 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
         answer=answer,
         streams=streams,
         described=_generating(ready, url, repeated[0]) if streams else ready.described,
-        codec=StreamingHttp1Codec if streams else Http1Codec,
+        codec=codec,
         variants=variants(plan.payloads.order, plan.load.seed, len(repeated)),
     )
     if not plan.influence.observer_effect:
@@ -123,18 +129,21 @@ def _tried(
     payloads: Sequence[Payload],
     *,
     any_status: bool,
-) -> tuple[str, bool]:
+) -> tuple[str, type[Http1Codec]]:
     """See the first requests answered as expected.
 
     Returns:
-        The start of the first answer, and whether any streamed.
+        The start of the first answer, and the codec that the answers need.
     """
     names = [payload.name if len(payloads) > 1 else "" for payload in payloads]
     tried = [
         try_http(replace(ready, repeated=[request]), name, any_status=any_status)
         for request, name in islice(zip(requests, names, strict=True), MOST_TRIED)
     ]
-    return tried[0].said, any(one.streamed for one in tried)
+    if any(one.closes for one in tried):
+        return tried[0].said, OneStreamHttp1Codec
+    streamed = any(one.streamed for one in tried)
+    return tried[0].said, StreamingHttp1Codec if streamed else Http1Codec
 
 
 def complete_url(url: str) -> str:

@@ -241,6 +241,19 @@ class StreamingHttp1Codec(Http1Codec):
             stream.body += part
 
 
+class OneStreamHttp1Codec(StreamingHttp1Codec):
+    """For servers that promise to keep a connection, and end it after each stream all the same.
+
+    The next request would cross that end. Most such are told and sent again, but not where the
+    server is busy and closes late.
+    """
+
+    def on_message_complete(self) -> None:
+        """Called by httptools."""
+        super().on_message_complete()
+        self.reusable = False
+
+
 STREAM_TYPES: Final = frozenset(
     {
         "text/event-stream",

@@ -1,0 +1,1 @@
+"""How far from the truth the stamps of streamed replies are: `python -m benchmarks.streams`."""
