@@ -36,7 +36,6 @@ from tracebench.model.errors import UsageError
 from tracebench.model.plan import Calls, Payload, Plan, Tls
 from tracebench.system.redaction import Secrets, header_shown, redacted, scrubbed
 from tracebench.tracing.roots import generated, target_attributes
-from tracebench.tracing.roots.target_attributes import TargetAttributes
 
 _DEFAULT_PATH = "/predict"
 _PORTS = {"http": 80, "https": 443}
@@ -90,29 +89,27 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
                 visit, bare, plan.calls.oip, payloads, plan.load.seed
             )
     repeated = [_request(plan.calls, unix_sockets.over_tcp(bare), payload) for payload in payloads]
-    probing = replace(ready, codec=StreamingHttp1Codec)
     any_status = bool(plan.expected.expect_status)
-    answer, codec = _tried(probing, repeated, payloads, any_status=any_status)
-    streams = codec is not Http1Codec
+    answer, codec = _tried(ready, repeated, payloads, any_status=any_status)
     ready = replace(
         ready,
         repeated=repeated,
         request=f"{_text(repeated[0])}\n({len(repeated[0].body)} bytes)",
         answer=answer,
-        streams=streams,
-        described=_generating(ready, url, repeated[0]) if streams else ready.described,
-        codec=codec,
         variants=variants(plan.payloads.order, plan.load.seed, len(repeated)),
     )
+    if codec is not Http1Codec:
+        ready = _streaming(ready, codec, url)
     if not plan.influence.observer_effect:
         return ready
     return with_untraced(ready, [untraced(one) for one in repeated], plan.load.seed)
 
 
-def _generating(ready: Prepared, url: str, request: HttpRequest) -> TargetAttributes:
-    """The target's attributes, with those of a generative model's."""
-    told = {**ready.described.attributes, **generated.of_target(url, request.body)}
-    return replace(ready.described, attributes=told)
+def _streaming(ready: Prepared, codec: type[Http1Codec], url: str) -> Prepared:
+    """The same for replies that stream; its attributes are a generative model's, too."""
+    told = {**ready.described.attributes, **generated.of_target(url, ready.repeated[0].body)}
+    described = replace(ready.described, attributes=told)
+    return replace(ready, described=described, codec=codec, streams=True)
 
 
 def _endpoint(url: str, trust: Tls) -> Endpoint:
@@ -136,8 +133,9 @@ def _tried(
         The start of the first answer, and the codec that the answers need.
     """
     names = [payload.name if len(payloads) > 1 else "" for payload in payloads]
+    probing = replace(ready, codec=StreamingHttp1Codec)
     tried = [
-        try_http(replace(ready, repeated=[request]), name, any_status=any_status)
+        try_http(replace(probing, repeated=[request]), name, any_status=any_status)
         for request, name in islice(zip(requests, names, strict=True), MOST_TRIED)
     ]
     if any(one.closes for one in tried):
