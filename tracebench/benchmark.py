@@ -26,7 +26,7 @@ from tracebench.load.peers.floor import measure_floor
 from tracebench.load.peers.interleaved import Interleaved, interleaved
 from tracebench.load.prepare.targets import prepare
 from tracebench.model.errors import TargetError
-from tracebench.model.exchange import Decomposition, Exchange, Outcome, Timing, Undecomposed
+from tracebench.model.exchange import Decomposition, Exchange
 from tracebench.model.measurement import Load
 from tracebench.model.plan import Plan, Workload
 from tracebench.model.requests import VARIANT, Requests
@@ -37,7 +37,6 @@ from tracebench.system.interrupt import interruptible
 from tracebench.system.redaction import Secrets
 from tracebench.tracing.join.join import renamed
 from tracebench.tracing.mapping.mapper import mapper_of
-from tracebench.tracing.mirror import timings
 from tracebench.tracing.otlp.destination import exporter_headers
 from tracebench.tracing.roots import export, run_facts
 from tracebench.tracing.traces import Traces
@@ -97,9 +96,8 @@ def try_once(plan: Plan) -> dict[str, Trial]:
     trials = {}
     with Secrets.of(plan).guard():
         for target, prepared in prepare(plan).items():
-            exchange = once(replace(prepared, variants=None))
-            times = renamed(ServerTimes.of([_timing(exchange)]), mapper)
-            decomposition = decompose(Requests.of([exchange]), times)
+            exchange, times = once(replace(prepared, variants=None))
+            decomposition = decompose(Requests.of([exchange]), renamed(times, mapper))
             trials[target] = Trial(prepared, exchange, decomposition)
     return trials
 
@@ -212,9 +210,3 @@ def _asked(load: Load, untraced_from: int) -> tuple[Requests, ServerTimes]:
     if len(places) == len(load.requests):
         return load.requests, load.times
     return load.requests.take(places), load.times.take(places)
-
-
-def _timing(exchange: Exchange) -> Timing | Undecomposed:
-    if exchange.outcome is not Outcome.SUCCEEDED:
-        return Undecomposed.NO_TIMING
-    return timings.read_timing(exchange.reply)

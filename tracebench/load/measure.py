@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 from tracebench.analysis.statistics.steady_state import stable
 from tracebench.load.engine import kernel
@@ -24,6 +24,7 @@ from tracebench.model.exchange import Exchange
 from tracebench.model.measurement import Load
 from tracebench.model.plan import Stability, Workload
 from tracebench.model.result import TcpInfo
+from tracebench.model.server_times import ServerTimes
 from tracebench.model.streams import Streams
 from tracebench.system.interrupt import interruptible
 from tracebench.system.open_files import allow_open_files
@@ -134,7 +135,15 @@ def _allow_connections(count: int) -> None:
         )
 
 
-def once(prepared: Prepared) -> Exchange:
+class Once(NamedTuple):
+    """A single exchange."""
+
+    exchange: Exchange
+    times: ServerTimes
+    """What the server said of it."""
+
+
+def once(prepared: Prepared) -> Once:
     """Make one exchange, through the engine, with all its stamps.
 
     Raises:
@@ -142,7 +151,7 @@ def once(prepared: Prepared) -> Exchange:
     """
     if why := greet(prepared):
         raise TargetError(f"{prepared.address}: {why}")
-    return attempt(prepared)
+    return _once(prepared)
 
 
 def greet(prepared: Prepared) -> str:
@@ -153,14 +162,20 @@ def greet(prepared: Prepared) -> str:
 
 def attempt(prepared: Prepared) -> Exchange:
     """Make one exchange as the run will; where no connection can be made, its reason says why."""
+    return _once(prepared).exchange
+
+
+def _once(prepared: Prepared) -> Once:
     with _engine(prepared, slots=1, channels=1) as engine:
         window = engine.run(ClosedLoop(requests=1), lambda _progress: None)
     kept = next(window.recorder.replies.whole(), None)
-    exchange = _read(window, prepared, Watcher())[0].requests.exchange(0)
-    if kept is None:
-        return exchange
-    reply, reason = prepared.read(kept)
-    return exchange._replace(reply=hidden(reply, prepared.secrets) if reason else reply)
+    record, _ = _read(window, prepared, Watcher())
+    exchange = record.requests.exchange(0)
+    if kept is not None:
+        reply, reason = prepared.read(kept)
+        reply = hidden(reply, prepared.secrets) if reason else reply
+        exchange = exchange._replace(reply=reply)
+    return Once(exchange, record.times)
 
 
 def _run(engine: Engine, load: Workload, watcher: Watcher) -> Window:

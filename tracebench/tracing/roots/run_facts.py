@@ -15,8 +15,8 @@ _RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
 """The fields of a `Load` that have fields of their own."""
 
 
-_RECORD: Final = ("requests", "times")
-"""The fields of a `Load` that root spans tell."""
+_RECORD: Final = ("requests", "times", "streams")
+"""The fields of a `Load` that are records: root spans tell of requests, and of their mirrors."""
 
 
 @dataclass(frozen=True, slots=True)
