@@ -28,7 +28,7 @@ from tracebench.load.peers.floor import measure_floor
 from tracebench.load.peers.interleaved import Interleaved, interleaved
 from tracebench.load.prepare.targets import prepare
 from tracebench.model.errors import TargetError
-from tracebench.model.exchange import Decomposition, Exchange, Outcome, Timing, Undecomposed
+from tracebench.model.exchange import Decomposition, Exchange
 from tracebench.model.measurement import Load
 from tracebench.model.plan import Plan, Workload
 from tracebench.model.requests import VARIANT, Requests
@@ -39,7 +39,6 @@ from tracebench.system.interrupt import interruptible
 from tracebench.system.redaction import Secrets
 from tracebench.tracing.join.join import renamed
 from tracebench.tracing.mapping.mapper import mapper_of
-from tracebench.tracing.mirror import timings
 from tracebench.tracing.otlp.destination import exporter_headers
 from tracebench.tracing.roots import export, run_facts
 from tracebench.tracing.traces import Traces
@@ -103,12 +102,12 @@ def try_once(plan: Plan) -> dict[str, Trial]:
     trials = {}
     with Secrets.of(plan).guard():
         for target, prepared in prepare(plan).items():
-            exchange, streams = once(replace(prepared, variants=None))
+            exchange, times, streams, _ = once(replace(prepared, variants=None))
             requests = Requests.of([exchange])
-            times = renamed(ServerTimes.of([_timing(exchange)]), mapper)
+            decomposition = decompose(requests, renamed(times, mapper))
             told = Load(requests, times, 0.0, 0.0, None, streams=streams)
-            stream = summarise_streams(told) if len(streams) else None
-            trials[target] = Trial(prepared, exchange, decompose(requests, times), stream)
+            stream = summarise_streams(told, decomposition.streams) if len(streams) else None
+            trials[target] = Trial(prepared, exchange, decomposition, stream)
     return trials
 
 
@@ -222,9 +221,3 @@ def _asked(load: Load, untraced_from: int) -> tuple[Requests, ServerTimes]:
     if len(places) == len(load.requests):
         return load.requests, load.times
     return load.requests.take(places), load.times.take(places)
-
-
-def _timing(exchange: Exchange) -> Timing | Undecomposed:
-    if exchange.outcome is not Outcome.SUCCEEDED:
-        return Undecomposed.NO_TIMING
-    return timings.read_timing(exchange.reply)

@@ -3,14 +3,17 @@
 import json
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.servers import read_request, serving
 from tracebench.archive import analyze
-from tracebench.benchmark import run
+from tracebench.benchmark import run, try_once
+from tracebench.cli import dry_run
 from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
 from tracebench.model.result import Result
 from tracebench.report.result_file import dumps
@@ -40,6 +43,16 @@ def timing_in_trailers(connection: socket.socket) -> None:
     connection.sendall(b"0\r\nServer-Timing: total;dur=%.3f\r\n\r\n" % total_ms)
 
 
+def timing_in_comments(connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n" + CHUNKED + TIMING + b"\r\n")
+    began_s = time.perf_counter()
+    pieces(connection)
+    total_s = time.perf_counter() - began_s
+    told = {"prefill": total_s / 4, "decode": total_s / 2, "server_processing": total_s}
+    comments = f": X-Timing-Info: {json.dumps(told)}\n\n".encode()
+    connection.sendall(b"%x\r\n%s\r\n0\r\n\r\n" % (len(comments), comments))
+
+
 def pieces(connection: socket.socket) -> None:
     for _ in range(PIECES):
         connection.sendall(b"9\r\ndata: x\n\n\r\n")
@@ -57,20 +70,24 @@ def large_over_a_slow_path(connection: socket.socket) -> None:
 
 
 def measured(answer: Answer, traces: Path) -> Result:
+    with served(answer) as url:
+        return run(replace(plan(url), traces=SpanRoutes(output_traces=str(traces))))
+
+
+@contextmanager
+def served(answer: Answer) -> Iterator[str]:
     def script(connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while read_request(connection):
             answer(connection)
 
     with serving(script) as port:
-        return run(
-            Plan(
-                Payloads(Payload(b"{}", "application/json", "in.json", "json")),
-                Targets(rest_url=f"http://127.0.0.1:{port}/p"),
-                load=Workload(requests=REQUESTS),
-                traces=SpanRoutes(output_traces=str(traces)),
-            )
-        )
+        yield f"http://127.0.0.1:{port}/p"
+
+
+def plan(url: str) -> Plan:
+    payload = Payload(b"{}", "application/json", "in.json", "json")
+    return Plan(Payloads(payload), Targets(rest_url=url), load=Workload(requests=REQUESTS))
 
 
 @pytest.mark.parametrize(
@@ -104,3 +121,22 @@ def test_timing_in_trailers_covers_the_stream(tmp_path: Path) -> None:
     assert target.decomposed == REQUESTS
     assert "body" not in target.components
     assert target.share["server_other"] > 0.8
+
+
+def test_so_does_timing_in_comments_behind_the_last_event(tmp_path: Path) -> None:
+    target = measured(timing_in_comments, tmp_path / "t.jsonl").targets["rest"]
+    assert target.decomposed == REQUESTS
+    assert "body" not in target.components
+    assert target.parts_of == {"inference": ("prefill", "decode")}
+    assert target.share["inference"] > 0.6
+    assert target.stream is not None
+    assert target.stream.count == REQUESTS
+
+
+def test_a_dry_run_hears_them_too() -> None:
+    with served(timing_in_comments) as url:
+        [trial] = try_once(plan(url)).values()
+    lines = [line.split()[0] for line in dry_run.render("rest", trial).splitlines() if line]
+    at = lines.index("inference")
+    assert lines[at : at + 4] == ["inference", "prefill", "decode", "server_other"]
+    assert "body" not in lines

@@ -1,5 +1,6 @@
 """What `--dry-run` shows: one request, its reply, and how its time divides."""
 
+from server_middleware.vocabulary import INFERENCE, SERVER_OTHER
 from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.benchmark import Trial
 from tracebench.model.components import END_TO_END, LEAVES
@@ -69,7 +70,11 @@ def _times(exchange: Exchange, decomposition: Decomposition) -> list[str]:
         (why,) = decomposition.undecomposed
         total_ms = (exchange.done_ns - exchange.scheduled_ns) / NS_PER_MS
         return [f"{total_ms:.3f} ms, not decomposed: {why.value}"]
-    own = {f"  {shortened(name, 14)}": name for name in decomposition.own}
-    named = {**{name: name for name in LEAVES}, **own, END_TO_END: END_TO_END}
+    within = {INFERENCE: decomposition.of_inference, SERVER_OTHER: decomposition.own}
+    named: dict[str, str] = {}
+    for leaf in LEAVES:
+        named[leaf] = leaf
+        named |= {f"  {shortened(name, 14)}": name for name in within.get(leaf, ())}
+    named[END_TO_END] = END_TO_END
     parts = {label: int(decomposition.columns[name][0]) for label, name in named.items()}
     return [f"{label:<16}{ns / NS_PER_MS:>12.3f} ms" for label, ns in parts.items() if ns > 0]

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 from tracebench.analysis.statistics.steady_state import stable
 from tracebench.load.engine import kernel
@@ -24,6 +24,7 @@ from tracebench.model.exchange import Exchange
 from tracebench.model.measurement import Load
 from tracebench.model.plan import Stability, Workload
 from tracebench.model.result import TcpInfo
+from tracebench.model.server_times import ServerTimes
 from tracebench.model.streams import Streams
 from tracebench.system.interrupt import interruptible
 from tracebench.system.open_files import allow_open_files
@@ -134,15 +135,27 @@ def _allow_connections(count: int) -> None:
         )
 
 
-def once(prepared: Prepared) -> tuple[Exchange, Streams]:
-    """Make one exchange, through the engine, with all its stamps, and its stream, if it is one.
+class Once(NamedTuple):
+    """A single exchange."""
+
+    exchange: Exchange
+    times: ServerTimes
+    """What the server said of it."""
+    streams: Streams
+    """Its stream, where the reply was one."""
+    closes: bool
+    """The server ended the connection that it had promised to keep."""
+
+
+def once(prepared: Prepared) -> Once:
+    """Make one exchange, through the engine, with all its stamps.
 
     Raises:
         TargetError: no connection can be made.
     """
     if why := greet(prepared):
         raise TargetError(f"{prepared.address}: {why}")
-    return _attempted(prepared)[:2]
+    return _once(prepared)
 
 
 def greet(prepared: Prepared) -> str:
@@ -153,21 +166,20 @@ def greet(prepared: Prepared) -> str:
 
 def attempt(prepared: Prepared) -> Exchange:
     """Make one exchange as the run will; where no connection can be made, its reason says why."""
-    return attempt_and_wait(prepared, 0.0)[0]
+    return _once(prepared).exchange
 
 
-def attempt_and_wait(prepared: Prepared, seconds: float) -> tuple[Exchange, bool]:
+def attempt_and_wait(prepared: Prepared, seconds: float) -> Once:
     """The same; then see whether the server ends the connection that it has promised to keep.
 
     Args:
         prepared: the target.
         seconds: to wait for that, after a reply that streamed.
     """
-    exchange, _, closes = _attempted(prepared, seconds)
-    return exchange, closes
+    return _once(prepared, seconds)
 
 
-def _attempted(prepared: Prepared, seconds: float = 0.0) -> tuple[Exchange, Streams, bool]:
+def _once(prepared: Prepared, seconds: float = 0.0) -> Once:
     with _engine(prepared, slots=1, channels=1) as engine:
         window = engine.run(ClosedLoop(requests=1), lambda _progress: None)
         record, streams = _read(window, prepared, Watcher())
@@ -177,7 +189,7 @@ def _attempted(prepared: Prepared, seconds: float = 0.0) -> tuple[Exchange, Stre
     if kept is not None:
         reply, reason = prepared.read(kept)
         exchange = exchange._replace(reply=hidden(reply, prepared.secrets) if reason else reply)
-    return exchange, streams, closes
+    return Once(exchange, record.times, streams, closes)
 
 
 def _run(engine: Engine, load: Workload, watcher: Watcher) -> Window:

@@ -24,6 +24,8 @@ from tracebench.load.wire.grpc_reply import read_streamed
 from tracebench.load.wire.http2 import StreamingHttp2Codec
 from tracebench.model.result import StreamResult, TargetResult
 from tracebench.model.span import Event, Span
+from tracebench.report.stream_table import stream_block
+from tracebench.report.terminal import printed
 from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.otlp.read_json import read_json
 
@@ -132,3 +134,19 @@ def test_spans_without_such_events_leave_what_the_reply_tells() -> None:
     assert to_first(found) == {"network_first": BOTH_WAYS_MS, "server_before_first": 50}
     assert found.waited is not None
     assert found.waited.mean_ms == 2
+
+
+def test_the_table_tells_of_it() -> None:
+    parts = tokens()
+    told = comments(
+        X_Timing_Info='{"prefill": 0.03, "decode": 0.6, "total": 0.68}',
+        X_Stream_Timing=stamps(parts, waited_s=0.002),
+    )
+    run = Streamed(streams(chat([*parts[:-1], (parts[-1][0], parts[-1][1] + told)])))
+    found = run.result
+    text = printed(stream_block(found), 80, color=False)
+    assert "the reader kept the server waiting in 1" in " ".join(text.split())
+    rows = [line.split()[0] for line in text.splitlines() if line.strip()]
+    at = rows.index("ttft")
+    assert rows[at + 1 : at + 4] == ["network_first", "prefill", "server_before_first"]
+    assert "60% of it is prefill" in " ".join(text.split())

@@ -115,6 +115,14 @@ def test_vllm_tells_when_the_first_token_was_there() -> None:
     assert odd.stream is None, "it stands in no sum: the rest counts"
 
 
+def test_a_first_token_from_before_the_request_is_none() -> None:
+    entry = span("POST /chat", 50, 100, kind="SERVER")
+    early = llm_request(time_to_first_token=0.03)._replace(parent_id="POST /chat")
+    found = timing(MAPPER, entry, early)
+    assert isinstance(found, Timing)
+    assert found.stream is None
+
+
 def test_a_stream_s_total_lasts_until_its_last_message_has_left() -> None:
     sends = {"GRPC_SEND_START": (3.0, 6.0, 9.0), "GRPC_SEND_END": (3.5, 6.5, 9.5)}
     events = [Event(name, at(ms)) for name, each in sends.items() for ms in each]
@@ -133,7 +141,8 @@ def test_our_middleware_s_chunks_are_events_of_its_span() -> None:
         return Event("tracebench.chunk", at(ms), said)
 
     entry = span("POST /chat", 0, 100, kind="SERVER")
-    chunks = [chunk(2, 120), chunk(50, 240), chunk(51, "odd")]
+    odd = [chunk(-1, 60), chunk(51, "odd"), chunk(51, -1), chunk(51, 2**70), chunk(51, True)]
+    chunks = [chunk(2, 120), chunk(50, 240), *odd]
     below = llm_request(time_to_first_token=0.049)._replace(parent_id="POST /chat")
     found = timing(MAPPER, entry._replace(events=tuple(chunks)), below)
     assert isinstance(found, Timing)

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from tracebench.analysis.advice import Advice
+from tracebench.analysis.advice import Advice, has_one_core, unless
 from tracebench.analysis.findings.finding import (
     INFO,
     WARNING,
@@ -152,7 +152,8 @@ _CLIENT_TOKEN_LAG: Final = FindingKind(
     "{value:.0%} of the gaps between tokens lie within one read, so that only their sum is known: "
     "percentiles of `itl` are marked; `ttft`, `tpot` and `generation` do not depend on them",
     (
-        Advice("give the tool a core of its own (taskset), or lower the load"),
+        Advice("give the tool a core of its own (taskset)", unless(has_one_core)),
+        Advice("lower the load"),
         Advice("a server that sends several tokens at once looks the same"),
     ),
 )

@@ -162,7 +162,7 @@ def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) ->
     Raises:
         TargetError: it is not.
     """
-    exchange, closes = attempt_and_wait(prepared, _CLOSES_WITHIN_S)
+    exchange, *_, closes = attempt_and_wait(prepared, _CLOSES_WITHIN_S)
     said = excerpt(prepared.secrets.hide_bytes(_content(exchange.reply)))
     where, headers = ": ".join(filter(None, (prepared.address, name))), exchange.reply.headers
     if exchange.reason:

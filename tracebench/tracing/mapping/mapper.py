@@ -7,21 +7,14 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
 from server_middleware.vocabulary import (
-    CHUNK_ATTRIBUTE,
-    CHUNK_EVENT,
     COMPONENT_ATTRIBUTE,
-    LAST_CHUNK_EVENT,
     PART_NS,
     SERVER_OTHER,
     SERVER_PROCESSING,
-    STREAM_CHUNKS,
-    STREAM_WAITED_ATTRIBUTE,
 )
 from tracebench.analysis.closure.attribution import attribute, with_own
 from tracebench.model.exchange import (
-    HandedOver,
     ServerSpan,
-    StreamTiming,
     Timing,
     Undecomposed,
 )
@@ -38,6 +31,7 @@ from tracebench.tracing.mapping.rules import (
 )
 from tracebench.tracing.mapping.server_clocks import on_one_clock
 from tracebench.tracing.mapping.stages import Stage, durations, may_begin, stretches
+from tracebench.tracing.mapping.stream_marks import of_stream
 
 _SpanKind: TypeAlias = tuple[str, str, str]
 """Name, kind and scope."""
@@ -149,7 +143,7 @@ class Mapper:
         timing = attribute(whole, reduced)
         if isinstance(timing, Undecomposed):
             return timing
-        timing = timing._replace(stream=_of_stream(entry, tokens, whole.start_ns))
+        timing = timing._replace(stream=of_stream(entry, tokens, whole.start_ns))
         return with_own(timing, self._as_mapped(_told(entry)))
 
     def outline(
@@ -336,31 +330,6 @@ def _told(entry: Span) -> dict[str, int]:
         for name, told_ns in entry.attributes.items()
         if name.startswith(PART_NS) and type(told_ns) is int and told_ns >= 0
     }
-
-
-def tells_chunks(span: Span) -> bool:
-    """Whether a server's span tells when parts of a streamed reply were handed over."""
-    return any(event.name == CHUNK_EVENT for event in span.events)
-
-
-def _of_stream(entry: Span, tokens: Sequence[Stage], began_ns: int) -> StreamTiming | None:
-    """What a request's spans tell of its stream, in ns since it began."""
-    handed_over, waited_ns = [], 0
-    for event in entry.events:
-        sizes = (event.attributes.get(CHUNK_ATTRIBUTE + unit) for unit in ("bytes", "messages"))
-        size = next((one for one in sizes if type(one) is int), None)
-        if event.name == CHUNK_EVENT and size is not None:
-            handed_over.append(HandedOver(size, event.time_ns - began_ns))
-        waited_ms = event.attributes.get(STREAM_WAITED_ATTRIBUTE)
-        if event.name == LAST_CHUNK_EVENT and isinstance(waited_ms, float):
-            waited_ns = max(round(waited_ms * 1e6), 0)
-    if not handed_over:
-        messages = sorted((one.message, one.end_ns - began_ns) for one in tokens if one.message)
-        handed_over = [HandedOver(*one) for one in messages]
-    first_ns = min((one.end_ns - began_ns for one in tokens if not one.message), default=None)
-    if not handed_over and first_ns is None:
-        return None
-    return StreamTiming(tuple(handed_over[:STREAM_CHUNKS]), first_ns, waited_ns)
 
 
 def _fitting(span: Span, rules: Iterable[Rule]) -> list[Rule]:

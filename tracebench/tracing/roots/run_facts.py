@@ -16,7 +16,7 @@ _RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
 
 
 _RECORD: Final = ("requests", "times", "streams")
-"""The fields of a `Load` that root spans tell."""
+"""The fields of a `Load` that are records: root spans tell of requests, and of their mirrors."""
 
 
 @dataclass(frozen=True, slots=True)
