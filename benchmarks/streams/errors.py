@@ -74,7 +74,8 @@ def compared(file: Path, truth: dict[str, Int64], requests: int, longest: int) -
         elif len(left_ns) <= longest:
             streams.append(_paired(row, reads[end - row["reads"] : end], left_ns))
             lost += int(streams[-1].exact.sum() != row["exact"])
-    exact, held = _joined(streams, "exact"), _joined(streams, "held")
+    exact = _joined(streams, "exact").astype(np.bool_)
+    held = _joined(streams, "held").astype(np.bool_)
     firsts = np.array([one.exact[0] for one in streams], np.bool_)
     all_tokens = int(rows["carrying"].sum())
     return Found(
@@ -83,8 +84,8 @@ def compared(file: Path, truth: dict[str, Int64], requests: int, longest: int) -
         lost=lost,
         first_ns=np.array([one.error_ns[0] for one in streams], np.int64)[firsts],
         exact_ns=_joined(streams, "error_ns")[exact],
-        shared_first=1 - float(firsts.mean()),
-        shared=1 - float(exact.mean()),
+        shared_first=_share(firsts),
+        shared=_share(exact),
         not_held=int((~held).sum()),
         cpu_us=int(kept["cpu_ns"]) / all_tokens / 1e3,
         kept_bytes=(rows.nbytes + reads.nbytes) / all_tokens,
@@ -107,4 +108,9 @@ def _paired(row: Any, reads: Any, left_ns: Int64) -> Tokens:
 
 
 def _joined(streams: list[Tokens], name: str) -> Any:
-    return np.concatenate([getattr(one, name) for one in streams])
+    return np.concatenate([getattr(one, name) for one in streams] or [_NOTHING])
+
+
+def _share(exact: Any) -> float:
+    """Of the stamps that are intervals."""
+    return 1 - float(exact.mean()) if len(exact) else 0.0

@@ -98,19 +98,22 @@ class Stream:
     peer: Peer
     asked: Asked
     come_ns: int
-    first_ns: int
     gap_ns: int
     count: int
     left_ns: list[int] = field(default_factory=list)
 
     def token(self) -> int:
-        """Send one more; returns when the next is due, 0 after the last."""
+        """Send one more; returns when the next is due, 0 after the last.
+
+        That is a gap after this one, however late this one was: two that leave together would be
+        read together by any client.
+        """
         peer, number, left_ns = self.peer, self.asked.number, self.left_ns
         data = peer.sealed(peer.form.token(number))
         left_ns.append(monotonic_ns())
         peer.send(data)
         if len(left_ns) < self.count:
-            return self.first_ns + len(left_ns) * self.gap_ns
+            return left_ns[-1] + self.gap_ns
         peer.send(peer.sealed(peer.form.end(number, self.count)))
         return 0
 
@@ -173,7 +176,7 @@ class Server:
         said = asked.said
         first_ns = read_ns + round(said.get("first_ms", 50) * _MS)
         gap_ns, count = round(said.get("gap_ms", 10) * _MS), said.get("max_tokens") or 64
-        stream = Stream(peer, asked, peer.come_ns, first_ns, gap_ns, count)
+        stream = Stream(peer, asked, peer.come_ns, gap_ns, count)
         self.streams.append(stream)
         peer.send(peer.sealed(peer.form.begin(asked.number)))
         self._call(first_ns, stream)
