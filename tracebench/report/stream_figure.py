@@ -16,7 +16,7 @@ _PARTS: Mapping[str, Look] = {
     "server_before_first": COMPONENTS["server_other"],
     DECODE: COMPONENTS["postprocessing"],
 }
-_LABELLED = 0.04
+_LABELLED = 0.12
 """Of the longest bar; shorter pieces carry no label."""
 
 
@@ -71,10 +71,11 @@ def gaps(axes: Axes, known: Mapping[str, StreamResult]) -> None:
         return
     for number, (name, found) in enumerate(told.items()):
         color, line = TARGETS[number % len(TARGETS)].color, "-" if number == 0 else "--"
-        axes.step(found.position, found.p50_ms, line, where="post", color=color, label=name)
-        axes.fill_between(
-            found.position, found.p50_ms, found.p95_ms, step="post", color=color, alpha=0.2
-        )
+        width = found.position[1] - found.position[0] if len(found.position) > 1 else 1
+        position = [*found.position, found.position[-1] + width]
+        p50_ms, p95_ms = ([*values, values[-1]] for values in (found.p50_ms, found.p95_ms))
+        axes.step(position, p50_ms, line, where="post", color=color, label=name)
+        axes.fill_between(position, p50_ms, p95_ms, step="post", color=color, alpha=0.2)
     axes.set_ylim(bottom=0)
     if len(told) > 1:
         axes.legend(frameon=False)

@@ -12,6 +12,8 @@ from tracebench.model.components import SERVER_AND_NETWORK
 from tracebench.model.result import SHOWN, Goodput, Statistics, StreamResult
 from tracebench.report.terminal import indented
 
+_WAITED_MS = 1.0
+"""A server that hands a chunk over waits some µs in any case."""
 _QUIET = 0.0005
 """Parts of a smaller share are left out."""
 
@@ -67,8 +69,9 @@ def _facts(stream: StreamResult) -> str:
         facts.append(f"{tokens.output:,} tokens ({counted[tokens.source]})")
     if stream.output_tokens_per_s is not None:
         facts.append(f"{stream.output_tokens_per_s:,.1f} tokens/s")
-    if stream.waited is not None:
-        facts.append(f"the reader kept the server waiting in {stream.waited.count:,}")
+    if stream.waited is not None and stream.waited.p50_ms > _WAITED_MS:
+        waited = milliseconds(stream.waited.p50_ms)
+        facts.append(f"the reader kept the server waiting for {waited} ms (median)")
     shared = stream.stamps["shared"] / max(sum(stream.stamps.values()), 1)
     facts.append(f"{shared:.1%} of the stamps are upper bounds")
     return " · ".join(facts)

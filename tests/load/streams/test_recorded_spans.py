@@ -145,7 +145,7 @@ def test_the_table_tells_of_it() -> None:
     run = Streamed(streams(chat([*parts[:-1], (parts[-1][0], parts[-1][1] + told)])))
     found = run.result
     text = printed(stream_block(found), 80, color=False)
-    assert "the reader kept the server waiting in 1" in " ".join(text.split())
+    assert "the reader kept the server waiting for 2.000 ms (median)" in " ".join(text.split())
     rows = [line.split()[0] for line in text.splitlines() if line.strip()]
     at = rows.index("ttft")
     assert rows[at + 1 : at + 4] == ["network_first", "prefill", "server_before_first"]
