@@ -8,6 +8,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from tracebench.model.streams import gaps_ns
+
 Int64 = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 _NOTHING: Final = np.array([], np.int64)
@@ -95,7 +97,7 @@ def compared(file: Path, truth: dict[str, Int64], requests: int, longest: int) -
 def _paired(row: Any, reads: Any, left_ns: Int64) -> Tokens:
     """A token an event, and an event a send: the tokens of the reads, in order, are the sends."""
     count = reads["tokens"].astype(np.int64)
-    came_ns = reads["came"]
+    came_ns = int(row["sent"]) + np.cumsum(gaps_ns(reads))
     after_ns = np.concatenate(([row["first_token_after"]], came_ns[:-1]))
     read = np.repeat(np.arange(len(reads)), count)
     exact = np.zeros(len(left_ns), np.bool_)

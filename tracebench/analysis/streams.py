@@ -33,7 +33,7 @@ from tracebench.model.components import SERVER_AND_NETWORK as REST
 from tracebench.model.exchange import StreamTimes
 from tracebench.model.measurement import Load
 from tracebench.model.result import PERMILLE, Gaps, Goodput, Statistics, StreamResult, Tokens
-from tracebench.model.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams, places_of
+from tracebench.model.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams, gaps_ns, places_of
 
 _MOST_SHARED: Final = 0.05
 """Where more gaps lie within one read, their percentiles are marked."""
@@ -284,8 +284,9 @@ def gaps(them: Answered) -> Clustered | None:
         return None
     began = np.cumsum(counts) - counts
     at = np.arange(len(owner)) - began[owner] + them.first_reads[owner] + 1
-    came, tokens = them.reads["came"], them.reads["tokens"][at].astype(np.int64)
-    return Clustered((came[at] - came[at - 1]) / tokens, tokens, owner, len(counts))
+    reads = them.reads[at]
+    tokens = reads["tokens"].astype(np.int64)
+    return Clustered(gaps_ns(reads) / tokens, tokens, owner, len(counts))
 
 
 def by_position(them: Answered, between: Clustered) -> Gaps:
@@ -358,7 +359,11 @@ def _rate(them: Answered) -> float | None:
     owner = np.repeat(np.arange(len(counts)), counts)
     began = np.cumsum(counts) - counts
     at = np.arange(len(owner)) - began[owner] + them.first_reads[owner]
-    came, tokens = them.reads["came"][at], them.reads["tokens"][at].astype(np.float64)
+    reads = them.reads[at]
+    passed = np.cumsum(gaps_ns(reads))
+    before = np.concatenate(([0], passed))[began]
+    came = passed - before[owner] + them.sent[owner]
+    tokens = reads["tokens"].astype(np.float64)
     in_reads = np.bincount(owner, weights=tokens, minlength=len(counts))
     each = tokens * (rows["output"] / np.maximum(in_reads, 1))[owner]
     return float(each[(came >= begin) & (came < end)].sum() / (end - begin) * 1e9)

@@ -54,14 +54,21 @@ STAMPS: Final = (
     *("last_token", "last_token_after"),
 )
 """The fields of a row that are times."""
-READ: Final = np.dtype([("came", "<i8"), ("tokens", "<u4")])
-"""A read that completed events with tokens."""
+READ: Final = np.dtype([("gap", "<u4"), ("gap_high", "<i2"), ("tokens", "<u2")])
+"""A read that completed events with tokens: how long after the one before it came, the first after
+`sent`, in ns, of which `gap_high` counts 2³²; see `gaps_ns`. A stamp may be before the last by the
+jitter of the clocks."""
 
 STOPPED: Final = "the stream stopped without an event that ends it"
 BROKE_OFF: Final = "the stream broke off with an error"
 """Why a stream is no success; the second is followed by what the server said."""
 
 Rows = npt.NDArray[np.void]
+
+
+def gaps_ns(reads: Rows) -> Int64:
+    """How long after the one before it each read came."""
+    return np.asarray(reads["gap_high"].astype(np.int64) * 2**32 + reads["gap"])
 
 
 @dataclass(frozen=True, slots=True)

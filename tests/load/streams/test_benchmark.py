@@ -28,7 +28,8 @@ def kept(folder: Path, reads: list[tuple[int, int]], last_after_ms: int = 80) ->
     row["last_token"], row["last_token_after"] = last_ms * MS, last_after_ms * MS
     row["exact"] = len(reads) - (last_ms != last_after_ms)
     file = folder / "found.npz"
-    came = np.array([(came_ms * MS, tokens) for came_ms, tokens in reads], READ)
+    gaps = np.diff([came_ms for came_ms, _ in reads], prepend=0).tolist()
+    came = np.array([(gap * MS, 0, k) for gap, (_, k) in zip(gaps, reads, strict=True)], READ)
     np.savez(file, rows=row, reads=came, names=np.array([NAME]), succeeded=1, cpu_ns=400_000)
     return file
 

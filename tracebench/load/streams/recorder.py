@@ -1,7 +1,7 @@
 """Streams that have ended: understood a little at a time, between two rounds of the loop."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from struct import Struct
 from typing import Final
 
@@ -16,7 +16,9 @@ from tracebench.tracing.mirror.timings import read_timing
 SLICE_NS: Final = 500_000
 """So long at a time: what takes longer makes other streams' stamps shared."""
 _ROW: Final = Struct("<6I7q4i2q2B")
-_READ: Final = Struct("<qI")
+_READ: Final = Struct("<IhH")
+_MOST_TOKENS: Final = 2**16 - 1
+"""Of one read in the record; more are told as those of another, that came at once."""
 _NEVER: Final = Token(0, 0)
 _NONE, _EVENTS, _IDS, _USAGE = range(len(TOKEN_SOURCES))
 
@@ -97,18 +99,29 @@ class StreamRecorder:
         elif output < 0:
             output, source = facts.carrying, _EVENTS if facts.carrying else _NONE
         self.tokens += output
+        reads = list(_gaps(facts.reads, self._sent_ns))
         self._rows += _ROW.pack(
-            *(self._draw, facts.events, facts.carrying, facts.exact, len(facts.reads)),
+            *(self._draw, facts.events, facts.carrying, facts.exact, len(reads)),
             facts.first_size,
             *(self._sent_ns, facts.first_event_ns, *first, facts.first_text_ns, *last),
             *(answer.input, output, answer.reasoning, answer.cached),
             *(answer.prefill_ns, answer.decode_ns, source, answer.told_each),
         )
-        for read in facts.reads:
-            self._reads += _READ.pack(*read)
+        for gap_ns, tokens in reads:
+            self._reads += _READ.pack(gap_ns & 0xFFFFFFFF, gap_ns >> 32, tokens)
 
     def _hear(self, headers: Mapping[str, str]) -> None:
         """The server told of itself at the end: that counts before what it knew at the begin."""
         timing = read_timing(Reply("", headers, b"", frozenset(headers)))
         if isinstance(timing, Timing):
             self._timings[self._draw] = timing
+
+
+def _gaps(reads: Iterable[tuple[int, int]], before_ns: int) -> Iterator[tuple[int, int]]:
+    """Of each read, how long after the one before it came, and its tokens."""
+    for came_ns, tokens in reads:
+        while tokens > _MOST_TOKENS:
+            yield came_ns - before_ns, _MOST_TOKENS
+            before_ns, tokens = came_ns, tokens - _MOST_TOKENS
+        yield came_ns - before_ns, tokens
+        before_ns = came_ns

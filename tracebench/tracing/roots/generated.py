@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from tracebench.model.requests import DRAW, Requests
-from tracebench.model.streams import READ, STAMPS, STREAM, UNTOLD, Rows, Streams
+from tracebench.model.streams import READ, STAMPS, STREAM, UNTOLD, Rows, Streams, gaps_ns
 
 FIRST_TOKEN: Final = "first_token"
 LAST_TOKEN: Final = "last_token"
@@ -93,7 +93,7 @@ def of_streams(requests: Requests, streams: Streams | None) -> Iterator[Generate
 
 
 def _of_stream(row: Mapping[str, int], reads: Rows) -> Generated:
-    told: dict[str, Value] = {_STREAM: True, _ROW: _row_text(row), _READS: _reads_text(row, reads)}
+    told: dict[str, Value] = {_STREAM: True, _ROW: _row_text(row), _READS: _reads_text(reads)}
     told |= {name: int(row[key]) for key, name in _USAGE.items() if row[key] != UNTOLD}
     if row["first_event"] and row["sent"]:
         told[_TO_FIRST_CHUNK] = (int(row["first_event"]) - int(row["sent"])) / 1e9
@@ -112,7 +112,7 @@ class StreamText(NamedTuple):
     """A stream as its root span has it."""
 
     row: str
-    """The fields of a `STREAM` row from `events` on; times in ns since `sent`."""
+    """The fields of a `STREAM` row but `draw` and `sent`; times in ns since `sent`."""
     reads: str
     """Of each read the ns since the one before, and `*n` where it brought n tokens."""
 
@@ -123,9 +123,8 @@ def _row_text(row: Mapping[str, int]) -> str:
     return " ".join(map(str, values))
 
 
-def _reads_text(row: Mapping[str, int], reads: Rows) -> str:
-    gaps = np.diff(reads["came"], prepend=int(row["sent"])).tolist()
-    pairs = zip(gaps, reads["tokens"].tolist(), strict=True)
+def _reads_text(reads: Rows) -> str:
+    pairs = zip(gaps_ns(reads).tolist(), reads["tokens"].tolist(), strict=True)
     return " ".join(f"{gap}*{count}" if count > 1 else str(gap) for gap, count in pairs)
 
 
@@ -154,17 +153,15 @@ def streams_of(texts: Iterable[tuple[int, StreamText | None]]) -> Streams | None
     Raises:
         ValueError: a text is none that is written here.
     """
-    rows, reads = list[tuple[int, ...]](), list[tuple[int, int]]()
+    rows, reads = list[tuple[int, ...]](), list[tuple[int, int, int]]()
     for draw, (sent, text) in enumerate(texts):
         if text is None:
             continue
         values = dict(zip(_FIELDS, map(int, text.row.split()), strict=True))
         values |= {name: values[name] + sent for name in STAMPS if values[name]}
         rows.append(tuple({**values, "draw": draw, "sent": sent}[name] for name in _NAMES))
-        came = sent
         for gap, _, count in (one.partition("*") for one in text.reads.split()):
-            came += int(gap)
-            reads.append((came, int(count or 1)))
+            reads.append((int(gap) & 0xFFFFFFFF, int(gap) >> 32, int(count or 1)))
     if not rows:
         return None
     return Streams(np.array(rows, STREAM), np.array(reads, READ))
