@@ -1,6 +1,6 @@
 """The engine: keeps C exchanges in flight, and writes one row for each that ends.
 
-Within the window no reply is read in full, no span is made and no garbage is collected.
+Within the window replies are kept rather than read, and no span is made or garbage collected.
 """
 
 import gc

@@ -118,19 +118,19 @@ def variants(order: Order, seed: int, count: int) -> Iterator[int] | None:
     return cycle(drawn)
 
 
-# Twins: a copy of each request that does not ask for tracing; which one is sent is random.
+# Untraced copies: each request again, without asking for tracing; which one is sent is random.
 
 _DRAWN_TWINS: Final = 2**16
 
 
 def with_untraced(prepared: Prepared, twins: Sequence[Request], seed: int) -> Prepared:
-    """Let each exchange send a request or its untraced twin, at random.
+    """Let each exchange send a request or its untraced copy, at random.
 
     The choices are drawn before the run, and repeat eventually.
 
     Args:
         prepared: asks for tracing in all its requests.
-        twins: one for each of them, of the same type.
+        twins: the untraced copy of each of them, of the same type.
         seed: of the random choices.
     """
     count = len(prepared.repeated)
