@@ -161,9 +161,9 @@ class Request(Scope):
         return stream
 
     def end_stream(self) -> None:
-        """The end of a stream is about to be sent, after which the owner ends its server span.
+        """Add the stamps of a stream to a server span made by others, which ends with the stream.
 
-        The request's own span gets the stream's stamps later, when it ends, to save time here.
+        The request's own span gets them when it ends, which delays nothing.
         """
         if self.stream is not None and self.span is None and self._others_span is not None:
             self.stream.add_to(self._others_span)

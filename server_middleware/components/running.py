@@ -117,7 +117,7 @@ def begin_in(scope: Scope, name: str) -> RunningComponent:
 
 
 def _beyond(name: str, context: otel.Context, *, lost: bool, over: bool) -> RunningComponent | None:
-    """Open a component of a trace that no request with timings belongs to.
+    """Open a component of a trace, outside any request that asked for its timings.
 
     Args:
         name: of the component.
@@ -146,7 +146,7 @@ def for_many(name: str, requests: Iterable[Handle | None]) -> RunningComponent |
         requests: None for those that did not ask; a forked child's copies count as such.
 
     Returns:
-        If none of them asked, the result of `begin_here`.
+        The component; if none of the requests asked, the result of `begin_here`.
     """
     asked = [handle for handle in requests if handle is not None]
     handles = [handle for handle in asked if not handle.scope.recorder.inherited()]

@@ -28,7 +28,7 @@ TICK_NS = 100_000_000
 PATIENCE_NS = 5_000_000_000
 """The run is given up after no reply for this long or two timeouts, whichever is longer."""
 RECENT = 100
-"""How many of the latest exchanges the latency shown during the run is of."""
+"""The latency shown during the run is the median of this many latest exchanges."""
 
 
 @dataclass(frozen=True, slots=True)
