@@ -5,7 +5,7 @@
     instrument(app)
     with component("inference"): ...
 
-Nothing but OpenTelemetry's API is imported here: no SDK, no numpy.
+Only OpenTelemetry's API is imported here: no SDK, no numpy.
 """
 
 from importlib import import_module
@@ -28,7 +28,7 @@ _HOMES: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for, when it is: the names alone cost nothing, and grpcio is gRPC's."""
+    """Import lazily, so that unused parts cost nothing, and only gRPC servers need grpcio."""
     if name == "grpc":
         return import_module("server_middleware.grpc")
     if name not in _HOMES:

@@ -1,4 +1,4 @@
-"""`instrument(app)`: the right adapter for whatever app it is."""
+"""`instrument(app)`: chooses the right adapter for an app."""
 
 from inspect import isclass
 from typing import Any, Final, TypeVar, cast
@@ -14,24 +14,24 @@ _App = TypeVar("_App")
 
 
 def instrument(app: _App, *, proxy_shares_clock: bool = False) -> _App:
-    """Let an app time its components, and mirror them into the replies that ask for it.
+    """Let an app time its components, and mirror them in replies to requests that ask for it.
 
-    A request asks by a sampled `traceparent` or by `X-Benchmark`; any other passes by untouched.
-    Where a TracerProvider is configured, the request and its components are spans as well; a
-    server span that OpenTelemetry's own instrumentation makes is used, and no second one made.
+    A request asks by a sampled `traceparent` or by `X-Benchmark`; any other passes through
+    untouched. If a TracerProvider is configured, the request and its components also become spans;
+    a server span made by OpenTelemetry's own instrumentation is used instead of a second one.
 
     Args:
         app: of Flask, Quart, FastAPI, Starlette, Litestar, Bottle, Sanic, aiohttp.web, Tornado or
             BentoML, or any WSGI or ASGI callable.
-        proxy_shares_clock: the proxy before this server sets `X-Request-Start`, and runs on the
+        proxy_shares_clock: the proxy in front of this server sets `X-Request-Start`, and uses the
             same clock; the wait since then is the component `queue`.
 
     Returns:
-        The app itself, for the frameworks named above; else the app, wrapped: serve that one. A
-        warning is logged where the wrapped one is dropped without having served anything.
+        The app itself for the frameworks named above; otherwise the wrapped app, which must be
+        served instead. A warning is logged if it is dropped without having served anything.
 
     Raises:
-        TypeError: it is no such app, or its parameters do not tell which.
+        TypeError: it is no such app, or its parameters do not show which kind.
     """
     if isinstance(app, Outside):
         return app
@@ -54,7 +54,7 @@ _NO_APP: Final = "it is neither a WSGI nor an ASGI app"
 
 
 def _why_not(app: Any) -> str:
-    """What to write instead."""
+    """Advice on what to do instead."""
     kinds = {kind.__module__.partition(".")[0] for kind in type(app).__mro__}
     if "mlserver" in kinds:
         return (

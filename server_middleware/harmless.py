@@ -1,4 +1,4 @@
-"""The promise that measuring never breaks what it measures."""
+"""The guarantee that measuring never breaks what it measures."""
 
 import logging
 from collections.abc import Callable
@@ -12,15 +12,15 @@ _logger = logging.getLogger("server_middleware")
 
 
 def complain(what: str) -> None:
-    """Log the exception that is being handled."""
+    """Log the current exception."""
     _logger.warning("%s failed; the request goes on", what, exc_info=True)
 
 
 def harmless(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result | None]:
-    """Log what goes wrong in the function, and return None then.
+    """Log exceptions in the function, and return None instead.
 
-    What can go wrong is others' code that is called from here: samplers, id generators, span
-    processors, propagators.
+    What can fail is third-party code called from here: samplers, id generators, span processors,
+    propagators.
     """
 
     @wraps(function)

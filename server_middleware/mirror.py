@@ -19,10 +19,10 @@ from server_middleware.vocabulary import (
 )
 
 MOST_NAMES: Final = MOST_OWN_NAMES + len(REPORTED_PARTS)
-"""So many components are mirrored at most: the standard ones, then those that took the most time;
+"""How many components are mirrored at most: the standard ones, then those that took the most time;
 the others are counted."""
 _MOST_BYTES: Final = 1_900
-"""Of each header, so that both stay below the 4 KiB that a proxy may hold of a reply's headers."""
+"""Per header, so that both stay below the 4 KiB that a proxy may buffer of a reply's headers."""
 _AROUND_A_NAME: Final = 20
 _SURELY_FIT: Final = _MOST_BYTES // (LONGEST_NAME + _AROUND_A_NAME)
 
@@ -38,10 +38,10 @@ def headers(
 
     Args:
         total_ns: since the request began.
-        parts_ns: exclusive times by component; the names are valid ones.
-        span: to be named as the request's, where it is recorded.
-        ran_outside: so many components ran outside any request meanwhile.
-        known: of a span that was recorded, and has ended, to be named where `span` is not recorded.
+        parts_ns: exclusive times by component; the names are valid.
+        span: to be named as the request's, if it is recording.
+        ran_outside: how many components ran outside any request meanwhile.
+        known: the context of a recorded span that has ended, named if `span` is not recording.
     """
     of_all = len(parts_ns)
     parts_ns = _foremost(parts_ns)
@@ -67,7 +67,7 @@ _TRACE: Final = ', trace;desc="00-%032x-%016x-%02x"'
 
 @lru_cache(maxsize=256)
 def _forms(names: tuple[str, ...]) -> tuple[str, str]:
-    """What both headers look like, to be filled in with `%`; valid names have none themselves."""
+    """Templates of both headers, to be filled in with `%`, which valid names never contain."""
     names = (*names, SERVER_PROCESSING)
     seconds = ", ".join(f'"{name}": %.9f' for name in names)
     return f"{{{seconds}}}", ", ".join(f"{name};dur=%.6f" for name in names)
@@ -84,4 +84,4 @@ def _foremost(parts_ns: Mapping[str, int]) -> Mapping[str, int]:
     first = sorted(parts_ns, key=lambda name: (name not in REPORTED_PARTS, -parts_ns[name]))
     ends = accumulate(len(name) + _AROUND_A_NAME for name in first)
     fit = {one for one, end in zip(first[:MOST_NAMES], ends, strict=False) if end <= _MOST_BYTES}
-    return {name: parts_ns[name] for name in parts_ns if name in fit}  # in an order that stays
+    return {name: parts_ns[name] for name in parts_ns if name in fit}  # in a stable order

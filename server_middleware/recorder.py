@@ -1,4 +1,4 @@
-"""Where one request's time goes, while it runs."""
+"""Records where one request's time goes, while it runs."""
 
 from collections.abc import Callable
 from operator import attrgetter
@@ -12,15 +12,15 @@ _Given = TypeVar("_Given")
 _Made = TypeVar("_Made")
 _DEPTH: Final = attrgetter("depth")
 this_process: Final = [object()]
-"""What a forked child replaces: to ask for the number of the process takes ten times as long."""
+"""Identifies the process; a forked child replaces it. `os.getpid()` takes ten times as long."""
 
 
 class RunningPart(Protocol):
-    """A component under way."""
+    """A running component."""
 
     @property
     def name(self) -> str:
-        """Of the component."""
+        """The name of the component."""
 
     @property
     def depth(self) -> int:
@@ -30,14 +30,13 @@ class RunningPart(Protocol):
 class RequestRecorder:
     """Divides a request's time among its components: every instant belongs to exactly one.
 
-    Its owner is the deepest component under way, among equals the one that began last: the same
-    rule by which spans are attributed. At each entry and exit the time since the last one is
-    given to its owner, so memory does not grow with the number of components. Instants are told
-    in ns since the epoch, by a clock that was set when the request began, and is monotonic since.
-    Safe to use from several threads.
+    Its owner is the deepest running component, among equals the one that began last: the same rule
+    by which spans are attributed. At each entry and exit the time since the previous one is given
+    to its owner, so memory does not grow with the number of components. Times are in ns since the
+    epoch, by a clock that is set when the request begins, and monotonic from then on. Thread-safe.
 
     Args:
-        waited_ns: for so long the request had been waiting for a worker.
+        waited_ns: how long the request had been waiting for a worker.
     """
 
     __slots__ = (
@@ -62,25 +61,25 @@ class RequestRecorder:
         self._lock = Lock()
         self._process = this_process[0]
         self.over = False
-        """The request is over: what still runs in its context works for nobody."""
+        """The request is over: code still running in its context no longer counts."""
         self.queued_until_ns = 0
-        """0 where it is not known to have waited."""
+        """When its wait for a worker ended; 0 if it is not known to have waited."""
         self.spanless_ns: dict[str, int] = {}
-        """What `apply` gave to components, as attributes of the server span: no other tells it."""
+        """Time that `apply` gave to components, as server span attributes, as no span shows it."""
         if waited_ns:
             self.taken_up()
 
     def taken_up(self) -> None:
-        """A worker takes the request up, which has been waiting since it began."""
+        """A worker picks up the request, which has been waiting since it began."""
         self._spend(QUEUE, self.began_ns)
         self.queued_until_ns = self._settled_ns  # nothing else runs for the request yet
 
     def now_ns(self) -> int:
-        """What its clock shows; spelled out below, where every component would pay for the call."""
+        """The current time by its clock; inlined in the hot paths below, to save the call."""
         return perf_counter_ns() + self._to_epoch_ns
 
     def inherited(self) -> bool:
-        """Whether this is a forked child's copy of its parent's."""
+        """Whether this is a forked child's copy of its parent's recorder."""
         return self._process is not this_process[0]
 
     def enter(self, part: RunningPart) -> int:
@@ -113,14 +112,14 @@ class RequestRecorder:
         return now_ns
 
     def apply(self, function: Callable[[_Given], _Made], given: _Given, name: str) -> _Made:
-        """Call a function whose time is that of a component, of no depth and without a span."""
+        """Call a function and count its time as a component's, with no depth and no span."""
         since_ns = perf_counter_ns() + self._to_epoch_ns
         made = function(given)
         self.spanless_ns[PART_NS + name] = self._spend(name, since_ns)
         return made
 
     def _spend(self, name: str, since_ns: int) -> int:
-        """Give the time since an instant to a name, but what was settled since; returns it."""
+        """Give a name the time since `since_ns`, except what is already settled; returns it."""
         with self._lock:
             now_ns = perf_counter_ns() + self._to_epoch_ns
             spent_ns, settled_ns = self._spent_ns, self._settled_ns
@@ -147,10 +146,10 @@ class Together(tuple[RequestRecorder, ...]):
 
     __slots__ = ()
     over = False
-    """They were named where the work is, so it is theirs whatever became of them."""
+    """They were named explicitly, so the work counts even if they are over."""
 
     def inherited(self) -> bool:
-        """Whether these are a forked child's copies of its parent's."""
+        """Whether any is a forked child's copy of its parent's recorder."""
         return any(recorder.inherited() for recorder in self)
 
     def enter(self, part: RunningPart) -> int:

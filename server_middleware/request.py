@@ -37,27 +37,27 @@ _SAMPLED = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f][13579bdf]
 
 
 def sampled(traceparent: str) -> bool:
-    """Whether a W3C trace context asks to be recorded."""
+    """Whether a W3C `traceparent` has its sampled flag set."""
     return _SAMPLED.fullmatch(traceparent.strip()) is not None
 
 
-# The caller's span, as OpenTelemetry's propagators find it in what a request brought along.
+# The caller's span, extracted from a request by OpenTelemetry's propagators.
 
 _DEFAULT: Final = [TraceContextTextMapPropagator, W3CBaggagePropagator]
 _PLAIN: Final = re.compile("00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
-_FLAGS: Final = [trace.TraceFlags(bits) for bits in range(256)]  # made once, not by request
+_FLAGS: Final = [trace.TraceFlags(bits) for bits in range(256)]  # built once, not per request
 _NO_STATE: Final = trace.INVALID_SPAN_CONTEXT.trace_state
 
 
 def extract(carrier: Any, around: otel.Context, getter: Getter[Any]) -> otel.Context:
-    """The context that the propagators make of a carrier.
+    """The context that the propagators extract from a carrier.
 
-    Most requests bring a `traceparent` of today's version and nothing else, to the propagators
-    that are OpenTelemetry's default: that is read here, at a third of their price.
+    Fast path: with OpenTelemetry's default propagators and only a `traceparent` of the current
+    version, as in most requests, it is parsed here at a third of their cost.
 
     Args:
         carrier: of the caller's context.
-        around: the context that is added to.
+        around: the context to extend.
         getter: reads the carrier.
     """
     propagators = propagate.get_global_textmap()
@@ -77,16 +77,16 @@ def _are_default(propagators: CompositePropagator) -> bool:
     return [type(one) for one in propagators_in(propagators)] == _DEFAULT
 
 
-# One request that asked for its timings: its recorder, and its server span where there is one.
+# One request that asked for its timings: its recorder, and its server span if there is one.
 
 Attributes: TypeAlias = dict[str, AttributeValue]
 
 
 class Request(Scope):
-    """What an adapter keeps for one request: its span is the server's, if it has one of its own.
+    """What an adapter keeps for one request; its span is its own server span, if it made one.
 
-    The adapter lets code run between `enter` and its `leave` or `pause`, says with `handed_over`
-    that the reply has left its hands, and with `finish` that nothing more will come.
+    The adapter runs code between `enter` and its `leave` or `pause`, and signals with `handed_over`
+    that the reply has been handed over, and with `finish` that the request has ended.
     """
 
     __slots__ = (
@@ -110,18 +110,18 @@ class Request(Scope):
         self._strays_before = strays.count
         self.finished = False
         self.stream: Stream | None = None
-        """The stamps of the reply, where it streams."""
+        """The stamps of the reply, if it streams."""
 
     def trace(self, name: str, attributes: Attributes, carrier: Any, getter: Getter[Any]) -> None:
-        """Begin a server span, unless one is under way already, or nobody configured tracing.
+        """Begin a server span, unless there already is one, or tracing is not configured.
 
-        A known wait for a worker is a span of its own in it.
+        A known wait for a worker becomes a child span.
 
         Args:
             name: of the span.
-            attributes: what is known when the request begins: samplers may look at it.
-            carrier: what the propagators find the caller's context in.
-            getter: how they read it.
+            attributes: what is known when the request begins: samplers may use it.
+            carrier: from which the propagators extract the caller's context.
+            getter: reads the carrier.
         """
         around = get_context()
         if around and (others := span_in(around)).is_recording():
@@ -138,7 +138,7 @@ class Request(Scope):
             waiting.end(queued_until_ns)
 
     def let_go(self) -> None:
-        """Make it nobody's, in a forked child: its reply is the parent's to give."""
+        """Detach it, in a forked child: only the parent process sends its reply."""
         super().let_go()
         self.recorder = RequestRecorder()
         self.over()
@@ -150,35 +150,35 @@ class Request(Scope):
         return Entered(self, self.context)
 
     def mirrored(self) -> list[tuple[str, str]]:
-        """The headers that mirror the timings up to now."""
+        """The headers that mirror the timings so far."""
         span = self.span or trace.get_current_span()
         ran_outside = ran_outside_since(self._strays_before, span)
         return headers(*self.recorder.report(), span, ran_outside, self._known)
 
     def begin_stream(self, unit: Unit) -> Stream:
-        """The reply turns out to stream: it is stamped from now on."""
+        """The reply turns out to stream: stamp it from now on."""
         self.stream = stream = Stream(self.recorder, unit)
         return stream
 
     def end_stream(self) -> None:
-        """The last of a stream is about to leave: with it, whoever made the server span ends that.
+        """Add the stamps of a stream to a server span made by others, which ends with the stream.
 
-        A span of one's own is told of the stream when it ends, which delays nobody.
+        The request's own span gets them when it ends, which delays nothing.
         """
         if self.stream is not None and self.span is None and self._others_span is not None:
             self.stream.add_to(self._others_span)
 
     def look_around(self) -> None:
-        """Remember the span that somebody else made: it may have ended when the mirror is made."""
+        """Remember a span made by others, which may have ended when the mirror is written."""
         if self.span is None and (span := trace.get_current_span()).is_recording():
             self._known = span.get_span_context()
 
     def over(self) -> None:
-        """The app has come back: what still runs in the request's context works for nobody."""
+        """The app has returned: code still running in the request's context no longer counts."""
         self.recorder.over = True
 
     def handed_over(self) -> None:
-        """The last of the reply is about to leave: the server span ends here, once."""
+        """The end of the reply is about to be sent: the server span ends now; only once."""
         self._end_ns = self._end_ns or self.recorder.now_ns()
 
     def finish(
@@ -194,8 +194,8 @@ class Request(Scope):
         Args:
             attributes: what has become known since the request began.
             name: a better name for the span.
-            failed: what kind of error the server is to blame for.
-            error: the exception behind it.
+            failed: the type of an error that is the server's fault.
+            error: the exception that caused it.
         """
         if not self._once.acquire(False):
             return

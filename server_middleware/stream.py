@@ -1,4 +1,4 @@
-"""A reply that streams: when its first chunks and its last were handed to the server."""
+"""A streaming reply: when its first chunks and its last were handed to the server."""
 
 from typing import Final, Literal, TypeAlias
 
@@ -22,14 +22,14 @@ _MS: Final = 1e-6
 
 
 class Stream:
-    """The stamps of one reply. Memory does not grow with the number of chunks.
+    """The stamps of one reply; memory does not grow with the number of chunks.
 
     An adapter calls `hand_over` before each chunk that it gives to the server, and `come_back` when
-    the app goes on: in between, it stood still.
+    the app resumes: in between, the app was blocked.
 
     Args:
         recorder: of the request, whose clock is used.
-        unit: what the size of a chunk is counted in.
+        unit: of a chunk's size.
     """
 
     __slots__ = (
@@ -49,17 +49,17 @@ class Stream:
         self._told = False
         self._stamps: list[tuple[int, int]] = []
         self.last_ns = 0
-        """When the last chunk so far was handed over, since the epoch; 0: there was none."""
+        """When the latest chunk was handed over, since the epoch; 0: there was none."""
         self.waited_ns = 0
-        """For so long the app has stood still, which it does while the reader is slow."""
+        """How long the app has been blocked, as by back-pressure from a slow reader."""
 
     @property
     def count(self) -> int:
-        """How many chunks there were; more than have stamps of their own are not counted."""
+        """How many chunks there were, capped at the number that are stamped individually."""
         return len(self._stamps)
 
     def hand_over(self, size: int) -> None:
-        """The server is about to be given a chunk; an empty one is none, but may take its time."""
+        """The server is about to get a chunk; an empty one does not count, but may block too."""
         self._stood_since_ns = now_ns = self._recorder.now_ns()
         if size:
             self._size += size
@@ -68,13 +68,13 @@ class Stream:
                 self._stamps.append((self._size, now_ns))
 
     def come_back(self) -> None:
-        """The app goes on, or is told that it need not."""
+        """The app resumes, or is told to stop."""
         if self._stood_since_ns:
             self.waited_ns += self._recorder.now_ns() - self._stood_since_ns
             self._stood_since_ns = 0
 
     def mirrored(self) -> list[tuple[str, str]]:
-        """The header, in ASCII, that tells the stamps up to now; none where there was no chunk."""
+        """The header, in ASCII, with the stamps so far; empty if there was no chunk."""
         if not self.last_ns:
             return []
         began_ns = self._recorder.began_ns
@@ -87,7 +87,7 @@ class Stream:
 
     @harmless
     def add_to(self, span: trace.Span) -> None:
-        """Tell the stamps as events of a span; only the first call counts."""
+        """Add the stamps to a span as events; only the first call counts."""
         if self._told or not self.last_ns:
             return
         self._told, name = True, CHUNK_ATTRIBUTE + self._unit

@@ -11,10 +11,10 @@ POSTPROCESSING: Final = "postprocessing"
 SERVER_OTHER: Final = "server_other"
 
 REPORTED_PARTS: Final = (QUEUE, PREPROCESSING, INFERENCE, POSTPROCESSING)
-"""What a server may report; the rest of its time is `server_other`."""
+"""The parts that a server may report; the rest of its time is `server_other`."""
 
 SERVER_PARTS: Final = (*REPORTED_PARTS, SERVER_OTHER)
-"""What `server_processing` is the sum of."""
+"""The parts that add up to `server_processing`."""
 
 TRACEPARENT: Final = "traceparent"
 BENCHMARK_HEADER: Final = "X-Benchmark"
@@ -22,46 +22,46 @@ TIMING_HEADER: Final = "X-Timing-Info"
 SERVER_TIMING_HEADER: Final = "Server-Timing"
 
 STREAM_TIMING_HEADER: Final = "X-Stream-Timing"
-"""When parts of a streamed reply were handed to the server: JSON, as
-`{"chunks": [[120, 0.050123456], [240, 0.060234567]], "last": 0.680, "waited": 0.002}`. Of the first
-eight chunks, how much of the body was handed over with it and those before (bytes; over gRPC
+"""When parts of a streamed reply were handed to the server: JSON, e.g.
+`{"chunks": [[120, 0.050123456], [240, 0.060234567]], "last": 0.680, "waited": 0.002}`. For each of
+the first eight chunks: how much of the body had been handed over by then (bytes; over gRPC,
 messages), and when, in seconds since the request began; when the last was; and for how long in all
-the app stood still because the reader was slow. Over gRPC it is trailing metadata. Over HTTP it
-comes, like `TIMING_HEADER` and `SERVER_TIMING_HEADER` of a reply that streams, in comments behind
-the last server-sent event: `: X-Stream-Timing: {...}`, a line each, and a blank one."""
+the app was blocked because the reader was slow. Over gRPC it is trailing metadata. Over HTTP it
+comes, like the `TIMING_HEADER` and `SERVER_TIMING_HEADER` of a streaming reply, in comments after
+the last server-sent event: `: X-Stream-Timing: {...}`, one line each, and a blank one."""
 STREAM_CHUNKS: Final = 8
-"""So many chunks have stamps of their own; the first token comes in one of them."""
+"""How many chunks are stamped individually; the first token comes in one of them."""
 CHUNK_EVENT: Final = "tracebench.chunk"
 """Event of a server span: one of those chunks was handed over."""
 LAST_CHUNK_EVENT: Final = "tracebench.last_chunk"
-"""Event of a server span: the last one was."""
+"""Event of a server span: the last chunk was handed over."""
 CHUNK_ATTRIBUTE: Final = "tracebench.chunk."
-"""Followed by `bytes` or `messages`: an attribute of both events, how much of the body was handed
-over with this chunk and those before."""
+"""Followed by `bytes` or `messages`: attribute of both events, how much of the body had been handed
+over, including this chunk."""
 STREAM_WAITED_ATTRIBUTE: Final = "tracebench.stream.waited_ms"
-"""An attribute of the last one's event: for how long the app stood still in all."""
+"""Attribute of the last chunk's event: for how long the app was blocked in all."""
 PREFILL: Final = "prefill"
 DECODE: Final = "decode"
-"""Parts of `inference` where a language model answers: until its first token, and from there on."""
+"""Parts of a language model's `inference`: until its first token, and from then on."""
 INFERENCE_PARTS: Final = (PREFILL, DECODE)
 KNOWN_PARTS: Final = (*SERVER_PARTS, *INFERENCE_PARTS)
-"""The parts that have a meaning of their own; any other name is its author's."""
+"""The parts with a defined meaning; any other name is custom."""
 
 COMPONENT_ATTRIBUTE: Final = "tracebench.component"
-"""Span attribute that says which component a server span's own time belongs to."""
+"""Span attribute: the component that a server span's own time belongs to."""
 PART_NS: Final = "tracebench.part_ns."
-"""Followed by a component's name: a server span's attribute that tells how many ns of its own time
-belong to that component, which has no span."""
+"""Followed by a component's name: attribute of a server span, how many ns of its own time belong to
+that component, which has no span."""
 
 MOST_OWN_NAMES: Final = 32
-"""So many components by names of the author's own are shown; what is beyond is counted."""
+"""How many custom-named components are shown; the rest are counted."""
 LONGEST_NAME: Final = 64
-"""Characters of a component's name."""
+"""Characters in a component's name."""
 
 OUTSIDE: Final = "components_outside_requests"
-"""What a mirror counts beside times, as a `desc` in `Server-Timing`: components that ran where no
-request's context reached, while the request was under way."""
+"""A count in the mirror, as a `desc` in `Server-Timing`: components that ran outside any request's
+context while the request was in progress."""
 UNLISTED: Final = "components_unlisted"
-"""As `OUTSIDE`: components that a mirror has no room for."""
+"""Like `OUTSIDE`: components that the mirror has no room for."""
 OUTSIDE_ATTRIBUTE: Final = "tracebench.components_outside_requests"
 """`OUTSIDE`, as an attribute of the server's span."""

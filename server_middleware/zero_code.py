@@ -24,13 +24,13 @@ from server_middleware.mirror import headers
 from server_middleware.recorder import RequestRecorder
 from server_middleware.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
 
-# The mirror of a server whose spans others make: it watches them start and end.
+# The mirror of a server whose spans are made by other instrumentation: it watches them.
 #
-# It serves `opentelemetry-instrument`: spans that are made by hand under the names of components
-# count as well as those of `component()`.
+# It serves `opentelemetry-instrument`: manual spans named after components count like those of
+# `component()`.
 
 MOST_SPANS: Final = 10_000
-"""So many spans are watched at a time; of those that never end the oldest are given up."""
+"""How many spans are watched at a time; beyond that the oldest are dropped."""
 
 
 class _Watched(NamedTuple):
@@ -40,20 +40,20 @@ class _Watched(NamedTuple):
 
 
 class SpanWatch:
-    """A span processor, as the SDK calls it; it does without the SDK's class, so as not to load it.
+    """A span processor for the SDK, not derived from its class, so that the SDK is not loaded.
 
-    A server span whose remote parent is sampled asks for its timings; the spans below it are
-    its parts. A span without a component gives its time to the one above it.
+    A server span whose remote parent is sampled asks for its timings; its descendants are its
+    parts. A span that is not a component adds its time to its parent.
     """
 
     def __init__(self) -> None:
         self._watched: dict[int, _Watched] = {}
-        if hasattr(os, "register_at_fork"):  # a child's spans are no parts of its parent's requests
+        if hasattr(os, "register_at_fork"):  # a child's spans are not its parent's
             os.register_at_fork(after_in_child=self._watched.clear)
 
     @harmless
     def on_start(self, span: Any, parent_context: otel.Context | None = None) -> None:
-        """Begin to watch an entry span, or one below a watched one."""
+        """Start watching an entry span, or a child of a watched one."""
         parent = span.parent
         if parent is None:
             return
@@ -71,21 +71,21 @@ class SpanWatch:
             self._watched[span.context.span_id] = _Watched(recorder, scope, strays.count)
 
     def _on_ending(self, span: Any) -> None:
-        """The SDK announces the end of a span by this name."""
+        """Called by the SDK before a span ends."""
 
     @harmless
     def on_end(self, span: Any) -> None:
-        """Cease to watch it."""
+        """Stop watching it."""
         watched = self._watched.pop(span.context.span_id, None)
         if watched is not None and watched.scope.depth:
             watched.recorder.leave(watched.scope)
 
     def shutdown(self) -> None:
-        """Nothing is kept."""
+        """Forget all spans."""
         self._watched.clear()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Nothing waits."""
+        """Nothing is buffered."""
         return True
 
     def mirrored(self, span: trace.Span) -> list[tuple[str, str]]:
@@ -107,7 +107,7 @@ def _component(span: Any) -> str | None:
 
 
 class MirroringPropagator(ResponsePropagator):
-    """OpenTelemetry's hook for response headers; what was hooked in before comes first."""
+    """OpenTelemetry's hook for response headers; a propagator set before runs first."""
 
     def __init__(self, watch: SpanWatch, before: ResponsePropagator | None) -> None:
         self._watch, self.before = watch, before
@@ -136,14 +136,14 @@ class MirroringPropagator(ResponsePropagator):
 
 
 def _is_tornado_handler(kind: type) -> bool:
-    """Whether a carrier is one, which has not begun to work yet: others are what was answered."""
+    """Whether a carrier is a Tornado handler, which has yet to run; others are responses."""
     return ("tornado.web", "RequestHandler") in {
         (it.__module__, it.__name__) for it in kind.__mro__
     }
 
 
 def _before_flush(handler: Any, write: Callable[[], object]) -> None:
-    """Write when its first `flush` sends the headers; until then it may clear them as well."""
+    """Write just before the first `flush` sends the headers; until then they may be cleared."""
     flush = handler.flush
 
     def flushing(*given: Any, **named: Any) -> Any:
@@ -157,22 +157,22 @@ def _before_flush(handler: Any, write: Callable[[], object]) -> None:
 # For `opentelemetry-instrument`: the mirror without a change to the server's code.
 
 _OURS: Final = "interceptors"
-"""The argument of `grpc.server` that is added to."""
+"""The argument of `grpc.server` to extend."""
 
 
 class Instrumentor(BaseInstrumentor):  # type: ignore[misc] # it has no types
-    """What the entry point of `opentelemetry_instrumentor` names.
+    """The entry point of `opentelemetry_instrumentor`.
 
     HTTP servers are mirrored by OpenTelemetry's response propagator, from the spans that its own
     instrumentors and the server make; gRPC servers, which have no such hook, by the interceptors.
     """
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """None: whatever is there is served."""
+        """None: it works with whatever is installed."""
         return ()
 
     def instrument(self, **kwargs: Any) -> None:
-        """Do it once: where both packages are installed, both name this."""
+        """Instrument once: if both packages are installed, both have this entry point."""
         if not self.is_instrumented_by_opentelemetry:
             super().instrument(**kwargs)
 
@@ -200,7 +200,7 @@ def _hook(replace: Callable[[Any], Any]) -> None:
 
 
 def _intercept_grpc() -> None:
-    """Let every gRPC server that is made from now on have the interceptors, behind its own."""
+    """Add the interceptors to every gRPC server made from now on, after its own."""
     try:
         import grpc  # not every server has it
     except ImportError:

@@ -1,6 +1,6 @@
-"""What a call gives before its work is done: coroutines, futures, and what else can be awaited.
+"""Results of calls whose work is not done yet: coroutines, futures and other awaitables.
 
-Each is given on as what it is: a future is the same object, a coroutine is a coroutine of the same
+Each is passed on as what it is: a future is the same object, a coroutine is a coroutine of the same
 name, and any other awaitable keeps its methods. One that is never awaited is never timed.
 """
 
@@ -17,19 +17,19 @@ from server_middleware.harmless import complain
 
 _logger = logging.getLogger("server_middleware")
 _ONLY_OURS: Final = 2
-"""References to a coroutine while one of them is asked about."""
+"""The reference count of a coroutine that only `_Kept.__del__` still refers to."""
 
 
 def handed_on(name: str, opened: RunningComponent, result: Any) -> Any:
-    """End a component whose call has returned, or let it go on as its result does.
+    """End a component whose call has returned, or keep it open while its result is pending.
 
     Args:
         name: of the component.
         opened: the component.
-        result: what the call gave.
+        result: what the call returned.
 
     Returns:
-        The result, or a coroutine in its stead: it is the component while it is awaited.
+        The result, or a coroutine in its place, which is timed while it is awaited.
     """
     kind = type(result)
     if hasattr(kind, "add_done_callback"):
@@ -45,12 +45,12 @@ def handed_on(name: str, opened: RunningComponent, result: Any) -> Any:
 
 
 def _is_coroutine_by_decorator(result: Any) -> bool:
-    """Whether it is a generator that `types.coroutine` made a coroutine of."""
+    """Whether it is a generator-based coroutine made by `types.coroutine`."""
     return type(result) is GeneratorType and bool(result.gi_code.co_flags & CO_ITERABLE_COROUTINE)
 
 
 def _until_done(opened: RunningComponent, future: Any) -> Any:
-    """Let a component go on until a future of any kind (asyncio's, gRPC's …) is done."""
+    """Keep a component open until a future of any kind (asyncio's, gRPC's …) is done."""
     opened.stand_aside()
     try:
         if future.done():
@@ -64,14 +64,14 @@ def _until_done(opened: RunningComponent, future: Any) -> Any:
 
 
 def _end(opened: RunningComponent, future: Any) -> None:
-    """End it, with the error of the future; to ask it would count as having handled that."""
+    """End it with the future's error, read without marking the exception as retrieved."""
     opened.close(getattr(future, "_exception", None))
 
 
 class _Kept:
-    """A coroutine that another one is going to await.
+    """A coroutine that a wrapping coroutine is going to await.
 
-    If that never happens, Python warns of the other one, by the same name: once is enough.
+    If that never happens, Python warns about the wrapper, which has the same name: once is enough.
     """
 
     __slots__ = ("coroutine",)
@@ -108,7 +108,7 @@ def _renamed(coroutine: Any, like: Any) -> Any:
 
 
 def _time_awaits(name: str, awaitable: Any) -> None:
-    """Let an object of a class of its own time each await, and stay what it is."""
+    """Time each await of a custom awaitable, by changing its class to a timed subclass."""
     kind = type(awaitable)
     try:
         if not issubclass(kind, _Timed):
@@ -129,7 +129,7 @@ class _Timed:
 
 @lru_cache(maxsize=256)
 def _timed_kind(name: str, kind: type[Any]) -> Any:
-    """A subclass that times awaiting, and entering, which in such classes awaits the same."""
+    """A subclass that times `await` and `async with`, which in such classes awaits the same."""
 
     def awaiting(self: Any) -> Generator[Any, Any, Any]:
         return _awaiting(name, _ByHand(kind.__await__, self)).__await__()
@@ -145,7 +145,7 @@ def _timed_kind(name: str, kind: type[Any]) -> Any:
 
 
 class _ByHand:
-    """Awaits an object as its own class does."""
+    """Awaits an object by its own class's `__await__`."""
 
     __slots__ = ("_awaitable", "_own")
 

@@ -13,24 +13,24 @@ from server_middleware.context.scope import Handle, get_current
 from server_middleware.otel_internals import get_context
 from server_middleware.vocabulary import OUTSIDE, SERVER_PROCESSING, UNLISTED
 
-# What a component may be called: a token in `Server-Timing`, a key in JSON, a span's name.
+# Valid component names: each is a token in `Server-Timing`, a JSON key and a span's name.
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 _TAKEN = frozenset({OUTSIDE, SERVER_PROCESSING, UNLISTED, "total", "trace"})
 
 
 def is_name(name: object) -> bool:
-    """Whether it can be a component's."""
+    """Whether it is a valid component name."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None and name not in _TAKEN
 
 
 @lru_cache(maxsize=256)
 def checked(name: str) -> str:
-    """Return the name, if it is one.
+    """Return the name if it is valid.
 
     Raises:
         ValueError: it is not a letter followed by at most 63 letters, digits, `_`, `.` or `-`, or
-            it means something else in the mirror.
+            it is reserved in the mirror.
     """
     if not is_name(name):
         raise ValueError(
@@ -46,22 +46,21 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 class component:  # noqa: N801 - it reads like a keyword where it is used
-    """Time a part of the work; where the request is traced, also as a span.
+    """Time a part of the work; if the request is traced, also as a span.
 
-    It costs next to nothing where nobody asked for timings. It may be used at any depth, in
-    threads and in coroutines; an exception marks the span and passes through unchanged.
+    It costs next to nothing for requests that did not ask for timings. It may be nested, and used
+    in threads and coroutines; an exception marks the span and propagates unchanged.
 
     Args:
         name: `preprocessing`, `inference`, `postprocessing` or `queue`, or a name of your own:
             a letter, then up to 63 letters, digits, and `_`, `.` or `-`.
-        requests: what `this_request()` gave in each of the requests that the work is done for,
-            where these are not the one that is worked for here: a batch. The span is linked to
-            each of them, and the time counts in each.
+        requests: for a batch: the results of `this_request()` in each of the requests that the
+            work is done for. The span is linked to each of them, and the time counts in each.
 
     Raises:
-        ValueError: the name is none.
-        TypeError: it decorates a generator function (time the steps inside it), or names requests
-            though it decorates: the calls of a function are not all for the same ones.
+        ValueError: the name is invalid.
+        TypeError: it decorates a generator function (time the steps inside it), or decorates with
+            `requests` given: not all calls of a function are for the same ones.
     """
 
     __slots__ = ("_name", "_open", "_requests")
@@ -78,7 +77,7 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         elif (scope := get_current()) is not None and not scope.recorder.over:
             opened = begin_in(scope, self._name)
         elif scope is not None or get_context() or (it := get_passing()) is None or it.over:
-            opened = begin_here(self._name)  # else this request does not ask, which is soon seen
+            opened = begin_here(self._name)  # else this request does not ask: fast path
         self._open.append(opened)
 
     def __exit__(
@@ -103,19 +102,19 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         self.__exit__(kind, error, traceback)
 
     def __call__(self, function: _Function) -> _Function:
-        """Decorate whatever can be called: each call is such a part, until what it gives is there.
+        """Decorate any callable: each call is timed until its result is available.
 
-        A coroutine, or anything else that is to be awaited, is timed while it is awaited; a
-        future or a task until it is done.
+        A coroutine or other awaitable is timed while it is awaited; a future or a task until it is
+        done.
         """
         if self._requests is not None:
             raise TypeError(f"{called(function)} is decorated: name requests in a `with` instead")
         return cast(_Function, decorated(self._name, function))
 
     def _mine(self) -> RunningComponent | None:
-        """What was entered here: several requests may use one object at once.
+        """The component entered here: several requests may use this object at once.
 
-        It is what is current; where that is none of these, whoever entered was not timed.
+        It is the current one; if that is not among those entered, the caller was not timed.
         """
         found, entered = get_current(), list(self._open)
         if not isinstance(found, RunningComponent) or found not in entered:

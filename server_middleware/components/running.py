@@ -1,4 +1,4 @@
-"""A component under way: in the recorders of its requests, and as a span."""
+"""A running component: in the recorders of its requests, and as a span."""
 
 from collections.abc import Iterable, Sequence
 
@@ -14,15 +14,15 @@ from server_middleware.spans.configured_tracer import tracer
 
 
 class RunningComponent(Scope):
-    """One use of a component, made where it begins: what runs in it is worked for as this scope.
+    """One use of a component, created when it begins; it is the scope of the code inside it.
 
-    The stamps of the recorder are the span's as well, so that mirror and spans tell the same.
+    The span uses the recorder's stamps, so that mirror and spans agree.
 
     Args:
         name: of the component.
-        around: what it is a part of.
+        around: the enclosing scope.
         context: OpenTelemetry's current one.
-        parent: the recorded span around it; None where no span is wanted.
+        parent: the recording span around it; None if no span is wanted.
         links: of the span.
     """
 
@@ -53,14 +53,14 @@ class RunningComponent(Scope):
             complain("beginning a component's span")
 
     def stand_aside(self) -> None:
-        """Make current again what was; until it is closed, it is still under way."""
+        """Restore the previous scope; the component keeps running until it is closed."""
         if get_current() is self:
             set_current(self._before)
             if self.context is not None:
                 attach(self._context_before)
 
     def let_go(self) -> Scope | None:
-        """Make it nobody's, in a forked child; returns what it is a part of."""
+        """Detach it, in a forked child; returns the scope that was current before."""
         super().let_go()
         return self._before
 
@@ -86,14 +86,14 @@ class RunningComponent(Scope):
 
 
 def begin_here(name: str, *, named: bool = False) -> RunningComponent | None:
-    """Open a component of what is worked for here; where that is nothing, it is counted.
+    """Open a component in the current scope; if there is none, count it as stray.
 
     Args:
         name: of the component.
-        named: it said what requests it works for, so it is none that lost its request.
+        named: it named its requests, so it is not a stray.
 
     Returns:
-        None where nobody asked for its time.
+        None if nobody asked for its time.
     """
     scope = get_current()
     if scope is not None and not scope.recorder.over:
@@ -107,7 +107,7 @@ def begin_here(name: str, *, named: bool = False) -> RunningComponent | None:
 
 
 def begin_in(scope: Scope, name: str) -> RunningComponent:
-    """Open a component of what is worked for here, and is not over."""
+    """Open a component in the current scope, which is not over."""
     span, context = scope.span, get_context()
     if scope.context is not context and context:
         span = span_in(context)
@@ -117,13 +117,13 @@ def begin_in(scope: Scope, name: str) -> RunningComponent:
 
 
 def _beyond(name: str, context: otel.Context, *, lost: bool, over: bool) -> RunningComponent | None:
-    """Open a component of a trace that is none of a request that asked for its timings.
+    """Open a component of a trace, outside any request that asked for its timings.
 
     Args:
         name: of the component.
         context: in which that trace may be current.
-        lost: it is to be counted where there is no such trace.
-        over: the request whose context this is a copy of is over.
+        lost: whether to count it as stray if there is no such trace.
+        over: whether this context is a copy from a request that is over.
     """
     span = trace.get_current_span(context)
     if span in inherited:
@@ -138,15 +138,15 @@ def _beyond(name: str, context: otel.Context, *, lost: bool, over: bool) -> Runn
 def for_many(name: str, requests: Iterable[Handle | None]) -> RunningComponent | None:
     """Open a component that works for many requests at once.
 
-    Its span is a child of the first traced one, so that it shares that one's sampling decision,
+    Its span is a child of the first traced request's, so that it shares that sampling decision,
     and is linked to all of them; they may have ended.
 
     Args:
         name: of the component.
-        requests: None for those that did not ask.
+        requests: None for those that did not ask; a forked child's copies count as such.
 
     Returns:
-        None where all of them are such, or a forked child's copies of its parent's.
+        The component; if none of the requests asked, the result of `begin_here`.
     """
     asked = [handle for handle in requests if handle is not None]
     handles = [handle for handle in asked if not handle.scope.recorder.inherited()]
@@ -170,7 +170,7 @@ def _traced(span: trace.Span) -> bool:
 
 
 def mark(span: trace.Span, error: BaseException) -> None:
-    """Note an exception on a span, in the way of OpenTelemetry's own context managers."""
+    """Record an exception on a span, as OpenTelemetry's own context managers do."""
     if isinstance(error, Exception):
         span.record_exception(error)
         span.set_status(trace.StatusCode.ERROR, f"{type(error).__name__}: {error}")

@@ -1,6 +1,6 @@
-"""`component()` around what can be called: functions, methods, coroutines, objects.
+"""`component()` around callables: functions, methods, coroutine functions, objects.
 
-What comes back is of the kind that was decorated, because frameworks look at it: a coroutine
+The result is of the same kind as what was decorated, because frameworks inspect it: a coroutine
 function stays one, a class method stays one, and an object keeps its other methods.
 """
 
@@ -22,7 +22,7 @@ from server_middleware.components.running import begin_here
 
 _Callable = Callable[..., Any]
 _BEHIND: Final = {staticmethod: "__func__", classmethod: "__func__", cached_property: "func"}
-"""Descriptors that functions stand behind in a class, and where they keep them."""
+"""Descriptors that wrap functions in a class, and the attribute that holds the function."""
 
 
 def decorated(name: str, function: Any) -> Any:
@@ -30,11 +30,11 @@ def decorated(name: str, function: Any) -> Any:
 
     Args:
         name: of the component.
-        function: anything that can be called, or a descriptor around a function.
+        function: any callable, or a descriptor around a function.
 
     Raises:
-        TypeError: it can not be called, or it is a generator function: the time between two of
-            its values is the consumer's.
+        TypeError: it is not callable, or it is a generator function: the time between two of its
+            values is the consumer's.
     """
     if (behind := _BEHIND.get(type(function))) is not None:
         return type(function)(decorated(name, getattr(function, behind)))
@@ -57,23 +57,23 @@ def decorated(name: str, function: Any) -> Any:
 
 
 def called(function: Any) -> str:
-    """What a function is called; of other things what they look like."""
+    """The name of a function, or the repr of another object."""
     return str(getattr(function, "__name__", None) or repr(function))
 
 
 def _either(is_kind: Callable[[Any], bool], function: Any) -> bool:
-    """Whether a function, or what an object does when it is called, is of a kind."""
+    """Whether a function, or an object's `__call__`, is of a kind."""
     return is_kind(function) or (_is_object(function) and is_kind(type(function).__call__))
 
 
 def _is_object(function: Any) -> bool:
-    """Whether it may have methods of its own: it is no plain function, and no class."""
+    """Whether it may have its own methods: it is neither a plain function nor a class."""
     plain = isfunction(function) or ismethod(function) or isbuiltin(function) or isclass(function)
     return not plain and not isinstance(function, partial)
 
 
 class _TimedCallable:
-    """Stands for an object whose calls are timed: all else is the object's own."""
+    """A proxy that times an object's calls, and delegates everything else to it."""
 
     __slots__ = ("__wrapped__", "_component", "_timed")
 
@@ -82,9 +82,9 @@ class _TimedCallable:
         object.__setattr__(self, "_component", name)
         object.__setattr__(self, "_timed", timed)
 
-    @property  # type: ignore[misc] # it can be set, and is never
+    @property  # type: ignore[misc] # never set
     def __class__(self) -> Any:
-        """What `isinstance` is told."""
+        """The class that `isinstance` sees."""
         return type(self.__wrapped__)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -103,12 +103,12 @@ class _TimedCallable:
         return repr(self.__wrapped__)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Copy and pickle it as the object, to be timed as well."""
+        """Copy and pickle the object, so that the copy is timed too."""
         return decorated, (self._component, self.__wrapped__)
 
 
 class _TimedMethod(_TimedCallable):
-    """One that becomes a method in a class, as what `functools.lru_cache` makes does."""
+    """A proxy that binds as a method in a class, like the result of `functools.lru_cache`."""
 
     __slots__ = ()
 
@@ -117,7 +117,7 @@ class _TimedMethod(_TimedCallable):
 
 
 class _AsyncCallable(_TimedCallable):
-    """One whose `__call__` is a coroutine function, as frameworks ask."""
+    """A proxy whose `__call__` is a coroutine function, which frameworks check."""
 
     __slots__ = ()
 

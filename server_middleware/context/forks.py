@@ -1,8 +1,8 @@
 """A forked child forgets the requests of its parent.
 
-A pool that is made while a request is served forks with that request current, and its workers keep
-it as long as they live: whatever they did later would be exported into its trace. The child's copy
-of a request is nobody's, so components, spans and locks are let go where the fork happens.
+A pool created while a request is served forks with that request current, and its workers keep it
+for life: everything they did later would be exported into its trace. So the child's copies of
+requests, components, spans and locks are dropped at the fork.
 """
 
 import os
@@ -17,10 +17,10 @@ from server_middleware.spans.configured_tracer import tracer_of
 
 
 def forget_when_forked() -> None:
-    """From now on children forget; those of `spawn`, `forkserver` and `exec` know nothing anyway.
+    """Make forked children forget; `spawn`, `forkserver` and `exec` children inherit nothing.
 
-    What is current is that of the thread that forked, the only one that a child has. A span that
-    others made stays current, for code that traces by hand; components stay out of it.
+    What is current is that of the forking thread, the only one that a child has. A span made by
+    others stays current, for code that traces manually; components stay out of it.
     """
     if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
         os.register_at_fork(after_in_child=_forget)
@@ -41,4 +41,4 @@ def _forget() -> None:
     set_passing(None)
     strays.forget()
     this_process[0] = object()
-    tracer_of.cache_clear()  # another thread may hold a lock of the parent's
+    tracer_of.cache_clear()  # a parent's thread may hold a lock in it

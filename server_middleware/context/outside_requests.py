@@ -1,9 +1,9 @@
-"""What runs outside any request, where no request's context reaches: it is counted.
+"""Counts components that run outside any request, where no request's context reaches.
 
-Work that is handed to a queue, a greenlet or a thread which outlives the request leaves the
-request's context behind, and its components are missing from the request's timings. Which request
-they belong to nobody can tell, but that there were some while it was under way is told to its
-client and stands on its span, so that the missing time is not taken for the server's own.
+Work handed to a queue, a greenlet or a thread that outlives the request leaves the request's
+context behind, and its components are missing from the request's timings. Which request they belong
+to is unknown, but the fact that there were some while it was in progress is reported to its client
+and on its span, so that the missing time is not mistaken for the server's own.
 """
 
 import logging
@@ -19,9 +19,9 @@ _logger = logging.getLogger("server_middleware")
 
 
 class Passing:
-    """A request that does not ask for its timings; it is current while it is entered, then over.
+    """A request that does not ask for its timings: current while it is entered, then over.
 
-    It has no `__init__`: each request makes one.
+    It has no `__init__`, to save time: each such request makes one.
     """
 
     over = False
@@ -34,8 +34,8 @@ class Passing:
 
 
 passing: Final[ContextVar[Passing | None]] = ContextVar("server_middleware_passing", default=None)
-"""The request that does not ask, and is worked for here; it may be over."""
-get_passing: Final = passing.get  # bound once: components call it where nobody asked
+"""The current request, if it does not ask for timings; it may be over."""
+get_passing: Final = passing.get  # bound once: components call it if nobody asked
 set_passing: Final = passing.set
 
 
@@ -48,14 +48,14 @@ class Strays:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew; so does a forked child, for which its parent's lock may be taken for ever."""
+        """Reset; needed in a forked child, where the parent's lock may be held forever."""
         self._lock = Lock()
         self._last = ""
         self._told = False
         self.count = 0
 
     def note(self, name: str) -> None:
-        """A component begins; it is outside, unless a request that does not ask is under way."""
+        """Count a component as outside, unless a request that does not ask is in progress."""
         request = get_passing()
         if request is None or request.over:
             with self._lock:
@@ -63,7 +63,7 @@ class Strays:
                 self._last = name
 
     def since(self, before: int) -> int:
-        """How many there were since the count was `before`; the first time they are logged."""
+        """How many there were since the count was `before`; the first time, log a warning."""
         if not self._told:
             self._told = True
             _logger.warning(
@@ -81,7 +81,7 @@ strays: Final = Strays()
 
 
 def ran_outside_since(before: int, span: trace.Span) -> int:
-    """How many there were since the count was `before`; the request's span is told as well."""
+    """How many there were since the count was `before`; also set on the request's span."""
     if strays.count == before:
         return 0
     ran = strays.since(before)

@@ -1,11 +1,11 @@
-"""Which requests a piece of code works for, and what is therefore current while it runs.
+"""Scopes: which requests a piece of code works for, and what is current while it runs.
 
-The scope is kept in a context variable of its own, beside OpenTelemetry's context, because
+The scope is kept in its own context variable, next to OpenTelemetry's context, because
 instrumentors start each request from an empty OpenTelemetry context.
 
-Nothing here uses tokens: a generator may be closed, and a task cancelled, in another context than
-it began in, where resetting by token is an error. What was current before is set again instead,
-and only where what is current is still one's own; where code pauses it is known to be.
+Nothing here uses tokens: a generator may be closed, or a task cancelled, in a different context
+from the one it began in, where resetting by token is an error. Instead, the previous value is
+restored, but only if the current one is still the code's own; at a pause it is known to be.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,12 @@ from server_middleware.spans.api_tracer import Tracer
 
 
 class Scope:
-    """What is worked for: a request, or a component of one or of several.
+    """What code works for: a request, or a component of one or more requests.
 
     Args:
-        recorder: of the request, or of the several.
-        tracer: what begins spans for it; None where nobody configured tracing.
-        depth: so many components are open already.
+        recorder: of the request, or of all of them.
+        tracer: begins its spans; None if tracing is not configured.
+        depth: the number of components already open.
         name: of the component.
     """
 
@@ -41,44 +41,44 @@ class Scope:
     ) -> None:
         self.recorder, self.tracer, self.depth, self.name = recorder, tracer, depth, name
         self.context: otel.Context | None = None
-        """OpenTelemetry's context while it is worked for; None where it has no span of its own."""
+        """OpenTelemetry's context in this scope; None if it has no span of its own."""
         self.span: trace.Span | None = None
         """The span that is current in that context."""
 
     def let_go(self) -> "Scope | None":
-        """Make it nobody's, in a forked child; returns what it is a part of."""
+        """Detach it, in a forked child; returns the scope before it, if any."""
         self.recorder, self.tracer, self.span, self.context = Together(), None, None, None
         return None
 
 
 current: Final[ContextVar[Scope | None]] = ContextVar("server_middleware_scope", default=None)
-"""None: nobody asked for the timings of what runs here."""
+"""None: nobody asked for the timings of the code running here."""
 get_current: Final = current.get  # bound once: every component calls them twice
 set_current: Final = current.set
 
 inherited: Final[set[trace.Span]] = set()
-"""In a forked child: spans of its parent's that may still be current; they are not its own."""
+"""In a forked child: spans of the parent process that may still be current."""
 
 
 class Handle(NamedTuple):
-    """A request, as it is passed on to code that will work for several requests at once."""
+    """A request, to be passed to code that works for several requests at once."""
 
     scope: Scope
     span: trace.Span
 
 
 def this_request() -> Handle | None:
-    """The request that is worked for here, to be named later: `component(…, requests=[…])`.
+    """The current request, to be named later: `component(…, requests=[…])`.
 
     Returns:
-        None where the request did not ask for its timings; that may be passed on all the same.
+        None if the request did not ask for its timings, which may be passed on all the same.
     """
     scope = get_current()
     if scope is None:
         return None
     span = trace.get_current_span()
     if scope.span is not None and not span.get_span_context().is_valid:
-        span = scope.span  # in a thread that was started by hand
+        span = scope.span  # in a manually started thread
     return Handle(scope, span)
 
 
@@ -87,11 +87,11 @@ _LEFT: Final = Scope(Together(), None)
 
 
 class Entered:
-    """A scope, and an OpenTelemetry context, that are current until `leave` or `pause` is called.
+    """A scope and an OpenTelemetry context that are current until `leave` or `pause` is called.
 
     Args:
-        scope: to be worked for.
-        context: to be current; None: the one that is.
+        scope: to make current.
+        context: to make current; None: leave the current one.
     """
 
     __slots__ = ("_context", "_context_before", "_scope", "_scope_before")
@@ -104,10 +104,10 @@ class Entered:
             attach(context)
 
     def pause(self) -> Inside:
-        """Make current again what was, though code may stand still in a component: a generator's.
+        """Restore what was current, even if code is suspended in a component, as in a generator.
 
         Returns:
-            What is to be entered when that code goes on.
+            What to enter when that code resumes.
         """
         inside = get_current(), get_context()
         set_current(self._scope_before)
@@ -116,10 +116,10 @@ class Entered:
         return inside
 
     def leave(self) -> None:
-        """Make current again what was, unless that has happened.
+        """Restore what was current, unless that has already happened.
 
-        What is current may also be something else that is worked for in the same request: a stream
-        that went on inside a component has left that since, or was given up inside one.
+        The current scope may also be another one of the same request: a stream resumed inside a
+        component may have left it since, or been abandoned inside one.
         """
         found, own = get_current(), self._scope
         if found is own or (found and own and found.recorder is own.recorder):
@@ -129,7 +129,7 @@ class Entered:
 
 
 def carried(function: Callable[..., object]) -> Callable[..., object]:
-    """The function, to be run elsewhere: what is current now will be current in it."""
+    """The function, wrapped so that what is current now is current when it runs elsewhere."""
     scope, context = get_current(), get_context()
 
     def carrying(*args: object, **kwargs: object) -> object:

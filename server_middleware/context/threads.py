@@ -1,9 +1,9 @@
-"""What threads forget: the standard library's ways into one leave context variables behind.
+"""Carries requests into threads, which the standard library starts without context variables.
 
-The functions that start work in threads are replaced when a server is instrumented. Work that is
-started for a request stays part of it, also by way of `loop.run_in_executor`, timers, and the
-greenlets that `gevent.monkey` makes of threads; all other work is started as ever.
-`asyncio.to_thread` and anyio copy the context themselves.
+The functions that start work in threads are replaced when a server is instrumented. Work started
+for a request stays part of it, also via `loop.run_in_executor`, timers, and the greenlets that
+`gevent.monkey` substitutes for threads; other work starts as before. `asyncio.to_thread` and anyio
+copy the context themselves.
 """
 
 import concurrent.futures.thread
@@ -23,28 +23,28 @@ from server_middleware.context.scope import Scope, carried, get_current, set_cur
 starting: Final[ContextVar[Callable[[], object] | None]] = ContextVar(
     "server_middleware_starting", default=None
 )
-"""In a context that a pool is going to run: what to call when a thread has taken it up."""
+"""In a context that a pool will run: the callback for when a thread picks it up."""
 
 _Function = Callable[..., Any]
 _POOL_WORKER: Final = getattr(concurrent.futures.thread, "_worker", None)
-"""What the threads of a pool run; each piece of work there has a request of its own."""
+"""The target of a pool's threads, whose work items each have their own request."""
 _PICKLING: Final = getattr(concurrent.futures, "InterpreterPoolExecutor", ())
-"""Executors that are thread pools by kind, but hand their work on in writing."""
+"""Executors that subclass thread pools, but pickle their work."""
 
 
 _put_back_by: Final[dict[object, Callable[[], None]]] = {}
-"""What stands in place of a function → what undoes that."""
+"""Replacement of a function → callback that undoes it."""
 
 
 def follow_threads() -> None:
-    """From now on requests are followed into threads."""
+    """Follow requests into threads from now on."""
     for kind, name, follow in _FOLLOWED:
         if not hasattr(getattr(kind, name), "follows"):
             _follow(kind, name, follow)
 
 
 def leave_threads() -> None:
-    """From now on they are not, unless somebody else has replaced the same functions since."""
+    """Undo `follow_threads`, except for functions that other code has replaced since."""
     for kind, name, _ in _FOLLOWED:
         if (put_back := _put_back_by.pop(vars(kind).get(name), None)) is not None:
             put_back()
@@ -54,14 +54,14 @@ def _follow(kind: type, name: str, follow: Callable[[_Function], _Function]) -> 
     before: _Function = getattr(kind, name)
     own = name in vars(kind)
     replacing: Any = wraps(before)(follow(before))
-    replacing.follows = True  # so does what others wrap around it, who copy that
+    replacing.follows = True  # wrappers by other code copy this attribute
     put_back = partial(setattr, kind, name, before) if own else partial(delattr, kind, name)
     _put_back_by[replacing] = put_back
     setattr(kind, name, replacing)
 
 
 def _carrying(before: _Function) -> _Function:
-    """For methods of pools whose first argument is the function to be run in a thread."""
+    """For methods of pools whose first argument is the function to run in a thread."""
 
     def carry(self: Any, func: _Function, *args: Any, **kwargs: Any) -> Any:
         return before(self, _elsewhere(func), *args, **kwargs)
@@ -70,7 +70,7 @@ def _carrying(before: _Function) -> _Function:
 
 
 def _submitting(submit: _Function) -> _Function:
-    """For `submit`, which also learns when a thread has taken up a call of gRPC's."""
+    """For `submit`, which also reports when a thread has picked up a gRPC call."""
 
     def follow(self: Any, fn: _Function, /, *args: Any, **kwargs: Any) -> Any:
         if isinstance(self, _PICKLING):
@@ -93,7 +93,7 @@ def _announced(
 
 
 def _elsewhere(function: _Function) -> _Function:
-    """The function, to be run in a thread for the request that is worked for here."""
+    """The function, wrapped to run in a thread for the current request."""
     if get_current() is not None:
         return carried(function)
     request = get_passing()
@@ -114,8 +114,8 @@ def _passing(request: Passing, function: _Function, *args: Any, **kwargs: Any) -
 def _starting(start: _Function) -> _Function:
     """For `Thread.start`.
 
-    A thread may outlive the request. So OpenTelemetry's context is not carried along, in which
-    others would go on to make spans, and what the components in it belong to ends with the request.
+    A thread may outlive the request. So it does not get OpenTelemetry's context, in which other
+    code would go on making spans, and its components stop counting when the request ends.
     """
 
     def follow(self: Thread) -> None:
@@ -148,7 +148,7 @@ def _put_back(thread: Thread, own: _Function | None) -> None:
 
 
 def _beside(scope: Scope | None) -> Scope | None:
-    """The same scope for a thread of its own, which knows the current span without a context."""
+    """A copy of the scope for a new thread, which holds the current span without a context."""
     if scope is None:
         return None
     beside = Scope(scope.recorder, scope.tracer, scope.depth, scope.name)

@@ -1,4 +1,4 @@
-"""gRPC: what `grpc.server(…, interceptors=…)` and `grpc.aio.server(…, interceptors=…)` take."""
+"""gRPC: interceptors for `grpc.server(…, interceptors=…)` and `grpc.aio.server(…)`."""
 
 from server_middleware.grpc.interceptor import aio_interceptors, interceptors
 

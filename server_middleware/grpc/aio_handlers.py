@@ -1,4 +1,4 @@
-"""Handlers that are coroutines, of a `grpc.aio` server."""
+"""Coroutine handlers of a `grpc.aio` server."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -10,7 +10,7 @@ from server_middleware.grpc.context import Writing
 
 
 def single(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., Any]:
-    """One response: the call is over when that is serialised."""
+    """One response: the call is over when it is serialised."""
 
     async def handle(request: Any, context: Any) -> Any:
         given = call.begin(request, context)
@@ -33,7 +33,7 @@ def streaming(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., A
                     call.pause(stream)
                     try:
                         yield response
-                    finally:  # the client may be gone: what the handler holds open ends in here
+                    finally:  # if the client disconnected, the handler's cleanup runs here
                         call.resume(stream)
         call.complete()
 
@@ -55,7 +55,7 @@ def writing(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., Any
 def if_asked(
     behaviour: Callable[..., Any], kind: type[TimedCall], details: Any
 ) -> Callable[..., Any]:
-    """One response, where only the message tells whether timings are wanted.
+    """One response, if only the message says whether timings are wanted.
 
     The clock then starts with the handler, and stops before the response is serialised.
     """
@@ -63,7 +63,7 @@ def if_asked(
     async def handle(request: Any, context: Any) -> Any:
         if not asks_in_message(request):
             set_passing(passing := Passing())
-            try:  # what `with passing` does, at half its price
+            try:  # `with passing` costs twice as much
                 return await behaviour(request, context)
             finally:
                 passing.over = True

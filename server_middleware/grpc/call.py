@@ -1,4 +1,4 @@
-"""One gRPC call that asked for its timings, as a server of either kind handles it."""
+"""One gRPC call that asked for its timings, on a server of either kind."""
 
 from collections.abc import Callable, Iterable
 from types import TracebackType
@@ -36,26 +36,26 @@ def asks(details: Any) -> bool:
 
 
 def asks_in_message(message: Any) -> bool:
-    """Whether the message does, by a field `enable_timing`."""
+    """Whether the message asks for timings, by a field `enable_timing`."""
     try:
         return bool(getattr(message, "enable_timing", False))
-    except Exception:  # it may be any object at all
+    except Exception:  # it may be any object
         return False
 
 
 class TimedCall:
     """The clock of one call, from its headers until its reply is serialised.
 
-    It has a span from when its handler runs: one whose message cannot be read has none.
+    Its span begins when its handler runs: a call whose message cannot be read has none.
     While the handler runs, the call is entered as a context manager: it is current then, and an
     exception ends it.
 
     Args:
-        details: gRPC's, of the call.
+        details: gRPC's details of the call.
     """
 
     unserialized = grpc.StatusCode.INTERNAL
-    """What gRPC answers where the serializer fails."""
+    """The status that gRPC sends if the serializer fails."""
     deserializer: Callable[[bytes], Any]
     serializer: Callable[[Any], bytes]
 
@@ -67,7 +67,7 @@ class TimedCall:
 
     @property
     def taken_up(self) -> Callable[[], None]:
-        """To be called by the thread that takes the call up; it keeps nothing but the clock."""
+        """Callback for the thread that picks up the call; it references only the recorder."""
         return self._request.recorder.taken_up
 
     def deserialize(self, data: bytes) -> Any:
@@ -75,10 +75,10 @@ class TimedCall:
         return self._request.recorder.apply(self.deserializer, data, "deserialization")
 
     def begin(self, message: Any, context: Any) -> Any:
-        """The handler is about to run, with this message: begin the span.
+        """Begin the span: the handler is about to run with this message.
 
         Returns:
-            The context to give to the handler.
+            The context to pass to the handler.
         """
         self._context = context
         self._in_message = asks_in_message(message)
@@ -107,32 +107,32 @@ class TimedCall:
             self.complete(error)
 
     def begin_stream(self) -> Stream:
-        """The handler is about to give messages, one after the other."""
+        """The handler is about to produce a stream of messages."""
         return self._request.begin_stream("messages")
 
     def pause(self, stream: Stream) -> None:
-        """A message of a stream is on its way: other code runs."""
+        """A message of the stream is being sent: other code runs meanwhile."""
         self._inside = self._entered.pause()
         stream.hand_over(1)
 
     def resume(self, stream: Stream) -> None:
-        """The next one is wanted, or none any more."""
+        """The handler goes on: the next message is wanted, or none."""
         stream.come_back()
         self._entered = Entered(*self._inside)
 
     def answered(self, response: Any) -> Any:
-        """The handler has returned its message; gives the one to be sent."""
+        """The handler has returned its message; returns the one to send."""
         if self._in_message:
             response = self._telling(response) or response
         if conventions.status_of(self._context, None) is not grpc.StatusCode.OK:
-            self.complete()  # there may be no message to be serialised
+            self.complete()  # there may be no message to serialise
         return response
 
     @harmless
     def _telling(self, given: Any) -> Any:
-        """A copy that tells the timings: the handler may return the same message every time."""
+        """A copy with the timings: the handler may return the same object every time."""
         if not hasattr(given, "timing_info") or given.timing_info:
-            return given  # it tells them itself, in the older style
+            return given  # set by hand, in the older style
         response = type(given)()
         response.CopyFrom(given)
         for name, ns in timings(*self._request.recorder.report()).items():
@@ -140,7 +140,7 @@ class TimedCall:
         return response
 
     def serialize(self, message: Any) -> bytes:
-        """Apply the serializer, timed; after it the mirror is written, and the call is over."""
+        """Apply the serializer, timed; then write the mirror and end the call."""
         try:
             data = self._request.recorder.apply(self.serializer, message, "serialization")
         except Exception as error:
@@ -152,17 +152,17 @@ class TimedCall:
     def complete(
         self, error: BaseException | None = None, status: grpc.StatusCode | None = None
     ) -> None:
-        """The reply is ready, or there will be an error's: write the mirror, and end the span."""
+        """The reply or an error is ready: write the mirror, and end the span."""
         if self._request.finished:
             return
         self.mirror()
         status = status or conventions.status_of(self._context, error)
         conventions.finish(self._request, status, error)
         self._request.over()
-        self._context = None  # it knows the deserializer, and so this call: a cycle
+        self._context = None  # it refers to the deserializer, and so to this call: a cycle
 
     def mirror(self) -> None:
-        """Write the timings up to now, behind what the handler set; only the first call counts."""
+        """Write the timings so far, after what the handler set; only the first call counts."""
         if self._mirrored:
             return
         self._mirrored = True
@@ -172,7 +172,7 @@ class TimedCall:
             own = self._context.trailing_metadata() or ()
             for name, _ in own:
                 if name == _TIMING:
-                    return  # it was written by hand, in the older style
+                    return  # written by hand, in the older style
             mirrored = [(_TIMING, seconds), (_SERVER_TIMING, server_timing)]
             if request.stream is not None:
                 mirrored += [(name.lower(), told) for name, told in request.stream.mirrored()]
@@ -181,25 +181,25 @@ class TimedCall:
             complain("mirroring a call's timings")
 
     def __del__(self) -> None:
-        """End the span of a reply that nobody serialises any more, because the client is gone."""
+        """End the span of a reply that is never serialised, because the client disconnected."""
         if not self._request.finished:
             conventions.finish(self._request, grpc.StatusCode.CANCELLED, None)
             self._request.over()
 
 
 class AtOnceCall(TimedCall):
-    """A call of a `grpc.aio` server: what is aborted is sent at once, so it is mirrored before."""
+    """A call of a `grpc.aio` server, where `abort` sends at once, so the mirror goes first."""
 
     unserialized = grpc.StatusCode.UNKNOWN
 
     def begin(self, message: Any, context: Any) -> Any:
-        """The handler is about to run, with this message: begin the span."""
-        told = TimedCall.begin(self, message, telling(context))  # `super()` would cost every call
+        """Begin the span: the handler is about to run with this message."""
+        told = TimedCall.begin(self, message, telling(context))  # `super()` would be slower
         return Aborting(told, self.mirror)
 
 
 def _gathered(metadata: Iterable[tuple[str, Any]]) -> dict[str, list[Any]]:
-    """Metadata with names that occur more than once."""
+    """Metadata with repeated names, as lists of values."""
     found: dict[str, list[Any]] = {}
     for name, value in metadata:
         found.setdefault(name, []).append(value)

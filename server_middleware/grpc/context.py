@@ -1,4 +1,4 @@
-"""Contexts for handlers, where gRPC's own do not tell or do enough."""
+"""Contexts for handlers, where gRPC's own do not offer enough."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,18 +7,18 @@ from server_middleware.stream import Stream
 
 
 def telling(context: Any) -> Any:
-    """The context itself, unless it is the one that `grpc.aio` gives to handlers in threads."""
+    """The context itself; wrapped if it is the one that `grpc.aio` gives to threaded handlers."""
     return context if hasattr(context, "trailing_metadata") else _Telling(context)
 
 
 class _Wrapper:
-    """Leaves all else to another context, and is taken for one of that kind."""
+    """Delegates everything else to another context, and passes for one of its type."""
 
     _context: Any
 
-    @property  # type: ignore[misc] # isinstance asks it
+    @property  # type: ignore[misc] # for isinstance
     def __class__(self) -> type:
-        """The other's."""
+        """The class of the wrapped context."""
         kind: type = self._context.__class__
         return kind
 
@@ -27,15 +27,15 @@ class _Wrapper:
 
 
 class Aborting(_Wrapper):
-    """Mirrors before `abort`, with which `grpc.aio` sends everything at once.
+    """Writes the mirror before `abort`, which in `grpc.aio` sends everything at once.
 
     Args:
-        context: the one that is aborted.
+        context: the wrapped context.
         mirror: adds to its trailing metadata.
     """
 
     def __init__(self, context: Any, mirror: Callable[[], object]) -> None:
-        self._context, self._mirror = context, mirror  # `super()` would cost every call
+        self._context, self._mirror = context, mirror  # `super()` would be slower
 
     def abort(self, code: Any, details: Any = "", trailing_metadata: Any = ()) -> Any:
         """End the call with a status."""
@@ -49,8 +49,8 @@ class Writing(_Wrapper):
     """Stamps the messages that a coroutine writes.
 
     Args:
-        context: the one that is written to.
-        stream: has the stamps.
+        context: the wrapped context.
+        stream: holds the stamps.
     """
 
     def __init__(self, context: Any, stream: Stream) -> None:

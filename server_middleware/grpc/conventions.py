@@ -1,4 +1,4 @@
-"""What the semantic conventions for RPC say of a gRPC server span, in their present names.
+"""Attributes of a gRPC server span, named by the current semantic conventions for RPC.
 
 https://opentelemetry.io/docs/specs/semconv/rpc/grpc/
 """
@@ -25,11 +25,11 @@ _STATUS_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def call_attributes(method: str, peer: str) -> dict[str, Any]:
-    """What is known when a call begins; `rpc.method` is the span's name as well.
+    """What is known when a call begins; `rpc.method` is also the span's name.
 
     Args:
-        method: `/package.Service/Method`; that it is served is known.
-        peer: as gRPC spells it: `ipv4:127.0.0.1:5000`, `ipv6:[::1]:5000`, `unix:…`; escaped.
+        method: `/package.Service/Method`, which the server is known to serve.
+        peer: in gRPC's notation: `ipv4:127.0.0.1:5000`, `ipv6:[::1]:5000`, `unix:…`; escaped.
     """
     return _call_attributes(method, peer).copy()
 
@@ -48,10 +48,10 @@ def _call_attributes(method: str, peer: str) -> dict[str, Any]:
 
 
 def status_of(context: Any, error: BaseException | None) -> grpc.StatusCode:
-    """The status that a call ends with, as far as its handler has a say in it."""
+    """The status that a call ends with, as far as its handler determines it."""
     try:
         code = context.code()
-    except Exception:  # contexts that others wrap around gRPC's need not tell
+    except Exception:  # third-party context wrappers may lack it
         code = None
     if code is None and error is None:
         return grpc.StatusCode.OK
@@ -64,7 +64,7 @@ def status_of(context: Any, error: BaseException | None) -> grpc.StatusCode:
 
 
 def finish(request: Request, status: grpc.StatusCode, error: BaseException | None) -> None:
-    """End the call's span; an `abort` is no exception worth a stack trace."""
+    """End the call's span; an `abort` is not recorded as an exception."""
     attributes: Attributes = {
         "rpc.response.status_code": status.name,
         **request.recorder.spanless_ns,
@@ -78,6 +78,6 @@ def finish(request: Request, status: grpc.StatusCode, error: BaseException | Non
 
 
 def _is_abort(error: BaseException | None) -> bool:
-    """`context.abort` leaves handlers by an exception: a bare one, or its own kind."""
+    """Whether it was raised by `context.abort`: a bare exception, or one of its own type."""
     bare = type(error) is Exception and not error.args
     return bare or isinstance(error, grpc.aio.AbortError)

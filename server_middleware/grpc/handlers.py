@@ -1,4 +1,4 @@
-"""Handlers that run in threads, of either kind of gRPC server."""
+"""Handlers that run in threads, on either kind of gRPC server."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -8,11 +8,11 @@ from typing import Any, Final
 from server_middleware.context.outside_requests import Passing, set_passing
 from server_middleware.grpc.call import TimedCall, asks_in_message
 
-_NO_MORE: Final = object()  # an iterator need not be iterable, for gRPC
+_NO_MORE: Final = object()  # gRPC accepts iterators that are not iterable
 
 
 def single(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., Any]:
-    """One response: the call is over when that is serialised."""
+    """One response: the call is over when it is serialised."""
 
     def handle(request: Any, context: Any) -> Any:
         given = call.begin(request, context)
@@ -36,7 +36,7 @@ def streaming(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., A
                     call.pause(stream)
                     try:
                         yield response
-                    finally:  # the client may be gone: what the handler holds open ends in here
+                    finally:  # if the client disconnected, the handler's cleanup runs here
                         call.resume(stream)
             finally:
                 if type(responses) is GeneratorType:
@@ -49,7 +49,7 @@ def streaming(behaviour: Callable[..., Any], call: TimedCall) -> Callable[..., A
 def if_asked(
     behaviour: Callable[..., Any], kind: type[TimedCall], details: Any
 ) -> Callable[..., Any]:
-    """One response, where only the message tells whether timings are wanted.
+    """One response, if only the message says whether timings are wanted.
 
     The clock then starts with the handler, and stops before the response is serialised.
     """
@@ -57,7 +57,7 @@ def if_asked(
     def handle(request: Any, context: Any) -> Any:
         if not asks_in_message(request):
             set_passing(passing := Passing())
-            try:  # what `with passing` does, at half its price
+            try:  # `with passing` costs twice as much
                 return behaviour(request, context)
             finally:
                 passing.over = True

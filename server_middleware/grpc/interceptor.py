@@ -13,16 +13,16 @@ from server_middleware.grpc import aio_handlers, handlers
 from server_middleware.grpc.call import AtOnceCall, TimedCall, asks
 
 _Wrapper: TypeAlias = Callable[..., Callable[..., Any]]
-Handler: TypeAlias = Any  # grpcio's types of handlers say nothing of their messages
+Handler: TypeAlias = Any  # grpcio's handler types do not describe their messages
 
 
 def interceptors() -> list[Any]:
-    """Let a gRPC server time its components, and mirror them into the calls that ask for it.
+    """Let a gRPC server time its components, and mirror them to calls that ask for it.
 
     A call asks by a sampled `traceparent` or by `x-benchmark` in its metadata, or by a field
-    `enable_timing` of its message; any other passes by untouched. Where a TracerProvider is
-    configured, calls and components are spans as well. Behind OpenTelemetry's own interceptor
-    (which must come first in the list) its span is used, and no second one made.
+    `enable_timing` of its message; any other passes through untouched. If a TracerProvider is
+    configured, calls and components also become spans. After OpenTelemetry's own interceptor
+    (which must come first in the list), its span is used instead of a second one.
     """
     follow_threads()
     return [_Interceptor()]
@@ -38,7 +38,7 @@ class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any m
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Handler], details: Any
     ) -> Handler:
-        """Wrap the handler of a call that asks, or may ask in its message."""
+        """Wrap the handler of a call that asks for timings, or may ask in its message."""
         handler = continuation(details)
         if handler is None:
             return None
@@ -50,7 +50,7 @@ class _Interceptor(grpc.ServerInterceptor):  # type: ignore[type-arg] # of any m
         if handler.response_streaming:
             wrap = handlers.streaming
             if getattr(behaviour, "experimental_non_blocking", False):
-                return handler  # it answers by calling back, as grpcio's health service does
+                return handler  # it answers by callback, as grpcio's health service does
         call = TimedCall(details)
         starting.set(call.taken_up)
         return _watched(handler, call, make, _in_its_pool(behaviour, wrap(behaviour, call)))
@@ -60,7 +60,7 @@ class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # o
     async def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]], details: Any
     ) -> Handler:
-        """Wrap the handler of a call that asks, or may ask in its message."""
+        """Wrap the handler of a call that asks for timings, or may ask in its message."""
         handler = await continuation(details)
         if handler is None:
             return None
@@ -74,14 +74,14 @@ class _AioInterceptor(grpc.aio.ServerInterceptor):  # type: ignore[type-arg] # o
 
 
 def _wrappers(behaviour: Any, response_streaming: bool) -> tuple[_Wrapper, _Wrapper]:
-    """How to wrap any of the kinds of functions that `grpc.aio` takes for handlers.
+    """The wrappers for any kind of function that `grpc.aio` takes as a handler.
 
     Returns:
-        For a call that asks, and for one that may ask in its message.
+        One for calls that ask, and one for those that may ask in their message.
     """
     function = getattr(behaviour, "__func__", behaviour)
     flags = function.__code__.co_flags if type(function) is FunctionType else 0
-    if flags & CO_COROUTINE or iscoroutinefunction(behaviour):  # to ask that takes a µs
+    if flags & CO_COROUTINE or iscoroutinefunction(behaviour):  # the latter takes 1 µs
         wrap = aio_handlers.writing if response_streaming else aio_handlers.single
         return wrap, aio_handlers.if_asked
     if isasyncgenfunction(behaviour):
@@ -90,7 +90,7 @@ def _wrappers(behaviour: Any, response_streaming: bool) -> tuple[_Wrapper, _Wrap
 
 
 def _in_its_pool(behaviour: Any, wrapped: Any) -> Any:
-    """What is wrapped, to run in the pool that gRPC finds at the behaviour, if any."""
+    """Let the wrapped function run in the pool that gRPC finds on the behaviour, if any."""
     pool = getattr(behaviour, _POOL, None)
     if pool is not None:
         setattr(wrapped, _POOL, pool)
@@ -103,7 +103,7 @@ _POOL: Final = "experimental_thread_pool"
 def _watched(
     handler: Handler, call: TimedCall, make: Callable[..., Handler], behaviour: Callable[..., Any]
 ) -> Handler:
-    """The handler, with another behaviour, and the (de)serialisers of single messages wrapped."""
+    """The handler with a new behaviour, and the (de)serialisers of single messages wrapped."""
     deserialize, serialize = handler.request_deserializer, handler.response_serializer
     if deserialize is not None and not handler.request_streaming:
         call.deserializer, deserialize = deserialize, call.deserialize
@@ -113,7 +113,7 @@ def _watched(
 
 
 def _perhaps(handler: Handler, kind: type[TimedCall], details: Any, wrap: _Wrapper) -> Handler:
-    """The handler of a single call, which looks into the message whether it asks."""
+    """The handler of a unary call, which checks whether the message asks for timings."""
     if handler.request_streaming or handler.response_streaming:
         set_passing(Passing())  # the handler runs in the context of this call
         return handler
@@ -125,11 +125,11 @@ _Handler: Final[Any] = type(grpc.unary_unary_rpc_method_handler(asks))
 
 
 def _unary_unary(behaviour: Any, deserialize: Any, serialize: Any) -> Handler:
-    """What gRPC's own function makes, which imports that class each time."""
+    """Same as gRPC's own function, which imports the class each time."""
     return _Handler(False, False, deserialize, serialize, behaviour, None, None, None)
 
 
-# (request, response) streaming → what the function of a handler is called, and what makes one
+# (request, response) streaming → the name of a handler's function, and how to make a handler
 _SHAPES: Final[dict[tuple[bool, bool], tuple[str, Callable[..., Handler]]]] = {
     (False, False): ("unary_unary", _unary_unary),
     (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler),

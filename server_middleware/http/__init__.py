@@ -1,1 +1,1 @@
-"""HTTP: apps of WSGI and ASGI, and the frameworks that are instrumented from inside."""
+"""HTTP: WSGI and ASGI apps, and frameworks that are instrumented from inside."""

@@ -1,4 +1,4 @@
-"""aiohttp.web: a middleware around its handlers, and the signal before a response's headers."""
+"""aiohttp.web: a middleware around its handlers, and the signal before headers are sent."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,11 +12,11 @@ from server_middleware.http.native_exchange import Line, NativeExchange, asks
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _Key: Final[Callable[..., Any]] = getattr(web, "RequestKey", lambda name, _kind: name)
-_EXCHANGE: Final = _Key("server_middleware_exchange", NativeExchange)  # aiohttp has it since 3.14
+_EXCHANGE: Final = _Key("server_middleware_exchange", NativeExchange)  # aiohttp ≥ 3.14 has it
 
 
 def hook(app: web.Application, proxy_shares_clock: bool) -> None:
-    """Put the middleware first, but behind OpenTelemetry's, whose server span is used."""
+    """Put the middleware first, but after OpenTelemetry's, whose server span is used."""
     middlewares: Any = app.middlewares
     if any(isinstance(one, _Middleware) for one in middlewares):
         return
@@ -32,9 +32,9 @@ def _is_official(middleware: Any) -> bool:
 
 
 class _Middleware:
-    """Around the handler of each request; one that does not ask passes by."""
+    """Wraps the handler of each request that asks; others pass through."""
 
-    __middleware_version__ = 1  # what `web.middleware` writes on a function
+    __middleware_version__ = 1  # set by `web.middleware` on functions
 
     def __init__(self, proxy_shares_clock: bool) -> None:
         self._proxy_shares_clock = proxy_shares_clock
@@ -56,7 +56,7 @@ class _Middleware:
 async def _run(
     exchange: NativeExchange, request: web.Request, handler: _Handler
 ) -> web.StreamResponse:
-    """Let the handler answer; what it returns unsent is sent while the request stays current."""
+    """Run the handler; a response it returns unsent is sent while the request stays current."""
     entered = exchange.enter()
     try:
         response = await handler(request)
@@ -65,9 +65,7 @@ async def _run(
         if not isinstance(error, web.HTTPException):
             exchange.error = error
         raise
-    if (
-        response is None or response.prepared
-    ):  # None is an error of the handler, which aiohttp tells
+    if response is None or response.prepared:  # None is a handler's error, which aiohttp reports
         exchange.request.handed_over()
         entered.leave()
     return response

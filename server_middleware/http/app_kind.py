@@ -1,4 +1,4 @@
-"""What kind of app a callable is, by what it can be called with."""
+"""What kind of app a callable is, judged by its parameters."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,11 +13,11 @@ _POSITIONAL: Final = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD
 def shape_of(app: Any) -> Shape | None:
     """WSGI, ASGI, or ASGI 2: functions, methods, partials, callable objects and classes.
 
-    WSGI is called with two arguments, ASGI with three; an app of ASGI 2 takes a scope, and gives
-    what takes the other two. A class is an app where its instances are one request each.
+    WSGI is called with two arguments, ASGI with three; an ASGI 2 app takes a scope, and returns a
+    callable that takes the other two. A class is an app if each instance serves one request.
 
     Returns:
-        None where it is no such app, or where its parameters, as `*args`, do not tell.
+        None if it is no such app, or if its parameters, such as `*args`, leave it open.
     """
     if isclass(app):
         return _shape_of_class(app)
@@ -35,7 +35,7 @@ _BY_COUNT: Final[dict[int, Shape]] = {2: "wsgi", 3: "asgi"}
 
 
 def _shape_of_class(app: type) -> Shape | None:
-    """Instances of WSGI are iterated, of ASGI awaited, and of ASGI 2 called."""
+    """WSGI instances are iterated, ASGI instances awaited, and ASGI 2 instances called."""
     taken = _Taken.by(app)
     if taken is None:
         return None
@@ -48,7 +48,7 @@ def _shape_of_class(app: type) -> Shape | None:
 
 
 class _Taken(NamedTuple):
-    """The positional arguments that something takes."""
+    """The positional arguments that a callable takes."""
 
     least: int
     names: tuple[str, ...]
@@ -58,7 +58,7 @@ class _Taken(NamedTuple):
     def by(cls, app: Any) -> "_Taken | None":
         try:
             parameters = signature(app).parameters.values()
-        except (TypeError, ValueError):  # what is written in C need not tell
+        except (TypeError, ValueError):  # C functions may have no signature
             return None
         positional = [one for one in parameters if one.kind in _POSITIONAL]
         least = sum(one.default is Parameter.empty for one in positional)

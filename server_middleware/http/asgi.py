@@ -29,29 +29,29 @@ _BODY: Final = "http.response.body"
 _LENGTH: Final = b"content-length"
 _LAST: Final = frozenset({_BODY, "http.response.zerocopysend"})
 _WHOLE: Final = "http.response.pathsend"
-"""Of a body, unless more is said to come; and of one that is sent as a file."""
+"""Message types that end a body, unless more is announced; and the one that sends a file."""
 
 
 class Asgi(Outside):
-    """The middleware. A request that does not ask passes through after a look at its headers.
+    """The middleware. A request that does not ask passes through after a check of its headers.
 
     Args:
-        app: the app; a plain function that returns an awaitable will do.
+        app: the app; a plain function that returns an awaitable also works.
         proxy_shares_clock: believe `X-Request-Start`.
     """
 
     _app: AsgiApp
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Serve one connection or request, as ASGI has it."""
+        """Serve one connection or request, as specified by ASGI."""
         self.unserved = None
         kind = scope["type"]
         if kind == "lifespan":
-            await self._app(scope, receive, send)  # tasks that begin there serve all requests
+            await self._app(scope, receive, send)  # tasks started there serve all requests
             return
         if kind != "http" or not _asks(scope):
             set_passing(passing := Passing())
-            try:  # what `with passing` does, at half its price
+            try:  # `with passing` costs twice as much
                 await self._app(scope, receive, send)
             finally:
                 passing.over = True
@@ -61,10 +61,10 @@ class Asgi(Outside):
 
 
 class Asgi2(Outside):
-    """The same for an app of ASGI 2, and for servers that call it as one: by its scope alone."""
+    """The same for ASGI 2 apps, and for servers that call them so: with the scope alone."""
 
     def __call__(self, scope: Message) -> Callable[[Receive, Send], Awaitable[None]]:
-        """Give what serves one connection or request."""
+        """Return a callable that serves one connection or request."""
         self.unserved = None
         return partial(Asgi(self._at_once, proxy_shares_clock=self._proxy_shares_clock), scope)
 
@@ -75,7 +75,7 @@ class Asgi2(Outside):
 def _asks(scope: Message) -> bool:
     headers = scope["headers"]
     if type(headers) is not list and not isinstance(headers, Collection):
-        scope["headers"] = headers = list(headers)  # an iterator, and the app is to read it as well
+        scope["headers"] = headers = list(headers)  # an iterator, which the app needs as well
     for name, value in headers:
         if name == _BENCHMARK or (name == _TRACEPARENT and sampled(value.decode("latin-1"))):
             return True
@@ -83,16 +83,16 @@ def _asks(scope: Message) -> bool:
 
 
 class _Exchange:
-    """One request and its response; the clock, and the span, begin here."""
+    """One request and its response; its clock and span begin here."""
 
-    # of replies that stream; most do not, so they are not set for each
+    # for streaming replies only; most do not stream, so these are class defaults
 
     _fields: list[tuple[bytes, bytes]] | None = None
-    """Of the head, where the length of the body is not known."""
+    """The response headers, if the length of the body is unknown."""
     _tells = False
-    """Comments are to follow the body."""
+    """Comments will follow the body."""
     _tail = b""
-    """The last chunk of the body that was not empty."""
+    """The last non-empty chunk of the body."""
 
     def __init__(self, scope: Message, receive: Receive, send: Send, stamp: str | None) -> None:
         self.request = Request(RequestRecorder(conventions.waited_ns(stamp)))
@@ -107,7 +107,7 @@ class _Exchange:
         self.request.trace(name, _attributes(self._scope), self._scope, _GETTER)
 
     async def run(self, app: AsgiApp) -> None:
-        """Let the app answer."""
+        """Run the app."""
         entered = self.request.enter()
         try:
             await app(self._scope, self._receive_of(), self._send)
@@ -120,12 +120,12 @@ class _Exchange:
             self.request.over()
 
     def _receive_of(self) -> Receive:
-        """The server's own, where no span tells how long reading took."""
+        """The server's own `receive`, if there is no span to report the read time."""
         return self._outer_receive if self.request.span is None else self._receive
 
     async def _receive(self) -> Message:
         if self._status is not None:
-            return await self._outer_receive()  # it waits for the client to go away
+            return await self._outer_receive()  # waits for the client to disconnect
         began_ns = perf_counter_ns()
         message = await self._outer_receive()
         self._read_ns += perf_counter_ns() - began_ns
@@ -148,24 +148,24 @@ class _Exchange:
             self.request.handed_over()
         await self._outer_send(message)
         if last:
-            self._finish(None)  # what the app still does is no part of the response
+            self._finish(None)  # later work is not part of the response
 
     @harmless
     def _answered(self, message: Message) -> Message:
         self._status = int(message["status"])
         fields = list(message.get("headers", ()))
         names = {name.lower() for name, _ in fields}
-        if _LENGTH not in names:  # a reply whose length is known does not stream
+        if _LENGTH not in names:  # a reply of known length does not stream
             self._fields = fields
         if _TIMING in names:
-            return message  # it was written by hand, in the older style
+            return message  # written by hand, in the older style
         mirrored = [
             (name.lower().encode(), value.encode()) for name, value in self.request.mirrored()
         ]
         return {**message, "headers": fields + mirrored}
 
     def _begin_stream(self, fields: list[tuple[bytes, bytes]]) -> Stream:
-        """More of the body is to come than is in its first message."""
+        """The body does not end with its first message, so it streams."""
         scope = self._scope
         if scope["method"] != "HEAD" and any(name == _BENCHMARK for name, _ in scope["headers"]):
             texts = ((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields)
@@ -186,7 +186,7 @@ class _Exchange:
             self._finish(None)
 
     def _told(self, message: Message) -> Message:
-        """The last message, with what the body is to tell of its timings."""
+        """The last message, with the comments that carry the timings, if any."""
         self.request.handed_over()
         if self._tells:
             told = comments(self.request, self._tail)
@@ -206,7 +206,7 @@ class _Exchange:
 
 
 def _route(scope: Message) -> str | None:
-    """The template that the path matched: Starlette and FastAPI; Litestar; others do not tell."""
+    """The template that the path matched, in Starlette, FastAPI and Litestar; others have none."""
     route = getattr(scope.get("route"), "path", None) or scope.get("path_template")
     return route if isinstance(route, str) else None
 

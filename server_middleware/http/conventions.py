@@ -1,4 +1,4 @@
-"""What the semantic conventions for HTTP server spans (stable since 1.23) say, for any adapter.
+"""The semantic conventions for HTTP server spans (stable since 1.23), for any adapter.
 
 https://opentelemetry.io/docs/specs/semconv/http/http-spans/
 """
@@ -18,7 +18,7 @@ _SECRET = re.compile(
     r"|sig|code)=[^&]*",
     re.IGNORECASE,
 )
-"""More than the four names that the conventions demand: what names a credential anywhere."""
+"""Query parameters that may hold credentials; more than the four that the conventions require."""
 _FIRST_SERVER_ERROR = 500
 
 
@@ -36,13 +36,13 @@ def request_attributes(
     """The attributes of a request.
 
     Args:
-        method: of the request, and so are the others up to the protocol.
+        method: of the request, like the others up to `protocol`.
         scheme: `http` or `https`.
         path: as it was sent.
         query: without its `?`.
-        protocol: as `1.1`.
-        server: as the client named it, `host`, `host:port` or `[::1]:port`; the port where that
-            does not tell.
+        protocol: e.g. `1.1`.
+        server: as the client named it, `host`, `host:port` or `[::1]:port`; and the port to use if
+            it names none.
         client: address and port of the other end of the connection.
         agent: its `User-Agent`.
     """
@@ -74,12 +74,12 @@ def request_attributes(
 
 
 def body_attributes(size: int, read_ns: int) -> Attributes:
-    """What was read of the request's body, and how long the app waited for it."""
+    """How much of the request's body was read, and how long the app waited for it."""
     return {"http.request.body.size": size, "tracebench.request.read_ms": read_ns / 1e6}
 
 
 def span_name(method: str, route: str | None = None) -> str:
-    """`{method} {route}`, or what is known of it; never the path, which has no bounds."""
+    """`{method} {route}`, or the known part; never the path, which has unbounded cardinality."""
     known = method if method in _METHODS else "HTTP"
     return f"{known} {route}" if route else known
 
@@ -97,9 +97,9 @@ def finish(
     Args:
         request: whose span it is.
         method: of the request.
-        route: the template that the path matched, where the framework tells.
-        status: of the response; None where there was none.
-        error: what came out of the app.
+        route: the template that the path matched, if the framework reports it.
+        status: of the response; None if there was none.
+        error: the exception that the app raised.
         body: attributes of the request's body.
     """
     attributes = body
@@ -118,10 +118,10 @@ def waited_ns(stamp: str | None) -> int:
     """How long a request waited since a proxy stamped it with `X-Request-Start`, in ns.
 
     Args:
-        stamp: `t=` or nothing, then seconds, ms, µs or ns since the epoch; its size tells which.
+        stamp: optional `t=`, then seconds, ms, µs or ns since the epoch, told apart by magnitude.
 
     Returns:
-        0 where there is none, or one that cannot be read, or that lies in the future.
+        0 if there is none, or it is invalid or in the future.
     """
     if not stamp:
         return 0

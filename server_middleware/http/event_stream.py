@@ -1,8 +1,8 @@
-"""Server-sent events: a stream of them tells its timings itself, in comments behind the last one.
+"""Server-sent events: a stream carries its own timings, in comments after the last event.
 
-A head cannot tell what comes after it; comments reach whoever reads the raw body, and parsers of
-events drop them (https://html.spec.whatwg.org/multipage/server-sent-events.html). They are written
-only for a caller who sent `X-Benchmark`: a `traceparent` alone is what production sends.
+Headers cannot report what happens after them; comments reach clients that read the raw body, and
+event parsers ignore them (https://html.spec.whatwg.org/multipage/server-sent-events.html). They are
+written only for a caller that sent `X-Benchmark`: production traffic has only a `traceparent`.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from server_middleware.vocabulary import TIMING_HEADER
 _MEDIA_TYPE: Final = "text/event-stream"
 _OK: Final = 200  # the only status that such a stream may have
 _TELLING: Final = frozenset({"content-length", "content-encoding", TIMING_HEADER.lower()})
-"""The body is of that length, or packed, or tells its timings by hand: nothing is added to it."""
+"""The body has a fixed length, is compressed, or has timings set by hand: nothing is added."""
 _LINE_ENDS: Final = (b"\n", b"\r")
 
 
@@ -38,11 +38,11 @@ def takes_comments(status: int | None, fields: Iterable[tuple[str, str]]) -> boo
 
 
 def comments(request: Request, last: bytes) -> bytes:
-    """The comments that tell the timings up to now; empty where that fails.
+    """The comments with the timings so far; empty if that fails.
 
     Args:
-        request: whose reply has been handed over but for them.
-        last: the last chunk of the body that was not empty; they begin on a line of their own.
+        request: whose reply has been handed over except for them.
+        last: the last non-empty chunk of the body; the comments begin on a new line.
     """
     try:
         told = request.mirrored()

@@ -1,4 +1,4 @@
-"""Where the frameworks have a place for the middleware, so that the app stays the same object."""
+"""Where frameworks accept the middleware inside, so that the app stays the same object."""
 
 from collections.abc import Callable
 from inspect import isclass
@@ -7,44 +7,44 @@ from typing import Any, Final, TypeAlias, cast
 from server_middleware.http.asgi import Asgi
 from server_middleware.http.wsgi import Wsgi
 
-# What Flask knows of a request.
+# What Flask knows about a request.
 
 
 class FlaskRequests:
     """Routes and instrumentation of a Flask app.
 
-    OpenTelemetry's own instrumentor begins its span inside the app, so it must be asked for.
+    OpenTelemetry's own instrumentor begins its span inside the app, so it must be checked for.
     """
 
-    starts_last = True  # what a view returned; what it makes bit by bit has no length
+    starts_last = True  # the view has returned; generated bodies have no length
 
     def __init__(self, app: Any) -> None:
-        from flask.globals import request  # only apps of Flask bring it
+        from flask.globals import request  # installed with Flask
 
         self._app, proxy = app, cast(Any, request)
-        self._current = proxy._get_current_object  # spares the proxy, at a tenth of the price
+        self._current = proxy._get_current_object  # bypasses the proxy, at a tenth of the cost
 
     def route(self) -> str | None:
         """The rule that the current request matched."""
         try:
             rule = self._current().url_rule
-        except RuntimeError:  # there is none
+        except RuntimeError:  # no current request
             return None
         return None if rule is None else rule.rule
 
     def traced(self) -> bool:
-        """Whether OpenTelemetry's instrumentor has the app."""
+        """Whether OpenTelemetry has instrumented the app."""
         return bool(getattr(self._app, "_is_instrumented_by_opentelemetry", False))
 
 
-# Where the frameworks have a place for the middleware, so that the app stays the same object.
+# Where frameworks accept the middleware inside, so that the app stays the same object.
 
 Hook: TypeAlias = Callable[[Any, bool], None]
 """Takes the app, and whether the proxy shares the clock."""
 
 
 def place_in(app: Any) -> Hook | None:
-    """What puts the middleware inside the app; None where there is no place for it."""
+    """The hook that puts the middleware inside the app; None if there is no place for it."""
     for kind in type(app).__mro__:
         if hook := _PLACES.get(f"{kind.__module__.partition('.')[0]}.{kind.__name__}"):
             return hook
@@ -58,7 +58,7 @@ def place_in(app: Any) -> Hook | None:
 
 
 def _calls(app: Any, name: str) -> bool:
-    """Whether calling the app is calling this method of it, as Werkzeug's own examples do."""
+    """Whether the app's `__call__` calls this method, as in Werkzeug's own examples."""
     code = getattr(type(app).__call__, "__code__", None) if callable(app) else None
     return code is not None and name in code.co_names and callable(getattr(app, name, None))
 
@@ -70,7 +70,7 @@ def _flask(app: Any, proxy_shares_clock: bool) -> None:
 
 
 def _inner(name: str, kind: type[Wsgi] | type[Asgi]) -> Hook:
-    """The app calls what it holds by this name."""
+    """A hook for apps that call the WSGI or ASGI app in this attribute."""
 
     def hook(app: Any, proxy_shares_clock: bool) -> None:
         inner = getattr(app, name)
@@ -117,6 +117,6 @@ _PLACES: Final[dict[str, Hook]] = {
     "litestar.Litestar": _inner("asgi_handler", Asgi),
     "quart.Quart": _inner("asgi_app", Asgi),
     "sanic.Sanic": _sanic,
-    "starlette.Starlette": _starlette,  # FastAPI's apps as well
+    "starlette.Starlette": _starlette,  # FastAPI too
     "tornado.Application": _tornado,
 }

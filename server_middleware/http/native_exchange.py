@@ -13,11 +13,11 @@ from server_middleware.request import Attributes, Request, sampled
 from server_middleware.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
 Headers = Mapping[str, str]
-"""Of a request, by names of any case."""
+"""Of a request; names are case-insensitive."""
 
 
 def asks(headers: Headers) -> bool:
-    """Whether a request asks for its timings; one that becomes a websocket has none."""
+    """Whether a request asks for its timings; a WebSocket upgrade has none."""
     asked = BENCHMARK_HEADER in headers or sampled(headers.get(TRACEPARENT, ""))
     return asked and headers.get("Upgrade", "").lower() != "websocket"
 
@@ -30,7 +30,7 @@ class Line(NamedTuple):
     path: str
     query: str
     protocol: str
-    """As `1.1`."""
+    """E.g. `1.1`."""
     peer: str | None
 
 
@@ -39,7 +39,7 @@ class NativeExchange:
 
     Args:
         headers: of the request.
-        line: gives what else is known of it.
+        line: returns what else is known of it.
         proxy_shares_clock: believe `X-Request-Start`.
     """
 
@@ -67,12 +67,12 @@ class NativeExchange:
         return self.request.enter()
 
     def answer(self, status: int, headers: Any, *, whole: bool) -> None:
-        """Write the mirror into the headers of a response, which are about to be sent; only once.
+        """Write the mirror to the headers of a response, about to be sent; only once.
 
         Args:
             status: of the response.
-            headers: by names of any case, with a method `add`; those set by hand stay.
-            whole: all of the response is about to leave, not its headers alone.
+            headers: case-insensitive, with a method `add`; timings set by hand are kept.
+            whole: the whole response is about to be sent, not only its headers.
         """
         if self.status is not None:
             return
@@ -88,19 +88,19 @@ class NativeExchange:
                 headers.add(name, value)
 
     def finish(self) -> None:
-        """Nothing more will come: end the span, once."""
+        """The response has ended: end the span, once."""
         request = self.request
         request.handed_over()
         if request.span is not None and not request.finished:
             conventions.finish(request, self._method, self.route, self.status, self.error, {})
 
     def over(self) -> None:
-        """The handler has come back as well: what it still runs works for nobody."""
+        """The handler has also returned: code still running counts for no request."""
         self.finish()
         self.request.over()
 
     def __del__(self) -> None:
-        """End the span of a response that is never sent, because the client is gone."""
+        """End the span of a response that is never sent, because the client disconnected."""
         if not self.request.finished:
             self.finish()
 

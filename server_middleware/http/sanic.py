@@ -1,4 +1,4 @@
-"""Sanic: around what handles a request, under its own server and under ASGI."""
+"""Sanic: hooks around the handling of requests, with its own server and under ASGI."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -11,7 +11,7 @@ _OURS: Final = "_server_middleware"
 
 
 def hook(app: Any, proxy_shares_clock: bool) -> None:
-    """Make the app one of a class of its own: Sanic lets nobody set attributes of apps."""
+    """Give the app its own subclass: Sanic forbids setting attributes on apps."""
     if hasattr(app, _OURS):
         return
     plain = type(app)

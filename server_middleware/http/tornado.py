@@ -1,4 +1,4 @@
-"""Tornado: around what executes a handler, and where a response's headers are written."""
+"""Tornado: hooks around the execution of handlers, and where response headers are written."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ _PASSING: Final = "server_middleware_passing"
 
 
 def hook(app: Any, proxy_shares_clock: bool) -> None:
-    """Let the app's delegates begin an exchange, and its last transform answer it."""
+    """Let the app's delegates begin exchanges, and its last transform write the mirror."""
     if _mirror in app.transforms:
         return
     delegates = app.get_handler_delegate
@@ -52,7 +52,7 @@ def _mirror(request: Any) -> "_Mirror":
 class _Mirror:
     """An `OutputTransform`: writes the mirror when the headers are written, if there is one.
 
-    With the last chunk the exchange ends.
+    The exchange ends with the last chunk.
     """
 
     def __init__(self, exchange: NativeExchange | None, passing: Passing | None) -> None:
@@ -67,17 +67,17 @@ class _Mirror:
     def transform_first_chunk(
         self, status_code: int, headers: Any, chunk: bytes, finishing: bool
     ) -> tuple[int, Any, bytes]:
-        """Look at what is about to be sent first."""
+        """Inspect the head and first chunk about to be sent."""
         if self._exchange is not None:
             self._exchange.answer(status_code, headers, whole=False)
         return status_code, headers, self.transform_chunk(chunk, finishing)
 
     def transform_chunk(self, chunk: bytes, finishing: bool) -> bytes:
-        """Look at what is about to be sent."""
+        """Inspect a chunk about to be sent."""
         if finishing and self._exchange is not None:
             self._exchange.finish()
         if finishing:
-            asyncio.get_running_loop().call_soon(self._over)  # `on_finish` comes before
+            asyncio.get_running_loop().call_soon(self._over)  # `on_finish` runs before
         return chunk
 
 

@@ -1,4 +1,4 @@
-"""What is common to the middleware around any app."""
+"""What the middleware has in common for all kinds of apps."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ _logger = logging.getLogger("server_middleware")
 
 
 class Outside:
-    """Stands before an app, and for it: whatever else is asked of it, the app answers.
+    """Wraps an app, and delegates every other attribute to it.
 
     Args:
         app: the app.
@@ -16,22 +16,22 @@ class Outside:
     """
 
     unserved: str | None = None
-    """The app, as it is shown when this goes without having served a request; None: it may go."""
+    """The app's repr, for the warning if this is dropped unserved; None: no warning."""
 
     def __init__(self, app: Any, *, proxy_shares_clock: bool = False) -> None:
         self._app = app
         self._proxy_shares_clock = proxy_shares_clock
 
     def __getattr__(self, name: str) -> Any:
-        """Let `app.add_route` be the app's own: it was `app` before it was wrapped."""
+        """Delegate to the app, so that e.g. `app.add_route` still works."""
         if name.startswith("__") or name == "_app":
-            raise AttributeError(name)  # of what is being copied, and has no app yet
+            raise AttributeError(name)  # while being copied, before there is an app
         return getattr(self._app, name)
 
     def __del__(self) -> None:
-        """Notice that what `instrument` returned was not kept: the app that is served is not timed.
+        """Warn if the result of `instrument` was not kept: the app that is served is not timed.
 
-        It is the first chance to: after a statement `instrument(app)` this runs at once.
+        This is the earliest opportunity: after a bare `instrument(app)` it runs at once.
         """
         if self.unserved is None or sys.is_finalizing():
             return

@@ -24,7 +24,7 @@ class Wsgi(Outside):
 
     Args:
         app: the app.
-        framework: what else is known of it.
+        framework: what else is known about it.
         proxy_shares_clock: believe `X-Request-Start`.
     """
 
@@ -37,21 +37,21 @@ class Wsgi(Outside):
         self._framework = framework or PlainWsgi()
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Serve one request, as WSGI has it."""
+        """Serve one request, as specified by WSGI."""
         self.unserved = None
         traceparent = environ.get("HTTP_TRACEPARENT")
         asked = traceparent is not None and sampled(traceparent)
         if (last := get_passing()) is not None:
-            last.over = True  # a thread serves one request after the other
+            last.over = True  # a thread serves one request at a time
         if not asked and "HTTP_X_BENCHMARK" not in environ:
-            set_passing(Passing())  # until the next one: the app goes on while its body is read
+            set_passing(Passing())  # until the next one: the app runs while its body is read
             return self._app(environ, start_response)
         stamp = environ.get("HTTP_X_REQUEST_START") if self._proxy_shares_clock else None
         return _Exchange(environ, start_response, self._framework, stamp).run(self._app)
 
 
 class _Exchange:
-    """One request and its response; the clock, and the span, begin here."""
+    """One request and its response; its clock and span begin here."""
 
     def __init__(
         self,
@@ -76,16 +76,16 @@ class _Exchange:
             request.trace(conventions.span_name(self._method), attributes, environ, _GETTER)
             if request.span is not None and environ.get("CONTENT_LENGTH", "") not in ("", "0"):
                 environ["wsgi.input"] = self._input = timed_input(environ["wsgi.input"])
-        except Exception:  # what `harmless` does, but its call costs each request a µs
+        except Exception:  # inlined `harmless`, whose call costs each request 1 µs
             complain("beginning a request's span")
 
     def run(self, app: WsgiApp) -> Iterable[bytes]:
-        """Let the app answer."""
+        """Run the app."""
         self._notice_files()
         entered = self.request.enter()
         try:
             chunks = app(self._environ, self._head)
-            in_memory = isinstance(chunks, (list, tuple))  # `list | tuple` is made each time
+            in_memory = isinstance(chunks, (list, tuple))  # `list | tuple` would be built each time
             if has_worked := in_memory or self._is_file(chunks):
                 self._head.release()
         except BaseException as error:
@@ -94,14 +94,14 @@ class _Exchange:
         finally:
             inside = entered.pause()
         if has_worked:
-            self.finish(None)  # servers look at its length, or send it by themselves
+            self.finish(None)  # servers check its length, or send it directly
             self.request.over()
             return chunks
         tells = "HTTP_X_BENCHMARK" in self._environ and self._method != "HEAD"
         return body_of(chunks, self.request, inside, self._head, self.finish, tells)
 
     def _notice_files(self) -> None:
-        """Where files are wrapped by a function, what it gives is known by itself alone."""
+        """If files are wrapped by a function, remember its results to recognise them later."""
         wrap = self._environ.get("wsgi.file_wrapper")
         if wrap is None or isinstance(wrap, type):
             return
@@ -121,7 +121,7 @@ class _Exchange:
         return self._files is not None and any(file is chunks for file in self._files)
 
     def finish(self, error: BaseException | None) -> None:
-        """Nothing more will come."""
+        """The response has ended."""
         request = self.request
         request.handed_over()
         if request.span is None:
@@ -155,7 +155,7 @@ def _port(text: object) -> int | None:
 
 @lru_cache(maxsize=64)
 def _variable(header: str) -> str:
-    """Where CGI, and so WSGI, keeps a header."""
+    """The CGI variable, also used by WSGI, of a header."""
     return "HTTP_" + header.upper().replace("-", "_")
 
 

@@ -1,4 +1,4 @@
-"""`wsgi.input`, with a clock: how long the app waited for the request's body."""
+"""A timed `wsgi.input`: how long the app waited for the request's body."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -13,25 +13,25 @@ _SPECIAL: Final = (
     *("__iter__", "__next__", "__enter__", "__exit__", "__len__", "__bool__", "__repr__"),
     *("__contains__", "__getitem__", "__fspath__"),
 )
-"""Python looks these up in the class, not in the object: each is there where the stream has it."""
+"""Python looks these up on the class, not the object; each is defined if the stream has it."""
 
 
 def timed_input(stream: Any) -> "TimedInput":
-    """The stream, timed; to the app it is of the stream's own class, with all that this can do."""
+    """The stream, timed; to the app it looks like the stream's own class, with all its methods."""
     kind: Any = type(stream)
     return _timed_as(kind)(stream)
 
 
 class TimedInput:
-    """Stands for a stream, and takes the time of each read."""
+    """A proxy for a stream that times each read."""
 
     def __init__(self, stream: Any) -> None:
         for name, value in (("_stream", stream), ("_spent_ns", 0), ("_size", 0)):
             object.__setattr__(self, name, value)
 
-    @property  # type: ignore[misc] # isinstance asks it
+    @property  # type: ignore[misc] # for isinstance
     def __class__(self) -> type:
-        """The stream's."""
+        """The class of the stream."""
         return type(self._stream)
 
     def __getattr__(self, name: str) -> Any:
@@ -71,7 +71,7 @@ def _passed_on(name: str) -> Callable[..., Any]:
 
 
 def _size(data: Any) -> int:
-    """Of what a stream gave: bytes, lines, or the number of bytes put into a buffer."""
+    """The size of a read's result: bytes, lines, or the number of bytes put into a buffer."""
     if isinstance(data, list):
         return sum(map(len, data))
     return data if isinstance(data, int) else len(data or b"")

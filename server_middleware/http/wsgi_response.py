@@ -1,4 +1,4 @@
-"""A WSGI response on its way out: its head with the mirror in it, and its body."""
+"""A WSGI response being sent: its head, with the mirror in it, and its body."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, Final, Protocol
@@ -19,20 +19,20 @@ _TIMING: Final = TIMING_HEADER.lower()
 
 
 class Framework(Protocol):
-    """What a framework knows better than WSGI does."""
+    """What a framework knows that WSGI does not."""
 
     starts_last: bool
-    """Whether it calls `start_response` when the work is done of which the length is known."""
+    """Whether a response of known length is complete when `start_response` is called."""
 
     def route(self) -> str | None:
         """The template that the path of the current request matched."""
 
     def traced(self) -> bool:
-        """Whether somebody else will make a server span inside this middleware."""
+        """Whether other instrumentation will make a server span inside this middleware."""
 
 
 class PlainWsgi:
-    """No framework, or none that is known."""
+    """No framework, or an unknown one."""
 
     starts_last = False
 
@@ -41,21 +41,21 @@ class PlainWsgi:
         return None
 
     def traced(self) -> bool:
-        """What is inside is not known to make server spans; what is outside is found anyway."""
+        """No: nothing inside is known to make server spans; spans outside are detected anyway."""
         return False
 
 
 class Head:
-    """What an app calls for `start_response`.
+    """The `start_response` that an app is given.
 
-    Apps may call it before they work, and servers send nothing before they have a chunk: so it
-    waits with the first call until the server is given something, and the mirror tells of all that
-    happened until then.
+    Apps may call it before they do their work, and servers send nothing until they have a chunk, so
+    the first call is delayed until the server is given something: the mirror then covers all that
+    happened before.
 
     Args:
         start_response: the server's.
         request: to be mirrored.
-        framework: what else is known of the app.
+        framework: what else is known about the app.
     """
 
     __slots__ = (
@@ -82,15 +82,15 @@ class Head:
         self.status: int | None = None
         self.route: str | None = None
         self.expected: int | None = None
-        """The length that was announced."""
+        """The Content-Length; None if there is none."""
         self.fields: Fields = ()
-        """As the app gave them; none where it writes in the way of old, which is not watched."""
+        """The app's headers; empty if it uses the legacy `write` callable, which is not timed."""
 
     def __call__(self, status: str, headers: Fields, *exc_info: Any, **named: Any) -> Any:
-        """Begin the response; the third argument is given by its name as well."""
+        """Begin the response; the third argument may also be passed by name."""
         again, self._begun = self._begun, True
         if self._kept is not None:
-            self.release()  # of two heads the server must see both
+            self.release()  # the server must see both heads
         if type(headers) is not list and not isinstance(headers, Collection):
             headers = list(headers)
         try:
@@ -107,7 +107,7 @@ class Head:
         return self._written
 
     def release(self) -> None:
-        """The server is about to be given something: begin the response there."""
+        """The server is about to be given something: pass the delayed call on to it."""
         if self._kept is None:
             return
         (status, fields, exc_info, named), self._kept = self._kept, None
@@ -125,31 +125,31 @@ class Head:
             if known == "content-length":
                 self.expected = int(value) if value.strip().isdecimal() else None
             elif known == _TIMING:
-                self._by_hand = True  # it was written by hand, in the older style
+                self._by_hand = True  # written by hand, in the older style
 
     def _written(self, data: bytes) -> object:
-        """Write in the way of old, by what `start_response` returns."""
+        """The legacy `write` callable that `start_response` returns."""
         self.release()
         self.fields = ()
         return None if self._write is None else self._write(data)
 
 
-# A WSGI response's body, on its way out.
+# The body of a WSGI response being sent.
 
 
 class ResponseBody:
-    """A response's body, on its way out: the server span ends when the last of it is handed over.
+    """The body of a response: the server span ends when its last chunk is handed over.
 
-    Where a length was announced, that is before the last chunk is given to the server, because
-    the client may have it before the server comes back. Else it is when the app has no more.
+    With a Content-Length, that is before the last chunk is given to the server, because the client
+    may have it before the server calls back. Otherwise it is when the app has no more chunks.
 
     Args:
         chunks: what the app returned.
-        request: it belongs to.
+        request: that it belongs to.
         inside: what was current when the app returned them.
         head: of the response; the app may begin it with its first chunk.
-        finish: what to call when all is over.
-        tells: comments may follow it, if it is one that takes them.
+        finish: called at the end.
+        tells: comments may follow it, if its media type allows them.
     """
 
     def __init__(
@@ -187,7 +187,7 @@ class ResponseBody:
             if self._iterator is None:  # only now: the server closes what it began to iterate
                 self._iterator = iter(self._chunks)
             chunk = next(self._iterator)
-            if chunk != b"":  # a server sends no head before there is something to send after it
+            if chunk != b"":  # servers send the head with the first non-empty chunk
                 head.release()
         except StopIteration:
             head.release()
@@ -200,14 +200,14 @@ class ResponseBody:
             raise
         finally:
             self._inside = entered.pause()
-        if isinstance(chunk, bytes):  # anything else is the server's affair
+        if isinstance(chunk, bytes):  # anything else is left to the server
             self._seen(chunk, stream)
         return chunk
 
     def _seen(self, chunk: bytes, stream: Stream | None) -> None:
-        """This chunk is about to be given to the server."""
+        """Note a chunk that is about to be given to the server."""
         head = self._head
-        if head.expected is not None:  # a reply whose length is known does not stream
+        if head.expected is not None:  # a reply of known length does not stream
             self._sent += len(chunk)
             if self._sent == head.expected:
                 self._request.handed_over()
@@ -218,18 +218,18 @@ class ResponseBody:
             stream.hand_over(len(chunk))
 
     def _told(self, stream: Stream) -> bytes:
-        """One chunk more, which tells the body's timings, where it may: the span ends before it."""
+        """A final chunk with the body's timings, if allowed; the span ends before it."""
         head = self._head
         if not self._tells or not takes_comments(head.status, head.fields):
             if stream.count == 1:
-                self._request.stream = None  # nobody said how long it is, but it came at once
+                self._request.stream = None  # of unknown length, but in one chunk
             return b""
         self._request.handed_over()
         self._over = True
         return comments(self._request, self._tail)
 
     def close(self) -> None:
-        """The server wants no more: all is sent, or the client is gone."""
+        """The server is done: all is sent, or the client disconnected."""
         if (stream := self._request.stream) is not None:
             stream.come_back()
         entered = Entered(*self._inside)
@@ -243,12 +243,12 @@ class ResponseBody:
 
 
 class _Sized(ResponseBody):
-    """One whose chunks are counted: servers may announce the length of an only one."""
+    """A body with a length: servers may add a Content-Length if there is only one chunk."""
 
     def __len__(self) -> int:
         return len(self._chunks)
 
 
 def body_of(chunks: Iterable[bytes], *more: Any) -> ResponseBody:
-    """The body that an app returned; the arguments are those of `Body`."""
+    """The body that an app returned; the arguments are those of `ResponseBody`."""
     return (_Sized if hasattr(type(chunks), "__len__") else ResponseBody)(chunks, *more)

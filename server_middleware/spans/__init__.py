@@ -1,1 +1,1 @@
-"""Spans of requests and components: by OpenTelemetry's API, or at less than its cost."""
+"""Spans of requests and components: by OpenTelemetry's API, or at a lower cost."""

@@ -1,4 +1,4 @@
-"""Spans of requests and components, by whatever tracer of OpenTelemetry's API there is."""
+"""Spans of requests and components, made by any tracer of OpenTelemetry's API."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ class Tracer:
     """Begins spans.
 
     Args:
-        tracer: which makes them.
+        tracer: makes them.
     """
 
     def __init__(self, tracer: trace.Tracer) -> None:
@@ -28,7 +28,7 @@ class Tracer:
             context: in which the caller's span is current.
             name: of the span.
             start_ns: since the epoch.
-            attributes: of the span, which takes them over.
+            attributes: of the span, which takes ownership of them.
         """
         kind = trace.SpanKind.SERVER
         return self._tracer.start_span(name, context, kind, attributes, start_time=start_ns)
@@ -44,10 +44,10 @@ class Tracer:
         """Begin the span of a component.
 
         Args:
-            parent: the recorded span around it.
+            parent: the recording span around it.
             name: of the component.
             start_ns: since the epoch.
-            context: what is current; it need not be the parent that is.
+            context: the current one; its span need not be the parent.
             links: to the spans that it also works for.
         """
         around, attributes = trace.set_span_in_context(parent, context), {COMPONENT_ATTRIBUTE: name}
@@ -56,10 +56,10 @@ class Tracer:
         )
 
     def describe(self, span: trace.Span, attributes: Mapping[str, AttributeValue]) -> None:
-        """Add what has become known of a request to its span.
+        """Add attributes that have become known to a request's span.
 
         Args:
-            span: which this began.
+            span: begun by this tracer.
             attributes: few, with names and values that need no check.
         """
         span.set_attributes(attributes)

@@ -1,4 +1,4 @@
-"""What begins the spans of requests and components, under the provider that is configured."""
+"""The tracer for requests and components, from the configured provider."""
 
 import sys
 from functools import lru_cache
@@ -13,7 +13,7 @@ _NAME: Final = "server_middleware"
 
 
 def tracer() -> Tracer | None:
-    """What begins spans under the provider that is configured: None where nobody did."""
+    """The tracer from the configured provider; None if none is configured."""
     try:
         return tracer_of(trace.get_tracer_provider())
     except Exception:
@@ -23,7 +23,7 @@ def tracer() -> Tracer | None:
 
 @lru_cache(maxsize=1)
 def tracer_of(provider: trace.TracerProvider) -> Tracer | None:
-    """What begins spans for a provider."""
+    """The tracer for a provider; None if that does not trace."""
     if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
         return None
     theirs = provider.get_tracer(_NAME)
@@ -31,7 +31,7 @@ def tracer_of(provider: trace.TracerProvider) -> Tracer | None:
 
 
 def _lean(theirs: trace.Tracer) -> Tracer | None:
-    """What begins cheaper spans, where the SDK is there, and built as it is known to be."""
+    """The tracer for cheaper spans, if the SDK is loaded and its internals are as expected."""
     if "opentelemetry.sdk.trace" not in sys.modules:
         return None
     try:

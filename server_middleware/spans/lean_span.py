@@ -1,8 +1,7 @@
 """Spans as the SDK exports them.
 
-They are the SDK's `ReadableSpan`s. What is spared is generality that requests and components have
-no use for: a lock for each, attributes that are checked one by one though the middleware made them,
-copies.
+They are the SDK's `ReadableSpan`s, without generality that requests and components do not need: a
+lock per span, copies, and checks of every attribute even though the middleware made it.
 """
 
 import traceback
@@ -30,18 +29,18 @@ from opentelemetry.util.types import Attributes, AttributeValue
 MOST: Final = 128
 """Attributes, events and links of a span: the specification's default."""
 _FEW: Final = 32
-"""So many attributes no container need watch, until they become more."""
+"""Up to this many attributes are kept in a plain dict, without the SDK's container."""
 _IDLE: Final = {
     getattr(kind, hook, None)
     for kind in (SpanProcessor, BatchSpanProcessor, SimpleSpanProcessor)
     for hook in ("on_start", "_on_ending")
 }
-"""Hooks of the SDK's processors that do nothing: they look at spans that have ended."""
+"""Hooks of the SDK's processors that do nothing, as those handle only ended spans."""
 _PLAIN: Final = frozenset({bool, float, int, str})
 
 
 class Origin:
-    """What the spans of one tracer share: the resource, and what happens as they begin and end.
+    """What the spans of one tracer share: the resource, and the hooks for their start and end.
 
     Args:
         tracer: the SDK's.
@@ -56,15 +55,15 @@ class Origin:
         self.scope = InstrumentationScope(name, "")
         self.processors = processors
         self.lock = Lock()
-        """Around what replaces attributes: several threads may work for one request."""
+        """Guards the replacement of attributes: several threads may work for one request."""
         self.seen: tuple[SpanProcessor, ...] = ()
-        """The processors that were there at the last look."""
+        """The processors at the last check."""
         self.at_start: list[Callable[..., None]] = []
-        """What they do when a span begins: mostly nothing."""
+        """Their hooks for the start of a span: usually none."""
         self.at_end: list[Callable[..., None]] = []
 
     def look(self) -> None:
-        """Look at the processors again: they have changed."""
+        """Update the hooks: the processors have changed."""
         seen = self.processors._span_processors
         self.at_start = _busy(seen, "on_start")
         self.at_end = [*_busy(seen, "_on_ending"), *_busy(seen, "on_end")]
@@ -77,7 +76,7 @@ def _busy(processors: Sequence[SpanProcessor], hook: str) -> list[Callable[..., 
 
 
 class LeanSpan(ReadableSpan, trace.Span):
-    """A span that begins when it is made; the processors are given it then, and when it ends."""
+    """A span that begins when created; the processors are called then, and when it ends."""
 
     _attributes: MutableMapping[str, AttributeValue]
     _events: Sequence[Event] = ()
@@ -88,7 +87,7 @@ class LeanSpan(ReadableSpan, trace.Span):
     instrumentation_scope = property(attrgetter("_origin.scope"))
     resource = property(attrgetter("_origin.tracer.resource"))
 
-    def __init__(  # what the SDK's does, at a third of the price
+    def __init__(  # a third of the cost of the SDK's
         self,
         origin: Origin,
         context: trace.SpanContext,
@@ -122,7 +121,7 @@ class LeanSpan(ReadableSpan, trace.Span):
         return self._end_time is None
 
     def end(self, end_time: int | None = None) -> None:
-        """End it, once, at a time in ns since the epoch, or now."""
+        """End it, once, at a time in ns since the epoch; None: now."""
         if self._end_time is None:
             self._end_time = time_ns() if end_time is None else end_time
             for call in self._origin.at_end:
@@ -133,7 +132,7 @@ class LeanSpan(ReadableSpan, trace.Span):
         self.set_attributes({key: value})
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
-        """Set attributes; the SDK's container judges those that are not obviously plain."""
+        """Set attributes; the SDK's container checks them if they are not obviously plain."""
         if self._end_time is not None:
             return
         plain = len(self._attributes) + len(attributes) <= _FEW
@@ -144,10 +143,10 @@ class LeanSpan(ReadableSpan, trace.Span):
         self.add(attributes)
 
     def add(self, attributes: Mapping[str, AttributeValue]) -> None:
-        """Set attributes that are few and plain, or are judged now; safe in several threads."""
+        """Set attributes that are few and plain, or checked by the container; thread-safe."""
         known = self._attributes
         known.update(attributes)
-        if self._attributes is not known:  # it was replaced meanwhile
+        if self._attributes is not known:  # replaced meanwhile
             self._attributes.update(attributes)
 
     def _have_judged(self) -> None:
@@ -160,7 +159,7 @@ class LeanSpan(ReadableSpan, trace.Span):
     def add_event(
         self, name: str, attributes: Attributes = None, timestamp: int | None = None
     ) -> None:
-        """Note that something happened, at a time in ns since the epoch, or now."""
+        """Add an event, at a time in ns since the epoch; None: now."""
         if self._end_time is not None:
             return
         if not isinstance(self._events, BoundedList):
@@ -168,7 +167,7 @@ class LeanSpan(ReadableSpan, trace.Span):
         self._events.append(Event(name, bounded(attributes), timestamp))
 
     def add_link(self, context: trace.SpanContext, attributes: Attributes = None) -> None:
-        """Name another span that it works for."""
+        """Link another span that it works for."""
         if self._end_time is not None:
             return
         if not isinstance(self._links, BoundedList):
@@ -183,7 +182,7 @@ class LeanSpan(ReadableSpan, trace.Span):
     def set_status(
         self, status: trace.Status | trace.StatusCode, description: str | None = None
     ) -> None:
-        """Say how it went; OK is final, and UNSET says nothing."""
+        """Set the status; OK is final, and UNSET is ignored."""
         if not isinstance(status, trace.Status):
             status = trace.Status(status, description)
         final = self._status.status_code is trace.StatusCode.OK
@@ -197,7 +196,7 @@ class LeanSpan(ReadableSpan, trace.Span):
         timestamp: int | None = None,
         escaped: bool = False,
     ) -> None:
-        """Note an exception, as the semantic conventions spell it."""
+        """Record an exception, following the semantic conventions."""
         kind = type(exception)
         known = {
             "exception.type": f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins."),
@@ -215,5 +214,5 @@ class LeanServerSpan(LeanSpan):
 
 
 def bounded(attributes: Attributes, *, immutable: bool = True) -> BoundedAttributes:
-    """Attributes as the SDK keeps them: checked, and no more than a span may have."""
+    """Attributes in the SDK's container: checked, and limited in number."""
     return BoundedAttributes(MOST, attributes, immutable)

@@ -1,9 +1,8 @@
-"""Begins spans as the SDK exports them, at less than its own cost.
+"""Begins spans as the SDK exports them, at a lower cost.
 
-`python -m benchmarks.middleware` tells how much. They share the sampler, id generator, resource and
-span processors of the SDK's tracer. Where more is asked for than the usual (limits of one's own,
-the SDK's metrics of itself), its own spans are made.
-This is loaded only where the SDK is what the server traces with.
+`python -m benchmarks.middleware` measures it. They share the sampler, id generator, resource and
+span processors of the SDK's tracer. With unusual settings (custom limits, the SDK's internal
+metrics), the SDK's own spans are used. This is loaded only if the server traces with the SDK.
 """
 
 from collections.abc import Mapping, MutableMapping, Sequence
@@ -28,7 +27,7 @@ _LEAN: Final = frozenset({LeanSpan, LeanServerSpan})
 
 
 def tracer_for(tracer: trace.Tracer, name: str) -> "LeanTracer | None":
-    """Lean spans for a tracer of this name, unless something is set that only the SDK's obey."""
+    """A lean tracer with this name; None if a setting requires the SDK's own spans."""
     if type(tracer) is not SdkTracer or not can_be_lean(tracer, ReadableSpan):
         return None
     counted = environ.get("OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED", "").lower() == "true"
@@ -39,7 +38,7 @@ def tracer_for(tracer: trace.Tracer, name: str) -> "LeanTracer | None":
 
 
 def _usual(limits: SpanLimits) -> bool:
-    """Whether each limit is the specification's default: attributes of any length are its."""
+    """Whether each limit is the specification's default, with attributes of unlimited length."""
     return all(
         value == (None if name.endswith("_length") else MOST)
         for name, value in vars(limits).items()
@@ -47,17 +46,17 @@ def _usual(limits: SpanLimits) -> bool:
 
 
 class _Sampled(trace.TraceFlags):
-    """What says so without calculating, as it is asked of every span that ends."""
+    """Flags with a constant `sampled`, which is read for every span that ends."""
 
     sampled = True
 
 
 _FLAGS: Final = [(_Sampled if bits & 1 else trace.TraceFlags)(bits) for bits in range(4)]
-"""Sampled, and of a random trace id: what spans take over from those above them."""
+"""By the bits that spans inherit from their parents: sampled, and random trace id."""
 
 
 class _SpanContext(trace.SpanContext):
-    """Ids that are read for every span that ends, and so without a call of Python."""
+    """Ids readable without a Python call, as they are read for every span that ends."""
 
     __slots__ = ()
     trace_id = property(itemgetter(0))
@@ -69,8 +68,8 @@ class LeanTracer(Tracer):
     """Begins spans for an SDK tracer.
 
     Args:
-        tracer: whose sampler and ids they share.
-        origin: what else they do.
+        tracer: whose sampler and id generator they share.
+        origin: what else they share.
     """
 
     def __init__(self, tracer: SdkTracer, origin: Origin) -> None:
@@ -81,7 +80,7 @@ class LeanTracer(Tracer):
     def begin_server(
         self, context: otel.Context, name: str, start_ns: int, attributes: dict[str, AttributeValue]
     ) -> trace.Span:
-        """Begin the span of a request; one that has no caller's above it is the SDK's own."""
+        """Begin the span of a request; without a caller's span it is the SDK's own."""
         sampler = self._sdk.sampler
         known: MutableMapping[str, AttributeValue] = attributes
         above = span_in(context).get_span_context()
@@ -111,9 +110,9 @@ class LeanTracer(Tracer):
         context: otel.Context,
         links: Sequence[trace.Link] = (),
     ) -> trace.Span:
-        """Begin the span of a component; the sampling decision is that of the one around it."""
+        """Begin the span of a component; it inherits the sampling decision of its parent."""
         if type(parent) in _LEAN:
-            above = parent._context  # type: ignore[attr-defined] # what a call would give
+            above = parent._context  # type: ignore[attr-defined] # saves a call
             trace_id, _, _, flags, state, valid = above
         else:
             above = parent.get_span_context()
@@ -130,7 +129,7 @@ class LeanTracer(Tracer):
         return LeanSpan(self._origin, own, above, name, start_ns, known, context, links)
 
     def describe(self, span: trace.Span, attributes: Mapping[str, AttributeValue]) -> None:
-        """Add what has become known of a request to its span."""
+        """Add attributes that have become known to a request's span."""
         if type(span) is LeanServerSpan and span._end_time is None:
             span.add(attributes)
         else:

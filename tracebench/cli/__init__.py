@@ -38,7 +38,7 @@ cli.add_command(spans)
 
 
 def main() -> None:
-    """Run the command; every error that a user can cause ends in one line on standard error."""
+    """Run the command; errors that a user can cause are one line on standard error."""
     heed_others()
     standard_streams.install()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # failures are reported once, here

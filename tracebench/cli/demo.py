@@ -38,7 +38,7 @@ def serve(**given: Any) -> int:
     return 0
 
 
-# `tracebench demo`: the example server, measured over both protocols, everything saved.
+# `tracebench demo`: measure the example server over both protocols, and save everything.
 
 FOLDER = Path("tracebench-demo")
 

@@ -1,4 +1,4 @@
-"""What `--dry-run` shows: one request, its reply, and how its time divides."""
+"""The output of `--dry-run`: one request, its reply, and how its time splits."""
 
 from server_middleware.vocabulary import INFERENCE, SERVER_OTHER
 from tracebench.analysis.statistics.distribution import NS_PER_MS
@@ -33,7 +33,7 @@ def render(target: str, trial: Trial) -> str:
 
 
 def _stream(stream: StreamResult | None) -> list[str]:
-    """When its tokens came, and who counts them."""
+    """When its tokens came, and how they were counted."""
     if stream is None:
         return []
     if stream.ttft_service is None or stream.generation is None:
@@ -59,7 +59,7 @@ def _reply(exchange: Exchange) -> str:
 
 
 def _shown(name: str, value: str) -> str:
-    """A reply's header; a cookie is a credential of ours from now on."""
+    """A reply's header, hidden if it is a credential, such as a cookie."""
     return HIDDEN if is_secret(name) else value
 
 

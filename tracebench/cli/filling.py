@@ -1,4 +1,4 @@
-"""How an option is declared, and fills a field of a part of the plan."""
+"""Declares options, each of which fills a field of a part of the plan."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -41,10 +41,10 @@ def fills(
     """Declare the option that fills a field of a part of the plan; its default is the field's.
 
     Args:
-        part: has the field.
-        option: as people write it.
-        field: what it fills; None: what is called as it is.
-        settings: those of `click.option`.
+        part: the part with the field.
+        option: as written on the command line.
+        field: the field's name; None: derived from the option's.
+        settings: passed to `click.option`.
     """
     name = field or option.removeprefix("--").replace("-", "_")
     (default,) = (one.default for one in fields(part) if one.name == name)

@@ -1,4 +1,4 @@
-"""Loads as they are written: rates, schedules, lists of loads, times, and `p95 2%`."""
+"""Parsing of load options: rates, schedules, lists of loads, times, and `p95 2%`."""
 
 import re
 from math import inf, isfinite
@@ -42,7 +42,7 @@ class Loads(click.ParamType):  # type: ignore[type-arg] # generic since click 8.
         return loads
 
 
-# Times and numbers of requests.
+# Durations and numbers of requests.
 
 
 class Seconds(click.FloatRange):
@@ -79,12 +79,12 @@ _SEGMENT = re.compile(r"(?P<a>[^:/]+)(?::(?P<b>[^:/]+))?(?:/(?P<s>[^:/]+?)s?)?")
 
 
 class Rate(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
-    """Requests per second: constant, steps, ramps, or a sequence of these."""
+    """Requests per second: constant, steps, ramps, or a sequence of them."""
 
     name = "rate"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Segment, ...]:
-        """Read the segments; only the last may leave its duration out."""
+        """Read the segments; only the last may omit its duration."""
         *timed, last = (self._segment(text) for text in str(value).split(","))
         if not any(segment.from_rps or segment.to_rps for segment in (*timed, last)):
             self.fail(f"{value!r} sends nothing: give a rate above 0", param, ctx)
@@ -122,7 +122,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg] # generic in the newest c
 
 
 def schedule(path: str) -> tuple[float, ...]:
-    """Read when requests are due: one time in seconds per line, never falling, from any start.
+    """Read when requests are due: one time in seconds per line, never decreasing, any start.
 
     Raises:
         UsageError: the file cannot be read, or holds something else.
@@ -152,7 +152,7 @@ _STATISTICS["p99.9"] = "p999_ms"
 
 
 class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
-    """A statistic of the latency, and the relative precision asked for."""
+    """A latency statistic, and the required relative precision."""
 
     name = "stability"
 

@@ -69,7 +69,7 @@ RECEIVE = (
 
 
 def warn_of_strangers(planned: SpanRoutes) -> None:
-    """Warn where spans can come from other machines too.
+    """Warn if other machines can send spans too.
 
     Raises:
         UsageError: --receive-otlp is not a valid address.
@@ -83,12 +83,12 @@ def warn_of_strangers(planned: SpanRoutes) -> None:
     )
 
 
-# The options that say what to measure, and the plan made of them.
+# The options that say what to measure, and the plan made from them.
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 """A header's name (RFC 9110, section 5.6.2)."""
 _TRUSTED = ("cacert", "cert", "key")
-"""Options whose files several libraries open, each on its own."""
+"""Options whose files are opened by several libraries separately."""
 
 OPEN_CONCURRENCY = 256
 LONGEST_S = 300.0
@@ -135,7 +135,7 @@ PAYLOAD = (
     ),
 )
 FILES: Final = ("image", "data", "json_file", "payloads")
-"""What the options are called that name files to send."""
+"""The options that name files to send."""
 EXPECT = (
     fills(
         Expected,
@@ -303,8 +303,8 @@ def plan(given: Mapping[str, Any]) -> Plan:
     """Make the plan that the options ask for.
 
     Args:
-        given: the value of each option, by the field that it fills or by its own name; those that
-            a command has not got may be missing.
+        given: the value of each option, by the field that it fills or by its own name; options
+            that a command lacks may be missing.
 
     Raises:
         UsageError: they contradict each other, or a file cannot be read.
@@ -343,7 +343,7 @@ def _payload(given: Mapping[str, Any]) -> tuple[Payload, ...]:
 
 
 def _workload(given: Mapping[str, Any]) -> Workload:
-    """The load; how many slots it has, and where it ends, is known from the other options."""
+    """The load; its slots and its end also depend on other options."""
     load = filled(Workload, given)
     if given.get("arrivals") is not None:
         load = replace(load, schedule_s=schedule(given["arrivals"]))
@@ -362,7 +362,7 @@ def _at_most_one(name: str, value: object, other_name: str, other: object) -> No
 
 
 def _header(place: int, text: str) -> tuple[str, str]:
-    """Read the n-th `--header`. It may hold a secret: no message repeats more than its name."""
+    """Read the n-th `--header`; it may be secret, so messages repeat its name only."""
     name, colon, value = text.partition(":")
     name, value = name.strip(), value.strip()
     if not colon or not _TOKEN.fullmatch(name):

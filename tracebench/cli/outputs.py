@@ -20,21 +20,21 @@ FIGURES = (".png", ".svg", ".pdf")
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Where a result goes."""
+    """The output files of a result."""
 
     json: str | None = None
     plot: str | None = None
     traces: str | None = None
-    """Where its spans go; they are written before the result."""
+    """The file of its spans, which are written before the result."""
 
     def check(self, *inputs: str | None) -> None:
-        """Check that each can be written, before anything is measured; nothing changes.
+        """Check that each can be written, before anything is measured, without changing it.
 
         Args:
-            inputs: files that are read, which no output may overwrite.
+            inputs: input files, which no output may overwrite.
 
         Raises:
-            UsageError: one cannot.
+            UsageError: one cannot be written.
         """
         if self.plot is not None and Path(self.plot).suffix.lower() not in FIGURES:
             raise UsageError(
@@ -52,7 +52,7 @@ class Outputs:
                     taken[realpath(path)] = option
 
     def write(self, result: Result | Sweep) -> list[str]:
-        """Write each, and say so on standard error; returns the problems."""
+        """Write each, and report it on standard error; returns the problems."""
         problems = self._told_of_traces(result)
         if self.json is not None:
             from tracebench.report import result_file  # not for --help
@@ -70,7 +70,7 @@ class Outputs:
         return problems
 
     def _told_of_traces(self, result: Result | Sweep) -> list[str]:
-        """Say where the spans went, which are already written; returns the problems."""
+        """Report where the spans, already written, are; returns the problems."""
         if self.traces is None:
             return []
         runs = [one.result for one in result.steps] if isinstance(result, Sweep) else [result]
@@ -88,12 +88,12 @@ class Outputs:
 
 
 def _has_spans(result: Result) -> bool:
-    """Whether a request was made: without one, a file of traces is still that of another run."""
+    """Whether any request was made; if not, a traces file is still from an earlier run."""
     return any(target.requests.started for target in result.targets.values())
 
 
 def _is_of(result: Result, path: str) -> bool:
-    """Whether a file of spans is not that of another run: it stays where it cannot be replaced."""
+    """Whether a traces file is from this run: an earlier one stays if it cannot be replaced."""
     traces = Path(path)
     if traces.exists() and not traces.is_file():
         return not _lost_spans(result)  # a pipe or a device
@@ -102,7 +102,7 @@ def _is_of(result: Result, path: str) -> bool:
 
 
 def _lost_spans(result: Result) -> bool:
-    """Whether spans were lost, and nowhere else than on their way into a file."""
+    """Whether spans were lost while being written to the file, and not elsewhere."""
     elsewhere = result.plan.get("otlp_endpoint") or result.plan.get("forward_otlp")
     findings = (one for target in result.targets.values() for one in target.verdict.findings)
     return not elsewhere and any(one.code == "spans_lost" for one in findings)

@@ -1,4 +1,4 @@
-"""The payloads that the options name: read, and checked."""
+"""Reads and checks the payloads that the options name."""
 
 import json
 import mimetypes
@@ -23,7 +23,7 @@ def read_payloads(
     payloads: str | None,
     content_type: str | None,
 ) -> tuple[Payload, ...]:
-    """Read what is to be sent; empty where no option says so.
+    """Read the payloads to send; empty if no option names any.
 
     Raises:
         UsageError: more than one option is given, or a file cannot be read or is too large.
@@ -53,7 +53,7 @@ def read_payloads(
 def _is_folder(path: str) -> bool:
     try:
         return Path(path).is_dir()
-    except ValueError:  # a null byte, of which reading will complain
+    except ValueError:  # a null byte, which reading will report
         return False
 
 

@@ -1,7 +1,7 @@
 """The progress of a run: one line on the terminal, redrawn on the engine's ticks.
 
-It is drawn inside the window, so it is a plain line: rich's progress bar takes 2 ms a frame, this
-takes 50 µs. Nothing is drawn where standard error is not a terminal.
+It is drawn within the window, so it is a plain line: rich's progress bar takes 2 ms per frame, this
+takes 50 µs. Nothing is drawn if standard error is not a terminal.
 """
 
 import shutil
@@ -29,7 +29,7 @@ class Live(Watcher):
         self._last = (0, 0.0)
 
     def begins(self, target: str, address: str, answer: str) -> None:
-        """Show what is measured, and what it answered."""
+        """Show the target, and its answer to the preflight."""
         self._target = target
         self._last = (0, 0.0)
         said = f"{target} answers {excerpt(answer) or 'nothing'}"
@@ -44,7 +44,7 @@ class Live(Watcher):
             self._write(self._line(progress)[: _width()])
 
     def waits(self, for_what: str) -> None:
-        """Show what the run waits for, and how to go on without it."""
+        """Show what the run waits for, and how to continue without it."""
         if self._shown:
             self._write(f"{for_what} (Ctrl-C: go on without)"[: _width()])
 

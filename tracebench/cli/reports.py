@@ -1,4 +1,4 @@
-"""`report` and `analyze`: make every report again, from a saved result or archived spans."""
+"""`report` and `analyze`: recreate reports from a saved result or archived spans."""
 
 from typing import Final
 
@@ -13,10 +13,10 @@ from tracebench.model.errors import UsageError
 from tracebench.model.sweep import Sweep
 from tracebench.system.input_files import read_text
 
-# `tracebench report`: any report again, from a saved result.
+# `tracebench report`: any report, from a saved result.
 
 _NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What a report raises for values that have the right types but contradict each other."""
+"""What a report raises for values of the right types that contradict each other."""
 
 
 @click.command(short_help="Print or draw a saved result again.")

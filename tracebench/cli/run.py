@@ -71,10 +71,10 @@ def measure(planned: Plan, outputs: Outputs) -> int:
 
 
 def save(result: Result | Sweep, outputs: Outputs) -> None:
-    """Write and print the result; a Ctrl-C meanwhile does not lose it.
+    """Write and print the result; Ctrl-C in the meantime does not lose it.
 
-    The files come first, and each is tried: if one fails, or standard output does, the others
-    are still written.
+    Files come first, and each is attempted: if one fails, or standard output does, the others are
+    still written.
 
     Raises:
         UsageError: something could not be written or printed.
@@ -96,7 +96,7 @@ def show(result: Result | Sweep) -> None:
 
 
 def rendered(result: Result | Sweep) -> str:
-    """The table as it is printed."""
+    """The table as printed."""
     from tracebench.report import sweep_table, table  # rich: not for --help
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
@@ -118,7 +118,7 @@ def show_once(planned: Plan) -> int:
 
 
 def exit_status(result: Result) -> int:
-    """0, or 130 for an interrupted run, or 3 for numbers that are not valid."""
+    """0, or 130 for an interrupted run, or 3 for invalid numbers."""
     verdicts = [target.verdict for target in result.targets.values()]
     codes = {finding.code for verdict in verdicts for finding in verdict.findings}
     if "interrupted" in codes:
@@ -127,7 +127,7 @@ def exit_status(result: Result) -> int:
 
 
 def warn_of_proxies() -> None:
-    """Say that a proxy is ignored where one is set: it would be part of the measurement."""
+    """Warn that a configured proxy is ignored, as it would be part of the measurement."""
     found = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
     if found:
         click.echo(

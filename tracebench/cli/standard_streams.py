@@ -1,7 +1,7 @@
 """Standard output and standard error that may fail: what cannot be printed is dropped.
 
-A full disk below a log file, a pipe whose reader has gone, or no such stream at all must not cost
-what was measured.
+A full disk under a log file, a pipe without a reader, or a missing stream must not lose the
+measurements.
 """
 
 import io
@@ -17,7 +17,7 @@ _STDOUT, _STDERR = 1, 2
 
 
 class _Raw(io.FileIO):
-    """The descriptor; remembers what went wrong first."""
+    """The descriptor; remembers its first error."""
 
     failure: OSError | None = None
 
@@ -27,7 +27,7 @@ class _Raw(io.FileIO):
         if self.failure is not None:
             return size
         try:
-            while (written := super().write(data)) is None:  # it does not block: wait here
+            while (written := super().write(data)) is None:  # non-blocking: wait here
                 select.select([], [self], [])
         except OSError as error:
             self.failure = error
@@ -36,7 +36,7 @@ class _Raw(io.FileIO):
 
 
 class StandardStream(io.TextIOWrapper):
-    """A text stream that never raises, neither for the medium nor for a character."""
+    """A text stream that never raises, neither on I/O errors nor on unencodable characters."""
 
     def __init__(self, descriptor: int) -> None:
         self._raw: Final = _Raw(descriptor, "wb", closefd=False)
@@ -49,29 +49,29 @@ class StandardStream(io.TextIOWrapper):
         )
 
     def take_failure(self) -> OSError | None:
-        """Why something could not be written since the last call; None where all was."""
+        """Why something could not be written since the last call; None if all was."""
         error, self._raw.failure = self._raw.failure, None
         return error
 
 
 def install() -> None:
-    """Take the place of `sys.stdout` and `sys.stderr`.
+    """Replace `sys.stdout` and `sys.stderr`.
 
-    A stream that was closed when the program began leads to nowhere: the first file that is opened
-    would take its number, and what is printed would go there.
+    A stream that was closed at startup is redirected to the null device: otherwise the first file
+    opened would get its descriptor, and printed text would go there.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
     sys.stdout, sys.stderr = StandardStream(_STDOUT), StandardStream(_STDERR)
 
 
 def take_failure() -> OSError | None:
     """Why something could not be printed on standard output since the last call.
 
-    None where all was, or where the reader wanted no more (`| head`).
+    None if all was, or if the reader had closed the pipe (`| head`).
     """
     error = sys.stdout.take_failure() if isinstance(sys.stdout, StandardStream) else None
     return None if isinstance(error, BrokenPipeError) else error

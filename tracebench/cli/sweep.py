@@ -84,7 +84,7 @@ def sweep(
 
 
 class Steps(SweepWatcher):
-    """A line on standard error for each step."""
+    """Prints a line on standard error for each step."""
 
     def __init__(self, planned: Plan, kind: LoadKind) -> None:
         self._planned, self._kind = planned, kind
@@ -106,7 +106,7 @@ class Steps(SweepWatcher):
 
 
 def exit_status(found: Sweep) -> int:
-    """0, or 130 for an interrupted sweep, or 3 where a step that was asked for is not valid."""
+    """0, or 130 for an interrupted sweep, or 3 if a requested step is not valid."""
     if found.interrupted:
         return INTERRUPTED
     return 0 if found.valid else INVALID

@@ -1,4 +1,4 @@
-"""One target measured: connect, warm up, run until it may end, and read what was recorded."""
+"""Measure one target: connect, warm up, run until it may end, and read the record."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,16 +33,16 @@ from tracebench.tracing.roots.trace_ids import IdSource
 # When a run may end: as soon as a statistic is known well enough (`--until-stable`).
 
 _MOST_LOOKED_AT: Final = 20_000
-"""Latencies, evenly spaced, so that a look inside the window takes no more than some ms."""
+"""Evenly spaced latencies, so that a check within the window takes only a few ms."""
 _GROWTH: Final = 1.1
-"""A look is worth its time when the run has grown by so much since the last."""
+"""By what factor the run must grow before the next check is worthwhile."""
 _FEWEST: Final = 100
 _MARGIN: Final = 0.95
-"""The last replies widen the interval again, a little."""
+"""Allowance for the last replies, which slightly widen the interval again."""
 
 
 class UntilStable:
-    """Looks at a run under way, now and then."""
+    """Checks a run in progress from time to time."""
 
     def __init__(self, asked: Stability) -> None:
         self._asked = asked
@@ -50,7 +50,7 @@ class UntilStable:
         self._held = False
 
     def __call__(self, recorder: RowRecorder) -> bool:
-        """Whether the run may end: at two looks, one after the other, it was known well enough."""
+        """Whether the run may end: two consecutive checks found the statistic precise enough."""
         if len(recorder) < self._next_look:
             return False
         self._next_look = int(len(recorder) * _GROWTH) + 1
@@ -62,21 +62,21 @@ class UntilStable:
         return bool(stable(values_ns, self._asked.statistic, _MARGIN * self._asked.share))
 
 
-# One target measured: connect, warm up, run, and read what was recorded.
+# Measure one target: connect, warm up, run, and read the record.
 
 _FILES_A_CONNECTION = 3
-"""Its socket, the file that its request lies in, and the mapping of that."""
+"""Its socket, the file that holds its requests, and the mapping of that file."""
 _FILES_BESIDE = 128
 
 
 def measure(prepared: Prepared, load: Workload, watcher: Watcher) -> Load:
     """Load the target as planned.
 
-    An interrupt (SIGINT) ends the run early; what was measured until then is returned.
+    An interrupt (SIGINT) ends the run early; the measurements so far are returned.
 
     Raises:
-        TargetError: not all connections can be made.
-        UsageError: there would be more of them than this system allows.
+        TargetError: not all connections can be opened.
+        UsageError: this system does not allow that many connections.
     """
     slots = load.concurrency
     shared = load.connections if prepared.multiplexed else None
@@ -148,7 +148,7 @@ class Once(NamedTuple):
 
 
 def once(prepared: Prepared) -> Once:
-    """Make one exchange, through the engine, with all its stamps.
+    """Make one exchange through the engine, with all its stamps.
 
     Raises:
         TargetError: no connection can be made.
@@ -159,13 +159,13 @@ def once(prepared: Prepared) -> Once:
 
 
 def greet(prepared: Prepared) -> str:
-    """Connect once, until requests can be sent; returns why that is not possible, or nothing."""
+    """Connect until requests can be sent; returns why that failed, empty on success."""
     with _engine(prepared, slots=1, channels=1) as engine:
         return engine.connect(1).partition(": ")[2]
 
 
 def attempt(prepared: Prepared) -> Exchange:
-    """Make one exchange as the run will; where no connection can be made, its reason says why."""
+    """Make one exchange as the run will; if no connection can be made, its reason says why."""
     return _once(prepared).exchange
 
 

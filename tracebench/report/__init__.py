@@ -1,1 +1,1 @@
-"""What people see: each report is a pure function of a Result."""
+"""Reports: each is a pure function of a Result."""

@@ -1,4 +1,4 @@
-"""The result as a picture of four panels, six with streams; no display is needed."""
+"""The result as a figure of four panels, six with streams; needs no display."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import nan
@@ -17,14 +17,14 @@ from tracebench.report.stream_figure import first_token, gaps, streams_in
 from tracebench.report.terminal import shortened
 
 _LABELLED = 0.04
-"""Segments below this share of the axis carry no label of their own."""
+"""Segments below this share of the axis have no label."""
 _MARKS = (0.5, 0.95, 0.99)
 
 Targets = Mapping[str, TargetResult]
 
 
 def draw(result: Result, path: str) -> None:
-    """Draw to a file: PNG, SVG or PDF, after its suffix.
+    """Draw to a file: PNG, SVG or PDF, by its suffix.
 
     Raises:
         OSError: it cannot be written.
@@ -88,7 +88,7 @@ def _amount(plan: Mapping[str, Any]) -> str:
 
 
 def _pace(plan: Mapping[str, Any]) -> str:
-    """How fast: the rates of an open loop, or the concurrency of a closed one."""
+    """The load: the rates of an open loop, or the concurrency of a closed one."""
     if plan.get("rate"):
         rates = dict.fromkeys(one[end] for one in plan["rate"] for end in ("from_rps", "to_rps"))
         return f"{' … '.join(f'{rate:g}' for rate in rates)}/s ({plan.get('arrival')})"
@@ -104,7 +104,7 @@ def _empty(axes: Axes, text: str) -> None:
 
 
 def _stack(axes: Axes, targets: Targets, *, share: bool) -> None:
-    """Leaf components on top of each other: mean ms, or percent of the mean."""
+    """Stacked leaf components: mean ms, or percent of the mean."""
     axes.set_title("Share of mean latency" if share else "Where the time goes: mean")
     axes.set_ylabel("%" if share else "ms")
     known = {name: target for name, target in targets.items() if target.share}
@@ -133,7 +133,7 @@ def _stack(axes: Axes, targets: Targets, *, share: bool) -> None:
 
 
 def _layers(targets: Sequence[TargetResult]) -> Iterator[tuple[str, Look, list[float]]]:
-    """Leaf components, and before `server_other` its largest parts, as shares of each target."""
+    """Leaf components, with the largest parts of `server_other` before it, for each target."""
     for component, look in COMPONENTS.items():
         shares = [target.share.get(component, 0.0) for target in targets]
         if component == SERVER_OTHER:
@@ -146,7 +146,7 @@ def _layers(targets: Sequence[TargetResult]) -> Iterator[tuple[str, Look, list[f
 
 
 def _largest_own(targets: Sequence[TargetResult]) -> list[str]:
-    """The parts by names of the authors' own that take any time, the largest first."""
+    """The custom-named parts that take any time, the largest first."""
     names = dict.fromkeys(name for one in targets for name in one.parts_of.get(SERVER_OTHER, ()))
     sums = {name: sum(_share_of_own(name, one) for one in targets) for name in names}
     return sorted((name for name in names if sums[name]), key=lambda name: -sums[name])
@@ -168,7 +168,7 @@ def _label(
 
 
 def _latency(axes: Axes, targets: Targets) -> None:
-    """Mean and 95th percentile, with their intervals where the samples give one."""
+    """Mean and 95th percentile, with confidence intervals if the samples give one."""
     timed_out = any(one.requests.timed_out for one in targets.values())
     axes.set_title(
         "Latency of successes and time-outs" if timed_out else "Latency of all successes"
@@ -206,7 +206,7 @@ def _whiskers(latency: Statistics) -> list[list[float]]:
     below, above = [], []
     for name in ("mean_ms", "p95_ms"):
         value = getattr(latency, name)
-        low, high = latency.ci95.get(name, (nan, nan))  # no cap where there is no interval
+        low, high = latency.ci95.get(name, (nan, nan))  # no cap without an interval
         below.append(value - low)
         above.append(high - value)
     return [below, above]

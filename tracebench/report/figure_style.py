@@ -18,8 +18,8 @@ from tracebench.system.output_files import replaced
 
 # One colour and one hatch for each component, everywhere.
 #
-# The colours are Okabe and Ito's (2008), which people with colour blindness can tell apart;
-# hatches tell neighbours apart in grey.
+# The colours are Okabe and Ito's (2008), which colour-blind people can distinguish; hatches
+# distinguish neighbours in greyscale.
 
 
 class Look(NamedTuple):
@@ -48,20 +48,20 @@ OWN: Final = (
     Look("#cccccc", "xx"),
     Look("#cccccc", "--"),
 )
-"""Parts by names of the author's own, the largest first; smaller ones stay in `server_other`."""
+"""Custom-named parts, the largest first; smaller ones stay in `server_other`."""
 TARGETS: Final = (Look("#444444", ""), Look("#cc79a7", "//"))
 INVALID: Final = "#d55e00"
 SIZE_IN: Final = (12.0, 8.5)
 """Four panels."""
 
 
-# A figure as a file: PNG, SVG or PDF, after its suffix.
+# A figure as a file: PNG, SVG or PDF, by its suffix.
 
 _DPI: Final = 130
 
 
 def save(figure: Figure, path: str) -> None:
-    """Draw it whole, then write: a pipe cannot be sought in, as PDF wants.
+    """Draw in memory, then write: PDF needs seeking, which pipes do not support.
 
     Raises:
         OSError: it cannot be written.

@@ -1,4 +1,4 @@
-"""What servers emit, on a terminal, with rules to paste for what is unmapped."""
+"""What servers emit, as a terminal table, with rules to paste for what is unmapped."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -30,8 +30,8 @@ def render(inventory: Inventory, *, width: int = WIDTH, color: bool = False) -> 
 
     Args:
         inventory: what was found.
-        width: no line is longer, but for rules with long names, which are to be copied.
-        color: with the terminal's codes for colours and weight.
+        width: the maximum line length, except for rules with long names, which are to be copied.
+        color: whether to use terminal codes for colours and weight.
     """
     return printed(_parts(inventory), width, color=color)
 
@@ -96,5 +96,5 @@ def _cells(row: Row) -> tuple[str, str, str, str]:
 
 
 def _plain(text: str) -> str:
-    """Without what would move a terminal's cursor, or colour it."""
+    """The text without control characters, which could move a terminal's cursor or colour it."""
     return "".join(char if char.isprintable() else "�" for char in text)

@@ -1,4 +1,4 @@
-"""The result file: a Result as JSON, and read back."""
+"""The result file: a Result written as JSON and read back."""
 
 import json
 import re
@@ -30,22 +30,22 @@ def write(result: Result | Sweep, path: str) -> None:
     """Write the result file.
 
     Raises:
-        OSError: it cannot be written; a file that was there is as it was.
+        OSError: it cannot be written; an existing file is unchanged.
     """
-    # A half of a surrogate pair has no UTF-8; its Python escape is JSON's too.
+    # A lone surrogate has no UTF-8 encoding; its Python escape is also valid JSON.
     text = dumps(result).encode(errors="backslashreplace")
     with replaced(path) as file:
         file.write(text)
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    """What JSON has no type for: a record, or a mapping that is no dict."""
+    """Convert what JSON has no type for: a record, or a mapping other than a dict."""
     if isinstance(value, Mapping):
         return dict(value)
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-# The result file read back: whatever a newer version added is passed over, nonsense is refused.
+# Reading the result file: additions by newer versions are ignored, nonsense is refused.
 
 _KINDS: Final = {kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep)}
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -53,14 +53,14 @@ _SCALARS: Final = {str: "text", int: "a whole number", float: "a number", bool: 
 
 
 class _WrongError(Exception):
-    """Something in the file is not what it should be; the message says what and where."""
+    """Something in the file is invalid; the message says what and where."""
 
 
 def loads(text: str, name: str = "the file") -> Result:
     """Read a result file.
 
     Raises:
-        UsageError: it is none, or of another schema.
+        UsageError: it is not one, or has another schema.
     """
     result = loads_any(text, name)
     if not isinstance(result, Result):
@@ -69,10 +69,10 @@ def loads(text: str, name: str = "the file") -> Result:
 
 
 def loads_any(text: str, name: str = "the file") -> Result | Sweep:
-    """Read a result file, or a sweep's.
+    """Read the result file of a run or a sweep.
 
     Raises:
-        UsageError: it is neither, or of another schema.
+        UsageError: it is neither, or has another schema.
     """
     try:
         data = json.loads(text, parse_constant=_refuse_constant)
@@ -98,14 +98,14 @@ def _refuse_constant(constant: str) -> NoReturn:
 
 
 def _other_kind(data: Any) -> str:
-    """Why something without a schema is no result."""
+    """Why something without a schema is not a result."""
     if isinstance(data, dict) and "resourceSpans" in data:
         return "it holds spans, which `tracebench analyze` reads"
     return "it has no schema"
 
 
 def _built(kind: Any, value: Any, where: str) -> Any:
-    """Build what a type hint says from JSON's types."""
+    """Build a value of a type hint's type from JSON types."""
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return value
@@ -129,7 +129,7 @@ def _checked(value: Any, kind: type[dict[str, Any]] | type[list[Any]], where: st
 
 
 def _record(kind: Any, value: Mapping[str, Any], where: str) -> Any:
-    """A record of what is known by name; a name that is not known is one of the future."""
+    """Build a record from its known fields; unknown ones are from newer versions."""
     known = {}
     for field, hint in _fields(kind):
         if field.name in value:
@@ -168,7 +168,7 @@ def _scalar(kind: type, value: Any, where: str) -> Any:
 
 
 def _text(value: Any, where: str) -> str:
-    """A text to print: half of a surrogate pair is no character; control characters are orders."""
+    """A printable text: lone surrogates are refused, control characters replaced."""
     if not isinstance(value, str):
         raise _WrongError(f"{where} is {str(value)[:40]!r}, not text")
     try:

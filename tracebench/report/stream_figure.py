@@ -1,4 +1,4 @@
-"""Two panels for streamed replies: what the first token waits for, and the gaps behind it."""
+"""Two panels for streamed replies: the time to the first token, and the gaps after it."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ _PARTS: Mapping[str, Look] = {
     DECODE: COMPONENTS["postprocessing"],
 }
 _LABELLED = 0.12
-"""Of the longest bar; shorter pieces carry no label."""
+"""Share of the longest bar below which segments have no label."""
 
 
 def streams_in(targets: Mapping[str, TargetResult]) -> dict[str, StreamResult]:
@@ -61,7 +61,7 @@ def first_token(axes: Axes, known: Mapping[str, StreamResult]) -> None:
 
 
 def gaps(axes: Axes, known: Mapping[str, StreamResult]) -> None:
-    """How long after the one before it each token comes: median, and up to the 95th percentile."""
+    """The gap before each token: median, shaded up to the 95th percentile."""
     axes.set_title("Gaps between tokens, by position: median, p95 shaded")
     axes.set_xlabel("token")
     axes.set_ylabel("ms")

@@ -1,4 +1,4 @@
-"""What streamed replies tell, as a block of the table: first token, gaps, rates."""
+"""Streamed replies, as a block of the table: first token, gaps, rates."""
 
 from collections.abc import Iterator
 
@@ -15,11 +15,11 @@ from tracebench.report.terminal import indented
 _WAITED_MS = 1.0
 """A server that hands a chunk over waits some µs in any case."""
 _QUIET = 0.0005
-"""Parts of a smaller share are left out."""
+"""Parts with a smaller share are omitted."""
 
 
 def stream_block(stream: StreamResult) -> Iterator[RenderableType]:
-    """All that is told of the streams of a target."""
+    """Everything about the streams of a target."""
     yield indented(Text(_facts(stream)))
     yield ""
     table = Table(box=None, padding=(0, 1), pad_edge=True)

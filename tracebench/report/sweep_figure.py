@@ -1,4 +1,4 @@
-"""A sweep as a picture: throughput and its knee, latency, and each component's growth."""
+"""A sweep as a figure: throughput and its knee, latency, and each component's growth."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -26,12 +26,12 @@ _PERCENTILES = {
 _GREY = "#777777"
 _MARKERS = "osv^DPX*"
 _OUTLINE = [Stroke(linewidth=3.2, foreground="#333333"), Normal()]
-"""Around lines whose colours, made for areas, would be faint on white."""
+"""Outline of lines, whose colours are meant for areas and would be faint on white."""
 _TEXT_APART = 0.055
 
 
 def draw(sweep: Sweep, path: str) -> None:
-    """Draw to a file: PNG, SVG or PDF, after its suffix.
+    """Draw to a file: PNG, SVG or PDF, by its suffix.
 
     Raises:
         OSError: it cannot be written.
@@ -80,7 +80,7 @@ def _headline(scaling: Scaling) -> str:
 
 
 def _loads(axes: Axes, kind: LoadKind, loads: Sequence[float]) -> None:
-    """The loads as ticks, evenly apart where they were doubled."""
+    """The loads as ticks, evenly spaced if they were doubled."""
     axes.set_xlabel(_AXIS[kind])
     if loads[-1] > 4 * loads[0]:
         axes.set_xscale("log", base=2)
@@ -153,7 +153,7 @@ def _stack(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _growth(axes: Axes, points: Sequence[Point]) -> None:
-    """Each component alone, so that what hides in the stack is seen to grow as well."""
+    """Each component on its own, so that growth hidden in the stack is visible."""
     axes.set_title("Growth of each component: mean")
     axes.set_ylabel("ms")
     ends = []
@@ -169,7 +169,7 @@ def _growth(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _logarithmic(axes: Axes) -> None:
-    """A logarithmic axis with numbers that people read."""
+    """A logarithmic axis with readable numbers."""
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
@@ -177,7 +177,7 @@ def _logarithmic(axes: Axes) -> None:
 
 
 def _name_lines(axes: Axes, ends: Sequence[tuple[str, float]]) -> None:
-    """Names at the ends of lines, at least a line of text apart: no colour must be matched."""
+    """Label lines at their ends, at least a line of text apart, so that no legend is needed."""
     low, high = (log10(limit) for limit in axes.get_ylim())
     below = -1.0
     for name, end in sorted(ends, key=lambda one: one[1]):

@@ -1,4 +1,4 @@
-"""A sweep on a terminal: at most 80 columns, one row for each load."""
+"""A sweep as a terminal table: at most 80 columns, one row per load."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -24,9 +24,9 @@ _SHORT: Final = {
     SERVER_AND_NETWORK: "server+net",
 }
 _LEAST_SHARE: Final = 0.002
-"""A component that takes less of the time at every load has no column."""
+"""A component with a smaller share of the time at every load has no column."""
 _MOST_COLUMNS: Final = 6
-"""Components side by side in 80 columns, the largest ones; `sum` is of all."""
+"""How many components fit in 80 columns: the largest ones; `sum` covers all."""
 _PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
 
 
@@ -35,8 +35,8 @@ def render(sweep: Sweep, *, width: int = WIDTH, color: bool = False) -> str:
 
     Args:
         sweep: what was found.
-        width: no line is longer.
-        color: with the terminal's codes for colours and weight.
+        width: the maximum line length.
+        color: whether to use terminal codes for colours and weight.
     """
     targets = (_target(sweep, name, scaling) for name, scaling in sweep.scaling.items())
     ended = Text(
@@ -109,7 +109,7 @@ def _percentile(latency: Statistics | None, name: str) -> str:
 
 
 def shown(points: Sequence[Point]) -> list[str]:
-    """The components that take a part of the time worth showing, in the order of a request."""
+    """The components whose share of the time is worth showing, in the order of a request."""
     most: dict[str, float] = {}
     for name in (*LEAVES, SERVER_AND_NETWORK):
         shares = (p.mean_ms.get(name, 0.0) / sum(p.mean_ms.values()) for p in points if p.mean_ms)
@@ -130,7 +130,7 @@ def _components(kind: LoadKind, points: Sequence[Point]) -> Iterable[RenderableT
 
 
 def _streams(kind: LoadKind, targets: Mapping[float, TargetResult]) -> Iterable[RenderableType]:
-    """What streamed replies tell at each load."""
+    """The statistics of streamed replies at each load."""
     streams = {load: one.stream for load, one in targets.items() if one.stream is not None}
     if not streams:
         return

@@ -1,4 +1,4 @@
-"""The result on a terminal: at most 80 columns, plain where colours are not wanted."""
+"""The result as a terminal table: at most 80 columns, plain if colours are not wanted."""
 
 from collections.abc import Iterable, Iterator
 
@@ -37,11 +37,11 @@ from tracebench.model.result import (
 from tracebench.report.stream_table import stream_block
 from tracebench.report.terminal import WIDTH, finding_lines, indented, printed, shortened
 
-# The tool's own influence on the numbers, a line each.
+# The tool's own influence on the numbers, one line each.
 
 
 def influence_lines(target: TargetResult) -> Iterator[str]:
-    """What was measured of it."""
+    """What was measured of the tool's own influence."""
     if target.floor is not None:
         yield _floor(target.floor)
     if target.observer_effect is not None:
@@ -85,18 +85,18 @@ def _interval(cost: Difference) -> str:
     return f"{signed(cost.delta)} ms{interval}"
 
 
-# The result on a terminal: at most 80 columns, plain where colours are not wanted.
+# The result as a terminal table: at most 80 columns, plain if colours are not wanted.
 
 _BAR = max(0, 50 - 10 * len(SHOWN))
-"""How wide the longest bar is: what the numbers leave of a line."""
+"""Width of the longest bar: what the numbers leave of a line."""
 _MOST_ERRORS = 20
-"""So many reasons are printed; the verdict must stay in sight."""
+"""How many reasons are printed; the verdict must stay in sight."""
 _OF_ALL = (
     "latency of all: every success and every time-out; the rows above it leave out time-outs and "
     "what was not decomposed"
 )
 _QUIET = (BACKLOG, CONNECT)
-"""Rows that are left out where they are nothing."""
+"""Rows that are omitted if zero."""
 
 
 def render(result: Result, *, width: int = WIDTH, color: bool = False) -> str:
@@ -104,8 +104,8 @@ def render(result: Result, *, width: int = WIDTH, color: bool = False) -> str:
 
     Args:
         result: what was found.
-        width: no line is longer, but for links.
-        color: with the terminal's codes for colours and weight.
+        width: the maximum line length, except for links.
+        color: whether to use terminal codes for colours and weight.
     """
     return printed(_parts(result), width, color=color)
 
@@ -198,13 +198,13 @@ def _rows(target: TargetResult) -> list[str]:
 
 
 def _within(target: TargetResult) -> set[str]:
-    """What is a part of another row."""
+    """The names that are part of another row."""
     return {name for parts in target.parts_of.values() for name in parts}
 
 
 def _cells(name: str, target: TargetResult) -> list[str]:
     values = [_value(target.components[name], key) for key in SHOWN]
-    if name in _within(target):  # its share is in that of the whole
+    if name in _within(target):  # included in the share of the whole
         return [f"    {shortened(name)}", *values, f"({share_of(target.components, name):.1%})", ""]
     share = target.share.get(name)
     return [
@@ -216,13 +216,13 @@ def _cells(name: str, target: TargetResult) -> list[str]:
 
 
 def _value(statistics: Statistics, key: str) -> str:
-    """Empty where the result is older than the statistic."""
+    """The statistic as text; empty if the result is older than the statistic."""
     mark, value = "~" if key in statistics.unsupported else "", getattr(statistics, key)
     return "" if value is None else mark + milliseconds(value)
 
 
 def _sentences(target: TargetResult, result: Result) -> Iterable[RenderableType]:
-    """In bold only where they can be trusted."""
+    """The sentences of the summary, in bold only if they can be trusted."""
     style = "bold" if target.verdict.valid and not was_interrupted(target) else "none"
     first = interpret(target, result.plan, result.environment)
     for sentence in filter(None, (first, interpret_tail(target))):
@@ -230,7 +230,7 @@ def _sentences(target: TargetResult, result: Result) -> Iterable[RenderableType]
 
 
 def _links(target: TargetResult) -> Iterable[str]:
-    """The last exemplar is the slowest one."""
+    """Links to the exemplars, of which the last is the slowest."""
     linked = [one for one in target.exemplars if one.url is not None]
     if target.search_url is not None:
         yield f"  traces: {target.search_url}"
@@ -299,6 +299,6 @@ def _differences(comparison: Comparison) -> RenderableType:
 
 
 def _own(comparison: Comparison) -> list[str]:
-    """Parts by names of the authors' own, as far as both targets have them."""
+    """The custom-named parts that both targets have."""
     known = COMPONENTS.union(INFERENCE_PARTS)
     return [name for name in comparison.components if name not in known]

@@ -1,4 +1,4 @@
-"""What is printed on a terminal, as text."""
+"""Rendering of terminal output as text."""
 
 from collections.abc import Iterable
 from io import StringIO
@@ -14,12 +14,12 @@ _STYLES = {"invalid": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 def printed(parts: Iterable[RenderableType | str], width: int, *, color: bool) -> str:
-    """Print one after the other into a text.
+    """Render the parts one after another as text.
 
     Args:
-        parts: a plain text is not wrapped, so that it can be copied: it may be longer.
-        width: nothing else is longer.
-        color: with the terminal's codes for colours and weight.
+        parts: plain strings are not wrapped, so that they can be copied.
+        width: the maximum length of all other lines.
+        color: whether to use terminal codes for colours and weight.
     """
     file = StringIO()
     console = Console(
@@ -38,19 +38,19 @@ def printed(parts: Iterable[RenderableType | str], width: int, *, color: bool) -
 
 
 def shortened(name: str, longest: int = 16) -> str:
-    """A name that fits into a table; what is left out is in its middle: many differ at the end."""
+    """A name shortened to fit a table, in the middle, as many names differ at the end."""
     if len(name) <= longest:
         return name
     return f"{name[: longest // 2]}…{name[-(longest - longest // 2 - 1) :]}"
 
 
 def indented(what: RenderableType, left: int = 2) -> RenderableType:
-    """Moved to the right."""
+    """Indent by `left` columns."""
     return Padding(what, (0, 0, 0, left))
 
 
 def finding_lines(finding: Finding) -> RenderableType:
-    """A finding, and below it what mends it."""
+    """A finding, and below it how to fix it."""
     head = Text(f"{finding.severity}: ", style=_STYLES[finding.severity])
     head.append(f"{finding.message} [{finding.code}]", style="default")
     hints = [indented(Text(f"→ {finding.hint}", style="dim"))] if finding.hint else []

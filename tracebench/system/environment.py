@@ -1,4 +1,4 @@
-"""What a result says of where and how it was measured."""
+"""What a result says about where and how it was measured."""
 
 import hashlib
 import os
@@ -29,11 +29,11 @@ def environment() -> dict[str, Any]:
 
 
 def plan_facts(plan: Plan, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """The plan for the result file: no payload but its digest, no secret but its name.
+    """The plan for the result file, with digests instead of payloads, and names of secrets only.
 
     Args:
-        plan: what was asked for.
-        sizes: target → the size of each different request that was sent to it, in bytes.
+        plan: the plan of the run.
+        sizes: target → size in bytes of each different request sent to it.
     """
     facts = {name: value for part in asdict(plan).values() for name, value in part.items()}
     facts |= {name: facts[name] and redacted(facts[name]) for name in _URLS}
@@ -51,7 +51,7 @@ def plan_facts(plan: Plan, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]
 
 
 def _payload_facts(payloads: Sequence[Payload]) -> dict[str, Any]:
-    """What the plan gives to send; the digest is of all payloads together."""
+    """The payloads of the plan; the digest is of all of them together."""
     digest = hashlib.sha256()
     for payload in payloads:
         digest.update(payload.content)
@@ -72,5 +72,5 @@ def _segment(segment: Segment) -> dict[str, float | None]:
 
 
 def _size_facts(sizes: Sequence[int]) -> dict[str, int]:
-    """How large the bodies or messages are that were sent to one target."""
+    """The sizes of the bodies or messages sent to one target."""
     return {"count": len(sizes), "smallest_bytes": min(sizes), "largest_bytes": max(sizes)}

@@ -1,4 +1,4 @@
-"""Files that the user names, read within bounds: no endless one is read for ever."""
+"""Files that the user names, read within limits: not even endless ones block forever."""
 
 import os
 import select
@@ -13,10 +13,10 @@ from tracebench.model.errors import UsageError
 from tracebench.system import why
 
 MOST_BYTES: Final = 256 * 2**20
-"""Of a file that is kept in memory."""
+"""Size limit of a file that is kept in memory."""
 _MOST_PIPED_BYTES: Final = 2**30
 _QUIET_S, _LONGEST_S = 10.0, 60.0
-"""How long a pipe may say nothing, and how long it may go on."""
+"""How long a pipe may be silent, and how long it may last."""
 _CHUNK_BYTES: Final = 1 << 20
 
 
@@ -24,12 +24,12 @@ def read(option: str, path: str, most_bytes: int = MOST_BYTES) -> bytes:
     """Read a whole file, or a pipe until it ends.
 
     Args:
-        option: what names it, such as `--json`; empty for an argument.
-        path: where it is.
-        most_bytes: a larger one is refused.
+        option: the option that names it, such as `--json`; empty for an argument.
+        path: its path.
+        most_bytes: a larger file is refused.
 
     Raises:
-        UsageError: it cannot be read, is larger, or would never end.
+        UsageError: it cannot be read, is larger, or does not end.
     """
     with opened(option, path, most_bytes) as file:
         try:
@@ -42,10 +42,10 @@ def read(option: str, path: str, most_bytes: int = MOST_BYTES) -> bytes:
 
 
 def read_text(option: str, path: str, most_bytes: int = MOST_BYTES) -> str:
-    """The same of a file of UTF-8.
+    """Like `read`, for a UTF-8 text file.
 
     Raises:
-        UsageError: as `read`, or it is no text.
+        UsageError: as `read`, or it is not UTF-8.
     """
     try:
         return read(option, path, most_bytes).decode("utf-8-sig")
@@ -54,7 +54,7 @@ def read_text(option: str, path: str, most_bytes: int = MOST_BYTES) -> str:
 
 
 def check_file(option: str, path: str, most_bytes: int = MOST_BYTES) -> None:
-    """See that a file can be read by a library that opens it itself, more than once perhaps.
+    """Check that a file can be read by a library that opens it itself, perhaps repeatedly.
 
     Raises:
         UsageError: it cannot be read, is larger, or is a pipe or a device.
@@ -70,17 +70,17 @@ def _mode(path: str) -> int:
     try:
         return os.stat(path).st_mode
     except (OSError, ValueError):
-        return 0  # opening it tells why
+        return 0  # opening it will say why
 
 
 @contextmanager
 def opened(option: str, path: str, most_bytes: int | None = None) -> Iterator[BinaryIO]:
-    """Open a file to read in it at will; what comes through a pipe is copied first.
+    """Open a file for random access; the content of a pipe is copied first.
 
     Args:
-        option: what names it; empty for an argument.
-        path: where it is.
-        most_bytes: a larger one is refused; None: only a pipe has a limit.
+        option: the option that names it; empty for an argument.
+        path: its path.
+        most_bytes: a larger file is refused; None: only pipes are limited.
 
     Raises:
         UsageError: it cannot be read, or is larger.
@@ -103,7 +103,7 @@ def _size(count: int) -> str:
 
 
 def _opened(path: str, most_bytes: int | None) -> BinaryIO:
-    # Without O_NONBLOCK, opening a pipe that nobody writes to would take for ever.
+    # Without O_NONBLOCK, opening a pipe without a writer would block forever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         if _is_regular(descriptor, most_bytes):
@@ -114,10 +114,10 @@ def _opened(path: str, most_bytes: int | None) -> BinaryIO:
 
 
 def _is_regular(descriptor: int, most_bytes: int | None) -> bool:
-    """Whether it is a file, else a pipe or a terminal; all else is refused."""
+    """Whether it is a regular file; else it is a pipe or a terminal, all else is refused."""
     told = os.fstat(descriptor)
     if stat.S_ISREG(told.st_mode):
-        os.pread(descriptor, 1, 0)  # what is broken, or has nothing to say yet, says so here
+        os.pread(descriptor, 1, 0)  # unreadable files fail here
         if most_bytes is not None and told.st_size > most_bytes:
             raise ValueError(f"it has {_size(told.st_size)}, more than {_size(most_bytes)}")
         return True
@@ -143,7 +143,7 @@ def _copied(descriptor: int, most_bytes: int) -> BinaryIO:
 
 
 def _arriving(descriptor: int) -> Iterator[bytes]:
-    """What comes through a pipe until it is closed."""
+    """The data from a pipe, until it is closed."""
     poll, until_s = select.poll(), monotonic() + _LONGEST_S
     poll.register(descriptor, select.POLLIN)
     while True:

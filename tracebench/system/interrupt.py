@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one ends what goes on, a second one, later, the program."""
+"""Ctrl-C: the first one ends the current activity, a later one ends the program."""
 
 import signal
 import threading
@@ -11,7 +11,7 @@ _SAME_S = 1.0
 
 
 def heed_others() -> None:
-    """Let SIGTERM (`docker stop`, `timeout`) and SIGHUP do what Ctrl-C does, unless ignored."""
+    """Handle SIGTERM (`docker stop`, `timeout`) and SIGHUP like Ctrl-C, unless ignored."""
     for name in ("SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:
@@ -20,10 +20,10 @@ def heed_others() -> None:
 
 @contextmanager
 def interruptible(on_interrupt: Callable[[], object]) -> Iterator[None]:
-    """Call something at the first SIGINT within the block; a later one does what it always did.
+    """Call back at the first SIGINT within the block; a later one has its previous effect.
 
-    One that comes within a second is taken for the same: what ends needs a moment to be saved.
-    In other threads than the main one nothing changes: signals are the main thread's business.
+    One that comes within a second counts as the same, as saving takes a moment. Outside the main
+    thread this does nothing: only the main thread handles signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

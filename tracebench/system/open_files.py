@@ -1,10 +1,10 @@
-"""How many files this process may have open, which each connection takes some of."""
+"""The limit on this process's open files, of which each connection needs some."""
 
 import resource
 
 
 def allow_open_files(count: int) -> int:
-    """Raise the limit to so many, or as near as the system lets; returns what it is then."""
+    """Raise the limit to `count`, or as far as the system allows; returns the new limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= count:
         return count

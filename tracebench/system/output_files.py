@@ -14,7 +14,7 @@ _STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2}
 
 
 def check_writable(path: str) -> None:
-    """See that a file can be written; nothing changes.
+    """Check that a file can be written, without changing anything.
 
     Raises:
         OSError, ValueError: it cannot.
@@ -30,7 +30,7 @@ def check_writable(path: str) -> None:
 
 @contextmanager
 def replaced(path: str) -> Iterator[BinaryIO]:
-    """Write a file that takes its place when the block ends well; else all stays as it was.
+    """Write a file that replaces `path` if the block succeeds; otherwise nothing changes.
 
     Raises:
         OSError, ValueError: it cannot be written.
@@ -44,10 +44,10 @@ def replaced(path: str) -> Iterator[BinaryIO]:
 
 
 class Writing:
-    """A file that is written beside its target, and takes its place once it is whole.
+    """A file that is written next to its target, and replaces it once complete.
 
-    It gets the mode of the file that it replaces, or that of any new file; a symbolic link stays
-    one. What is no regular file (a pipe, a terminal, /dev/stdout) is written to at once.
+    It gets the mode of the file that it replaces, or that of any new file; a symbolic link is kept.
+    Anything but a regular file (a pipe, a terminal, /dev/stdout) is written to directly.
 
     Raises:
         OSError, ValueError: it cannot be written.
@@ -63,10 +63,10 @@ class Writing:
         self.file: BinaryIO = os.fdopen(descriptor, "wb")
 
     def commit(self) -> None:
-        """Put what was written into its place.
+        """Replace the target with what was written.
 
         Raises:
-            OSError: it cannot be; then the target is as it was.
+            OSError: that failed; the target is unchanged.
         """
         self.file.close()
         if not self._part:
@@ -74,7 +74,7 @@ class Writing:
         try:
             os.replace(self._part, self._target)
         except OSError:
-            # A file that a container mounts by itself, or one of a folder that is not ours.
+            # A file mounted on its own into a container, or in a folder that is not writable.
             if not os.path.isfile(self._target):
                 raise
             shutil.copyfile(self._part, self._target)
@@ -82,7 +82,7 @@ class Writing:
         self._part = ""
 
     def discard(self) -> None:
-        """Leave the target as it was; after `commit` this does nothing."""
+        """Leave the target unchanged; does nothing after `commit`."""
         with suppress(OSError):
             self.file.close()
         if self._part:
@@ -92,7 +92,7 @@ class Writing:
 
 
 def _beside(target: str) -> tuple[str, int]:
-    """A new file beside the target, or where that cannot be, wherever temporary files go."""
+    """A new file next to the target, or if that is impossible, in the temporary folder."""
     name = f".tracebench-{token_hex(8)}.part"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     known = os.path.exists(target)
@@ -112,14 +112,14 @@ def _beside(target: str) -> tuple[str, int]:
 
 
 def _make_alike(descriptor: int, other: os.stat_result) -> None:
-    with suppress(OSError):  # only root gives files away
+    with suppress(OSError):  # only root may change the owner
         os.fchown(descriptor, other.st_uid, other.st_gid)
     with suppress(OSError):
         os.fchmod(descriptor, stat.S_IMODE(other.st_mode))
 
 
 def _is_stream(path: str) -> bool:
-    """Whether there is something that cannot be replaced: a pipe, a device, an open file."""
+    """Whether the path is something that cannot be replaced: a pipe, a device, an open file."""
     if _number(path) is not None:
         return True
     try:
@@ -129,7 +129,7 @@ def _is_stream(path: str) -> bool:
 
 
 def _number(path: str) -> int | None:
-    """Of the open file of ours that a path stands for."""
+    """The descriptor of the open file of this process that a path refers to; None if none."""
     folder, name = os.path.split(os.path.abspath(path))
     place = os.path.join(os.path.realpath(folder), name)
     if place in _STANDARD:
@@ -140,7 +140,7 @@ def _number(path: str) -> int | None:
 
 
 def _stream(path: str) -> int:
-    """A descriptor that writes to it; a pipe that nobody reads is an error."""
+    """A descriptor for writing to it; a pipe without a reader is an error."""
     if (number := _number(path)) is not None:
         return os.dup(number)
     descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,8 +1,8 @@
-"""What is nobody else's business: passwords, tokens and keys, and how texts are cleared of them.
+"""Redaction of passwords, tokens and keys in texts.
 
-Two rules, because neither is enough. By form: what stands where credentials stand in a URL is
-hidden, whoever wrote it. By value: the credentials of this run are hidden wherever they occur, also
-where a server or a library repeats them in words of its own.
+Two rules, because neither is enough. By position: whatever is in the place of credentials in a URL
+is hidden, whoever wrote it. By value: the credentials of this run are hidden wherever they occur,
+even if a server or a library repeats them in its own words.
 """
 
 import base64
@@ -22,9 +22,9 @@ REDACTED: Final = "REDACTED"
 HIDDEN: Final = "(hidden)"
 _CUT: Final = "…"
 _LEAST: Final = 4
-"""A shorter text is no secret, and hiding it would garble every message."""
+"""A shorter text is not treated as a secret: hiding it would garble every message."""
 _LONG: Final = 8
-"""A text of this length is hidden in the middle of a word, too."""
+"""A text of at least this length is also hidden inside words."""
 _PLAIN_HEADERS: Final = frozenset(
     {
         *("accept", "accept-charset", "accept-encoding", "accept-language", "cache-control"),
@@ -42,16 +42,16 @@ _USERINFO: Final = re.compile(r"(?<=://)[^/?#\s'\"<>]*@")
 _PARAMETER: Final = re.compile(
     r"(?<=[?&;#])([^=&;#\s?'\"]+)=([^&;#\s'\"<>]*?)(?=[:.,)]*(?:[&;#\s'\"<>]|$))"
 )
-"""A name and a value; punctuation after it belongs to the sentence that quotes the URL."""
+"""A name and a value; trailing punctuation belongs to the sentence that quotes the URL."""
 _SIGNED: Final = re.compile(r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?")
 """A JSON web token."""
 _SCHEMES: Final = frozenset({"basic", "bearer", "digest", "negotiate", "token", "apikey", "key"})
 
 
 def redacted(url: str) -> str:
-    """A URL as it may be shown: without user, password, fragment, and values that are credentials.
+    """A URL that may be shown: without user, password, fragment, and credentials in parameters.
 
-    A URL that is none may hold them in places of its own: all that stands before its last @ goes.
+    An invalid URL may hold them elsewhere, so everything before its last @ is removed.
     """
     if not _is_url(url):
         url = re.sub(r"(?s)^([a-z+]+://)?.*@", rf"\1{REDACTED}@", url)
@@ -59,7 +59,7 @@ def redacted(url: str) -> str:
 
 
 def scrubbed(text: str) -> str:
-    """A text without the credentials in the URLs, and parts of URLs, that it quotes."""
+    """A text without the credentials in any URLs, or parts of URLs, that it quotes."""
     if "://" in text:
         text = _USERINFO.sub(f"{REDACTED}:{REDACTED}@", text)
     if "=" in text:
@@ -68,12 +68,12 @@ def scrubbed(text: str) -> str:
 
 
 def is_secret(name: str) -> bool:
-    """Whether the value of a header or a query parameter of that name is a credential."""
+    """Whether a header or query parameter of this name holds a credential."""
     return _SECRET_NAME.search(name) is not None
 
 
 def header_shown(name: str, value: str) -> str:
-    """A request header's value as it may be shown: only what describes the message is."""
+    """A request header's value, hidden unless the header only describes the message."""
     return value if name.lower() in _PLAIN_HEADERS else HIDDEN
 
 
@@ -92,7 +92,7 @@ class Secrets:
 
     @classmethod
     def of(cls, plan: Plan) -> "Secrets":
-        """All that a plan holds."""
+        """All the credentials in a plan."""
         routes, calls = plan.traces, plan.calls
         ends = (routes.otlp_endpoint, routes.forward_otlp, routes.jaeger, routes.trace_ui)
         urls = [url for url in (plan.targets.rest_url, *ends) if url is not None]
@@ -105,8 +105,7 @@ class Secrets:
 
         Args:
             headers: names and values.
-            public: what is shown anyway: a value that occurs in it is no secret unless its name
-                says so.
+            public: text that is shown anyway: a value in it is secret only if its name says so.
         """
         texts = {text for name, value in headers for text in _in_header(name, value, public)}
         return Secrets(self.texts | texts)
@@ -116,18 +115,18 @@ class Secrets:
         return Secrets(self.texts | others.texts)
 
     def hide(self, text: str) -> str:
-        """A text without them; also where the text was cut in the middle of one, and says so."""
+        """A text without them, even if it is marked as cut off in the middle of one."""
         text = scrubbed(text)
         if self._pattern is not None:
             text = self._pattern.sub(REDACTED, text)
         return self._without_stump(text) if text.endswith(_CUT) else text
 
     def hide_bytes(self, content: bytes) -> bytes:
-        """The same for a body that may be text."""
+        """Like `hide`, for a body that may be text."""
         return self.hide(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")
 
     def hidden(self, value: Any) -> Any:
-        """The same for all texts in lists and mappings."""
+        """Like `hide`, for all texts in lists and mappings."""
         match value:
             case str():
                 return self.hide(value)
@@ -139,7 +138,7 @@ class Secrets:
 
     @contextmanager
     def guard(self) -> Iterator[None]:
-        """Let no error that is raised within tell them."""
+        """Hide them in the messages of errors raised within."""
         try:
             yield
         except TracebenchError as error:
@@ -160,7 +159,7 @@ NO_SECRETS: Final = Secrets()
 
 
 def cleared(span: Span, secrets: Secrets) -> Span:
-    """A server's span, in which it may have written down what it was sent."""
+    """A server's span, with secrets hidden that the server may have recorded in it."""
     return span._replace(
         name=secrets.hide(span.name),
         message=secrets.hide(span.message),
@@ -204,7 +203,7 @@ def _in_header(name: str, value: str, public: str) -> Iterator[str]:
 
 
 def _credentials(value: str) -> Iterator[str]:
-    """A header's value without the scheme before it, and the longer parts of it."""
+    """A header's value without its scheme, and the longer parts of it."""
     scheme, _, rest = value.partition(" ")
     credentials = rest.strip() if scheme.lower() in _SCHEMES else value
     yield credentials
@@ -223,7 +222,7 @@ def _basic(user: str, password: str) -> str:
 
 
 def _forms(text: str) -> set[str]:
-    """A text as it is, and as URLs, JSON and base64 without its padding have it."""
+    """A text as it is, and as written in URLs, in JSON, and without base64 padding."""
     plain = {text, text.rstrip("="), json.dumps(text)[1:-1]}
     return plain | {quote(text, safe=""), quote(text), quote_plus(text)}
 

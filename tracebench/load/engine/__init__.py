@@ -1,1 +1,1 @@
-"""Who sends what, when, over which connection; and the stamps of every step."""
+"""Decide what is sent when, over which connection, and timestamp every step."""

@@ -1,4 +1,4 @@
-"""Channels: the slots that share one connection, its successors, and which kind it is."""
+"""Channels: slots that share a connection, its replacements, and the choice of its type."""
 
 import os
 from collections import deque
@@ -22,19 +22,19 @@ from tracebench.load.wire.codec import Slot
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest
 from tracebench.model.exchange import Stamp
 
-# A channel: the slots that share one connection, and that connection's successors.
+# A channel: slots that share one connection, and that connection's replacements.
 
 Connect = Callable[[Owner, Ledger], Connection]
 
 
 class Channel:
-    """Hands exchanges to a connection, and makes a new one where there is none to use.
+    """Hands exchanges to a connection, and opens a new one if none is usable.
 
     Args:
-        connect: makes a connection.
-        ledger: is told what becomes of the exchanges.
+        connect: opens a connection.
+        ledger: records how exchanges end.
         now_ns: the monotonic clock.
-        alone: only one slot has its exchanges here.
+        alone: only one slot uses this channel.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Channel:
         self._waiting: deque[Slot] = deque()
 
     def open(self) -> None:
-        """Begin to connect."""
+        """Start connecting."""
         self._connection = self._connect(self, self._ledger)
 
     def is_open(self) -> bool:
@@ -56,7 +56,7 @@ class Channel:
         return self._connection is not None and self._connection.open
 
     def is_local(self) -> bool:
-        """Whether the server is on this machine, as far as a connection tells."""
+        """Whether an existing connection shows that the server is on this machine."""
         return self._connection is not None and self._connection.is_local()
 
     def path_states(self) -> list[PathState]:
@@ -70,40 +70,40 @@ class Channel:
         slot.carrier = self
         slot.asked_ns = slot.ready_ns
         self._waiting.append(slot)
-        self._pump(slot.ready_ns)  # the end of the exchange that may have made room
+        self._pump(slot.ready_ns)  # when the previous exchange ended, which may have made room
 
     def send_again(self, slot: Slot) -> None:
-        """Send a request whose first attempt was lost, before those that wait for their first."""
+        """Resend a request whose first attempt was lost, ahead of those not yet attempted."""
         slot.submit = self.submit
         slot.carrier = self
         self._waiting.appendleft(slot)
         self._pump(slot.ready_ns)
 
     def abandon(self, slot: Slot) -> None:
-        """The slot waits no more; a connection that nobody waits for is not awaited either."""
+        """Stop waiting for the slot; if none is left waiting, give up connecting."""
         self._waiting.remove(slot)
         if self._connection is not None and not self._connection.open and not self._waiting:
             self._connection.close("")
 
     def close(self) -> None:
-        """Close the connection; nothing is under way any more."""
+        """Close the connection; nothing is in flight any more."""
         if self._connection is not None:
             self._connection.close("")
 
     def opened(self, connection: Connection) -> None:
-        """Told by a connection that it may carry requests."""
+        """Called by a connection once it can carry requests."""
         now_ns = self._now_ns()
         for slot in self._waiting:
             slot.connect_ns = now_ns - slot.asked_ns
         self._pump(now_ns)
 
     def has_room(self, _connection: Connection) -> None:
-        """Told by a connection that shares itself, after each read."""
+        """Called by a multiplexed connection after each read."""
         if self._waiting:
             self._pump(self._now_ns())
 
     def closed(self, connection: Connection, reason: str) -> None:
-        """Told by a connection that it is gone."""
+        """Called by a connection when it has closed."""
         if state := connection.path_state():
             self._path_states.append(state)
         if connection is self._connection:
@@ -116,7 +116,7 @@ class Channel:
                 self.open()
 
     def _pump(self, ready_ns: int) -> None:
-        """Give waiting slots to the connection while it takes them: it can since `ready_ns`."""
+        """Give waiting slots to the connection, which has had room since `ready_ns`."""
         connection = self._connection
         if connection is not None and not connection.codec.reusable:
             self._connection = None
@@ -146,19 +146,19 @@ class Channel:
 
 
 class Connecting:
-    """Connects to a target, by the fastest way that can carry its requests.
+    """Connects to a target in the fastest way that supports its requests.
 
     Args:
         prepared: the target.
-        loop: what the connections run on.
-        connections: how many there will be at once.
+        loop: the event loop of the connections.
+        connections: their number at any one time.
     """
 
     def __init__(self, prepared: Prepared, loop: Loop, connections: int) -> None:
         self._prepared, self._loop = prepared, loop
         self._bodies: SharedBodies | None = None
         self._mapped: Connect | None = None
-        """For requests that are sent from a mapping."""
+        """For requests sent from a memory-mapped file."""
         endpoint = prepared.endpoint
         if prepared.codec is Http1Codec and endpoint.tls is None and hasattr(os, "memfd_create"):
             requests = cast(Sequence[HttpRequest], prepared.repeated)
@@ -169,7 +169,7 @@ class Connecting:
                 self._mapped = partial(SharedConnection, loop, endpoint, requests, self._bodies)
 
     def __call__(self, owner: Owner, ledger: Ledger) -> Connection:
-        """Begin to connect."""
+        """Start connecting."""
         if self._mapped is not None:
             return self._mapped(owner, ledger)
         endpoint = self._prepared.endpoint
@@ -179,6 +179,6 @@ class Connecting:
         return Connection(self._loop, endpoint, codec, owner, ledger)
 
     def close(self) -> None:
-        """Give back what the connections shared; all of them are closed."""
+        """Release what the connections shared; all of them are closed."""
         if self._bodies is not None:
             self._bodies.close()

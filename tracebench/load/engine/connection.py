@@ -1,7 +1,7 @@
 """A connection: a non-blocking socket, kernel stamps, and a codec.
 
-The hot path is `transmit` → (the server) → `_readable`: no coroutine, no object made per request,
-few calls. `benchmarks/rest_speed.py` tells what a request costs.
+The hot path is `transmit` → (the server) → `_readable`: no coroutine, no allocation per request,
+few calls. `benchmarks/rest_speed.py` measures the cost of a request.
 """
 
 import errno
@@ -22,33 +22,33 @@ from tracebench.load.wire.codec import Codec, ProtocolError, Slot
 from tracebench.model.exchange import Lost, Stamp
 
 READ_SIZE = 65_536
-MOST_BUFFERS = 64  # more than this are joined: sendmsg takes at most 1,024
+MOST_BUFFERS = 64  # join if there are more: sendmsg takes at most 1,024
 _CONNECT_AGAIN_NS = 1_000_000
 
-_KERNEL, _USER, _SHARED = Stamp.KERNEL, Stamp.USER, Stamp.SHARED  # an enum's look-up takes its time
+_KERNEL, _USER, _SHARED = Stamp.KERNEL, Stamp.USER, Stamp.SHARED  # enum look-ups are slow
 
 
 class Owner(Protocol):
-    """Who is told what becomes of a connection."""
+    """Is notified of what happens to a connection."""
 
     def submit(self, slot: Slot) -> None:
         """Find a connection for the slot."""
 
     def opened(self, connection: "Connection") -> None:
-        """It may carry requests."""
+        """It can carry requests."""
 
     def has_room(self, connection: "Connection") -> None:
         """It is shared, and may have room for one more request."""
 
     def closed(self, connection: "Connection", reason: str) -> None:
-        """It is gone; the slots that it carried are finished next."""
+        """It has closed; the slots that it carried are finished next."""
 
     def send_again(self, slot: Slot) -> None:
-        """Find a connection for the slot, whose first attempt was lost."""
+        """Find a connection for a slot whose first attempt was lost."""
 
 
 class Connection:
-    """One connection to the target, in the clear, from connect to close."""
+    """One plaintext connection to the target, from connect to close."""
 
     def __init__(
         self, loop: Loop, endpoint: Endpoint, codec: Codec, owner: Owner, ledger: Ledger
@@ -59,9 +59,9 @@ class Connection:
         self._now_ns = loop.now_ns
         self._retiring = self._closed = False
         self._attentive = True
-        """There is more to do after a read than to settle the slots."""
+        """After a read, `_after_reading` has work to do."""
         self._crossed_since_ns = sys.maxsize
-        """What was sent since then may have crossed the peer's end of the connection."""
+        """Requests sent since then may have crossed the peer's FIN or RST."""
         self._reader: Handler = self._readable
         self._outbox: deque[tuple[Slot | None, list[bytes]]] = deque()
         self._socket = sock = endpoint.make_socket(endpoint.family)
@@ -75,7 +75,7 @@ class Connection:
     # ── opening ──────────────────────────────────────────────────────────────────────────────
 
     def _connect(self, address: Any) -> None:
-        """Begin to connect; a Unix socket whose backlog is full wants us to come again."""
+        """Start connecting; retry while the backlog of a Unix socket is full."""
         if self._closed:
             return
         self._connect_error = self._socket.connect_ex(address)
@@ -95,7 +95,7 @@ class Connection:
             self._established()
 
     def _established(self) -> None:
-        """The transport stands: let the codec speak."""
+        """The transport is connected: send the codec's preface."""
         self._loop.change(self._descriptor, self._reader, READABLE)
         if preface := self.codec.preface():
             self._send(None, [preface])
@@ -110,7 +110,7 @@ class Connection:
     # ── requests out ─────────────────────────────────────────────────────────────────────────
 
     def transmit(self, slot: Slot) -> None:
-        """Send the slot's request, or hand it back where this connection can carry no more.
+        """Send the slot's request, or hand it back if this connection can carry no more.
 
         `sent_ns` is stamped just before the first byte leaves.
         """
@@ -120,11 +120,11 @@ class Connection:
         self._send(slot, codec.request(slot, slot.ids))
 
     def bind(self, slot: Slot) -> None:
-        """Let the slot send through this connection from now on, without asking its channel."""
+        """Let the slot send through this connection from now on, bypassing its channel."""
         slot.submit = self.transmit
 
     def abandon(self, slot: Slot) -> None:
-        """Give an exchange up that has been accounted for."""
+        """Give up an exchange that has already been recorded."""
         farewell = self.codec.cancel(slot)
         if farewell is None:
             self.close("")
@@ -132,12 +132,12 @@ class Connection:
             self._send(None, farewell)
 
     def retire(self) -> None:
-        """Carry what is under way to its end, then close."""
+        """Finish the exchanges in flight, then close."""
         self._retiring = self._attentive = True
         self._close_if_idle()
 
     def close(self, reason: str) -> None:
-        """Close at once; every exchange under way fails for this reason."""
+        """Close at once; every exchange in flight fails for this reason."""
         if self._closed:
             return
         self._closed = True
@@ -154,12 +154,12 @@ class Connection:
         return self._socket.family not in (socket.AF_INET, socket.AF_INET6)
 
     def is_local(self) -> bool:
-        """Whether both ends have one address: the server is on this machine."""
+        """Whether both ends have the same address, so the server is on this machine."""
         if self._is_unix():
             return True
         try:
             return bool(self._socket.getsockname()[0] == self._socket.getpeername()[0])
-        except OSError:  # it is gone
+        except OSError:  # no longer connected
             return False
 
     def path_state(self) -> kernel.PathState | None:
@@ -172,7 +172,7 @@ class Connection:
             self._flush()
 
     def _flush(self) -> None:
-        """Send what waits, in order, until the socket takes no more."""
+        """Send the outbox in order, until the socket would block."""
         outbox = self._outbox
         while outbox:
             slot, buffers = outbox[0]
@@ -206,7 +206,7 @@ class Connection:
             self._readable(events)
 
     def _cannot_send(self) -> None:
-        """The server has closed its side; a reply, or the reason, is there to be read."""
+        """The server has closed its side; a reply, or the reason, may still be unread."""
         self._outbox.clear()
         self.codec.reusable = False
         self._loop.change(self._descriptor, self._reader, READABLE)
@@ -230,13 +230,13 @@ class Connection:
         """Stamp the slots that a read belonged to, and pass on those that are finished.
 
         Args:
-            touched: the slots, the one whose bytes came last at the end.
-            arrived_ns: when the kernel received the bytes; 0 where it does not say.
+            touched: the slots, ending with the one whose bytes came last.
+            arrived_ns: when the kernel received the bytes; 0 if unknown.
             read_ns: when they were read.
-            done_ns: when they were understood.
+            done_ns: when they were parsed.
         """
         if self._outbox and not self.codec.multiplexed:
-            self.codec.reusable = False  # answered before it was sent: the rest belongs to no one
+            self.codec.reusable = False  # answered before the request was fully sent
         for slot in touched:
             if slot.sent_ns <= arrived_ns <= done_ns:
                 came_ns, stamp = arrived_ns, _KERNEL if slot is touched[-1] else _SHARED
@@ -277,15 +277,15 @@ class Connection:
         self.close("")
         self._end(ended)
 
-    # ── what is lost ─────────────────────────────────────────────────────────────────────────
+    # ── lost requests ────────────────────────────────────────────────────────────────────────
 
     def _peer_closed(self) -> None:
-        """Note that a FIN or RST has come, in this round of the loop: the kernel stamps neither."""
+        """Note that a FIN or RST came in this loop iteration: the kernel stamps neither."""
         crossing_ns = kernel.crossing_ns(self.path_state(), self._closing_ns)
         self._crossed_since_ns = self._loop.ready_since_ns - crossing_ns
 
     def _failed(self, slot: Slot, came_ns: int, done_ns: int, stamp: Stamp) -> None:
-        """Send an exchange again where the server cannot have begun with it; else pass it on."""
+        """Resend a request if the server cannot have started on it; else record the failure."""
         if self._was_in_vain(slot, done_ns):
             slot.begin_again(done_ns)
             self._owner.send_again(slot)
@@ -294,14 +294,14 @@ class Connection:
             self._ledger.finished(slot, came_ns, done_ns, stamp)
 
     def _was_in_vain(self, slot: Slot, now_ns: int) -> bool:
-        """Whether the request crossed the end of its connection, or was refused unread: once."""
+        """Whether a first attempt crossed the peer's close, or was refused unprocessed."""
         if slot.unanswered is None or slot.lost is not None:
             return False
-        left_ns = slot.sent_ns or now_ns  # or it waits for those before it to be sent
+        left_ns = slot.sent_ns or now_ns  # 0: still queued behind others
         return slot.unanswered is not Lost.CLOSED or left_ns >= self._crossed_since_ns
 
     def _end(self, slots: Sequence[Slot]) -> None:
-        """Pass on slots that end with the connection; a bare FIN carries no stamp."""
+        """Finish the slots that end with the connection; a bare FIN carries no stamp."""
         now_ns = self._now_ns()
         for slot in slots:
             slot.first_byte_ns = slot.first_byte_ns or now_ns

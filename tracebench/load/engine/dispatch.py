@@ -1,4 +1,4 @@
-"""Who sends next: what becomes of a slot that is free, and of a request that is due."""
+"""Dispatch: which slot sends next, when a slot becomes free or a request becomes due."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -12,14 +12,14 @@ from tracebench.load.streams.recorder import StreamRecorder
 from tracebench.load.wire.codec import Slot
 from tracebench.model.exchange import Outcome, Stamp
 
-# The ledger of a window: who may still start, and what becomes of an exchange that ended.
+# The ledger of a window: whether slots may still start, and what happens when exchanges end.
 
 BACKOFF_NS = 100_000_000
-"""How long a slot waits after it could not connect."""
+"""How long a slot waits after a failure to connect."""
 
 
 class Ledger:
-    """What all slots share. `mapped.py` reads and writes its fields in its own hot path."""
+    """State shared by all slots; the hot path in `mapped.py` reads and writes its fields too."""
 
     __slots__ = (
         "_freed",
@@ -42,9 +42,9 @@ class Ledger:
         self.draw, self.choose = draw, choose
         self.started = self.heard_ns = 0
         self.most_started = self.until_ns = 0
-        """A slot that is free goes on at once as long as fewer were started, and until then."""
+        """A free slot starts at once while fewer exchanges have started, before `until_ns`."""
         self.drawn_before = 0
-        """So many ids were drawn before this window: one for each exchange that started."""
+        """How many ids were drawn before this window: one for each exchange started."""
         self.recorder: RowRecorder
         self.streams: StreamRecorder
 
@@ -55,18 +55,18 @@ class Ledger:
         freed: Callable[[Slot, int], None],
         now_ns: int,
     ) -> None:
-        """Begin a window; slots whose exchange has ended are handed to `freed`, with the time."""
+        """Begin a window; `freed` gets each slot whose exchange has ended, and the time."""
         self._freed, self.recorder, self.streams = freed, recorder, streams
         self.drawn_before += self.started
         self.started = self.most_started = self.until_ns = 0
         self.heard_ns = now_ns
 
     def goes_on(self, now_ns: int) -> bool:
-        """Whether a slot that is free goes on at once."""
+        """Whether a free slot starts its next exchange at once."""
         return self.started < self.most_started and now_ns < self.until_ns
 
     def start(self, slot: Slot, scheduled_ns: int, ready_ns: int) -> None:
-        """Start an exchange that was due at `scheduled_ns`, for a slot that is free since then."""
+        """Start an exchange that was due at `scheduled_ns` and could start at `ready_ns`."""
         self.identify(slot)
         if self.choose is not None:
             slot.variant = self.choose()
@@ -77,7 +77,7 @@ class Ledger:
         slot.submit(slot)
 
     def identify(self, slot: Slot) -> None:
-        """Give a slot the ids of an exchange, which counts as started."""
+        """Give a slot the ids of its next exchange, which counts as started."""
         slot.ids, slot.draw = self.draw(), self.started
         self.started += 1
 
@@ -92,11 +92,11 @@ class Ledger:
         """Write the row of an exchange that has ended, and free its slot.
 
         Args:
-            slot: has its reply, or its error.
+            slot: holds its reply or its error.
             arrived_ns: when the reply's last byte arrived.
             done_ns: when it was recognised as complete, or given up.
-            stamp: how `arrived_ns` was had.
-            outcome: None where the reply or the error tells it.
+            stamp: the source of `arrived_ns`.
+            outcome: None if the reply or the error determines it.
         """
         self.recorder.write(slot, arrived_ns, done_ns, stamp, outcome)
         if slot.stream is not None:
@@ -111,7 +111,7 @@ class Ledger:
             self._loop.call_at(when_ns, partial(self._freed, slot, when_ns))
 
 
-# Who sends next: what becomes of a slot that is free, and of a request that is due.
+# Dispatch: which slot sends next.
 
 NEVER_SENT = "never sent: no slot became free in time"
 
@@ -120,36 +120,36 @@ class Dispatch(Protocol):
     """Gives slots their exchanges, and stops the loop after the last."""
 
     def begin(self, slots: Sequence[Slot], now_ns: int) -> None:
-        """Start what can be started."""
+        """Start whatever can start."""
 
     def freed(self, slot: Slot, at_ns: int) -> None:
         """Take back a slot whose exchange has ended."""
 
     def active(self) -> bool:
-        """Whether anything is under way, or to come."""
+        """Whether anything is in flight or still to come."""
 
     def idle(self) -> bool:
-        """Whether nothing is under way now, and no slot is held up."""
+        """Whether nothing is in flight and no slot is backing off."""
 
     def finish(self) -> None:
-        """Let nothing more be due; what is due already has its turn."""
+        """Let nothing more become due; requests already due are still sent."""
 
     def stop(self, now_ns: int) -> None:
         """Start nothing more."""
 
     def drop_late(self, now_ns: int, patience_ns: int) -> None:
-        """Give up what has been due for too long since the last was."""
+        """Give up waiting requests, once `patience_ns` has passed since the last was due."""
 
 
 def dispatch(pacing: Pacing, ledger: Ledger, loop: Loop) -> Dispatch:
-    """Choose by the pacing."""
+    """Make the dispatch for a pacing."""
     if isinstance(pacing, OpenLoop):
         return OpenDispatch(pacing, ledger, loop)
     return ClosedDispatch(pacing, ledger, loop)
 
 
 class ClosedDispatch:
-    """A slot goes on as soon as it is free. `mapped.py` does the same, by the ledger's fields."""
+    """Each slot sends again once it is free; `mapped.py` does the same, via the ledger."""
 
     def __init__(self, pacing: ClosedLoop, ledger: Ledger, loop: Loop) -> None:
         self._pacing, self._ledger, self._loop = pacing, ledger, loop
@@ -176,7 +176,7 @@ class ClosedDispatch:
         return self._taking_part > 0
 
     def idle(self) -> bool:
-        """A slot goes on, or has left."""
+        """Never: each slot has an exchange, is backing off, or has left."""
         return False
 
     def finish(self) -> None:
@@ -184,18 +184,18 @@ class ClosedDispatch:
         self._ledger.most_started = 0
 
     def stop(self, now_ns: int) -> None:
-        """Nothing is ever due, so that is the same."""
+        """Same as `finish`: no request waits to be sent."""
         self.finish()
 
     def drop_late(self, now_ns: int, patience_ns: int) -> None:
-        """Nothing is ever due."""
+        """Do nothing: no request waits to be sent."""
 
 
 class OpenDispatch:
-    """Requests start when they are due; one that finds no free slot has the next that is.
+    """Requests start when they are due, or wait for the next free slot.
 
-    The slot that was freed last goes first, so that no more connections are made than are needed
-    and those that are stay warm.
+    The slot freed last is used first, so that no more connections are opened than needed and those
+    in use stay warm.
     """
 
     def __init__(self, pacing: OpenLoop, ledger: Ledger, loop: Loop) -> None:
@@ -215,7 +215,7 @@ class OpenDispatch:
         self._send_due()
 
     def freed(self, slot: Slot, at_ns: int) -> None:
-        """Give the slot to a request that waits for one."""
+        """Give the slot to a waiting request."""
         slot.freed_ns = at_ns
         self._idle.append(slot)
         if not self._armed:
@@ -229,14 +229,14 @@ class OpenDispatch:
                 self._armed = True
                 return self._loop.call_at(due_ns, self._send_due)
             self._next += 1
-            one_was_free = self._idle[0].freed_ns <= due_ns  # the first has waited longest
+            one_was_free = self._idle[0].freed_ns <= due_ns  # the first has been idle longest
             slot = self._idle.pop()
             self._ledger.start(slot, due_ns, due_ns if one_was_free else slot.freed_ns)
         if not self.active():
             self._loop.stop()
 
     def active(self) -> bool:
-        """Whether anything is under way, or to come."""
+        """Whether anything is in flight or still to come."""
         return self._next < self._count or not self.idle()
 
     def idle(self) -> bool:
@@ -244,12 +244,12 @@ class OpenDispatch:
         return len(self._idle) == self._slots
 
     def finish(self) -> None:
-        """Forget what is still to come; what is due already has its turn."""
+        """Drop the requests not yet due; those already due are still sent."""
         since_ns = self._loop.now_ns() - self._began_ns
         self._count = bisect_right(self._arrivals_ns, since_ns, self._next, self._count)
 
     def stop(self, now_ns: int) -> None:
-        """Forget what is still to come; what was due is counted as cancelled."""
+        """Drop the requests not yet due; those due but unsent count as cancelled."""
         due = bisect_right(self._arrivals_ns, now_ns - self._began_ns, self._next, self._count)
         late, self._count = self._arrivals_ns[self._next : due], self._next
         for due_ns in late:
@@ -260,7 +260,7 @@ class OpenDispatch:
             self._ledger.recorder.write(slot, 0, now_ns, Stamp.USER, Outcome.CANCELLED)
 
     def drop_late(self, now_ns: int, patience_ns: int) -> None:
-        """Stop when the last request has been due for too long, and some still wait for a slot."""
+        """Stop if the last request was due too long ago and some still wait for a slot."""
         if self._next < self._count:
             last_ns = self._began_ns + self._arrivals_ns[self._count - 1]
             if now_ns >= last_ns + patience_ns:

@@ -1,4 +1,4 @@
-"""Where to connect to, and whom to trust there: settled before the run."""
+"""Where to connect, and which certificates to trust: settled before the run."""
 
 import errno
 import os
@@ -14,21 +14,21 @@ from tracebench.load.engine import kernel
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Tls
 
-# TLS as a plan asks for it: whom to trust, and with which certificate to show who we are.
+# TLS as the plan asks for it: trusted certificates, and the client's own.
 
 
 def client_tls(trust: Tls, *, protocol: str) -> ssl.SSLContext:
-    """TLS as a client should speak it: verified, unless told otherwise.
+    """A client's TLS context, which verifies the server unless told otherwise.
 
     Args:
-        trust: `cacert` None: the certificates of the certifi package are trusted.
+        trust: if its `cacert` is None, the certificates of the certifi package are trusted.
         protocol: what ALPN offers, `h2` or `http/1.1`.
 
     Raises:
         TargetError: the trusted certificates cannot be read.
         UsageError: the client's certificate cannot be used.
     """
-    import certifi  # certifi reads its bundle when imported; plain targets need none
+    import certifi  # certifi reads its bundle on import; plaintext targets need none
 
     try:
         context = ssl.create_default_context(cafile=trust.cacert or certifi.where())
@@ -43,7 +43,7 @@ def client_tls(trust: Tls, *, protocol: str) -> ssl.SSLContext:
 
 
 def certificate_files(trust: Tls) -> tuple[bytes, bytes] | None:
-    """The contents of `--key` and `--cert`, which `client_tls` has tried; None without them."""
+    """The contents of `--key` and `--cert`, checked by `client_tls`; None without them."""
     if trust.cert is None:
         return None
     return Path(trust.key or trust.cert).read_bytes(), Path(trust.cert).read_bytes()
@@ -87,14 +87,14 @@ def _text(error: Exception) -> str:
     return text[:1].lower() + text[1:]
 
 
-# Where to connect to: resolved once, before the run, so that no name look-up is ever timed.
+# Where to connect: resolved once, before the run, so that no DNS lookup is ever timed.
 
 _PROBE_S = 5.0
 _UNIX = getattr(socket, "AF_UNIX", None)
 
 
 def stamped_socket(family: int) -> socket.socket:
-    """A socket that never waits, and whose reads come with the kernel's stamps where it has any."""
+    """A non-blocking socket whose reads carry kernel receive stamps, where there are any."""
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setblocking(False)
     if family in (socket.AF_INET, socket.AF_INET6):
@@ -105,27 +105,27 @@ def stamped_socket(family: int) -> socket.socket:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A socket address, and how to speak to it."""
+    """A socket address, and how to connect to it."""
 
     host: str
-    """`localhost` where it is a Unix socket, as it is called in requests."""
+    """The host named in requests; `localhost` for a Unix socket."""
     port: int
     family: int
     address: Any
     tls: ssl.SSLContext | None
     closing_ns: int = 5_000_000
-    """So long the server may take to close a connection after it has decided to."""
+    """How long the server may take to close a connection once it has decided to."""
     make_socket: Callable[[int], socket.socket] = stamped_socket
-    """Of this family, not connected yet."""
+    """Makes an unconnected socket of a family."""
 
     @property
     def unix_path(self) -> str | None:
-        """Where the Unix socket lies; None: it is not one."""
+        """The path of the Unix socket; None if it is not one."""
         return self.address if self.family == _UNIX else None
 
 
 def resolve_unix(path: str) -> Endpoint:
-    """See that a Unix socket accepts connections.
+    """Check that a Unix socket accepts connections.
 
     Raises:
         TargetError: it does not.
@@ -171,7 +171,7 @@ def _is_socket(path: str) -> bool:
 
 
 def resolve(host: str, port: int, tls: ssl.SSLContext | None) -> Endpoint:
-    """Look the host up; the first address that accepts a connection is taken.
+    """Look up the host, and use the first address that accepts a connection.
 
     Raises:
         TargetError: the host has no address, or none of its addresses accepts.

@@ -1,6 +1,6 @@
-"""The engine: keeps C exchanges under way, and writes one row for each that ends.
+"""The engine: keeps C exchanges in flight, and writes one row for each that ends.
 
-Inside the window nothing is parsed, no span is made and no garbage is collected.
+Within the window replies are kept rather than read, and no span is made or garbage collected.
 """
 
 import gc
@@ -26,9 +26,9 @@ from tracebench.tracing.roots.trace_ids import IdSource
 
 TICK_NS = 100_000_000
 PATIENCE_NS = 5_000_000_000
-"""Without any reply for this long, and for two time-outs, the run is given up."""
+"""The run is given up after no reply for this long or two timeouts, whichever is longer."""
 RECENT = 100
-"""Exchanges whose latency is shown while the run goes on."""
+"""The latency shown during the run is the median of this many latest exchanges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,20 +38,20 @@ class Window:
     recorder: RowRecorder
     streams: StreamRecorder
     ids: Ids
-    """Of its rows' draws."""
+    """By the draws of its rows."""
     cpu_s: float
     asked_rps: float
     stalled_ns: int
     longest_stall_ns: int
     gc_pause_s: float
     had_enough: bool
-    """It was ended by `enough`."""
+    """`enough` ended it."""
     interrupted: bool
     gave_up: str
 
 
 class Engine:
-    """Runs slots over channels; slot i uses channel i modulo their number."""
+    """Runs slots over channels; slot i uses channel i modulo the number of channels."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Engine:
         self._interrupted = False
 
     def connect(self, count: int) -> str:
-        """Open so many channels; returns why one could not be opened, or nothing."""
+        """Open `count` channels; returns why one could not be opened, else an empty string."""
         deadline_ns = self._loop.now_ns() + self._timeout_ns
         channels = self.channels[:count]
         for channel in channels:
@@ -107,7 +107,7 @@ class Engine:
         return sum(channel.is_open() for channel in self.channels) < before
 
     def interrupt(self) -> None:
-        """End the run soon; what is under way is counted as cancelled."""
+        """End the run soon; exchanges in flight count as cancelled."""
         self._interrupted = True
 
     def run(
@@ -116,7 +116,7 @@ class Engine:
         on_progress: Callable[[Progress], None],
         enough: Callable[[RowRecorder], bool] = lambda _record: False,
     ) -> Window:
-        """Run until the pacing admits no more, or `enough` says so; what is under way ends."""
+        """Run until the pacing or `enough` ends it; exchanges in flight are finished."""
         self._on_progress, self._enough, self._gave_up = on_progress, enough, ""
         self._had_enough = False
         loop, ledger = self._loop, self._ledger
@@ -151,7 +151,7 @@ class Engine:
             gave_up=self._gave_up,
         )
 
-    # ── what happens now and then ────────────────────────────────────────────────────────────
+    # ── periodic work ────────────────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
         now_ns, ledger = self._loop.now_ns(), self._ledger
@@ -175,14 +175,14 @@ class Engine:
             self._loop.call_at(self._loop.now_ns() + TICK_NS, self._tick)
 
     def _halt(self, now_ns: int) -> None:
-        """Start nothing more, and give up what is under way."""
+        """Start nothing more, and cancel what is in flight."""
         self._dispatch.stop(now_ns)
         for slot in self._slots:
             if slot.ids:
                 self._end(slot, now_ns, Outcome.CANCELLED, "cancelled")
 
     def _expire(self) -> None:
-        """End what is over its time-out; come again when the next one can be."""
+        """End the exchanges that have timed out; run again when the next one may."""
         now_ns = self._loop.now_ns()
         next_ns = now_ns + min(self._timeout_ns, self._streaming.timeout_ns)
         for slot in self._slots:
@@ -197,7 +197,7 @@ class Engine:
         self._loop.call_at(next_ns, self._expire)
 
     def _limit(self, slot: Slot) -> tuple[int, str, int]:
-        """Until when an exchange may wait, for what, and how long that is in all."""
+        """An exchange's deadline, what it waits for, and the timeout that applies."""
         timeout_ns, whole_ns = self._timeout_ns, self._streaming.timeout_ns
         if not slot.sent_ns:
             return max(slot.asked_ns, slot.ready_ns) + timeout_ns, "connection", timeout_ns
@@ -221,9 +221,9 @@ class Engine:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[list[float]]:
-    """Collect before, and not within; somebody else's code may do so all the same.
+    """Collect garbage first, then disable it; other code may still trigger a collection.
 
-    Gives how long each collection took, in s.
+    Yields how long each collection took, in s.
     """
     pauses_s: list[float] = []
 
@@ -241,7 +241,7 @@ def _no_garbage_collection() -> Iterator[list[float]]:
 
 
 def _progress(ledger: Ledger, elapsed_ns: int) -> Progress:
-    """Sum up the rows so far; costs some 20 µs, inside the window."""
+    """Sum up the rows so far; costs about 20 µs, within the window."""
     recorder = ledger.recorder
     recent_ns = sorted(recorder.recent_ns(RECENT).tolist())
     middle_ms = recent_ns[len(recent_ns) // 2] / 1e6 if recent_ns else 0.0

@@ -1,4 +1,4 @@
-"""What the kernel tells: stamps of arrivals, paths, CPU time and clocks."""
+"""What the kernel reports: arrival stamps, network paths, CPU time and clocks."""
 
 import socket
 import struct
@@ -7,9 +7,9 @@ from pathlib import Path
 from time import perf_counter_ns, time_ns
 from typing import NamedTuple
 
-# What the kernel knows: when bytes arrived (SO_TIMESTAMPING), and the path's state (TCP_INFO).
+# When bytes arrived (SO_TIMESTAMPING), and the state of the path (TCP_INFO).
 #
-# Constants and layouts are those of Linux' net_tstamp.h and tcp.h; elsewhere nothing is reported.
+# Constants and layouts are those of Linux's net_tstamp.h and tcp.h; elsewhere nothing is reported.
 
 ANCILLARY_SIZE = 128
 """Room for the three timespecs of one SCM_TIMESTAMPING message."""
@@ -18,21 +18,21 @@ _RX_SOFTWARE, _REPORT_SOFTWARE = 1 << 3, 1 << 4
 timespec = struct.Struct("@qq").unpack_from
 """Seconds and nanoseconds of an SCM_TIMESTAMPING message."""
 _NEVER_MEASURED = 2**32 - 1
-"""The least round trip of a connection that never came about."""
+"""The minimum round trip of a connection that was never established."""
 _TCP_INFO = struct.Struct("@68xI28xI44xI")  # tcpi_rtt, tcpi_total_retrans, tcpi_min_rtt (µs)
 
 
 def enable(sock: socket.socket) -> None:
-    """Ask for receive stamps; a kernel that has none simply sends none."""
+    """Ask for receive stamps; a kernel without them sends none."""
     if sys.platform == "linux":
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _REPORT_SOFTWARE)
 
 
 def arrival_wall_ns(stamp: bytes) -> int:
-    """The wall-clock time of an SCM_TIMESTAMPING message, the only kind that is asked for.
+    """The wall-clock time of an SCM_TIMESTAMPING message, the only kind requested.
 
-    Only its difference to the wall clock right after the read is of use: how long the bytes had
-    lain in the kernel. So a step of the clock spoils no more than the reads it falls into.
+    It is used only relative to the wall clock of the same loop iteration (`Loop.epoch_ns`), so a
+    clock step spoils the reads of one iteration at most.
     """
     seconds: int
     nanoseconds: int
@@ -50,16 +50,16 @@ class PathState(NamedTuple):
 
 
 def crossing_ns(path: PathState | None, closing_ns: int) -> int:
-    """How long before the peer's end of a connection a request may have left, to have crossed it.
+    """How long before the peer's FIN arrived a request may have been sent and still cross it.
 
-    Two round trips: the peer's FIN on its way here, and the request on its way there; and at least
-    the time that the peer may take to close after it has decided to.
+    Two round trips, for the FIN on its way here and the request on its way there, but at least the
+    time that the peer may take to close once it has decided to.
     """
     return max(2_000 * path.rtt_us if path is not None else 0, closing_ns)
 
 
 def path_state(sock: socket.socket) -> PathState | None:
-    """The kernel's view of a connection's path, or None where it gives none."""
+    """The kernel's view of a connection's path; None if unavailable."""
     if sys.platform != "linux":
         return None
     try:
@@ -70,23 +70,23 @@ def path_state(sock: socket.socket) -> PathState | None:
     return None if state is None or state.min_rtt_us == _NEVER_MEASURED else state
 
 
-# What the machine itself tells: of its CPU time, and of its clocks.
+# The machine's CPU time and clocks.
 
 _STAT = Path("/proc/stat")
 _GOVERNORS = Path("/sys/devices/system/cpu"), "cpu[0-9]*/cpufreq/scaling_governor"
 
 
 class CpuTimes(NamedTuple):
-    """The time of all CPUs together since the machine was started, in its ticks (proc_stat(5))."""
+    """The time of all CPUs together since boot, in clock ticks (proc_stat(5))."""
 
     total: int
     idle: int
     stolen: int
-    """Another machine of the same host had the CPU."""
+    """Another virtual machine on the same host had the CPU."""
 
     @classmethod
     def now(cls) -> "CpuTimes | None":
-        """Read them; None where the system does not tell."""
+        """Read them; None if the system does not report them."""
         try:
             first = _STAT.read_text(encoding="ascii").partition("\n")[0]
         except OSError:
@@ -97,7 +97,7 @@ class CpuTimes(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """The begin of what is watched."""
+    """The start of the observed period."""
 
     cpu: CpuTimes | None
     epoch_ns: int
@@ -110,19 +110,19 @@ class Moment(NamedTuple):
 
 
 class Machine(NamedTuple):
-    """What became of the machine in the meantime."""
+    """The state of the machine over the observed period."""
 
     idle_share: float | None
-    """Of its CPU time; None where the system does not tell."""
+    """Of its CPU time; None if the system does not report it."""
     stolen_share: float | None
     clock_step_s: float
-    """How far the wall clock moved against the monotonic one."""
+    """How far the wall clock moved relative to the monotonic one."""
     governors: tuple[str, ...]
-    """What decides on the CPUs' frequencies (Linux: cpufreq); empty where nothing tells."""
+    """The CPU frequency governors (Linux: cpufreq); empty if unknown."""
 
 
 def since(before: Moment) -> Machine:
-    """Compare with now."""
+    """Compare `before` with now."""
     after = Moment.now()
     step_s = (after.epoch_ns - before.epoch_ns) / 1e9
     if before.cpu is None or after.cpu is None or after.cpu.total == before.cpu.total:

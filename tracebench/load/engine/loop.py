@@ -1,7 +1,7 @@
 """The event loop: readiness callbacks and timers, nothing else.
 
-asyncio and uvloop would do as well (measured: the same throughput), but they hide the one thing
-that an instrument needs to know of its own loop: since when a callback has been waiting.
+asyncio and uvloop reach the same throughput (measured), but hide the one thing a measuring
+instrument must know about its own event loop: how long a callback has been waiting.
 """
 
 import heapq
@@ -14,77 +14,77 @@ from typing import Final, NamedTuple, Protocol
 READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
 EDGE = getattr(select, "EPOLLET", 0) | getattr(select, "EPOLLRDHUP", 0)
-"""Tell once what has become ready, not as long as it is; and whether the peer has closed."""
-_BLOCKED_NS = 20_000  # a poll that took longer than this has slept: nothing was ready before it
-_SPIN_NS = 150_000  # a wake-up is late by the timer's slack (50 µs) and the scheduler's mood
+"""Edge-triggered readiness, and notice of the peer's close."""
+_BLOCKED_NS = 20_000  # a poll that took longer has slept: nothing was ready before it
+_SPIN_NS = 150_000  # a wake-up is late by the timer slack (50 µs) and scheduling delay
 _MS = 1_000_000
 _LONGEST_WAIT_NS = 1_000_000_000
 STALL_NS = 1_000_000
-"""A round that takes longer keeps replies waiting, and what is due."""
+"""A loop iteration that takes longer delays replies and due requests."""
 
 Handler = Callable[[int], None]
 
 
 class Clock(NamedTuple):
-    """The clocks that the engine reads, as functions that are called without any detour."""
+    """The clocks that the engine reads, as functions called directly."""
 
     now_ns: Callable[[], int] = perf_counter_ns
-    """Monotonic: of every stamp."""
+    """Monotonic: the clock of every stamp."""
     wall_ns: Callable[[], int] = time_ns
-    """The kernel's stamps are read from this one."""
+    """The clock of the kernel's stamps."""
 
 
 CLOCK: Final = Clock()
 
 
 class Poller(Protocol):
-    """Knows which descriptors are ready, as `select.epoll` and `select.poll` do."""
+    """What `select.epoll` and `select.poll` have in common."""
 
     def register(self, fd: int, eventmask: int, /) -> None:
         """Watch a descriptor for these events."""
 
     def modify(self, fd: int, eventmask: int, /) -> None:
-        """Watch it for others."""
+        """Replace the events it is watched for."""
 
     def unregister(self, fd: int, /) -> None:
-        """Watch it no more."""
+        """Stop watching it."""
 
 
 class Waiting(NamedTuple):
-    """How a loop waits: both ways end with the first event."""
+    """How a loop waits: `poll` and `nap` both return at the first event."""
 
     poller: Poller
     poll: Callable[[float], list[tuple[int, int]]]
-    """Wait for so many seconds at most; gives what is ready."""
+    """Wait for this many seconds at most; returns what is ready."""
     nap: Callable[[float], object]
-    """Only wait, with a finer clock."""
+    """Only wait, at a finer resolution."""
 
 
 class Loop:
-    """Calls handlers when their descriptors are ready, and timers when their time has come.
+    """Calls handlers when their descriptors are ready, and timers when they expire.
 
     Args:
-        clock: what its times are read from.
-        waiting: how it waits for events; None: as the system can.
+        clock: the source of its times.
+        waiting: how it waits for events; None: the best that the system offers.
     """
 
     def __init__(self, clock: Clock = CLOCK, waiting: Waiting | None = None) -> None:
         self.now_ns, self._wall_ns = clock
-        """The monotonic clock; whoever reads it often keeps it as his own."""
+        """The monotonic clock; hot paths keep their own reference to it."""
         self._handlers: dict[int, Handler] = {}
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._timers_made = 0
         self._due_ns = 0
-        """When to look at the timers next: none is due before."""
+        """When to check the timers next: none is due before."""
         self._running = False
         self._poller, self._poll, self._nap = waiting or _waiting()
         self.ready_since_ns = 0
-        """What is handled in this round became ready at this time at the earliest."""
+        """The earliest time at which this iteration's events can have become ready."""
         self.epoch_ns = 0
-        """The wall clock at the monotonic clock's zero, read anew in each round: what takes a
-        kernel stamp to the monotonic clock. A step of the wall clock spoils one round at most."""
+        """The wall clock at the monotonic clock's zero, to convert kernel stamps; read anew in each
+        iteration, so that a step of the wall clock spoils one iteration at most."""
         self.stalled_ns = self.longest_stall_ns = 0
-        """How long rounds took that were longer than `STALL_NS`: all together, and the longest."""
+        """Time taken by iterations longer than `STALL_NS`: in total, and by the longest."""
 
     def watch(self, descriptor: int, handler: Handler, events: int = READABLE) -> None:
         """Call `handler(events)` whenever the descriptor is ready."""
@@ -97,23 +97,23 @@ class Loop:
         self._poller.modify(descriptor, events)
 
     def redirect(self, descriptor: int, handler: Handler) -> None:
-        """Replace the handler of a watched descriptor, which costs no system call."""
+        """Replace the handler of a watched descriptor, without a system call."""
         self._handlers[descriptor] = handler
 
     def forget(self, descriptor: int) -> None:
-        """Watch the descriptor no more."""
-        self._handlers[descriptor] = _ignore  # this round may have an event for it still
-        with suppress(OSError, KeyError):  # it may wait to be watched (`Connection._connect`)
+        """Stop watching the descriptor."""
+        self._handlers[descriptor] = _ignore  # this iteration may still have an event for it
+        with suppress(OSError, KeyError):  # it may not be watched yet (`Connection._connect`)
             self._poller.unregister(descriptor)
 
     def call_at(self, when_ns: int, callback: Callable[[], None]) -> None:
-        """Call back once, at `when_ns` on the monotonic clock or a few µs later."""
+        """Call `callback` once, at `when_ns` on the monotonic clock or a few µs later."""
         self._timers_made += 1
         heapq.heappush(self._timers, (when_ns, self._timers_made, callback))
         self._due_ns = min(self._due_ns, when_ns)
 
     def clear_timers(self) -> None:
-        """Forget every timer that has not come yet."""
+        """Cancel every pending timer."""
         self._timers.clear()
 
     def stop(self) -> None:
@@ -140,7 +140,7 @@ class Loop:
                 self._call_timers(woke_ns)
 
     def close(self) -> None:
-        """Give the descriptors of the loop itself back."""
+        """Release the loop's own descriptors."""
         self._timers.clear()
         if isinstance(self._poller, select.epoll):
             self._poller.close()
@@ -148,8 +148,8 @@ class Loop:
     def _wait_briefly(self, left_ns: int) -> list[tuple[int, int]]:
         """Wait for events for less than a millisecond.
 
-        Polls count in whole milliseconds, so the rest of the way to a timer is slept in a nap,
-        and the end of it spent polling without a wait: to be on time costs a little of the CPU.
+        `poll` counts in whole milliseconds, so the loop naps until just before the timer, then
+        polls without blocking: punctuality costs a little CPU time.
         """
         if left_ns > 0:
             self._nap(left_ns / 1e9)
@@ -170,9 +170,9 @@ def _ignore(_events: int) -> None:
 
 
 def _waiting() -> Waiting:
-    """Epoll where there is one, else poll: the same events.
+    """Epoll where available, else poll: the events are the same.
 
-    `select` has the finer clock, and may be asked about an epoll.
+    `select` has the finer resolution, and can wait on an epoll descriptor.
     """
     if hasattr(select, "epoll"):
         epoll = select.epoll()

@@ -1,10 +1,10 @@
 """Requests in memory-mapped files, sent by reference.
 
 `sendfile` from such a file hands pages to the socket instead of copying the body into it. With
-24 KB bodies on loopback the copy is 13 % of what a request costs; below 12 KB it costs less than
-`sendfile` does, and whole requests are copied from the mapping. The one line that changes is
-written into it, so each connection has its own. Where those would take too much
-memory, all connections share one mapping of the bodies alone, and copy the heads.
+24 KB bodies on loopback the copy is 13 % of the cost of a request; below 12 KB it is cheaper than
+`sendfile`, so the whole request is copied from the mapping. The one line that changes is written
+into the mapping, so each connection has its own. If those would take too much memory, all
+connections share one mapping of the bodies alone, and copy the heads.
 `benchmarks/rest_speed.py` shows the difference.
 """
 
@@ -30,25 +30,25 @@ from tracebench.load.wire.http1_pattern import Http1Pattern, Take, unknown
 from tracebench.model.exchange import Stamp
 
 MOST_PRIVATE_BYTES: Final = 64 << 20
-"""Of the copies of all connections; where they would take more, the bodies are shared."""
+"""Limit on the copies of all connections together; beyond it, the bodies are shared."""
 MOST_PRIVATE: Final = 256
-"""Requests; laying them out takes each new connection 0.7 µs a request, and their copy."""
+"""Requests; each new connection lays them out in 0.7 µs a request plus the copying."""
 SMALL: Final = 16_384
-"""Bytes of a body; to copy a smaller one takes less than a call of its own."""
+"""Body size in bytes below which copying is cheaper than a separate `sendfile` call."""
 BY_REFERENCE: Final = 12_288
-"""Bytes of a request; to copy a smaller one takes less than to pass its pages on."""
+"""Request size in bytes below which copying is cheaper than `sendfile`."""
 IDS: Final = 49
 
 BodyPart = tuple[int, int, slice]
-"""Of a request: where it starts, its size, and where its ids are."""
+"""The start and size of a request in the mapping, and the place of its ids."""
 
 
 class Mapping:
-    """Contents one after the other in a file that is nowhere but in memory."""
+    """Contents one after another in a memory-only file."""
 
     parts: list[BodyPart]
     views: list[memoryview]
-    """What each part holds; they cannot be used once this is closed."""
+    """The contents of each part; unusable once this is closed."""
 
     def __init__(self, contents: Sequence[bytes]) -> None:
         self.starts = [0, *accumulate(map(len, contents))]
@@ -60,12 +60,12 @@ class Mapping:
             self.memory[start : start + len(content)] = content
 
     def _divide(self, parts: list[BodyPart]) -> None:
-        """Say where the requests are."""
+        """Set the places of the requests."""
         self.parts = parts
         self.views = [self.memory[start : start + size] for start, size, _ in parts]
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Release the memory."""
         for view in (*self.views, self.memory):
             view.release()
         self._memory.close()
@@ -75,7 +75,7 @@ class Mapping:
 class MappedRequests(Mapping):
     """One connection's copies of its requests.
 
-    The ids of one may be changed once the last was answered.
+    The ids in one may be changed once the previous request has been answered.
     """
 
     def __init__(self, requests: Sequence[HttpRequest]) -> None:
@@ -89,13 +89,13 @@ class MappedRequests(Mapping):
 
     @staticmethod
     def possible(requests: Sequence[HttpRequest], connections: int) -> bool:
-        """Whether each of so many connections may have copies of its own."""
+        """Whether each of the connections may have copies of its own."""
         size = sum(len(one.head) + IDS + len(one.tail) + len(one.body) for one in requests)
         return len(requests) <= MOST_PRIVATE and size * connections <= MOST_PRIVATE_BYTES
 
 
 class SharedBodies(Mapping):
-    """The bodies of a run's requests, each once; nothing is written to them, so all may share."""
+    """The bodies of a run's requests, each once; read-only, so all connections share them."""
 
     def __init__(self, requests: Sequence[HttpRequest]) -> None:
         bodies = {id(one.body): one.body for one in requests}
@@ -106,21 +106,21 @@ class SharedBodies(Mapping):
 
     @staticmethod
     def pays(requests: Sequence[HttpRequest]) -> bool:
-        """Whether a body is large enough for a call of its own."""
+        """Whether any body is large enough for a separate `sendfile` call."""
         return any(len(one.body) >= SMALL for one in requests)
 
 
 class MappedConnection(Connection):
-    """A connection whose requests are sent from a mapping: HTTP/1.1 in the clear.
+    """A plaintext HTTP/1.1 connection that sends its requests from a memory-mapped file.
 
-    Once the form of the replies is known, one closure does all that the next request takes; it
-    leaves to the general methods whatever is not as usual. The calls and look-ups that it saves are
-    a sixth of what a request costs.
+    Once the pattern of the replies is known, one closure handles a reply and sends the next request
+    (the fast path); anything unusual is left to the general methods (the slow path). The calls and
+    look-ups it saves are a sixth of the cost of a request.
     """
 
     codec: Http1Codec
     _turns = False
-    """Each request takes the way of several, for it is not in the mapping whole."""
+    """The next request is started by `_turn`, as it may differ or is not mapped whole."""
 
     def __init__(
         self,
@@ -135,11 +135,11 @@ class MappedConnection(Connection):
         self._turns = self._turns or ledger.choose is not None
         self._mapped = mapped or MappedRequests(requests)
         self._log: Log
-        """Of the replies that need no parser, where some do."""
+        """The log of the replies that need no parser; unset while there are none."""
         self._take: Take = unknown
         self._bound: Slot
         self._left = (0, 0)
-        """Of a request that is partly sent: where the rest of it is, and its size."""
+        """Start and size of the unsent rest of a partly sent request."""
 
     def transmit(self, slot: Slot) -> None:
         """Send the slot's request; see `Connection.transmit`."""
@@ -171,17 +171,17 @@ class MappedConnection(Connection):
         self._loop.change(self._descriptor, self._writable, READABLE | WRITABLE)
 
     def _wait_to_write(self, slot: Slot | None, rest: bytes) -> None:
-        """Send the rest when the socket takes it, and read the reply to it the general way."""
+        """Send the rest once the socket is writable, and read the reply on the slow path."""
         self._reader = self._general
         super()._wait_to_write(slot, rest)
 
     def _cannot_send(self) -> None:
-        """Read what the server has to say; see `Connection._cannot_send`."""
+        """Read the reply on the slow path; see `Connection._cannot_send`."""
         self._reader = self._general
         super()._cannot_send()
 
     def _flush(self) -> None:
-        """Go on with a request that is partly sent, still by reference."""
+        """Continue a partly sent request, still by reference."""
         if self._outbox[0][1]:
             return super()._flush()
         start, size = self._left
@@ -197,16 +197,16 @@ class MappedConnection(Connection):
         return None
 
     def bind(self, slot: Slot) -> None:
-        """Let the slot send through this connection, and read its replies the short way."""
+        """Let the slot send through this connection, and read its replies on the fast path."""
         super().bind(slot)
         self._bound = slot
         self._short: Handler = self._general
-        """Reads replies of the known form, where there is one."""
+        """The fast path, for replies of the known pattern; `_general` while there is none."""
         self._reader = self._general
         self._loop.change(self._descriptor, self._reader, READABLE | EDGE)
 
     def _general(self, events: int) -> None:
-        """Read a reply whose form is not known, or to a request that is not as usual."""
+        """Read a reply on the slow path: its pattern is unknown, or its request was unusual."""
         try:
             data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
         except OSError as error:
@@ -216,7 +216,7 @@ class MappedConnection(Connection):
         self._parse(events, data, arrived_ns, read_ns)
 
     def _cycle(self, slot: Slot, take: Take, log: Log) -> Handler:
-        """`_readable`, `Ledger.finished` and `transmit` in one closure, while all `_is_usual`."""
+        """The fast path: `_readable`, `Ledger.finished` and `transmit` in one closure."""
         recvmsg, ledger, loop, now_ns = self._recvmsg, self._ledger, self._loop, self._now_ns
         draw, tag, send = ledger.draw, plain_tag(slot.number, log.number), self._sender(0)
         (_, size, ids_at), memory = self._mapped.parts[0], self._mapped.memory
@@ -258,14 +258,14 @@ class MappedConnection(Connection):
         return readable
 
     def _sender(self, variant: int) -> Callable[[], int]:
-        """What sends one of the requests, and gives how much of it the socket took."""
+        """A function that sends one of the requests, and returns how many bytes were taken."""
         start, size, _ = self._mapped.parts[variant]
         if size < BY_REFERENCE:
             return partial(self._socket.send, self._mapped.views[variant])
         return partial(sendfile, self._descriptor, self._mapped.file, start, size)
 
     def _turn(self, slot: Slot, data: bytes, arrived_ns: int, done_ns: int) -> None:
-        """Go on to another of several requests."""
+        """Record the reply, and start the next request, which may be a different one."""
         ledger = self._ledger
         slot.reply, slot.first_byte_ns = (data,), arrived_ns
         ledger.recorder.write(slot, arrived_ns, done_ns, Stamp.KERNEL)
@@ -273,11 +273,11 @@ class MappedConnection(Connection):
         ledger.start(slot, done_ns, done_ns)
 
     def _parse(self, events: int, data: bytes, arrived_ns: int, read_ns: int) -> None:
-        """The general road, for bytes that have been read."""
+        """The slow path, from the point where bytes have been read."""
         if not data:
             return self._end_of_file()
         if events != READABLE or len(data) == READ_SIZE:
-            # There may be more to read, or the end: let the loop tell as long as there is.
+            # There may be more to read, or the end: go level-triggered until it is read.
             self._loop.change(self._descriptor, self._reader, READABLE)
         try:
             touched = self.codec.receive(data)
@@ -304,23 +304,23 @@ class MappedConnection(Connection):
             self._short = self._cycle(self._bound, take, log)
 
     def _fitting(self) -> Handler:
-        """What is to read the next reply."""
+        """The handler for the next reply."""
         return self._short if self._is_usual() else self._general
 
     def _is_usual(self) -> bool:
-        """Whether the request under way left at once, on a connection that stands and stays."""
+        """Whether the request in flight was sent whole at once, on a kept-alive connection."""
         codec, slot = self.codec, self._bound
         sent = codec.open and not self._outbox and not slot.write_lag_ns
         return sent and codec.reusable and not codec.kept and not slot.connect_ns
 
     def close(self, reason: str) -> None:
-        """Close at once, and give the mapping back."""
+        """Close at once, and release the mapping."""
         super().close(reason)
         self._mapped.close()
 
 
 class SharedConnection(MappedConnection):
-    """A connection that sends bodies from the mapping of all, each after a head of its own."""
+    """A connection that sends each head itself, and bodies from the mapping shared by all."""
 
     _turns = True
 
@@ -357,12 +357,12 @@ class SharedConnection(MappedConnection):
         return None
 
     def _sent(self, head: bytes) -> int:
-        """How much of the head the socket takes; it waits for the body that comes at once."""
+        """Send the head, held back for the body that follows at once; returns the size taken."""
         try:
             return self._socket.send(head, socket.MSG_MORE)
         except BlockingIOError:
             return 0
 
     def close(self, reason: str) -> None:
-        """Close at once; the mapping is that of others, too."""
+        """Close at once; the mapping is shared, so it stays open."""
         Connection.close(self, reason)

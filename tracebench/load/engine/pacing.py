@@ -1,4 +1,4 @@
-"""When to send: pure rules that read no clock."""
+"""When to send: pure functions that read no clock."""
 
 import sys
 from array import array
@@ -10,7 +10,7 @@ from random import Random
 
 from tracebench.model.plan import Arrival, Segment, Workload
 
-# When requests are due: constant or Poisson arrivals of any rate that changes with time.
+# When requests are due: constant or Poisson arrivals at a rate that may vary over time.
 #
 # The k-th arrival is where the expected number of arrivals so far, Λ(t) = ∫ rate, reaches k
 # (constant), or the sum of k exponential gaps of mean 1 (Poisson: time change of a unit process,
@@ -20,10 +20,10 @@ _NS = 1e9
 
 
 def arrivals_ns(segments: Sequence[Segment], arrival: Arrival, seed: int) -> Iterator[int]:
-    """When each request is due, in ns from the begin.
+    """When each request is due, in ns from the start.
 
     Args:
-        segments: how the rate goes; only the last may be endless.
+        segments: the rate over time; only the last may be endless.
         arrival: evenly spaced, or a Poisson process.
         seed: of the Poisson process.
     """
@@ -31,7 +31,7 @@ def arrivals_ns(segments: Sequence[Segment], arrival: Arrival, seed: int) -> Ite
 
 
 def _expected(arrival: Arrival, seed: int) -> Iterator[float]:
-    """How many arrivals are to be expected until each of them: rising, from 0 on."""
+    """The expected number of arrivals before each one, rising from 0."""
     if arrival == "constant":
         yield from map(float, count())
     draw, total = Random(seed).expovariate, 0.0
@@ -40,7 +40,7 @@ def _expected(arrival: Arrival, seed: int) -> Iterator[float]:
 
 
 def _inverse(segments: Iterable[Segment], expected: Iterator[float]) -> Iterator[float]:
-    """The moments at which Λ reaches the expected numbers."""
+    """The times at which Λ reaches the expected numbers."""
     began_s = passed = 0.0
     waiting = next(expected)
     for segment in segments:
@@ -55,9 +55,9 @@ def _inverse(segments: Iterable[Segment], expected: Iterator[float]) -> Iterator
 
 
 def _elapsed_s(segment: Segment, number: float) -> float:
-    """How long after a segment's begin so many arrivals are to be expected in it.
+    """How long after a segment's start this number of arrivals is expected in it.
 
-    Solves from·t + slope·t²/2 = number, in the form that is exact for a slope of 0 as well.
+    Solves from·t + slope·t²/2 = number, in a form that is also exact for a slope of 0.
     """
     slope = 0.0
     if segment.duration_s != inf:
@@ -66,12 +66,12 @@ def _elapsed_s(segment: Segment, number: float) -> float:
     return 2 * number / (segment.from_rps + root) if number else 0.0
 
 
-# When to send: pure rules that read no clock.
+# When to send: pure functions that read no clock.
 
 
 @dataclass(frozen=True, slots=True)
 class ClosedLoop:
-    """Each slot sends its next request when the last was answered, within these bounds."""
+    """Each slot sends its next request once the last was answered, within these limits."""
 
     requests: int = sys.maxsize
     duration_ns: int = sys.maxsize
@@ -84,14 +84,14 @@ class ClosedLoop:
 
 @dataclass(frozen=True, slots=True)
 class OpenLoop:
-    """Requests are sent when they are due, whatever became of those before."""
+    """Requests are sent when they are due, whether or not earlier ones were answered."""
 
     arrivals_ns: Sequence[int]
-    """When each is due, from the begin of the window; never falling."""
+    """When each is due, from the start of the window; never decreasing."""
 
     @property
     def asked_rps(self) -> float:
-        """The mean rate between the first and the last that is due; 0 for a single one."""
+        """The mean rate between the first and the last request; 0 for a single one."""
         gaps_ns = self.arrivals_ns[-1] - self.arrivals_ns[0] if self.arrivals_ns else 0
         return (len(self.arrivals_ns) - 1) * 1e9 / gaps_ns if gaps_ns else 0.0
 
@@ -100,7 +100,7 @@ Pacing = ClosedLoop | OpenLoop
 
 
 def pacing(load: Workload) -> Pacing:
-    """When to send what is measured."""
+    """When to send the measured requests."""
     if load.is_open:
         return _open(load, load.requests or sys.maxsize, load.duration_s or inf)
     if load.duration_s is not None:
@@ -109,7 +109,7 @@ def pacing(load: Workload) -> Pacing:
 
 
 def warm_up(load: Workload) -> Pacing:
-    """When to send what comes before."""
+    """When to send the warm-up requests."""
     return (
         _open(load, load.warmup_requests, inf)
         if load.is_open
@@ -118,10 +118,10 @@ def warm_up(load: Workload) -> Pacing:
 
 
 def done_share(load: Workload, finished: int, elapsed_s: float) -> float | None:
-    """How much of a load came about, by whichever of its ends is the nearest.
+    """The share of a load that is done, by whichever of its limits is nearest.
 
     Returns:
-        At most 1; None where it has no end.
+        At most 1; None if it has no limit.
     """
     parts = [finished / load.requests] if load.requests else []
     parts += [elapsed_s / end_s for end_s in _ends_s(load) if 0 < end_s < inf]
@@ -129,7 +129,7 @@ def done_share(load: Workload, finished: int, elapsed_s: float) -> float | None:
 
 
 def _ends_s(load: Workload) -> Iterable[float]:
-    """When there is nothing more to send, in seconds from the begin."""
+    """When there is nothing more to send, in seconds from the start."""
     if load.duration_s is not None:
         yield load.duration_s
     if load.rate is not None:

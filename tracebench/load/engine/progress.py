@@ -1,4 +1,4 @@
-"""How far a run has come, and who is told."""
+"""The progress of a run, and the callbacks that report it."""
 
 from typing import NamedTuple
 
@@ -6,38 +6,38 @@ from tracebench.model.result import Result
 
 
 class Progress(NamedTuple):
-    """A look at a run under way."""
+    """A snapshot of a run in progress."""
 
     started: int
     finished: int
     elapsed_s: float
     recent_ms: float
-    """Median end-to-end time of the last requests; 0 before the first."""
+    """Median end-to-end time of the latest requests; 0 before the first."""
     tokens: int = 0
-    """Of the streams that have been read."""
+    """From the streams read so far."""
 
 
 class Watcher:
-    """Who is told how a run goes; this one does not care."""
+    """Callbacks on the progress of a run; these do nothing."""
 
     def begins(self, target: str, address: str, answer: str) -> None:
-        """The target answered its preflight, and is measured from now on."""
+        """The target passed its preflight; measurement starts now."""
 
     def progress(self, progress: Progress) -> None:
         """Called ten times a second, inside the window: be quick."""
 
     def waits(self, for_what: str) -> None:
-        """Called now and then while the load is over, and not all that belongs to it is there."""
+        """Called repeatedly after the load, while some of its data is still awaited."""
 
     def ends(self) -> None:
-        """The target was measured, and its spans have come."""
+        """The target was measured, and its spans have arrived."""
 
 
 class SweepWatcher:
-    """Who is told how a sweep goes; this one does not care."""
+    """Callbacks on the progress of a sweep; these do nothing."""
 
     def begins(self, load: float) -> Watcher:
-        """A step begins; gives who is told of its run."""
+        """A step begins; returns the watcher of its run."""
         return Watcher()
 
     def ends(self, load: float, result: Result) -> None:

@@ -1,4 +1,4 @@
-"""A target made ready: exchanges that the engine can repeat, and their untraced twins."""
+"""A prepared target: exchanges that the engine can repeat, and untraced copies of them."""
 
 import re
 import sys
@@ -19,12 +19,12 @@ from tracebench.model.plan import Order, Streamed, Tls
 from tracebench.system.redaction import NO_SECRETS, Secrets
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 
-# A target made ready: an exchange that the engine can repeat, and that was seen to work once.
+# A prepared target: exchanges that the engine can repeat, and that have worked once.
 
 _DRAWN = 2**16
 _SAMPLE_BYTES, _FEWEST_BYTES = 2**20, 4_096
 MOST_TRIED = 32
-"""So many different requests are tried before the run; the others are like them."""
+"""How many different requests are tried before the run; the others are assumed alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,34 +33,34 @@ class Prepared:
 
     described: TargetAttributes
     address: str
-    """As the user wrote it, or would have; without credentials."""
+    """As the user wrote it, or would have, without credentials."""
     endpoint: Endpoint
     repeated: Sequence[Request]
-    """The target's requests, among which each slot names its own."""
+    """The target's requests, indexed by `Slot.variant`."""
     codec: type[Codec]
-    """Speaks their protocol."""
+    """Implements their protocol."""
     read: Callable[[RawReply], tuple[Reply, str]]
-    """Reads a kept reply; the second part says why it is no success, empty for one."""
+    """Reads a kept reply; the second part is the reason for its failure, empty on success."""
     request: str
-    """What is sent, for a person to read: the head without credentials, and the body's size."""
+    """A human-readable request: the head without credentials, and the size of the body."""
     timeout_s: float
     """How long to wait for a connection, and for each reply."""
     trust: Tls
-    """What `endpoint.tls` was made of, for libraries that make their own."""
+    """What `endpoint.tls` was made from, for libraries that make their own context."""
     learn: Learn | None = None
-    """Finds the forms of replies; None: each is needed whole."""
+    """Learns the patterns of replies; None: each must be kept whole."""
     answer: str = ""
-    """The start of what the server answered to the preflight."""
+    """The start of the server's reply to the preflight."""
     variants: Iterator[int] | None = None
-    """Which of several requests each exchange sends, without end; None: there is but one."""
+    """Which of several requests each exchange sends, endlessly; None: there is only one."""
     secrets: Secrets = NO_SECRETS
-    """What must not be shown, whoever repeats it."""
+    """What must not be shown, even if another message quotes it."""
     untraced_from: int = sys.maxsize
-    """Requests from this place on ask for no tracing."""
+    """Requests from this index on do not ask for tracing."""
     streaming: Streaming = NO_STREAMS
-    """How replies stream, where they do."""
+    """How to read replies that stream."""
     streams: bool = False
-    """The preflight's reply did."""
+    """Whether the preflight's reply streamed."""
 
     @property
     def multiplexed(self) -> bool:
@@ -68,13 +68,13 @@ class Prepared:
         return self.codec.multiplexed
 
     def sizes(self) -> list[int]:
-        """Of the bodies or messages that are sent, in bytes."""
+        """Sizes of the bodies or messages sent, in bytes."""
         return [len(one.body) for one in self._asking()]
 
     def compressed_share(self) -> float | None:
-        """To what share of its size deflate shrinks what is sent, as its first MiB tells.
+        """The share of its size to which deflate shrinks what is sent, from its first MiB.
 
-        None where there is too little to tell.
+        None if there is too little to judge.
         """
         bodies = (one.body for one in self._asking()[:MOST_TRIED])
         sample = b"".join(bodies)[:_SAMPLE_BYTES]
@@ -83,15 +83,15 @@ class Prepared:
         return len(zlib.compress(sample, 1)) / len(sample)
 
     def _asking(self) -> Sequence[Request]:
-        """Those that ask for tracing."""
+        """The requests that ask for tracing."""
         return self.repeated[: self.untraced_from]
 
 
 def streaming(plan: Streamed) -> Streaming:
-    """How replies are read, should they stream.
+    """How to read replies, should they stream.
 
     Raises:
-        UsageError: --token-path is no path.
+        UsageError: --token-path is not a valid path.
     """
     path = tuple(_STEPS.findall(plan.token_path or ""))
     if plan.token_path is not None and not path:
@@ -106,9 +106,9 @@ _STEPS: Final = re.compile(r"[^.\[\]\s]+")
 
 
 def variants(order: Order, seed: int, count: int) -> Iterator[int] | None:
-    """Which of so many requests to send next, without end; None: there is but one.
+    """Which of `count` requests to send next, endlessly; None: there is only one.
 
-    What is drawn at random is drawn before the run, and comes again after a while.
+    Random choices are drawn before the run, and repeat eventually.
     """
     if count == 1:
         return None
@@ -118,20 +118,20 @@ def variants(order: Order, seed: int, count: int) -> Iterator[int] | None:
     return cycle(drawn)
 
 
-# Twins: each request again, without asking for tracing; which is sent is drawn at random.
+# Untraced copies: each request again, without asking for tracing; which one is sent is random.
 
 _DRAWN_TWINS: Final = 2**16
 
 
 def with_untraced(prepared: Prepared, twins: Sequence[Request], seed: int) -> Prepared:
-    """Let each exchange send a request or its twin, as drawn at random.
+    """Let each exchange send a request or its untraced copy, at random.
 
-    It is drawn before the run, and comes again after a while.
+    The choices are drawn before the run, and repeat eventually.
 
     Args:
         prepared: asks for tracing in all its requests.
-        twins: of each of them, of the same type.
-        seed: of the draw.
+        twins: the untraced copy of each of them, of the same type.
+        seed: of the random choices.
     """
     count = len(prepared.repeated)
     bits = Random(f"twins {seed}").choices((0, count), k=_DRAWN_TWINS)

@@ -1,4 +1,4 @@
-"""TLS: a connection that encrypts in memory, so that the socket and its stamps stay ours."""
+"""TLS: a connection that encrypts in memory, so that we keep the socket and its stamps."""
 
 import ssl
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from tracebench.load.wire.codec import Codec, ProtocolError, Slot
 
 
 class TlsConnection(Connection):
-    """A connection under TLS; `sent` is stamped after encryption."""
+    """A TLS connection; `sent` is stamped after encryption."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class TlsConnection(Connection):
         super().__init__(loop, endpoint, codec, owner, ledger)
         self._receive = self._receive_encrypted
         self._read_in_part = False
-        """The last bytes that came are of a record that is not whole yet."""
+        """The last bytes received belong to an incomplete record."""
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = context.wrap_bio(
             self._incoming, self._outgoing, server_hostname=endpoint.host
@@ -77,12 +77,12 @@ class TlsConnection(Connection):
         return [*(slot for slot in touched if slot not in last), *last]
 
     def _peer_closed(self) -> None:
-        """Note the end, unless part of a reply had come before it."""
+        """Note the close, unless part of a record had come before it."""
         if not self._read_in_part:
             super()._peer_closed()
 
     def _decrypted(self) -> tuple[bytes, bool]:
-        """The plain text of all whole records so far, and whether the peer ended the session."""
+        """The plaintext of all complete records so far, and whether the peer closed the session."""
         plain = []
         try:
             while part := self._session.read(READ_SIZE):
@@ -97,5 +97,5 @@ class TlsConnection(Connection):
 
 
 def _reason(error: ssl.SSLError) -> str:
-    """Why TLS failed, in OpenSSL's words; of a certificate, what is wrong with it."""
+    """Why TLS failed, in OpenSSL's words; for a bad certificate, the reason it was rejected."""
     return f"TLS: {getattr(error, 'verify_message', '') or error.reason or error}"

@@ -1,7 +1,7 @@
-"""What the tool's own influence is measured against: a null server, and client libraries.
+"""References for the tool's own influence: a null server, and client libraries.
 
-A library is one module, `by_` and the name that `--client` takes, which is what pip installs. It
-says in `TARGET` what it speaks to, `rest` or `grpc`, and sends a block with `send(job)`.
+A library is one module, named `by_` and the value of `--client`, which is the name of its package.
+Its `TARGET` is what it speaks to, `rest` or `grpc`, and `send(job)` sends a block.
 """
 
 from pkgutil import iter_modules
@@ -14,7 +14,7 @@ CLIENTS: Final = tuple(
     for _, name, _ in iter_modules(__path__)
     if name.startswith(_ONE_LIBRARY)
 )
-"""All of them, found without an import: most need not be installed."""
+"""All libraries, found without importing them: most need not be installed."""
 
 
 def module_of(client: str) -> str:

@@ -1,6 +1,6 @@
 """`grpcio`: one channel, called by threads.
 
-Messages go through as bytes: what protobuf takes to make them is no cost of the channel.
+Messages are passed as bytes: serialising them is not a cost of the channel.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +43,7 @@ def send(job: Job) -> list[Sample]:
         return workers.run_threads(job, opened)
 
 
-# What `grpc.aio` needs as well.
+# Shared with `grpc.aio`.
 
 
 def requests_of(job: Job) -> Sequence[GrpcRequest]:
@@ -58,7 +58,7 @@ def metadata_of(request: GrpcRequest) -> Iterator[tuple[str, str | bytes]]:
 
 
 def channel_of(job: Job, insecure: Callable[..., Any], secure: Callable[..., Any]) -> Any:
-    """A channel of either kind; they have no type in common."""
+    """A channel of either library; they share no type."""
     options = channel_options(requests_of(job)[0].authority.decode())
     if job.prepared.endpoint.tls is None:
         return insecure(job.prepared.address, options)

@@ -50,5 +50,5 @@ async def _opened(job: Job) -> AsyncIterator[workers.AwaitedCall]:
 
 
 def _encoded(headers: dict[str, str]) -> dict[bytes, bytes]:
-    """As bytes: of text, httpx takes only ASCII."""
+    """Headers as bytes: as text, httpx accepts only ASCII."""
     return {name.encode("latin-1"): value.encode("latin-1") for name, value in headers.items()}

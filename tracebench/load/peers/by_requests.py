@@ -20,7 +20,7 @@ TARGET: Final = "rest"
 def send(job: Job) -> list[Sample]:
     """Send a block."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
+        warnings.simplefilter("ignore", InsecureRequestWarning)  # the user asked for it
         return workers.run_threads(job, _opened)
 
 
@@ -31,7 +31,7 @@ def _opened(job: Job) -> Iterator[workers.BlockingCall]:
     calls = cycle(http_calls(job.prepared))
     with requests.Session() as session:
         unix_sockets.mount(session, job.prepared.endpoint.unix_path)
-        session.trust_env = False  # no proxy; ~/.netrc would win over the headers that are given
+        session.trust_env = False  # no proxy; ~/.netrc would override the given headers
         if trust.cert is not None:
             session.cert = (trust.cert, trust.key or trust.cert)
 

@@ -1,4 +1,4 @@
-"""Client libraries that can be compared with the engine, and what one is asked to do."""
+"""Client libraries that can be compared with the engine, and the jobs they are given."""
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,32 +17,32 @@ from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 
-# What a library is asked to do, and what came of it.
+# A library's job, and its results.
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One block: so many requests, or for so long, in a closed loop."""
+    """One block: a number of requests, or a duration, in a closed loop."""
 
     prepared: Prepared
     slots: int
-    """How many requests may be under way at once."""
+    """How many requests may be in flight at once."""
     warmup: ClosedLoop
-    """Sent before by the same connections, and not counted."""
+    """Sent first over the same connections, and not counted."""
     bounds: ClosedLoop
 
 
 class Sample(NamedTuple):
-    """One call of the library, timed around it as its user would."""
+    """One call of the library, timed from outside as its user would."""
 
     began_ns: int
     ended_ns: int
     reason: str
-    """Why it did not succeed; empty for a success."""
+    """Why it failed; empty for a success."""
 
 
 class TurnLimit:
-    """Says to several workers who may still start."""
+    """Limits the requests that several workers start together."""
 
     def __init__(self, bounds: ClosedLoop) -> None:
         self._tickets = count()
@@ -51,13 +51,13 @@ class TurnLimit:
         self._closed = threading.Event()
 
     def admits(self) -> bool:
-        """Whether one more request may start; it is counted as started."""
+        """Whether another request may start; if so, it counts as started."""
         in_time = perf_counter_ns() < self._until_ns and not self._closed.is_set()
-        return in_time and next(self._tickets) < self._most  # one step for the interpreter
+        return in_time and next(self._tickets) < self._most  # atomic in CPython
 
     @contextmanager
     def closing(self) -> Iterator[None]:
-        """Whatever ends this block lets nobody start any more."""
+        """Once the block ends, for whatever reason, no request may start."""
         try:
             yield
         finally:
@@ -66,7 +66,7 @@ class TurnLimit:
 
 @dataclass(frozen=True, slots=True)
 class HttpCall:
-    """One request in the terms of HTTP libraries."""
+    """One request in the form that HTTP libraries take."""
 
     method: str
     url: str
@@ -82,7 +82,7 @@ def http_calls(prepared: Prepared) -> Sequence[HttpCall]:
 
 
 def _origin(endpoint: Endpoint) -> str:
-    """`scheme://host:port`, without a port that goes without saying; a Unix socket has none."""
+    """`scheme://host:port`, without a default port; a Unix socket has none."""
     scheme, usual = ("https", 443) if endpoint.tls is not None else ("http", 80)
     host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
     return f"{scheme}://{host}" + (f":{endpoint.port}" if endpoint.port not in (0, usual) else "")
@@ -99,7 +99,7 @@ def _http_call(origin: str, head: bytes, body: bytes) -> HttpCall:
 
 
 def _joined(fields: Iterable[tuple[str, str, str]]) -> dict[str, str]:
-    """Headers by name; those that are repeated in one line (RFC 9110, section 5.3)."""
+    """Headers by name; repeated ones are joined into one line (RFC 9110, section 5.3)."""
     headers: dict[str, str] = {}
     for name, _, value in fields:
         between = "; " if name.lower() == "cookie" else ", "
@@ -113,7 +113,7 @@ Send = Callable[[Job], list[Sample]]
 
 
 def load_libraries(plan: Plan) -> dict[str, dict[str, Send]]:
-    """The libraries that a plan asks for, by target.
+    """The libraries that a plan requests, by target.
 
     Raises:
         UsageError: one is not installed, or cannot do what the plan asks for.

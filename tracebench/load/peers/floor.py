@@ -22,13 +22,13 @@ LASTS_S: Final = 1.0
 
 
 def measure_floor(prepared: Prepared, load: Workload, lasts_s: float = LASTS_S) -> Load:
-    """Measure the null server on loopback in the clear, as the target would be measured.
+    """Measure the null server on loopback, in plaintext, as the target would be measured.
 
-    Where the target is a Unix socket, so is the null server. It gets the target's own requests at
-    the same concurrency or rate, for `lasts_s`.
+    If the target is a Unix socket, so is the null server. It gets the target's own requests at the
+    same concurrency or rate, for `lasts_s`.
 
     Raises:
-        KeyboardInterrupt: the user did not want to wait for it.
+        KeyboardInterrupt: the user interrupted it.
         TracebenchError: it cannot be measured.
     """
     kind: NullProtocol = "grpc" if prepared.multiplexed else "rest"

@@ -1,4 +1,4 @@
-"""The engine and libraries by turns: blocks that share whatever the server and the machine do."""
+"""The engine and libraries in turn, in blocks, so that server and machine affect all alike."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,21 +18,21 @@ from tracebench.model.plan import Workload
 
 ROUNDS: Final = 10
 LEAST_REQUESTS: Final = 20
-"""Of a block, so that it has a 95th percentile."""
+"""Per block, so that it has a 95th percentile."""
 LONGEST_S: Final = 3.0
-"""Of a block, however long the run."""
+"""Per block, however long the run is."""
 ENGINE: Final = "engine"
 
 
 @dataclass(frozen=True, slots=True)
 class Interleaved:
-    """What was measured: a block for each round that was finished."""
+    """The measurements: a block for each completed round."""
 
     engine: Sequence[Block]
     libraries: Mapping[str, Sequence[Block]]
     interrupted: bool
     fault: str = ""
-    """Why it ended before its time; empty where it did not, or the user ended it."""
+    """Why it ended early; empty if it did not, or the user interrupted it."""
 
 
 def interleaved(
@@ -42,11 +42,11 @@ def interleaved(
     waits: Callable[[str], None],
     rounds: int = ROUNDS,
 ) -> Interleaved:
-    """Send in so many rounds, in each a block by the engine and one by each library.
+    """Send in rounds, each with one block by the engine and one by each library.
 
-    Each round begins with another of them. A block has connections of its own, which are warmed
-    up first and closed after it, so that nobody's idle connections keep the server from others.
-    A block is as long as the run divided by the rounds, up to `LONGEST_S`.
+    Each round begins with a different one of them. A block has its own connections, which are
+    warmed up first and closed after it, so that idle connections do not occupy the server. A block
+    is as long as the run divided by the rounds, up to `LONGEST_S`.
     """
     names = [ENGINE, *libraries]
     blocks: dict[str, list[Block]] = {name: [] for name in names}

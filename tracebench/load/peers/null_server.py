@@ -1,4 +1,4 @@
-"""A server that does nothing, as fast as we can: what is measured against it is the floor."""
+"""A server that does nothing, as fast as possible: measuring it gives the floor."""
 
 import re
 import socket
@@ -17,27 +17,27 @@ from tracebench.load.wire.http2_frames import CLIENT_PREFACE, FrameSplitter, fra
 from tracebench.load.wire.http2_streams import FIRST_WINDOW
 from tracebench.model.errors import TracebenchError
 
-# A server that does nothing, as fast as we can: what is measured against it is the floor.
+# A server that does nothing, as fast as possible: measuring it gives the floor.
 
 
-# What the null server needs of a protocol: bytes in, the bytes to answer with out; no socket.
+# What the null server needs of a protocol: request bytes in, reply bytes out; no socket.
 
 
 class Answers(Protocol):
     """One connection's replies."""
 
     greeting: bytes
-    """What is sent as soon as the connection stands; empty for HTTP/1.1."""
+    """What is sent once connected; empty for HTTP/1.1."""
 
     def receive(self, data: bytes) -> bytes:
-        """Take bytes of requests; returns the replies to those that they complete.
+        """Take bytes of requests; returns the replies to the requests they complete.
 
         Raises:
             ProtocolError: the connection cannot be used any more.
         """
 
 
-# HTTP/1.1 without a server: each request is read to its end and answered 200.
+# HTTP/1.1: each request is read to its end and answered 200.
 
 REPLY: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _END: Final = b"\r\n\r\n"
@@ -45,14 +45,14 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)", re.IGNORECASE)
 
 
 class RestAnswers(Answers):
-    """One connection, one request at a time; a body has a Content-Length, or there is none."""
+    """One connection, one request at a time, without a body or with a Content-Length."""
 
     greeting = b""
 
     def __init__(self) -> None:
         self._head = b""
         self._missing = 0
-        """Bytes of the body that are still to come."""
+        """Bytes of the body still to come."""
 
     def receive(self, data: bytes) -> bytes:
         """Take bytes of a request; see `Answers.receive`."""
@@ -71,9 +71,9 @@ class RestAnswers(Answers):
         return b"" if self._missing else REPLY
 
 
-# gRPC without a server: any unary call is read to its end and answered OK, with no bytes.
+# gRPC: any unary call is read to its end and answered OK, with an empty message.
 #
-# Its header blocks are constants without a table (RFC 7541); the client's are not even looked at.
+# Its header blocks are constants that use no dynamic table (RFC 7541); the client's are ignored.
 
 _REPLENISH_BYTES: Final = 2**30
 _STATUS_200: Final = b"\x88"  # an index into the static table, RFC 7541, appendix A
@@ -86,7 +86,7 @@ class GrpcAnswers(Answers):
     """One connection, any number of calls at a time.
 
     Args:
-        replenish_bytes: the connection's receive window is refilled when this much of it is used.
+        replenish_bytes: the connection's receive window is refilled once this much of it is used.
     """
 
     greeting = http2_frames.settings(
@@ -97,7 +97,7 @@ class GrpcAnswers(Answers):
         self._splitter = FrameSplitter()
         self._replenish_bytes = replenish_bytes
         self._preface = CLIENT_PREFACE
-        """What is still to come of it."""
+        """The part of it still to come."""
         self._used_bytes = 0
 
     def receive(self, data: bytes) -> bytes:
@@ -140,7 +140,7 @@ def _reply(stream_id: int) -> bytes:
     )
 
 
-# The null server's process: one loop, no thread, and for each read at most one write.
+# The null server's process: one event loop, no threads, and at most one write per read.
 
 NullProtocol = Literal["rest", "grpc"]
 
@@ -153,12 +153,12 @@ _SHUTDOWN_S: Final = 5.0
 
 @contextmanager
 def spawned(kind: NullProtocol, path: str = "") -> Iterator[int]:
-    """Run a null server in a process of its own; gives its port on loopback.
+    """Run a null server in its own process; yields its port on loopback.
 
-    Where a path is given it listens at that, as a Unix socket, and the port is 0.
+    If a path is given, it listens on a Unix socket there, and the port is 0.
 
-    It lives as long as the pipe to its standard input is open, and so ends with this process in
-    whatever way it ends. A session of its own keeps Ctrl-C from it.
+    It lives as long as the pipe to its standard input is open, and so ends with this process,
+    however that ends. It has its own session, so that Ctrl-C does not reach it.
 
     Raises:
         TracebenchError: it does not start.
@@ -175,11 +175,11 @@ def spawned(kind: NullProtocol, path: str = "") -> Iterator[int]:
             process.stdin.close()  # type: ignore[union-attr] # as above
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_SHUTDOWN_S)
-            process.kill()  # which one that has ended does not mind
+            process.kill()  # no effect if it has already ended
 
 
 def serve_parent(kind: str, path: str = "") -> None:
-    """Be the process that `spawned` starts: say the port, and serve until the pipe is closed."""
+    """Run in the process that `spawned` starts: print the port, then serve until EOF on stdin."""
     loop = Loop()
     with _listening(path) as listener:
         listener.setblocking(False)
@@ -202,7 +202,7 @@ def _listening(path: str) -> socket.socket:
 def _accept(
     loop: Loop, listener: socket.socket, answers: Callable[[], Answers], _events: int
 ) -> None:
-    with suppress(OSError):  # it went away again
+    with suppress(OSError):  # the client has already gone away
         connection, _ = listener.accept()
         if connection.family == socket.AF_INET:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -215,7 +215,7 @@ def _serve(loop: Loop, connection: socket.socket, answers: Answers) -> None:
     descriptor = connection.fileno()
 
     def readable(_events: int) -> None:
-        """Answer; a client that reads so little that an answer does not fit is not ours."""
+        """Answer; drop a client that reads so slowly that the answer does not fit the buffer."""
         try:
             if data := receive(_READ_SIZE):
                 reply = answer(data)
@@ -231,7 +231,7 @@ def _serve(loop: Loop, connection: socket.socket, answers: Answers) -> None:
     loop.watch(descriptor, readable)
 
 
-# `python -m tracebench.load.peers.null_server rest|grpc [PATH]`: what `serve.spawned` starts.
+# `python -m tracebench.load.peers.null_server rest|grpc [PATH]`: what `spawned` starts.
 
 if __name__ == "__main__":
     serve_parent(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The C workers of a client library: threads, or tasks of one asyncio loop."""
+"""The C workers of a client library: threads, or tasks in one asyncio event loop."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,16 +10,16 @@ from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.peers.clients import Job, Sample, TurnLimit
 from tracebench.tracing.roots.trace_ids import IdSource, traceparent
 
-# Blocking calls, each of the C workers in a thread.
+# Blocking calls: each of the C workers is a thread.
 
 BlockingCall = Callable[[str], str]
-"""Sends a request with this traceparent; returns why it did not succeed, or nothing."""
+"""Sends a request with this traceparent; returns why it failed, empty on success."""
 
 
 def run_threads(
     job: Job, opened: Callable[[Job], AbstractContextManager[BlockingCall]]
 ) -> list[Sample]:
-    """Open one call for each worker, warm them up, and send the block."""
+    """Open one call per worker, warm them up, and send the block."""
     with ExitStack() as stack:
         calls = [stack.enter_context(opened(job)) for _ in range(job.slots)]
         pool = stack.enter_context(ThreadPoolExecutor(len(calls)))
@@ -47,10 +47,10 @@ def _work(call: BlockingCall, gate: TurnLimit) -> list[Sample]:
     return samples
 
 
-# Calls that are awaited, each of the C workers a task of one asyncio loop.
+# Awaited calls: each of the C workers is a task in one asyncio event loop.
 
 AwaitedCall = Callable[[str], Awaitable[str]]
-"""Sends a request with this traceparent; gives why it did not succeed, or nothing."""
+"""Sends a request with this traceparent; resolves to why it failed, empty on success."""
 
 
 def run_tasks(

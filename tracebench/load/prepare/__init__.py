@@ -1,1 +1,1 @@
-"""From a plan to exchanges that the engine can repeat: the libraries build them, and try them."""
+"""Turn a plan into exchanges that the engine can repeat: built by libraries, each tried once."""

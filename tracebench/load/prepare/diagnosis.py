@@ -1,4 +1,4 @@
-"""From the reason for which a first exchange failed to a sentence that says what to change."""
+"""Turn the reason why a first exchange failed into advice on what to change."""
 
 import re
 import socket
@@ -46,9 +46,9 @@ _GONE: Final = re.compile(
 
 
 def diagnose(reason: str, prepared: Prepared) -> str:
-    """What a failed first exchange means; the reason itself where that says enough.
+    """What a failed first exchange means; the reason itself if that says enough.
 
-    Where a plain-text reply makes no sense, the server is probed for TLS.
+    If a plaintext reply makes no sense, the server is probed for TLS.
     """
     reason = reason.removeprefix("cannot connect: ")
     if prepared.endpoint.tls is not None:
@@ -81,7 +81,7 @@ def _no_http(detail: str) -> str:
 
 
 def _under_tls(reason: str, prepared: Prepared) -> str:
-    """What a reason means under TLS; empty where it means nothing special there."""
+    """What a reason means over TLS; empty if nothing special."""
     detail = _detail(reason)
     if _IN_THE_CLEAR.search(reason):
         return f"TLS failed, the server answers in plain text: try {_schemes(prepared)[0]}"
@@ -107,7 +107,7 @@ def _under_tls(reason: str, prepared: Prepared) -> str:
 
 
 def _is_puzzling(reason: str) -> bool:
-    """Whether a server that speaks TLS may be behind it."""
+    """Whether the cause may be a server that speaks TLS."""
     return (
         reason in (NO_REPLY, NOT_HTTP2)
         or _NO_HTTP in reason
@@ -133,7 +133,7 @@ def _speaks_tls(endpoint: Endpoint) -> bool:
 
 
 def _schemes(prepared: Prepared) -> tuple[str, str]:
-    """How the target is addressed in the clear, and under TLS."""
+    """The target's URL schemes, in plaintext and over TLS."""
     return ("grpc://", "grpcs://") if prepared.multiplexed else ("http://", "https://")
 
 

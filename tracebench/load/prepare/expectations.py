@@ -1,6 +1,6 @@
-"""What a reply must be to count as a success: `--expect-status` and `--expect-json`.
+"""When a reply counts as a success: `--expect-status` and `--expect-json`.
 
-They are judged after the window, on the bytes that were kept, so they cost the run nothing.
+They are checked after the window, on the bytes that were kept, so they cost the run nothing.
 """
 
 import json
@@ -20,15 +20,15 @@ Read = Callable[[RawReply], tuple[Reply, str]]
 
 
 class Content(NamedTuple):
-    """A reply's content as JSON has it."""
+    """A reply's content as a JSON value."""
 
     value: Any
     kept_bytes: int = 0
-    """Where only the first part was kept and read: how much that was; else 0."""
+    """Size of the first part, if only that was kept and read; else 0."""
 
 
 Document = Callable[[Reply], Content]
-"""Reads a reply; raises ValueError, with the reason, where it cannot be read."""
+"""Reads a reply; raises ValueError, with the reason, if it cannot be read."""
 
 _HTTP: Final = re.compile(r"[1-5](\d\d|xx)")
 _GRPC: Final = frozenset(code.name for code in grpc.StatusCode)
@@ -38,16 +38,16 @@ _MISSING: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One thing that a reply's JSON must have."""
+    """A field that a reply's JSON must have."""
 
     text: str
-    """As it was asked for."""
+    """As the user wrote it."""
     path: tuple[str, ...]
     wanted: str | None
-    """JSON, or the plain text of a string; None: whatever it is."""
+    """JSON, or the plain text of a string; None: any value."""
 
     def fault(self, content: Content) -> str:
-        """What is wrong with a reply; empty where nothing is."""
+        """What is wrong with a reply; empty if nothing is."""
         found = _at(content.value, self.path)
         if found is not _MISSING and (self.wanted is None or _same(found, self.wanted)):
             return ""
@@ -66,30 +66,30 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Expectations:
-    """What one target's replies must be."""
+    """What is expected of one target's replies."""
 
     statuses: tuple[str, ...]
-    """Empty: what the protocol calls a success."""
+    """Accepted statuses; empty: those that the protocol calls a success."""
     fields: tuple[Field, ...]
 
     @property
     def ask(self) -> bool:
-        """Whether replies have to be looked into."""
+        """Whether there is anything to check."""
         return bool(self.statuses or self.fields)
 
     def fault(self, reply: Reply, reason: str, document: Document) -> str:
-        """Why a reply is no success; empty for one.
+        """Why a reply failed; empty for a success.
 
         Args:
             reply: the reply.
-            reason: why the protocol calls it none.
+            reason: why it failed according to the protocol; empty if it did not.
             document: reads the reply's content.
         """
         if self.statuses:
             if not any(_covers(status, reply.status) for status in self.statuses):
                 wanted = ",".join(self.statuses)
                 return f"{reason or reply.status}, but --expect-status is {wanted}"
-            # An OK that has a reason against it is broken; any other status was its own reason.
+            # An OK with a reason is broken; any other status was itself the reason.
             reason = reason if reply.status == "OK" else ""
         if reason or not self.fields:
             return reason
@@ -100,7 +100,7 @@ class Expectations:
         return next(filter(None, (field.fault(content) for field in self.fields)), "")
 
     def checked(self, read: Read, document: Document) -> Read:
-        """A reader of kept replies that applies these expectations as well."""
+        """A reader of kept replies that also checks these expectations."""
         if not self.ask:
             return read
 
@@ -112,10 +112,10 @@ class Expectations:
 
 
 def of(expected: Expected, target: str, targets: Targets) -> Expectations:
-    """What is expected of the target `rest` or `grpc`, perhaps one of both.
+    """What is expected of the target `rest` or `grpc`, which may be one of both.
 
     Raises:
-        UsageError: a status or a path is none.
+        UsageError: a status or a path is invalid.
     """
     return Expectations(
         _statuses(expected, target, targets), tuple(map(_field, expected.expect_json))
@@ -167,7 +167,7 @@ def _at(document: Any, path: tuple[str, ...]) -> Any:
 
 
 def _same(found: Any, wanted: str) -> bool:
-    """Whether a value is what was written: `5`, `"5"` and `true` mean what they mean in JSON."""
+    """Whether a value equals what was written: `5`, `"5"` and `true` are read as JSON."""
     if found == wanted:
         return True
     try:

@@ -21,7 +21,7 @@ from tracebench.model.exchange import Reply
 from tracebench.protos.reflection_pb2 import Request, Response
 from tracebench.system.input_files import check_file, read
 
-# Descriptors of a gRPC service: from a file of them, or from a `.proto`.
+# Descriptors of a gRPC service: from a descriptor file, or from a `.proto`.
 
 _MOST_BYTES: Final = 64 * 2**20
 _COMPILING_S: Final = 60.0
@@ -29,10 +29,10 @@ _WELL_KNOWN: Final = re.compile(r"google/protobuf/(compiler/)?\w+\.proto")
 
 
 def from_descriptors(path: str) -> DescriptorPool:
-    """Read `--descriptor`: a FileDescriptorSet, as protoc writes it.
+    """Read `--descriptor`: a FileDescriptorSet, as written by protoc.
 
     Raises:
-        UsageError: it cannot be read, or something that it imports is not in it.
+        UsageError: it cannot be read, or lacks something that it imports.
     """
     content = read("--descriptor", path, _MOST_BYTES)
     found = FileDescriptorSet()
@@ -47,10 +47,10 @@ def from_descriptors(path: str) -> DescriptorPool:
 
 
 def from_proto(path: str, folders: Sequence[str]) -> DescriptorPool:
-    """Compile `--proto`, whose imports are looked for in `--proto-path`, else beside it.
+    """Compile `--proto`, whose imports are looked up in `--proto-path`, else next to it.
 
     Raises:
-        UsageError: there is no compiler, or it finds fault with the file.
+        UsageError: there is no compiler, or it rejects the file.
     """
     check_file("--proto", path, _MOST_BYTES)
     with tempfile.TemporaryDirectory() as folder:
@@ -73,14 +73,14 @@ def from_proto(path: str, folders: Sequence[str]) -> DescriptorPool:
 
 
 def pool(files: Iterable[FileDescriptorProto], source: str) -> DescriptorPool:
-    """Make a pool of files, each after those that it imports.
+    """Make a pool of files, adding each after those that it imports.
 
     Args:
         files: in any order; protobuf's own may be missing.
         source: where they came from, for the error.
 
     Raises:
-        UsageError: one is not there, or they contradict each other.
+        UsageError: one is missing, or they contradict each other.
     """
     known = {file.name: file for file in files}
     made = DescriptorPool()
@@ -106,7 +106,7 @@ def pool(files: Iterable[FileDescriptorProto], source: str) -> DescriptorPool:
 
 
 def _well_known(name: str) -> FileDescriptorProto:
-    """A file that comes with protobuf, which descriptors need not repeat."""
+    """A file that ships with protobuf, which descriptors may omit."""
     if not _WELL_KNOWN.fullmatch(name):
         raise ImportError(f"{name} is imported but missing")
     module = import_module(name.removesuffix(".proto").replace("/", ".") + "_pb2")
@@ -127,11 +127,11 @@ def _compiler() -> list[str]:
 
 # Descriptors from the server itself: gRPC server reflection, v1 or v1alpha.
 #
-# github.com/grpc/grpc, doc/server-reflection.md. The method streams, but one question on a stream
-# of its own is a call like any other.
+# github.com/grpc/grpc, doc/server-reflection.md. The method streams, but with one question per
+# stream it works like a unary call.
 
 ReflectionCall = Callable[[str, bytes], tuple[Reply, str]]
-"""Calls a method; returns the reply, and why it is no success."""
+"""Calls a method; returns the reply, and why it failed."""
 
 _METHODS: Final = tuple(
     f"grpc.reflection.{version}.ServerReflection/ServerReflectionInfo"
@@ -141,11 +141,11 @@ _MOST_FILES: Final = 1_000
 
 
 def pool_of_server(call: ReflectionCall, service: str) -> DescriptorPool:
-    """Ask a server for a service's descriptors, and for all that they import.
+    """Ask a server for a service's descriptors, and for everything that they import.
 
     Raises:
-        UsageError: the server does not know the service, or does not answer such questions.
-        TargetError: what it answers makes no sense.
+        UsageError: the server does not know the service, or does not offer reflection.
+        TargetError: its answer makes no sense.
     """
     method = _spoken(call)
     answer = _ask(call, method, Request(file_containing_symbol=service))
@@ -168,7 +168,7 @@ def pool_of_server(call: ReflectionCall, service: str) -> DescriptorPool:
 
 
 def _spoken(call: ReflectionCall) -> str:
-    """The version that the server speaks."""
+    """The method of the reflection version that the server speaks."""
     for method in _METHODS:
         reply, reason = call(method, Request(list_services="").SerializeToString())
         if not reason:

@@ -1,4 +1,4 @@
-"""gRPC methods that take one message: JSON into their requests, and their replies into JSON."""
+"""gRPC methods that take one message: requests from JSON, and replies to JSON."""
 
 import json
 from contextlib import suppress
@@ -32,10 +32,10 @@ class Method:
     request: type[Message]
     reply: type[Message]
     streams: bool = False
-    """It answers with many messages."""
+    """Whether it answers with many messages."""
 
     def encode(self, payload: Payload) -> bytes:
-        """The request that a JSON payload describes.
+        """Encode a JSON payload as the request.
 
         Raises:
             UsageError: it is not JSON, or does not fit the message; the error names the field.
@@ -57,11 +57,11 @@ class Method:
             raise UsageError(f"--json {payload.name!r} {why}") from None
 
     def finish(self, message: Message) -> bytes:
-        """Serialise a request; where it has a switch for timings, it asks for them."""
+        """Serialise a request; if it has a switch for timings, turn it on."""
         return self._switched(message, on=True)
 
     def untimed(self, message: bytes) -> bytes:
-        """The same request, which asks for no timings."""
+        """The same request, with the switch for timings off."""
         return self._switched(self.request.FromString(message), on=False)
 
     def _switched(self, message: Message, *, on: bool) -> bytes:
@@ -71,17 +71,17 @@ class Method:
         return message.SerializeToString()
 
     def document(self, reply: Reply) -> Content:
-        """A reply's message as JSON has it, with the fields' own names and defaults.
+        """A reply's message as a JSON value, with original field names and defaults.
 
         Raises:
-            ValueError: it is another kind of message, or was too large to be kept whole.
+            ValueError: it is of another message type, or was too large to be kept whole.
         """
         return Content(_read(self, reply.body, defaults=True))
 
     def timed(self, read: Read) -> Read:
-        """A reader that puts the reply's own `timing_info` where that of `Predict` is looked for.
+        """A reader that moves the reply's `timing_info` to the field number that `Predict` uses.
 
-        Hand-instrumented servers give the field a number of their own.
+        Hand-instrumented servers choose their own number for the field.
         """
         field = self.reply.DESCRIPTOR.fields_by_name.get(_TIMINGS)
         if self is PREDICT or field is None or field.message_type is None:
@@ -91,7 +91,7 @@ class Method:
 
         def normalised(raw: RawReply) -> tuple[Reply, str]:
             reply, reason = read(raw)
-            with suppress(DecodeError, TypeError):  # not whole; or it only has the names
+            with suppress(DecodeError, TypeError):  # cut short; or only the names match
                 timings = getattr(self.reply.FromString(reply.body), _TIMINGS)
                 predicted = inference_pb2.PredictResponse()
                 for one in timings:
@@ -131,10 +131,10 @@ STREAM_INFER: Final = Method(
 
 
 def split(name: str) -> tuple[str, str]:
-    """Split `package.Service/Method` into both halves.
+    """Split `package.Service/Method` into its two parts.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a method name.
     """
     service, slash, method = name.lstrip("/").partition("/")
     if not (slash and method.isidentifier() and all(map(str.isidentifier, service.split(".")))):
@@ -146,10 +146,10 @@ def split(name: str) -> tuple[str, str]:
 
 
 def find(pool: DescriptorPool, name: str) -> Method:
-    """Look a method up among descriptors.
+    """Look up a method among descriptors.
 
     Raises:
-        UsageError: it is not there, or it takes a stream and answers once.
+        UsageError: it is not there, or it takes a stream of requests and answers once.
     """
     service_name, method_name = split(name)
     try:
@@ -176,7 +176,7 @@ def find(pool: DescriptorPool, name: str) -> Method:
 
 
 def _pool(kind: type[Message]) -> DescriptorPool:
-    """Where the types are described that an Any in a message may hold."""
+    """The pool that describes the types an Any in a message may hold."""
     return cast(DescriptorPool, kind.DESCRIPTOR.file.pool)
 
 
@@ -189,7 +189,7 @@ def _read(method: Method, body: bytes, *, defaults: bool) -> Any:
             always_print_fields_with_no_presence=defaults,
             descriptor_pool=_pool(method.reply),
         )
-    except (DecodeError, TypeError):  # TypeError: an Any whose type is not known
+    except (DecodeError, TypeError):  # TypeError: an Any of an unknown type
         raise ValueError(
             f"the {len(body)} bytes of the reply that were kept are not a whole "
             f"{method.reply.DESCRIPTOR.full_name}"

@@ -1,4 +1,4 @@
-"""A visit to a gRPC server before the run, by `grpcio`: one unary call at a time."""
+"""Calls to a gRPC server before the run, by `grpcio`: one unary call at a time."""
 
 import re
 from collections.abc import Sequence
@@ -49,15 +49,15 @@ class GrpcTarget:
     metadata: tuple[Metadata, ...]
     timeout_s: float
     deadline_s: float | None
-    """What calls tell the server of how long it may take."""
+    """The deadline that calls send to the server; None: none is sent."""
     trust: Tls
     secrets: Secrets = NO_SECRETS
     named: str | None = None
-    """The authority that calls name, where it is not that of the address."""
+    """The authority of calls, if it differs from that of the address."""
 
     @property
     def address(self) -> str:
-        """As grpcio is given it: host and port, or a Unix socket."""
+        """The address given to grpcio: host and port, or a Unix socket."""
         if self.endpoint.unix_path is not None:
             return f"unix:{self.endpoint.unix_path}"
         host, port = self.endpoint.host, self.endpoint.port
@@ -65,7 +65,7 @@ class GrpcTarget:
 
     @property
     def authority(self) -> str:
-        """Host and port, as the header has them; `localhost` where it is a Unix socket."""
+        """Host and port, as in the header; `localhost` for a Unix socket."""
         return self.address if self.endpoint.unix_path is None else self.endpoint.host
 
     def requests(
@@ -86,7 +86,7 @@ class GrpcTarget:
         ]
 
     def repeated(self, method: str, messages: Sequence[bytes]) -> Prepared:
-        """The call, ready for the engine."""
+        """The calls, ready for the engine."""
         lines = [f"/{method} at {self.address}"]
         lines += [f"{name}: {header_shown(name, str(value))}" for name, value in self.metadata]
         lines += ["traceparent: 00-<trace id>-<span id>-01", f"({len(messages[0])} bytes)"]
@@ -107,7 +107,7 @@ class GrpcTarget:
 
 
 def target(plan: Plan) -> GrpcTarget:
-    """Look the server of a plan up.
+    """Look up the server of a plan.
 
     Raises:
         UsageError: the address or a header is wrong.
@@ -137,7 +137,7 @@ def split_address(address: str) -> tuple[bool, str, int]:
     """Split `[grpcs://]HOST:PORT` into (TLS, host, port).
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not such an address.
     """
     found = _ADDRESS.fullmatch(address)
     if found is None or not 0 < int(found[3]) < 65_536:
@@ -149,12 +149,12 @@ def split_address(address: str) -> tuple[bool, str, int]:
 
 
 def channel_options(named: str | None) -> list[tuple[str, str | int]]:
-    """How grpcio's channel is set up; `named` is the authority of calls, if it has its own."""
+    """Options for grpcio's channel; `named` is the authority of calls, if they have their own."""
     return [*_CHANNEL_OPTIONS, *([("grpc.default_authority", named)] if named else [])]
 
 
 def credentials(trust: Tls) -> grpc.ChannelCredentials:
-    """What grpcio trusts, and shows."""
+    """The certificates that grpcio trusts, and the client's own."""
     roots = Path(trust.cacert).read_bytes() if trust.cacert else None
     return grpc.ssl_channel_credentials(roots, *(certificate_files(trust) or ()))
 
@@ -165,7 +165,7 @@ def as_bytes(value: str | bytes) -> bytes:
 
 
 class GrpcProbe:
-    """One channel to one server; where no certificate shall be verified, the engine calls."""
+    """One channel to one server; with `--insecure` TLS, the engine makes the calls instead."""
 
     def __init__(self, target: GrpcTarget) -> None:
         self.target = target
@@ -174,7 +174,7 @@ class GrpcProbe:
         options = channel_options(target.named)
         if target.endpoint.tls is None:
             self._channel = grpc.insecure_channel(target.address, options)
-        elif not target.trust.insecure:  # grpcio cannot be told to trust anyone
+        elif not target.trust.insecure:  # grpcio always verifies certificates
             self._channel = grpc.secure_channel(target.address, credentials(target.trust), options)
 
     def __enter__(self) -> "GrpcProbe":
@@ -188,7 +188,7 @@ class GrpcProbe:
         """Make a call once, traced.
 
         Returns:
-            The reply, and why it is no success; empty for one.
+            The reply, and why it failed; empty for a success.
 
         Raises:
             TargetError: no connection can be made.
@@ -207,7 +207,7 @@ class GrpcProbe:
         return Reply("OK", {}, answer), ""
 
     def _check_greeting(self, method: str) -> None:
-        """See once that the server speaks HTTP/2: grpcio tells less of why it does not."""
+        """Check once that the server speaks HTTP/2: grpcio says less about why it does not."""
         if self._greeted:
             return
         silent = self.target.repeated(method, [b""])

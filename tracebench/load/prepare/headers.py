@@ -1,4 +1,4 @@
-"""`--header` for both protocols: what may be sent, and what is the protocol's own."""
+"""`--header` for both protocols: which headers may be sent, and which are reserved."""
 
 import base64
 import binascii
@@ -11,23 +11,23 @@ from tracebench.model.errors import UsageError
 
 Header = tuple[str, str]
 Metadata = tuple[str, str | bytes]
-"""A name in lower case, and its value; bytes where the name ends in `-bin`."""
+"""A name in lower case, and its value; bytes if the name ends in `-bin`."""
 
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 _OF_THE_CONNECTION: Final = _FRAMING | {
     *("connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade")
 }
 _OURS: Final = {TRACEPARENT: "", BENCHMARK_HEADER.lower(): "1"}
-"""What asks the server for its timings: the tool's own, and its value where that never changes."""
+"""The tool's own headers that ask the server for its timings; the value if it is constant."""
 _OF_THE_BODY: Final = frozenset({"content-type", "content-encoding"})
-"""They describe a REST body; a gRPC message is always one of application/grpc."""
+"""They describe a REST body; a gRPC message is always application/grpc."""
 
 
 def http_headers(headers: Iterable[Header]) -> tuple[Header, ...]:
-    """What a REST request carries besides the tool's own headers, in order, repeated or not.
+    """The headers of a REST request besides the tool's own, in order, repetitions included.
 
     Raises:
-        UsageError: one says where the request ends, or is the tool's own to say.
+        UsageError: one frames the request, or is set by the tool.
     """
     for name, _ in headers:
         if name.lower() in _FRAMING:
@@ -36,11 +36,11 @@ def http_headers(headers: Iterable[Header]) -> tuple[Header, ...]:
 
 
 def grpc_metadata(headers: Iterable[Header], *, rest_too: bool) -> tuple[Metadata, ...]:
-    """What a gRPC call carries besides the protocol's own, in order, repeated or not.
+    """The metadata of a gRPC call besides the protocol's own, in order, repetitions included.
 
     Args:
-        headers: as they were given.
-        rest_too: whether some of them may be meant for a REST target alone.
+        headers: as given by the user.
+        rest_too: whether some of them may be meant for a REST target only.
 
     Raises:
         UsageError: one cannot be sent.
@@ -54,7 +54,7 @@ def grpc_metadata(headers: Iterable[Header], *, rest_too: bool) -> tuple[Metadat
 
 
 def _not_ours(headers: Iterable[Header]) -> tuple[Header, ...]:
-    """Without those that say what the tool says anyway; one that says otherwise is refused."""
+    """Drop headers that repeat the tool's own; a different value for one of those is refused."""
     others = []
     for name, value in headers:
         if (ours := _OURS.get(name.lower())) is None:
@@ -67,7 +67,7 @@ def _not_ours(headers: Iterable[Header]) -> tuple[Header, ...]:
 
 
 def authority(headers: Iterable[Header]) -> str | None:
-    """The `:authority` of gRPC calls, where `--header Host` gives one."""
+    """The `:authority` of gRPC calls, if `--header Host` gives one."""
     hosts = [value for name, value in headers if name.lower() == "host"]
     return hosts[-1] if hosts else None
 
@@ -93,7 +93,7 @@ def _checked(name: str, value: str) -> str | bytes:
 
 
 def _decoded(name: str, value: str) -> bytes:
-    """Base64 as gRPC servers send it: padded or not."""
+    """Decode base64 as gRPC allows it: padded or not."""
     try:
         return base64.b64decode(
             value.rstrip("=") + "=" * (-len(value.rstrip("=")) % 4), validate=True

@@ -1,4 +1,4 @@
-"""Before a run over HTTP: documents that tell of a model, and each request tried once."""
+"""Before a run over HTTP: read documents that describe a model, and try each request once."""
 
 import json
 import re
@@ -28,7 +28,7 @@ from tracebench.model.exchange import Exchange, Reply
 from tracebench.system.redaction import redacted
 from tracebench.tracing.roots.trace_ids import IdSource, traceparent
 
-# A visit to an HTTP server before the run, by `requests`: documents that tell of a model.
+# Documents that describe a model, read from an HTTP server before the run, by `requests`.
 
 
 class HttpProbe:
@@ -36,12 +36,12 @@ class HttpProbe:
 
     Args:
         prepared: the target.
-        headers: what to send.
+        headers: the headers to send.
     """
 
     def __init__(self, prepared: Prepared, headers: Iterable[Header]) -> None:
         self._session = session = requests.Session()
-        session.trust_env = False  # no proxy, no ~/.netrc: the headers say it all
+        session.trust_env = False  # no proxy, no ~/.netrc: only the given headers
         session.headers.update(
             {name: value for name, value in headers if not name.lower().startswith("content-")}
         )
@@ -59,7 +59,7 @@ class HttpProbe:
         self._session.close()
 
     def get(self, url: str) -> tuple[int, str, Any]:
-        """Get a document; returns its status, the start of it, and what it is as JSON, or None.
+        """Get a document; returns its status, its start, and its JSON value, or None.
 
         Raises:
             TargetError: there is no reply.
@@ -75,7 +75,7 @@ class HttpProbe:
         context = {TRACEPARENT: traceparent(IdSource().draw())}
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", InsecureRequestWarning)  # it was asked for
+                warnings.simplefilter("ignore", InsecureRequestWarning)  # the user asked for it
                 return self._session.get(
                     url, headers=context, timeout=self._prepared.timeout_s, allow_redirects=False
                 )
@@ -84,7 +84,7 @@ class HttpProbe:
             raise TargetError(f"{redacted(url)}: {why}") from None
 
     def _cause(self, url: str) -> str:
-        """What the engine says of the same request: `diagnose` explains the engine's words only."""
+        """Why the same request fails in the engine: `diagnose` knows only the engine's wording."""
         parts = urlsplit(url)
         head = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\ntraceparent: 00-"
         request = HttpRequest(head.encode(), b"-01\r\n\r\n", b"")
@@ -94,14 +94,14 @@ class HttpProbe:
         return diagnose(exchange.reason, self._prepared)
 
 
-# JSON of which only the first part was kept: what is whole in it can still be read.
+# JSON of which only the first part was kept: complete values in it can still be read.
 
 _TOKENS: Final = re.compile(rb'"(?:[^"\\]|\\.)*(?:"|\\?\Z)|[\[\]{},]', re.DOTALL)
 _CLOSERS: Final = {b"{": b"}", b"[": b"]"}
 
 
 def load_first_part(text: bytes) -> Any:
-    """Read the first part of a document; what is cut off in mid-value is left out.
+    """Read the first part of a document, leaving out a value that is cut off.
 
     Raises:
         ValueError: it is not JSON.
@@ -110,7 +110,7 @@ def load_first_part(text: bytes) -> Any:
 
 
 def _closed(text: bytes) -> bytes:
-    """The part of a cut document up to its last whole value, with what is open closed.
+    """The part of a cut document up to its last complete value, with open brackets closed.
 
     Before each comma a value has ended, and after each opening bracket none has begun.
     """
@@ -132,9 +132,9 @@ def _closed(text: bytes) -> bytes:
     return text[:end] + closers
 
 
-# A request tried before the run, by the engine itself: what it takes here, it takes there.
+# A request tried before the run, by the engine itself, so that both accept the same replies.
 
-_ANY_ZLIB: Final = 47  # zlib's name for "find out whether it is gzip or deflate"
+_ANY_ZLIB: Final = 47  # zlib's wbits for "detect gzip or deflate"
 _MOST_UNPACKED_BYTES: Final = 2**20
 _CLOSES_WITHIN_S: Final = 0.05
 """Servers that end a connection after each stream do it at once (llama.cpp's: within 1 ms)."""
@@ -142,22 +142,22 @@ _REDIRECTS: Final = frozenset({"301", "302", "303", "307", "308"})
 
 
 class Answered(NamedTuple):
-    """A preflight's answer, which is as it should be."""
+    """A preflight's successful answer."""
 
     said: str
-    """The start of it."""
+    """The start of the answer."""
     streamed: bool
     closes: bool
     """The server ended the connection after the stream, though it had not said so."""
 
 
 def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) -> Answered:
-    """See the one request of a target answered as expected.
+    """Check that the one request of a target is answered as expected.
 
     Args:
         prepared: the target.
-        name: of the payload, where there are several.
-        any_status: `--expect-status` says which it must have: a redirection may be meant.
+        name: of the payload, if there are several.
+        any_status: `--expect-status` is given, so a redirection may be intended.
 
     Raises:
         TargetError: it is not.
@@ -195,7 +195,7 @@ def _with_phrase(found: re.Match[str]) -> str:
 
 
 def document(reply: Reply) -> Content:
-    """A reply's body as JSON, as far as it was kept.
+    """A reply's body as JSON, to the extent that it was kept.
 
     Raises:
         ValueError: it is not JSON.
@@ -221,7 +221,7 @@ def _content(reply: Reply) -> bytes:
 
 
 def _unpacked(kept: bytes, encoding: str) -> bytes:
-    """A body without its compression, as far as it was kept and can be unpacked."""
+    """Decompress a body, to the extent that it was kept and can be decompressed."""
     with suppress(zlib.error):
         if encoding in ("gzip", "x-gzip", "deflate"):
             return zlib.decompressobj(_ANY_ZLIB).decompress(kept, _MOST_UNPACKED_BYTES)

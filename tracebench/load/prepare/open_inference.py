@@ -18,7 +18,7 @@ from tracebench.model.plan import Payload
 from tracebench.protos import open_inference_pb2 as oip
 from tracebench.protos.open_inference_pb2 import InferTensor, ModelInferRequest
 
-# Tensors of the Open Inference Protocol v2: generated, and from its JSON into its messages.
+# Tensors of the Open Inference Protocol v2: generated, and converted from JSON to messages.
 #
 # The protocol: github.com/kserve/open-inference-protocol.
 
@@ -57,7 +57,7 @@ _ONLY_RAW: Final = ("FP16", "BF16")
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """What a model says of one of its inputs."""
+    """A model's description of one of its inputs."""
 
     name: str
     datatype: str
@@ -66,13 +66,13 @@ class Tensor:
 
 
 def generated_tensors(tensors: Iterable[Tensor], seed: int) -> dict[str, Any]:
-    """Make a request for a model, in the protocol's JSON.
+    """Generate a request for a model, in the protocol's JSON.
 
-    Any size is 1. Numbers are in [0, 1), and whole ones are 0 or 1: what flags, masks and token
-    ids all can be. The same seed gives the same values.
+    Sizes left open become 1. Floats are in [0, 1), and integers are 0 or 1, which suits flags,
+    masks and token ids alike. The same seed gives the same values.
 
     Raises:
-        UsageError: an input cannot be made up.
+        UsageError: an input cannot be generated.
     """
     return {"inputs": [_generated(tensor, seed) for tensor in tensors]}
 
@@ -98,10 +98,10 @@ def _generated(tensor: Tensor, seed: int) -> dict[str, Any]:
 
 
 def tensor_message(document: Any, model: str) -> ModelInferRequest:
-    """Put the protocol's JSON, which was checked, into its gRPC message.
+    """Convert the protocol's JSON, already checked, to its gRPC message.
 
-    Numbers go into the typed contents; where an input is of a type that has none (FP16, BF16),
-    every input goes into the raw contents, as the protocol asks for.
+    Values go into the typed contents; if any input is of a type that has none (FP16, BF16), every
+    input goes into the raw contents, as the protocol requires.
 
     Raises:
         UsageError: an input's data is not of its type.
@@ -128,7 +128,7 @@ def tensor_message(document: Any, model: str) -> ModelInferRequest:
 
 
 def check_tensors(document: Any) -> None:
-    """Check that JSON is a request of the protocol.
+    """Check that a JSON value is a request of the protocol.
 
     Raises:
         UsageError: it is not; the message names the input.
@@ -190,7 +190,7 @@ def _raw(datatype: str, values: list[Any]) -> bytes:
 
 
 def _take_parameters(given: Any, parameters: Any) -> None:
-    """Copy the JSON's parameters into a message's map of them."""
+    """Copy the parameters in the JSON to a message's map."""
     for name, value in given.get("parameters", {}).items():
         field = _PARAMETERS.get(type(value))
         setattr(parameters[name], field or "string_param", value if field else str(value))
@@ -198,17 +198,16 @@ def _take_parameters(given: Any, parameters: Any) -> None:
 
 # `--oip MODEL`: the Open Inference Protocol v2, over REST and over gRPC.
 #
-# Both ask the server whether the model is ready, and, where no request is given, what its inputs
-# are.
+# Both ask the server whether the model is ready, and, if no request is given, for its inputs.
 
 _SERVICE: Final = "inference.GRPCInferenceService"
 
 
 def infer_url(url: str, model: str) -> str:
-    """Where to post to; the path of `url`, if any, stands before that of the protocol.
+    """The URL to post to: the path of `url`, if any, followed by that of the protocol.
 
     Raises:
-        UsageError: the URL has that path already.
+        UsageError: the URL already has that path.
     """
     parts = urlsplit(url)
     if "/v2" in parts.path:
@@ -220,17 +219,17 @@ def infer_url(url: str, model: str) -> str:
 def rest_payloads(
     visit: HttpProbe, url: str, model: str, payloads: Sequence[Payload], seed: int
 ) -> Sequence[Payload]:
-    """What to post: the payloads that are given, or one that is made up.
+    """What to post: the payloads that are given, or a generated one.
 
     Args:
-        visit: to the server.
-        url: that of `infer_url`.
+        visit: the probe of the server.
+        url: the result of `infer_url`.
         model: its name.
-        payloads: what is given; none: it is made up.
-        seed: of what is made up.
+        payloads: those given; if there are none, one is generated.
+        seed: of the generated one.
 
     Raises:
-        UsageError: a request is none of the protocol, or none can be made up.
+        UsageError: a request does not follow the protocol, or none can be generated.
         TargetError: the server does not speak it, or the model is not ready.
     """
     model_url = url.removesuffix("/infer")
@@ -256,7 +255,7 @@ def rest_payloads(
 def grpc_messages(
     visit: GrpcProbe, model: str, payloads: Sequence[Payload], seed: int
 ) -> list[bytes]:
-    """What to call ModelInfer with; see `rest_payloads`."""
+    """The messages to call ModelInfer with; see `rest_payloads`."""
     ready = _called(visit, "ModelReady", oip.ModelReadyRequest(name=model), oip.ModelReadyResponse)
     if not ready.ready:
         raise TargetError(f"{visit.target.address}: the model {model!r} is not ready")
@@ -278,7 +277,7 @@ def read_document(payload: Payload) -> Any:
     """Read a request of the protocol.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not one.
     """
     if payload.form != "json":
         raise UsageError(f"--oip takes its tensors from --json, not from --{payload.form}")

@@ -1,4 +1,4 @@
-"""REST: `requests` builds the requests; the engine tries them once, and repeats exactly that."""
+"""REST: `requests` builds the requests; the engine tries each once, and repeats exactly those."""
 
 import base64
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ _ASKS: Final = f"\r\n{BENCHMARK_HEADER}: 1".encode()
 
 
 def prepare(plan: Plan) -> Prepared:
-    """Build the requests, look the target up, and see it answer.
+    """Build the requests, look up the target, and check that it answers.
 
     Raises:
         UsageError: the URL, the method, a header or a payload is wrong.
@@ -106,7 +106,7 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
 
 
 def _streaming(ready: Prepared, codec: type[Http1Codec], url: str) -> Prepared:
-    """The same for replies that stream; its attributes are a generative model's, too."""
+    """The same for replies that stream, with a generative model's attributes added."""
     told = {**ready.described.attributes, **generated.of_target(url, ready.repeated[0].body)}
     described = replace(ready.described, attributes=told)
     return replace(ready, described=described, codec=codec, streams=True)
@@ -127,7 +127,7 @@ def _tried(
     *,
     any_status: bool,
 ) -> tuple[str, type[Http1Codec]]:
-    """See the first requests answered as expected.
+    """Check that the first requests are answered as expected.
 
     Returns:
         The start of the first answer, and the codec that the answers need.
@@ -145,7 +145,7 @@ def _tried(
 
 
 def complete_url(url: str) -> str:
-    """The URL to post to: `/predict` is meant where it has no path.
+    """The URL to post to: with `/predict` if it has no path.
 
     Raises:
         UsageError: it is not an http(s) URL.
@@ -153,7 +153,7 @@ def complete_url(url: str) -> str:
     example = "write e.g. http://127.0.0.1:5000"
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - a port that is no number is told only when asked for
+        parts.port  # noqa: B018 - an invalid port is reported only when read
     except ValueError:
         why = "its host or its port cannot be read"
         raise UsageError(f"--rest-url {redacted(url)!r} is malformed ({why}): {example}") from None
@@ -164,7 +164,7 @@ def complete_url(url: str) -> str:
 
 
 def _credentials(headers: Sequence[Header], url: str) -> tuple[Header, ...]:
-    """The Authorization header that the URL, or else ~/.netrc, has; what is said outright wins."""
+    """The Authorization header from the URL, else ~/.netrc; an explicit one takes precedence."""
     if any(name.lower() == _AUTHORIZATION.lower() for name, _ in headers):
         return ()
     userinfo, at, _ = urlsplit(url).netloc.rpartition("@")
@@ -176,7 +176,7 @@ def _credentials(headers: Sequence[Header], url: str) -> tuple[Header, ...]:
         user, password = found
     pair = f"{user}:{password}"
     try:
-        content = pair.encode("latin-1")  # as requests and browsers have it
+        content = pair.encode("latin-1")  # as in requests and browsers
     except UnicodeEncodeError:
         content = pair.encode()
     return ((_AUTHORIZATION, f"Basic {base64.b64encode(content).decode()}"),)
@@ -199,14 +199,14 @@ def _request(calls: Calls, url: str, payload: Payload) -> HttpRequest:
         request = requests.Request(calls.method, url, headers=headers, data=payload.content)
     try:
         with requests.Session() as session:
-            session.trust_env = False  # ~/.netrc has its turn in `_credentials`
+            session.trust_env = False  # `_credentials` handles ~/.netrc
             return _repeated(session.prepare_request(request), calls.headers, urlsplit(url).netloc)
     except (requests.RequestException, ValueError) as error:
         raise UsageError(f"cannot build the request to {redacted(url)!r}: {error}") from None
 
 
 def _repeated(request: requests.PreparedRequest, given: Sequence[Header], host: str) -> HttpRequest:
-    """The bytes to send: the library's headers, then those that were given, each as it was."""
+    """The bytes to send: the library's headers, then the given ones, unchanged."""
     lines = [f"{request.method} {request.path_url} HTTP/1.1"]
     if "Host" not in request.headers:
         lines.append(f"Host: {host}")
@@ -220,7 +220,7 @@ def _repeated(request: requests.PreparedRequest, given: Sequence[Header], host: 
 
 
 def untraced(request: HttpRequest) -> HttpRequest:
-    """The twin of a request: not sampled, and without `X-Benchmark`."""
+    """A copy of a request that asks for no tracing: not sampled, and without `X-Benchmark`."""
     head = request.head.replace(_ASKS, b"", 1)
     return HttpRequest(head, b"-00" + request.tail[len(b"-01") :], request.body)
 

@@ -1,4 +1,4 @@
-"""gRPC: `grpcio` asks what can be called; the engine tries each call once, and repeats it."""
+"""gRPC: `grpcio` asks the server about the method; the engine tries each call, and repeats it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -38,7 +38,7 @@ _LONGEST_ANSWER: Final = 2_000
 
 
 def prepare(plan: Plan) -> Prepared:
-    """Build the messages, look the target up, and see it answer.
+    """Build the messages, look up the target, and check that it answers.
 
     Raises:
         UsageError: the address, the method, a payload or a header is wrong.
@@ -119,7 +119,7 @@ def _message(method: Method, payload: Payload) -> bytes:
 
 
 def _tried(ready: Prepared, method: Method, names: Sequence[str]) -> str:
-    """See the first messages answered as expected; returns the start of the first answer."""
+    """Check that the first messages are answered as expected; returns the first answer's start."""
     answers = []
     for place, name in islice(enumerate(names), MOST_TRIED):
         one = replace(ready, repeated=ready.repeated[place : place + 1])

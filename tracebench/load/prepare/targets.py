@@ -1,4 +1,4 @@
-"""From a plan to its targets: what can be said against it before anyone is asked, then each."""
+"""Turn a plan into its targets: check it before contacting any server, then prepare each."""
 
 from typing import Final
 
@@ -13,7 +13,7 @@ GRPC: Final = "grpc"
 
 
 def prepare(plan: Plan) -> dict[str, Prepared]:
-    """Build each target's exchange, and see each answer once.
+    """Build each target's exchanges, and check that it answers.
 
     Raises:
         TracebenchError: the plan or a target is wrong.
@@ -28,10 +28,10 @@ def prepare(plan: Plan) -> dict[str, Prepared]:
 
 
 def check_plan(plan: Plan) -> None:
-    """See that the parts of a plan fit together.
+    """Check that the parts of a plan fit together.
 
     Raises:
-        UsageError: two of them do not, or one that is needed is missing.
+        UsageError: two of them conflict, or a required one is missing.
     """
     targets = plan.targets
     if targets.rest_url is None and targets.grpc_server is None:

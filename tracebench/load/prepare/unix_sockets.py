@@ -1,4 +1,4 @@
-"""Unix sockets: how people write them, and `requests` over one."""
+"""Unix sockets: the notations for them, and `requests` over one."""
 
 import re
 import socket
@@ -13,17 +13,17 @@ from urllib3.connectionpool import HTTPConnectionPool
 from tracebench.model.errors import UsageError
 from tracebench.system.redaction import redacted
 
-# How people write Unix sockets: as requests-unixsocket, as nginx and as gRPC do.
+# Notations for Unix sockets: those of requests-unixsocket, nginx and gRPC.
 
 SCHEME: Final = "http+unix"
 _REST: Final = re.compile(r"(?:http://unix:(?=/)|unix:(?://(?=/))?)(?!//)([^:]+)(?::(/.*)?)?", re.I)
-"""`unix:/path`, `unix:///path`, `http://unix:/path`: each perhaps with `:/route` after it."""
+"""`unix:/path`, `unix:///path`, `http://unix:/path`, each optionally followed by `:/route`."""
 _GRPC: Final = re.compile(r"unix:(?://(?=/))?(?!//)(.+)", re.I)
 _EXAMPLE: Final = "give http+unix://%2Ftmp%2Fmodel.sock/route or unix:/tmp/model.sock:/route"
 
 
 def rest_url(url: str) -> str:
-    """Write a URL of a Unix socket as `http+unix://%2Fpath/route`; any other stays as it is.
+    """Rewrite a Unix socket's URL as `http+unix://%2Fpath/route`; others are unchanged.
 
     Raises:
         UsageError: it names no socket, or asks for TLS.
@@ -41,29 +41,29 @@ def rest_url(url: str) -> str:
 
 
 def rest_path(url: str) -> str | None:
-    """The socket of a URL as `rest_url` writes it; None: it is a host's."""
+    """The socket in a URL from `rest_url`; None if it names a host."""
     parts = urlsplit(url)
     return unquote(parts.netloc.rpartition("@")[2]) if parts.scheme == SCHEME else None
 
 
 def over_tcp(url: str) -> str:
-    """The same URL for a library that is told of the socket by other means."""
+    """The same URL for a library that learns the socket by other means."""
     if rest_path(url) is None:
         return url
     return urlsplit(url)._replace(scheme="http", netloc="localhost").geturl()
 
 
 def grpc_path(address: str) -> str | None:
-    """The socket of `unix:/path`, `unix:///path` or `unix:path`; None: it is no Unix socket's."""
+    """The socket in `unix:/path`, `unix:///path` or `unix:path`; None for other addresses."""
     found = _GRPC.fullmatch(address)
     return found[1] if found is not None else None
 
 
-# `requests` over a Unix socket: an adapter whose connections all go to one.
+# `requests` over a Unix socket: an adapter whose connections all go to one socket.
 
 
 def mount(session: requests.Session, path: str | None) -> None:
-    """Let a session's requests in the clear go to a Unix socket; None: leave it as it is."""
+    """Send a session's plaintext requests to a Unix socket; None: leave it unchanged."""
     if path is not None:
         for scheme in (SCHEME, "http"):
             session.mount(f"{scheme}://", _Adapter(path))

@@ -1,1 +1,1 @@
-"""What a window leaves behind: rows and reply times, in memory or spilled, read after the load."""
+"""The record of a window: rows and replies, in memory or spilled, read after the load."""

@@ -1,4 +1,4 @@
-"""After the window: from rows and texts of replies to requests and what servers said of them."""
+"""After the window: turn rows and reply texts into requests and the server's timings."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ _SUCCEEDED, _FAILED, _TIMED_OUT = (
     OUTCOME_CODES[one] for one in (Outcome.SUCCEEDED, Outcome.FAILED, Outcome.TIMED_OUT)
 )
 _DEADLINE: Final = "DEADLINE_EXCEEDED"
-"""The server saw the time-out before the client did."""
+"""The server noticed the timeout before the client did."""
 _CANNOT_CONNECT: Final = "cannot connect: "
 
 Read = Callable[[RawReply], tuple[Reply, str]]
@@ -36,39 +36,39 @@ def _untold(_rows: int, _of: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a window left behind, read."""
+    """The record of a window, read."""
 
     requests: Requests
     times: ServerTimes
     learnt: int
-    """Replies that were known by their form."""
+    """Number of replies that matched a learnt pattern."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRecord:
-    """How a record is to be read."""
+    """How to read a record."""
 
     read: Read
     """The protocol's reader of kept replies."""
     ids: Ids
-    """Of a draw."""
+    """By draw."""
     timeout_ns: int = sys.maxsize
-    """What fails after this long has timed out, whoever noticed it first."""
+    """A failure after this long counts as a timeout, whichever side noticed it first."""
     secrets: Secrets = NO_SECRETS
-    """Are hidden where a failed reply, or its reason, repeats them."""
+    """Hidden wherever a failed reply, or its reason, repeats them."""
     faults: Mapping[int, str] = field(default_factory=dict)
-    """Draw → why a reply that came whole is no success all the same."""
+    """Draw → why a complete reply counts as failed."""
     timings: Mapping[int, Timing] = field(default_factory=dict)
-    """Draw → what the server said at the end of a stream: it counts before what its head says."""
+    """Draw → timing from the end of a stream; takes precedence over that in the head."""
 
 
 def read_record(recorder: RowRecorder, how: ReadRecord, told: Told = _untold) -> Record:
-    """Read what was recorded, page by page; the record is given up on the way.
+    """Read a record page by page, releasing it along the way.
 
     Args:
-        recorder: is closed.
-        how: to read it.
-        told: is called after each page with the rows so far, and all.
+        recorder: must be closed.
+        how: how to read it.
+        told: called after each page with the number of rows so far, and in all.
     """
     spill = recorder.spill
     spill.settle()
@@ -91,7 +91,7 @@ def read_record(recorder: RowRecorder, how: ReadRecord, told: Told = _untold) ->
 
 
 class _Page:
-    """One page on its way from rows to columns."""
+    """One page being converted from rows to columns."""
 
     def __init__(self, rows: Rows, names: PartNames) -> None:
         self.rows = rows
@@ -127,7 +127,7 @@ class _Reader:
         return page
 
     def _of_form(self, page: _Page, log: Log, at: Int64, texts: bytes) -> None:
-        """Replies of one form: their timings are read together."""
+        """Read the timings of all replies of one pattern together."""
         self.learnt += len(at)
         page.outcome[at] = _SUCCEEDED
         page.status[at] = self.statuses.number(log.form.status)
@@ -143,7 +143,7 @@ class _Reader:
             page.times.put_one(int(at[row]), timing)
 
     def _kept_whole(self, page: _Page, at: Int64) -> None:
-        """Other replies: those from before their form was known are read with it."""
+        """Read the replies kept whole; those that match a pattern learnt later are read with it."""
         early: dict[Log, tuple[list[int], bytearray]] = {}
         for row, raw in zip(at.tolist(), self._whole, strict=False):
             log, text = self._matched(raw)
@@ -173,7 +173,7 @@ class _Reader:
         page.reason[row] = self._reason(reason, reply)
 
     def _without_reply(self, page: _Page, at: Int64) -> None:
-        """What failed in the client, or never came back."""
+        """Handle exchanges that failed in the client, or were never answered."""
         errors, unsent = page.rows["error"][at], page.rows["sent"][at] == 0
         given = page.rows["outcome"][at].astype(np.int64)
         page.outcome[at] = np.where(given == 0, _FAILED, given - 1)
@@ -202,7 +202,7 @@ class _Reader:
             page.times.replace_one(row, timings[int(draws[row])])
 
     def _reason(self, reason: str, reply: Reply | None = None) -> int:
-        """The number of a reason; the second of its kind, and those after it, are folded."""
+        """The number of a reason; from the second of its kind on, variants are folded into one."""
         reason = self._how.secrets.hide(reason)
         kind = folded(reason)
         if reason not in self.reasons and kind in self._kinds:
@@ -246,6 +246,6 @@ class _Reader:
 
 
 def hidden(reply: Reply, secrets: Secrets) -> Reply:
-    """A reply without secrets that it repeats."""
+    """A reply with the secrets that it repeats hidden."""
     headers = {name: secrets.hide(value) for name, value in reply.headers.items()}
     return reply._replace(headers=headers, body=secrets.hide_bytes(reply.body))

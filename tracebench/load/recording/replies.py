@@ -1,8 +1,9 @@
-"""What replies leave behind in the window: of a known form its timings' text, else the whole.
+"""What the window keeps of replies: the text of their timings if a pattern matches, else all.
 
-A server answers the same request with the same words and other numbers. Once a reply has shown
-how, the next ones are matched (0.4 µs), and only the text of their timings is appended to those
-before. What matches no form is kept whole, and read after the window, as is what failed.
+A server answers the same request with the same text and different numbers. Once a pattern has been
+learnt from one reply, later ones are matched against it (0.4 µs), and only the text of their
+timings is appended to a log. Replies that match no pattern, or failed, are kept whole, and read
+after the window.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,42 +16,42 @@ from tracebench.model.exchange import CameWith
 from tracebench.tracing.mirror.layout import Layout
 
 NONE, WHOLE, FIRST_FORM = 0, 1, 2
-"""What a row says of its reply: there is none, it is kept whole, or the number of its form."""
+"""A row's `reply`: none, kept whole, or the number of its pattern."""
 MOST_FORMS: Final = 16
 _MOST_TRIED: Final = 64
-"""Replies that forms are learnt from; a server that has shown no form by then has none."""
+"""How many replies patterns are learnt from; after that no more are sought."""
 _PIECE_BYTES: Final = 2**20
 _SIZE: Final = Struct("<I")
 
 
 class Pattern(Protocol):
-    """Replies that say the same in other numbers."""
+    """Replies that differ only in their numbers."""
 
     @property
     def status(self) -> str:
-        """Which is a success."""
+        """A successful one."""
 
     @property
     def came_with(self) -> CameWith:
-        """Where in them their timings stand."""
+        """Where in the replies their timings are."""
 
     @property
     def layout(self) -> Layout | None:
-        """How their timings' text is to be read; None: they tell none, and the text is empty."""
+        """How to read the text of the timings; None: there are none, and the text is empty."""
 
     def match(self, raw: RawReply) -> bytes | None:
-        """The text of a reply's timings; None where it is not of this form."""
+        """The text of a reply's timings; None if it does not match."""
 
 
 Learn = Callable[[RawReply], Pattern | None]
-"""Finds the form of a reply; None where it has none, or is no success."""
+"""Learns the pattern of a reply; None if it has none, or failed."""
 
 
 Later = Callable[[Callable[[], None]], None]
 
 
 class Log:
-    """Texts of one form, one behind the other, by the page whose rows they belong to."""
+    """The timing texts of one pattern, concatenated, by the page of their rows."""
 
     __slots__ = ("_held", "form", "number", "texts")
 
@@ -59,11 +60,11 @@ class Log:
         self.texts, self._held = bytearray(), dict[int, Held]()
 
     def clear(self) -> None:
-        """Forget the texts."""
+        """Discard the texts."""
         self.texts, self._held = bytearray(), {}
 
     def turn(self, page: int, spill: Spill) -> None:
-        """The page is full."""
+        """Hand over the texts of a full page."""
         if self.texts:
             self._held[page] = spill.hold(self.texts)
             self.texts = bytearray()
@@ -75,11 +76,11 @@ class Log:
 
 
 class Replies:
-    """Takes every reply of a window, and knows those of earlier ones.
+    """Takes every reply of a window, and remembers the patterns learnt in earlier ones.
 
     Args:
-        learn: finds forms; None: all replies are needed whole.
-        later: calls back when the loop has nothing urgent to do: learning takes 1 ms.
+        learn: learns patterns; None: all replies are kept whole.
+        later: schedules a callback for when the loop is not busy: learning takes 1 ms.
     """
 
     __slots__ = (
@@ -99,25 +100,25 @@ class Replies:
         self._learn, self._later = learn, later
         self.logs: list[Log] = []
         self.latest: Log | None = None
-        """Of the reply that was taken last; None: it was kept whole."""
+        """The log of the latest reply; None: it was kept whole."""
         self._candidate: RawReply | None = None
         self._tried = 0
 
     def begin(self, spill: Spill) -> None:
-        """Forget what was taken, but no form.
+        """Discard the replies taken, but keep the patterns.
 
         Args:
-            spill: where texts are held from now on.
+            spill: holds the texts from now on.
         """
         self._spill, self._pages = spill, 0
         self._pieces: list[Held] = []
         self._whole = bytearray()
-        """Whole replies, one behind the other."""
+        """Whole replies, concatenated."""
         for log in self.logs:
             log.clear()
 
     def take(self, raw: RawReply | None) -> int:
-        """Take a reply; returns what its row is to say of it."""
+        """Take a reply; returns the `reply` of its row."""
         if raw is None:
             return NONE
         log = self.latest
@@ -146,7 +147,7 @@ class Replies:
             self._later(self._try)
 
     def _try(self) -> None:
-        """Learn from a reply that was kept."""
+        """Try to learn a pattern from a reply that was kept whole."""
         raw, self._candidate = self._candidate, None
         self._tried += 1
         if raw is None or self._learn is None or len(self.logs) == MOST_FORMS:
@@ -157,7 +158,7 @@ class Replies:
             self.logs.append(Log(form, FIRST_FORM + len(self.logs)))
 
     def turn(self) -> None:
-        """A page of rows is full: hand over what belongs to it."""
+        """Hand over what belongs to a full page of rows."""
         for log in self.logs:
             log.turn(self._pages, self._spill)
         self._pages += 1

@@ -1,7 +1,7 @@
 """The record of a window: one row for each exchange that ended, written into pages.
 
-A row is one `pack_into`; a page that is full is handed over as it is. Nothing is read here: what
-the rows mean, and what the replies say, `read_record.py` finds out after the window.
+A row is one `pack_into`; a full page is handed over as it is. Nothing is interpreted here: rows and
+replies are read after the window, by `read_record.py`.
 """
 
 import mmap
@@ -20,8 +20,8 @@ from tracebench.model.exchange import Outcome, Stamp
 from tracebench.model.requests import LOST_CODES, OUTCOME_CODES, STAMP_CODES
 
 PLAIN: Final = Struct("<4qIQ").pack_into
-"""The begin of a row, and all that has to be written of most: the rest of a new page is zeros.
-Its last number is a `plain_tag`."""
+"""Writes the start of a row, which is all that most rows need: new pages are zeroed. The last
+number is a `plain_tag`."""
 _FULL: Final = Struct("<4qIIHBBI4qHB").pack_into
 ROW: Final = np.dtype(
     [
@@ -43,20 +43,20 @@ ROW: Final = np.dtype(
         ("lost", "u1"),
     ]
 )
-"""Times in ns on the monotonic clock. 0 is a stamp that was never reached, but that a row without
-a `ready` was ready when it was scheduled, and one that has an `arrived` and no `first_byte` had
-both in one read. `reply` is what `Replies.take` gave; `outcome` is 0 where the reply or the error
-tells it, else the outcome's code + 1; `lost` is 0 where nothing was, else its code + 1; `error` is
-a place among the recorder's errors."""
+"""Times in ns on the monotonic clock. A stamp of 0 was never reached, with two exceptions: without
+`ready`, a row was ready when scheduled, and with `arrived` but no `first_byte`, both came in one
+read. `reply` is the result of `Replies.take`; `outcome` is 0 if the reply or the error determines
+it, else the outcome's code + 1; `lost` is 0 if no attempt was lost, else the code of its cause + 1;
+`error` is an index into the recorder's errors."""
 ROW_BYTES: Final = ROW.itemsize
 PAGE_BYTES: Final = PAGE_ROWS * ROW_BYTES
 MOST_ERRORS: Final = 1_000
 OTHER_ERROR: Final = "other errors"
 _THIN: Final = 4
-"""Of the latencies on full pages, one in so many can still be looked at in the window."""
+"""One in this many latencies of full pages stays available within the window."""
 
 _KERNEL: Final = Stamp.KERNEL
-"""Its code is 0, which needs no look-up: an enum's takes its time."""
+"""Its code is 0, which saves an enum look-up: they are slow."""
 
 Rows = npt.NDArray[np.void]
 
@@ -67,11 +67,11 @@ def plain_tag(slot: int, reply: int) -> int:
 
 
 class RowRecorder:
-    """Writes rows. The hot path of `mapped.py` writes plain ones by itself, at `at` in `page`.
+    """Writes rows; the hot path of `mapped.py` writes plain ones itself, at `at` in `page`.
 
     Args:
-        replies: takes what the server answered.
-        spill: where full pages are held.
+        replies: takes the replies.
+        spill: holds full pages.
     """
 
     __slots__ = ("_codes", "_pages", "_thinned", "_written", "at", "page", "replies", "spill")
@@ -87,7 +87,7 @@ class RowRecorder:
 
     @classmethod
     def empty(cls) -> "RowRecorder":
-        """The record of no window."""
+        """An empty record."""
         recorder = cls(Replies(None, lambda _callback: None), Spill())
         recorder.close()
         return recorder
@@ -111,11 +111,11 @@ class RowRecorder:
         """Write a row.
 
         Args:
-            slot: has its reply, or its error.
+            slot: holds its reply or its error.
             arrived_ns: when the reply's last byte arrived; 0: never.
             done_ns: when the exchange ended.
-            stamp: how `arrived_ns` was had.
-            outcome: None where the reply or the error tells it.
+            stamp: the source of `arrived_ns`.
+            outcome: None if the reply or the error determines it.
         """
         _FULL(
             self.page,
@@ -142,27 +142,27 @@ class RowRecorder:
             self.turn()
 
     def turn(self) -> None:
-        """Begin a new page; the full one, and what the replies on it said, are handed over."""
+        """Hand over the full page and its reply texts, and begin a new one."""
         self._hand_over(self.page)
         self.page, self.at = _new_page(), 0
 
     def close(self) -> None:
-        """The window is over: hand over the last page, as far as it was written."""
+        """The window is over: hand over the written part of the last page."""
         self._hand_over(self.page[: self.at])
         self.at = 0
 
     def take_pages(self) -> Iterator[Held]:
-        """The pages, in order; each is given up when the next one is asked for."""
+        """The pages, in order; each is released when the next one is requested."""
         while self._pages:
             yield self._pages.pop(0)
 
     def recent_ns(self, most: int) -> Int64:
-        """The latencies of the last exchanges on this page, at most so many."""
+        """The latencies of the latest exchanges on this page, at most `most`."""
         rows = self._latencies_here(1)
         return rows[-most:]
 
     def latencies_ns(self, most: int) -> Int64:
-        """Evenly spaced latencies since the begin of the window, at most about so many."""
+        """Evenly spaced latencies since the start of the window, about `most` at most."""
         step = -(-len(self) // most)
         if not self._thinned:
             return self._latencies_here(step)
@@ -188,9 +188,9 @@ class RowRecorder:
 
 
 def _new_page() -> mmap.mmap:
-    """Zeroed memory that costs nothing before it is written to, row by row.
+    """Zeroed memory that costs nothing until written to, row by row.
 
-    A huge page would be zeroed at once, in 0.2 ms.
+    A huge page would be zeroed all at once, in 0.2 ms.
     """
     page = mmap.mmap(-1, PAGE_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):

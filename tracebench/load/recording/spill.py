@@ -1,4 +1,4 @@
-"""Where a record goes that outgrows memory: an unlinked temporary file, written off the loop."""
+"""Spills a record that outgrows memory into an unlinked temporary file, in another thread."""
 
 import mmap
 import os
@@ -15,18 +15,18 @@ import numpy as np
 from tracebench.model.columns import Page
 
 BOUND_BYTES: Final = 64 * 2**20
-"""Of a record held in memory; what comes after goes to the file."""
+"""How much of a record is held in memory; the rest goes to the file."""
 _SLICE_BYTES: Final = 65_536
-"""One write holds up a loop on the same core for as long as copying this takes: 20 µs."""
+"""Size of one write, which blocks a loop on the same core while it is copied: 20 µs."""
 _VOLATILE: Final = ("tmpfs", "ramfs")
 ON_DISK: Final = Path("/var/tmp")
-"""Where temporary files outlive a restart (FHS 3.0, section 5.15), so that it is on a disk."""
+"""Where temporary files survive a reboot (FHS 3.0, section 5.15), so it is on disk."""
 
 Buffer = bytes | bytearray | mmap.mmap
 
 
 class Held:
-    """Bytes in memory, or in the file."""
+    """Bytes held in memory or in the file."""
 
     __slots__ = ("_at", "_buffer", "_file", "size")
 
@@ -38,18 +38,18 @@ class Held:
 
     @property
     def spilled(self) -> bool:
-        """They are in the file."""
+        """Whether the bytes are in the file."""
         return self._buffer is None
 
     def read(self) -> memoryview:
-        """The bytes; where they are in the file, mapped from it."""
+        """The bytes, memory-mapped if they are in the file."""
         if self._buffer is not None:
             return memoryview(self._buffer)
         assert self._file is not None
         return self._file.mapped(self._at, self.size)
 
     def move(self, file: "_File") -> None:
-        """Write the bytes to the file; memory is given back when all are there.
+        """Write the bytes to the file, then release the memory.
 
         Raises:
             OSError: the disk is full; the bytes stay in memory.
@@ -69,7 +69,7 @@ class _File:
         self.end = 0
 
     def append(self, data: memoryview) -> int:
-        """Write at the end; returns where it begins, which can be mapped."""
+        """Append `data`; returns its offset, which can be memory-mapped."""
         at, done = self.end, 0
         while done < len(data):
             done += os.pwrite(self._descriptor, data[done : done + _SLICE_BYTES], at + done)
@@ -78,18 +78,18 @@ class _File:
         return at
 
     def mapped(self, at: int, size: int) -> memoryview:
-        """A part of the file: page cache, which is no memory of ours."""
+        """A memory-mapped part of the file: page cache, not memory of this process."""
         if not size:
             return memoryview(b"")
         return memoryview(mmap.mmap(self._descriptor, size, access=mmap.ACCESS_READ, offset=at))
 
 
 class Spill:
-    """Holds what it is given in memory up to a bound, and in a file beyond it.
+    """Holds data in memory up to a bound, and in a file beyond it.
 
     Args:
-        bound_bytes: what may be in memory.
-        folders: where its file may lie, the best first; None: where temporary files do, else
+        bound_bytes: limit on the data in memory.
+        folders: where its file may be, the best first; None: the default for temporary files, else
             `ON_DISK`.
     """
 
@@ -101,7 +101,7 @@ class Spill:
         self._queue: SimpleQueue[Held | None] = SimpleQueue()
         self._writer: Thread | None = None
         self.problem = ""
-        """Why a record that outgrew the bound stays in memory; empty where it does not."""
+        """Why a record beyond the bound stays in memory; empty if it does not."""
 
     @property
     def spilled_bytes(self) -> int:
@@ -109,7 +109,7 @@ class Spill:
         return self._file.end if self._file is not None else 0
 
     def hold(self, buffer: Buffer) -> Held:
-        """Take bytes that do not change any more; returns at once, in the window too."""
+        """Take bytes that no longer change; never blocks, so it can be used in the window."""
         held = Held(buffer)
         self._room_bytes -= held.size
         if self._must_spill():
@@ -121,12 +121,12 @@ class Spill:
         return held
 
     def release(self, held: Held) -> None:
-        """The bytes are needed no more: there is room again, if they took any."""
+        """Free the room of bytes no longer needed, if they are in memory."""
         if not held.spilled:
             self._room_bytes += held.size
 
     def settle(self) -> None:
-        """Wait until all that was taken is where it stays."""
+        """Wait until all pending writes are done."""
         if self._writer is not None:
             self._queue.put(None)
             self._writer.join()
@@ -158,7 +158,7 @@ class Spill:
                 return
 
     def _moved(self, held: Held) -> bool:
-        """Move bytes to the file; where that fails they stay, as does all that comes later."""
+        """Move bytes to the file; if that fails, they and all later ones stay in memory."""
         try:
             held.move(self._opened())
         except OSError as error:
@@ -168,7 +168,7 @@ class Spill:
 
 
 def _divided(data: memoryview, page: Page) -> Page:
-    """The columns of a page again, out of their bytes."""
+    """Restore the columns of a page from their bytes."""
     columns, at = {}, 0
     for name, stored in page.items():
         columns[name] = np.frombuffer(data, stored.dtype, len(stored), at)
@@ -181,7 +181,7 @@ def _usual_folders() -> Sequence[Path]:
 
 
 def _on_disk(folders: Sequence[Path]) -> tuple[Path, str]:
-    """The first folder that lies on a disk; else the first, and what is wrong with it."""
+    """The first folder on a disk; else the first, and what is wrong with it."""
     for folder in folders:
         if folder.is_dir() and _file_system(folder) not in _VOLATILE:
             return folder, ""
@@ -190,7 +190,7 @@ def _on_disk(folders: Sequence[Path]) -> tuple[Path, str]:
 
 
 def _file_system(folder: Path) -> str:
-    """The kind of a folder's file system, as Linux names it; empty where it is not known."""
+    """The type of a folder's file system, as Linux names it; empty if unknown."""
     try:
         lines = Path("/proc/self/mounts").read_text().splitlines()
     except OSError:

@@ -1,11 +1,11 @@
-"""What the engine and a protocol exchange: slots, and bytes in, finished slots out."""
+"""The interface of engine and protocol: bytes in, finished slots out."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from tracebench.model.exchange import Lost, Stamp
 
-# One of the C exchanges that may be under way at once.
+# One of the C exchanges that may be in flight at once.
 
 RawReply = tuple[bytes, ...]
 """HTTP/1.1: (head and the first part of the body,).
@@ -13,25 +13,25 @@ gRPC: (initial header block, length-prefixed message, trailing header block)."""
 
 
 KEPT_BODY_BYTES = 1_024
-"""So much of a longer HTTP reply's body is kept."""
+"""How much is kept of the body of a longer HTTP reply."""
 
 
 GRPC_STREAM: Final = "application/grpc"
-"""The media type of a stream of gRPC's messages."""
+"""The media type of a stream of gRPC messages."""
 
 
 class Mark(NamedTuple):
-    """Up to where a read went in a stream's body."""
+    """Where a read ended in a stream's body."""
 
     size: int
-    """Of the body after it."""
+    """Of the body after the read."""
     came_ns: int
     stamp: Stamp
-    """How `came_ns` was had."""
+    """The source of `came_ns`."""
 
 
 class StreamLog:
-    """What has come of a reply that streams: all of its body, and where in it each read ended.
+    """The body of a streaming reply so far, and where in it each read ended.
 
     Args:
         kind: its media type.
@@ -45,7 +45,7 @@ class StreamLog:
         self.marks: list[Mark] = []
 
     def mark(self, came_ns: int, stamp: Stamp) -> None:
-        """A read has ended here."""
+        """Note that a read has ended here."""
         size = len(self.body)
         if size != (self.marks[-1].size if self.marks else 0):
             self.marks.append(Mark(size, came_ns, stamp))
@@ -56,14 +56,14 @@ CUT_SHORT: Final = "the server closed the connection in mid-reply"
 
 
 class Carrier(Protocol):
-    """What has a slot's exchange in its hands: a connection, or the channel it waits for."""
+    """What is responsible for a slot's exchange: a connection, or the channel it waits in."""
 
     def abandon(self, slot: "Slot") -> None:
-        """Give the slot's exchange up; it has been accounted for."""
+        """Give up the slot's exchange, which has already been recorded."""
 
 
 class Slot:
-    """The stamps of the exchange under way; used again for the slot's next one."""
+    """The stamps of the exchange in flight; reused for the slot's next one."""
 
     __slots__ = (
         "asked_ns",
@@ -91,13 +91,13 @@ class Slot:
         self.submit = submit
         """Sends the slot's request."""
         self.number = number
-        """Among the slots of a run."""
+        """Index among the slots of a run."""
         self.carrier: Carrier | None = None
-        """What had the last exchange in its hands, or has the present one."""
+        """The carrier of the current exchange, or of the last one."""
         self.ids = b""
-        """Of the exchange under way; empty where none is."""
+        """Of the exchange in flight; empty if there is none."""
         self.draw = 0
-        """How many exchanges of the window were started before it."""
+        """How many exchanges of the window started before it."""
         self.freed_ns = 0
         """When the last exchange ended."""
         self.scheduled_ns = self.asked_ns = self.connect_ns = self.ready_ns = 0
@@ -106,20 +106,20 @@ class Slot:
         """Which of the target's requests it sends."""
         self.reply: RawReply | None = None
         self.stream: StreamLog | None = None
-        """What has come of the reply, where it streams."""
+        """The reply so far, if it streams."""
         self.error = ""
         self.unanswered: Lost | None = None
-        """Set with the error by a codec that knows that none of the reply has come, and why."""
+        """Why no reply came: set with the error by a codec that knows that none did."""
         self.lost: Lost | None = None
         """Why the first attempt at this exchange was lost; None: this is the first."""
 
     def heard_ns(self) -> int:
-        """When the last of a stream came; 0 where none has."""
+        """When the latest part of a stream came; 0 if none has."""
         stream = self.stream
         return stream.marks[-1].came_ns if stream is not None and stream.marks else 0
 
     def begin_again(self, now_ns: int) -> None:
-        """Forget the attempt that was lost: what it took counts as `connect`."""
+        """Reset after a lost attempt, whose duration counts as `connect`."""
         self.lost, self.unanswered, self.error = self.unanswered, None, ""
         self.connect_ns += now_ns - self.ready_ns
         self.ready_ns = now_ns
@@ -129,11 +129,10 @@ class Slot:
 
 # What the engine asks of a protocol: bytes in, finished slots out; no socket, no clock.
 #
-# A protocol is a codec and the requests that it repeats; a target that is made ready names both.
-# A codec serves one connection. It is handed slots, knows them only as tokens, and marks a slot
-# as finished by setting its `reply` (or its `error`, and `unanswered` where a second attempt may
-# be right). It keeps replies as bytes; they are read after the run, because parsing them inside
-# the window would be the client's lag.
+# A protocol is a codec and the requests that it repeats; a prepared target names both. A codec
+# serves one connection. It treats slots as opaque tokens, and marks one as finished by setting its
+# `reply` (or its `error`, and `unanswered` if a second attempt may be right). It keeps replies as
+# bytes, to be read after the run, because parsing them within the window would add client lag.
 
 
 class ProtocolError(Exception):
@@ -145,23 +144,23 @@ class Request(Protocol):
 
     @property
     def body(self) -> bytes:
-        """What it carries: as large as the user gave it, without the protocol's framing."""
+        """The payload as the user gave it, without the protocol's framing."""
 
 
 class Codec(Protocol):
     """One connection's protocol state."""
 
     def __init__(self, *requests: Any) -> None:
-        """Take the target's requests, of the protocol's own type; each slot names its own."""
+        """Take the target's requests, of the protocol's own type, indexed by `Slot.variant`."""
 
     multiplexed: bool
     """Several exchanges may be open at once, and a reply may end before its request does."""
     established: bool
     """The connection may carry requests (HTTP/2: the peer's SETTINGS have arrived)."""
     reusable: bool
-    """It may carry one more request after those under way."""
+    """It can carry another request after those in flight."""
     served: bool
-    """It has carried a whole reply: the requests that follow are on a kept connection."""
+    """It has carried a whole reply, so later requests use a kept-alive connection."""
 
     def busy(self) -> bool:
         """Whether any exchange is open."""
@@ -171,7 +170,7 @@ class Codec(Protocol):
         """How many more exchanges may be opened now."""
 
     def preface(self) -> bytes:
-        """What to send when the connection is made; empty for HTTP/1.1."""
+        """What to send once connected; empty for HTTP/1.1."""
 
     def request(self, slot: Slot, ids: bytes) -> list[bytes]:
         """Open an exchange; returns what may be sent at once, in order.
@@ -182,20 +181,20 @@ class Codec(Protocol):
         """
 
     def receive(self, data: bytes) -> Sequence[Slot]:
-        """Take bytes from the peer; returns the slots they belonged to, the last one last.
+        """Take bytes from the peer; returns the slots they belonged to, the latest one last.
 
-        Each slot that got any byte of its reply is returned once; where its reply is now complete
-        (or refused), its `reply` (or `error`) is set and the codec has forgotten it.
+        Each slot that got any byte of its reply is returned once; if its reply is now complete (or
+        refused), its `reply` (or `error`) is set and the codec has forgotten it.
 
         Raises:
             ProtocolError: the connection cannot be used any more.
         """
 
     def outgoing(self) -> list[bytes]:
-        """Drain what the codec itself has to say: acknowledgements, and bodies now let through."""
+        """Drain pending output: acknowledgements, and bodies that flow control now allows."""
 
     def cancel(self, slot: Slot) -> list[bytes] | None:
-        """Give a slot's exchange up; returns what to send, or None: close the connection."""
+        """Give up a slot's exchange; returns what to send, or None to close the connection."""
 
     def end_of_file(self) -> Sequence[Slot]:
-        """The peer has closed its side: finish every slot still open, with a reply or an error."""
+        """The peer has closed: finish every open slot, with a reply or an error."""

@@ -1,8 +1,8 @@
-"""Forms of gRPC replies: header blocks that stay but for the timings in them, and a message.
+"""Patterns of gRPC replies: header blocks that differ only in their timings, and a message.
 
-Blocks depend on nothing before them (see `http2.py`). A value is found in its block where the
-server did not compress it (RFC 7541, section 5.2), as gRPC's own servers do not; where it did, the
-reply has no form, and is read whole.
+Header blocks do not depend on earlier ones (see `http2.py`). A value can be located in its block
+unless the server compressed it (RFC 7541, section 5.2), which gRPC's own servers do not; if it
+did, the reply has no pattern and is kept whole.
 """
 
 import re
@@ -24,9 +24,9 @@ _LONGEST_VALUE: Final = 4_096
 _LENGTHS: Final = tuple(
     literal(b"", bytes(size))[2 : -size or None] for size in range(_LONGEST_VALUE)
 )
-"""How a value's length is written before it."""
+"""The encodings of a value's length, by length."""
 _SHORT_MESSAGE: Final = 2_048
-"""So much is searched for names of timings in no time."""
+"""Messages up to this size are searched for timing names at negligible cost."""
 _REMARKS: Final = tuple(one.encode() for one in mirror.REMARKS)
 _NAMES: Final = tuple(name.encode() for name in mirror.STANDARD_NAMES)
 _OTHER: Final = b"~"
@@ -36,14 +36,14 @@ _LENGTH: Final = rb"([\x00-\x7e]|\x7f[\x80-\xff]*[\x00-\x7f])"
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """Header blocks that differ in some values only."""
+    """Header blocks that differ only in some values."""
 
     pattern: "re.Pattern[bytes]"
-    """Groups in pairs: how the length of a value is written, and the value."""
+    """Groups in pairs: the encoded length of a value, and the value."""
     timings: tuple[int, ...]
-    """The groups of the values that tell timings."""
+    """The groups of the values that hold timings."""
     only: bytes | None
-    """The one block that matches, where nothing varies."""
+    """The only block that matches, if nothing varies."""
 
     def match(self, block: bytes) -> bytes | None:
         """The text of the timings; None for another block."""
@@ -59,7 +59,7 @@ class _Block:
 
 
 def _any_message(raw: RawReply) -> bytes | None:
-    """No text, for one whole message, whatever it is: the timings are elsewhere."""
+    """Empty text for any one whole message: the timings are elsewhere; else None."""
     message = raw[1]
     size = int(raw[3]) if len(raw) > 3 else len(message)
     whole = size >= PREFIX.size and PREFIX.unpack_from(message) == (0, size - PREFIX.size)
@@ -67,18 +67,18 @@ def _any_message(raw: RawReply) -> bytes | None:
 
 
 def _silent_message(raw: RawReply) -> bytes | None:
-    """No text, for one whole message in which no timing can be."""
+    """Empty text for one whole message that cannot hold a timing; else None."""
     if len(raw) > 3 or len(raw[1]) > _SHORT_MESSAGE or any(name in raw[1] for name in _NAMES):
         return None
     return _any_message(raw)
 
 
 def _timed_message(start: bytes, timing: bytes) -> Callable[[RawReply], bytes | None]:
-    """What takes messages that are the same but for the durations at their end.
+    """A matcher of messages that differ only in the durations at their end.
 
     Args:
-        start: of a message, with the prefix.
-        timing: what the rest matches.
+        start: the constant part of a message, with the prefix.
+        timing: the pattern of the rest.
     """
     fullmatch = re.compile(re.escape(start) + b"(" + timing + b")", re.DOTALL).fullmatch
 
@@ -101,7 +101,7 @@ class GrpcPattern:
     message: Callable[[RawReply], bytes | None]
 
     def match(self, raw: RawReply) -> bytes | None:
-        """The text of a reply's timings; None where it is not of this form."""
+        """The text of a reply's timings; None if it does not match."""
         if raw[0] != self.initial or (in_message := self.message(raw)) is None:
             return None
         if raw[2] == self.trailing.only:
@@ -112,17 +112,17 @@ class GrpcPattern:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """A reply that a form is learnt from."""
+    """A reply that a pattern is learnt from."""
 
     raw: RawReply
     reply: Reply
-    """What it says."""
+    """`raw`, read."""
     read: Read
 
     def place(self, name: str) -> range:
-        """Where in the trailing block a header's value is, and its length; empty: nowhere.
+        """Where a header's value and its length are in the trailing block; empty: not found.
 
-        The bytes may also be part of another value: so the reader is shown another one there.
+        The bytes may be part of another value, so another one is put there and read back.
         """
         block, value = self.raw[2], self.reply.headers[name].encode("latin-1")
         field = literal(name.encode(), value)[1:]
@@ -136,7 +136,7 @@ class _Sample:
 
 
 def pattern_of(raw: RawReply, read: Read) -> GrpcPattern | None:
-    """Learn the form of a reply; None for one that is no success, or tells its timings oddly.
+    """Learn the pattern of a reply; None if it failed, or has unusual timings.
 
     Args:
         raw: as it was kept.
@@ -157,7 +157,7 @@ def pattern_of(raw: RawReply, read: Read) -> GrpcPattern | None:
 
 
 def _silent(sample: _Sample, headers: Sequence[str]) -> GrpcPattern | None:
-    """Of a reply without timings."""
+    """The pattern of a reply without timings."""
     block = _block(sample, headers, {})
     if block is None:
         return None
@@ -191,12 +191,12 @@ def _in_message(sample: _Sample, headers: Sequence[str], came_with: CameWith) ->
 def _block(
     sample: _Sample, deciding: Sequence[str], patterns: Mapping[str, bytes]
 ) -> _Block | None:
-    """The form of a trailing block; None where a value that may vary cannot be found in it.
+    """The pattern of a trailing block; None if a value that may vary cannot be located.
 
     Args:
-        sample: has the block.
-        deciding: headers that the timings depend on: they stay, but for what `patterns` says.
-        patterns: what the values of headers match whose numbers vary.
+        sample: holds the block.
+        deciding: headers that the timings depend on; constant unless in `patterns`.
+        patterns: what the values of headers with varying numbers match, by name.
     """
     headers, block = sample.reply.headers, sample.raw[2]
     free = [name for name in mirror.HEADERS if name in headers and name not in deciding]

@@ -26,18 +26,18 @@ _GZIP = 31  # zlib's name for "with gzip's header and trailer"
 
 
 class _MalformedError(Exception):
-    """A reply is no unary gRPC reply; says why."""
+    """A reply is not a valid unary gRPC reply; says why."""
 
 
 def read_reply(raw: RawReply) -> tuple[Reply, str]:
     """Read one reply.
 
     Args:
-        raw: initial header block, length-prefixed message, trailing header block; then, where
-            only the first part of the message was kept, its whole size in digits.
+        raw: initial header block, length-prefixed message, trailing header block; then, if only
+            the first part of the message was kept, its full size in digits.
 
     Returns:
-        The reply, with the reason why it is no success: empty for an OK with one message.
+        The reply, and why it failed: empty for an OK with one message.
     """
     try:
         headers = _headers(raw[0], raw[2])
@@ -56,7 +56,7 @@ def read_reply(raw: RawReply) -> tuple[Reply, str]:
 
 
 def read_streamed(raw: RawReply) -> tuple[Reply, str]:
-    """Read what is kept of a reply with many messages: `read_reply`, with the first one as body."""
+    """Read what is kept of a streaming reply: like `read_reply`, with the first message as body."""
     reply, reason = read_reply((*raw[:1], _NO_MESSAGE, raw[2]))
     if reason or len(raw[1]) < PREFIX.size:
         return reply._replace(body=b""), reason
@@ -69,9 +69,9 @@ _NO_MESSAGE: Final = PREFIX.pack(0, 0)
 
 
 def _headers(initial: bytes, trailing: bytes) -> dict[str, str]:
-    """All headers; names that come several times have their values joined by commas."""
+    """All headers; the values of repeated names are joined by commas."""
     fields = _decoded(trailing)
-    if not any(name == ":status" for name, _ in fields):  # else there are only trailers
+    if not any(name == ":status" for name, _ in fields):  # otherwise a trailers-only reply
         fields = _decoded(initial) + fields
     headers: dict[str, str] = {}
     for name, value in fields:
@@ -81,7 +81,7 @@ def _headers(initial: bytes, trailing: bytes) -> dict[str, str]:
 
 @lru_cache(maxsize=256)
 def _decoded(block: bytes) -> tuple[tuple[str, str], ...]:
-    """The fields of a header block; blocks depend on nothing before them (see `http2.py`)."""
+    """The fields of a header block; blocks do not depend on earlier ones (see `http2.py`)."""
     decoder = Decoder(MOST_HEADER_LIST_BYTES)
     decoder.max_allowed_table_size = decoder.header_table_size = 0
     fields = decoder.decode(block, raw=True)
@@ -91,13 +91,13 @@ def _decoded(block: bytes) -> tuple[tuple[str, str], ...]:
 
 
 def _late(trailing: bytes) -> frozenset[str]:
-    """What names the trailing metadata has: a server wrote it when its work was done."""
+    """The names in the trailing metadata, which the server wrote when its work was done."""
     return _names(tuple(name for name, _ in _decoded(trailing)))
 
 
 @lru_cache(maxsize=256)
 def _names(names: tuple[str, ...]) -> frozenset[str]:
-    """The same object for all replies that are alike."""
+    """One shared object for all replies with the same names."""
     return frozenset(names)
 
 
@@ -115,7 +115,7 @@ def _check_status(status: str, http_status: str, headers: Mapping[str, str]) -> 
 
 
 def _message(raw: RawReply, encoding: str) -> bytes:
-    """The one message of a reply that is OK, or its first part."""
+    """The one message of an OK reply, or the first part of it."""
     kept = raw[1]
     size = int(raw[3]) if len(raw) > 3 else len(kept)
     if not size:

@@ -1,7 +1,7 @@
-"""A gRPC request that is repeated with other ids: its header block and its message, built once.
+"""A gRPC request repeated with new ids: its header block and its message, built once.
 
-The block is HPACK (RFC 7541) without its tables: literals without indexing depend on nothing that
-was sent before, so one block serves every request on every connection.
+The block is HPACK (RFC 7541) without its tables: literals without indexing depend on nothing sent
+before, so one block serves every request on every connection.
 """
 
 import base64
@@ -14,7 +14,7 @@ from server_middleware.vocabulary import TRACEPARENT
 from tracebench import __version__
 
 PREFIX: Final = Struct(">BI")
-"""What stands before a message: whether it is compressed, and its size in bytes."""
+"""The prefix of a message: whether it is compressed, and its size in bytes."""
 TRACE_HEAD: Final = b"00-"
 _TRACEPARENT_SIZE = 55
 _UNITS = ((1_000_000_000, "n"), (1_000_000, "u"), (1_000, "m"), (1, "S"))
@@ -22,23 +22,23 @@ _UNITS = ((1_000_000_000, "n"), (1_000_000, "u"), (1_000, "m"), (1, "S"))
 
 @dataclass(frozen=True, slots=True)
 class GrpcRequest:
-    """A call that is repeated with other ids: `head + ids + tail`, then `framed`: its message."""
+    """A call repeated with new ids: `head + ids + tail`, then the message, `framed`."""
 
     path: bytes
     authority: bytes
     scheme: bytes
     metadata: tuple[tuple[bytes, bytes], ...]
-    """Names in lower case; values of `-bin` names as they are, before base64."""
+    """Names in lower case; values of `-bin` names before base64."""
     body: bytes
     """The message."""
     timeout_s: float | None
-    """What the server is told of how long it may take; None: nothing."""
+    """The `grpc-timeout` sent to the server; None: not sent."""
     sampled: bool = True
     """The server is asked to trace the call."""
     head: bytes = field(init=False, repr=False)
-    """The header block up to and with `traceparent: 00-`."""
+    """The header block up to and including `traceparent: 00-`."""
     tail: bytes = field(init=False, repr=False)
-    """What ends the block: the flags of `traceparent`."""
+    """The end of the block: the flags of `traceparent`."""
     framed: bytes = field(init=False, repr=False)
     """The message with its prefix."""
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1, one exchange at a time: the codec, on httptools, and kept replies read."""
+"""HTTP/1.1, one exchange at a time: the codec, on httptools, and reading kept replies."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,7 +30,7 @@ class _Reading:
     def __init__(self) -> None:
         self.headers: dict[str, str] = {}
         self.late: set[str] = set()
-        """Names of trailers: a value there is newer than one in the head, and replaces it."""
+        """Names of trailers, whose values replace those of the same name in the head."""
         self.body = b""
         self.head_complete = self.complete = False
         self.parser = httptools.HttpResponseParser(self)
@@ -58,13 +58,13 @@ class _Reading:
 
 def _read(kept: bytes) -> _Reading:
     reading = _Reading()
-    with suppress(httptools.HttpParserError):  # what stands before a fault has been read
+    with suppress(httptools.HttpParserError):  # what precedes a fault has been read
         reading.parser.feed_data(kept)
     return reading
 
 
 def read_reply(raw: RawReply) -> tuple[Reply, str]:
-    """Read one reply; returns it with the reason why it is no success, empty for a 2xx."""
+    """Read one reply; returns it, and why it failed, empty for a 2xx."""
     reading = _read(raw[0])
     status = reading.parser.get_status_code()
     late = frozenset(reading.late) if reading.late else _NO_NAMES
@@ -89,12 +89,12 @@ def _ends_with_connection(reading: _Reading) -> bool:
 # HTTP/1.1, one exchange at a time: the codec, on httptools.
 #
 # Measured: feeding one small reply costs 0.5 µs. httptools reports the end of 1xx replies like
-# any other and knows no end of file; both are dealt with here.
+# any other, and has no notion of end of file; both are handled here.
 
 KEPT_REPLY_BYTES = 16_384
-"""A reply's head, and with it the start of its body, is kept up to about this size."""
+"""A reply's head and the start of its body are kept up to about this size in all."""
 SHORT = 2_048
-"""A reply up to this size is kept as it was read."""
+"""A reply up to this size is kept as read."""
 SWITCHES = "the server switches to another protocol (HTTP 101)"
 TOO_MUCH = "the server sent more than one reply: a second one, or more bytes than its length says"
 _SWITCHES: Final = 101
@@ -102,16 +102,16 @@ _SWITCHES: Final = 101
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request that is repeated with other ids: `head + ids + tail + body`."""
+    """A request repeated with new ids: `head + ids + tail + body`."""
 
     head: bytes
-    """Up to and with `traceparent: 00-`."""
+    """Up to and including `traceparent: 00-`."""
     tail: bytes
     body: bytes
 
 
 class Http1Codec(Codec):
-    """One HTTP/1.1 connection, for requests among which each slot names its own."""
+    """One HTTP/1.1 connection that repeats requests, indexed by `Slot.variant`."""
 
     multiplexed = False
     established = True
@@ -125,11 +125,11 @@ class Http1Codec(Codec):
         self._status = self._parser.get_status_code
         self._keep_alive = self._parser.should_keep_alive
         self.open = False
-        """An exchange is under way. To repeat it for the same slot, leave it so."""
+        """An exchange is open; the fast path leaves it so while it repeats it for the slot."""
         self._slot: tuple[Slot, ...] = ()
-        """The slot of the exchange under way, or of the last one."""
+        """The slot of the exchange in flight, or of the last one."""
         self.kept = b""
-        """What has come of the reply under way."""
+        """The current reply so far."""
         self._completed = 0
 
     def busy(self) -> bool:
@@ -146,7 +146,7 @@ class Http1Codec(Codec):
         return b""
 
     def begin(self, slot: Slot) -> None:
-        """Open an exchange whose request is written by other means."""
+        """Open an exchange whose request is sent by other means."""
         self.open = True
         self._slot = (slot,)
 
@@ -187,14 +187,14 @@ class Http1Codec(Codec):
         """Called by httptools at the end of a reply; an interim one (1xx) is not the end."""
         if self._status() >= 200:
             self._completed += 1
-            self.reusable = self._keep_alive()  # llhttp knows it only now
+            self.reusable = self._keep_alive()  # llhttp does not know earlier
 
     def outgoing(self) -> list[bytes]:
-        """HTTP/1.1 has nothing to say of its own."""
+        """HTTP/1.1 sends nothing of its own."""
         return []
 
     def cancel(self, slot: Slot) -> list[bytes] | None:
-        """HTTP/1.1 can give a request up only by closing."""
+        """HTTP/1.1 can give up a request only by closing."""
         self.open = self.reusable = False
         return None
 
@@ -216,7 +216,7 @@ class Http1Codec(Codec):
 
 
 class StreamingHttp1Codec(Http1Codec):
-    """The same for a target whose replies may stream: of those that do it keeps the whole body."""
+    """The codec for replies that may stream, which keeps the whole body of those that do."""
 
     _kind = ""
 
@@ -225,7 +225,7 @@ class StreamingHttp1Codec(Http1Codec):
         self._kind = ""
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Called by httptools, for a trailer as well."""
+        """Called by httptools, also for trailers."""
         if name.lower() == b"content-type":
             self._kind = value.partition(b";")[0].strip().lower().decode("latin-1")
 
@@ -235,7 +235,7 @@ class StreamingHttp1Codec(Http1Codec):
             self._slot[0].stream = StreamLog(self._kind)
 
     def on_body(self, part: bytes) -> None:
-        """Called by httptools, with a part of the body as its sender had it."""
+        """Called by httptools with a part of the body, chunked coding removed."""
         stream = self._slot[0].stream
         if stream is not None:
             stream.body += part
@@ -261,7 +261,7 @@ STREAM_TYPES: Final = frozenset(
         *("application/jsonl", "application/jsonlines", "application/x-jsonlines"),
     }
 )
-"""The media types of replies that stream."""
+"""The media types of streaming replies."""
 
 
 def _excerpt(kept: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Forms of HTTP/1.1 replies: which header lines stay, which vary, and where the timings stand."""
+"""Patterns of HTTP/1.1 replies: which header lines vary, and where the timings are."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ class Taken(Protocol):
 
 
 Take = Callable[[bytes], Taken | None]
-"""Takes a whole reply; None for other bytes."""
+"""Takes a whole reply; None if the bytes do not match."""
 
 
 def unknown(_reply: bytes) -> None:
@@ -35,19 +35,19 @@ _FIXED: Final = {
     *(b"transfer-encoding", b"connection", b"proxy-connection", b"upgrade"),
     *(b"trailer", b"content-type"),
 }
-"""Headers that say where a reply ends, and whether it streams: they stay as they are."""
+"""Headers that say where a reply ends, and whether it streams: their values must not vary."""
 _END_OF_LINE: Final = b"\r\n"
 _LENGTH: Final = b"content-length"
 _SERVER_TIMING: Final = SERVER_TIMING_HEADER.lower().encode()
 _NO_REMARK: Final = b"".join(b"(?![^\r\n]*%s)" % one.encode() for one in timings.REMARKS)
-"""A reply that tells something besides times is read whole."""
+"""A reply whose timings carry a remark does not match, so it is kept whole."""
 _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*"
 """Characters that a header may contain (RFC 9110, section 5.5); a parser refuses others."""
 _ANY_LENGTH: Final = b"([0-9]{1,15})"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
-"""Of a chunked reply without trailers, which could hold timings too."""
+"""The end of a chunked reply without trailers, which could also hold timings."""
 _NO_BODY: Final = "204"
-"""A success that has none, whatever its Content-Length says."""
+"""A success without a body, whatever its Content-Length says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +58,22 @@ class Http1Pattern:
     layout: Layout | None
     came_with: CameWith
     pattern: bytes
-    """Of a head; it has a group for each timing's value, and for the Content-Length."""
+    """Matches a head; it has a group for each timing's value, and for the Content-Length."""
     groups: tuple[int, ...]
-    """Those of the timings' values."""
+    """The groups of the timings' values."""
     length: int
-    """That of the Content-Length; 0: nothing but a parser can tell where the reply ends, and what
-    is kept of a longer one does not tell whether it came in pieces."""
+    """The group of the Content-Length; 0: only a parser can tell where the reply ends, and what is
+    kept of a longer one does not show whether it came in pieces."""
     chunked: bool
     keeps_open: bool
-    """The connection can be used again."""
+    """The connection can be reused."""
     head: Match = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "head", re.compile(self.pattern).match)
 
     def match(self, raw: RawReply) -> bytes | None:
-        """The text of the timings of a reply that a parser has taken."""
+        """The text of the timings of a parsed reply; None if it does not match."""
         found = self.head(raw[0])
         if found is None or (self.chunked and not raw[0].endswith(_LAST_CHUNK)):
             return None
@@ -82,9 +82,9 @@ class Http1Pattern:
         return self._text(found)
 
     def alike(self, reply: bytes) -> Take:
-        """What takes whole replies of the size of this one without a parser.
+        """A matcher that takes whole replies of this one's size without a parser.
 
-        It is one match of a regular expression where that gives the text by itself.
+        It is a single regular-expression match if that yields the text by itself.
         """
         found = self.head(reply)
         if found is None or not self.length or not self.keeps_open:
@@ -113,7 +113,7 @@ class Http1Pattern:
 
 
 def pattern_of(raw: RawReply) -> Http1Pattern | None:
-    """Learn the form of a reply; None for one that is no success, or tells its timings oddly."""
+    """Learn the pattern of a reply; None if it failed, or has unusual timings."""
     reply, reason = http1.read_reply(raw)
     head = raw[0].partition(b"\r\n\r\n")[0]
     status, *lines = head.split(b"\r\n")
@@ -122,7 +122,7 @@ def pattern_of(raw: RawReply) -> Http1Pattern | None:
         return None
     names = [_name(line).decode("latin-1") for line in lines]
     if set(names) != reply.headers.keys() or names.count(_LENGTH.decode()) > 1:
-        return None  # a parser stopped in the head, or there are trailers
+        return None  # the parser stopped in the head, or there are trailers
     if not (told is Undecomposed.NO_TIMING or timings.is_plain(told)):
         return None
     timing = _timing(reply, lines)
@@ -134,7 +134,7 @@ def pattern_of(raw: RawReply) -> Http1Pattern | None:
 def _timing(
     reply: Reply, lines: Sequence[bytes]
 ) -> tuple[Layout | None, dict[bytes, bytes]] | None:
-    """The layout of the timings, and for each deciding header what its value and `END` match."""
+    """The layout of the timings, and the pattern of each deciding header's value and `END`."""
     headers = timings.deciding(reply)
     own = {
         name.encode(): [line for line in lines if _name(line) == name.encode()] for name in headers

@@ -1,8 +1,8 @@
 """HTTP/2 for unary gRPC: the codec (RFC 9113).
 
-Header blocks are neither built nor read here. The request's is constant; the peer is told to keep
-no table (SETTINGS_HEADER_TABLE_SIZE 0), so that each block of a reply can be read by itself, after
-the run. `benchmarks/http2_codec.py` tells what a call costs.
+Header blocks are neither built nor read here. The request's is constant; the peer is told to use
+no dynamic table (SETTINGS_HEADER_TABLE_SIZE 0), so that each block of a reply can be read on its
+own, after the run. `benchmarks/http2_codec.py` measures the cost of a call.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,10 +41,10 @@ from tracebench.model.exchange import Lost
 
 MOST_HEADER_BYTES: Final = 65_536
 MOST_ANSWERS: Final = 1_000
-"""How many acknowledgements one read may ask for."""
+"""How many acknowledgements one read may demand."""
 MOST_FRAMINGS: Final = 64
 REPLENISH_BYTES: Final = 2**30
-"""The connection's receive window is refilled when this much of it is used."""
+"""The connection's receive window is refilled once this much of it is used."""
 PREFACE: Final = (
     http2_frames.CLIENT_PREFACE
     + http2_frames.settings(
@@ -59,7 +59,7 @@ NOT_HTTP2: Final = "the server does not speak HTTP/2"
 
 
 class Http2Codec(Codec):
-    """One HTTP/2 connection that repeats gRPC calls, among which each slot names its own."""
+    """One HTTP/2 connection that repeats gRPC calls, indexed by `Slot.variant`."""
 
     multiplexed = True
 
@@ -72,17 +72,17 @@ class Http2Codec(Codec):
         self._most_streams = LARGEST_31_BIT
         self._splitter = FrameSplitter()
         self._framings: dict[int, Framing | None] = {}
-        """By the size of a read; None: such a read is no whole reply."""
+        """By the size of a read; None: a read of this size is not one whole reply."""
         self._expected: int | None = SETTINGS
-        """The kind that the next frame must be of; None: any."""
+        """The required type of the next frame; None: any."""
         self._block, self._block_flags, self._block_stream = bytearray(), 0, 0
         self._owed: list[bytes] = []
         self._used_bytes = 0
         """Of the connection's receive window."""
         self._farewell = ""
-        """What the peer's GOAWAY said."""
+        """The text of the peer's GOAWAY."""
         self._taken_up_to = 0
-        """The last stream that it takes, where it said so; those up to it are its own to answer."""
+        """The last stream that the GOAWAY accepts; up to it, a close never causes a resend."""
         self._handlers = {
             http2_frames.DATA: self._on_data,
             HEADERS: self._on_headers,
@@ -113,7 +113,7 @@ class Http2Codec(Codec):
     def request(self, slot: Slot, ids: bytes) -> list[bytes]:
         """Open a stream; returns its headers, and as much of the message as the windows allow.
 
-        What is owed goes first: the peer counts on new settings once it has our acknowledgement.
+        Pending output goes first: once acknowledged, the peer relies on its new settings.
         """
         out = self.outgoing()
         request = self._requests[slot.variant]
@@ -129,7 +129,7 @@ class Http2Codec(Codec):
         return out
 
     def outgoing(self) -> list[bytes]:
-        """Drain acknowledgements, and what the windows have let through since."""
+        """Drain acknowledgements, and bodies that the windows now allow."""
         if not self._owed and not self._outflow.blocked:
             return []
         out, self._owed = self._owed, []
@@ -137,7 +137,7 @@ class Http2Codec(Codec):
         return out
 
     def cancel(self, slot: Slot) -> list[bytes] | None:
-        """Give a slot's exchange up; what still comes for it is ignored."""
+        """Give up a slot's exchange; anything that still comes for it is ignored."""
         for stream in self._streams.open.values():
             if stream.slot is slot:
                 self._streams.close(stream)
@@ -164,11 +164,11 @@ class Http2Codec(Codec):
         return touched
 
     def _learn(self, data: bytes) -> None:
-        """Know reads like this one, with which a reply has ended."""
+        """Learn the framing of a read that ended a reply."""
         self._framings[len(data)] = Framing.of(data)
 
     def end_of_file(self) -> Sequence[Slot]:
-        """Fail what is open, and what a read that could not be finished belonged to."""
+        """Fail the open streams; also returns the slots of a read that broke off."""
         self.reusable = False
         for stream in tuple(self._streams.open.values()):
             error = CUT_SHORT if stream.has_reply() else NO_REPLY
@@ -181,7 +181,7 @@ class Http2Codec(Codec):
         return self._streams.touched()
 
     def _take_reply(self, found: WholeReply | None) -> Slot | None:
-        """Take a reply that lay in one read; None where the frames have to be looked at."""
+        """Take a reply contained in one read; None if the frames must be handled one by one."""
         if found is None or self._expected is not None or not self._splitter.is_between_frames():
             return None
         stream_id, reply, beside = found
@@ -283,7 +283,7 @@ class Http2Codec(Codec):
         self.reusable = False
         said = debug.decode(errors="replace")
         self._farewell = excerpt(f"GOAWAY {http2_frames.error_name(code)} {said}")
-        if last_id != LARGEST_31_BIT:  # that is how a graceful end begins: it tells nothing yet
+        if last_id != LARGEST_31_BIT:  # a graceful shutdown begins so, with no limit yet
             self._taken_up_to = last_id
         for stream in tuple(self._streams.open.values()):
             if stream.id > last_id:
@@ -299,14 +299,14 @@ class Http2Codec(Codec):
         elif (stream := self._streams.find(stream_id)) is not None:
             self._outflow.widen(stream, increment)
 
-    # ── what they have in common ─────────────────────────────────────────────────────────────
+    # ── helpers ──────────────────────────────────────────────────────────────────────────────
 
     def _complete(self, stream: Stream, trailing: bytes) -> None:
         self._close(stream)
         stream.slot.reply = stream.reply(trailing)
 
     def _close(self, stream: Stream) -> None:
-        """The reply has ended; what is left of the request is not sent any more."""
+        """The reply has ended; any unsent rest of the request is dropped."""
         if self._streams.close(stream):
             self._owed.append(http2_frames.rst_stream(stream.id, http2_frames.CANCEL))
         self.served = True
@@ -328,7 +328,7 @@ class Http2Codec(Codec):
 
 
 class StreamingHttp2Codec(Http2Codec):
-    """The same for calls with a stream of messages: it keeps them all, and marks what came when."""
+    """The codec for streaming calls, which keeps all their messages and when each part came."""
 
     def _on_data(self, flags: int, stream_id: int, payload: bytes) -> None:
         self._use(len(payload))
@@ -337,7 +337,7 @@ class StreamingHttp2Codec(Http2Codec):
             return
         part, slot = http2_frames.without_padding(flags, payload), stream.slot
         if stream.body_bytes < KEPT_BODY_BYTES:
-            stream.data(part)  # so much of it is shown to people
+            stream.data(part)  # enough to show to users
         if slot.stream is None:
             slot.stream = StreamLog(GRPC_STREAM)
         slot.stream.body += part
@@ -345,11 +345,11 @@ class StreamingHttp2Codec(Http2Codec):
             self._complete(stream, b"")
 
     def _learn(self, data: bytes) -> None:
-        """No read has a whole stream in it that is worth knowing."""
+        """Do nothing: a read that holds a whole stream is not worth learning."""
 
 
 def _continued(stream_id: int, block: bytes) -> Iterator[bytes]:
-    """A header block that is too large for one frame."""
+    """The frames of a header block that is too large for one."""
     for at in range(0, len(block), SMALLEST_MAX_FRAME):
         part = block[at : at + SMALLEST_MAX_FRAME]
         last = END_HEADERS if at + len(part) == len(block) else 0

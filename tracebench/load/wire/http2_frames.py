@@ -1,4 +1,4 @@
-"""HTTP/2 frames (RFC 9113, sections 4 and 6): their names, packing them, and cutting them apart."""
+"""HTTP/2 frames (RFC 9113, sections 4 and 6): constants, packing and splitting."""
 
 from collections.abc import Iterator
 from struct import Struct
@@ -51,7 +51,7 @@ _ERRORS: Final = (
 
 CLIENT_PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 SMALLEST_MAX_FRAME: Final = 16_384
-"""What every peer must take, and all that we take ourselves."""
+"""The limit that every peer must accept, and the only one that we accept."""
 LARGEST_MAX_FRAME: Final = 2**24 - 1
 LARGEST_31_BIT: Final = 2**31 - 1
 """The largest window, and the largest stream id."""
@@ -67,7 +67,7 @@ Frame = tuple[int, int, int, bytes]
 
 
 def frame_header(size: int, kind: int, flags: int, stream_id: int) -> bytes:
-    """Pack the nine bytes that stand before a payload of `size` bytes."""
+    """Pack the nine bytes that precede a payload of `size` bytes."""
     return _HEADER.pack(size >> 8, size & 0xFF, kind, flags, stream_id)
 
 
@@ -104,7 +104,7 @@ def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
 
 
 def read_uint32(payload: bytes) -> int:
-    """Read the one number of a RST_STREAM or WINDOW_UPDATE frame."""
+    """Read the number in a RST_STREAM or WINDOW_UPDATE frame."""
     if len(payload) != _UINT32.size:
         raise ProtocolError("the server sent a RST_STREAM or WINDOW_UPDATE frame of a wrong size")
     number: int = _UINT32.unpack(payload)[0]
@@ -120,7 +120,7 @@ def read_goaway(payload: bytes) -> tuple[int, int, bytes]:
 
 
 def without_padding(flags: int, payload: bytes) -> bytes:
-    """What is left of a DATA or HEADERS payload without its padding."""
+    """A DATA or HEADERS payload without its padding."""
     if not flags & PADDED:
         return payload
     if not payload or payload[0] >= len(payload):
@@ -129,7 +129,7 @@ def without_padding(flags: int, payload: bytes) -> bytes:
 
 
 def header_fragment(flags: int, payload: bytes) -> bytes:
-    """The part of a header block that a HEADERS payload holds."""
+    """The header block fragment in a HEADERS payload."""
     fragment = without_padding(flags, payload)
     if not flags & WITH_PRIORITY:
         return fragment
@@ -139,22 +139,22 @@ def header_fragment(flags: int, payload: bytes) -> bytes:
 
 
 class FrameSplitter:
-    """Cuts a byte stream into frames; a byte is looked at a bounded number of times."""
+    """Splits a byte stream into frames; each byte is examined a bounded number of times."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
         self._needed = HEADER_SIZE
-        """With fewer bytes than this there is no new frame, nor a new header."""
+        """With fewer bytes than this, no further frame or header is complete."""
 
     def is_between_frames(self) -> bool:
         """Whether the next byte begins a frame."""
         return not self._rest
 
     def split(self, data: bytes) -> Iterator[Frame]:
-        """Give the frames that `data` completes; to be exhausted before the next call.
+        """Yield the frames that `data` completes; exhaust it before the next call.
 
         Raises:
-            ProtocolError: a frame is larger than any peer may send us.
+            ProtocolError: a frame is larger than a peer may send us.
         """
         if self._rest:
             self._rest += data

@@ -1,9 +1,8 @@
-"""How the frames of a reply lie in one read: known once, the next such read is cut up in one go.
+"""The frame layout of a reply within one read: once learnt, a like read is split in one step.
 
 A server that answers the same call frames its replies alike: headers, a message and trailers of the
-same sizes, perhaps with a WINDOW_UPDATE behind them. One `unpack` and two comparisons then do what
-takes a frame splitter, three handlers and their checks four times as long
-(`benchmarks/http2_codec.py`).
+same sizes, perhaps followed by a WINDOW_UPDATE. One `unpack` and two comparisons are then four
+times as fast as a frame splitter, three handlers and their checks (`benchmarks/http2_codec.py`).
 """
 
 from collections.abc import Sequence
@@ -28,12 +27,12 @@ from tracebench.load.wire.http2_frames import (
 _REPLY: Final = ((HEADERS, END_HEADERS), (DATA, 0), (HEADERS, END_HEADERS | END_STREAM))
 """The frames of a whole reply, none of them padded."""
 _BESIDE: Final = (WINDOW_UPDATE, PING)
-"""What may stand before and after it: nothing that a reply's meaning depends on."""
+"""Frames allowed before and after it: the reply's meaning does not depend on them."""
 _ID_SIZE: Final = 4
 
 
 WholeReply = tuple[int, RawReply, Sequence[Frame]]
-"""A reply that lay in one read: its stream, the reply, the other frames of the read."""
+"""A reply contained in one read: its stream id, the reply, the other frames of the read."""
 
 
 class Framing:
@@ -48,9 +47,9 @@ class Framing:
             frame_header(len(payload), kind, flags, 0)[:-_ID_SIZE]
             for kind, flags, _, payload in read
         )
-        """Of each frame, all of its header but the stream's id."""
+        """The header of each frame without its stream id."""
         self._first = 3 * first
-        """Where the reply begins among the fields, of which each frame has three."""
+        """Index of the reply's first field; each frame has three fields."""
         self._beside = tuple(
             (3 * at, kind, flags)
             for at, (kind, flags, *_) in enumerate(read)
@@ -59,7 +58,7 @@ class Framing:
 
     @classmethod
     def of(cls, data: bytes) -> "Framing | None":
-        """How a read is framed; None where it is no whole reply, or more than one."""
+        """The framing of a read; None unless it holds exactly one whole reply."""
         try:
             read = list(FrameSplitter().split(data))
         except ProtocolError:
@@ -71,7 +70,7 @@ class Framing:
         return cls(read, replies[0]) if replies and alone and whole else None
 
     def take(self, data: bytes) -> WholeReply | None:
-        """Cut up a read of the size of the first; None where it is framed otherwise."""
+        """Split a read of the same size; None if it is framed differently."""
         fields = self._unpack(data)
         if fields[::3] != self._heads:
             return None

@@ -1,4 +1,4 @@
-"""The streams of one HTTP/2 connection, and flow control of what is sent on them."""
+"""The streams of one HTTP/2 connection, and flow control for sending on them."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -15,7 +15,7 @@ from tracebench.load.wire.http2_frames import (
 )
 from tracebench.model.exchange import Lost
 
-# One HTTP/2 exchange: how much of its request has been sent, and what has come of its reply.
+# One HTTP/2 exchange: how much of its request has been sent, and its reply so far.
 
 KEPT_MESSAGE_BYTES: Final = 65_536
 """A reply's body is kept up to this size."""
@@ -32,7 +32,7 @@ class Stream:
         self.message = message
         """The body of the request."""
         self.window = window
-        """How many bytes of it the peer still takes; negative after it has shrunk its windows."""
+        """Flow-control window in bytes; negative once the peer has shrunk its windows."""
         self.sent_bytes = 0
         """Of the message."""
         self.initial = b""
@@ -43,7 +43,7 @@ class Stream:
     def headers(self, block: bytes) -> None:
         """Take a header block that does not end the reply.
 
-        It replaces the one before: only that of an interim reply (1xx) can be followed by another.
+        It replaces an earlier one, which can only be that of an interim reply (1xx).
         """
         if self.body_bytes:
             raise ProtocolError("the server sent headers in the middle of a reply's body")
@@ -58,14 +58,14 @@ class Stream:
         self.body_bytes += len(payload)
 
     def has_reply(self) -> bool:
-        """Whether any of the reply has come."""
+        """Whether any of the reply has arrived."""
         return bool(self.initial)
 
     def reply(self, trailing: bytes) -> RawReply:
-        """The reply as it is kept; its size is added where the body is kept only in part.
+        """The reply as it is kept; its size is added if the body is kept only in part.
 
         Args:
-            trailing: the header block that ended it; empty where a body did.
+            trailing: the header block that ended it; empty if a body did.
         """
         body = b"".join(self.parts)
         if self.body_bytes <= KEPT_MESSAGE_BYTES:
@@ -73,24 +73,24 @@ class Stream:
         return self.initial, body[:KEPT_MESSAGE_BYTES], trailing, b"%d" % self.body_bytes
 
 
-# HTTP/2 flow control, the sending half: request bodies go out as the peer's windows allow.
+# HTTP/2 flow control, sending side: request bodies are sent as the peer's windows allow.
 #
-# RFC 9113, section 5.2. There is a window for the connection, and one for each stream.
+# RFC 9113, section 5.2. There is one window for the connection, and one for each stream.
 
 FIRST_WINDOW: Final = 65_535
-"""Every window's size before anything was said about it."""
+"""The default size of every window."""
 
 
 class Outflow:
-    """Sends the streams' messages."""
+    """Sends the streams' messages under flow control."""
 
     def __init__(self) -> None:
         self.first_window = FIRST_WINDOW
-        """What a new stream's window is."""
+        """The window of a new stream."""
         self._window = FIRST_WINDOW
         self._largest_frame = SMALLEST_MAX_FRAME
         self.blocked: dict[int, Stream] = {}
-        """Streams whose bodies wait for a window, by their ids."""
+        """Streams whose bodies wait for a window, by id."""
 
     def write(self, stream: Stream, out: list[bytes]) -> None:
         """Append what may be sent of a stream's body; the rest waits for `flush`."""
@@ -109,7 +109,7 @@ class Outflow:
             stream.sent_bytes = at = end
 
     def flush(self, out: list[bytes]) -> None:
-        """Append what may be sent by now of the bodies that wait, the oldest first."""
+        """Append what may now be sent of the waiting bodies, the oldest first."""
         waiting, self.blocked = self.blocked, {}
         for stream in waiting.values():
             self.write(stream, out)
@@ -122,7 +122,7 @@ class Outflow:
             stream.window = _checked(stream.window + increment)
 
     def resize(self, first_window: int, streams: Iterable[Stream]) -> None:
-        """Take SETTINGS_INITIAL_WINDOW_SIZE, which moves the windows of open streams as well."""
+        """Take SETTINGS_INITIAL_WINDOW_SIZE, which also adjusts the windows of open streams."""
         change = _checked(first_window) - self.first_window
         self.first_window = first_window
         for stream in streams:
@@ -137,7 +137,7 @@ class Outflow:
 
 @lru_cache(maxsize=256)
 def _part(message: bytes, at: int, end: int) -> bytes:
-    """Of a message that is sent again and again: to copy 16 KB anew takes 2 µs."""
+    """A part of a message that is sent repeatedly, cached: copying 16 KB takes 2 µs."""
     return message[at:end]
 
 
@@ -151,11 +151,11 @@ def _checked(window: int) -> int:
 
 _FIRST_ID: Final = 1
 LAST_ID: Final = LARGEST_31_BIT
-"""A connection that has used it can carry no more requests."""
+"""Once it is used, the connection can carry no more requests."""
 
 
 class Streams:
-    """Opens streams, finds them, and closes them; a closed one is forgotten."""
+    """Opens, finds and closes streams; a closed one is forgotten."""
 
     def __init__(self, outflow: Outflow) -> None:
         self.open: dict[int, Stream] = {}
@@ -171,7 +171,7 @@ class Streams:
         return stream
 
     def find(self, stream_id: int) -> Stream | None:
-        """An open stream; None where it has been closed.
+        """The open stream with this id; None if it has been closed.
 
         Raises:
             ProtocolError: it was never opened.
@@ -182,7 +182,7 @@ class Streams:
         return stream
 
     def touch(self, stream_id: int) -> Stream | None:
-        """Like `find`; its slot is now the last one that the read belonged to."""
+        """Like `find`, and note that the read's latest bytes belong to the stream's slot."""
         stream = self.find(stream_id)
         if stream is not None:
             self._touched.pop(stream.slot, None)
@@ -190,14 +190,14 @@ class Streams:
         return stream
 
     def touched(self) -> Sequence[Slot]:
-        """The slots that were touched since this was last asked, in order."""
+        """The slots touched since the last call, in order."""
         if not self._touched:
             return ()
         touched, self._touched = self._touched, {}
         return tuple(touched)
 
     def close(self, stream: Stream) -> bool:
-        """Forget a stream; tells whether some of its request was still to be sent."""
+        """Forget a stream; returns whether some of its request was still unsent."""
         del self.open[stream.id]
         return self._outflow.blocked.pop(stream.id, None) is not None
 
@@ -207,7 +207,7 @@ class Streams:
         Args:
             stream: is open.
             error: why.
-            unanswered: why it may be sent again; the first request of a connection never is.
+            unanswered: why it may be resent; the first request of a connection never is.
         """
         self.touch(stream.id)
         self.close(stream)

@@ -1,4 +1,4 @@
-"""The engine's side of the receiver: starts its process, and fetches what came."""
+"""The engine's side of the receiver: starts its process, and fetches the spans."""
 
 import os
 import socket
@@ -37,38 +37,37 @@ _FORWARDING_S: Final = 5.0
 
 
 class Waiting(NamedTuple):
-    """A look at the wait for stragglers."""
+    """The state of the wait for late spans."""
 
     missing: int
     """Requests without an entry span."""
     left_s: float
-    """How long it still takes if nothing comes."""
+    """How long the wait will last if nothing comes."""
     read: int = 0
-    """So many spans were read so far; 0 where nothing is read."""
+    """How many spans have been read so far; 0 if none are being read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What came for one target. Counts of spans are of the receiver's whole life."""
+    """What was received for one target; span counts cover the receiver's whole lifetime."""
 
     spans: Spans
     wanted: int
     missing: Int64
-    """Places, among the roots, of those whose entry span (the child of our root span) did not
-    come."""
+    """Indices of the roots whose entry span (the child of our root span) did not arrive."""
     received: int
     rejected: int
-    """Unusable, and so said to the exporter."""
+    """Unusable, and reported so to the exporter."""
     dropped: int
-    """Beyond the memory that one target may take."""
+    """Beyond the memory that one target may use."""
     forwarded: int
     forward_failed: int
     refused: Mapping[str, int]
     """Reason → requests or connections."""
     ended_by: str
-    """Why no more was waited for."""
+    """Why the wait ended."""
     instead: OtherSpans = NOTHING
-    """What came where an entry span did not."""
+    """What arrived in place of missing entry spans."""
     problem: str = ""
     """Why the first of the rejected spans cannot be used."""
 
@@ -79,11 +78,11 @@ class Received:
 
 
 class Receiver:
-    """Takes spans over OTLP in a process of its own, until it is closed.
+    """Receives spans over OTLP in its own process, until it is closed.
 
     Args:
         bind: `HOST:PORT` for gRPC; HTTP takes the next port. Port 0: any two.
-        forward: where to pass on what comes; None: nowhere.
+        forward: where to forward what arrives; None: nowhere.
         bounds: the limits.
 
     Raises:
@@ -125,7 +124,7 @@ class Receiver:
         self.close()
 
     def close(self) -> None:
-        """End the process; what was not collected is lost."""
+        """End the process; uncollected spans are lost."""
         self._pipe.close()
         try:
             self._process.wait(_FORWARDING_S)
@@ -135,7 +134,7 @@ class Receiver:
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """The id of its process."""
         return self._process.pid
 
     def collect(
@@ -145,14 +144,14 @@ class Receiver:
         stopped: Callable[[], bool] = lambda: False,
         on_wait: Callable[[Waiting], object] = lambda _waiting: None,
     ) -> Received:
-        """Wait for stragglers, and give all that came since the last call.
+        """Wait for late spans, and return all that arrived since the last call.
 
         Args:
             roots: the client's root spans of all requests that were answered.
             load_began_s: on the monotonic clock; until exporters have had time to send once since
-                then, there may be some that were not heard of.
-            stopped: whether to wait no more; asked ten times a second.
-            on_wait: is told as often.
+                then, some may not have been heard from yet.
+            stopped: whether to stop waiting; called ten times a second.
+            on_wait: called equally often.
         """
         gathering = Gathering(roots, self._bounds.kept_bytes)
         counts: Counter[str] = Counter()
@@ -209,7 +208,7 @@ class Receiver:
         counts: Counter[str],
         on_wait: Callable[[Waiting], object],
     ) -> list[float]:
-        """Fetch all that there is; returns when each batch came, in s."""
+        """Fetch everything available; returns when each batch arrived, in s."""
         arrivals_s: list[float] = []
         quiet_until_s = monotonic() + QUIET_S
         while True:
@@ -239,9 +238,9 @@ class Receiver:
 
 
 def _start() -> tuple[subprocess.Popen[bytes], Pipe]:
-    """Start a Python that imports what this one does, and a pipe to it.
+    """Start a Python process with the same import path, and a pipe to it.
 
-    It is no fork, since threads of gRPC's do not survive one, and no `multiprocessing.Process`,
+    It is not a fork, because gRPC's threads do not survive one, nor a `multiprocessing.Process`,
     which would run the caller's main module again.
     """
     ours, theirs = socket.socketpair()

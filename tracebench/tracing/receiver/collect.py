@@ -1,4 +1,4 @@
-"""From a run's requests to the spans that were received for them, and to what that tells."""
+"""Collect the spans received for a run's requests, and report what is missing."""
 
 from collections.abc import Callable
 from threading import Event
@@ -28,10 +28,10 @@ _NS_PER_S: Final = 1e9
 
 
 def check_receiver(routes: SpanRoutes) -> None:
-    """See that a receiver can be meant.
+    """Check that a receiver fits the other options.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: it does not.
     """
     if routes.receive_otlp is not None:
         bind_of(routes.receive_otlp)
@@ -44,12 +44,12 @@ def check_receiver(routes: SpanRoutes) -> None:
 
 
 def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], object]) -> Received:
-    """Wait for the entry span of every success; Ctrl-C ends the waiting, and loses nothing.
+    """Wait for the entry span of every success; Ctrl-C ends the wait, and loses nothing.
 
     Args:
         receiver: has been listening since before the run.
         requests: of one target.
-        on_wait: is told now and then what is waited for.
+        on_wait: called from time to time with what is awaited.
     """
     roots = Roots.of_successes(requests)
     began_s = requests.due_ns[0] / _NS_PER_S if len(requests) else 0.0
@@ -69,7 +69,7 @@ def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], obj
 
 
 def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[Finding]:
-    """What is to be said of what came, and of what did not."""
+    """Findings on the spans that arrived, and on those that did not."""
     uncovered = _uncovered(received, requests, times) if len(received.missing) else 0
     refused = {
         **received.refused,
@@ -92,7 +92,7 @@ def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[F
 
 
 def _uncovered(received: Received, requests: Requests, times: ServerTimes) -> int:
-    """How many of the requests whose entry span is missing have no mirror either."""
+    """How many requests have neither an entry span nor a mirror."""
     answered = requests.places(lambda rows: rows.succeeded)  # as the roots are
     problems = np.concatenate([told[PROBLEM] for told in times.pages()])
     return int(np.count_nonzero(problems[answered[received.missing]] != ABSENT))

@@ -1,4 +1,4 @@
-"""Whether all spans of a target have come, and how long to wait for stragglers."""
+"""Whether all spans of a target have arrived, and how long to wait for late ones."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -20,23 +20,23 @@ from tracebench.model.span_columns import (
 )
 from tracebench.tracing.receiver.store import Digest
 
-# How long to wait for stragglers: pure, so that its tests need no clock.
+# How long to wait for late spans: pure, so that its tests need no clock.
 
 FLUSH_S: Final = 5.0
-"""BatchSpanProcessor's default: a batch that is not full is sent this long after the last."""
+"""BatchSpanProcessor's default: a partial batch is sent this long after the previous one."""
 MARGIN_S: Final = 1.0
 LONGEST_QUIET_S: Final = 20.0
 LONGEST_S: Final = 60.0
 
 
 class Patience:
-    """Waits until all is there, or nothing new came for longer than exporters take to flush.
+    """Waits until everything has arrived, or nothing new for longer than exporters take to flush.
 
     Args:
-        arrivals_s: when batches came during the run; the longest pause between two of them is an
-            interval at which they are flushed.
-        load_began_s: since then spans are made.
-        now_s: when the waiting begins; all on one clock.
+        arrivals_s: when batches arrived during the run; the longest pause between two of them is
+            taken as the flush interval.
+        load_began_s: the start of the load, and so of the spans.
+        now_s: when the wait begins; all on one clock.
     """
 
     def __init__(self, arrivals_s: Sequence[float], load_began_s: float, now_s: float) -> None:
@@ -46,15 +46,15 @@ class Patience:
         self._began_s = self._new_s = now_s
 
     def came(self, now_s: float) -> None:
-        """Something that was waited for came."""
+        """Note that an awaited span has arrived."""
         self._new_s = now_s
 
     def knows_all(self, now_s: float) -> bool:
-        """Whether every exporter must have been heard of: a short run ends before they flush."""
+        """Whether every exporter must have sent by now: a short run ends before they flush."""
         return now_s - self._load_began_s > FLUSH_S + MARGIN_S
 
     def is_over(self, now_s: float) -> bool:
-        """Whether nothing more is to be expected."""
+        """Whether nothing more is expected."""
         return now_s - self._new_s > self.quiet_s or now_s - self._began_s > LONGEST_S
 
     def left_s(self, now_s: float) -> float:
@@ -63,13 +63,13 @@ class Patience:
         return max(until_s - now_s, 0.0)
 
 
-# What was fetched for one target: whose entry span is there, and the spans of its requests.
+# What was fetched for one target: the spans of its requests, and which entry spans are missing.
 
 _NO_SPAN: Final = np.uint64(0)
 
 
 class Roots:
-    """The client's root spans, one a request: its trace and its own id, as words."""
+    """The client's root spans, one per request: trace id and span id, as words."""
 
     def __init__(self, high: Words, low: Words, span: Words) -> None:
         self._high, self._low, self.span = high, low, span
@@ -77,7 +77,7 @@ class Roots:
 
     @classmethod
     def of(cls, roots: Mapping[str, str]) -> "Roots":
-        """Read them.
+        """Convert them from text.
 
         Args:
             roots: trace id → id of the root span, in hexadecimal.
@@ -86,27 +86,27 @@ class Roots:
 
     @classmethod
     def of_successes(cls, requests: Requests) -> "Roots":
-        """Those of all requests that were answered."""
+        """The roots of all requests that were answered."""
         return cls(*requests.words(requests.places(lambda rows: rows.succeeded)))
 
     def __len__(self) -> int:
         return len(self.span)
 
     def trace_ids(self, rows: npt.NDArray[np.bool_]) -> list[str]:
-        """The trace ids of some, in hexadecimal."""
+        """The trace ids of the given rows, in hexadecimal."""
         pairs = zip(self._high[rows].tolist(), self._low[rows].tolist(), strict=True)
         return [f"{high:016x}{low:016x}" for high, low in pairs]
 
 
 class Gathering:
-    """Spans of one run, and what is missing yet.
+    """The spans of one run, and what is still missing.
 
-    Its `spans` are those of its traces, and of traces in which some span is linked to one of them:
-    a batch that a server worked on for many requests.
+    Its `spans` are those of its traces, and of traces in which some span links to one of them: a
+    batch that a server processed for many requests.
 
     Args:
         roots: of every request.
-        most_bytes: what may be held, counted as it came; `dropped` counts spans beyond it.
+        most_bytes: how much may be held, in bytes as received; `dropped` counts spans beyond it.
     """
 
     def __init__(self, roots: Roots, most_bytes: int) -> None:
@@ -121,7 +121,7 @@ class Gathering:
         self._heard_ns: dict[str, int] = {}
 
     def add(self, come: Digest) -> None:
-        """Take spans."""
+        """Add spans."""
         self.dropped += come.dropped
         self.room_bytes -= come.size_bytes
         spans = come.spans
@@ -137,20 +137,20 @@ class Gathering:
 
     @property
     def held(self) -> int:
-        """How many spans came so far, whosever they are."""
+        """How many spans have arrived so far, whichever traces they belong to."""
         return sum(map(len, self._held))
 
     def is_whole(self, load_ended_ns: int) -> bool:
-        """Whether each request has its entry span, and nobody may have more to send.
+        """Whether each request has its entry span, and no process may have more to send.
 
-        An entry span is the last of its trace that its process sends. Where several processes
-        worked on the run, each must have sent something since the load ended.
+        An entry span is the last of its trace that its process sends. If several processes worked
+        on the run, each must have sent something since the load ended.
         """
         heard_ns = self._heard_ns.values()
         return not self.missing and (len(heard_ns) < 2 or min(heard_ns) >= load_ended_ns)
 
     def missing_places(self) -> Int64:
-        """Where, among the roots, those without an entry span stand."""
+        """The indices of the roots without an entry span."""
         return np.flatnonzero(self._is_missing)
 
     def missing_traces(self) -> list[str]:
@@ -158,14 +158,14 @@ class Gathering:
         return self._roots.trace_ids(self._is_missing)
 
     def instead(self) -> OtherSpans:
-        """What came where an entry span did not; where none is missing, nobody asks."""
+        """What arrived in place of missing entry spans; not computed if none is missing."""
         if not self.missing:
             return NOTHING
         ours = {*self._roots.trace_ids(np.ones_like(self._is_missing)), *self._linked}
         return other_spans(together(self._held), ours, set(self.missing_traces()))
 
     def spans(self) -> Spans:
-        """Those that have to do with the requests, in the order in which they came."""
+        """The spans related to the requests, in order of arrival."""
         linked = TraceIndex.of(sorted(self._linked))
         return together([one.take(self._belong(one, linked)) for one in self._held])
 
@@ -174,7 +174,7 @@ class Gathering:
         return (self._roots.index.places(*traces) >= 0) | (linked.places(*traces) >= 0)
 
     def _hear(self, spans: Spans, arrivals_ns: npt.NDArray[np.int64]) -> None:
-        """Note when each process was last heard of; a resource is that of one."""
+        """Note when each process last sent; each has its own resource."""
         last_ns = np.zeros(len(spans.templates), np.int64)
         np.maximum.at(last_ns, spans.said, arrivals_ns)
         of_process: dict[int, tuple[str, int]] = {}
@@ -186,7 +186,7 @@ class Gathering:
             self._heard_ns[name] = max(at_ns, self._heard_ns.get(name, 0))
 
     def _link(self, spans: Spans) -> None:
-        """Note other traces in which a span is linked to one of the run's."""
+        """Note other traces in which a span links to one of the run's."""
         for span in spans.linking():
             if any(self._is_known(link.trace_id) for link in span.links):
                 self._linked.add(span.trace_id)
@@ -196,5 +196,5 @@ class Gathering:
             return True
         try:
             return bool(self._roots.index.places(*trace_words([trace_id]))[0] >= 0)
-        except ValueError:  # a link may hold anything
+        except ValueError:  # a link's id may be invalid
             return False

@@ -1,4 +1,4 @@
-"""Passing on what was received: a bounded queue, and one thread that sends."""
+"""Forwarding of received batches: a bounded queue, and one sending thread."""
 
 import json
 from base64 import b64encode
@@ -24,12 +24,12 @@ _IDS: Final = ("traceId", "spanId", "parentSpanId")
 
 
 class Forwarder:
-    """Sends batches to another receiver, as they came; what finds no room is counted as failed.
+    """Sends batches to another receiver, unchanged; those beyond the queue count as failed.
 
     Args:
         url: as for --otlp-endpoint.
-        queued_bytes: what may wait.
-        counts: of spans, by what became of them; `forward_waiting` are under way.
+        queued_bytes: how much may be queued.
+        counts: of spans, by outcome; `forward_waiting` are queued or in flight.
 
     Raises:
         UsageError: the URL is malformed.
@@ -54,7 +54,7 @@ class Forwarder:
         self._queue.put(batch)
 
     def settle(self) -> None:
-        """Count what was sent since the last call; counting is for one thread alone."""
+        """Count what was sent since the last call; only one thread may count."""
         with suppress(Empty):
             while True:
                 outcome, batch = self._done.get_nowait()
@@ -73,7 +73,7 @@ class Forwarder:
 
 
 def sender(endpoint: Destination) -> Callable[[Batch], object]:
-    """What sends one batch, and raises where that failed."""
+    """A function that sends one batch, and raises on failure."""
     return _over_http(endpoint.address) if endpoint.http else _over_grpc(endpoint)
 
 
@@ -103,10 +103,10 @@ def _over_grpc(endpoint: Destination) -> Callable[[Batch], object]:
 
 
 def to_protobuf(body: bytes) -> bytes:
-    """OTLP JSON as protobuf; its ids are what differs from protobuf's own JSON.
+    """Convert OTLP JSON to protobuf; only its ids differ from protobuf's own JSON mapping.
 
     Raises:
-        ValueError: it cannot be said in protobuf.
+        ValueError: it cannot be expressed in protobuf.
     """
     request = json.loads(body, object_hook=_with_ids_in_base64)
     message = ParseDict(request, ExportTraceServiceRequest(), ignore_unknown_fields=True)

@@ -1,4 +1,4 @@
-"""What both protocols do with a request: inflate, check, keep, forward and answer it."""
+"""The handling of requests in both protocols: decompress, check, keep, forward and answer."""
 
 import json
 import zlib
@@ -16,18 +16,18 @@ from tracebench.tracing.otlp.checks import OtlpError
 from tracebench.tracing.otlp.read_json import read_json
 from tracebench.tracing.receiver.store import RECEIVED, REJECTED, Batch, Encoding, Store
 
-# Decompression that stops in time: a bomb costs no more memory than an honest body.
+# Bounded decompression: a zip bomb takes no more memory than a legitimate body.
 
 ENCODINGS: Final = ("identity", "gzip", "deflate")
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 
 
 class TooLargeError(ValueError):
-    """There is more of it than the limit allows."""
+    """It exceeds the limit."""
 
 
 class InflatedBody:
-    """Collects a body that comes in pieces.
+    """Collects a body that arrives in pieces.
 
     Args:
         encoding: one of ENCODINGS.
@@ -45,7 +45,7 @@ class InflatedBody:
 
         Raises:
             TooLargeError: the body exceeds the limit.
-            zlib.error: it is not compressed as it says.
+            zlib.error: it is not compressed as declared.
         """
         self._came_bytes += len(piece)
         room_bytes = self._limit_bytes - len(self._content)
@@ -59,17 +59,17 @@ class InflatedBody:
         return len(self._content)
 
     def whole(self) -> bytes:
-        """All of it.
+        """The whole body.
 
         Raises:
-            zlib.error: it ends too early.
+            zlib.error: it is truncated.
         """
         if self._inflater is not None and self._came_bytes and not self._inflater.eof:
             raise zlib.error("the compressed body ends too early")
         return bytes(self._content)
 
 
-# Where both protocols lead to: a request is checked, kept, forwarded, and answered.
+# Shared by both protocols: a request is checked, kept, forwarded, and answered.
 
 # Codes of google.rpc.Code, which are gRPC's.
 OK, INVALID_ARGUMENT, RESOURCE_EXHAUSTED = 0, 3, 8
@@ -77,7 +77,7 @@ RETRY_AFTER_S: Final = 2
 
 
 class Answer(NamedTuple):
-    """What to tell the exporter, in whichever protocol it speaks."""
+    """The reply to the exporter, in either protocol."""
 
     code: int
     message: str = ""
@@ -90,7 +90,7 @@ class Intake:
 
     Args:
         store: keeps what is accepted.
-        forward: is given every batch that was accepted.
+        forward: called with every accepted batch.
     """
 
     def __init__(self, store: Store, forward: Callable[[Batch], object]) -> None:
@@ -98,7 +98,7 @@ class Intake:
         self._forward = forward
 
     def refuse(self, reason: str) -> None:
-        """Count what is refused before it comes here."""
+        """Count a request or connection refused earlier."""
         self.store.counts[reason] += 1
 
     def traces(self, encoding: Encoding, body: bytes) -> Answer:
@@ -121,7 +121,7 @@ class Intake:
 
 
 def _count(encoding: Encoding, body: bytes) -> tuple[int, int, str]:
-    """All spans, the bad ones, and what is wrong with the first of them."""
+    """The number of spans, of invalid ones, and what is wrong with the first of those."""
     if encoding == "protobuf":
         return read_protobuf.count(read_protobuf.parse(body))
     reasons: list[str] = []
@@ -129,8 +129,7 @@ def _count(encoding: Encoding, body: bytes) -> tuple[int, int, str]:
     return good + len(reasons), len(reasons), reasons[0] if reasons else ""
 
 
-# HTTP replies as OTLP/HTTP wants them: in the request's content type, google.rpc.Status on
-# errors.
+# HTTP replies as OTLP/HTTP requires: in the request's content type, google.rpc.Status on errors.
 #
 # Source: https://opentelemetry.io/docs/specs/otlp/#otlphttp-response
 
@@ -157,7 +156,7 @@ def reply_to(answer: Answer, encoding: Encoding) -> bytes:
 def refusal(
     status: HTTPStatus, message: str, encoding: Encoding, headers: Mapping[str, str]
 ) -> bytes:
-    """A reply that says why not, and when to try again where that may help."""
+    """An error reply with the reason, and when to retry if that may help."""
     code = RESOURCE_EXHAUSTED if status in _EXHAUSTED else INVALID_ARGUMENT
     if encoding == "json":
         body = json.dumps({"code": code, "message": message}).encode()
@@ -183,7 +182,7 @@ def _success_protobuf(answer: Answer) -> bytes:
 
 
 def success(answer: Answer) -> ExportTraceServiceResponse:
-    """The message that carries a success; empty where it is a full one."""
+    """The message for a success; empty unless it is partial."""
     response = ExportTraceServiceResponse()
     if answer.rejected:
         response.partial_success.rejected_spans = answer.rejected

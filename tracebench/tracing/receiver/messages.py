@@ -1,4 +1,4 @@
-"""What the two processes say to each other."""
+"""Messages between the two processes."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from tracebench.tracing.receiver.store import Digest
 
 
 class Setup(NamedTuple):
-    """What the process is told first."""
+    """The first message to the receiver."""
 
     bind: Bind
     forward: str | None
@@ -16,7 +16,7 @@ class Setup(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """What it answers: the ports, or why there are none."""
+    """The receiver's answer: its ports, or why there are none."""
 
     grpc_port: int = 0
     http_port: int = 0
@@ -24,14 +24,14 @@ class Ready(NamedTuple):
 
 
 class Fetch(NamedTuple):
-    """What it is asked for, again and again: some of the spans that came."""
+    """A request for some of the received spans, sent repeatedly."""
 
     room_bytes: int
-    """What may still be kept of them."""
+    """How much of them may still be kept."""
 
 
 class Fetched(NamedTuple):
-    """What it answers each time that it is asked."""
+    """The answer to each `Fetch`."""
 
     come: Digest
     counts: Counter[str]

@@ -26,7 +26,7 @@ _PACKAGE: Final = "opentelemetry.proto.collector"
 TRACES: Final = f"{_PACKAGE}.trace.v1.TraceService"
 DROPPED: Final = (f"{_PACKAGE}.metrics.v1.MetricsService", f"{_PACKAGE}.logs.v1.LogsService")
 _COMPRESSED: Final = (b"\x1f\x8b", b"\x78")
-"""How gzip and zlib begin. An export request begins with 0x0a, or is empty."""
+"""The first bytes of gzip and zlib; an export request begins with 0x0a, or is empty."""
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 Server = grpc.aio.Server
@@ -34,15 +34,15 @@ Behaviour = Callable[[bytes, Any], Awaitable[bytes]]
 
 
 def server(intake: Intake, bounds: Bounds) -> grpc.aio.Server:
-    """Make the server; it has no port yet."""
+    """Make the server, without a port yet."""
     options = [
-        ("grpc.so_reuseport", 0),  # a port in use shall be an error, not shared
+        ("grpc.so_reuseport", 0),  # a port in use must be an error, not shared
         ("grpc.max_receive_message_length", bounds.body_bytes),
-        # grpcio would inflate a bomb whole before it looks at its size: we do that ourselves.
+        # grpcio would inflate a bomb in full before checking its size, so we decompress ourselves.
         ("grpc.per_message_decompression", 0),
         ("grpc.server_handshake_timeout_ms", 10_000),
-        # No peer takes all calls for itself, and those whose body never comes are ended; exporters
-        # make one call at a time, and connect anew without losing anything.
+        # No peer can occupy all calls, and calls whose body never arrives are ended; exporters make
+        # one call at a time, and reconnect without losing anything.
         ("grpc.max_concurrent_streams", bounds.calls // 4),
         ("grpc.max_connection_age_ms", 60_000),
         ("grpc.max_connection_age_grace_ms", int(bounds.request_s * 1000)),
@@ -71,7 +71,7 @@ def server(intake: Intake, bounds: Bounds) -> grpc.aio.Server:
 
 
 def _service(name: str, behaviour: Behaviour) -> "grpc.GenericRpcHandler[bytes, bytes]":
-    """A service with the one method that all of OTLP's have; bytes in, bytes out."""
+    """A service with `Export`, the only method of OTLP services; bytes in, bytes out."""
     handler = grpc.unary_unary_rpc_method_handler(behaviour)
     return grpc.method_handlers_generic_handler(name, {"Export": handler})
 
@@ -85,7 +85,7 @@ def _inflated(body: bytes, limit_bytes: int) -> bytes:
 
 
 def _details(answer: Answer) -> tuple[tuple[str, bytes], ...]:
-    """Without a RetryInfo, exporters give up what they could send again."""
+    """The RetryInfo without which exporters drop spans that they could resend."""
     if answer.code != RESOURCE_EXHAUSTED:
         return ()
     detail = Detail()

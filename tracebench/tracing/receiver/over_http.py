@@ -1,4 +1,4 @@
-"""OTLP over HTTP/1.1: httptools parses, asyncio carries, every wait and size is bounded."""
+"""OTLP over HTTP/1.1, on httptools and asyncio; every wait and size is bounded."""
 
 import asyncio
 import zlib
@@ -24,14 +24,14 @@ from tracebench.tracing.receiver.store import Encoding
 
 TRACES: Final = b"/v1/traces"
 DROPPED: Final = (b"/v1/metrics", b"/v1/logs")
-"""Taken and thrown away, so that servers that send them log no errors."""
+"""Accepted and discarded, so that servers that send them log no errors."""
 _LINGER_S: Final = 3.0
-"""A peer that is refused while it sends reads the reply only when it has done so."""
+"""How long to keep reading after a refusal: peers read the reply only after sending it all."""
 _SWEEP_S: Final = 1.0
 
 
 class Site:
-    """What all connections share; the first in `connections` has been silent for longest."""
+    """State shared by all connections; the first in `connections` has been silent longest."""
 
     def __init__(self, intake: Intake, bounds: Bounds) -> None:
         self.intake, self.bounds = intake, bounds
@@ -39,7 +39,7 @@ class Site:
         self.connections: OrderedDict[HttpConnection, None] = OrderedDict()
 
     def joined(self, connection: "HttpConnection") -> None:
-        """Take a connection, at the cost of the most silent one where there are too many."""
+        """Add a connection; if there are too many, the one silent longest is closed."""
         self.connections[connection] = None
         if len(self.connections) > self.bounds.connections:
             self.intake.refuse("too many connections")
@@ -47,7 +47,7 @@ class Site:
             silent.abort()
 
     async def sweep(self) -> None:
-        """Close what is over its time, for ever."""
+        """Close connections past their deadline, in an endless loop."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_SWEEP_S)
@@ -76,30 +76,30 @@ class HttpConnection(asyncio.Protocol):
         self._encoding: Encoding = "json"
         self._busy = False
 
-    # ── what asyncio calls ───────────────────────────────────────────────────────────────────
+    # ── asyncio's callbacks ──────────────────────────────────────────────────────────────────
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Join the others."""
+        """Register the connection."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._site.joined(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave the others."""
+        """Unregister the connection."""
         self._over = True
         self._release()
         self._site.connections.pop(self, None)
 
     def pause_writing(self) -> None:
-        """A peer that reads no replies is heard no further."""
+        """Back-pressure: stop reading from a peer that does not read its replies."""
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Resume reading."""
         self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
-        """Parse; what comes after a refusal is read and thrown away."""
+        """Parse; data after a refusal is read and discarded."""
         if self._over:
             return
         self._site.connections.move_to_end(self)
@@ -126,17 +126,17 @@ class HttpConnection(asyncio.Protocol):
                 self._parser = httptools.HttpRequestParser(self)
 
     def _head_without_upgrade(self) -> bytes:
-        """Java's client offers h2c with its first request; httptools would pass its body over."""
+        """Drop the h2c upgrade that Java's client offers: httptools would skip the body."""
         kept = {n: v for n, v in self._headers.items() if n not in (b"upgrade", b"connection")}
         lines = b"".join(b"%s: %s\r\n" % pair for pair in kept.items())
         head = b"%s %s HTTP/1.1\r\n%s\r\n" % (self._parser.get_method(), self._url, lines)
         self._url, self._headers, self._head_bytes = b"", {}, 0
         return head
 
-    # ── what httptools calls ─────────────────────────────────────────────────────────────────
+    # ── httptools' callbacks ─────────────────────────────────────────────────────────────────
 
     def on_url(self, url: bytes) -> None:
-        """A piece of the target."""
+        """A part of the request target."""
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -165,7 +165,7 @@ class HttpConnection(asyncio.Protocol):
         elif coding not in ENCODINGS:
             message = f"supported content encodings: {', '.join(ENCODINGS)}"
             self._refuse(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, message, "content encoding")
-        elif int(length) > limit_bytes:  # llhttp has seen to it that it is a number
+        elif int(length) > limit_bytes:  # llhttp ensures that it is a number
             self._too_large()
         else:
             self._body = InflatedBody(coding, limit_bytes)
@@ -173,7 +173,7 @@ class HttpConnection(asyncio.Protocol):
                 self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, piece: bytes) -> None:
-        """A piece of the body."""
+        """A part of the body."""
         if self._over or self._body is None:
             return
         before_bytes = len(self._body)
@@ -188,7 +188,7 @@ class HttpConnection(asyncio.Protocol):
             self._refuse(HTTPStatus.BAD_REQUEST, f"cannot decompress: {error}", "malformed")
 
     def on_message_complete(self) -> None:
-        """Answer; the connection is kept where the peer wishes it."""
+        """Answer; keep the connection alive if the peer wants that."""
         if self._over or self._body is None:
             return
         try:
@@ -208,7 +208,7 @@ class HttpConnection(asyncio.Protocol):
     # ── endings ──────────────────────────────────────────────────────────────────────────────
 
     def expire(self) -> None:
-        """The time is over: for the request, for the next one, or for reading a refusal."""
+        """Handle a timeout: of the request, of the idle connection, or of a refused peer."""
         if self._busy and not self._over:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, "the request was cut short", "slow")
         else:
@@ -238,7 +238,7 @@ class HttpConnection(asyncio.Protocol):
         self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message, "too large")
 
     def _refuse(self, status: HTTPStatus, message: str, reason: str) -> None:
-        """Answer and end; what still comes is thrown away for a moment, so that it is read."""
+        """Answer and end; keep discarding data briefly, so that the peer can read the answer."""
         if self._over:
             return
         self._over = True

@@ -19,13 +19,13 @@ from tracebench.tracing.receiver.settings import Bind, address
 from tracebench.tracing.receiver.store import Store, digest
 
 _OPEN_FILES = 4096
-"""A crowd of connections must not leave none for the exporters."""
+"""Enough that many connections leave some for the exporters."""
 _BACKLOG = 1024
 
 
 def main(descriptor: int) -> None:
     """Serve until the other end of the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which tells us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the engine handles Ctrl-C, and tells us
     allow_open_files(_OPEN_FILES)
     pipe = Pipe(descriptor)
     with suppress(EOFError, OSError):
@@ -71,11 +71,11 @@ async def _serve(pipe: Pipe, setup: Setup) -> None:
 
 
 def fetched(store: Store, asked: Fetch) -> Fetched:
-    """Some of what came; what cannot be read is counted, and is lost."""
+    """Some of the received spans; those that cannot be read are counted and lost."""
     taken = store.take()
     try:
         come = digest(taken, asked.room_bytes)
-    except Exception as error:  # whatever it is: without an answer, the engine would wait for long
+    except Exception as error:  # whatever it is: the engine waits for an answer
         reason = f"spans that could not be read ({type(error).__name__})"
         store.counts[reason] += sum(batch.spans for batch in taken)
         come = digest((), asked.room_bytes)
@@ -85,7 +85,7 @@ def fetched(store: Store, asked: Fetch) -> Fetched:
 def _listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        found.sort(key=lambda one: one[0] is not socket.AF_INET)  # of "localhost", 127.0.0.1
+        found.sort(key=lambda one: one[0] is not socket.AF_INET)  # IPv4 first for "localhost"
         family, kind, protocol, _, where = found[0]
         listening = socket.socket(family, kind, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -101,7 +101,7 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _open_rpc(server: over_grpc.Server, bind: Bind) -> int:
     """Start the gRPC server; returns its port."""
     if bind.grpc_port:
-        _listen(bind.host, bind.grpc_port).close()  # gRPC does not tell why it cannot
+        _listen(bind.host, bind.grpc_port).close()  # gRPC does not say why it fails
     try:
         port = server.add_insecure_port(address(bind.host, bind.grpc_port))
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Where the receiver listens, and what it takes at most."""
+"""Where the receiver listens, and its limits."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from tracebench.model.errors import UsageError
 
-# What the receiver takes at most: nothing that a peer sends is without a limit.
+# The receiver's limits: everything that a peer sends is bounded.
 
 _MIB = 1 << 20
 
@@ -17,28 +17,28 @@ class Bounds:
     """Limits of one receiver."""
 
     body_bytes: int = 8 * _MIB
-    """Of one request, before and after decompression. Exporters send 512 spans at a time, some
-    0.2 MB; collectors take 4 MB (gRPC) or 20 MB (HTTP)."""
+    """Per request, before and after decompression. Exporters send 512 spans at a time, about
+    0.2 MB; collectors accept 4 MB (gRPC) or 20 MB (HTTP)."""
     underway_bytes: int = 128 * _MIB
-    """Of all requests over HTTP that have not come to their end."""
+    """Of all incomplete HTTP requests together."""
     kept_bytes: int = 256 * _MIB
-    """Until they are fetched: some 800,000 spans."""
+    """Held until fetched: about 800,000 spans."""
     kept_spans: int = 4_000_000
     queued_bytes: int = 64 * _MIB
     """Waiting to be forwarded."""
     head_bytes: int = 64 * 1024
     """Of an HTTP request, before its body."""
     connections: int = 512
-    """Over HTTP; where more come, those silent for longest are closed."""
+    """Over HTTP; beyond that, those silent longest are closed."""
     calls: int = 128
-    """Over gRPC, under way at once."""
+    """Over gRPC, in flight at once."""
     request_s: float = 20.0
     """From a request's first byte to its last."""
     idle_s: float = 90.0
     """Between two requests on a connection."""
 
 
-# Where the receiver listens: from what people write to addresses.
+# Where the receiver listens: parsing of addresses.
 
 GRPC_PORT = 4317  # not from otlp.destination, which loads OpenTelemetry's SDK
 DEFAULT = f"127.0.0.1:{GRPC_PORT}"
@@ -65,7 +65,7 @@ def bind_of(text: str) -> Bind:
     """Read `HOST:PORT`, `HOST` or `[IPv6]:PORT`: gRPC on the port, HTTP on the next one.
 
     Raises:
-        UsageError: it is none of these.
+        UsageError: it is not one of these.
     """
     try:
         parts = urlsplit(f"//{text}")
@@ -81,7 +81,7 @@ def bind_of(text: str) -> Bind:
 
 
 def address(host: str, port: int) -> str:
-    """A host and a port in one, with an IPv6 host in brackets."""
+    """`HOST:PORT`, with an IPv6 host in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -1,4 +1,4 @@
-"""What has come and was not fetched yet: requests as bytes, and what columns they become."""
+"""Requests received but not yet fetched, as bytes, and their conversion to columns."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from tracebench.tracing.otlp.read_json import read_json
 from tracebench.tracing.otlp.read_protobuf import read_into
 from tracebench.tracing.receiver.settings import Bounds
 
-# What has come and was not fetched yet: requests as bytes, up to a limit, and counts.
+# Requests received but not yet fetched: bytes, up to a limit, and counts.
 
 Encoding: TypeAlias = Literal["protobuf", "json"]
 
@@ -20,7 +20,7 @@ RECEIVED, REJECTED = "received", "rejected"
 FORWARDED, FORWARD_FAILED, FORWARD_WAITING = "forwarded", "forward_failed", "forward_waiting"
 SPAN_COUNTS: Final = (RECEIVED, REJECTED, FORWARDED, FORWARD_FAILED, FORWARD_WAITING)
 _DIGESTIBLE_BYTES: Final = 4 << 20
-"""Some 16,000 spans: while they are read, nobody is answered."""
+"""About 16,000 spans: reading them blocks the event loop."""
 
 
 class Batch(NamedTuple):
@@ -36,8 +36,8 @@ class Batch(NamedTuple):
 class Store:
     """Keeps batches until they are fetched.
 
-    `counts` has spans under SPAN_COUNTS; every other name is a reason for which a request
-    or a connection was refused.
+    `counts` has the numbers of spans under SPAN_COUNTS; every other name is the reason why a
+    request or a connection was refused.
     """
 
     def __init__(self, bounds: Bounds) -> None:
@@ -49,7 +49,7 @@ class Store:
         self._bytes = self._spans = 0
 
     def add(self, batch: Batch) -> bool:
-        """Keep a batch; False where there is no room for it."""
+        """Keep a batch; False if there is no room for it."""
         kept_bytes = self._bytes + len(batch.body)
         kept_spans = self._spans + batch.spans
         if kept_bytes > self._bounds.kept_bytes or kept_spans > self._bounds.kept_spans:
@@ -59,7 +59,7 @@ class Store:
         return True
 
     def take(self) -> list[Batch]:
-        """Hand over the oldest batches, a digestible number of bytes; there is room again."""
+        """Hand over the oldest batches, up to a number of bytes, and free their room."""
         taken: list[Batch] = []
         taken_bytes = 0
         while self._batches and taken_bytes < _DIGESTIBLE_BYTES:
@@ -71,7 +71,7 @@ class Store:
         return taken
 
 
-# From requests as bytes to spans in columns: in the receiver's process, when the load is over.
+# Conversion of requests to columns of spans: in the receiver's process, after the load.
 
 
 class Digest(NamedTuple):
@@ -79,11 +79,11 @@ class Digest(NamedTuple):
 
     spans: Spans
     counts: Int64
-    """How many spans each batch gave."""
+    """How many spans each batch had."""
     arrivals_ns: Int64
-    """When each came, on the monotonic clock."""
+    """When each batch arrived, on the monotonic clock."""
     size_bytes: int
-    """Of the batches as they came."""
+    """Of the batches as received."""
     dropped: int
     """Spans of batches for which there was no room."""
 
@@ -92,8 +92,8 @@ def digest(batches: Iterable[Batch], room_bytes: int) -> Digest:
     """Read batches, each span once.
 
     Args:
-        batches: were checked.
-        room_bytes: what may be kept; batches beyond it are dropped.
+        batches: already checked.
+        room_bytes: how much may be kept; batches beyond it are dropped.
     """
     table, counts, arrivals_ns = SpanTable(), list[int](), list[int]()
     size_bytes = dropped = 0

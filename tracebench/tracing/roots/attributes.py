@@ -1,36 +1,36 @@
-"""Names of the client root span's attributes and events: what is written here is read again.
+"""Names of the client root span's attributes and events, which are written and read back.
 
-HTTP names are the stable semantic conventions of OpenTelemetry; the RPC names are those that its
-release candidate gives (`rpc.system.name`, a fully qualified `rpc.method`).
+HTTP names follow OpenTelemetry's stable semantic conventions; RPC names follow their release
+candidate (`rpc.system.name`, a fully qualified `rpc.method`).
 """
 
 from typing import Final
 
 SERVICE: Final = "tracebench"
-"""The `service.name` of whoever makes root spans."""
+"""The `service.name` of root spans."""
 
 RUN_ID: Final = "tracebench.run.id"
 RUN_FACTS: Final = "tracebench.run.facts"
-"""Of the resource: see run_facts.py."""
+"""On the resource: see run_facts.py."""
 PROTOCOL: Final = "tracebench.protocol"
 CONCURRENCY: Final = "tracebench.concurrency"
 OUTCOME: Final = "tracebench.outcome"
-"""Only our root spans have it: it is what they are known by."""
+"""Only our root spans have it: they are recognised by it."""
 STAMP: Final = "tracebench.stamp"
 CONNECT_NS: Final = "tracebench.connect_ns"
 WRITE_LAG_NS: Final = "tracebench.write_lag_ns"
 SLOT: Final = "tracebench.slot"
 LOST: Final = "tracebench.lost"
-"""The value of a `Lost`, where the request was sent again."""
+"""The value of a `Lost`, if the request was resent."""
 
 MIRROR_NS: Final = "tracebench.mirror_ns."
-"""Followed by a component's name, which may be the author's own; the mirror's total is that of
+"""Followed by a component's name, standard or custom; the mirror's total is under
 `server_processing`."""
 MIRROR_SCALED: Final = "tracebench.mirror.scaled"
 MIRROR_LEFT_OUT: Final = "tracebench.mirror.left_out"
-"""Names of entries that did not fit, with commas between them."""
+"""Comma-separated names of entries that did not fit."""
 MIRROR_CAME_WITH: Final = "tracebench.mirror.came_with"
-"""A `CameWith`; before there was this, timings over HTTP came with the head."""
+"""A `CameWith`; in older archives without it, timings over HTTP came with the head."""
 MIRROR_UNLISTED: Final = "tracebench.mirror.unlisted"
 MIRROR_STRAYS: Final = "tracebench.mirror.components_outside_requests"
 MIRROR_STREAM: Final = "tracebench.mirror.stream"
@@ -43,7 +43,7 @@ SENT: Final = "sent"
 FIRST_BYTE: Final = "first_byte"
 ARRIVED: Final = "arrived"
 DONE: Final = "done"
-"""The end of the span as well: here it stands among the others for who looks at the trace."""
+"""Same as the end of the span; repeated as an event for people who look at the trace."""
 
 RPC_SYSTEM: Final = "rpc.system.name"
 RPC_METHOD: Final = "rpc.method"

@@ -1,4 +1,4 @@
-"""From root spans to exporters: a provider of our own, batches, and a count of every loss."""
+"""Delivery of root spans to exporters: our own provider, batches, and a count of every loss."""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from tracebench.model.errors import UsageError
 from tracebench.system import why
 from tracebench.tracing.roots.attributes import RUN_FACTS, SERVICE
 
-# A TracerProvider of our own: the shell's environment does not decide what it records.
+# Our own TracerProvider, so that environment variables do not decide what it records.
 
 _UNLIMITED = dict.fromkeys(
     (
@@ -34,7 +34,7 @@ _UNLIMITED = dict.fromkeys(
 
 
 class WireIds(IdGenerator):
-    """Gives the next span the ids that were sent with its request."""
+    """Gives the next span the ids sent with its request."""
 
     def __init__(self) -> None:
         self.trace_id = self.span_id = 0
@@ -49,14 +49,14 @@ class WireIds(IdGenerator):
 
 
 def tracer(ids: IdGenerator, processor: SpanProcessor, facts: str = "") -> Tracer:
-    """A tracer that records every span, whole, and hands it to the processor.
+    """A tracer that records every span in full, and passes it to the processor.
 
-    OTEL_TRACES_SAMPLER and the OTEL_*_LIMIT variables have no say; OTEL_RESOURCE_ATTRIBUTES has.
+    OTEL_TRACES_SAMPLER and the OTEL_*_LIMIT variables are ignored; OTEL_RESOURCE_ATTRIBUTES is not.
 
     Args:
         ids: gives the ids that were on the wire.
         processor: takes the ended spans.
-        facts: what the resource says of the run.
+        facts: of the run, put on the resource.
 
     Raises:
         UsageError: OTEL_SDK_DISABLED is set.
@@ -75,37 +75,37 @@ def tracer(ids: IdGenerator, processor: SpanProcessor, facts: str = "") -> Trace
     return made
 
 
-# From ended spans to exporters: in batches, at once, and nothing is lost unsaid.
+# Export of ended spans: in batches, synchronously, and every loss is reported.
 
 _BATCH = 512
-"""About 0.6 MB of OTLP; gRPC servers take 4 MB by default."""
+"""About 0.6 MB of OTLP; gRPC servers accept 4 MB by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What became of the spans that one exporter was to take."""
+    """What happened to the spans given to one exporter."""
 
     exported: int
     failed: int
     reason: str
-    """Why the first of them failed; empty where none did."""
+    """Why the first of them failed; empty if none did."""
 
 
 class Delivery(SpanProcessor):
-    """Hands every span to every exporter, in the thread that ends the span."""
+    """Passes every span to every exporter, in the thread that ends the span."""
 
     def __init__(self, exporters: Iterable[SpanExporter]) -> None:
         self._sinks = [_Sink(exporter) for exporter in exporters]
         self._batch: list[ReadableSpan] = []
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Take a span; every full batch is handed on."""
+        """Take a span; every full batch is passed on."""
         self._batch.append(span)
         if len(self._batch) == _BATCH:
             self.force_flush()
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Hand on what has been collected. The time-outs are the exporters' own."""
+        """Pass on what has been collected; the timeouts are the exporters' own."""
         batch, self._batch = self._batch, []
         if batch:
             for sink in self._sinks:
@@ -113,15 +113,15 @@ class Delivery(SpanProcessor):
         return not any(sink.failed for sink in self._sinks)
 
     def delivered(self) -> tuple[Delivered, ...]:
-        """What became of the spans, for each exporter."""
+        """What happened to the spans, for each exporter."""
         return tuple(Delivered(sink.exported, sink.failed, sink.reason) for sink in self._sinks)
 
 
 class _Sink:
-    """One exporter, and the count of what it took.
+    """One exporter, and the count of the spans it took.
 
-    An exporter that fails (after retries of its own, which take up to ten seconds a batch) is
-    tried no more: what would have followed counts as failed.
+    An exporter that fails (after its own retries, which take up to ten seconds per batch) is not
+    used again: all later spans count as failed.
     """
 
     __slots__ = ("_exporter", "exported", "failed", "reason")
@@ -141,19 +141,19 @@ class _Sink:
 
 
 def _export(batch: Sequence[ReadableSpan], exporter: SpanExporter) -> str:
-    """Export one batch; returns why it failed, or nothing."""
+    """Export one batch; returns why it failed, empty on success."""
     with _listening() as words:
         try:
             if exporter.export(batch) is SpanExportResult.SUCCESS:
                 return ""
         except OSError as error:
             return why(error)
-    # What is logged first is the cause; what follows, that trying again did not help.
+    # The first message is the cause; later ones say that retries failed.
     return words[0] if words else f"{type(exporter).__name__} refused the batch"
 
 
 class _Words(logging.Handler):
-    """Keeps what is logged, each message on one line."""
+    """Collects log messages, each on one line."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -165,9 +165,9 @@ class _Words(logging.Handler):
 
 @contextmanager
 def _listening() -> Iterator[list[str]]:
-    """What OpenTelemetry's exporters log, which is the only place where they say why they fail.
+    """Collect what OpenTelemetry's exporters log, the only place where they say why they fail.
 
-    Someone listens now, so Python does not print it on standard error either.
+    With a handler installed, Python does not print it on standard error either.
     """
     handler, logger = _Words(), logging.getLogger("opentelemetry")
     logger.addHandler(handler)

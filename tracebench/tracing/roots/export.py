@@ -24,7 +24,7 @@ _TOLD_EACH: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """One moment on both clocks; what maps a whole run's monotonic times to epoch time."""
+    """One moment on both clocks, which maps a run's monotonic times to epoch time."""
 
     wall_ns: int
     monotonic_ns: int
@@ -42,13 +42,13 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What every root span of one run says alike."""
+    """What all root spans of one run have in common."""
 
     id: str
     anchor: Anchor
     concurrency: int
     facts: str = ""
-    """What else the run knew; written by run_facts.py."""
+    """Further facts about the run, written by run_facts.py."""
 
 
 def export(
@@ -60,16 +60,16 @@ def export(
     generated: Iterable[Generated] = repeat(NOTHING),
     on_spans: Callable[[int], object] = lambda _made: None,
 ) -> tuple[Delivered, ...]:
-    """Make one root span an exchange, with the ids that were on the wire, and export it.
+    """Make one root span per exchange, with the ids that were on the wire, and export it.
 
     Args:
         exchanges: in order of completion.
-        timings: what the server said of each; mirrors become attributes.
+        timings: the server's timings of each; mirrors become attributes.
         described: the target.
         run: the run.
         exporters: are not shut down.
-        generated: what those of streams tell besides.
-        on_spans: is told now and then how many were made.
+        generated: additional data for streams.
+        on_spans: called from time to time with the number made.
 
     Returns:
         For each exporter, how many spans it took and how many it did not.
@@ -143,7 +143,7 @@ def _of_exchange(exchange: Exchange, described: TargetAttributes) -> dict[str, V
 
 
 def _error_type(exchange: Exchange) -> str:
-    """The status where it is the error, else how the exchange ended."""
+    """The status if it is the error, else how the exchange ended."""
     status = exchange.reply.status
     return exchange.outcome.value if status in ("", "OK") or status[0] == "2" else status
 
@@ -171,5 +171,5 @@ def _of_timing(timing: Timing | Undecomposed) -> dict[str, Value]:
 
 
 def _encodable(reason: str) -> str:
-    """A reason may quote bytes that are no text; OTLP takes nothing but UTF-8."""
+    """The reason as valid UTF-8, which OTLP requires; it may quote arbitrary bytes."""
     return reason.encode(errors="replace").decode()

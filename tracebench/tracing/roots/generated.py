@@ -1,4 +1,4 @@
-"""What root spans of streamed replies tell besides: the conventions for generative models.
+"""Additional data on root spans of streamed replies: the conventions for generative models.
 
 https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/; they are not stable yet.
 """
@@ -15,7 +15,7 @@ from tracebench.model.streams import READ, STAMPS, STREAM, UNTOLD, Rows, Streams
 
 FIRST_TOKEN: Final = "first_token"
 LAST_TOKEN: Final = "last_token"
-"""Events of a root span; one whose stamp is an upper bound says after which ns it came."""
+"""Events of a root span; if the stamp is an upper bound, `AFTER_NS` is the lower bound, in ns."""
 AFTER_NS: Final = "tracebench.after_ns"
 _OPERATION: Final = "gen_ai.operation.name"
 _MODEL: Final = "gen_ai.request.model"
@@ -45,7 +45,7 @@ Value = str | int | float | bool
 
 
 class Stamped(NamedTuple):
-    """An event of a span: its name, when it was, and after when it must have been (both in ns)."""
+    """An event of a span: its name, its time, and a lower bound of that (both in ns)."""
 
     name: str
     at_ns: int
@@ -53,7 +53,7 @@ class Stamped(NamedTuple):
 
 
 class Generated(NamedTuple):
-    """What the span of a stream tells besides."""
+    """Additional data for the span of a stream."""
 
     attributes: dict[str, Value]
     events: Sequence[Stamped] = ()
@@ -63,7 +63,7 @@ NOTHING: Final = Generated({})
 
 
 def of_target(url: str, body: bytes) -> dict[str, str]:
-    """What is generated at a URL, and by which model, as far as both tell."""
+    """The operation and the model, as far as the URL and the body show."""
     path, told = urlsplit(url).path, {}
     for end, operation in _OPERATIONS.items():
         if path.endswith(end):
@@ -79,7 +79,7 @@ def of_target(url: str, body: bytes) -> dict[str, str]:
 
 
 def of_streams(requests: Requests, streams: Streams | None) -> Iterator[Generated]:
-    """What the root span of each request tells besides, in order."""
+    """Additional data for the root span of each request, in order."""
     if streams is None:
         yield from (NOTHING for _ in range(len(requests)))
         return

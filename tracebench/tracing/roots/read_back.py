@@ -1,4 +1,4 @@
-"""Client root spans, read back: an archive of spans can be analysed again."""
+"""Client root spans, read back so that an archive of spans can be analysed again."""
 
 import json
 from collections.abc import Mapping
@@ -27,10 +27,10 @@ _CUT_OFF_NS: Final = 2_000
 
 
 class Root(NamedTuple):
-    """A request as its root span tells it."""
+    """A request as described by its root span."""
 
     exchange: Exchange
-    """Its times are epoch times; of its reply only the status is known."""
+    """Its times are epoch times; only the status of its reply is known."""
     mirror: Timing | Undecomposed
     stream: StreamText | None = None
     """None where the reply did not stream."""
@@ -42,9 +42,9 @@ def is_root(span: Span) -> bool:
 
 
 def read(span: Span) -> Root | None:
-    """Read what `spans.export` wrote; None for any other span, also for one that only looks so.
+    """Read a span written by `roots.export`; None for any other span.
 
-    So does one whose stamps are not in the order of a request's.
+    A span that only resembles one, with missing data or stamps out of order, also gives None.
     """
     if not is_root(span):
         return None
@@ -89,7 +89,7 @@ def _exchange(span: Span, attributes: Mapping[str, Any]) -> Exchange:
 
 
 def _at_most(time_ns: int, most_ns: int) -> int:
-    """The time, without what stores that cut times off to the microsecond add to it."""
+    """The time, capped at `most_ns` if a store that truncates to microseconds made it exceed it."""
     return most_ns if most_ns < time_ns <= most_ns + _CUT_OFF_NS else time_ns
 
 

@@ -1,4 +1,4 @@
-"""What a run knew besides its requests: with it, an archive gives the same result."""
+"""Facts about a run besides its requests, with which an archive gives the same result."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,27 +21,27 @@ _RECORD: Final = ("requests", "times", "streams")
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """All of one target's run that its root spans do not tell."""
+    """Everything about one target's run that its root spans do not hold."""
 
     address: str
     session: Mapping[str, Any]
-    """The fields of a `Result` that say when, where, how and by what it was measured."""
+    """The fields of a `Result` that say when, where, how and with what it was measured."""
     load: Mapping[str, Any]
     """The fields of a `Load`, without its requests."""
 
     @property
     def plan(self) -> Mapping[str, Any]:
-        """What the run was asked for, as far as it can be read."""
+        """The plan of the run, as far as it can be read."""
         return self.session.get("plan") or {}
 
     @property
     def rules(self) -> tuple[Sequence[str], str | None]:
-        """By which the run mapped spans: `--map` and `--mapping`, as far as they can be read."""
+        """The run's span mapping, `--map` and `--mapping`, as far as they can be read."""
         maps, mapping = self.plan.get("maps") or (), self.plan.get("mapping")
         return tuple(one for one in maps if isinstance(one, str)), mapping and str(mapping)
 
     def load_of(self, requests: Requests, times: ServerTimes) -> Load:
-        """The load again."""
+        """Restore the load."""
         return Load(requests=requests, times=times, **self.load)
 
 
@@ -55,7 +55,7 @@ def written(address: str, load: Load, session: Mapping[str, Any]) -> str:
 
 
 def read(text: object) -> RunFacts | None:
-    """Read what was written; None for anything else. Fields of other versions are passed over."""
+    """Read what was written; None for anything else. Unknown fields are ignored."""
     try:
         facts = json.loads(str(text))
         load, session = dict(facts["load"]), dict(facts["session"])

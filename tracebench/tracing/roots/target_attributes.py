@@ -1,4 +1,4 @@
-"""What every root span of one target says alike."""
+"""What all root spans of one target have in common."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ class TargetAttributes:
 
     protocol: Literal["rest", "grpc"]
     name: str
-    """The name of its spans."""
+    """Name of its spans."""
     attributes: Mapping[str, str | int]
 
     def status(self, status: str) -> dict[str, str | int]:
-        """The attribute for a reply's status; none where there was no reply."""
+        """The attribute for a reply's status; empty if there was no reply."""
         if not status:
             return {}
         if self.protocol == "grpc":
@@ -61,9 +61,9 @@ def grpc(host: str, port: int, method: str) -> TargetAttributes:
     """Describe calls of a method, given as `package.Service/Method`.
 
     Args:
-        host: or the path of a Unix socket.
-        port: 0 where it is one.
-        method: what is called.
+        host: the host, or the path of a Unix socket.
+        port: the port, or 0 for a Unix socket.
+        method: the method that is called.
     """
     attributes: dict[str, str | int] = {
         RPC_SYSTEM: "grpc",

@@ -1,8 +1,8 @@
 """Trace and span ids: drawn ahead, so that the hot path only takes the next one, and not stored.
 
-A block of ids is SHAKE-128 (FIPS 202) of a key that the system's randomness gives each run, the
-number of the shard and that of the block. So ids are as good as random, nobody can tell the run's
-other ids from one of them, and a row needs no more than the number of its draw to have its ids.
+A block of ids is SHAKE-128 (FIPS 202) of a random key per run, the shard number and the block
+number. So ids are as good as random, none reveals the run's other ids, and a row only needs the
+number of its draw to recover its ids.
 """
 
 import os
@@ -34,11 +34,11 @@ _DIGITS, _LETTERS = ord("0"), ord("a")
 
 
 class IdSource:
-    """An endless supply of ids from the system's randomness, never from a seed.
+    """An endless supply of ids from system randomness, never from a seed.
 
     Args:
-        key: 16 random bytes; None: the system's.
-        shard: of the processes that share a key, which one this is: no two draw the same.
+        key: 16 random bytes; None: drawn from the system.
+        shard: index of this process among those that share a key: no two draw the same ids.
     """
 
     __slots__ = ("_blocks", "_key", "_shard", "draw")
@@ -47,11 +47,11 @@ class IdSource:
         self._key, self._shard = key or os.urandom(_KEY_BYTES), shard
         self._blocks = lru_cache(maxsize=4)(self._block)
         self.draw: Callable[[], bytes] = chain.from_iterable(self._ahead()).__next__
-        """Takes the next ids: `SIZE` bytes, the part of `traceparent` between its version and
+        """Returns the next ids: `SIZE` bytes, the part of `traceparent` between its version and
         its flags."""
 
     def ids(self, draw: int) -> tuple[str, str]:
-        """The trace id and the span id that a draw gave, counted from 0."""
+        """The trace id and the span id of a draw, counted from 0."""
         text = self._blocks(draw // _BLOCK)[draw % _BLOCK].decode()
         return text[:TRACE_DIGITS], text[TRACE_DIGITS + 1 :]
 
@@ -83,7 +83,7 @@ class IdSource:
 
 
 def block_of(digits: bytearray) -> tuple[bytes, ...]:
-    """Ids end to end. One digit of each is drawn in vain, as the place of its hyphen."""
+    """Divide hexadecimal digits into ids; one digit of each is replaced by the hyphen."""
     digits[TRACE_DIGITS::SIZE] = b"-" * _BLOCK
     return _DIVIDE(digits.replace(_INVALID_SPAN_ID, _INSTEAD))
 
@@ -93,7 +93,7 @@ class Drawn:
 
     Args:
         source: where they were drawn.
-        first: counts as 0.
+        first: the draw that counts as 0.
     """
 
     __slots__ = ("_first", "_source")
@@ -106,12 +106,12 @@ class Drawn:
         return self._source.ids(self._first + draw)
 
     def words(self, draws: Int64) -> tuple[Words, Words, Words]:
-        """The same of many, as words."""
+        """The ids of many draws, as words."""
         return self._source.words(self._first + draws)
 
 
 def _words(digits: npt.NDArray[np.uint8]) -> Words:
-    """Three words a row, of its hexadecimal digits in lower case."""
+    """Three words per row, from its lower-case hexadecimal digits."""
     values = digits - np.where(digits >= _LETTERS, _LETTERS - 10, _DIGITS).astype(np.uint8)
     parts = [values[:, :16], values[:, 16:TRACE_DIGITS], values[:, TRACE_DIGITS + 1 :]]
     bytes_of = [(part[:, ::2] << 4 | part[:, 1::2]) for part in parts]
