@@ -21,7 +21,7 @@ from tracebench.load.recording.rows import PAGE_BYTES, PLAIN, ROW_BYTES, RowReco
 from tracebench.load.recording.spill import Spill
 from tracebench.load.wire import http1
 from tracebench.load.wire.http1_pattern import Http1Pattern, pattern_of
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.tracing.roots.trace_ids import IdSource
 
 HEAD = (
@@ -98,7 +98,7 @@ def main() -> None:
     spill = recorder.spill
     read = read_record(recorder, ReadRecord(http1.read_reply, source.since(0)))
     marks.append(time.process_time())
-    load = Load(read.requests, read.times, read.requests.duration_ns / 1e9, 0.0, None)
+    load = Measurement(read.requests, read.times, read.requests.duration_ns / 1e9, 0.0, None)
     result = summarise("http://x", load, decompose(read.requests, read.times))
     marks.append(time.process_time())
     assert result.decomposed == count == read.learnt

@@ -14,7 +14,7 @@ from tracebench.load.recording.replies import Replies
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.recording.spill import Spill
 from tracebench.model.exchange import Decomposition, Exchange, Reply, Timing, Undecomposed
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.requests import IdsAsText, Requests
 from tracebench.model.result import ObserverEffect
 from tracebench.model.server_times import ServerTimes
@@ -33,9 +33,9 @@ def decomposed(exchanges: Sequence[Exchange], timings: Timings) -> Decomposition
     return decompose(*record(exchanges, timings))
 
 
-def measured(exchanges: Sequence[Exchange], **facts: Any) -> Load:
+def measured(exchanges: Sequence[Exchange], **facts: Any) -> Measurement:
     """A load of these, whose replies said nothing."""
-    return Load(*record(exchanges), **facts)
+    return Measurement(*record(exchanges), **facts)
 
 
 def exchanges_of(window: Window, read: Read) -> list[Exchange]:

@@ -29,7 +29,7 @@ from tracebench.model.columns import ABSENT
 from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.inventory import Inventory
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.requests import Requests
 from tracebench.model.result import Finding, Result, TargetResult
 from tracebench.model.server_times import PROBLEM, SOURCE, SOURCES, ServerTimes
@@ -66,7 +66,7 @@ class _Group:
     address: str = "unknown"
     is_ours: bool = True
 
-    def load(self) -> Load:
+    def load(self) -> Measurement:
         """What the run knew, or as much as its requests tell."""
         exchanges, mirrors, texts = zip(*self.requests.values(), strict=True)
         requests, times = Requests.of(exchanges), ServerTimes.of(mirrors)
@@ -75,7 +75,7 @@ class _Group:
         if self.facts is not None:
             return replace(self.facts.load_of(requests, times), streams=streams)
         duration_s = requests.duration_ns / _NS_PER_S
-        return Load(requests, times, duration_s, cpu_s=0.0, tcp=None, streams=streams)
+        return Measurement(requests, times, duration_s, cpu_s=0.0, tcp=None, streams=streams)
 
 
 def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None = None) -> Result:

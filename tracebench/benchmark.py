@@ -21,7 +21,7 @@ from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.summary import exemplars, summarise
 from tracebench.analysis.verdict import advised
 from tracebench.load.engine.progress import Watcher
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import measure, once
 from tracebench.load.peers import clients
 from tracebench.load.peers.floor import measure_floor
@@ -29,7 +29,7 @@ from tracebench.load.peers.interleaved import Interleaved, interleaved
 from tracebench.load.prepare.targets import prepare
 from tracebench.model.errors import TargetError
 from tracebench.model.exchange import Decomposition, Exchange
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Plan, Workload
 from tracebench.model.requests import VARIANT, Requests
 from tracebench.model.result import Finding, Floor, Result, StreamResult, TargetResult
@@ -47,7 +47,7 @@ from tracebench.tracing.traces import Traces
 class Trial(NamedTuple):
     """One exchange of a dry run."""
 
-    prepared: Prepared
+    prepared: PreparedTarget
     exchange: Exchange
     decomposition: Decomposition
     stream: StreamResult | None
@@ -105,7 +105,7 @@ def try_once(plan: Plan) -> dict[str, Trial]:
             exchange, times, streams, _ = once(replace(prepared, variants=None))
             requests = Requests.of([exchange])
             decomposition = decompose(requests, renamed(times, mapper))
-            told = Load(requests, times, 0.0, 0.0, None, streams=streams)
+            told = Measurement(requests, times, 0.0, 0.0, None, streams=streams)
             stream = summarise_streams(told, decomposition.streams) if len(streams) else None
             trials[target] = Trial(prepared, exchange, decomposition, stream)
     return trials
@@ -113,7 +113,7 @@ def try_once(plan: Plan) -> dict[str, Trial]:
 
 def _measured(
     plan: Plan,
-    prepared: dict[str, Prepared],
+    prepared: dict[str, PreparedTarget],
     session: Mapping[str, Any],
     traces: Traces,
     watcher: Watcher,
@@ -149,7 +149,9 @@ def _measured(
     return targets
 
 
-def _loaded(prepared: Prepared, asked: Workload, watcher: Watcher, *, may_fail: bool) -> Load:
+def _loaded(
+    prepared: PreparedTarget, asked: Workload, watcher: Watcher, *, may_fail: bool
+) -> Measurement:
     """What the engine measured: nothing where the target has gone, if that may be."""
     try:
         return measure(prepared, asked, watcher)
@@ -157,10 +159,10 @@ def _loaded(prepared: Prepared, asked: Workload, watcher: Watcher, *, may_fail: 
         if not may_fail:
             raise
         nothing, gone = (Requests.of(()), ServerTimes.of(())), prepared.secrets.hide(str(error))
-        return Load(*nothing, duration_s=0.0, cpu_s=0.0, tcp=None, gave_up=gone)
+        return Measurement(*nothing, duration_s=0.0, cpu_s=0.0, tcp=None, gave_up=gone)
 
 
-def _floor(prepared: Prepared, load: Workload) -> Floor:
+def _floor(prepared: PreparedTarget, load: Workload) -> Floor:
     secure = prepared.endpoint.tls is not None
     return describe_floor(measure_floor(prepared, load), in_the_clear=secure)
 
@@ -188,8 +190,8 @@ def _with(result: TargetResult, *findings: Finding | None) -> TargetResult:
 
 
 def _analysed(
-    prepared: Prepared,
-    load: Load,
+    prepared: PreparedTarget,
+    load: Measurement,
     one_run: export.Run,
     traces: Traces,
     watcher: Watcher,
@@ -215,7 +217,7 @@ def _analysed(
     return traces.linked(result, requests, prepared.described, one_run)
 
 
-def _asked(load: Load, untraced_from: int) -> tuple[Requests, ServerTimes]:
+def _asked(load: Measurement, untraced_from: int) -> tuple[Requests, ServerTimes]:
     """The requests that asked for tracing, and what their mirrors said."""
     places = load.requests.places(lambda rows: rows[VARIANT] < untraced_from)
     if len(places) == len(load.requests):

@@ -18,10 +18,10 @@ import numpy as np
 from benchmarks.streams import method
 from benchmarks.streams.cells import Cell
 from tracebench.load.engine.progress import Watcher
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import measure
 from tracebench.load.prepare.targets import prepare
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets, Tls, Workload
 
 CERTIFICATE: Final = "certificate.pem"
@@ -60,7 +60,7 @@ def _payload(text: str, cell: Cell) -> Payload:
     return Payload(content.encode(), "application/json", "prompt.json", "json")
 
 
-def ready(cell: Cell, plan: Plan) -> Prepared:
+def ready(cell: Cell, plan: Plan) -> PreparedTarget:
     """The target, tried; one of many requests is the long one, where there is one."""
     (prepared,) = prepare(plan).values()
     if not cell.long_tokens:
@@ -76,7 +76,7 @@ def stall() -> None:
         sleep(_STALL_US)
 
 
-def keep(load: Load, cpu_ns: int, file: Path) -> None:
+def keep(load: Measurement, cpu_ns: int, file: Path) -> None:
     """Write what was recorded of each stream."""
     streams = load.streams
     assert streams is not None

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tests.records import decomposed, measured
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.result import Finding, TargetResult, TcpInfo
 
 MS = 1_000_000
@@ -42,7 +42,7 @@ TIMING = Timing(8 * MS, {"preprocessing": 2 * MS, "inference": 5 * MS}, "mirror"
 NEAR = TcpInfo(min_rtt_ms=0.5, rtt_ms=1.0, retransmits=0, connections=1)
 
 
-def load(exchanges: Sequence[Exchange], *, tcp: TcpInfo | None = NEAR) -> Load:
+def load(exchanges: Sequence[Exchange], *, tcp: TcpInfo | None = NEAR) -> Measurement:
     return measured(exchanges, duration_s=2.0, cpu_s=0.5, tcp=tcp)
 
 
@@ -50,7 +50,7 @@ def target(
     exchanges: Sequence[Exchange],
     timing: Timing | Undecomposed = TIMING,
     *,
-    run: Load | None = None,
+    run: Measurement | None = None,
 ) -> TargetResult:
     """The result of exchanges that all got the same account from the server."""
     decomposition = decomposed(exchanges, [timing] * len(exchanges))

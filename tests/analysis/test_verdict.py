@@ -25,7 +25,7 @@ from tracebench.analysis.findings.otlp_spans import spans_lost
 from tracebench.analysis.statistics.steady_state import settled
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.result import TargetResult, TcpInfo
 
 ENOUGH = 7_000
@@ -223,7 +223,7 @@ def test_without_tcp_info_nothing_is_said_of_waiting() -> None:
     assert found(target([SUCCESS], run=run), "waiting_before_server_span") is None
 
 
-def ended(run: Load) -> TargetResult:
+def ended(run: Measurement) -> TargetResult:
     return summarise("x", run, decomposed(list(run.requests), [TIMING] * len(list(run.requests))))
 
 

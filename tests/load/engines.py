@@ -14,7 +14,7 @@ from tracebench.load.engine.dispatch import Ledger
 from tracebench.load.engine.endpoint import Endpoint, resolve
 from tracebench.load.engine.engine import Engine, Window
 from tracebench.load.engine.loop import Loop
-from tracebench.load.engine.mapped import MappedConnection, SharedBodies, SharedConnection
+from tracebench.load.engine.memory_mapped import MappedConnection, SharedBodies, SharedConnection
 from tracebench.load.engine.pacing import Pacing
 from tracebench.load.recording.read_record import Read
 from tracebench.load.recording.replies import Learn

@@ -31,7 +31,7 @@ from tracebench.model.components import (
 )
 from tracebench.model.components import SERVER_AND_NETWORK as REST
 from tracebench.model.exchange import StreamTimes
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.result import PERMILLE, Gaps, Goodput, Statistics, StreamResult, Tokens
 from tracebench.model.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams, gaps_ns, places_of
 
@@ -68,7 +68,7 @@ class Answered:
 
 
 def summarise_streams(
-    load: Load, times: Callable[[], StreamTimes | None] = lambda: None
+    load: Measurement, times: Callable[[], StreamTimes | None] = lambda: None
 ) -> StreamResult | None:
     """Summarise the streams of one target; None where there are none.
 
@@ -98,7 +98,7 @@ def summarise_streams(
     )
 
 
-def _goodput(load: Load, them: Answered) -> Goodput:
+def _goodput(load: Measurement, them: Answered) -> Goodput:
     ended = sum(rows.finished for rows in load.requests.pages())
     return goodput(limits_of(load.slo), by_request(them), ended, load.duration_s)
 
@@ -133,7 +133,7 @@ def _by_the_client_alone(them: Answered, between: Clustered | None) -> StreamRes
     )
 
 
-def answered(load: Load, streams: Streams) -> Answered:
+def answered(load: Measurement, streams: Streams) -> Answered:
     """Bring requests and their streams together."""
     requests = load.requests
     places = requests.places(lambda rows: rows.succeeded)

@@ -30,7 +30,7 @@ from tracebench.model.exchange import (
     Decomposition,
     Nanoseconds,
 )
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.requests import LOST, OUTCOME, OUTCOMES, STAMP, STAMP_KINDS, Requests
 from tracebench.model.result import (
     PERMILLE,
@@ -47,7 +47,7 @@ _EXEMPLARS: Final = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 
 def summarise(
     address: str,
-    load: Load,
+    load: Measurement,
     decomposition: Decomposition,
     epoch_ns: int = 0,
     floor: Floor | None = None,
@@ -118,7 +118,7 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
     )
 
 
-def _columns(load: Load, decomposition: Decomposition) -> Mapping[str, Nanoseconds]:
+def _columns(load: Measurement, decomposition: Decomposition) -> Mapping[str, Nanoseconds]:
     """What is told of the requests: no `body` where none stands apart from the network."""
     if not decomposition.count:
         return client_view(load.requests)

@@ -15,13 +15,13 @@ from tracebench.load.engine.kernel import PathState
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, done_share, pacing, warm_up
 from tracebench.load.engine.progress import Watcher
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.recording.read_record import ReadRecord, Record, hidden, read_record
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.streams.tokens import asked_tokens
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.exchange import Exchange
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Stability, Workload
 from tracebench.model.result import TcpInfo
 from tracebench.model.server_times import ServerTimes
@@ -69,7 +69,7 @@ _FILES_A_CONNECTION = 3
 _FILES_BESIDE = 128
 
 
-def measure(prepared: Prepared, load: Workload, watcher: Watcher) -> Load:
+def measure(prepared: PreparedTarget, load: Workload, watcher: Watcher) -> Measurement:
     """Load the target as planned.
 
     An interrupt (SIGINT) ends the run early; the measurements so far are returned.
@@ -102,7 +102,7 @@ def measure(prepared: Prepared, load: Workload, watcher: Watcher) -> Load:
 
 
 @contextmanager
-def _engine(prepared: Prepared, slots: int, channels: int) -> Iterator[Engine]:
+def _engine(prepared: PreparedTarget, slots: int, channels: int) -> Iterator[Engine]:
     loop = Loop()
     connecting = Connecting(prepared, loop, channels)
     engine = Engine(
@@ -147,7 +147,7 @@ class Once(NamedTuple):
     """The server ended the connection that it had promised to keep."""
 
 
-def once(prepared: Prepared) -> Once:
+def once(prepared: PreparedTarget) -> Once:
     """Make one exchange through the engine, with all its stamps.
 
     Raises:
@@ -158,18 +158,18 @@ def once(prepared: Prepared) -> Once:
     return _once(prepared)
 
 
-def greet(prepared: Prepared) -> str:
+def greet(prepared: PreparedTarget) -> str:
     """Connect until requests can be sent; returns why that failed, empty on success."""
     with _engine(prepared, slots=1, channels=1) as engine:
         return engine.connect(1).partition(": ")[2]
 
 
-def attempt(prepared: Prepared) -> Exchange:
+def attempt(prepared: PreparedTarget) -> Exchange:
     """Make one exchange as the run will; if no connection can be made, its reason says why."""
     return _once(prepared).exchange
 
 
-def attempt_and_wait(prepared: Prepared, seconds: float) -> Once:
+def attempt_and_wait(prepared: PreparedTarget, seconds: float) -> Once:
     """The same; then see whether the server ends the connection that it has promised to keep.
 
     Args:
@@ -179,7 +179,7 @@ def attempt_and_wait(prepared: Prepared, seconds: float) -> Once:
     return _once(prepared, seconds)
 
 
-def _once(prepared: Prepared, seconds: float = 0.0) -> Once:
+def _once(prepared: PreparedTarget, seconds: float = 0.0) -> Once:
     with _engine(prepared, slots=1, channels=1) as engine:
         window = engine.run(ClosedLoop(requests=1), lambda _progress: None)
         record, streams = _read(window, prepared, Watcher())
@@ -202,7 +202,7 @@ def _run(engine: Engine, load: Workload, watcher: Watcher) -> Window:
     return engine.run(pacing(load), watcher.progress)
 
 
-def _read(window: Window, prepared: Prepared, watcher: Watcher) -> tuple[Record, Streams]:
+def _read(window: Window, prepared: PreparedTarget, watcher: Watcher) -> tuple[Record, Streams]:
     def tell(what: str, done: int, of: int) -> None:
         watcher.waits(f"reading the {what}: {done:,} of {of:,}")
 
@@ -214,12 +214,16 @@ def _read(window: Window, prepared: Prepared, watcher: Watcher) -> tuple[Record,
 
 
 def _load(
-    window: Window, prepared: Prepared, states: list[PathState], load: Workload, watcher: Watcher
-) -> Load:
+    window: Window,
+    prepared: PreparedTarget,
+    states: list[PathState],
+    load: Workload,
+    watcher: Watcher,
+) -> Measurement:
     record, streams = _read(window, prepared, watcher)
     duration_s = record.requests.duration_ns / 1e9
     finished = sum(rows.finished for rows in record.requests.pages())
-    return Load(
+    return Measurement(
         requests=record.requests,
         times=record.times,
         streams=streams if len(streams) else None,

@@ -12,7 +12,7 @@ from tracebench.model.streams import Streams
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class Measurement:
     """What one run of the engine yields for one target."""
 
     requests: Requests

@@ -6,18 +6,18 @@ import pytest
 
 from tests.analysis.samples import CANCELLED, MS, NEAR, NO_TIMING, SUCCESS, load, target
 from tracebench.model.exchange import Exchange, Lost
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.result import Finding
 
 RUN = replace(load([SUCCESS]), duration_s=10.0)
 
 
-def found(run: Load, code: str) -> Finding | None:
+def found(run: Measurement, code: str) -> Finding | None:
     findings = target(list(run.requests), NO_TIMING, run=run).verdict.findings
     return next((one for one in findings if one.code == code), None)
 
 
-def severity(run: Load, code: str) -> str | None:
+def severity(run: Measurement, code: str) -> str | None:
     finding = found(run, code)
     return finding.severity if finding else None
 
@@ -99,7 +99,7 @@ def test_arrivals_not_as_asked(late: int, expected: str | None) -> None:
         ("clock_stepped", replace(RUN, clock_step_s=-0.0061), "warning"),
     ],
 )
-def test_the_machine(code: str, run: Load, expected: str | None) -> None:
+def test_the_machine(code: str, run: Measurement, expected: str | None) -> None:
     assert severity(run, code) == expected
 
 

@@ -11,13 +11,13 @@ import pytest
 
 from tests.load.engines import Make, copied, mapped, outcomes, request, run, shared
 from tests.servers import HOST, reply
-from tracebench.load.engine import mapped as mapping
+from tracebench.load.engine import memory_mapped as mapping
 from tracebench.load.engine.channel import Connecting
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.engine.loop import Loop
-from tracebench.load.engine.mapped import MappedRequests, SharedBodies
+from tracebench.load.engine.memory_mapped import MappedRequests, SharedBodies
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest, read_reply
 from tracebench.model.exchange import Outcome
 from tracebench.model.plan import Tls
@@ -78,7 +78,9 @@ def test_many_slots_take_no_more_memory_than_is_said() -> None:
     endpoint = Endpoint(HOST, 9, socket.AF_INET, (HOST, 9), None)
     big = request(bytes(1_000_000))
     described, url = rest("POST", "http://x/"), "http://x/"
-    prepared = Prepared(described, url, endpoint, [big], Http1Codec, read_reply, "", 30.0, Tls())
+    prepared = PreparedTarget(
+        described, url, endpoint, [big], Http1Codec, read_reply, "", 30.0, Tls()
+    )
     loop, before = Loop(), shmem_bytes()
     connecting = Connecting(prepared, loop, 1_000)
     assert 1_000_000 <= shmem_bytes() - before < 1_100_000

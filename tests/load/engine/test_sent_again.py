@@ -24,7 +24,7 @@ from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
 from tracebench.load.wire.codec import CUT_SHORT, NO_REPLY
 from tracebench.model.exchange import Exchange, Lost, Outcome
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Tls, Workload
 from tracebench.model.requests import Requests
 
@@ -229,7 +229,7 @@ def test_how_long_before_the_end_a_request_may_have_left(
 
 def loaded_under_tls(
     tmp_path: Path, script: Script, requests: int, *, patient: bool = False
-) -> Load:
+) -> Measurement:
     authority = trustme.CA()
     with serving(under_tls(context(authority), script)) as port:
         planned = Plan(
@@ -273,7 +273,7 @@ def in_mid_record(connection: socket.socket) -> None:
     bare.close()
 
 
-def check_no_race(load: Load) -> None:
+def check_no_race(load: Measurement) -> None:
     found = list(load.requests)
     assert outcomes(found) == {(Outcome.SUCCEEDED, ""): 2, (Outcome.FAILED, NO_REPLY): 2}
     assert {one.lost for one in found} == {None}

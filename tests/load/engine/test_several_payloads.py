@@ -18,7 +18,7 @@ from tests.plans import changed, plan_of
 from tests.servers import HOST, read_request, reply, serving
 from tests.tls import ca_file, context, under_tls
 from tracebench.benchmark import run
-from tracebench.load.engine import mapped
+from tracebench.load.engine import memory_mapped
 from tracebench.load.engine.target import MOST_TRIED, variants
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets, Workload
@@ -76,13 +76,13 @@ def test_rotation_over_rest(concurrency: int) -> None:
 def test_rotation_of_large_bodies(concurrency: int, private: bool) -> None:
     several = payloads(4, size=300_000)
     copies = concurrency * sum(len(one.content) for one in several)
-    assert (copies <= mapped.MOST_PRIVATE_BYTES) is private
+    assert (copies <= memory_mapped.MOST_PRIVATE_BYTES) is private
     with counting() as (url, counted):
         measured(url, several, requests=40, concurrency=concurrency)
     assert counted == {f"{n}": 11 for n in range(4)}
 
 
-@pytest.mark.parametrize("count", [mapped.MOST_PRIVATE, 3_000])
+@pytest.mark.parametrize("count", [memory_mapped.MOST_PRIVATE, 3_000])
 def test_many_small_payloads(count: int) -> None:
     with counting() as (url, counted):
         measured(url, payloads(count, size=0), requests=count, concurrency=8)

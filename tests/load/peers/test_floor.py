@@ -9,13 +9,13 @@ import requests
 
 from tests.plans import changed
 from tests.servers import HOST, answering, reply, serving
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.peers.floor import measure_floor
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest, rpc
 from tracebench.model.errors import TracebenchError
 from tracebench.model.exchange import Outcome, Stamp
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Payload, Payloads, Plan, Segment, Workload
 
 PLAN = Plan(
@@ -23,11 +23,11 @@ PLAN = Plan(
 )
 
 
-def measured(prepared: Prepared, plan: Plan) -> Load:
+def measured(prepared: PreparedTarget, plan: Plan) -> Measurement:
     return measure_floor(prepared, plan.load, lasts_s=0.1)
 
 
-def check(load: Load) -> None:
+def check(load: Measurement) -> None:
     assert {one.outcome for one in list(load.requests)} == {Outcome.SUCCEEDED}
     assert {one.stamp for one in list(load.requests)} == {Stamp.KERNEL}
     assert len(list(load.requests)) > 20

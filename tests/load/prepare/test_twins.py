@@ -9,7 +9,7 @@ import pytest
 
 from tests.plans import plan_of
 from tests.servers import HOST, answering, reply, serving
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.wire.grpc_request import GrpcRequest
@@ -20,13 +20,13 @@ from tracebench.protos.inference_pb2 import PredictRequest
 PAYLOAD = Payload(b"x" * 100, "image/png", "x.png", "image")
 
 
-def prepared(**more: object) -> Prepared:
+def prepared(**more: object) -> PreparedTarget:
     with serving(answering(reply())) as port:
         url = f"http://{HOST}:{port}"
         return rest.prepare(plan_of(PAYLOAD, rest_url=url, observer_effect=True, **more))
 
 
-def first(one: Prepared, count: int) -> list[int]:
+def first(one: PreparedTarget, count: int) -> list[int]:
     assert one.variants is not None
     return list(islice(one.variants, count))
 

@@ -16,7 +16,7 @@ from tests.servers import Script, answering, read_request, reply, serving
 from tracebench.load.engine.endpoint import Endpoint, resolve_unix
 from tracebench.load.engine.engine import Engine
 from tracebench.load.engine.loop import Loop
-from tracebench.load.engine.mapped import MappedConnection
+from tracebench.load.engine.memory_mapped import MappedConnection
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.prepare import unix_sockets
 from tracebench.load.wire.http1 import read_reply

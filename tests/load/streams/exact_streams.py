@@ -20,7 +20,7 @@ from tracebench.load.wire import http1
 from tracebench.load.wire.codec import Codec
 from tracebench.load.wire.http1 import StreamingHttp1Codec
 from tracebench.model.exchange import Decomposition
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.result import StreamResult, TargetResult
 from tracebench.tracing.roots.trace_ids import IdSource
 
@@ -103,7 +103,7 @@ class Streamed:
     busy_ms: Sequence[tuple[float, float]] = ()
     """When the client is busy with something else, and for how long."""
     network: Network = field(init=False)
-    load: Load = field(init=False)
+    load: Measurement = field(init=False)
 
     def __post_init__(self) -> None:
         self.network = Network(self.serve)
@@ -128,7 +128,7 @@ class Streamed:
         how = ReadRecord(self.read, window.ids, faults=found.faults, timings=found.timings)
         record = read_record(window.recorder, how)
         duration_s = record.requests.duration_ns / 1e9
-        self.load = Load(
+        self.load = Measurement(
             record.requests, record.times, duration_s=duration_s, cpu_s=0, tcp=None, streams=found
         )
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.analysis.samples import load
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Stability
 from tracebench.model.result import Warmup
 from tracebench.tracing.roots import run_facts
@@ -24,7 +24,7 @@ FULL = replace(
 
 
 @pytest.mark.parametrize("run", [BARE, replace(BARE, tcp=None), FULL])
-def test_a_load_comes_back(run: Load) -> None:
+def test_a_load_comes_back(run: Measurement) -> None:
     facts = run_facts.read(run_facts.written("http://model:5000", run, {"plan": {"seed": 1}}))
     assert facts is not None
     found = facts.load_of(run.requests, run.times)

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple
 from tracebench.analysis.advice import Hint, pieces
 from tracebench.analysis.numbers import Wording
 from tracebench.model.exchange import Decomposition, Nanoseconds
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.result import (
     ErrorCount,
     Finding,
@@ -45,7 +45,7 @@ INFO, WARNING, INVALID = (((0.0, severity),) for severity in SEVERITIES)
 class Evidence:
     """What a run is judged by."""
 
-    load: Load
+    load: Measurement
     decomposition: Decomposition
     requests: RequestCounts
     stamps: Mapping[str, int]

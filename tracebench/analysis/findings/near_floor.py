@@ -15,11 +15,11 @@ from tracebench.analysis.findings.finding import (
 )
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model.components import CLIENT, END_TO_END, NETWORK, SERVER_AND_NETWORK
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.result import Finding, Floor, TargetResult
 
 
-def describe_floor(load: Load, *, in_the_clear: bool) -> Floor:
+def describe_floor(load: Measurement, *, in_the_clear: bool) -> Floor:
     """Describe what was measured of the null server.
 
     Args:

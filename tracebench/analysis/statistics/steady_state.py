@@ -9,7 +9,7 @@ from tracebench.analysis.closure.decomposition import latency, ranked
 from tracebench.analysis.statistics.correlation import moments
 from tracebench.analysis.statistics.distribution import NS_PER_MS, describe
 from tracebench.model.exchange import Nanoseconds
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.requests import SCHEDULED
 from tracebench.model.result import Warmup
 
@@ -73,7 +73,7 @@ def truncation(values_ns: Nanoseconds) -> int:
     return int(np.argmin(errors[: batches // 2 + 1])) * _BATCH
 
 
-def settled(load: Load, warmup: int | Literal["auto"]) -> Load:
+def settled(load: Measurement, warmup: int | Literal["auto"]) -> Measurement:
     """Leave the warm-up out of a run, and note what was left out.
 
     What was cut counts nowhere, as requests of `--warmup N` do not; what is only known of the whole

@@ -10,13 +10,13 @@ from tracebench.load.engine.connection import Connection, Owner
 from tracebench.load.engine.dispatch import Ledger
 from tracebench.load.engine.kernel import PathState
 from tracebench.load.engine.loop import Loop
-from tracebench.load.engine.mapped import (
+from tracebench.load.engine.memory_mapped import (
     MappedConnection,
     MappedRequests,
     SharedBodies,
     SharedConnection,
 )
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.engine.tls import TlsConnection
 from tracebench.load.wire.codec import Slot
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest
@@ -154,7 +154,7 @@ class Connecting:
         connections: their number at any one time.
     """
 
-    def __init__(self, prepared: Prepared, loop: Loop, connections: int) -> None:
+    def __init__(self, prepared: PreparedTarget, loop: Loop, connections: int) -> None:
         self._prepared, self._loop = prepared, loop
         self._bodies: SharedBodies | None = None
         self._mapped: Connect | None = None

@@ -19,7 +19,7 @@ BACKOFF_NS = 100_000_000
 
 
 class Ledger:
-    """State shared by all slots; the hot path in `mapped.py` reads and writes its fields too."""
+    """State shared by all slots; the hot path in `memory_mapped.py` uses its fields directly."""
 
     __slots__ = (
         "_freed",
@@ -149,7 +149,7 @@ def dispatch(pacing: Pacing, ledger: Ledger, loop: Loop) -> Dispatch:
 
 
 class ClosedDispatch:
-    """Each slot sends again once it is free; `mapped.py` does the same, via the ledger."""
+    """Each slot sends again once it is free; `memory_mapped.py` does the same, via the ledger."""
 
     def __init__(self, pacing: ClosedLoop, ledger: Ledger, loop: Loop) -> None:
         self._pacing, self._ledger, self._loop = pacing, ledger, loop

@@ -28,7 +28,7 @@ MOST_TRIED = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedTarget:
     """One target, ready to be measured."""
 
     described: TargetAttributes
@@ -123,7 +123,7 @@ def variants(order: Order, seed: int, count: int) -> Iterator[int] | None:
 _DRAWN_TWINS: Final = 2**16
 
 
-def with_untraced(prepared: Prepared, twins: Sequence[Request], seed: int) -> Prepared:
+def with_untraced(prepared: PreparedTarget, twins: Sequence[Request], seed: int) -> PreparedTarget:
     """Let each exchange send a request or its untraced copy, at random.
 
     The choices are drawn before the run, and repeat eventually.

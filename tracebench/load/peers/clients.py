@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.peers import module_of
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.errors import UsageError
@@ -24,7 +24,7 @@ from tracebench.model.plan import Plan
 class Job:
     """One block: a number of requests, or a duration, in a closed loop."""
 
-    prepared: Prepared
+    prepared: PreparedTarget
     slots: int
     """How many requests may be in flight at once."""
     warmup: ClosedLoop
@@ -74,7 +74,7 @@ class HttpCall:
     body: bytes
 
 
-def http_calls(prepared: Prepared) -> Sequence[HttpCall]:
+def http_calls(prepared: PreparedTarget) -> Sequence[HttpCall]:
     """The requests of a REST target, without what each library adds itself."""
     origin = _origin(prepared.endpoint)
     requests = cast(Sequence[HttpRequest], prepared.repeated)

@@ -10,18 +10,20 @@ from typing import Final
 
 from tracebench.load.engine.endpoint import Endpoint, resolve_unix
 from tracebench.load.engine.progress import Watcher
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import measure
 from tracebench.load.peers.null_server import HOST, NullProtocol, spawned
 from tracebench.load.wire import grpc_reply, http1
 from tracebench.model.errors import TracebenchError
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Workload
 
 LASTS_S: Final = 1.0
 
 
-def measure_floor(prepared: Prepared, load: Workload, lasts_s: float = LASTS_S) -> Load:
+def measure_floor(
+    prepared: PreparedTarget, load: Workload, lasts_s: float = LASTS_S
+) -> Measurement:
     """Measure the null server on loopback, in plaintext, as the target would be measured.
 
     If the target is a Unix socket, so is the null server. It gets the target's own requests at the
@@ -67,7 +69,7 @@ def _null_server(kind: NullProtocol, *, unix: bool) -> Iterator[Endpoint]:
             yield resolve_unix(path)
 
 
-def _fault(load: Load, lasts_s: float) -> str:
+def _fault(load: Measurement, lasts_s: float) -> str:
     if not len(load.requests):
         return f"nothing is due in the first {lasts_s:g} s"
     return load.gave_up or next(iter(load.requests.reasons[1:]), "")

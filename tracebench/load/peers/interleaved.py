@@ -9,7 +9,7 @@ import numpy as np
 
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.engine.progress import Watcher
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import measure
 from tracebench.load.peers.clients import Job, Sample, Send
 from tracebench.model.errors import TargetError
@@ -36,7 +36,7 @@ class Interleaved:
 
 
 def interleaved(
-    prepared: Prepared,
+    prepared: PreparedTarget,
     load: Workload,
     libraries: Mapping[str, Send],
     waits: Callable[[str], None],
@@ -71,7 +71,7 @@ def interleaved(
     return Interleaved(blocks.pop(ENGINE), blocks, interrupted, fault)
 
 
-def _job(prepared: Prepared, load: Workload, rounds: int) -> Job:
+def _job(prepared: PreparedTarget, load: Workload, rounds: int) -> Job:
     slots = load.concurrency
     if load.duration_s is not None:
         bounds = ClosedLoop(duration_ns=int(min(load.duration_s / rounds, LONGEST_S) * 1e9))

@@ -6,7 +6,7 @@ import ssl
 from typing import Final
 
 from tracebench.load.engine.endpoint import Endpoint
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.wire.codec import CUT_SHORT, NO_REPLY
 from tracebench.load.wire.http1 import SWITCHES
 from tracebench.load.wire.http2 import NOT_HTTP2
@@ -45,7 +45,7 @@ _GONE: Final = re.compile(
 )
 
 
-def diagnose(reason: str, prepared: Prepared) -> str:
+def diagnose(reason: str, prepared: PreparedTarget) -> str:
     """What a failed first exchange means; the reason itself if that says enough.
 
     If a plaintext reply makes no sense, the server is probed for TLS.
@@ -80,7 +80,7 @@ def _no_http(detail: str) -> str:
     return f"its reply is not valid HTTP/1.1 ({detail}) and cannot be measured: fix the server"
 
 
-def _under_tls(reason: str, prepared: Prepared) -> str:
+def _under_tls(reason: str, prepared: PreparedTarget) -> str:
     """What a reason means over TLS; empty if nothing special."""
     detail = _detail(reason)
     if _IN_THE_CLEAR.search(reason):
@@ -132,7 +132,7 @@ def _speaks_tls(endpoint: Endpoint) -> bool:
         return False
 
 
-def _schemes(prepared: Prepared) -> tuple[str, str]:
+def _schemes(prepared: PreparedTarget) -> tuple[str, str]:
     """The target's URL schemes, in plaintext and over TLS."""
     return ("grpc://", "grpcs://") if prepared.multiplexed else ("http://", "https://")
 

@@ -17,7 +17,7 @@ from tracebench.load.engine.endpoint import (
     resolve,
     resolve_unix,
 )
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import attempt, greet
 from tracebench.load.prepare import unix_sockets
 from tracebench.load.prepare.diagnosis import diagnose
@@ -85,12 +85,12 @@ class GrpcTarget:
             for message in messages
         ]
 
-    def repeated(self, method: str, messages: Sequence[bytes]) -> Prepared:
+    def repeated(self, method: str, messages: Sequence[bytes]) -> PreparedTarget:
         """The calls, ready for the engine."""
         lines = [f"/{method} at {self.address}"]
         lines += [f"{name}: {header_shown(name, str(value))}" for name, value in self.metadata]
         lines += ["traceparent: 00-<trace id>-<span id>-01", f"({len(messages[0])} bytes)"]
-        return Prepared(
+        return PreparedTarget(
             described=target_attributes.grpc(
                 self.endpoint.unix_path or self.endpoint.host, self.endpoint.port, method
             ),

@@ -16,7 +16,7 @@ import requests
 from urllib3.exceptions import InsecureRequestWarning
 
 from server_middleware.vocabulary import TRACEPARENT
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import attempt, attempt_and_wait
 from tracebench.load.prepare import unix_sockets
 from tracebench.load.prepare.diagnosis import diagnose
@@ -39,7 +39,7 @@ class HttpProbe:
         headers: the headers to send.
     """
 
-    def __init__(self, prepared: Prepared, headers: Iterable[Header]) -> None:
+    def __init__(self, prepared: PreparedTarget, headers: Iterable[Header]) -> None:
         self._session = session = requests.Session()
         session.trust_env = False  # no proxy, no ~/.netrc: only the given headers
         session.headers.update(
@@ -151,7 +151,7 @@ class Answered(NamedTuple):
     """The server ended the connection after the stream, though it had not said so."""
 
 
-def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) -> Answered:
+def try_http(prepared: PreparedTarget, name: str = "", *, any_status: bool = False) -> Answered:
     """Check that the one request of a target is answered as expected.
 
     Args:
@@ -177,7 +177,7 @@ def try_http(prepared: Prepared, name: str = "", *, any_status: bool = False) ->
     return Answered(said, kind in STREAM_TYPES, closes)
 
 
-def _fault(exchange: Exchange, prepared: Prepared, said: str, any_status: bool) -> str:
+def _fault(exchange: Exchange, prepared: PreparedTarget, said: str, any_status: bool) -> str:
     reply = exchange.reply
     if not reply.status:
         return diagnose(exchange.reason, prepared)

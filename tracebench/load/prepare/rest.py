@@ -16,7 +16,7 @@ from tracebench import __version__
 from tracebench.load.engine.endpoint import Endpoint, client_tls, resolve, resolve_unix
 from tracebench.load.engine.target import (
     MOST_TRIED,
-    Prepared,
+    PreparedTarget,
     streaming,
     variants,
     with_untraced,
@@ -44,7 +44,7 @@ _AUTHORIZATION: Final = "Authorization"
 _ASKS: Final = f"\r\n{BENCHMARK_HEADER}: 1".encode()
 
 
-def prepare(plan: Plan) -> Prepared:
+def prepare(plan: Plan) -> PreparedTarget:
     """Build the requests, look up the target, and check that it answers.
 
     Raises:
@@ -65,9 +65,9 @@ def prepare(plan: Plan) -> Prepared:
         return _prepared(plan, url, secrets)
 
 
-def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
+def _prepared(plan: Plan, url: str, secrets: Secrets) -> PreparedTarget:
     expected = expectations.of(plan.expected, "rest", plan.targets)
-    ready = Prepared(
+    ready = PreparedTarget(
         described=target_attributes.rest(plan.calls.method, url),
         address=redacted(url),
         endpoint=_endpoint(url, plan.tls),
@@ -105,7 +105,7 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> Prepared:
     return with_untraced(ready, [untraced(one) for one in repeated], plan.load.seed)
 
 
-def _streaming(ready: Prepared, codec: type[Http1Codec], url: str) -> Prepared:
+def _streaming(ready: PreparedTarget, codec: type[Http1Codec], url: str) -> PreparedTarget:
     """The same for replies that stream, with a generative model's attributes added."""
     told = {**ready.described.attributes, **generated.of_target(url, ready.repeated[0].body)}
     described = replace(ready.described, attributes=told)
@@ -121,7 +121,7 @@ def _endpoint(url: str, trust: Tls) -> Endpoint:
 
 
 def _tried(
-    ready: Prepared,
+    ready: PreparedTarget,
     requests: Sequence[HttpRequest],
     payloads: Sequence[Payload],
     *,

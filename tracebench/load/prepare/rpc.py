@@ -8,7 +8,7 @@ from typing import Final
 
 from tracebench.load.engine.target import (
     MOST_TRIED,
-    Prepared,
+    PreparedTarget,
     streaming,
     variants,
     with_untraced,
@@ -37,7 +37,7 @@ from tracebench.protos.inference_pb2 import PredictRequest
 _LONGEST_ANSWER: Final = 2_000
 
 
-def prepare(plan: Plan) -> Prepared:
+def prepare(plan: Plan) -> PreparedTarget:
     """Build the messages, look up the target, and check that it answers.
 
     Raises:
@@ -70,7 +70,7 @@ def prepare(plan: Plan) -> Prepared:
     return with_untraced(ready, aim.requests(method.name, unasked, sampled=False), plan.load.seed)
 
 
-def _streaming(ready: Prepared, plan: Plan, method: Method) -> Prepared:
+def _streaming(ready: PreparedTarget, plan: Plan, method: Method) -> PreparedTarget:
     how = streaming(plan.streamed)
     if method is STREAM_INFER and not how.path:
         how = how._replace(message=infer_response)
@@ -118,7 +118,7 @@ def _message(method: Method, payload: Payload) -> bytes:
     )
 
 
-def _tried(ready: Prepared, method: Method, names: Sequence[str]) -> str:
+def _tried(ready: PreparedTarget, method: Method, names: Sequence[str]) -> str:
     """Check that the first messages are answered as expected; returns the first answer's start."""
     answers = []
     for place, name in islice(enumerate(names), MOST_TRIED):
@@ -133,7 +133,7 @@ def _tried(ready: Prepared, method: Method, names: Sequence[str]) -> str:
     return answers[0]
 
 
-def _fault(exchange: Exchange, prepared: Prepared, method: Method) -> str:
+def _fault(exchange: Exchange, prepared: PreparedTarget, method: Method) -> str:
     reason, status = exchange.reason, exchange.reply.status
     if status == "UNIMPLEMENTED":
         return (

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tracebench.load.engine.target import Prepared
+from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.prepare import expectations, rest, rpc
 from tracebench.load.prepare.grpc_methods import split
 from tracebench.model.errors import UsageError
@@ -12,7 +12,7 @@ REST: Final = "rest"
 GRPC: Final = "grpc"
 
 
-def prepare(plan: Plan) -> dict[str, Prepared]:
+def prepare(plan: Plan) -> dict[str, PreparedTarget]:
     """Build each target's exchanges, and check that it answers.
 
     Raises:

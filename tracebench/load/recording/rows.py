@@ -67,7 +67,7 @@ def plain_tag(slot: int, reply: int) -> int:
 
 
 class RowRecorder:
-    """Writes rows; the hot path of `mapped.py` writes plain ones itself, at `at` in `page`.
+    """Writes rows; the hot path of `memory_mapped.py` writes plain ones itself, at `at` in `page`.
 
     Args:
         replies: takes the replies.

@@ -5,18 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, Final
 
-from tracebench.model.measurement import Load
+from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Stability
 from tracebench.model.requests import Requests
 from tracebench.model.result import TcpInfo, Warmup
 from tracebench.model.server_times import ServerTimes
 
 _RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
-"""The fields of a `Load` that have fields of their own."""
+"""The fields of a `Measurement` that have fields of their own."""
 
 
 _RECORD: Final = ("requests", "times", "streams")
-"""The fields of a `Load` that are records: root spans tell of requests, and of their mirrors."""
+"""The fields of a `Measurement` that are records, which the root spans hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class RunFacts:
     session: Mapping[str, Any]
     """The fields of a `Result` that say when, where, how and with what it was measured."""
     load: Mapping[str, Any]
-    """The fields of a `Load`, without its requests."""
+    """The fields of a `Measurement`, without its requests."""
 
     @property
     def plan(self) -> Mapping[str, Any]:
@@ -40,15 +40,17 @@ class RunFacts:
         maps, mapping = self.plan.get("maps") or (), self.plan.get("mapping")
         return tuple(one for one in maps if isinstance(one, str)), mapping and str(mapping)
 
-    def load_of(self, requests: Requests, times: ServerTimes) -> Load:
+    def load_of(self, requests: Requests, times: ServerTimes) -> Measurement:
         """Restore the load."""
-        return Load(requests=requests, times=times, **self.load)
+        return Measurement(requests=requests, times=times, **self.load)
 
 
-def written(address: str, load: Load, session: Mapping[str, Any]) -> str:
+def written(address: str, load: Measurement, session: Mapping[str, Any]) -> str:
     """The facts as text, for an attribute."""
     told = {
-        one.name: _plain(getattr(load, one.name)) for one in fields(Load) if one.name not in _RECORD
+        one.name: _plain(getattr(load, one.name))
+        for one in fields(Measurement)
+        if one.name not in _RECORD
     }
     facts = {"address": address, "session": session, "load": told}
     return json.dumps(facts, ensure_ascii=False, default=str)
@@ -59,7 +61,7 @@ def read(text: object) -> RunFacts | None:
     try:
         facts = json.loads(str(text))
         load, session = dict(facts["load"]), dict(facts["session"])
-        known = {one.name: load[one.name] for one in fields(Load) if one.name in load}
+        known = {one.name: load[one.name] for one in fields(Measurement) if one.name in load}
         for name, kind in _RECORDS.items():
             known[name] = kind(**load[name]) if load.get(name) is not None else None
         known["governors"] = tuple(load.get("governors", ()))
