@@ -13,9 +13,9 @@ from tracebench.model.errors import UsageError
 from tracebench.model.span import KINDS
 from tracebench.system.input_files import read_text
 from tracebench.tracing.mapping.rules import (
-    COMPONENTS,
     FIRST_TOKEN,
     FROM_ATTRIBUTE,
+    RULE_COMPONENTS,
     TEXT,
     UNITS_NS,
     AnyOf,
@@ -135,9 +135,11 @@ def _rule(table: Mapping[str, Any], where: str) -> Rule:
 
 
 def _component(value: object, where: str) -> str:
-    if isinstance(value, str) and (value in COMPONENTS or _FROM_ATTRIBUTE.match(value)):
+    if isinstance(value, str) and (value in RULE_COMPONENTS or _FROM_ATTRIBUTE.match(value)):
         return value
-    raise UsageError(f"{where}: {value!r} is not a component: use one of {', '.join(COMPONENTS)}")
+    raise UsageError(
+        f"{where}: {value!r} is not a component: use one of {', '.join(RULE_COMPONENTS)}"
+    )
 
 
 def _of_total(table: Mapping[str, Any], key: str, where: str) -> bool:

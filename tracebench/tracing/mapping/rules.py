@@ -12,7 +12,7 @@ from tracebench.model.span import Attributes, Span
 
 FIRST_TOKEN: Final = "first_token"
 """No component: when the first token of a stream was there, or each message of it left."""
-COMPONENTS: Final = (*KNOWN_PARTS, SERVER_PROCESSING, FIRST_TOKEN)
+RULE_COMPONENTS: Final = (*KNOWN_PARTS, SERVER_PROCESSING, FIRST_TOKEN)
 UNITS_NS: Final = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 TEXT: Final = "text"
 """The unit of a duration that is written with its own, such as `12.5ms`."""
