@@ -6,7 +6,7 @@ from benchmarks.guard.arithmetic import AtLeast, AtMost
 from benchmarks.guard.check import Bench, Check, Topic
 from benchmarks.guard.sides import Side
 
-REQUESTS, CONCURRENCY, WARMUP = {"rest": 15_000, "grpc": 8_000}, 10, 500
+REQUESTS, CONCURRENCY, WARMUP = {"rest": 60_000, "grpc": 8_000}, 10, 500
 
 
 def measure(protocol: str, side: Side, bench: Bench) -> tuple[float, float]:

@@ -128,6 +128,7 @@ class Http1Codec(Codec):
         """An exchange is open; the fast path leaves it so while it repeats it for the slot."""
         self._slot: tuple[Slot, ...] = ()
         """The slot of the exchange in flight, or of the last one."""
+        self._most_kept = KEPT_REPLY_BYTES
         self.kept = b""
         """The current reply so far."""
         self._completed = 0
@@ -166,7 +167,7 @@ class Http1Codec(Codec):
             raise ProtocolError("the server sent bytes that answer no request")
         if not self.kept:
             self.kept = data
-        elif len(self.kept) < KEPT_REPLY_BYTES:
+        elif len(self.kept) < self._most_kept:
             self.kept += data
         if self._completed:
             if self._completed > 1:
@@ -222,7 +223,7 @@ class StreamingHttp1Codec(Http1Codec):
 
     def on_message_begin(self) -> None:
         """Called by httptools."""
-        self._kind = ""
+        self._kind, self._most_kept = "", KEPT_REPLY_BYTES
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by httptools, also for trailers."""
@@ -233,6 +234,7 @@ class StreamingHttp1Codec(Http1Codec):
         """Called by httptools."""
         if self._kind in STREAM_TYPES and 200 <= self._status() < 300:
             self._slot[0].stream = StreamLog(self._kind)
+            self._most_kept = SHORT  # the log has all of it, and each token would copy up to 16 KB
 
     def on_body(self, part: bytes) -> None:
         """Called by httptools with a part of the body, chunked coding removed."""
