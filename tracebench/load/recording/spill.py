@@ -4,10 +4,10 @@ import mmap
 import os
 import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import IO, Final
 
 import numpy as np
@@ -17,7 +17,10 @@ from tracebench.model.columns import Page
 BOUND_BYTES: Final = 64 * 2**20
 """How much of a record is held in memory; the rest goes to the file."""
 _SLICE_BYTES: Final = 65_536
-"""Size of one write, which blocks a loop on the same core while it is copied: 20 µs."""
+"""One write delays a loop on the same core for as long as copying this takes: 20 µs."""
+_PAUSE_S: Final = 0.0005
+"""Between two writes in the window: else the scheduler lets a whole page be written at a stretch,
+which stalls a loop on the same core for 5 ms."""
 _VOLATILE: Final = ("tmpfs", "ramfs")
 ON_DISK: Final = Path("/var/tmp")
 """Where temporary files survive a reboot (FHS 3.0, section 5.15), so it is on disk."""
@@ -48,14 +51,14 @@ class Held:
         assert self._file is not None
         return self._file.mapped(self._at, self.size)
 
-    def move(self, file: "_File") -> None:
+    def move(self, file: "_File", pause: Callable[[], object]) -> None:
         """Write the bytes to the file, then release the memory.
 
         Raises:
             OSError: the disk is full; the bytes stay in memory.
         """
         assert self._buffer is not None
-        self._at = file.append(memoryview(self._buffer))
+        self._at = file.append(memoryview(self._buffer), pause)
         self._file, self._buffer = file, None
 
 
@@ -68,11 +71,17 @@ class _File:
         self._descriptor = file.fileno()
         self.end = 0
 
-    def append(self, data: memoryview) -> int:
-        """Append `data`; returns its offset, which can be memory-mapped."""
+    def append(self, data: memoryview, pause: Callable[[], object]) -> int:
+        """Append `data`; returns its offset, which can be memory-mapped.
+
+        Args:
+            data: to be written.
+            pause: is called after each write.
+        """
         at, done = self.end, 0
         while done < len(data):
             done += os.pwrite(self._descriptor, data[done : done + _SLICE_BYTES], at + done)
+            pause()
         unit = mmap.ALLOCATIONGRANULARITY
         self.end = -(-(at + done) // unit) * unit
         return at
@@ -100,6 +109,7 @@ class Spill:
         self._file: _File | None = None
         self._queue: SimpleQueue[Held | None] = SimpleQueue()
         self._writer: Thread | None = None
+        self._settling = Event()
         self.problem = ""
         """Why a record beyond the bound stays in memory; empty if it does not."""
 
@@ -126,7 +136,8 @@ class Spill:
             self._room_bytes += held.size
 
     def settle(self) -> None:
-        """Wait until all pending writes are done."""
+        """Wait until all pending writes are done, at full speed: the window is over."""
+        self._settling.set()
         if self._writer is not None:
             self._queue.put(None)
             self._writer.join()
@@ -139,7 +150,7 @@ class Spill:
         if not self._must_spill():
             return page
         held = Held(b"".join(stored.tobytes() for stored in page.values()))
-        if self._moved(held):
+        if self._moved(held, lambda: None):
             self._room_bytes += size
         return _divided(held.read(), page)
 
@@ -154,13 +165,13 @@ class Spill:
 
     def _write_queued(self) -> None:
         while (held := self._queue.get()) is not None:
-            if not self._moved(held):
+            if not self._moved(held, lambda: self._settling.wait(_PAUSE_S)):
                 return
 
-    def _moved(self, held: Held) -> bool:
+    def _moved(self, held: Held, pause: Callable[[], object]) -> bool:
         """Move bytes to the file; if that fails, they and all later ones stay in memory."""
         try:
-            held.move(self._opened())
+            held.move(self._opened(), pause)
         except OSError as error:
             self.problem = f"the temporary file cannot be written ({error.strerror})"
             return False
