@@ -82,8 +82,9 @@ def summarise_streams(
     said = told_of(them, times())
     first = divide(them.waited_ns, said.before_ns, said.first_ns)
     between = None if buffered_share(load.streams) > MOSTLY else gaps(them)
+    values_ns = by_request(them)
     return replace(
-        _by_the_client_alone(them, between),
+        _by_the_client_alone(them, values_ns, between),
         parts={
             "ttft": _parts(to_first_token(them, said, first)),
             "generation": _parts(generation(them, said.decode_ns)),
@@ -94,21 +95,19 @@ def summarise_streams(
             "left_out": int(first.left_out.sum()),
         },
         waited=_described(said.waited_ns[said.waited_ns > 0]),
-        goodput=_goodput(load, them) if load.slo else None,
+        goodput=_goodput(load, values_ns) if load.slo else None,
     )
 
 
-def _goodput(load: Measurement, them: Answered) -> Goodput:
+def _goodput(load: Measurement, values_ns: Mapping[str, Int64]) -> Goodput:
     ended = sum(rows.finished for rows in load.requests.pages())
-    return goodput(limits_of(load.slo), by_request(them), ended, load.duration_s)
+    return goodput(limits_of(load.slo), values_ns, ended, load.duration_s)
 
 
-def _by_the_client_alone(them: Answered, between: Clustered | None) -> StreamResult:
+def _by_the_client_alone(
+    them: Answered, values_ns: Mapping[str, Int64], between: Clustered | None
+) -> StreamResult:
     rows = them.rows
-    values_ns = by_request(them)
-    one_token = int(np.count_nonzero(values_ns["tpot"] == ABSENT))
-    if between is None:
-        values_ns["tpot"] = np.full(len(rows), ABSENT)
     shared = 0.0 if between is None else float((between.times - 1).sum() / between.times.sum())
     carrying, exact = int(rows["carrying"].sum()), int(rows["exact"].sum())
     output = int(rows["output"].sum())
@@ -118,7 +117,7 @@ def _by_the_client_alone(them: Answered, between: Clustered | None) -> StreamRes
         ttft=_described(values_ns["ttft"]),
         ttft_service=_described(values_ns["ttft_service"]),
         first_text=_described(values_ns["first_text"]),
-        tpot=_described(values_ns["tpot"]),
+        tpot=None if between is None else _described(values_ns["tpot"]),
         generation=_described(values_ns["generation"]),
         ending=_described(values_ns["ending"]),
         itl=None if between is None else _described_gaps(between, shared),
@@ -129,7 +128,7 @@ def _by_the_client_alone(them: Answered, between: Clustered | None) -> StreamRes
         stamps={"exact": exact, "shared": carrying - exact},
         shared_gaps=shared,
         gaps=None if between is None else by_position(them, between),
-        one_token=one_token,
+        one_token=int(np.count_nonzero(values_ns["tpot"] == ABSENT)),
     )
 
 
@@ -278,15 +277,23 @@ def gaps(them: Answered) -> Clustered | None:
 
     So those of a request sum to the time from its first token to its last.
     """
-    counts = them.rows["reads"].astype(np.int64) - 1
-    owner = np.repeat(np.arange(len(counts)), counts)
+    reads, owner, first = _reads_of(them)
+    later = np.ones(len(reads), np.bool_)
+    later[first] = False
+    reads, owner = reads[later], owner[later]
     if not len(owner):
         return None
-    began = np.cumsum(counts) - counts
-    at = np.arange(len(owner)) - began[owner] + them.first_reads[owner] + 1
-    reads = them.reads[at]
     tokens = reads["tokens"].astype(np.int64)
-    return Clustered(gaps_ns(reads) / tokens, tokens, owner, len(counts))
+    return Clustered(gaps_ns(reads) / tokens, tokens, owner, len(first))
+
+
+def _reads_of(them: Answered) -> tuple[Rows, Int64, Int64]:
+    """The reads of these requests, whose each is, and where the first of each request stands."""
+    counts = them.rows["reads"].astype(np.int64)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    first = np.cumsum(counts) - counts
+    at = np.arange(len(owner)) - first[owner] + them.first_reads[owner]
+    return them.reads[at], owner, first
 
 
 def by_position(them: Answered, between: Clustered) -> Gaps:
@@ -355,15 +362,11 @@ def _rate(them: Answered) -> float | None:
         begin, end = steady
     if end <= begin:
         return None
-    counts = rows["reads"].astype(np.int64)
-    owner = np.repeat(np.arange(len(counts)), counts)
-    began = np.cumsum(counts) - counts
-    at = np.arange(len(owner)) - began[owner] + them.first_reads[owner]
-    reads = them.reads[at]
+    reads, owner, first = _reads_of(them)
     passed = np.cumsum(gaps_ns(reads))
-    before = np.concatenate(([0], passed))[began]
+    before = np.concatenate(([0], passed))[first]
     came = passed - before[owner] + them.sent[owner]
     tokens = reads["tokens"].astype(np.float64)
-    in_reads = np.bincount(owner, weights=tokens, minlength=len(counts))
+    in_reads = np.bincount(owner, weights=tokens, minlength=len(rows))
     each = tokens * (rows["output"] / np.maximum(in_reads, 1))[owner]
     return float(each[(came >= begin) & (came < end)].sum() / (end - begin) * 1e9)
