@@ -5,7 +5,7 @@ last of the read; of the others the stamp is an upper bound: they came after the
 """
 
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final, NamedTuple
@@ -35,42 +35,41 @@ class Token(NamedTuple):
     """It came after this; the same as `came_ns` where that is exact."""
 
 
-class StreamFacts(NamedTuple):
-    """What is known of a stream."""
+class StreamFacts:
+    """What is known of a stream, as far as it was read.
 
-    answer: Answer
-    events: int
-    """Those that say something."""
-    carrying: int
-    """Those of them that carry tokens."""
-    exact: int
-    """Carrying events whose stamp is exact."""
-    first_event_ns: int
-    first_text_ns: int
-    """Of the first part of the answer itself, no reasoning; 0: there was none."""
-    first: Token | None
-    last: Token | None
-    reads: Sequence[tuple[int, int]]
-    """When each read came that completed carrying events, and how many tokens they carry."""
-    fault: str
-    """Why the stream is no success; empty where it is one."""
-    first_size: int
-    """How much of the stream there is up to its first token: bytes, or messages of a gRPC call."""
-    headers: Mapping[str, str]
-    """Those that comments tell, by names in lower case; of one that comes twice the last."""
+    Args:
+        answer: takes what its events say.
+    """
 
-
-class _Tally:
-    """What was counted so far."""
-
-    def __init__(self) -> None:
-        self.events = self.carrying = self.exact = 0
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.events = 0
+        """Those that say something."""
+        self.carrying = 0
+        """Those of them that carry tokens."""
+        self.exact = 0
+        """Carrying events whose stamp is exact."""
         self.first_event_ns = self.first_text_ns = 0
+        """The latter of the first part of the answer itself, no reasoning; 0: there was none."""
         self.first: Token | None = None
         self.last: Token | None = None
         self.reads: list[tuple[int, int]] = []
+        """When each read came that completed carrying events, and how many tokens they carry."""
         self.first_size = 0
+        """How much of the stream there is up to its first token: bytes, or messages of a call."""
         self.headers: dict[str, str] = {}
+        """Those that comments tell, by names in lower case; of one that comes twice the last."""
+
+    @property
+    def fault(self) -> str:
+        """Why the stream is no success; empty where it is one."""
+        answer = self.answer
+        if answer.error:
+            return f"{BROKE_OFF}: {answer.error}"
+        if answer.known and not answer.ended and not answer.may_lack_end:
+            return STOPPED
+        return ""
 
     def count(self, tokens: int, token: Token, size: int) -> None:
         """An event carries tokens, and the stream is of this size with it."""
@@ -142,35 +141,22 @@ def _item(answer: Answer, event: Event) -> int:
 def _counted(
     log: StreamLog, sent_ns: int, cut: Cut, answer: Answer, take: Callable[[Answer, Event], int]
 ) -> Generator[None, None, StreamFacts]:
-    tally, stamped = _Tally(), _stamped(log, sent_ns, cut)
+    facts, stamped = StreamFacts(answer), _stamped(log, sent_ns, cut)
     while some := list(islice(stamped, _AT_ONCE)):
         for event, token in some:
             if event.comments:
-                tally.hear(event.comments)
+                facts.hear(event.comments)
             if not event.data and log.kind != GRPC_STREAM:
                 continue  # there are comments alone
-            tally.events += 1
-            tally.first_event_ns = tally.first_event_ns or token.came_ns
+            facts.events += 1
+            facts.first_event_ns = facts.first_event_ns or token.came_ns
             if tokens := take(answer, event):
-                size = tally.events if log.kind == GRPC_STREAM else event.end
-                tally.count(tokens, token, size)
-            if answer.text and not tally.first_text_ns:
-                tally.first_text_ns = token.came_ns
+                size = facts.events if log.kind == GRPC_STREAM else event.end
+                facts.count(tokens, token, size)
+            if answer.text and not facts.first_text_ns:
+                facts.first_text_ns = token.came_ns
         yield
-    return StreamFacts(
-        answer,
-        tally.events,
-        tally.carrying,
-        tally.exact,
-        tally.first_event_ns,
-        tally.first_text_ns,
-        tally.first,
-        tally.last,
-        tally.reads,
-        _fault(answer),
-        tally.first_size,
-        tally.headers,
-    )
+    return facts
 
 
 def _stamped(log: StreamLog, sent_ns: int, cut: Cut) -> Iterator[tuple[Event, Token]]:
@@ -182,11 +168,3 @@ def _stamped(log: StreamLog, sent_ns: int, cut: Cut) -> Iterator[tuple[Event, To
             before_ns, mark = mark.came_ns, later
         last = event.end == mark.size and mark.stamp is Stamp.KERNEL
         yield event, Token(mark.came_ns, mark.came_ns if last else min(before_ns, mark.came_ns))
-
-
-def _fault(answer: Answer) -> str:
-    if answer.error:
-        return f"{BROKE_OFF}: {answer.error}"
-    if answer.known and not answer.ended and not answer.may_lack_end:
-        return STOPPED
-    return ""
