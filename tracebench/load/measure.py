@@ -155,7 +155,7 @@ def once(prepared: PreparedTarget) -> Once:
     """
     if why := greet(prepared):
         raise TargetError(f"{prepared.address}: {why}")
-    return _once(prepared)
+    return attempt(prepared)
 
 
 def greet(prepared: PreparedTarget) -> str:
@@ -164,26 +164,18 @@ def greet(prepared: PreparedTarget) -> str:
         return engine.connect(1).partition(": ")[2]
 
 
-def attempt(prepared: PreparedTarget) -> Exchange:
-    """Make one exchange as the run will; if no connection can be made, its reason says why."""
-    return _once(prepared).exchange
-
-
-def attempt_and_wait(prepared: PreparedTarget, seconds: float) -> Once:
-    """The same; then see whether the server ends the connection that it has promised to keep.
+def attempt(prepared: PreparedTarget, wait_s: float = 0.0) -> Once:
+    """Make one exchange as the run will; if no connection can be made, its reason says why.
 
     Args:
         prepared: the target.
-        seconds: to wait for that, after a reply that streamed.
+        wait_s: after a reply that streamed, see for so long whether the server ends the connection
+            that it has promised to keep.
     """
-    return _once(prepared, seconds)
-
-
-def _once(prepared: PreparedTarget, seconds: float = 0.0) -> Once:
     with _engine(prepared, slots=1, channels=1) as engine:
         window = engine.run(ClosedLoop(requests=1), lambda _progress: None)
         record, streams = _read(window, prepared, Watcher())
-        closes = bool(seconds and len(streams)) and engine.ends_idle(int(seconds * 1e9))
+        closes = bool(wait_s and len(streams)) and engine.ends_idle(int(wait_s * 1e9))
     kept = next(window.recorder.replies.whole(), None)
     exchange = record.requests.exchange(0)
     if kept is not None:

@@ -195,7 +195,7 @@ class GrpcProbe:
         """
         self._check_greeting(method)
         if self._channel is None:
-            exchange = attempt(self.target.repeated(method, [message]))
+            exchange = attempt(self.target.repeated(method, [message])).exchange
             return exchange.reply, exchange.reason
         call = self._channel.unary_unary(f"/{method}", bytes, bytes)
         context = (TRACEPARENT, traceparent(IdSource().draw()))

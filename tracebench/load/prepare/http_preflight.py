@@ -17,12 +17,12 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.engine.target import PreparedTarget
-from tracebench.load.measure import attempt, attempt_and_wait
+from tracebench.load.measure import attempt
 from tracebench.load.prepare import unix_sockets
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.expectations import Content
 from tracebench.load.prepare.headers import Header
-from tracebench.load.wire.http1 import STREAM_TYPES, HttpRequest
+from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.errors import TargetError, excerpt
 from tracebench.model.exchange import Exchange, Reply
 from tracebench.system.redaction import redacted
@@ -88,7 +88,7 @@ class HttpProbe:
         parts = urlsplit(url)
         head = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\ntraceparent: 00-"
         request = HttpRequest(head.encode(), b"-01\r\n\r\n", b"")
-        exchange = attempt(replace(self._prepared, repeated=[request]))
+        exchange = attempt(replace(self._prepared, repeated=[request])).exchange
         if exchange.reply.status:
             return ""
         return diagnose(exchange.reason, self._prepared)
@@ -162,19 +162,18 @@ def try_http(prepared: PreparedTarget, name: str = "", *, any_status: bool = Fal
     Raises:
         TargetError: it is not.
     """
-    exchange, *_, closes = attempt_and_wait(prepared, _CLOSES_WITHIN_S)
+    exchange, _, streams, closes = attempt(prepared, _CLOSES_WITHIN_S)
     said = excerpt(prepared.secrets.hide_bytes(_content(exchange.reply)))
     where, headers = ": ".join(filter(None, (prepared.address, name))), exchange.reply.headers
     if exchange.reason:
         raise TargetError(f"{where}: {_fault(exchange, prepared, said, any_status)}")
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     coding = headers.get("content-encoding", "identity")
-    if kind in STREAM_TYPES and coding != "identity":
+    if len(streams) and coding != "identity":
         raise TargetError(
             f"{where}: the reply is a stream that is compressed ({excerpt(coding)}), so nobody can "
             "tell when an event came: add --header 'Accept-Encoding: identity'"
         )
-    return Answered(said, kind in STREAM_TYPES, closes)
+    return Answered(said, len(streams) > 0, closes)
 
 
 def _fault(exchange: Exchange, prepared: PreparedTarget, said: str, any_status: bool) -> str:

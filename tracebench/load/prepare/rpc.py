@@ -123,7 +123,7 @@ def _tried(ready: PreparedTarget, method: Method, names: Sequence[str]) -> str:
     answers = []
     for place, name in islice(enumerate(names), MOST_TRIED):
         one = replace(ready, repeated=ready.repeated[place : place + 1])
-        exchange = attempt(one)
+        exchange = attempt(one).exchange
         said = ready.secrets.hide(method.show(exchange.reply))
         if exchange.reason:
             fault = _fault(exchange, one, method)
