@@ -9,7 +9,8 @@ from typing import Any, Final
 import click
 
 from tracebench.cli.filling import filled, fills
-from tracebench.cli.load_values import Rate, Seconds, UntilStable, WarmupValue, schedule
+from tracebench.cli.load_options import workload
+from tracebench.cli.load_values import Seconds
 from tracebench.cli.payloads import read_payloads
 from tracebench.load.peers import CLIENTS
 from tracebench.model.errors import UsageError
@@ -25,7 +26,6 @@ from tracebench.model.plan import (
     Streamed,
     Targets,
     Tls,
-    Workload,
 )
 from tracebench.system.input_files import check_file
 from tracebench.tracing.receiver.settings import DEFAULT, bind_of
@@ -90,9 +90,6 @@ _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
 _TRUSTED = ("cacert", "cert", "key")
 """Options whose files are opened by several libraries separately."""
 
-OPEN_CONCURRENCY = 256
-LONGEST_S = 300.0
-_POSITIVE = click.IntRange(min=1)
 _SECONDS = Seconds()
 
 TARGETS = (
@@ -166,77 +163,6 @@ TRUST = (
     fills(Tls, "--key", metavar="FILE", help="Private key of --cert. [default: in --cert]"),
     fills(Tls, "--insecure", is_flag=True, help="Do not verify the server's certificate."),
 )
-AMOUNT = (
-    click.option(
-        "--requests",
-        type=_POSITIVE,
-        help=f"Number of requests. [default: {Workload().requests}; sweep: 5 s per step]",
-    ),
-    fills(
-        Workload,
-        "--duration",
-        field="duration_s",
-        type=_SECONDS,
-        metavar="S",
-        help="Run for S seconds instead of a fixed number of requests.",
-    ),
-    fills(
-        Workload,
-        "--until-stable",
-        type=UntilStable(),
-        metavar="'p95 2%'",
-        help="Stop once this statistic is known to within this share; --requests or --duration "
-        "still bound the run. [default bound: 300 s]",
-    ),
-)
-SHAPE = (
-    click.option(
-        "--concurrency",
-        type=_POSITIVE,
-        help="Requests in flight at once; with --rate or --arrivals, the upper limit. "
-        f"[default: 1; with --rate or --arrivals: {OPEN_CONCURRENCY}]",
-    ),
-    fills(
-        Workload,
-        "--rate",
-        type=Rate(),
-        metavar="R",
-        help="Requests per second: constant (100), a ramp (10:200/60s), or steps (10/9s,50/9s).",
-    ),
-    click.option("--arrivals", metavar="FILE", help="Send at these times (seconds, one per line)."),
-)
-MANNER = (
-    fills(
-        Workload,
-        "--arrival",
-        type=click.Choice(["constant", "poisson"]),
-        show_default=True,
-        help="Spacing of requests under --rate.",
-    ),
-    fills(Workload, "--seed", type=int, help="Seed for random choices."),
-    fills(
-        Workload,
-        "--warmup",
-        type=WarmupValue(min=0),
-        help="Requests to send first and not count; auto: trim the start of the run.",
-    ),
-    fills(
-        Workload,
-        "--timeout",
-        field="timeout_s",
-        type=_SECONDS,
-        show_default=True,
-        metavar="S",
-        help="Time-out of each request; of a reply that streams, of each gap in it.",
-    ),
-    fills(
-        Workload,
-        "--connections",
-        type=_POSITIVE,
-        help="gRPC: connections to share. [default: one per request in flight]",
-    ),
-)
-LOAD = (*AMOUNT, *SHAPE, *MANNER)
 STREAMED = (
     fills(
         Streamed,
@@ -312,8 +238,6 @@ def plan(given: Mapping[str, Any]) -> Plan:
     targets = filled(Targets, given)
     if targets == Targets():
         raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
-    _at_most_one("--requests", given.get("requests"), "--duration", given.get("duration_s"))
-    _at_most_one("--rate", given.get("rate"), "--arrivals", given.get("arrivals"))
     for name in _TRUSTED:
         if given[name] is not None:
             check_file(f"--{name}", given[name])
@@ -323,7 +247,7 @@ def plan(given: Mapping[str, Any]) -> Plan:
         targets=targets,
         calls=replace(calls, headers=tuple(map(_header, count(1), given["headers"]))),
         tls=filled(Tls, given),
-        load=_workload(given),
+        load=workload(given),
         traces=filled(SpanRoutes, given),
         mapping=filled(MappingRules, given),
         influence=filled(Influence, given),
@@ -340,25 +264,6 @@ def _payload(given: Mapping[str, Any]) -> tuple[Payload, ...]:
         given["payloads"],
         given["content_type"],
     )
-
-
-def _workload(given: Mapping[str, Any]) -> Workload:
-    """The load; its slots and its end also depend on other options."""
-    load = filled(Workload, given)
-    if given.get("arrivals") is not None:
-        load = replace(load, schedule_s=schedule(given["arrivals"]))
-    if load.is_open and given.get("concurrency") is None:
-        load = replace(load, concurrency=OPEN_CONCURRENCY)
-    if given.get("requests") is not None:
-        return load
-    if load.duration_s is not None or load.ends_by_itself:
-        return replace(load, requests=None)
-    return load if load.until_stable is None else replace(load, requests=None, duration_s=LONGEST_S)
-
-
-def _at_most_one(name: str, value: object, other_name: str, other: object) -> None:
-    if value is not None and other is not None:
-        raise UsageError(f"{name} and {other_name} exclude each other: give only one")
 
 
 def _header(place: int, text: str) -> tuple[str, str]:

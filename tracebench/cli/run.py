@@ -8,11 +8,11 @@ import click
 
 from tracebench.cli import standard_streams
 from tracebench.cli.filling import options
+from tracebench.cli.load_options import LOAD
 from tracebench.cli.options import (
     EXPECT,
     FILES,
     INFLUENCE,
-    LOAD,
     MAPPING,
     METHOD,
     OUTPUTS,

@@ -7,13 +7,12 @@ import click
 
 from tracebench.analysis.numbers import rounded
 from tracebench.cli.filling import options
+from tracebench.cli.load_options import AMOUNT, MANNER
 from tracebench.cli.load_values import Loads
 from tracebench.cli.options import (
-    AMOUNT,
     EXPECT,
     FILES,
     INFLUENCE,
-    MANNER,
     MAPPING,
     METHOD,
     OUTPUTS,
