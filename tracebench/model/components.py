@@ -15,6 +15,8 @@ NETWORK: Final = "network"
 BODY: Final = "body"
 SERVER_AND_NETWORK: Final = "server_and_network"
 SERVICE_TIME: Final = "service_time"
+LATENCY: Final = "latency"
+"""`end_to_end` of every success and every time-out, whether or not it is decomposed."""
 
 NETWORK_FIRST: Final = "network_first"
 SERVER_BEFORE_FIRST: Final = "server_before_first"
@@ -28,6 +30,6 @@ LEAVES: Final = (BACKLOG, CONNECT, CLIENT, NETWORK, BODY, *SERVER_PARTS)
 """The components that are split no further, in the order of a request's life; they sum to it."""
 
 COMPONENTS: Final = frozenset(
-    {*LEAVES, END_TO_END, SERVICE_TIME, SERVER_PROCESSING, SERVER_AND_NETWORK}
+    {*LEAVES, END_TO_END, SERVICE_TIME, LATENCY, SERVER_PROCESSING, SERVER_AND_NETWORK}
 )
 """Every name of a component that is tracebench's; any other is the author's own."""

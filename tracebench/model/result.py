@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from tracebench.model.blocks import Blocks
+
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
@@ -306,6 +308,10 @@ class TargetResult:
     leaves, and stand in no sum."""
     stream: StreamResult | None = None
     """None where no reply streamed."""
+    blocks: Blocks | None = None
+    """None in a file that is older than they, or where no request succeeded or timed out."""
+    histograms: Mapping[str, str] = field(default_factory=dict)
+    """The components of `blocks` → HdrHistogram of ns: V2, compressed, base64."""
 
 
 @dataclass(frozen=True, slots=True)

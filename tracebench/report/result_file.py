@@ -23,7 +23,16 @@ from tracebench.system.redaction import scrubbed
 def dumps(result: Result | Sweep) -> str:
     """The result file's text."""
     whole = {"schema": result.schema} | _plain(result)  # the schema first
-    return json.dumps(whole, default=_plain, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(whole, default=_plain, indent=2, allow_nan=False, ensure_ascii=False)
+    return _NUMBERS.sub(_on_one_line, text) + "\n"
+
+
+_NUMBERS: Final = re.compile(r"\[\n\s+(?:[-+.\deE]+|null)(?:,\n\s+(?:[-+.\deE]+|null))*\n\s+\]")
+"""A list of numbers as `indent` writes it, a line each; within a text a line break is escaped."""
+
+
+def _on_one_line(numbers: re.Match[str]) -> str:
+    return f"[{', '.join(numbers[0][1:-1].replace(',', ' ').split())}]"
 
 
 def write(result: Result | Sweep, path: str) -> None:
