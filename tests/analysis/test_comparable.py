@@ -5,7 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.analysis.samples import FAILED, MS, NO_TIMING, SUCCESS, TIMED_OUT, TIMING, load, target
+from tests.analysis.samples import (
+    FAILED,
+    MS,
+    NO_TIMING,
+    SUCCESS,
+    TIMED_OUT,
+    TIMING,
+    load,
+    shifted,
+    target,
+)
 from tests.analysis.series import latencies, normal
 from tests.load.streams.exact_streams import Streamed, chat, streams, tokens
 from tests.records import decomposed, measured
@@ -15,7 +25,7 @@ from tracebench.analysis.statistics.histogram import decoded, quantiles_ms
 from tracebench.analysis.summary import summarise
 from tracebench.model import server_times as told
 from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns, Int64
-from tracebench.model.exchange import Exchange, Timing
+from tracebench.model.exchange import Timing
 from tracebench.model.measurement import Measurement
 from tracebench.model.requests import (
     CONNECT,
@@ -37,16 +47,6 @@ from tracebench.model.server_times import ServerTimes
 from tracebench.report.result_file import dumps, loads
 
 CUSTOM = tuple(f"a-step-of-the-author-s-own-{at}" for at in range(20))
-
-
-def shifted(number: int, longer_ms: int = 0) -> Exchange:
-    """One after the other, 20 ms apart."""
-    by, end = number * 20 * MS, number * 20 * MS + longer_ms * MS
-    return SUCCESS._replace(
-        **{name: getattr(SUCCESS, name) + by for name in ("scheduled_ns", "ready_ns", "sent_ns")},
-        **{name: getattr(SUCCESS, name) + end for name in ("first_byte_ns", "arrived_ns")},
-        done_ns=SUCCESS.done_ns + end,
-    )
 
 
 def test_blocks_tell_when_the_server_changed() -> None:

@@ -127,6 +127,8 @@ class Difference:
     delta: float
     ci95: tuple[float, float] | None
     """None where the samples do not give one."""
+    verdict: Literal["slower", "faster", "no difference shown"] | None = None
+    """What b is, judged together with every other statistic; None where nobody judges it."""
 
 
 @dataclass(frozen=True, slots=True)
