@@ -43,6 +43,9 @@ class Measurement:
     """How far the wall clock went from the monotonic one between begin and end."""
     governors: tuple[str, ...] = ()
     """What decides on the frequencies of this machine's CPUs; empty where nothing tells."""
+    closed_windows: int | None = None
+    """How often the kernel closed a TCP receive window, of whatever process on the same network;
+    None where the system does not tell."""
     compressed_share: float | None = None
     """To what share of its size deflate shrinks what was sent; None where that is not known."""
     gc_pause_s: float = 0.0

@@ -284,3 +284,12 @@ def test_long_streams_are_understood_between_the_rounds() -> None:
     run = Streamed(streams(many), requests=2)
     assert run.result.tokens.output == 8_000
     assert p50(run.result.tpot) == 50 * US / MS
+
+
+@pytest.mark.parametrize(
+    ("closed", "told"), [(None, False), (0, False), (1, True)], ids=["unknown", "never", "once"]
+)
+def test_a_reader_who_was_late_is_told_of(closed: int | None, told: bool) -> None:
+    run = Streamed(streams(chat(tokens())), requests=3)
+    run.load = replace(run.load, closed_windows=closed)
+    assert ("window_throttled" in run.codes) is told
