@@ -52,7 +52,7 @@ class StreamLog:
 
 
 NO_REPLY: Final = "the server closed the connection without a reply"
-CUT_SHORT: Final = "the server closed the connection in mid-reply"
+CUT_SHORT: Final = "the server closed the connection in the middle of a reply"
 
 
 class Carrier(Protocol):

@@ -252,7 +252,7 @@ class Http2Codec(Codec):
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id or (flags & ACK and (payload or not self.established)):
-            raise ProtocolError("the server sent a SETTINGS frame that makes no sense")
+            raise ProtocolError("the server sent an invalid SETTINGS frame")
         if flags & ACK:
             return
         for identifier, value in http2_frames.read_settings(payload):
@@ -274,7 +274,7 @@ class Http2Codec(Codec):
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id or len(payload) != 8:
-            raise ProtocolError("the server sent a PING frame that makes no sense")
+            raise ProtocolError("the server sent an invalid PING frame")
         if not flags & ACK:
             self._answer(frame(PING, ACK, 0, payload))
 
