@@ -1,4 +1,4 @@
-"""Client root spans, made of exchanges after the run: measure first, trace after."""
+"""Make and export client root spans from exchanges after the run: measure first, trace after."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence

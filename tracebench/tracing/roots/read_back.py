@@ -33,7 +33,7 @@ class Root(NamedTuple):
     """Its times are epoch times; only the status of its reply is known."""
     mirror: Timing | Undecomposed
     stream: StreamText | None = None
-    """None where the reply did not stream."""
+    """None if the reply did not stream."""
 
 
 def is_root(span: Span) -> bool:
