@@ -71,7 +71,7 @@ def this_request() -> Handle | None:
     """The current request, to be named later: `component(…, requests=[…])`.
 
     Returns:
-        None if the request did not ask for its timings, which may be passed on all the same.
+        None if the request did not ask for its timings; `requests` accepts None, too.
     """
     scope = get_current()
     if scope is None:

@@ -13,11 +13,11 @@ from server_middleware.request import Attributes, Request, sampled
 from server_middleware.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
 Headers = Mapping[str, str]
-"""Of a request; names are case-insensitive."""
+"""The headers of a request; names are case-insensitive."""
 
 
 def asks(headers: Headers) -> bool:
-    """Whether a request asks for its timings; a WebSocket upgrade has none."""
+    """Whether a request asks for its timings; False for a WebSocket upgrade, which has none."""
     asked = BENCHMARK_HEADER in headers or sampled(headers.get(TRACEPARENT, ""))
     return asked and headers.get("Upgrade", "").lower() != "websocket"
 
