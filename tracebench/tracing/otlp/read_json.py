@@ -153,7 +153,7 @@ def _integer(value: object) -> int:
     if number is None or (isinstance(value, bool | float) and number != value):
         raise BadSpanError(f"{str(value)[:64]!r} is not an integer")
     if not -(2**63) <= number < 2**64:
-        raise BadSpanError(f"{str(number)[:64]} takes more than 64 bits")
+        raise BadSpanError(f"{str(number)[:64]} does not fit into 64 bits")
     return number
 
 

@@ -62,7 +62,7 @@ def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], obj
         what = f"spans of {waiting.missing:,} of {len(roots):,} requests"
         if not waiting.missing:
             what = "other processes' spans of the same requests"
-        on_wait(f"waiting for {what}, {waiting.left_s:.0f} s more unless some come")
+        on_wait(f"waiting for {what}, {waiting.left_s:.0f} s more unless some arrive")
 
     with interruptible(interrupted.set):
         return receiver.collect(roots, began_s, interrupted.is_set, tell)
