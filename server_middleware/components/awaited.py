@@ -24,7 +24,7 @@ def handed_on(name: str, opened: RunningComponent, result: Any) -> Any:
     """End a component whose call has returned, or keep it open while its result is pending.
 
     Args:
-        name: of the component.
+        name: the name of the component.
         opened: the component.
         result: what the call returned.
 

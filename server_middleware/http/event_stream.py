@@ -25,8 +25,8 @@ def takes_comments(status: int | None, fields: Iterable[tuple[str, str]]) -> boo
     """Whether comments may follow the body of a reply.
 
     Args:
-        status: of the reply.
-        fields: its headers, without those that the middleware adds.
+        status: the status of the reply.
+        fields: the headers of the reply, without those that the middleware adds.
     """
     media_type = None
     for name, value in fields:
@@ -42,7 +42,7 @@ def comments(request: Request, last: bytes) -> bytes:
     """The comments with the timings so far; empty if that fails.
 
     Args:
-        request: whose reply has been handed over except for them.
+        request: the request, whose reply has been handed over except for the comments.
         last: the last non-empty chunk of the body; the comments begin on a new line.
     """
     try:

@@ -38,7 +38,7 @@ class NativeExchange:
     """The clock of a request that asked, and its span.
 
     Args:
-        headers: of the request.
+        headers: the headers of the request.
         line: returns what else is known of it.
         proxy_shares_clock: believe `X-Request-Start`.
     """
@@ -70,7 +70,7 @@ class NativeExchange:
         """Write the mirror to the headers of a response, about to be sent; only once.
 
         Args:
-            status: of the response.
+            status: the status of the response.
             headers: case-insensitive, with a method `add`; timings set by hand are kept.
             whole: the whole response is about to be sent, not only its headers.
         """

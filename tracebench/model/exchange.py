@@ -156,7 +156,7 @@ class Timing(NamedTuple):
     """Component → ns that spans report beyond the reply, if the difference exceeds the resolution;
     None if only one of the two sources reported."""
     stream: StreamTiming | None = None
-    """None if the server reports nothing about a stream."""
+    """What the server reports about a stream; None if it reports nothing."""
 
 
 class Differing(NamedTuple):

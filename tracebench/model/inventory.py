@@ -22,7 +22,7 @@ class Row:
     """Duration of a span, a stage or a duration attribute; for an event, the time since its span
     began. None if there is no duration."""
     component: str | None
-    """None if it is not mapped."""
+    """The component that it is mapped to; None if it is not mapped."""
     rule: str = ""
     """TOML that would map it; empty if it is already mapped or cannot be mapped."""
 

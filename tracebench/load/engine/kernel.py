@@ -44,7 +44,7 @@ class PathState(NamedTuple):
     """TCP_INFO of one connection."""
 
     rtt_us: int
-    """Smoothed."""
+    """The smoothed round-trip time."""
     retransmits: int
     min_rtt_us: int
 
@@ -82,7 +82,7 @@ class CpuTimes(NamedTuple):
     total: int
     idle: int
     stolen: int
-    """Another virtual machine on the same host had the CPU."""
+    """The time that another virtual machine on the same host had the CPU."""
 
     @classmethod
     def now(cls) -> "CpuTimes | None":

@@ -33,7 +33,7 @@ class PreparedTarget:
 
     described: TargetAttributes
     address: str
-    """As the user wrote it, or would have, without credentials."""
+    """The target's address as the user wrote it, or would have, without credentials."""
     endpoint: Endpoint
     repeated: Sequence[Request]
     """The target's requests, indexed by `Slot.variant`."""
@@ -131,7 +131,7 @@ def with_untraced(prepared: PreparedTarget, twins: Sequence[Request], seed: int)
     Args:
         prepared: asks for tracing in all its requests.
         twins: the untraced copy of each of them, of the same type.
-        seed: of the random choices.
+        seed: the seed of the random choices.
     """
     count = len(prepared.repeated)
     bits = Random(f"twins {seed}").choices((0, count), k=_DRAWN_TWINS)

@@ -224,9 +224,9 @@ def rest_payloads(
     Args:
         visit: the probe of the server.
         url: the result of `infer_url`.
-        model: its name.
-        payloads: those given; if there are none, one is generated.
-        seed: of the generated one.
+        model: the name of the model.
+        payloads: the given payloads; if there are none, one is generated.
+        seed: the seed of a generated payload.
 
     Raises:
         UsageError: a request does not follow the protocol, or none can be generated.

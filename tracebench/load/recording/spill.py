@@ -77,8 +77,8 @@ class _File:
         """Append `data`; returns its offset, which can be memory-mapped.
 
         Args:
-            data: to be written.
-            pause: is called after every `_STRETCH_BYTES`.
+            data: the bytes to write.
+            pause: called after every `_STRETCH_BYTES`.
         """
         at, done = self.end, 0
         while done < len(data):

@@ -72,13 +72,13 @@ class Http2Codec(Codec):
         self._most_streams = LARGEST_31_BIT
         self._splitter = FrameSplitter()
         self._framings: dict[int, Framing | None] = {}
-        """By the size of a read; None: a read of this size is not one whole reply."""
+        """Size of a read → its framing; None: a read of this size is not one whole reply."""
         self._expected: int | None = SETTINGS
         """The required type of the next frame; None: any."""
         self._block, self._block_flags, self._block_stream = bytearray(), 0, 0
         self._owed: list[bytes] = []
         self._used_bytes = 0
-        """Of the connection's receive window."""
+        """How much of the connection's receive window is used."""
         self._farewell = ""
         """The text of the peer's GOAWAY."""
         self._taken_up_to = 0

@@ -78,14 +78,14 @@ class Waits:
     """How long to wait, in seconds."""
 
     settle_s: float = 6.0
-    """Before the first query: each process of a server exports every 5 s, and a trace that lacks
-    the spans of one of them does not look incomplete."""
+    """Wait before the first query: each process of a server exports every 5 s, and a trace that
+    lacks the spans of one of them does not look incomplete."""
     quiet_s: float = 8.0
-    """For further traces after the last one: enough for one more cycle of exporter, collector and
-    store."""
+    """Wait for further traces after the last one: enough for one more cycle of exporter, collector
+    and store."""
     longest_s: float = 120.0
     pause_s: float = 0.5
-    """Between two queries for the same trace."""
+    """Pause between two queries for the same trace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def _take_whole(
 
 _MOST_SERVICES: Final = 5
 _MOST_TRACES: Final = 100
-"""Per service: enough to show whether it uses the trace context of requests."""
+"""Limit per service, which is enough to show whether it uses the trace context of requests."""
 
 
 def traces_of_servers(

@@ -22,7 +22,7 @@ class Target(NamedTuple):
     """The target of a client."""
 
     client: str
-    """Its `service.name`."""
+    """The `service.name` of the client."""
     protocol: str
     """`rest` or `grpc`."""
     address: str

@@ -145,6 +145,6 @@ class Profile:
     name: str
     rules: tuple[Rule, ...]
     when: tuple[Conditions, ...] = ()
-    """It applies to traces in which a span meets one of these; if empty, to all traces."""
+    """The profile applies to traces in which a span meets one of these; if empty, to all."""
     about: str = ""
     is_built_in: bool = False

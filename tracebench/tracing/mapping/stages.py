@@ -31,9 +31,9 @@ class Stage(NamedTuple):
     start_ns: int
     end_ns: int
     problem: Undecomposed | None = None
-    """Why it cannot be used; None if it can."""
+    """Why the stage cannot be used; None if it can."""
     outlived: bool = False
-    """It counts only if the span continues after the client has the reply."""
+    """The stage counts only if the span continues after the client has the reply."""
     message: int = 0
     """Only for `first_token`: the message of the stream, from 1, whose sending ends the stage; 0:
     it ends when the token was ready, whichever message carried it."""

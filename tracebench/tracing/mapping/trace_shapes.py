@@ -30,7 +30,7 @@ class ShapePlan(NamedTuple):
     """How to divide traces of one shape."""
 
     form: TraceShape | None
-    """None if they have no entry span."""
+    """The shape; None if such traces have no entry span."""
     apart: tuple[Apart, ...] = ()
     last: tuple[int, ...] = ()
     """Indices of spans; see `Outline`."""
@@ -65,7 +65,7 @@ class SpanKinds:
         """How to divide traces of a shape.
 
         Args:
-            kinds: of the spans; spans of the same kind are in order of their start.
+            kinds: the kind of each span; spans of the same kind are in order of their start.
             parents: indices of their parents, `BELOW_ROOT` or `UNKNOWN`.
 
         Returns:

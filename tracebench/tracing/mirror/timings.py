@@ -91,7 +91,7 @@ _TGI_HEADERS: Final = {
 }
 """Headers of TGI's router, which rounds each value down, so that parts never exceed the total."""
 HEADERS: Final = (_TIMING_KEY, _SERVER_TIMING_KEY, *_TGI_HEADERS)
-"""In the order in which they are tried."""
+"""All headers that may hold timings, in the order in which they are tried."""
 REMARKS: Final = (OUTSIDE, UNLISTED)
 """What `Server-Timing` may report besides times, even if another header holds the times."""
 _UNLISTED: Final = re.compile(rf'{UNLISTED};desc="(\d{{1,6}})"', re.ASCII)

@@ -47,8 +47,8 @@ def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], obj
     """Wait for the entry span of every success; Ctrl-C ends the wait, and loses nothing.
 
     Args:
-        receiver: has been listening since before the run.
-        requests: of one target.
+        receiver: the receiver, which must have been listening since before the run.
+        requests: the requests of one target.
         on_wait: called from time to time with what is awaited.
     """
     roots = Roots.of_successes(requests)
