@@ -158,7 +158,7 @@ def test_a_connection_that_ends_in_mid_stream_is_a_failure() -> None:
     parts = [*chat(tokens(32))[:-1], (400, b"")]
     ((outcome, reason),) = outcomes(Streamed(streams(parts)))
     assert outcome is Outcome.FAILED
-    assert "mid-reply" in reason
+    assert "in the middle of a reply" in reason
 
 
 def test_a_reply_that_ends_with_the_connection() -> None:
@@ -284,3 +284,12 @@ def test_long_streams_are_understood_between_the_rounds() -> None:
     run = Streamed(streams(many), requests=2)
     assert run.result.tokens.output == 8_000
     assert p50(run.result.tpot) == 50 * US / MS
+
+
+@pytest.mark.parametrize(
+    ("closed", "told"), [(None, False), (0, False), (1, True)], ids=["unknown", "never", "once"]
+)
+def test_a_reader_who_was_late_is_told_of(closed: int | None, told: bool) -> None:
+    run = Streamed(streams(chat(tokens())), requests=3)
+    run.load = replace(run.load, closed_windows=closed)
+    assert ("window_throttled" in run.codes) is told

@@ -163,6 +163,29 @@ def _client_token_lag(run: Evidence) -> Finding | None:
     return None if run.stream is None else weigh(_CLIENT_TOKEN_LAG, run.stream.shared_gaps)
 
 
+_WINDOW_THROTTLED: Final = FindingKind(
+    "window_throttled",
+    ((0.0, "info"), (_NEARLY, "warning")),
+    "TCP receive windows on this machine were full {closed:,} times during the run ({value:.1%} of "
+    "the streams): a sender had to wait for its reader, so tokens came later than the server could "
+    "have sent them, if the reader was this tool",
+    (
+        Advice("give the tool a core of its own (taskset)", unless(has_one_core)),
+        Advice("lower the load"),
+        Advice("raise the receive buffer (sysctl net.ipv4.tcp_rmem)"),
+        Advice("run nothing else here that reads from the network"),
+    ),
+)
+
+
+def _window_throttled(run: Evidence) -> Finding | None:
+    """HTTP/2's own windows do not matter: each is 2 GiB, which no stream of tokens fills."""
+    streams, closed = run.load.streams, run.load.closed_windows or 0
+    if streams is None or not len(streams):
+        return None
+    return weigh(_WINDOW_THROTTLED, closed / len(streams), closed=closed)
+
+
 def _failed(run: Evidence, why: str) -> int:
     """How many requests failed for a reason that begins like this."""
     return sum(one.count for one in run.errors if one.reason.startswith(why))
@@ -178,6 +201,7 @@ KINDS: Final = (
     _SHORT_OUTPUTS,
     _PREFIX_CACHED,
     _CLIENT_TOKEN_LAG,
+    _WINDOW_THROTTLED,
 )
 JUDGES: Final = (
     _stream_error,
@@ -189,4 +213,5 @@ JUDGES: Final = (
     _short_outputs,
     _prefix_cached,
     _client_token_lag,
+    _window_throttled,
 )

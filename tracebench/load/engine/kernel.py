@@ -44,7 +44,7 @@ class PathState(NamedTuple):
     """TCP_INFO of one connection."""
 
     rtt_us: int
-    """Smoothed."""
+    """The smoothed round-trip time."""
     retransmits: int
     min_rtt_us: int
 
@@ -72,7 +72,7 @@ def path_state(sock: socket.socket) -> PathState | None:
 
 # The machine's CPU time and clocks.
 
-_STAT = Path("/proc/stat")
+_STAT, _NETSTAT = Path("/proc/stat"), Path("/proc/net/netstat")
 _GOVERNORS = Path("/sys/devices/system/cpu"), "cpu[0-9]*/cpufreq/scaling_governor"
 
 
@@ -82,7 +82,7 @@ class CpuTimes(NamedTuple):
     total: int
     idle: int
     stolen: int
-    """Another virtual machine on the same host had the CPU."""
+    """The time that another virtual machine on the same host had the CPU."""
 
     @classmethod
     def now(cls) -> "CpuTimes | None":
@@ -102,34 +102,55 @@ class Moment(NamedTuple):
     cpu: CpuTimes | None
     epoch_ns: int
     """The wall clock at the monotonic clock's zero."""
+    closed_windows: int | None
+    """How often TCP receive windows were closed since boot; None if that is not reported."""
 
     @classmethod
     def now(cls) -> "Moment":
         """Read everything."""
-        return cls(CpuTimes.now(), time_ns() - perf_counter_ns())
+        return cls(CpuTimes.now(), time_ns() - perf_counter_ns(), _closed_windows())
 
 
 class Machine(NamedTuple):
     """The state of the machine over the observed period."""
 
     idle_share: float | None
-    """Of its CPU time; None if the system does not report it."""
+    """Idle fraction of the machine's CPU time; None if the system does not report it."""
     stolen_share: float | None
     clock_step_s: float
     """How far the wall clock moved relative to the monotonic one."""
     governors: tuple[str, ...]
     """The CPU frequency governors (Linux: cpufreq); empty if unknown."""
+    closed_windows: int | None
+    """How often the kernel closed a TCP receive window, counted over all processes in the same
+    network namespace; None if the system does not report it."""
 
 
 def since(before: Moment) -> Machine:
     """Compare `before` with now."""
     after = Moment.now()
-    step_s = (after.epoch_ns - before.epoch_ns) / 1e9
+    closed = None
+    if before.closed_windows is not None and after.closed_windows is not None:
+        closed = after.closed_windows - before.closed_windows
+    beside = ((after.epoch_ns - before.epoch_ns) / 1e9, _governors(), closed)
     if before.cpu is None or after.cpu is None or after.cpu.total == before.cpu.total:
-        return Machine(None, None, step_s, _governors())
+        return Machine(None, None, *beside)
     total = after.cpu.total - before.cpu.total
     idle, stolen = after.cpu.idle - before.cpu.idle, after.cpu.stolen - before.cpu.stolen
-    return Machine(idle / total, stolen / total, step_s, _governors())
+    return Machine(idle / total, stolen / total, *beside)
+
+
+def _closed_windows() -> int | None:
+    """The counter TCPToZeroWindowAdv: how often a full receive buffer made its sender wait."""
+    try:
+        lines = _NETSTAT.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    for names, values in zip(lines[::2], lines[1::2], strict=True):
+        counters = dict(zip(names.split(), values.split(), strict=True))
+        if "TCPToZeroWindowAdv" in counters:
+            return int(counters["TCPToZeroWindowAdv"])
+    return None
 
 
 def _governors() -> tuple[str, ...]:

@@ -14,7 +14,7 @@ class Progress(NamedTuple):
     recent_ms: float
     """Median end-to-end time of the latest requests; 0 before the first."""
     tokens: int = 0
-    """From the streams read so far."""
+    """Number of tokens in the streams read so far."""
 
 
 class Watcher:
