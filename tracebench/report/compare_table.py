@@ -139,8 +139,8 @@ def _cells(one: Difference) -> list[RenderableType | str]:
 
 
 def _relative(one: Difference) -> str:
-    if not one.a:
-        return ""
+    if not one.a or not one.delta:
+        return "" if not one.a else "0 %"
     percent = 100 * one.delta / one.a
     return (
         f"{round(percent, 1) + 0.0:+.1f} %" if abs(percent) < _ONE_DIGIT else f"{percent:+,.0f} %"

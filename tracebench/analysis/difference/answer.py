@@ -123,8 +123,8 @@ def _of_parts(shown: Sequence[Line], differences: Differences) -> str:
     for one in sorted(parts, key=lambda one: [*_AT].index(one.statistic)):
         found.setdefault(one.component, one)
     told = [
-        f"{name} is {one.difference.verdict} {_AT[one.statistic]}, {_interval(one.difference)}"
-        for name, one in found.items()
+        f"{name.removeprefix(_STREAM)} is {one.verdict} {_AT[statistic]}, {_interval(one)}"
+        for name, (_, statistic, one) in found.items()
     ]
     return f"{text}; but {'; '.join(told[:_MOST_CAUSES])}"
 
