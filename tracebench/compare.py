@@ -253,10 +253,21 @@ def _error_share(runs: Sequence[TargetResult]) -> float:
 
 
 def _caveats(a: Runs, b: Runs, pairs: Mapping[str, tuple[str, str]]) -> Iterator[str]:
+    yield from _of_one_run(a, b)
     yield from unlike(a.results, b.results)
     for side, at in ((a, 0), (b, 1)):
         for names in pairs.values():
             yield from doubts(side.names, side.results, [names[at]] * len(side.results))
+
+
+def _of_one_run(a: Runs, b: Runs) -> Iterator[str]:
+    """Targets of one run, whose own comparison knows more: its blocks alternate."""
+    known = {one.tool.get("run_id"): name for name, one in zip(a.names, a.results, strict=True)}
+    for one in b.results:
+        run_id = one.tool.get("run_id")
+        if run_id and run_id in known:
+            own = f"`tracebench report {known[run_id]}` tells its own comparison"
+            yield f"both targets are of one run: {own}"
 
 
 def _left_out(a: Runs, b: Runs, pairs: Mapping[str, tuple[str, str]]) -> Iterator[str]:

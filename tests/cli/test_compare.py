@@ -86,6 +86,7 @@ def test_targets_of_a_file(files: Files) -> None:
     found = compare(f"{path}:rest", f"{path}:grpc")
     assert found.exit_code == 0
     assert "grpc against rest" in found.stdout
+    assert "! both targets are of one run: `tracebench report" in found.stdout
 
 
 def test_single_targets_with_other_names_are_compared(files: Files) -> None:

@@ -59,7 +59,7 @@ class Comparable:
         """Take what streamed replies tell, where there are some."""
         if load.streams is None or not len(load.streams):
             return
-        them = answered(load, load.streams)
+        them = answered(load.requests, load.streams)
         columns, bounds = by_request(them), self.bounds(them.scheduled)
         for name in _OF_STREAMS:
             known = np.flatnonzero(columns[name] != ABSENT)

@@ -60,8 +60,9 @@ def demo(*, requests: int, concurrency: int) -> int:
         raise UsageError(
             f"cannot create ./{FOLDER} ({error.strerror}): run it from another directory"
         ) from None
-    names = ("result.json", "plot.png", "traces.jsonl")
-    outputs = Outputs(*(str(FOLDER / name) for name in names))
+    names = ("result.json", "plot.png", "traces.jsonl", "samples.csv")
+    json, plot, traces, samples = (str(FOLDER / name) for name in names)
+    outputs = Outputs(json, plot, traces, samples)
     outputs.check()
     with spawned() as server:
         planned = Plan(

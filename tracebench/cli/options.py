@@ -213,6 +213,11 @@ MAPPING = (
 OUTPUTS = (
     click.option("--output-json", metavar="F", help="Write the result as JSON."),
     click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result."),
+    click.option(
+        "--output-samples",
+        metavar="F.csv|.parquet",
+        help="Write every request as a row. Parquet needs pyarrow (the extra `samples`).",
+    ),
     fills(
         SpanRoutes,
         "--output-traces",

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.util import find_spec
 from os.path import realpath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,7 +17,11 @@ from tracebench.model.sweep import Sweep
 from tracebench.system import why
 from tracebench.system.output_files import check_writable
 
+if TYPE_CHECKING:
+    from tracebench.model.measurement import Record  # numpy: not for --help
+
 FIGURES = (".png", ".svg", ".pdf")
+SAMPLES = (".csv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,18 @@ class Outputs:
     plot: str | None = None
     traces: str | None = None
     """The file of its spans, which are written before the result."""
+    samples: str | None = None
+    records: list[tuple[str, "Record"]] = field(default_factory=list)
+    """Target → its requests, which become the samples: kept only where there is a file for them."""
+
+    def keep(self, target: str, record: "Record") -> None:
+        """Keep a record until the samples are written, if they are."""
+        if self.samples is not None:
+            self.records.append((target, record))
+
+    def of_step(self, load: float) -> "Outputs":
+        """The samples of one step of a sweep, in a file of their own."""
+        return Outputs(samples=self.samples and str(_of_step(self.samples, f"{load:g}")))
 
     def check(self, *inputs: str | None) -> None:
         """Check that each can be written, before anything is measured, without changing it.
@@ -40,7 +58,13 @@ class Outputs:
             raise UsageError(
                 f"--output-plot {self.plot!r} has no known format: end it in {', '.join(FIGURES)}"
             )
-        options = {"json": self.json, "plot": self.plot, "traces": self.traces}
+        _check_samples(self.samples)
+        options = {
+            "json": self.json,
+            "plot": self.plot,
+            "traces": self.traces,
+            "samples": self.samples,
+        }
         taken = {realpath(path): "an input file" for path in inputs if path is not None}
         for name, path in options.items():
             if path is not None:
@@ -53,7 +77,7 @@ class Outputs:
 
     def write(self, result: Result | Sweep) -> list[str]:
         """Write each, and report it on standard error; returns the problems."""
-        problems = self._told_of_traces(result)
+        problems = [*self._told_of_traces(result), *self.write_samples()]
         if self.json is not None:
             from tracebench.report import result_file  # not for --help
 
@@ -69,6 +93,17 @@ class Outputs:
                     figure.draw(result, self.plot)
         return problems
 
+    def write_samples(self) -> list[str]:
+        """Write every request of the records, which are let go then; returns the problems."""
+        problems: list[str] = []
+        if self.samples is not None and self.records:
+            from tracebench.report import samples_file  # numpy: not for --help
+
+            with _saving("--output-samples", self.samples, problems):
+                samples_file.write(self.samples, self.records)
+            self.records.clear()
+        return problems
+
     def _told_of_traces(self, result: Result | Sweep) -> list[str]:
         """Report where the spans, already written, are; returns the problems."""
         if self.traces is None:
@@ -80,11 +115,34 @@ class Outputs:
             now = "the old file was kept" if Path(kept[0]).is_file() else "give another path"
             return [f"cannot write --output-traces {kept[0]!r} (the verdict says why): {now}"]
         if any(map(_has_spans, runs)):
-            shown = Path(self.traces)
-            if isinstance(result, Sweep):
-                shown = shown.with_stem(f"{shown.stem}-LOAD")
-            click.echo(f"wrote {shown}", err=True)
+            swept = isinstance(result, Sweep)
+            click.echo(f"wrote {_of_step(self.traces, 'LOAD') if swept else self.traces}", err=True)
         return []
+
+
+def _of_step(path: str, load: str) -> Path:
+    """The file of one step of a sweep."""
+    return Path(path).with_stem(f"{Path(path).stem}-{load}")
+
+
+def _check_samples(path: str | None) -> None:
+    """Check that samples can be written in the format that the name asks for.
+
+    Raises:
+        UsageError: it is not known, or needs a package that is not there.
+    """
+    if path is None:
+        return
+    suffix = Path(path).suffix.lower()
+    if suffix not in SAMPLES:
+        raise UsageError(
+            f"--output-samples {path!r} has no known format: end it in {' or '.join(SAMPLES)}"
+        )
+    if suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise UsageError(
+            f"--output-samples {path!r} needs pyarrow, which is not installed: pip install "
+            "'tracebench[samples]', or write a .csv"
+        )
 
 
 def _has_spans(result: Result) -> bool:

@@ -48,6 +48,7 @@ def report(*, file: str, output_plot: str | None) -> int:
 @options(MAPPING)
 @click.option("--output-json", metavar="F", help="Write the result as JSON.")
 @click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result.")
+@click.option("--output-samples", metavar="F.csv|.parquet", help="Write every request as a row.")
 def analyze(
     *,
     files: tuple[str, ...],
@@ -55,6 +56,7 @@ def analyze(
     mapping: str | None,
     output_json: str | None,
     output_plot: str | None,
+    output_samples: str | None,
 ) -> int:
     """Analyse spans from files: OTLP as JSON lines or protobuf, or traces from Jaeger or Tempo.
 
@@ -63,8 +65,8 @@ def analyze(
     """
     from tracebench.archive import analyze as analyzed  # numpy: not for --help
 
-    outputs = Outputs(output_json, output_plot)
+    outputs = Outputs(output_json, output_plot, samples=output_samples)
     outputs.check(*files, mapping)
-    result = analyzed(files, maps, mapping)
+    result = analyzed(files, maps, mapping, outputs.keep)
     save(result, outputs)
     return exit_status(result)

@@ -57,6 +57,7 @@ def sweep(
     *,
     output_json: str | None,
     output_plot: str | None,
+    output_samples: str | None,
     concurrency: tuple[float, ...] | None,
     rate: tuple[float, ...] | None,
     **given: Any,
@@ -70,32 +71,45 @@ def sweep(
     Each step runs for 5 seconds unless --requests, --duration or --until-stable is given. `auto`
     doubles the load until throughput stops growing.
     """  # noqa: D301 - click wants the character, not its name
-    outputs = Outputs(output_json, output_plot, given["output_traces"])
+    outputs = Outputs(output_json, output_plot, given["output_traces"], output_samples)
     outputs.check(*(given[name] for name in FILES))
     planned, kind, loads = _planned(concurrency, rate, given)
     warn_of_proxies()
     warn_of_strangers(planned.traces)
     from tracebench.sweep import sweep as measure  # numpy, grpc, requests: not for --help
 
-    found = measure(planned, kind, loads, Steps(planned, kind))
+    steps = Steps(planned, kind, outputs)
+    found = measure(planned, kind, loads, steps)
     save(found, outputs)
+    if steps.problems:
+        raise UsageError("; ".join(steps.problems))
     return exit_status(found)
 
 
 class Steps(SweepWatcher):
-    """Prints a line on standard error for each step."""
+    """Prints a line on standard error for each step, and writes its samples."""
 
-    def __init__(self, planned: Plan, kind: LoadKind) -> None:
-        self._planned, self._kind = planned, kind
+    def __init__(self, planned: Plan, kind: LoadKind, outputs: Outputs) -> None:
+        self._planned, self._kind, self._outputs = planned, kind, outputs
+        self._of_step = Outputs()
         self._first = True
+        self.problems: list[str] = []
+        """Why samples could not be written."""
 
     def begins(self, load: float) -> Watcher:
         """Show what the targets answer, at the first step only."""
         told, self._first = self._first, False
-        return Live(self._planned.load.requests, self._planned.load.duration_s, tells_answer=told)
+        self._of_step = self._outputs.of_step(load)
+        return Live(
+            self._planned.load.requests,
+            self._planned.load.duration_s,
+            tells_answer=told,
+            keep=self._of_step.keep,
+        )
 
     def ends(self, load: float, result: Result) -> None:
-        """Print the step's result in one line."""
+        """Print the step's result in one line; its requests are not kept for longer."""
+        self.problems += self._of_step.write_samples()
         targets = ", ".join(
             f"{name} {rounded(target.throughput_rps, 4)}/s"
             + (f" at p50 {rounded(target.latency.p50_ms)} ms" if target.latency else "")

@@ -74,6 +74,18 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """Every request of a target, and what is told of each: what becomes `--output-samples`."""
+
+    requests: Requests
+    times: ServerTimes
+    """What servers said of each, from whichever source."""
+    streams: Streams | None
+    epoch_ns: int
+    """What to add to the requests' times to have ns since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Block:
     """A short stretch of load from one client, in a run that alternates between clients."""
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tracebench.analysis.difference.answer import LEAST_SHARE, Line, lines, matters
 from tracebench.analysis.difference.between_runs import ENOUGH_RUNS
-from tracebench.analysis.numbers import milliseconds, rounded, signed
+from tracebench.analysis.numbers import milliseconds, signed
 from tracebench.model.comparison import Differences, RunComparison, Side
 from tracebench.model.components import COMPONENTS, END_TO_END, LATENCY, SERVICE_TIME
 from tracebench.model.result import Difference
@@ -18,6 +18,8 @@ from tracebench.report.terminal import WIDTH, indented, printed, shortened
 _HEADINGS: Final = ("ms", "", "A", "B", "B − A", "95 % interval", "", "")
 _STYLES: Final = {"slower": "red", "faster": "green"}
 _LONGEST_NAME: Final = 18
+_ONE_DIGIT: Final = 9.95
+"""Per cent: from here on there is none behind the point."""
 _WHOLE: Final = (END_TO_END, LATENCY)
 _UNKNOWN: Final = (
     "run-to-run variance unknown: intervals are widened by the largest difference within a run. "
@@ -137,10 +139,12 @@ def _cells(one: Difference) -> list[RenderableType | str]:
 
 
 def _relative(one: Difference) -> str:
-    if not one.a:
-        return ""
+    if not one.a or not one.delta:
+        return "" if not one.a else "0 %"
     percent = 100 * one.delta / one.a
-    return f"{'+' if percent > 0 else ''}{rounded(percent, 2)} %"
+    return (
+        f"{round(percent, 1) + 0.0:+.1f} %" if abs(percent) < _ONE_DIGIT else f"{percent:+,.0f} %"
+    )
 
 
 def _rates(found: RunComparison, target: str) -> str:

@@ -46,6 +46,7 @@ def test_where_no_component_is_shown_it_says_so() -> None:
 def test_a_component_may_differ_where_the_latency_does_not() -> None:
     given: Given = {
         "inference": {"p50_ms": unknown(8), "p95_ms": slower(9, 0.7)},
+        "server_processing": {"p50_ms": slower(9, 0.7)},
         "end_to_end": {"p50_ms": unknown(11, 0.3), "p95_ms": unknown(20)},
     }
     assert answer(given, NO_ERRORS) == (

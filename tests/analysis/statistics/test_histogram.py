@@ -83,6 +83,11 @@ def test_merged_histograms_are_those_of_all_values() -> None:
     assert encoded(mixed) == encoded(of(a + b).coarse())
 
 
+def test_counts_of_any_size_survive() -> None:
+    counts = np.array([1, 2**40, 0, 0, 2**55 - 1, 0, 127, 128])
+    assert decoded(encoded(Histogram(counts, 5_000))).counts.tolist() == counts.tolist()
+
+
 def test_below_nothing_is_nothing() -> None:
     assert of([-5, 0, 3]).counts.tolist() == [2, 0, 0, 1]
     assert of([-5]).counts.tolist() == [1]

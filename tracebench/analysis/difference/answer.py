@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from server_middleware.vocabulary import INFERENCE_PARTS
+from server_middleware.vocabulary import INFERENCE_PARTS, SERVER_PROCESSING
 from tracebench.analysis.numbers import rounded, signed
 from tracebench.model.comparison import Differences
 from tracebench.model.components import (
@@ -26,6 +26,7 @@ _AT: Final = {
 }
 _MOST_CAUSES: Final = 3
 _STREAM: Final = "stream."
+_SUMS: Final = (SERVICE_TIME, SERVER_PROCESSING, LATENCY, END_TO_END)
 
 
 class Line(NamedTuple):
@@ -51,7 +52,7 @@ def lines(differences: Differences) -> list[Line]:
     custom = [one for one in differences if one not in COMPONENTS and not one.startswith(_STREAM)]
     sums = [one for one in differences if one in COMPONENTS and one not in order]
     streams = [one for one in differences if one.startswith(_STREAM)]
-    sums.sort(key=[SERVICE_TIME, "server_processing", LATENCY, END_TO_END].index)
+    sums.sort(key=_SUMS.index)
     names = dict.fromkeys([*order, *custom, *sums, *streams])
     return [
         Line(name, statistic, one)
@@ -118,11 +119,12 @@ def _of_parts(shown: Sequence[Line], differences: Differences) -> str:
     if not shown:
         return text
     found: dict[str, Line] = {}
-    for one in sorted(shown, key=lambda one: [*_AT].index(one.statistic)):
+    parts = [one for one in shown if one.component not in _SUMS] or shown
+    for one in sorted(parts, key=lambda one: [*_AT].index(one.statistic)):
         found.setdefault(one.component, one)
     told = [
-        f"{name} is {one.difference.verdict} {_AT[one.statistic]}, {_interval(one.difference)}"
-        for name, one in found.items()
+        f"{name.removeprefix(_STREAM)} is {one.verdict} {_AT[statistic]}, {_interval(one)}"
+        for name, (_, statistic, one) in found.items()
     ]
     return f"{text}; but {'; '.join(told[:_MOST_CAUSES])}"
 

@@ -170,7 +170,8 @@ def _varints(values: Int64) -> bytes:
     All bytes of a value but its last have the eighth bit.
     """
     zigzag = ((values << 1) ^ (values >> 63)).astype(np.uint64)
-    shifts = np.arange(0, 7 * _MOST_BYTES, 7, dtype=np.uint64)
+    longest = max(-(-int(zigzag.max()).bit_length() // 7), 1)
+    shifts = np.arange(0, 7 * longest, 7, dtype=np.uint64)
     left = zigzag[:, None] >> shifts
     there = left > 0
     there[:, 0] = True

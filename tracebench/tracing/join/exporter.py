@@ -84,6 +84,16 @@ class JoiningExporter(SpanExporter):
         Args:
             on_wait: called from time to time with how much has been joined.
         """
+        return decompose(*self.joined(on_wait))
+
+    def joined(
+        self, on_wait: Callable[[str], object] = lambda for_what: None
+    ) -> tuple[Requests, ServerTimes]:
+        """Join what has come so far: every request, and what its server said of it.
+
+        Args:
+            on_wait: as for `decomposition`.
+        """
         tell = once_long(on_wait)
         with self._lock:
             requests, times = self._record()
@@ -91,7 +101,7 @@ class JoiningExporter(SpanExporter):
             def told(done: int) -> None:
                 tell(f"joining spans: {done:,} of {len(requests):,} requests")
 
-            return decompose(requests, join(requests, times, self._spans, self._mapper, told))
+            return requests, join(requests, times, self._spans, self._mapper, told)
 
     def _record(self) -> tuple[Requests, ServerTimes]:
         """All requests, each once."""
