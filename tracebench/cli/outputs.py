@@ -60,7 +60,7 @@ class Outputs:
             with _saving("--output-json", self.json, problems):
                 result_file.write(result, self.json)
         if self.plot is not None:
-            from tracebench.report import figure, sweep_figure  # matplotlib takes a second
+            from tracebench.report.figures import figure, sweep_figure  # matplotlib takes a second
 
             with _saving("--output-plot", self.plot, problems):
                 if isinstance(result, Sweep):
