@@ -109,7 +109,13 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
     }
     session = _session(list(groups.values()))
     targets = advised(targets, session["plan"], session["environment"])
-    return Result(**session, targets=targets, comparison=compare_two(targets))
+    label = session["plan"].get("label")
+    return Result(
+        **session,
+        targets=targets,
+        comparison=compare_two(targets),
+        label=label if isinstance(label, str) else "",
+    )
 
 
 def inventory(

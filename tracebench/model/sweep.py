@@ -96,4 +96,6 @@ class Sweep:
     """Whether every step that was asked for was measured, with numbers that can be trusted; the
     one that told `auto` to end is not counted."""
     scaling: Mapping[str, Scaling]
+    label: str = ""
+    """What its user calls it."""
     schema: str = "tracebench.sweep/1"
