@@ -71,7 +71,7 @@ def test_what_was_cancelled_is_no_error() -> None:
 def test_errors_are_told_with_figures() -> None:
     finding = found(target([FAILED, FAILED, TIMED_OUT, SUCCESS]), "errors")
     assert finding is not None
-    assert finding.message == ("75.00% of the requests did not succeed: 2 failed, 1 timed out")
+    assert finding.message == ("75 % of the requests did not succeed: 2 failed, 1 timed out")
 
 
 @pytest.mark.parametrize("exchanges", [[], [FAILED], [CANCELLED]])
@@ -94,8 +94,8 @@ def test_a_saturated_client_is_told_with_figures() -> None:
     finding = found(target([lagging(6 * MS)], NO_TIMING), "client_saturated")
     assert finding is not None
     assert finding.message == (
-        "60% of the mean latency is the tool's own time "
-        "(6 of 10 ms; its CPU was busy 25% of the run)"
+        "60 % of the mean latency is the tool's own time "
+        "(6 of 10 ms; its CPU was busy 25 % of the run)"
     )
 
 
@@ -232,7 +232,7 @@ def test_interrupted() -> None:
     assert finding is not None
     assert finding.severity == "warning"
     assert finding.message == (
-        "the run was interrupted: 1 of 2 requests were cancelled, so not everything was measured"
+        "the run was interrupted, with 1 of 2 requests cancelled: not everything was measured"
     )
 
 
@@ -240,7 +240,7 @@ def test_how_far_it_came_is_told() -> None:
     result = ended(replace(load([SUCCESS, CANCELLED]), interrupted=True, done_share=0.17))
     finding = found(result, "interrupted")
     assert finding is not None
-    assert finding.message.startswith("the run was interrupted at 17%: ")
+    assert finding.message.startswith("the run was interrupted at 17 %, with ")
     assert result.interrupted_at == 0.17
     assert ended(replace(load([SUCCESS]), done_share=1.0)).interrupted_at is None
 

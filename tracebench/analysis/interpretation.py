@@ -250,7 +250,7 @@ def tail_in_short(target: TargetResult) -> str:
 def _part(component: str, part: TailPart) -> str:
     """What one component has of the excess, and how surely."""
     if part.ci95 is not None and part.ci95[0] <= 0:
-        return "which no component clearly accounts for: it varies too much over the run"
+        return "which no component clearly accounts for: it varies too much"
     said = f"{percent(part.share)} of that in {component.replace('_', ' ')}"
     if part.ci95 is None:
         return f"{said}, in a single stretch of the run"

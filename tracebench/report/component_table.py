@@ -121,8 +121,8 @@ def _names(target: TargetResult) -> list[str]:
 
 def _components(target: TargetResult, most: int) -> Iterator[Row]:
     names, parts = _names(target), {n for those in target.parts_of.values() for n in those}
-    shares = {name: share_of(target.components, name) for name in names}
-    shares |= {name: share for name, share in target.share.items() if name in shares}
+    shares = {name: target.share.get(name, 0.0) for name in names}
+    shares |= {name: share_of(target.components, name) for name in names if name in parts}
     kept = set(names)
     if len(names) > most:
         kept = set(sorted(names, key=lambda n: (shares[n], n not in parts))[-(most - 1) :])

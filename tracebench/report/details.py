@@ -7,11 +7,11 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from tracebench.analysis.interpretation import interpret, interpret_stream, interpret_tail
-from tracebench.analysis.numbers import counted, milliseconds, percent, rounded
-from tracebench.model.result import Goodput, Result, StreamResult, TargetResult
+from tracebench.analysis.numbers import counted, milliseconds, rounded
+from tracebench.model.result import Result, TargetResult
 from tracebench.report.component_table import component_table, has_more, note_on_estimates
 from tracebench.report.influence import influence_lines
-from tracebench.report.stream_table import stream_table
+from tracebench.report.stream_table import stream_block
 from tracebench.report.terminal import finding_lines, indented, sentence
 
 _MOST_ERRORS = 20
@@ -20,14 +20,6 @@ _OF_ALL = (
     "latency of all: every success and every time-out; the rows above it leave out time-outs and "
     "what was not decomposed"
 )
-_WAITED_MS = 1.0
-"""A server that hands a chunk over waits some µs in any case."""
-_COUNTED = {
-    "usage": "as the server counts",
-    "ids": "by the server's ids",
-    "events": "counted as events",
-    "none": "nobody counts them",
-}
 
 
 def details_above(target: TargetResult, result: Result) -> Iterator[RenderableType]:
@@ -79,10 +71,7 @@ def whole_table(
 def details_below(target: TargetResult) -> Iterator[RenderableType]:
     """Streams, the tool's own influence, errors and findings."""
     if target.stream is not None:
-        yield from (
-            indented(Text(line)) for line in (*stream_line(target.stream), *_stamps(target.stream))
-        )
-        yield from (stream_table(target.stream), "")
+        yield from (*stream_block(target.stream), "")
     if influence := [indented(Text(line)) for line in influence_lines(target, brief=False)]:
         yield from (*influence, "")
     if target.errors:
@@ -108,31 +97,3 @@ def links(target: TargetResult) -> Iterator[str]:
         yield f"  traces: {target.search_url}"
     for one in linked[-1:]:
         yield f"  p{one.percentile:g}, {milliseconds(one.end_to_end_ms)} ms: {one.url}"
-
-
-# Streams.
-
-
-def stream_line(stream: StreamResult) -> Iterator[str]:
-    """How much was streamed; and how much of it was good enough, where limits were given."""
-    tokens, facts = stream.tokens, [counted(stream.count, "stream")]
-    if tokens.output is not None:
-        facts.append(f"{counted(tokens.output, 'token')} ({_COUNTED[tokens.source]})")
-    if stream.output_tokens_per_s is not None:
-        facts.append(f"{rounded(stream.output_tokens_per_s)} tokens/s")
-    yield " · ".join(facts)
-    if stream.goodput is not None:
-        yield _goodput(stream.goodput)
-
-
-def _stamps(stream: StreamResult) -> Iterator[str]:
-    shared = stream.stamps["shared"] / max(sum(stream.stamps.values()), 1)
-    yield f"{percent(shared)} of the stamps are upper bounds"
-    if stream.waited is not None and stream.waited.p50_ms > _WAITED_MS:
-        waited = milliseconds(stream.waited.p50_ms)
-        yield f"the reader kept the server waiting for {waited} ms (median)"
-
-
-def _goodput(found: Goodput) -> str:
-    limits = ", ".join(f"{name} < {rounded(ms)} ms" for name, ms in found.limits.items())
-    return f"goodput {percent(found.share)}, {rounded(found.rps)}/s: {limits}"

@@ -10,10 +10,10 @@ from tracebench.model.result import SHOWN, Result, TargetResult
 from tracebench.model.sweep import Sweep
 from tracebench.report import sweep_table
 from tracebench.report.component_table import meaning_of_estimates, rows_of
-from tracebench.report.details import stream_line
 from tracebench.report.difference_table import difference_block
 from tracebench.report.headline import facts, judgement, to_mend
 from tracebench.report.influence import influence_lines
+from tracebench.report.stream_table import stream_line
 from tracebench.report.terminal import WIDTH, printed, sentence
 
 _MARKS: Final = {"invalid": "❌", "warning": "⚠️"}

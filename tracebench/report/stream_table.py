@@ -1,22 +1,36 @@
-"""Streamed replies in full, as `-v` tells of them: first token, gaps, and the parts of each."""
+"""Streamed replies: a line of what came, and for `-v` first token, gaps, and the parts of each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from rich.console import RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from tracebench.analysis.numbers import whole_percent
+from tracebench.analysis.numbers import counted, milliseconds, percent, rounded, whole_percent
 from tracebench.model.components import SERVER_AND_NETWORK
-from tracebench.model.result import SHOWN, Statistics, StreamResult
+from tracebench.model.result import SHOWN, Goodput, Statistics, StreamResult
 from tracebench.report.component_table import value
 from tracebench.report.terminal import indented
 
 _SMALL = 0.0005
 """Parts with a smaller share are omitted."""
+_WAITED_MS = 1.0
+"""A server that hands a chunk over waits some µs in any case."""
+_COUNTED = {
+    "usage": "as the server counts",
+    "ids": "by the server's ids",
+    "events": "counted as events",
+    "none": "nobody counts them",
+}
 
 
-def stream_table(stream: StreamResult) -> RenderableType:
+def stream_block(stream: StreamResult) -> Iterator[RenderableType]:
     """Everything about the streams of a target."""
+    yield from (indented(Text(line)) for line in (*stream_line(stream), *_stamps(stream)))
+    yield _table(stream)
+
+
+def _table(stream: StreamResult) -> RenderableType:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("streams, ms", no_wrap=True, min_width=len(SERVER_AND_NETWORK))
     for name in SHOWN:
@@ -45,3 +59,28 @@ def _add(table: Table, name: str, whole: Statistics, parts: Mapping[str, Statist
         if share > _SMALL:
             cells = (value(one, key) for key in SHOWN)
             table.add_row(f"  {part}", *cells, whole_percent(share))
+
+
+def stream_line(stream: StreamResult) -> Iterator[str]:
+    """How much was streamed; and how much of it was good enough, where limits were given."""
+    tokens, facts = stream.tokens, [counted(stream.count, "stream")]
+    if tokens.output is not None:
+        facts.append(f"{counted(tokens.output, 'token')} ({_COUNTED[tokens.source]})")
+    if stream.output_tokens_per_s is not None:
+        facts.append(f"{rounded(stream.output_tokens_per_s)} tokens/s")
+    yield " · ".join(facts)
+    if stream.goodput is not None:
+        yield _goodput(stream.goodput)
+
+
+def _stamps(stream: StreamResult) -> Iterator[str]:
+    shared = stream.stamps["shared"] / max(sum(stream.stamps.values()), 1)
+    yield f"{percent(shared)} of the stamps are upper bounds"
+    if stream.waited is not None and stream.waited.p50_ms > _WAITED_MS:
+        waited = milliseconds(stream.waited.p50_ms)
+        yield f"the reader kept the server waiting for {waited} ms (median)"
+
+
+def _goodput(found: Goodput) -> str:
+    limits = ", ".join(f"{name} < {rounded(ms)} ms" for name, ms in found.limits.items())
+    return f"goodput {percent(found.share)}, {rounded(found.rps)}/s: {limits}"

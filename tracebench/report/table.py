@@ -19,12 +19,12 @@ from tracebench.report.details import (
     details_above,
     details_below,
     links,
-    stream_line,
     whole_table,
 )
 from tracebench.report.difference_table import difference_block
 from tracebench.report.headline import facts, headline
 from tracebench.report.influence import influence_lines
+from tracebench.report.stream_table import stream_line
 from tracebench.report.terminal import (
     WIDTH,
     cropped,
