@@ -70,6 +70,8 @@ def test_markdown_tells_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "- ❌ 50 % of the requests failed: see the server's log" in text
     assert "- 100 × HTTP 503: \\<b\\>\\|no\\|\\</b\\> \\`room\\`" in text
     assert "```text\ngrpc against rest\n" in text
+    assert "times as many requests" in text
+    assert "p999" not in text
 
 
 def test_the_summary_of_a_job_needs_no_option(

@@ -8,7 +8,10 @@ from rich.text import Text
 from tracebench.analysis.interpretation import was_interrupted
 from tracebench.analysis.numbers import counted, percent, rounded
 from tracebench.analysis.verdict import usable_for
-from tracebench.model.result import SHOWN, TargetResult
+from tracebench.model.result import SHOWN, Finding, TargetResult
+from tracebench.report.terminal import has_estimates
+
+_OF_MARKS = "too_few_samples"
 
 
 def facts(target: TargetResult, plan: Mapping[str, Any]) -> Iterator[str]:
@@ -72,3 +75,11 @@ def judgement(target: TargetResult) -> tuple[str, str]:
     all_well = len(names) == len(SHOWN) and not cut_short
     style = "bold green" if all_well else "bold yellow"
     return f"{cut_short}USABLE FOR {', '.join(names)}{only}", style
+
+
+def doubts(target: TargetResult) -> list[Finding]:
+    """The findings that are more than notes, but for one that is told by the marks of the table."""
+    latency = target.latency
+    marked = bool(target.components) and latency is not None and has_estimates([latency], SHOWN)
+    findings = (one for one in target.verdict.findings if one.severity != "info")
+    return [one for one in findings if not (marked and one.code == _OF_MARKS)]

@@ -11,7 +11,7 @@ from tracebench.model.sweep import Sweep
 from tracebench.report import sweep_table
 from tracebench.report.component_table import meaning_of_estimates, rows_of
 from tracebench.report.difference_table import difference_block
-from tracebench.report.headline import facts, judgement, to_mend
+from tracebench.report.headline import doubts, facts, judgement, to_mend
 from tracebench.report.influence import influence_lines
 from tracebench.report.stream_table import stream_line
 from tracebench.report.terminal import WIDTH, printed, sentence
@@ -79,7 +79,7 @@ def _notes(target: TargetResult, result: Result) -> Iterator[str]:
 
 
 def _doubts(target: TargetResult) -> Iterator[str]:
-    findings = [one for one in target.verdict.findings if one.severity != "info"]
+    findings = doubts(target)
     for one in findings:
         fix = f": {one.fix}" if one.fix else ""
         yield f"- {_MARKS[one.severity]} {_plain((one.brief or one.message) + fix)}"

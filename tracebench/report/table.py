@@ -13,7 +13,7 @@ from tracebench.analysis.interpretation import (
     tail_in_short,
 )
 from tracebench.analysis.numbers import counted
-from tracebench.model.result import SHOWN, Detail, Result, TargetResult
+from tracebench.model.result import Detail, Result, TargetResult
 from tracebench.report.component_table import component_table, note_on_estimates, other_rows
 from tracebench.report.details import (
     details_above,
@@ -22,14 +22,13 @@ from tracebench.report.details import (
     whole_table,
 )
 from tracebench.report.difference_table import difference_block
-from tracebench.report.headline import facts, headline
+from tracebench.report.headline import doubts, facts, headline
 from tracebench.report.influence import influence_lines
 from tracebench.report.stream_table import stream_line
 from tracebench.report.terminal import (
     WIDTH,
     cropped,
     finding_line,
-    has_estimates,
     indented,
     one_line,
     printed,
@@ -42,7 +41,6 @@ _FEWEST_ROWS = 5
 _MOST_ERRORS = 3
 """How many reasons of failures have a line."""
 _LEAST_ADDRESS = 16
-_MARKS_FINDING = "too_few_samples"
 
 
 def render(
@@ -96,12 +94,12 @@ def _answer(
     The table has the lines that the others leave of `LINES`.
     """
     above = [heading, [indented(headline(target, hint=True))], _sentences(target, result)]
-    below, doubts = _below(target, result.plan), _doubts(target, width)
+    below, mend = _below(target, result.plan), _doubts(target, width)
     if target.components:
-        others = sum(len(block) + 1 for block in (*above, doubts) if block) + len(below)
+        others = sum(len(block) + 1 for block in (*above, mend) if block) + len(below)
         room = LINES - others - other_rows(target)
         below.insert(0, component_table(target, width, max(_FEWEST_ROWS, room)))
-    for at, block in enumerate(filter(None, (*above, below, doubts))):
+    for at, block in enumerate(filter(None, (*above, below, mend))):
         yield from ("", *block) if at else block
 
 
@@ -156,15 +154,8 @@ def _below(target: TargetResult, plan: Mapping[str, Any]) -> list[RenderableType
 
 
 def _doubts(target: TargetResult, width: int) -> list[RenderableType]:
-    """A line for each finding that is more than a note, and the reasons of failures.
-
-    That there are too few samples is told under the table, by what its marks mean.
-    """
-    marked = target.latency is not None and has_estimates([target.latency], SHOWN)
-    told_of = _MARKS_FINDING if marked and target.components else ""
-    findings = (one for one in target.verdict.findings if one.severity != "info")
-    lines = [finding_line(one, width) for one in findings if one.code != told_of]
-    return [*lines, *_errors(target)]
+    """A line for each finding that is more than a note, and the reasons of failures."""
+    return [*(finding_line(one, width) for one in doubts(target)), *_errors(target)]
 
 
 def _errors(target: TargetResult) -> Iterator[RenderableType]:
