@@ -97,7 +97,7 @@ def test_what_jaeger_has_instead_of_missing_traces_is_told() -> None:
 
     with answering(answer) as api, Traces(SpanRoutes(jaeger=api.url), waits=NO_WAITS) as traces:
         (finding,) = traces.read_back(Requests.of([SUCCESS]), JoiningExporter(), RUN)
-    assert "Instead 1 traces came that the server started by itself" in finding.message
+    assert "Instead 1 trace came that the server started by itself" in finding.message
     assert "'POST /predict' of model (1)" in finding.message
     assert all("service_name=model" in path for path in searched)
 

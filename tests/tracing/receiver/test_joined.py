@@ -44,7 +44,7 @@ EXCHANGES = [SUCCESS._replace(trace_id=f"{n:032x}") for n in range(1000)]
 def test_requests_without_spans(missing: int, severity: str) -> None:
     [finding] = doubts(received(missing), *record(EXCHANGES, [SILENT] * 1000))
     assert (finding.code, finding.severity) == ("low_join_share", severity)
-    assert f"({missing} of 1000): no more came within 6 s" in finding.message
+    assert f"({missing} of 1,000): no more came within 6 s" in finding.message
 
 
 def test_a_mirror_covers_what_is_missing() -> None:
