@@ -124,7 +124,13 @@ def analyze(
     }
     session = _session(list(groups.values()))
     targets = advised(targets, session["plan"], session["environment"])
-    return Result(**session, targets=targets, comparison=compare_two(targets))
+    label = session["plan"].get("label")
+    return Result(
+        **session,
+        targets=targets,
+        comparison=compare_two(targets),
+        label=label if isinstance(label, str) else "",
+    )
 
 
 def inventory(

@@ -89,7 +89,9 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
         name: _with(one, unfit_rules(unfit, one.decomposed)) for name, one in targets.items()
     }
     targets = advised(targets, session["plan"], session["environment"])
-    return Result(**session, targets=targets, comparison=compare_two(targets))
+    return Result(
+        **session, targets=targets, comparison=compare_two(targets), label=plan.naming.label
+    )
 
 
 def try_once(plan: Plan) -> dict[str, Trial]:

@@ -1,8 +1,11 @@
 """Requests and runs to analyse."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from tests.records import decomposed, measured
+from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
 from tracebench.model.measurement import Measurement
@@ -74,3 +77,9 @@ def found(result: TargetResult, code: str) -> Finding | None:
 def severity(result: TargetResult, code: str) -> str | None:
     finding = found(result, code)
     return finding.severity if finding else None
+
+
+def read(result: TargetResult, plan: Mapping[str, Any] | None = None, *, by: str = "mean") -> str:
+    """What the result says and suggests, as if that statistic were known well."""
+    verdict = replace(result.verdict, usable_for=(by,))
+    return ": ".join(filter(None, interpret(replace(result, verdict=verdict), plan or {})))

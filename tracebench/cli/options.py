@@ -19,6 +19,7 @@ from tracebench.model.plan import (
     Expected,
     Influence,
     MappingRules,
+    Naming,
     Payload,
     Payloads,
     Plan,
@@ -210,14 +211,7 @@ MAPPING = (
 )
 
 
-OUTPUTS = (
-    click.option("--output-json", metavar="F", help="Write the result as JSON."),
-    click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result."),
-    click.option(
-        "--output-samples",
-        metavar="F.csv|.parquet",
-        help="Write every request as a row. Parquet needs pyarrow (the extra `samples`).",
-    ),
+SPANS_OUT = (
     fills(
         SpanRoutes,
         "--output-traces",
@@ -258,6 +252,7 @@ def plan(given: Mapping[str, Any]) -> Plan:
         influence=filled(Influence, given),
         expected=filled(Expected, given),
         streamed=filled(Streamed, given),
+        naming=filled(Naming, given),
     )
 
 

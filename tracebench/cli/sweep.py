@@ -15,15 +15,16 @@ from tracebench.cli.options import (
     INFLUENCE,
     MAPPING,
     METHOD,
-    OUTPUTS,
     PAYLOAD,
     RECEIVE,
+    SPANS_OUT,
     STREAMED,
     TARGETS,
     TRUST,
     plan,
     warn_of_strangers,
 )
+from tracebench.cli.output_options import ANSWER, SAMPLES
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.progress_line import Live
 from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
@@ -52,12 +53,9 @@ LOADS = (
 
 @click.command(short_help="Find what saturates first as the load grows.")
 @options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER, STREAMED)
-@options(INFLUENCE, MAPPING, RECEIVE, OUTPUTS)
+@options(INFLUENCE, MAPPING, RECEIVE, SPANS_OUT, SAMPLES, ANSWER)
 def sweep(
     *,
-    output_json: str | None,
-    output_plot: str | None,
-    output_samples: str | None,
     concurrency: tuple[float, ...] | None,
     rate: tuple[float, ...] | None,
     **given: Any,
@@ -71,7 +69,7 @@ def sweep(
     Each step runs for 5 seconds unless --requests, --duration or --until-stable is given. `auto`
     doubles the load until throughput stops growing.
     """  # noqa: D301 - click wants the character, not its name
-    outputs = Outputs(output_json, output_plot, given["output_traces"], output_samples)
+    outputs = Outputs.of(given)
     outputs.check(*(given[name] for name in FILES))
     planned, kind, loads = _planned(concurrency, rate, given)
     warn_of_proxies()

@@ -200,6 +200,13 @@ class Streamed:
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """What the run is called."""
+
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to measure, and how: a part for each thing that a person decides.
 
@@ -216,3 +223,4 @@ class Plan:
     influence: Influence = Influence()
     expected: Expected = Expected()
     streamed: Streamed = Streamed()
+    naming: Naming = Naming()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from tracebench.model.blocks import Blocks
 
@@ -17,6 +17,8 @@ class TcpInfo:
     connections: int
 
 
+Detail: TypeAlias = Literal["table", "answer", "all"]
+"""How much of it is told: the table alone (`-q`), what answers the question, or all (`-v`)."""
 PERMILLE: Final = {"p50_ms": 500, "p90_ms": 900, "p95_ms": 950, "p99_ms": 990, "p999_ms": 999}
 """The percentiles among the statistics."""
 SHOWN: Final = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
@@ -88,14 +90,21 @@ class Finding:
     severity: Literal["info", "warning", "invalid"]
     message: str
     hint: str
+    brief: str = ""
+    """The message in few words; empty in files that are older than it."""
+    fix: str = ""
+    """What of the hint to try first, in few words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the numbers can be trusted."""
+    """Whether the numbers can be trusted, and which of them."""
 
     valid: bool
     findings: tuple[Finding, ...]
+    usable_for: tuple[str, ...] | None = None
+    """The statistics of the latency that are known well enough to decide by, as `mean`, `p50`; none
+    where the numbers are not valid; None in files that are older than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,4 +346,6 @@ class Result:
     started_at: str
     targets: Mapping[str, TargetResult]
     comparison: Comparison | None = None
+    label: str = ""
+    """What its user calls it."""
     schema: str = "tracebench.result/1"

@@ -97,4 +97,6 @@ class Sweep:
     """Whether every requested step was measured with numbers that can be trusted; the step that
     made `auto` stop is not counted."""
     scaling: Mapping[str, Scaling]
+    label: str = ""
+    """What its user calls it."""
     schema: str = "tracebench.sweep/1"
