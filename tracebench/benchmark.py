@@ -139,8 +139,9 @@ def _measured(
         if late.is_set() and left and not cut_short:
             cut_short = True
             result = _with(result, interrupted(result.requests, " before the other targets' turn"))
-        if libraries[target] and len(load.requests) and not cut_short:
-            by_turns = interleaved(ready, plan.load, libraries[target], watcher.waits)
+        of_protocol = libraries[ready.described.protocol]
+        if of_protocol and len(load.requests) and not cut_short:
+            by_turns = interleaved(ready, plan.load, of_protocol, watcher.waits)
             result, cut_short = _beside_libraries(result, by_turns), by_turns.interrupted
         watcher.ends()
         targets[target] = _cleared(result, ready.secrets)

@@ -19,13 +19,13 @@ from tracebench.cli.options import (
     PAYLOAD,
     RECEIVE,
     STREAMED,
-    TARGETS,
     TRUST,
     plan,
     warn_of_strangers,
 )
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.progress_line import Live
+from tracebench.cli.target_options import TARGETS
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
