@@ -3,6 +3,8 @@
 import socket
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter_ns, time_ns
 from typing import NamedTuple
@@ -96,21 +98,8 @@ class CpuTimes(NamedTuple):
         return cls(total, idle + wait, stolen)
 
 
-class Moment(NamedTuple):
-    """The start of the observed period."""
-
-    cpu: CpuTimes | None
-    epoch_ns: int
-    """The wall clock at the monotonic clock's zero."""
-
-    @classmethod
-    def now(cls) -> "Moment":
-        """Read everything."""
-        return cls(CpuTimes.now(), time_ns() - perf_counter_ns())
-
-
 class Machine(NamedTuple):
-    """The state of the machine over the observed period."""
+    """The state of the machine over the observed periods."""
 
     idle_share: float | None
     """Of its CPU time; None if the system does not report it."""
@@ -121,15 +110,36 @@ class Machine(NamedTuple):
     """The CPU frequency governors (Linux: cpufreq); empty if unknown."""
 
 
-def since(before: Moment) -> Machine:
-    """Compare `before` with now."""
-    after = Moment.now()
-    step_s = (after.epoch_ns - before.epoch_ns) / 1e9
-    if before.cpu is None or after.cpu is None or after.cpu.total == before.cpu.total:
-        return Machine(None, None, step_s, _governors())
-    total = after.cpu.total - before.cpu.total
-    idle, stolen = after.cpu.idle - before.cpu.idle, after.cpu.stolen - before.cpu.stolen
-    return Machine(idle / total, stolen / total, step_s, _governors())
+class Observer:
+    """Observes the machine, for as long as one or several blocks of `observing` last."""
+
+    def __init__(self) -> None:
+        self._cpu, self._step_ns = CpuTimes(0, 0, 0), 0
+
+    @contextmanager
+    def observing(self) -> Iterator[None]:
+        """Count this period in."""
+        cpu, epoch_ns = CpuTimes.now(), _epoch_ns()
+        try:
+            yield
+        finally:
+            self._step_ns += _epoch_ns() - epoch_ns
+            if cpu is not None and (after := CpuTimes.now()) is not None:
+                changes = zip(self._cpu, cpu, after, strict=True)
+                self._cpu = CpuTimes(*(so_far + b - a for so_far, a, b in changes))
+
+    def machine(self) -> Machine:
+        """What was seen."""
+        total, idle, stolen = self._cpu
+        step_s, governors = self._step_ns / 1e9, _governors()
+        if not total:
+            return Machine(None, None, step_s, governors)
+        return Machine(idle / total, stolen / total, step_s, governors)
+
+
+def _epoch_ns() -> int:
+    """The wall clock at the monotonic clock's zero."""
+    return time_ns() - perf_counter_ns()
 
 
 def _governors() -> tuple[str, ...]:
