@@ -278,7 +278,8 @@ def _load(
     watcher: Watcher,
 ) -> Measurement:
     record, streams = _read(window, prepared, watcher)
-    duration_s = record.requests.duration_ns / 1e9
+    blocks_s = tuple(one / 1e9 for one in window.lasted_ns) if len(window.ends) > 1 else ()
+    duration_s = sum(blocks_s) or record.requests.duration_ns / 1e9
     finished = sum(rows.finished for rows in record.requests.pages())
     return Measurement(
         requests=record.requests,
@@ -288,6 +289,8 @@ def _load(
         if prepared.streams
         else None,
         duration_s=duration_s,
+        block_ends=tuple(window.ends) if blocks_s else (),
+        blocks_s=blocks_s,
         cpu_s=window.cpu_s,
         tcp=_tcp(states),
         asked_rps=window.asked_rps,

@@ -19,6 +19,7 @@ class Measurement:
     times: ServerTimes
     """What the replies said of them: mirrors."""
     duration_s: float
+    """Of a run in blocks their sum."""
     cpu_s: float
     """CPU time of this process during the run."""
     tcp: TcpInfo | None
@@ -43,6 +44,11 @@ class Measurement:
     """How far the wall clock went from the monotonic one between begin and end."""
     governors: tuple[str, ...] = ()
     """What decides on the frequencies of this machine's CPUs; empty where nothing tells."""
+    block_ends: tuple[int, ...] = ()
+    """Where the blocks of a run that alternates between targets end, as numbers of rows of
+    `requests`; empty: it was one block."""
+    blocks_s: tuple[float, ...] = ()
+    """How long each of them took."""
     compressed_share: float | None = None
     """To what share of its size deflate shrinks what was sent; None where that is not known."""
     gc_pause_s: float = 0.0

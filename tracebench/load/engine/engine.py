@@ -212,20 +212,18 @@ class Engine:
 
     # ── between two windows of a recording ───────────────────────────────────────────────────
 
-    def refresh(self, most: int) -> bool:
+    def refresh(self, count: int) -> bool:
         """Renew connections that have died, and send a request over each, which is not recorded.
 
         They repeat the request that each slot sends first, so that they use up no others.
 
         Args:
-            most: how many slots send one, at most; they are those that are used first.
+            count: how many slots send one, at most all; they are those that are used first.
 
         Returns:
             Whether any was answered, or refused, in time.
         """
         self._renew()
-        used = sum(channel.was_opened for channel in self.channels)
-        count = min(most, len(self._slots) if used == len(self.channels) else used)
         unheard = self._recording_of(Replies(None, lambda _callback: None))
         choose = self._ledger.choose
         self._ledger.choose = None if choose is None else lambda: 0
