@@ -221,6 +221,8 @@ class Decomposition:
     """Name → requests in which its time did not fit beside the others."""
     unlisted: int = 0
     """So many more own names there were, which have no column."""
+    scheduled: Callable[[], Nanoseconds] = lambda: np.zeros(0, np.int64)
+    """Gives when each request was due."""
     before_reply: Callable[[], Nanoseconds] = lambda: np.zeros(0, np.int64)
     """Gives how much of each request's `network` passed before the reply began, at least."""
     with_both: int = 0

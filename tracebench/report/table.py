@@ -111,8 +111,9 @@ def _parts(result: Result) -> Iterator[RenderableType | str]:
     for name, target in result.targets.items():
         yield _target(name, target, result)
         yield from _links(target)
-    if result.comparison is not None:
-        yield difference_block(result.comparison)
+    for one in (result.comparison, *result.comparisons):
+        if one is not None:
+            yield difference_block(one)
 
 
 def _target(name: str, target: TargetResult, result: Result) -> RenderableType:

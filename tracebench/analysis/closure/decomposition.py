@@ -118,6 +118,7 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
         of_inference=within,
         left_out=own.left_out,
         unlisted=own.unlisted,
+        scheduled=lambda: chosen.column(due),
         before_reply=lambda: chosen.column(_before_reply),
         strays=chosen.count(lambda part: part.told(told.STRAYS) > 0),
         with_both=chosen.count(lambda part: part.told(told.COMPARED) != ABSENT),
@@ -147,6 +148,11 @@ def successes(requests: Requests) -> Selection:
 def ranked(requests: Requests) -> Selection:
     """What latencies are told of: every success and every time-out."""
     return Selection(requests, lambda rows, _: rows.succeeded | (rows[OUTCOME] == _TIMED_OUT))
+
+
+def due(part: Subset) -> Nanoseconds:
+    """When a request was scheduled."""
+    return part.request(stamps.SCHEDULED)
 
 
 def latency(part: Subset) -> Nanoseconds:
