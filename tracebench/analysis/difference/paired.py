@@ -148,7 +148,7 @@ def estimates(a: Rounds, b: Rounds, components: Sequence[str]) -> dict[tuple[str
         columns_ns = [one.columns[component] for one in (a, b)]
         for name in COMPARED:
             of_a, of_b = (
-                _series(values_ns, one.bounds[edges[name]], name)
+                series(values_ns, one.bounds[edges[name]], name)
                 for values_ns, one in zip(columns_ns, (a, b), strict=True)
             )
             if (one := estimate(of_a, of_b, name)) is not None:
@@ -172,7 +172,14 @@ def _edges(a: Rounds, b: Rounds, statistic: str) -> Int64:
     return np.arange(blocks + 1) * rounds // blocks
 
 
-def _series(values_ns: Nanoseconds, bounds: Int64, statistic: str) -> Series:
+def series(values_ns: Nanoseconds, bounds: Int64, statistic: str) -> Series:
+    """A statistic of each block.
+
+    Args:
+        values_ns: of the requests, in the order of scheduling; −1: not reported.
+        bounds: where each block begins among them, and where the last one ends.
+        statistic: see `estimate`.
+    """
     blocks = (reported(values_ns[first:end]) for first, end in pairwise(bounds.tolist()))
     return np.array([_described(one, statistic) for one in blocks]) / NS_PER_MS
 
