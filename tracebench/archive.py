@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from tracebench import __version__
 from tracebench.analysis.closure.decomposition import decompose
-from tracebench.analysis.difference.comparison import compared
+from tracebench.analysis.difference.comparison import IN_TURN, UNKNOWN_ROUNDS, compared
 from tracebench.analysis.difference.paired import Rounds, rounds_of
 from tracebench.analysis.findings.archived_run import (
     facts_lost,
@@ -120,7 +120,11 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
     }
     session = _session(list(groups.values()))
     targets = advised(targets, session["plan"], session["environment"])
-    return compared(Result(**session, targets=targets), rounds)
+    one_by_one = all(
+        one.facts and one.facts.plan.get("sequential", True) for one in groups.values()
+    )
+    how = IN_TURN if one_by_one else UNKNOWN_ROUNDS
+    return compared(Result(**session, targets=targets), rounds, how)
 
 
 def inventory(
@@ -195,6 +199,13 @@ def _named(groups: Mapping[_Key, _Group]) -> dict[str, _Group]:
         key.name if counts[key.name] == 1 else f"{key.name} {key.run}": group
         for key, group in groups.items()
     }
+
+
+def _how(groups: Mapping[_Key, _Group]) -> str:
+    """How targets were measured whose rounds are not known."""
+    told = [group.facts.plan for group in groups.values() if group.facts is not None]
+    in_turn = len(told) == len(groups) and all(plan.get("sequential", True) for plan in told)
+    return IN_TURN if in_turn else UNKNOWN_ROUNDS
 
 
 def _were_by_turns(groups: Mapping[_Key, _Group]) -> bool:

@@ -36,10 +36,23 @@ _CHANGED: Final = {"not_stationary", "warmup_too_short", "noisy_neighbour"}
 """What tells that a machine, or a server, was not the same throughout."""
 
 
-def compare(a_name: str, a: TargetResult, b_name: str, b: TargetResult) -> Comparison:
-    """Set two targets side by side that were measured one after the other.
+IN_TURN: Final = "measured one after the other"
+UNKNOWN_ROUNDS: Final = "compared without rounds, of which the archive does not tell"
+
+
+def compare(
+    a_name: str, a: TargetResult, b_name: str, b: TargetResult, how: str = IN_TURN
+) -> Comparison:
+    """Set two targets side by side whose blocks are not known to pair.
 
     It tells of the components that both have; the verdicts of all of them are judged together.
+
+    Args:
+        a_name: what the first is called.
+        a: its result.
+        b_name: what the second is called.
+        b: its result.
+        how: it came about, for the caveat.
     """
     found = {
         (component, name): difference(name, a.components[component], b.components[component])
@@ -51,38 +64,33 @@ def compare(a_name: str, a: TargetResult, b_name: str, b: TargetResult) -> Compa
         a_name,
         b_name,
         _by_component(found, shown),
-        caveat=_not_by_turns({a_name: a, b_name: b}),
+        caveat=_not_by_turns({a_name: a, b_name: b}, how),
     )
 
 
-def compared(result: Result, rounds: Mapping[str, Rounds]) -> Result:
-    """A result with the comparisons of its targets.
-
-    Args:
-        result: without them.
-        rounds: see `compare_all`.
-    """
-    found = compare_all(result.targets, rounds)
+def compared(result: Result, rounds: Mapping[str, Rounds], how: str = IN_TURN) -> Result:
+    """A result with the comparisons of its targets; see `compare_all`."""
+    found = compare_all(result.targets, rounds, how)
     if len(result.targets) == 2:
         return replace(result, comparison=found[0] if found else None)
     return replace(result, comparisons=found)
 
 
 def compare_all(
-    targets: Mapping[str, TargetResult], rounds: Mapping[str, Rounds]
+    targets: Mapping[str, TargetResult], rounds: Mapping[str, Rounds], how: str = IN_TURN
 ) -> tuple[Comparison, ...]:
     """Compare each target with the first; of those without any success nothing is told.
 
     Args:
         targets: as they are told of.
-        rounds: what was measured of each by turns; those that are not there were measured one after
-            the other.
+        rounds: what was measured of each by turns.
+        how: those came about that are not there.
     """
     (a, *others) = targets
     known = [b for b in others if targets[a].components and targets[b].components]
     by_turns = [b for b in known if a in rounds and b in rounds]
     paired = dict(zip(by_turns, _compare_paired(a, by_turns, targets, rounds), strict=True))
-    return tuple(paired.get(b) or compare(a, targets[a], b, targets[b]) for b in known)
+    return tuple(paired.get(b) or compare(a, targets[a], b, targets[b], how) for b in known)
 
 
 def _compare_paired(
@@ -144,9 +152,9 @@ def _too_few(a: Rounds, b: Rounds, found: Mapping[tuple[str, str], Estimate]) ->
     return f"too few pairs of blocks for an interval of {names}: give --duration {ceil(least_s)}"
 
 
-def _not_by_turns(targets: Mapping[str, TargetResult]) -> str:
-    """What is not in the intervals of targets that were measured one after the other."""
-    known = "measured one after the other: the intervals do not cover what changed in between"
+def _not_by_turns(targets: Mapping[str, TargetResult], how: str) -> str:
+    """What is not in the intervals of targets whose blocks do not pair."""
+    known = f"{how}: the intervals do not cover what changed in between"
     changed = [
         name
         for name, target in targets.items()
@@ -154,7 +162,7 @@ def _not_by_turns(targets: Mapping[str, TargetResult]) -> str:
     ]
     if changed:
         known += f", and {' and '.join(changed)} changed within the run (see the verdict)"
-    return known + "; leave out --sequential, or run both several times to see how much that is"
+    return known + "; without --sequential, targets alternate, and it is no part of the difference"
 
 
 def difference(name: str, a: Statistics, b: Statistics) -> Difference:

@@ -8,6 +8,7 @@ other does not matter.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from math import ceil, nan, sqrt
 from typing import Final, NamedTuple, TypeAlias
@@ -89,6 +90,10 @@ def pair_count(a: Rounds, b: Rounds) -> int:
 # One statistic of the difference, from its pairs.
 
 
+_t95: Final = cache(critical_t)
+"""It is found by halving, and asked for anew for each statistic of each component."""
+
+
 class Estimate(NamedTuple):
     """A difference b − a in ms."""
 
@@ -126,7 +131,7 @@ def estimate(a: Series, b: Series, statistic: str) -> Estimate | None:
     winsorised = np.clip(differences, kept[0], kept[-1])
     error = float(winsorised.std(ddof=1)) * sqrt(count) / len(kept)
     degrees = len(kept) - 1
-    half = critical_t(degrees) * error
+    half = _t95(degrees) * error
     p = two_sided_p(delta / error, degrees) if error else float(delta == 0)
     return Estimate(delta, (delta - half, delta + half), p)
 
