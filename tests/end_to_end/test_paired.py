@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.old_servers import old_grpc, old_rest
+from tests.end_to_end.stream_server import TOKENS
 from tests.end_to_end.test_receive_otlp import exporting
+from tests.end_to_end.test_streams import serving as streaming
 from tests.plans import plan_of
 from tests.servers import free_ports
 from tracebench.benchmark import run
@@ -119,6 +121,24 @@ def test_client_libraries_follow(servers: tuple[str, str, str]) -> None:
     one, other, _ = servers
     found = run(plan_of(PAYLOAD, named=named(one, other), requests=20, clients=("requests",)))
     assert all("requests" in target.clients for target in found.targets.values())
+
+
+@pytest.mark.slow
+def test_streams_are_told_of_their_blocks_alone() -> None:
+    """The rate of tokens is that while requests are under way, not of the whole time."""
+    with streaming("flask") as options:
+        urls = named(options["rest_url"], options["rest_url"])
+        load: dict[str, Any] = {"requests": None, "duration_s": 3.0, "concurrency": 2}
+        found = run(plan_of(Payload(b"{}", "application/json", "x", "json"), named=urls, **load))
+    assert found.comparison is not None
+    assert found.comparison.pairs >= 2
+    for target in found.targets.values():
+        stream = target.stream
+        assert stream is not None
+        assert stream.tokens.output == TOKENS * target.requests.succeeded
+        assert stream.output_tokens_per_s == pytest.approx(
+            stream.tokens.output / target.duration_s, rel=0.3
+        )
 
 
 # On the command line.

@@ -29,8 +29,9 @@ from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Workload
 from tracebench.system.interrupt import interruptible
 
-_TRIED: Final = 5
-"""Requests, at least, that tell before the run how long one takes; they do not count."""
+_TRIED, _TRIED_NS = 5, 1_000_000_000
+"""Requests, at least, that tell before the run how long one takes, and how long they may take where
+that is long; they do not count."""
 _LOOKED_AT: Final = 1_000
 
 
@@ -117,7 +118,7 @@ class _Turns:
             return None
         tried = target.engine.record()
         count = max(_TRIED, self._most(target))
-        target.engine.extend(tried, ClosedLoop(requests=count), lambda _progress: None)
+        target.engine.extend(tried, ClosedLoop(count, _TRIED_NS), lambda _progress: None)
         target.record().gave_up = tried.gave_up
         latencies_ns = tried.recorder.latencies_ns(_LOOKED_AT)
         return float(np.median(latencies_ns)) if len(latencies_ns) else None
