@@ -3,7 +3,7 @@
 The example server is measured against itself, by turns and one after the other, while other
 processes keep the machine busy at times; then, with the machine to itself, against one whose
 inference takes 5 % longer. A run alarms if it calls anything slower or faster. It has found the
-difference if it calls the median of inference slower, by more than that of any other leaf component.
+difference if it calls the median of inference slower, by more than that of any other leaf.
 """
 
 import argparse

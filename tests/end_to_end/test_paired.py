@@ -1,8 +1,10 @@
 """Several targets in one run, from the command line to the result: who is compared, and how."""
 
 import json
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,7 +17,7 @@ from tests.end_to_end.stream_server import TOKENS
 from tests.end_to_end.test_receive_otlp import exporting
 from tests.end_to_end.test_streams import serving as streaming
 from tests.plans import plan_of
-from tests.servers import free_ports
+from tests.servers import HOST, Script, free_ports, read_request, reply, serving
 from tracebench.benchmark import run
 from tracebench.model.components import CLIENT_PARTS
 from tracebench.model.plan import Payload, Target
@@ -139,6 +141,37 @@ def test_streams_are_told_of_their_blocks_alone() -> None:
         assert stream.output_tokens_per_s == pytest.approx(
             stream.tokens.output / target.duration_s, rel=0.3
         )
+
+
+def slowing(over_s: float) -> Script:
+    """A server that takes 20 ms at first, and 20 % more after so long."""
+    began_s: list[float] = []
+
+    def script(connection: socket.socket) -> None:
+        while read_request(connection):
+            began_s[:] = began_s or [time.monotonic()]
+            time.sleep(0.020 * (1 + 0.2 * (time.monotonic() - began_s[0]) / over_s))
+            connection.sendall(reply())
+
+    return script
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.parametrize("sequential", [False, True])
+def test_a_planted_drift_disappears_by_turns_alone(sequential: bool) -> None:
+    with serving(slowing(12.0)) as port:
+        urls = named(*[f"http://{HOST}:{port}/"] * 2)
+        load: dict[str, Any] = {"requests": None, "duration_s": 6.0, "sequential": sequential}
+        found = run(plan_of(PAYLOAD, named=urls, **load))
+    assert found.comparison is not None
+    one = found.comparison.components["end_to_end"]["p50_ms"]
+    assert one.ci95 is not None
+    if sequential:
+        assert one.delta == pytest.approx(2.0, abs=0.8)
+    else:
+        assert one.verdict == "no difference shown"
+        assert abs(one.delta) < 0.3
 
 
 # On the command line.
