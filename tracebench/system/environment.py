@@ -37,6 +37,7 @@ def plan_facts(plan: Plan, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]
     """
     facts = {name: value for part in asdict(plan).values() for name, value in part.items()}
     facts |= {name: facts[name] and redacted(facts[name]) for name in _URLS}
+    facts["named"] = {one.name: redacted(one.address) for one in plan.targets.named}
     facts["payload"] = _payload_facts(plan.payloads.all)
     if plan.load.rate is not None:
         facts["rate"] = [_segment(one) for one in plan.load.rate]

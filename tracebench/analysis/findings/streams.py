@@ -216,9 +216,9 @@ def _client_token_lag(run: Evidence) -> Finding | None:
 _WINDOW_THROTTLED: Final = FindingKind(
     "window_throttled",
     ((0.0, "info"), (_NEARLY, "warning")),
-    "a TCP receive window on this machine was full {times:#time|times} for {count:#stream|streams}: "
-    "a sender had to wait for its reader, so tokens came later than the server could have sent "
-    "them, if the reader was this tool",
+    "a TCP receive window on this machine was full {times:#time|times} for "
+    "{count:#stream|streams}: a sender had to wait for its reader, so tokens came later than the "
+    "server could have sent them, if the reader was this tool",
     (
         Advice(
             "give the tool a core of its own (taskset)",
@@ -229,7 +229,7 @@ _WINDOW_THROTTLED: Final = FindingKind(
         Advice("raise the receive buffer (sysctl net.ipv4.tcp_rmem)"),
         Advice("run nothing else here that reads from the network"),
     ),
-    "a receive window was full {times:#time|times} for {count:#stream|streams}",
+    "a receive window was full {times:#time|times}",
 )
 
 
