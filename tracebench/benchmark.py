@@ -15,7 +15,7 @@ from tracebench.analysis.findings.finding import with_findings
 from tracebench.analysis.findings.near_floor import beside_floor, clients_cut_short, describe_floor
 from tracebench.analysis.findings.otlp_spans import unfit_rules
 from tracebench.analysis.findings.outcome import interrupted
-from tracebench.analysis.goodput import limits_of
+from tracebench.analysis.objectives.limits import limits_of, objectives_of
 from tracebench.analysis.statistics.steady_state import settled
 from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.summary import exemplars, summarise
@@ -71,8 +71,9 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
 
 def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
     traces = Traces(plan.traces, plan.mapping, secrets=secrets)
-    if plan.streamed.slo is not None:
-        limits_of(plan.streamed.slo)  # what cannot be read is told before the load
+    asked = plan.objectives
+    if asked.slo is not None:  # what cannot be read is told before the load
+        limits_of(asked.slo) if asked.goodput is None else objectives_of(asked.slo, asked.goodput)
     prepared = {
         target: replace(one, secrets=one.secrets | secrets) for target, one in prepare(plan).items()
     }
@@ -128,7 +129,7 @@ def _measured(
         one_run = export.Run(session["tool"]["run_id"], export.Anchor.now(), plan.load.concurrency)
         watcher.begins(target, ready.address, ready.answer)
         load, late = _loaded(ready, plan.load, watcher, may_fail=bool(targets)), Event()
-        load = replace(load, slo=plan.streamed.slo or "")
+        load = replace(load, slo=plan.objectives.slo or "", goodput=plan.objectives.goodput)
         with interruptible(late.set):  # what is measured must not be lost
             load = settled(load, plan.load.warmup)
             one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))

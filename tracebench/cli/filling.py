@@ -11,6 +11,7 @@ from tracebench.model.plan import (
     Expected,
     Influence,
     MappingRules,
+    Objectives,
     Payloads,
     SpanRoutes,
     Streamed,
@@ -32,6 +33,7 @@ Part = TypeVar(
     Influence,
     Expected,
     Streamed,
+    Objectives,
 )
 
 

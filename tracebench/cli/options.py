@@ -19,6 +19,7 @@ from tracebench.model.plan import (
     Expected,
     Influence,
     MappingRules,
+    Objectives,
     Payload,
     Payloads,
     Plan,
@@ -181,17 +182,37 @@ STREAMED = (
     ),
     fills(
         Streamed,
-        "--slo",
-        metavar="'ttft < 200ms'",
-        help="Limits that a streamed reply shall meet, with commas between them; tells the share "
-        "and the rate of those that do (goodput).",
-    ),
-    fills(
-        Streamed,
         "--token-path",
         metavar="PATH",
         help="Where an event has its token, e.g. 'result.text'. [default: known forms; else each "
         "event is a token]",
+    ),
+)
+SLO = (
+    fills(
+        Objectives,
+        "--slo",
+        metavar="'latency < 50ms'",
+        help="Limits of each request, comma-separated: METRIC < VALUE, where METRIC is latency, a "
+        "component, or ttft, tpot, … of a stream. Reports the share and the rate of requests that "
+        "meet them all (goodput).",
+    ),
+)
+OBJECTIVE = (
+    fills(
+        Objectives,
+        "--slo",
+        metavar="'latency.p99 < 50ms'",
+        help="What a load shall meet: METRIC.PERCENTILE < VALUE, or limits of each request "
+        "(METRIC < VALUE), of which --goodput says how many shall meet them.",
+    ),
+    click.option(
+        "--goodput",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=0.99,
+        show_default=True,
+        metavar="SHARE",
+        help="The share of requests that shall meet the limits of --slo.",
     ),
 )
 
@@ -253,6 +274,7 @@ def plan(given: Mapping[str, Any]) -> Plan:
         influence=filled(Influence, given),
         expected=filled(Expected, given),
         streamed=filled(Streamed, given),
+        objectives=filled(Objectives, given),
     )
 
 

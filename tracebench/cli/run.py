@@ -18,6 +18,7 @@ from tracebench.cli.options import (
     OUTPUTS,
     PAYLOAD,
     RECEIVE,
+    SLO,
     STREAMED,
     TARGETS,
     TRUST,
@@ -39,7 +40,18 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 @click.command(short_help="Load a server and split its latency.")
 @options(
-    TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, STREAMED, INFLUENCE, MAPPING, RECEIVE, OUTPUTS
+    TARGETS,
+    PAYLOAD,
+    METHOD,
+    EXPECT,
+    TRUST,
+    LOAD,
+    STREAMED,
+    SLO,
+    INFLUENCE,
+    MAPPING,
+    RECEIVE,
+    OUTPUTS,
 )
 @click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
 def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:

@@ -233,5 +233,7 @@ class Decomposition:
     """Those of which it is the time of a stream."""
     strays: int = 0
     """Requests during which components ran outside any request."""
+    draws: Callable[[], Nanoseconds] = lambda: np.zeros(0, np.int64)
+    """Gives whose each row is: the draw of each request's ids."""
     streams: Callable[[], StreamTimes | None] = lambda: None
     """Gives what servers told of streams; None where they told nothing that concerns these."""

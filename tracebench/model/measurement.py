@@ -54,7 +54,10 @@ class Measurement:
     asked_tokens: int | None = None
     """So many each request asked for, where all ask for as many; None where none is known to."""
     slo: str = ""
-    """The limits that a request shall meet, as they were given; empty: none were."""
+    """What requests shall meet, as it was given; empty: nothing was."""
+    goodput: float | None = None
+    """The share of requests that shall meet the limits in it; None: it has limits alone, and their
+    share is to be told."""
     record_problem: str = ""
     """Why the record stayed in memory when it had outgrown its bound; empty where it did not."""
     interrupted: bool = False

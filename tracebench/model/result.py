@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from tracebench.model.objectives import Decision, GateResult, ObjectiveResult
+
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
@@ -223,6 +225,8 @@ class Goodput:
     rps: float
     limits: Mapping[str, float]
     """Metric → ms."""
+    ci95: tuple[float, float] | None = None
+    """Of the share; None in a file that is older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +310,12 @@ class TargetResult:
     leaves, and stand in no sum."""
     stream: StreamResult | None = None
     """None where no reply streamed."""
+    goodput: Goodput | None = None
+    """None where no limits were given, or a request tells nothing that they limit."""
+    objectives: tuple[ObjectiveResult, ...] = ()
+    """Those of a sweep or a search (`--slo`)."""
+    ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Of `throughput_rps`, `errors.share` and `decomposed.share`, where the run gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,4 +339,8 @@ class Result:
     started_at: str
     targets: Mapping[str, TargetResult]
     comparison: Comparison | None = None
+    gates: tuple[GateResult, ...] = ()
+    """What `--fail-if` and `--fail-if-slower` found."""
+    decision: Decision | None = None
+    """Of all gates together; None where there are none."""
     schema: str = "tracebench.result/1"
