@@ -26,6 +26,8 @@ class Outputs:
     plot: str | None = None
     traces: str | None = None
     """The file of its spans, which are written before the result."""
+    junit: str | None = None
+    """Of its gates."""
 
     def check(self, *inputs: str | None) -> None:
         """Check that each can be written, before anything is measured, without changing it.
@@ -40,7 +42,12 @@ class Outputs:
             raise UsageError(
                 f"--output-plot {self.plot!r} has no known format: end it in {', '.join(FIGURES)}"
             )
-        options = {"json": self.json, "plot": self.plot, "traces": self.traces}
+        options = {
+            "json": self.json,
+            "plot": self.plot,
+            "traces": self.traces,
+            "junit": self.junit,
+        }
         taken = {realpath(path): "an input file" for path in inputs if path is not None}
         for name, path in options.items():
             if path is not None:
@@ -59,6 +66,11 @@ class Outputs:
 
             with _saving("--output-json", self.json, problems):
                 result_file.write(result, self.json)
+        if self.junit is not None and isinstance(result, Result):
+            from tracebench.report import junit  # not for --help
+
+            with _saving("--output-junit", self.junit, problems):
+                junit.write(result, self.junit)
         if self.plot is not None:
             from tracebench.report import figure, sweep_figure  # matplotlib takes a second
 

@@ -1,15 +1,17 @@
 """`report` and `analyze`: recreate reports from a saved result or archived spans."""
 
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from tracebench.cli.filling import options
+from tracebench.cli.gates import FAIL_IF, Gating, complain
 from tracebench.cli.options import MAPPING
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import exit_status, rendered, save
 from tracebench.cli.sweep import exit_status as sweep_status
 from tracebench.model.errors import UsageError
+from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
 from tracebench.system.input_files import read_text
 
@@ -22,14 +24,23 @@ _NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Val
 @click.command(short_help="Print or draw a saved result again.")
 @click.argument("file", metavar="RESULT.json")
 @click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result.")
-def report(*, file: str, output_plot: str | None) -> int:
-    """Print a saved result or sweep again; the exit status is that of the run."""
+@options(FAIL_IF)
+def report(*, file: str, output_plot: str | None, **given: Any) -> int:
+    """Print a saved result or sweep again; the exit status is that of the run.
+
+    With --fail-if, the saved result is held to these gates instead of its own.
+    """
     from tracebench.report import result_file  # not for --help
 
-    outputs = Outputs(plot=output_plot)
-    outputs.check(file)
+    gating = Gating.of(given)
+    outputs = Outputs(plot=output_plot, junit=given["output_junit"])
+    outputs.check(file, *gating.baseline)
     result = result_file.loads_any(read_text("", file), file)
     try:
+        if isinstance(result, Result):
+            result = _judged(result, gating)
+        elif gating:
+            raise UsageError(f"{file} is a sweep, and --fail-if is for runs: sweep with --slo")
         rendered(result)  # before anything is written
         save(result, outputs)
     except _NONSENSE as error:
@@ -37,7 +48,16 @@ def report(*, file: str, output_plot: str | None) -> int:
             f"{file} is not a tracebench result (its values contradict each other: "
             f"{type(error).__name__} {error}): give a file from --output-json"
         ) from None
-    return sweep_status(result) if isinstance(result, Sweep) else exit_status(result)
+    if isinstance(result, Sweep):
+        return sweep_status(result)
+    complain(result)
+    return exit_status(result)
+
+
+def _judged(result: Result, gating: Gating) -> Result:
+    limited = any(target.goodput is not None for target in result.targets.values())
+    gating.check(result.targets, limited=limited)
+    return gating.judged(result)
 
 
 # `tracebench analyze`: every report from archived spans.
@@ -48,6 +68,7 @@ def report(*, file: str, output_plot: str | None) -> int:
 @options(MAPPING)
 @click.option("--output-json", metavar="F", help="Write the result as JSON.")
 @click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result.")
+@options(FAIL_IF)
 def analyze(
     *,
     files: tuple[str, ...],
@@ -55,6 +76,7 @@ def analyze(
     mapping: str | None,
     output_json: str | None,
     output_plot: str | None,
+    **given: Any,
 ) -> int:
     """Analyse spans from files: OTLP as JSON lines or protobuf, or traces from Jaeger or Tempo.
 
@@ -63,8 +85,10 @@ def analyze(
     """
     from tracebench.archive import analyze as analyzed  # numpy: not for --help
 
-    outputs = Outputs(output_json, output_plot)
-    outputs.check(*files, mapping)
-    result = analyzed(files, maps, mapping)
+    gating = Gating.of(given)
+    outputs = Outputs(output_json, output_plot, junit=given["output_junit"])
+    outputs.check(*files, mapping, *gating.baseline)
+    result = _judged(analyzed(files, maps, mapping), gating)
     save(result, outputs)
+    complain(result)
     return exit_status(result)

@@ -8,6 +8,7 @@ import click
 
 from tracebench.cli import standard_streams
 from tracebench.cli.filling import options
+from tracebench.cli.gates import FAIL_IF, NO_GATES, Gating, complain
 from tracebench.cli.load_options import LOAD
 from tracebench.cli.options import (
     EXPECT,
@@ -34,25 +35,13 @@ from tracebench.model.sweep import Sweep
 from tracebench.system import why
 from tracebench.system.interrupt import interruptible
 
-INTERRUPTED, INVALID = 130, 3
+INTERRUPTED, INVALID, FAILED = 130, 3, 1
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @click.command(short_help="Load a server and split its latency.")
-@options(
-    TARGETS,
-    PAYLOAD,
-    METHOD,
-    EXPECT,
-    TRUST,
-    LOAD,
-    STREAMED,
-    SLO,
-    INFLUENCE,
-    MAPPING,
-    RECEIVE,
-    OUTPUTS,
-)
+@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, STREAMED, SLO)
+@options(INFLUENCE, MAPPING, RECEIVE, OUTPUTS, FAIL_IF)
 @click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
 def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.
@@ -61,24 +50,28 @@ def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **gi
     tracebench run --image photo.jpg --rest-url http://127.0.0.1:5000
     tracebench run --image photo.jpg --grpc-server 127.0.0.1:50051 --concurrency 8
     """  # noqa: D301 - click wants the character, not its name
-    outputs = Outputs(output_json, output_plot, given["output_traces"])
-    outputs.check(*(given[name] for name in FILES))
+    gating = Gating.of(given)
+    outputs = Outputs(output_json, output_plot, given["output_traces"], given["output_junit"])
+    outputs.check(*(given[name] for name in FILES), *gating.baseline)
     planned = plan(given)
+    gating.check_plan(planned)
     if dry_run and (planned.traces.receive_otlp or planned.traces.jaeger):
         raise UsageError(
             "--dry-run uses only what is in the reply: leave out --receive-otlp and --jaeger"
         )
     warn_of_proxies()
     warn_of_strangers(planned.traces)
-    return show_once(planned) if dry_run else measure(planned, outputs)
+    return show_once(planned) if dry_run else measure(planned, outputs, gating)
 
 
-def measure(planned: Plan, outputs: Outputs) -> int:
-    """Run the plan, print and save the result; returns the exit status."""
+def measure(planned: Plan, outputs: Outputs, gating: Gating = NO_GATES) -> int:
+    """Run the plan, judge, print and save the result; returns the exit status."""
     from tracebench.benchmark import run as benchmark  # numpy, grpc, requests: not for --help
 
     result = benchmark(planned, Live(planned.load.requests, planned.load.duration_s))
+    result = gating.judged(result)
     save(result, outputs)
+    complain(result)
     return exit_status(result)
 
 
@@ -109,12 +102,13 @@ def show(result: Result | Sweep) -> None:
 
 def rendered(result: Result | Sweep) -> str:
     """The table as printed."""
-    from tracebench.report import sweep_table, table  # rich: not for --help
+    from tracebench.report import gate_lines, sweep_table, table  # rich: not for --help
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if isinstance(result, Sweep):
         return sweep_table.render(result, color=color)
-    return table.render(result, color=color)
+    parts = (table.render(result, color=color), gate_lines.render(result, color=color))
+    return "\n".join(filter(None, parts))
 
 
 def show_once(planned: Plan) -> int:
@@ -130,12 +124,16 @@ def show_once(planned: Plan) -> int:
 
 
 def exit_status(result: Result) -> int:
-    """0, or 130 for an interrupted run, or 3 for invalid numbers."""
+    """130 for an interrupted run, 3 for invalid numbers, else what the gates say; or 0."""
     verdicts = [target.verdict for target in result.targets.values()]
     codes = {finding.code for verdict in verdicts for finding in verdict.findings}
     if "interrupted" in codes:
         return INTERRUPTED
-    return 0 if all(verdict.valid for verdict in verdicts) else INVALID
+    if not all(verdict.valid for verdict in verdicts):
+        return INVALID
+    return {"failed": FAILED, "inconclusive": INVALID, "broken": INVALID}.get(
+        result.decision or "", 0
+    )
 
 
 def warn_of_proxies() -> None:

@@ -9,7 +9,7 @@ from rich.text import Text
 from tracebench.analysis.interpretation import interpret_stream
 from tracebench.analysis.numbers import milliseconds
 from tracebench.model.components import SERVER_AND_NETWORK
-from tracebench.model.result import SHOWN, Goodput, Statistics, StreamResult
+from tracebench.model.result import SHOWN, Statistics, StreamResult
 from tracebench.report.terminal import indented
 
 _WAITED_MS = 1.0
@@ -41,8 +41,6 @@ def stream_block(stream: StreamResult) -> Iterator[RenderableType]:
         why = "too few samples for this percentile, or too many tokens in one read"
         yield indented(Text(f"~ {why}", style="dim"))
     yield ""
-    if stream.goodput is not None:
-        yield indented(Text(_goodput(stream.goodput), style="bold"))
     for sentence in interpret_stream(stream):
         yield indented(Text(sentence, style="bold"))
 
@@ -75,11 +73,6 @@ def _facts(stream: StreamResult) -> str:
     shared = stream.stamps["shared"] / max(sum(stream.stamps.values()), 1)
     facts.append(f"{shared:.1%} of the stamps are upper bounds")
     return " · ".join(facts)
-
-
-def _goodput(found: Goodput) -> str:
-    limits = ", ".join(f"{name} < {milliseconds(ms)} ms" for name, ms in found.limits.items())
-    return f"Goodput: {found.share:.1%} of the requests, {found.rps:,.1f}/s, meet {limits}."
 
 
 def _values(statistics: Statistics) -> list[str]:
