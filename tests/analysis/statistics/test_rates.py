@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tracebench.analysis.statistics.rates import rate_ci95, share_of, wilson
+from tracebench.analysis.statistics.rates import rate_ci95, share_below, share_of, wilson
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,21 @@ def test_a_rate_needs_some_requests_and_a_run_without_pauses() -> None:
     assert rate_ci95(done_ns[:63], 0, 1.0) is None
     assert rate_ci95(done_ns, 0, 8.0) is None
     assert rate_ci95(done_ns, 0, 0.0) is None
+
+
+def test_how_rare_misses_come_together_is_told_by_the_slowest() -> None:
+    """Waiting times of a queue: a run without any miss is not as sure as independent requests."""
+    rng = np.random.default_rng(3)
+    gaps = rng.exponential(1 / 0.5, 4_000)
+    steps = np.concatenate(([0.0], np.cumsum(1 - gaps[1:])))
+    waits = steps - np.minimum.accumulate(steps)
+    none_misses = share_below(waits / (waits.max() + 1))
+    assert none_misses.value == 1
+    assert none_misses.effective_count < 4_000 / 2
+    alone = share_below(rng.exponential(1, 4_000) / 100)
+    assert alone.effective_count == 4_000
+    assert share_below(np.zeros(50)).effective_count == 50
+
+
+def test_a_failure_is_no_small_miss() -> None:
+    assert share_below(np.array([0.5, np.inf, 1.0, 0.0])).value == 0.5

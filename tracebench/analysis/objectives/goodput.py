@@ -17,7 +17,7 @@ from tracebench.analysis.objectives.limits import (
     objectives_of,
     statistics_of,
 )
-from tracebench.analysis.statistics.rates import Share, share_of
+from tracebench.analysis.statistics.rates import Share, share_below
 from tracebench.analysis.streams import answered, by_request
 from tracebench.model.columns import ABSENT, Int64
 from tracebench.model.components import END_TO_END
@@ -68,15 +68,16 @@ class Judged:
 
     def meeting(self, limits: Iterable[Limit]) -> Share | None:
         """How many meet all limits; None where no request tells of one of them."""
-        good, known = self._succeeded.copy(), np.ones(len(self._draws), np.bool_)
+        severity = np.where(self._succeeded, 0.0, inf)
+        known = np.ones(len(severity), np.bool_)
         for limit in limits:
             found = self._known(limit.metric)
             if found is None:
                 return None
             values_ns, told = found
-            good &= (values_ns == ABSENT) | (values_ns < limit.most_ms * 1e6)
+            np.maximum(severity, values_ns / (limit.most_ms * 1e6), out=severity)
             known &= told | ~self._succeeded
-        return share_of(good[known]) if known.any() else None
+        return share_below(severity[known]) if known.any() else None
 
     def _known(self, metric: str) -> tuple[Int64, Flags] | None:
         """Its value for each request, in ns, `ABSENT` where it does not apply; and who tells."""

@@ -39,6 +39,27 @@ def share_of(flags: npt.NDArray[np.bool_]) -> Share:
     return Share(value, count, count / share_inflation(flags))
 
 
+_SLOWEST: Final = 0.05
+"""Enough requests, in any run that is worth one, to tell how they come together."""
+
+
+def share_below(severity: npt.NDArray[np.float64]) -> Share:
+    """The share of requests that stay below 1.
+
+    Those that do not are often few, or none, and their number then tells nothing of how they come
+    together; the slowest 5 % do, and theirs is nearly the same: what makes a request miss its limit
+    also makes it one of these.
+
+    Args:
+        severity: of each request, in the order of time: a time as a multiple of its limit; at least
+            one.
+    """
+    count, good = len(severity), severity < 1
+    slowest = severity > np.quantile(severity, 1 - _SLOWEST, method="lower")
+    excess = max(share_inflation(good), share_inflation(slowest))
+    return Share(float(np.count_nonzero(good)) / count, count, count / excess)
+
+
 def wilson(share: float, count: float) -> Interval:
     """The 95 % interval of a share; it holds near 0 and 1 too.
 
