@@ -45,6 +45,8 @@ class ObjectiveResult:
     effective_count: float
     """How many independent requests would tell as much."""
     decision: Met
+    is_share: bool = True
+    """Else it is a mean."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,13 +167,15 @@ def _of_mean(asked: Objective, found: Statistics | None) -> ObjectiveResult:
     """A mean has no value for what failed: those who ask for one look at `errors` too."""
     bound_ms = asked.limits[0].most_ms
     if found is None:
-        return ObjectiveResult(asked.expression, None, None, bound_ms, 0, 0.0, "undecided")
+        nothing = (None, None, bound_ms, 0, 0.0)
+        return ObjectiveResult(asked.expression, *nothing, "undecided", is_share=False)
     interval = found.ci95.get("mean_ms")
     low, high = interval or (0.0, inf)
     decision: Met = "met" if high < bound_ms else "missed" if low >= bound_ms else "undecided"
     effective = float(found.effective_count or found.count)
+    counts = (found.count, effective)
     return ObjectiveResult(
-        asked.expression, found.mean_ms, interval, bound_ms, found.count, effective, decision
+        asked.expression, found.mean_ms, interval, bound_ms, *counts, decision, is_share=False
     )
 
 

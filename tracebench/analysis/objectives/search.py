@@ -1,0 +1,370 @@
+"""The search for the highest load that meets an objective, in noise and within a budget of time.
+
+Two things are taken for granted, and said in docs/search.md: the more load, the more requests miss
+their limits; and near the load that is sought their share is about a power of the load. From all
+that was seen a posterior follows for that load and that power. First, loads are doubled until one
+misses; then the posterior's median is measured, where a run tells most, until it is known roughly;
+then the load that promises most, in the time that is left, to be *shown* to meet the objective.
+
+What counts in the end is no model: the whole 95 % interval of a load's own requests meets it.
+
+Sources: Waeber, Frazier & Henderson 2013, Bisection search with noisy responses, SIAM Journal on
+Control and Optimization 51 (measure at the median); Frazier 2018, arXiv 1807.02811 (expected gain).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from math import erf, inf, log, sqrt
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tracebench.analysis.statistics.correlation import Z95
+from tracebench.analysis.statistics.rates import wilson
+from tracebench.model.objectives import Met, ObjectiveResult
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One run at one load."""
+
+    load: float
+    seconds: float
+    """That it took."""
+    requests: int
+    objectives: tuple[ObjectiveResult, ...]
+    overloaded: bool = False
+    """The load could not be made, or too many requests failed: it is beyond what is sought."""
+    valid: bool = True
+    """Whether the numbers may count as meeting anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """All runs at one load together."""
+
+    load: float
+    seconds: float
+    requests: int
+    objectives: tuple[ObjectiveResult, ...]
+    decision: Met
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a search may do."""
+
+    least: float
+    most: float
+    first: float
+    """Where doubling begins."""
+    budget_s: float
+    whole: bool = False
+    """Loads are whole numbers."""
+    given_least: bool = False
+    """Nothing below `least` is of interest; else doubling may begin by halving."""
+
+
+class Ask(NamedTuple):
+    """What to measure next."""
+
+    load: float
+    seconds: float
+
+
+# What was seen of each load.
+
+
+def levels(seen: Sequence[Seen]) -> list[Level]:
+    """Pool the runs of each load; the least load comes first.
+
+    A short run may miss how requests come together: at no load do they less than at a lower one,
+    as far as that was seen in as many requests.
+    """
+    known: list[Level] = []
+    for load in sorted({one.load for one in seen}):
+        runs = [one for one in seen if one.load == load]
+        pooled = map(_pooled, zip(*(one.objectives for one in runs), strict=True))
+        found = tuple(
+            _not_less_alike(one, [below.objectives[at] for below in known])
+            for at, one in enumerate(pooled)
+        )
+        known.append(_level(runs, found))
+    return known
+
+
+def _not_less_alike(one: ObjectiveResult, below: Sequence[ObjectiveResult]) -> ObjectiveResult:
+    if not one.is_share or one.value is None:
+        return one
+    shares = [b.effective_count / b.count for b in below if b.count >= max(one.count, 1)]
+    worth = min([one.effective_count, *(share * one.count for share in shares)])
+    if worth == one.effective_count:
+        return one
+    interval = wilson(one.value, worth)
+    decision = decided(interval, one.bound, is_share=True)
+    return replace(one, effective_count=worth, ci95=interval, decision=decision)
+
+
+def _level(runs: Sequence[Seen], found: tuple[ObjectiveResult, ...]) -> Level:
+    decisions = {one.decision for one in found}
+    decision: Met = "missed" if "missed" in decisions else "undecided"
+    if decisions == {"met"} and all(one.valid for one in runs):
+        decision = "met"
+    if any(one.overloaded for one in runs):
+        decision = "missed"
+    seconds, requests = sum(one.seconds for one in runs), sum(one.requests for one in runs)
+    return Level(runs[0].load, seconds, requests, found, decision)
+
+
+def _pooled(runs: Iterable[ObjectiveResult]) -> ObjectiveResult:
+    """The same objective, over all requests of several runs."""
+    runs = list(runs)
+    known = [one for one in runs if one.value is not None and one.effective_count]
+    if len(known) < 2:
+        return known[0] if known else runs[0]
+    first = known[0]
+    count, worth = sum(one.count for one in known), sum(one.effective_count for one in known)
+    value = sum((one.value or 0.0) * one.count for one in known) / count
+    is_share = first.is_share
+    interval = wilson(value, worth) if is_share else _pooled_mean_ci95(value, worth, known)
+    return ObjectiveResult(
+        first.expression,
+        value,
+        interval,
+        first.bound,
+        count,
+        worth,
+        decided(interval, first.bound, is_share=is_share),
+        is_share,
+    )
+
+
+def _pooled_mean_ci95(
+    value: float, worth: float, runs: Sequence[ObjectiveResult]
+) -> tuple[float, float] | None:
+    if any(one.ci95 is None for one in runs):
+        return None
+    halves = [(one.ci95[1] - one.ci95[0]) / 2 * one.effective_count for one in runs if one.ci95]
+    half = sqrt(sum(one * one for one in halves)) / worth
+    return value - half, value + half
+
+
+def decided(interval: tuple[float, float] | None, bound: float, *, is_share: bool) -> Met:
+    """Met where the whole interval does, missed where all of it does not."""
+    low, high = interval or (0.0, inf)
+    if is_share:
+        return "met" if low >= bound else "missed" if high < bound else "undecided"
+    return "met" if high < bound else "missed" if low >= bound else "undecided"
+
+
+# The posterior of the load that is sought.
+
+_POWERS: Final = np.array([2.0, 4.0, 6.0, 9.0, 13.0, 20.0, 40.0])
+"""How steeply the share of misses grows: with which power of the load."""
+_LOADS: Final = 240
+_ROUGH, _ROUGHER = 0.15, 0.3
+"""How far the power law may be off, as a fraction: near what is sought, and at a share e times as
+great or small."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posterior:
+    """What is known of the load at which the objective is just met."""
+
+    loads: Floats
+    weight: Floats
+    """Load × power; they sum to 1."""
+
+    def quantile(self, share: float) -> float:
+        """The load that so much of the weight is below of."""
+        below = np.cumsum(self.weight.sum(1))
+        return float(self.loads[min(int(np.searchsorted(below, share)), len(self.loads) - 1)])
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation, as a fraction."""
+        logs, weight = np.log(self.loads), self.weight.sum(1)
+        mean = float(logs @ weight)
+        return sqrt(max(float(weight @ (logs - mean) ** 2), 0.0))
+
+
+def posterior(known: Sequence[Level], low: float, high: float) -> Posterior:
+    """What all runs tell of the load that is sought, if it lies between two loads."""
+    loads = np.geomspace(low, high, _LOADS)
+    likely = np.zeros((_LOADS, len(_POWERS)))
+    for level in known:
+        for one in level.objectives:
+            if one.value is not None and one.effective_count:
+                likely += _log_likelihood(one, _excess(loads, level.load))
+    weight = np.exp(likely - likely.max())
+    return Posterior(loads, weight / weight.sum())
+
+
+def _excess(sought: Floats, load: float) -> Floats:
+    """By which factor, as a logarithm, misses exceed what is allowed: for each load and power."""
+    return np.asarray(np.log(load / sought)[:, None] * _POWERS)
+
+
+def _log_likelihood(found: ObjectiveResult, excess: Floats) -> Floats:
+    value, count = found.value or 0.0, found.effective_count
+    if not found.is_share:
+        off = log(value / found.bound)
+        error = _mean_error(found)
+        slack = error**2 + (_ROUGH + _ROUGHER * abs(off)) ** 2
+        return np.asarray(-((off - excess) ** 2) / (2 * slack))
+    allowed, misses = 1 - found.bound, (1 - value) * count
+    off = log((misses + 0.5) / (count + 1) / allowed)
+    rough = (_ROUGH + _ROUGHER * abs(off)) ** 2
+    told = min(1.0, 1 / (rough * max(misses, 0.5)))  # a power law is not worth more than that
+    share = np.minimum(allowed * np.exp(np.minimum(excess, 50.0)), 1 - 1e-9)
+    return np.asarray(told * (misses * np.log(share) + (count - misses) * np.log1p(-share)))
+
+
+def _mean_error(found: ObjectiveResult) -> float:
+    """The standard error of a mean, as a fraction of it."""
+    if found.ci95 is None or not found.value:
+        return 1.0
+    return (found.ci95[1] - found.ci95[0]) / (2 * Z95 * found.value)
+
+
+# What to do next.
+
+_FEWEST: Final = 100
+"""Requests of a first look at a load."""
+_LOOK: Final = 1 / 40
+"""Of the budget: the longest first look."""
+_ROUGHLY: Final = 0.04
+_EXPLORING: Final = 0.3
+"""Of the budget, at most, until what is sought is known so roughly."""
+_STEP: Final = 0.06
+_AT: Final = 0.5
+_SAFE: Final = 0.7
+_SLICE: Final = 0.5
+_SHORTEST_S: Final = 1.0
+_CLOSE: Final = 1.02
+"""Loads that differ by less are one."""
+_WORTHWHILE: Final = 0.003
+"""A gain below that, in expectation, is not worth the time."""
+
+
+def next_step(seen: Sequence[Seen], bounds: Bounds, spent_s: float) -> Ask | str:
+    """What to measure next, or why the search ends.
+
+    Args:
+        seen: all runs so far.
+        bounds: what the search may do.
+        spent_s: how much of the budget is gone.
+    """
+    known, left_s = levels(seen), bounds.budget_s - spent_s
+    if left_s < _SHORTEST_S:
+        return "the budget is spent"
+    if isinstance(opening := _opening(known, bounds, left_s), Ask | str):
+        return opening
+    low, high = opening
+    if bounds.whole and high - low <= 1 and _is_met(known, low):
+        return "no load lies between"
+    if high / low < _CLOSE and _is_met(known, low):
+        return "the load is known within 2 %"
+    found = posterior(known, low / _CLOSE, high * _CLOSE)
+    rough = found.spread > _ROUGHLY and spent_s < _EXPLORING * bounds.budget_s
+    if rough and (middle := _new(found.quantile(_AT), known, bounds, low, high)) is not None:
+        return Ask(middle, min(left_s, max(_STEP * bounds.budget_s, _SHORTEST_S)))
+    return _confirm(known, found, bounds, left_s)
+
+
+def _is_met(known: Sequence[Level], load: float) -> bool:
+    return any(one.load == load and one.decision == "met" for one in known)
+
+
+def _opening(
+    known: Sequence[Level], bounds: Bounds, left_s: float
+) -> Ask | str | tuple[float, float]:
+    """Double, or halve, until loads on both sides are known; then these."""
+    if not known:
+        return _look(bounds.first, bounds, left_s)
+    missed = [one.load for one in known if one.decision == "missed"]
+    if not missed:
+        if (top := known[-1].load) < bounds.most:
+            return _look(min(2 * top, bounds.most), bounds, left_s)
+        if known[-1].decision == "met":
+            return "no higher load is tried"
+        return top / 2, top
+    low = max((one.load for one in known if one.load < missed[0]), default=None)
+    if low is None:
+        if missed[0] <= bounds.least:
+            return "no lower load is tried"
+        return _look(max(missed[0] / 2, bounds.least), bounds, left_s)
+    met = [one.load for one in known if one.decision == "met" and one.load < missed[0]]
+    return max(met, default=min(low, missed[0] / 2)), missed[0]
+
+
+def _look(load: float, bounds: Bounds, left_s: float) -> Ask:
+    """A first look: enough requests at high loads, not too long at low ones."""
+    load = max(round(load), 1) if bounds.whole else load
+    wanted_s = _FEWEST / load if not bounds.whole else _LOOK * bounds.budget_s
+    return Ask(load, min(left_s, max(_SHORTEST_S, min(wanted_s, _LOOK * bounds.budget_s))))
+
+
+def _new(
+    load: float, known: Sequence[Level], bounds: Bounds, low: float, high: float
+) -> float | None:
+    """A load near this one that may be measured; None where there is none between."""
+    if not bounds.whole:
+        return float(f"{load:.3g}")
+    return float(min(max(round(load), int(low) + 1), int(high) - 1)) if high - low > 1 else None
+
+
+def _confirm(known: Sequence[Level], found: Posterior, bounds: Bounds, left_s: float) -> Ask | str:
+    """The load whose measurement promises the greatest gain, and half of the time for it."""
+    best = max((one.load for one in known if one.decision == "met"), default=None)
+    floor = best or _SAFE * found.quantile(0.5)
+    lowest, highest = floor, float(found.loads[-1])
+    grid = {float(f"{load:.3g}") for load in np.geomspace(lowest, highest, 50)}
+    if bounds.whole:
+        grid = {float(round(load)) for load in grid}
+    tried = {one.load for one in known if one.decision == "undecided"}
+    missed = min((one.load for one in known if one.decision == "missed"), default=inf)
+    loads = [one for one in sorted(grid | tried) if floor <= one < missed and one != best]
+    gains = [
+        log(load / floor) * _chance(load, left_s, known, found)
+        for load in loads
+    ]
+    if not gains or max(gains) < _WORTHWHILE:
+        return "more time would hardly find a higher load"
+    load = loads[int(np.argmax(gains))]
+    return Ask(load, left_s if left_s < 4 * _SHORTEST_S else max(left_s * _SLICE, _SHORTEST_S))
+
+
+def _chance(load: float, left_s: float, known: Sequence[Level], found: Posterior) -> float:
+    """How likely a load is shown to meet every objective in the time that is left."""
+    nearest = min(known, key=lambda one: abs(log(one.load / load)))
+    rate = nearest.requests / max(nearest.seconds, 1e-9)
+    rate *= min(load / nearest.load, 1.5)
+    before = sum(one.seconds for one in known if one.load == load)
+    requests = rate * (left_s + before)
+    excess = _excess(found.loads, load)
+    chance = np.ones_like(excess)
+    for one in nearest.objectives:
+        if one.count and one.effective_count:
+            worth = requests * one.effective_count / one.count
+            chance = np.minimum(chance, _meets(one, excess, worth))
+    return float((chance * found.weight).sum())
+
+
+def _meets(one: ObjectiveResult, excess: Floats, worth: float) -> Floats:
+    """The probability that the whole interval of so many independent requests meets a bound."""
+    if one.is_share:
+        allowed = 1 - one.bound
+        share = np.minimum(allowed * np.exp(np.minimum(excess, 50.0)), 1 - 1e-9)
+        most = allowed - Z95 * sqrt(allowed * one.bound / worth)
+        return _normal((most - share) / np.sqrt(np.maximum(share * (1 - share), 1e-12) / worth))
+    error = _mean_error(one) * sqrt(max(one.effective_count, 1.0) / worth)
+    return _normal(-excess / error - Z95)
+
+
+def _normal(z: Floats) -> Floats:
+    """The normal distribution."""
+    return np.asarray((1 + np.vectorize(erf)(z / sqrt(2))) / 2)
