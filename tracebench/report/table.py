@@ -7,8 +7,6 @@ from rich.table import Table
 from rich.text import Text
 
 from server_middleware.vocabulary import (
-    INFERENCE,
-    INFERENCE_PARTS,
     SERVER_PARTS,
     SERVER_PROCESSING,
 )
@@ -17,7 +15,6 @@ from tracebench.analysis.interpretation import interpret, interpret_tail, was_in
 from tracebench.analysis.numbers import milliseconds, signed
 from tracebench.model.components import (
     BACKLOG,
-    COMPONENTS,
     CONNECT,
     END_TO_END,
     LEAVES,
@@ -26,7 +23,6 @@ from tracebench.model.components import (
 from tracebench.model.result import (
     SHOWN,
     ClientCost,
-    Comparison,
     Difference,
     Floor,
     ObserverEffect,
@@ -34,6 +30,7 @@ from tracebench.model.result import (
     Statistics,
     TargetResult,
 )
+from tracebench.report.difference_table import difference_block
 from tracebench.report.stream_table import stream_block
 from tracebench.report.terminal import WIDTH, finding_lines, indented, printed, shortened
 
@@ -115,7 +112,7 @@ def _parts(result: Result) -> Iterator[RenderableType | str]:
         yield _target(name, target, result)
         yield from _links(target)
     if result.comparison is not None:
-        yield _comparison(result.comparison)
+        yield difference_block(result.comparison)
 
 
 def _target(name: str, target: TargetResult, result: Result) -> RenderableType:
@@ -269,36 +266,3 @@ def _judgement(target: TargetResult) -> tuple[str, str]:
     if cut_short:
         return f"interrupted{at}; valid for what was measured", "bold yellow"
     return "valid", "bold green"
-
-
-def _comparison(comparison: Comparison) -> RenderableType:
-    table = _differences(comparison)
-    if not comparison.caveat:
-        return table
-    note = f"{comparison.caveat[:1].upper()}{comparison.caveat[1:]}."
-    return Group(table, indented(Text(note, style="dim")))
-
-
-def _differences(comparison: Comparison) -> RenderableType:
-    a, b = comparison.a, comparison.b
-    table = Table(box=None, padding=(0, 1), title=f"{b} against {a}", title_justify="left")
-    table.title_style = "bold"
-    for heading in ("p50, ms", a, b, "difference", "95 % interval"):
-        table.add_column(heading, justify="left" if heading == "p50, ms" else "right")
-    after = LEAVES.index(INFERENCE) + 1
-    leaves = (*LEAVES[:after], *INFERENCE_PARTS, *LEAVES[after:])
-    order = (*leaves, *_own(comparison), END_TO_END)
-    for name in (name for name in order if name in comparison.components):
-        one = comparison.components[name]["p50_ms"]
-        if one.a == one.b == 0:
-            continue
-        interval = "unknown" if one.ci95 is None else " … ".join(map(signed, one.ci95))
-        cells = (milliseconds(one.a), milliseconds(one.b), signed(one.delta), interval)
-        table.add_row(name if name in COMPONENTS else f"  {shortened(name)}", *cells)
-    return table
-
-
-def _own(comparison: Comparison) -> list[str]:
-    """The custom-named parts that both targets have."""
-    known = COMPONENTS.union(INFERENCE_PARTS)
-    return [name for name in comparison.components if name not in known]
