@@ -22,7 +22,7 @@ from tracebench.analysis.findings.outcome import interrupted
 from tracebench.analysis.numbers import milliseconds
 from tracebench.model.exchange import Outcome
 from tracebench.model.result import ErrorCount, Result
-from tracebench.report.figure import make
+from tracebench.report.figures.figure import make
 from tracebench.report.table import render
 
 LINK = "http://localhost:16686/search?" + "x" * 200

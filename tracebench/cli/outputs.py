@@ -72,7 +72,7 @@ class Outputs:
             with _saving("--output-junit", self.junit, problems):
                 junit.write(result, self.junit)
         if self.plot is not None:
-            from tracebench.report import figure, sweep_figure  # matplotlib takes a second
+            from tracebench.report.figures import figure, sweep_figure  # matplotlib takes a second
 
             with _saving("--output-plot", self.plot, problems):
                 if isinstance(result, Sweep):

@@ -12,8 +12,16 @@ from tracebench.analysis.closure.own_components import share_of
 from tracebench.analysis.numbers import milliseconds
 from tracebench.model.components import END_TO_END
 from tracebench.model.result import Result, Statistics, TargetResult
-from tracebench.report.figure_style import COMPONENTS, INVALID, OWN, SIZE_IN, TARGETS, Look, save
-from tracebench.report.stream_figure import first_token, gaps, streams_in
+from tracebench.report.figures.figure_style import (
+    COMPONENTS,
+    INVALID,
+    OWN,
+    SIZE_IN,
+    TARGETS,
+    Look,
+    save,
+)
+from tracebench.report.figures.stream_figure import first_token, gaps, streams_in
 from tracebench.report.terminal import shortened
 
 _LABELLED = 0.04
