@@ -10,6 +10,7 @@ from tracebench.cli import standard_streams
 from tracebench.cli.demo import demo, serve
 from tracebench.cli.reports import analyze, report
 from tracebench.cli.run import INTERRUPTED, run
+from tracebench.cli.search import search
 from tracebench.cli.spans import spans
 from tracebench.cli.sweep import sweep
 from tracebench.model.errors import TracebenchError
@@ -30,6 +31,7 @@ def cli() -> None:
 
 cli.add_command(run)
 cli.add_command(sweep)
+cli.add_command(search)
 cli.add_command(demo)
 cli.add_command(serve)
 cli.add_command(report)

@@ -11,6 +11,7 @@ import click
 
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Result
+from tracebench.model.search import Search
 from tracebench.model.sweep import Sweep
 from tracebench.system import why
 from tracebench.system.output_files import check_writable
@@ -58,7 +59,7 @@ class Outputs:
                 if Path(path).is_file() or not Path(path).exists():
                     taken[realpath(path)] = option
 
-    def write(self, result: Result | Sweep) -> list[str]:
+    def write(self, result: Result | Sweep | Search) -> list[str]:
         """Write each, and report it on standard error; returns the problems."""
         problems = self._told_of_traces(result)
         if self.json is not None:
@@ -72,20 +73,22 @@ class Outputs:
             with _saving("--output-junit", self.junit, problems):
                 junit.write(result, self.junit)
         if self.plot is not None:
+            from tracebench.report import search_table  # rich: not for --help
             from tracebench.report.figures import figure, sweep_figure  # matplotlib takes a second
 
             with _saving("--output-plot", self.plot, problems):
-                if isinstance(result, Sweep):
-                    sweep_figure.draw(result, self.plot)
+                if isinstance(result, Sweep | Search):
+                    drawn = result if isinstance(result, Sweep) else search_table.as_sweep(result)
+                    sweep_figure.draw(drawn, self.plot)
                 else:
                     figure.draw(result, self.plot)
         return problems
 
-    def _told_of_traces(self, result: Result | Sweep) -> list[str]:
+    def _told_of_traces(self, result: Result | Sweep | Search) -> list[str]:
         """Report where the spans, already written, are; returns the problems."""
         if self.traces is None:
             return []
-        runs = [one.result for one in result.steps] if isinstance(result, Sweep) else [result]
+        runs = [result] if isinstance(result, Result) else [one.result for one in result.steps]
         paths = {one.plan.get("output_traces") or self.traces: one for one in runs}
         kept = [path for path, one in paths.items() if _has_spans(one) and not _is_of(one, path)]
         if kept:
@@ -93,7 +96,7 @@ class Outputs:
             return [f"cannot write --output-traces {kept[0]!r} (the verdict says why): {now}"]
         if any(map(_has_spans, runs)):
             shown = Path(self.traces)
-            if isinstance(result, Sweep):
+            if not isinstance(result, Result):
                 shown = shown.with_stem(f"{shown.stem}-LOAD")
             click.echo(f"wrote {shown}", err=True)
         return []

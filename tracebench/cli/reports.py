@@ -9,9 +9,11 @@ from tracebench.cli.gates import FAIL_IF, Gating, complain
 from tracebench.cli.options import MAPPING
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import exit_status, rendered, save
+from tracebench.cli.search import exit_status as search_status
 from tracebench.cli.sweep import exit_status as sweep_status
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Result
+from tracebench.model.search import Search
 from tracebench.model.sweep import Sweep
 from tracebench.system.input_files import read_text
 
@@ -40,7 +42,7 @@ def report(*, file: str, output_plot: str | None, **given: Any) -> int:
         if isinstance(result, Result):
             result = _judged(result, gating)
         elif gating:
-            raise UsageError(f"{file} is a sweep, and --fail-if is for runs: sweep with --slo")
+            raise UsageError(f"{file} is no run, which --fail-if is for: use --slo with the others")
         rendered(result)  # before anything is written
         save(result, outputs)
     except _NONSENSE as error:
@@ -48,6 +50,8 @@ def report(*, file: str, output_plot: str | None, **given: Any) -> int:
             f"{file} is not a tracebench result (its values contradict each other: "
             f"{type(error).__name__} {error}): give a file from --output-json"
         ) from None
+    if isinstance(result, Search):
+        return search_status(result)
     if isinstance(result, Sweep):
         return sweep_status(result)
     complain(result)

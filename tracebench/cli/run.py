@@ -31,6 +31,7 @@ from tracebench.cli.progress_line import Live
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
+from tracebench.model.search import Search
 from tracebench.model.sweep import Sweep
 from tracebench.system import why
 from tracebench.system.interrupt import interruptible
@@ -75,7 +76,7 @@ def measure(planned: Plan, outputs: Outputs, gating: Gating = NO_GATES) -> int:
     return exit_status(result)
 
 
-def save(result: Result | Sweep, outputs: Outputs) -> None:
+def save(result: Result | Sweep | Search, outputs: Outputs) -> None:
     """Write and print the result; Ctrl-C in the meantime does not lose it.
 
     Files come first, and each is attempted: if one fails, or standard output does, the others are
@@ -95,18 +96,25 @@ def save(result: Result | Sweep, outputs: Outputs) -> None:
         click.echo(f"warning: the table could not be printed ({why(error)})", err=True)
 
 
-def show(result: Result | Sweep) -> None:
+def show(result: Result | Sweep | Search) -> None:
     """Print the table: coloured on a terminal, plain elsewhere and with NO_COLOR."""
     click.echo(rendered(result), color=True)
 
 
-def rendered(result: Result | Sweep) -> str:
+def rendered(result: Result | Sweep | Search) -> str:
     """The table as printed."""
-    from tracebench.report import gate_lines, sweep_table, table  # rich: not for --help
+    from tracebench.report import (
+        gate_lines,
+        search_table,
+        sweep_table,
+        table,
+    )  # rich: not for --help
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if isinstance(result, Sweep):
         return sweep_table.render(result, color=color)
+    if isinstance(result, Search):
+        return search_table.render(result, color=color)
     parts = (table.render(result, color=color), gate_lines.render(result, color=color))
     return "\n".join(filter(None, parts))
 

@@ -15,6 +15,7 @@ from tracebench.cli.options import (
     INFLUENCE,
     MAPPING,
     METHOD,
+    OBJECTIVE,
     OUTPUTS,
     PAYLOAD,
     RECEIVE,
@@ -52,7 +53,7 @@ LOADS = (
 
 @click.command(short_help="Find what saturates first as the load grows.")
 @options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER, STREAMED)
-@options(INFLUENCE, MAPPING, RECEIVE, OUTPUTS)
+@options(OBJECTIVE, INFLUENCE, MAPPING, RECEIVE, OUTPUTS)
 def sweep(
     *,
     output_json: str | None,

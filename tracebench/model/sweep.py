@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tracebench.model.objectives import Met
 from tracebench.model.result import Finding, Result
 
 LoadKind = Literal["concurrency", "rate"]
@@ -36,6 +37,8 @@ class Point:
     """Mean number of requests in each component: throughput × mean time in it (Little's law)."""
     growth: Mapping[str, float]
     """Mean time in each component, over that at the least load."""
+    meets: Met | None = None
+    """Whether the load meets the objectives; None where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,10 @@ class Scaling:
     law: Law | None
     sentence: str
     findings: tuple[Finding, ...]
+    highest_met: float | None = None
+    """The last load that meets the objectives, with none below it that misses them."""
+    objective: str = ""
+    """The same in a sentence; empty where there are no objectives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +103,6 @@ class Sweep:
     """Whether every step that was asked for was measured, with numbers that can be trusted; the
     one that told `auto` to end is not counted."""
     scaling: Mapping[str, Scaling]
+    slo: str | None = None
+    """What each load was held to."""
     schema: str = "tracebench.sweep/1"

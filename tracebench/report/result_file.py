@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin, g
 from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Result, TargetResult
+from tracebench.model.search import Search
 from tracebench.model.sweep import Sweep
 from tracebench.system import json_fault
 from tracebench.system.output_files import replaced
@@ -19,14 +20,16 @@ from tracebench.system.redaction import scrubbed
 
 # The result file: a Result as JSON.
 
+Saved = Result | Sweep | Search
 
-def dumps(result: Result | Sweep) -> str:
+
+def dumps(result: Saved) -> str:
     """The result file's text."""
     whole = {"schema": result.schema} | _plain(result)  # the schema first
     return json.dumps(whole, default=_plain, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def write(result: Result | Sweep, path: str) -> None:
+def write(result: Saved, path: str) -> None:
     """Write the result file.
 
     Raises:
@@ -47,7 +50,9 @@ def _plain(value: Any) -> dict[str, Any]:
 
 # Reading the result file: additions by newer versions are ignored, nonsense is refused.
 
-_KINDS: Final = {kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep)}
+_KINDS: Final = {
+    kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep, Search)
+}
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SCALARS: Final = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -68,11 +73,11 @@ def loads(text: str, name: str = "the file") -> Result:
     return result
 
 
-def loads_any(text: str, name: str = "the file") -> Result | Sweep:
-    """Read the result file of a run or a sweep.
+def loads_any(text: str, name: str = "the file") -> Saved:
+    """Read the result file of a run, a sweep or a search.
 
     Raises:
-        UsageError: it is neither, or has another schema.
+        UsageError: it is none, or has another schema.
     """
     try:
         data = json.loads(text, parse_constant=_refuse_constant)
@@ -81,7 +86,7 @@ def loads_any(text: str, name: str = "the file") -> Result | Sweep:
             raise _WrongError(_other_kind(data))
         if not isinstance(schema, str) or schema not in _KINDS:
             raise UsageError(f"{name} has the schema {schema!r}, which is not read here")
-        result: Result | Sweep = _built(_KINDS[schema], data, "")
+        result: Saved = _built(_KINDS[schema], data, "")
     except (RecursionError, ValueError) as error:
         raise _no_result(name, json_fault(error)) from None
     except _WrongError as error:

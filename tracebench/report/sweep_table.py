@@ -1,6 +1,6 @@
 """A sweep as a terminal table: at most 80 columns, one row per load."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -8,10 +8,10 @@ from rich.table import Table
 from rich.text import Text
 
 from server_middleware.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSING, SERVER_OTHER
-from tracebench.analysis.interpretation import was_interrupted
 from tracebench.analysis.numbers import milliseconds, rounded
 from tracebench.model.components import LEAVES, SERVER_AND_NETWORK
-from tracebench.model.result import Statistics, TargetResult
+from tracebench.model.objectives import Met
+from tracebench.model.result import Finding, Statistics, TargetResult
 from tracebench.model.sweep import Law, LoadKind, Point, Scaling, Sweep
 from tracebench.report.terminal import WIDTH, finding_lines, indented, printed
 
@@ -27,6 +27,7 @@ _LEAST_SHARE: Final = 0.002
 """A component with a smaller share of the time at every load has no column."""
 _MOST_COLUMNS: Final = 6
 """How many components fit in 80 columns: the largest ones; `sum` covers all."""
+MEETS: Final[Mapping[Met, str]] = {"met": "yes", "missed": "NO", "undecided": "?"}
 _PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
 
 
@@ -54,14 +55,21 @@ def _target(sweep: Sweep, name: str, scaling: Scaling) -> RenderableType:
         Text(f"{name}  {address}", style="bold", overflow="ellipsis", no_wrap=True),
         "",
         _loads(sweep.kind, scaling.points, known),
+        *(indented(line) for line in _legend(scaling.points, known)),
         "",
         *_streams(sweep.kind, known),
         *_components(sweep.kind, scaling.points),
         indented(Text(sentence, style="bold" if all(p.valid for p in scaling.points) else "none")),
         *(indented(Text(line)) for line in _laws(sweep.kind, scaling)),
+        *_objective(scaling.objective),
         *(finding_lines(finding) for finding in scaling.findings),
         "",
     )
+
+
+def _objective(text: str) -> Iterator[RenderableType]:
+    if text:
+        yield indented(Text(f"{text[:1].upper()}{text[1:]}.", style="bold"))
 
 
 def _table(title: str, headings: Iterable[str]) -> Table:
@@ -76,8 +84,11 @@ def _loads(
     kind: LoadKind, points: Sequence[Point], targets: Mapping[float, TargetResult]
 ) -> RenderableType:
     percentiles = [f"{name.removesuffix('_ms')} ms" for name in _PERCENTILES]
-    headings = (HEADINGS[kind], "done/s", "used", *percentiles, "our CPU", "failed", "")
-    table = _table("", headings)
+    headings = [HEADINGS[kind], "done/s", "used", *percentiles, "our CPU", "failed"]
+    held = any(point.meets for point in points)
+    table = _table("", [*headings, *(["meets"] if held else [])])
+    table.add_column("grave", overflow="fold")
+    letters = _letters(targets.values())
     for point in points:
         target = targets[point.load]
         counts = target.requests
@@ -89,16 +100,39 @@ def _loads(
             *(_percentile(target.latency, name) for name in _PERCENTILES),
             f"{point.client_cpu:.0%}",
             f"{failed:,}" if failed else "",
-            _remark(point, target),
+            *([MEETS[point.meets or "undecided"]] if held else []),
+            _marks(target, letters),
             style=None if point.valid else "red",
         )
     return table
 
 
-def _remark(point: Point, target: TargetResult) -> str:
-    if not point.valid:
-        return "not valid"
-    return "interrupted" if was_interrupted(target) else ""
+def _letters(targets: Iterable[TargetResult]) -> dict[str, str]:
+    """A letter for each grave finding of any step, the gravest first."""
+    grave = [one for target in targets for one in grave_findings(target)]
+    grave.sort(key=lambda one: one.severity != "invalid")
+    codes = dict.fromkeys(one.code for one in grave)
+    return {code: chr(ord("a") + at % 26) for at, code in enumerate(codes)}
+
+
+def grave_findings(target: TargetResult) -> list[Finding]:
+    """What makes the numbers of a step doubtful, or not valid."""
+    return [one for one in target.verdict.findings if one.severity != "info"]
+
+
+def _marks(target: TargetResult, letters: Mapping[str, str]) -> str:
+    """The letters of what is grave about a step, with a mark where it makes it invalid."""
+    found = {f"{'!' * (f.severity == 'invalid')}{letters[f.code]}" for f in grave_findings(target)}
+    return " ".join(sorted(found))
+
+
+def _legend(points: Sequence[Point], targets: Mapping[float, TargetResult]) -> Iterator[Text]:
+    """What the letters stand for, as the last step that has one says it."""
+    said = {one.code: one.message for p in points for one in grave_findings(targets[p.load])}
+    for code, letter in _letters(targets.values()).items():
+        yield Text(f"{letter} {code}: {said[code]}", style="dim")
+    if any(f.severity == "invalid" for one in targets.values() for f in grave_findings(one)):
+        yield Text("! the numbers of this step are not valid for that reason", style="dim")
 
 
 def _percentile(latency: Statistics | None, name: str) -> str:

@@ -3,8 +3,9 @@
 Two things are taken for granted, and said in docs/search.md: the more load, the more requests miss
 their limits; and near the load that is sought their share is about a power of the load. From all
 that was seen a posterior follows for that load and that power. First, loads are doubled until one
-misses; then the posterior's median is measured, where a run tells most, until it is known roughly;
-then the load that promises most, in the time that is left, to be *shown* to meet the objective.
+misses; then a load near the posterior's median is measured, where a run tells most, until it is
+known roughly; then the load that promises most, in the time that is left, to be *shown* to meet the
+objective.
 
 What counts in the end is no model: the whole 95 % interval of a load's own requests meets it.
 
@@ -23,6 +24,7 @@ import numpy.typing as npt
 from tracebench.analysis.statistics.correlation import Z95
 from tracebench.analysis.statistics.rates import wilson
 from tracebench.model.objectives import Met, ObjectiveResult
+from tracebench.model.search import Level
 
 Floats = npt.NDArray[np.float64]
 
@@ -43,17 +45,6 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """All runs at one load together."""
-
-    load: float
-    seconds: float
-    requests: int
-    objectives: tuple[ObjectiveResult, ...]
-    decision: Met
-
-
-@dataclass(frozen=True, slots=True)
 class Bounds:
     """What a search may do."""
 
@@ -64,8 +55,6 @@ class Bounds:
     budget_s: float
     whole: bool = False
     """Loads are whole numbers."""
-    given_least: bool = False
-    """Nothing below `least` is of interest; else doubling may begin by halving."""
 
 
 class Ask(NamedTuple):
@@ -237,16 +226,21 @@ _FEWEST: Final = 100
 _LOOK: Final = 1 / 40
 """Of the budget: the longest first look."""
 _ROUGHLY: Final = 0.04
-_EXPLORING: Final = 0.3
+_EXPLORING: Final = 0.12
 """Of the budget, at most, until what is sought is known so roughly."""
-_STEP: Final = 0.06
-_AT: Final = 0.5
-_SAFE: Final = 0.7
-_SLICE: Final = 0.5
+_STEP: Final = 0.04
+_AT: Final = 0.35
+"""Of the posterior: below the median, where runs may count for what is shown as well."""
+_SAFE: Final = 0.5
+"""Of what is sought: a load that is met for certain, and worth no more than none."""
+_SLICE: Final = 0.2
+"""Of the time that is left, before it is decided anew."""
 _SHORTEST_S: Final = 1.0
 _CLOSE: Final = 1.02
 """Loads that differ by less are one."""
-_WORTHWHILE: Final = 0.003
+_HOPELESS: Final = 0.05
+"""A lower chance is not taken."""
+_WORTHWHILE: Final = 0.01
 """A gain below that, in expectation, is not worth the time."""
 
 
@@ -328,9 +322,10 @@ def _confirm(known: Sequence[Level], found: Posterior, bounds: Bounds, left_s: f
     tried = {one.load for one in known if one.decision == "undecided"}
     missed = min((one.load for one in known if one.decision == "missed"), default=inf)
     loads = [one for one in sorted(grid | tried) if floor <= one < missed and one != best]
+    chances = [_chance(load, left_s, known, found) for load in loads]
     gains = [
-        log(load / floor) * _chance(load, left_s, known, found)
-        for load in loads
+        log(load / floor) * chance * (chance > _HOPELESS)
+        for load, chance in zip(loads, chances, strict=True)
     ]
     if not gains or max(gains) < _WORTHWHILE:
         return "more time would hardly find a higher load"
