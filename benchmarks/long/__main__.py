@@ -3,7 +3,7 @@
 import sys
 from time import perf_counter
 
-from benchmarks.long import comparisons, forms, intervals, newest, sockets, steadiness
+from benchmarks.long import comparisons, forms, intervals, newest, searches, sockets, steadiness
 from benchmarks.long.check import told
 
 GROUPS = (
@@ -20,6 +20,8 @@ GROUPS = (
     comparisons.workers,
     comparisons.rounding,
     forms.read_alike,
+    searches.coverage,
+    searches.of_a_queue,
     sockets.omission,
     sockets.stalls,
     sockets.punctuality,

@@ -134,8 +134,19 @@ def test_requests_come_together_no_less_than_at_a_lower_load() -> None:
     (one,) = seen(10, within=0.99).objectives
     alike = Seen(10, 10, 2_000, (replace(one, effective_count=200),))
     _, above = levels([alike, seen(20, within=1.0, count=1_000)])
-    assert above.objectives[0].effective_count == 100
+    assert above.objectives[0].effective_count == pytest.approx(100)
     assert above.decision == "undecided"
+
+
+def test_between_two_loads_they_do_as_between_these() -> None:
+    def alike(load: float, times: float, count: int) -> Seen:
+        (one,) = seen(load, within=0.99).objectives
+        told = replace(one, count=count, effective_count=count / times)
+        return Seen(load, 10, count, (told,))
+
+    known = levels([alike(10, 4, 2_000), alike(20, 2, 1_000), alike(40, 16, 2_000)])
+    worth = [one.objectives[0].count / one.objectives[0].effective_count for one in known]
+    assert worth == pytest.approx([4, 8, 16])
 
 
 def mean(load: float, value_ms: float, count: int = 400) -> Seen:

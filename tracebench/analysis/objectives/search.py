@@ -15,7 +15,7 @@ Control and Optimization 51 (measure at the median); Frazier 2018, arXiv 1807.02
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from math import erf, inf, log, sqrt
+from math import erf, exp, inf, log, sqrt
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -70,27 +70,45 @@ class Ask(NamedTuple):
 def levels(seen: Sequence[Seen]) -> list[Level]:
     """Pool the runs of each load; the least load comes first.
 
-    A short run may miss how requests come together: at no load do they less than at a lower one,
-    as far as that was seen in as many requests.
+    A quiet moment has few misses, and shows little of how they come together, so that it looks
+    surer than it is. How much they do grows smoothly with the load: where the loads beside one were
+    measured at least as long, it is taken to be no less than between these.
     """
-    known: list[Level] = []
-    for load in sorted({one.load for one in seen}):
-        runs = [one for one in seen if one.load == load]
-        pooled = map(_pooled, zip(*(one.objectives for one in runs), strict=True))
-        found = tuple(
-            _not_less_alike(one, [below.objectives[at] for below in known])
-            for at, one in enumerate(pooled)
+    loads = sorted({one.load for one in seen})
+    runs = [[one for one in seen if one.load == load] for load in loads]
+    pooled = [
+        [_pooled(those) for those in zip(*(one.objectives for one in of_load), strict=True)]
+        for of_load in runs
+    ]
+    return [
+        _level(
+            of_load,
+            tuple(
+                _not_less_alike(one, loads, [others[which] for others in pooled], at)
+                for which, one in enumerate(pooled[at])
+            ),
         )
-        known.append(_level(runs, found))
-    return known
+        for at, of_load in enumerate(runs)
+    ]
 
 
-def _not_less_alike(one: ObjectiveResult, below: Sequence[ObjectiveResult]) -> ObjectiveResult:
+def _not_less_alike(
+    one: ObjectiveResult, loads: Sequence[float], all_loads: Sequence[ObjectiveResult], at: int
+) -> ObjectiveResult:
     if not one.is_share or one.value is None:
         return one
-    shares = [b.effective_count / b.count for b in below if b.count >= max(one.count, 1)]
-    worth = min([one.effective_count, *(share * one.count for share in shares)])
-    if worth == one.effective_count:
+    known = [place for place, other in enumerate(all_loads) if other.count >= max(one.count, 1)]
+    below = max((place for place in known if place < at), default=None)
+    above = min((place for place in known if place > at), default=None)
+    if below is None:
+        return one
+    excess = log(all_loads[below].count / all_loads[below].effective_count)
+    if above is not None:
+        part = log(loads[at] / loads[below]) / log(loads[above] / loads[below])
+        higher = log(all_loads[above].count / all_loads[above].effective_count)
+        excess += part * max(higher - excess, 0.0)
+    worth = one.count / exp(excess)
+    if worth >= one.effective_count:
         return one
     interval = wilson(one.value, worth)
     decision = decided(interval, one.bound, is_share=True)
@@ -115,10 +133,12 @@ def _pooled(runs: Iterable[ObjectiveResult]) -> ObjectiveResult:
     if len(known) < 2:
         return known[0] if known else runs[0]
     first = known[0]
-    count, worth = sum(one.count for one in known), sum(one.effective_count for one in known)
+    count = sum(one.count for one in known)
+    # Variances add: of a share, each run's is its own inflation times that of as many requests.
+    worth = count**2 / sum(one.count**2 / one.effective_count for one in known)
     value = sum((one.value or 0.0) * one.count for one in known) / count
     is_share = first.is_share
-    interval = wilson(value, worth) if is_share else _pooled_mean_ci95(value, worth, known)
+    interval = wilson(value, worth) if is_share else _pooled_mean_ci95(value, count, known)
     return ObjectiveResult(
         first.expression,
         value,
@@ -132,12 +152,12 @@ def _pooled(runs: Iterable[ObjectiveResult]) -> ObjectiveResult:
 
 
 def _pooled_mean_ci95(
-    value: float, worth: float, runs: Sequence[ObjectiveResult]
+    value: float, count: int, runs: Sequence[ObjectiveResult]
 ) -> tuple[float, float] | None:
     if any(one.ci95 is None for one in runs):
         return None
-    halves = [(one.ci95[1] - one.ci95[0]) / 2 * one.effective_count for one in runs if one.ci95]
-    half = sqrt(sum(one * one for one in halves)) / worth
+    halves = [(one.ci95[1] - one.ci95[0]) / 2 * one.count for one in runs if one.ci95]
+    half = sqrt(sum(one * one for one in halves)) / count
     return value - half, value + half
 
 
@@ -231,10 +251,12 @@ _EXPLORING: Final = 0.12
 _STEP: Final = 0.04
 _AT: Final = 0.35
 """Of the posterior: below the median, where runs may count for what is shown as well."""
-_SAFE: Final = 0.5
+_SAFE: Final = 0.3
 """Of what is sought: a load that is met for certain, and worth no more than none."""
 _SLICE: Final = 0.2
 """Of the time that is left, before it is decided anew."""
+_LEAST_SLICE: Final = 0.04
+"""Of the budget: shorter runs decide nothing."""
 _SHORTEST_S: Final = 1.0
 _CLOSE: Final = 1.02
 """Loads that differ by less are one."""
@@ -330,7 +352,8 @@ def _confirm(known: Sequence[Level], found: Posterior, bounds: Bounds, left_s: f
     if not gains or max(gains) < _WORTHWHILE:
         return "more time would hardly find a higher load"
     load = loads[int(np.argmax(gains))]
-    return Ask(load, left_s if left_s < 4 * _SHORTEST_S else max(left_s * _SLICE, _SHORTEST_S))
+    slice_s = max(left_s * _SLICE, _LEAST_SLICE * bounds.budget_s, _SHORTEST_S)
+    return Ask(load, left_s if left_s < 2 * slice_s else slice_s)
 
 
 def _chance(load: float, left_s: float, known: Sequence[Level], found: Posterior) -> float:
@@ -338,25 +361,50 @@ def _chance(load: float, left_s: float, known: Sequence[Level], found: Posterior
     nearest = min(known, key=lambda one: abs(log(one.load / load)))
     rate = nearest.requests / max(nearest.seconds, 1e-9)
     rate *= min(load / nearest.load, 1.5)
-    before = sum(one.seconds for one in known if one.load == load)
-    requests = rate * (left_s + before)
     excess = _excess(found.loads, load)
     chance = np.ones_like(excess)
-    for one in nearest.objectives:
+    for which, one in enumerate(nearest.objectives):
         if one.count and one.effective_count:
-            worth = requests * one.effective_count / one.count
-            chance = np.minimum(chance, _meets(one, excess, worth))
+            worth = rate * left_s / _excess_near(load, which, known)
+            before = one if nearest.load == load else None
+            chance = np.minimum(chance, _meets(one, excess, worth, before))
     return float((chance * found.weight).sum())
 
 
-def _meets(one: ObjectiveResult, excess: Floats, worth: float) -> Floats:
-    """The probability that the whole interval of so many independent requests meets a bound."""
+_NEAR: Final = 1.3
+
+
+def _excess_near(load: float, which: int, known: Sequence[Level]) -> float:
+    """How many requests near a load are worth as much as an independent one."""
+    near = [
+        one.objectives[which]
+        for one in known
+        if max(one.load / load, load / one.load) < _NEAR and one.objectives[which].effective_count
+    ]
+    if not near:
+        return 1.0
+    return sum(one.count**2 / one.effective_count for one in near) / sum(one.count for one in near)
+
+
+def _meets(
+    one: ObjectiveResult, excess: Floats, worth: float, before: ObjectiveResult | None
+) -> Floats:
+    """The probability that the whole interval meets a bound after some more requests.
+
+    Args:
+        one: the objective, as a load nearby tells of it.
+        excess: by which factor, as a logarithm, misses exceed what is allowed.
+        worth: of how many independent requests more.
+        before: what is known of that load already.
+    """
+    count = worth + (before.effective_count if before else 0.0)
     if one.is_share:
         allowed = 1 - one.bound
         share = np.minimum(allowed * np.exp(np.minimum(excess, 50.0)), 1 - 1e-9)
-        most = allowed - Z95 * sqrt(allowed * one.bound / worth)
-        return _normal((most - share) / np.sqrt(np.maximum(share * (1 - share), 1e-12) / worth))
-    error = _mean_error(one) * sqrt(max(one.effective_count, 1.0) / worth)
+        misses = (1 - (before.value or 0.0)) * before.effective_count if before else 0.0
+        most = allowed * count - Z95 * sqrt(allowed * one.bound * count) - misses
+        return _normal((most - share * worth) / np.sqrt(share * (1 - share) * worth + 1e-12))
+    error = _mean_error(one) * sqrt(max(one.effective_count, 1.0) / count)
     return _normal(-excess / error - Z95)
 
 
