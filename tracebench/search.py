@@ -6,8 +6,9 @@ from math import ceil
 from time import monotonic
 from typing import Final
 
+from tracebench.analysis.objectives.levels import Seen, levels
 from tracebench.analysis.objectives.limits import objectives_of
-from tracebench.analysis.objectives.search import Ask, Bounds, Seen, levels, next_step
+from tracebench.analysis.objectives.search import Ask, Bounds, next_step
 from tracebench.analysis.scaling.objective import (
     OF_THE_TOOL,
     invalid_for,

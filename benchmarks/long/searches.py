@@ -6,7 +6,8 @@ import numpy as np
 
 from benchmarks.long.check import Check, at_least, at_most
 from tests.analysis.objectives.queue import exact_rate, measured, searched
-from tracebench.analysis.objectives.search import Bounds, levels
+from tracebench.analysis.objectives.levels import levels
+from tracebench.analysis.objectives.search import Bounds
 
 RUNS = 100
 BOUNDS = Bounds(least=0.1, most=100_000, first=10, budget_s=600)

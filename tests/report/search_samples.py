@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tests.analysis.sweeps import target
 from tests.report.samples import result
-from tracebench.analysis.objectives.search import Seen, levels
+from tracebench.analysis.objectives.levels import Seen, levels
 from tracebench.analysis.scaling.objective import search_sentence
 from tracebench.analysis.scaling.scale import scale
 from tracebench.model.objectives import Met, ObjectiveResult

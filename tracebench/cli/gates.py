@@ -87,13 +87,12 @@ class Gating:
         """
         if not self:
             return
-        # numpy: not for --help
-        from tracebench.analysis.objectives.gates import gate_of, slower_gate_of
+        from tracebench.analysis.objectives import gates  # numpy: not for --help
 
         for text in self.fail_if:
-            gate_of(text, targets, limited=limited)
+            gates.gate_of(text, targets, limited=limited)
         for text in self.fail_if_slower:
-            slower_gate_of(text)
+            gates.slower_gate_of(text)
         if self.fail_if_slower and not self.baseline and len(targets) < 2:
             raise UsageError(
                 "--fail-if-slower has nothing to compare with: give --baseline A.json, or a second "
@@ -112,18 +111,17 @@ class Gating:
         """The result with its gates; those that it had stay where none are given."""
         if not self:
             return result
-        # numpy: not for --help
-        from tracebench.analysis.objectives.gates import gate_of, judge, overall, slower_gate_of
+        from tracebench.analysis.objectives import gates  # numpy: not for --help
 
-        gates = judge(
+        found = gates.judge(
             result,
-            [gate_of(text, result.targets) for text in self.fail_if],
-            [slower_gate_of(text) for text in self.fail_if_slower],
+            [gates.gate_of(text, result.targets) for text in self.fail_if],
+            [gates.slower_gate_of(text) for text in self.fail_if_slower],
             self._comparisons(result),
         )
         valid = all(one.verdict.valid for one in result.targets.values())
-        decision = overall(gates, valid=valid, on_inconclusive=self.on_inconclusive)
-        return replace(result, gates=gates, decision=decision)
+        decision = gates.overall(found, valid=valid, on_inconclusive=self.on_inconclusive)
+        return replace(result, gates=found, decision=decision)
 
     def _comparisons(self, result: Result) -> Sequence[Comparison]:
         if self.baseline:

@@ -103,12 +103,12 @@ def show(result: Result | Sweep | Search) -> None:
 
 def rendered(result: Result | Sweep | Search) -> str:
     """The table as printed."""
-    from tracebench.report import (
+    from tracebench.report import (  # rich: not for --help
         gate_lines,
         search_table,
         sweep_table,
         table,
-    )  # rich: not for --help
+    )
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     if isinstance(result, Sweep):

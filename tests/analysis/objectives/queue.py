@@ -4,7 +4,8 @@ from math import exp, factorial, floor
 
 import numpy as np
 
-from tracebench.analysis.objectives.search import Ask, Bounds, Seen, levels, next_step
+from tracebench.analysis.objectives.levels import Seen, levels
+from tracebench.analysis.objectives.search import Ask, Bounds, next_step
 from tracebench.analysis.statistics.rates import share_below
 from tracebench.model.objectives import ObjectiveResult
 

@@ -15,7 +15,8 @@ from tests.analysis.objectives.queue import (
     searched,
     waits_at_most,
 )
-from tracebench.analysis.objectives.search import Ask, Bounds, Seen, levels, next_step
+from tracebench.analysis.objectives.levels import Seen, levels
+from tracebench.analysis.objectives.search import Ask, Bounds, next_step
 from tracebench.model.objectives import Met, ObjectiveResult
 
 BOUNDS = Bounds(least=0.1, most=100_000, first=10, budget_s=600)
