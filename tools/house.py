@@ -10,9 +10,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {
-    "tracebench.__main__": 9,
-    "tracebench.cli": 8,
-    "tracebench.compare": 7,
+    "tracebench.__main__": 10,
+    "tracebench.cli": 9,
+    "tracebench.search": 8,
+    "tracebench.compare": 8,
     "tracebench.sweep": 7,
     "tracebench.benchmark": 6,
     "tracebench.archive": 5,

@@ -16,7 +16,7 @@ from tracebench.analysis.findings.finding import with_findings
 from tracebench.analysis.findings.near_floor import beside_floor, clients_cut_short, describe_floor
 from tracebench.analysis.findings.otlp_spans import unfit_rules
 from tracebench.analysis.findings.outcome import interrupted
-from tracebench.analysis.goodput import limits_of
+from tracebench.analysis.objectives.limits import limits_of, objectives_of
 from tracebench.analysis.statistics.steady_state import settled, settled_together
 from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.summary import exemplars, summarise
@@ -75,8 +75,9 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
 
 def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
     traces = Traces(plan.traces, plan.mapping, secrets=secrets)
-    if plan.streamed.slo is not None:
-        limits_of(plan.streamed.slo)  # what cannot be read is told before the load
+    asked = plan.objectives
+    if asked.slo is not None:  # what cannot be read is told before the load
+        limits_of(asked.slo) if asked.goodput is None else objectives_of(asked.slo, asked.goodput)
     prepared = {
         target: replace(one, secrets=one.secrets | secrets) for target, one in prepare(plan).items()
     }
@@ -234,7 +235,7 @@ class _Analysing:
     ) -> tuple[TargetResult, Decomposition]:
         """Analyse the load of one target."""
         plan, prepared, waits = self._plan, self._prepared[name], self._watcher.waits
-        load = replace(load, slo=plan.streamed.slo or "")
+        load = replace(load, slo=plan.objectives.slo or "", goodput=plan.objectives.goodput)
         facts = run_facts.written(prepared.address, load, self._session)
         run_id = self._session["tool"]["run_id"]
         one_run = export.Run(run_id, anchor, plan.load.concurrency, facts, name)

@@ -55,7 +55,7 @@ def sweep(
             raise
         ended = f"the step at {load:g} failed: {error}" if str(error) else INTERRUPTED
         failed = True
-    scaling = _scaling(kind, steps)
+    scaling = _scaling(kind, steps, plan.objectives.slo)
     last = steps[-1].load if loads is None and len(steps) > 2 else inf
     return Sweep(
         kind=kind,
@@ -67,6 +67,7 @@ def sweep(
         and all(p.valid or p.load == last for one in scaling.values() for p in one.points),
         scaling=scaling,
         label=plan.naming.label,
+        slo=plan.objectives.slo,
     )
 
 
@@ -118,12 +119,13 @@ def _throughputs(steps: Sequence[Step], name: str) -> list[float]:
     return [step.result.targets[name].throughput_rps for step in steps]
 
 
-def _scaling(kind: LoadKind, steps: Sequence[Step]) -> dict[str, Scaling]:
+def _scaling(kind: LoadKind, steps: Sequence[Step], slo: str | None) -> dict[str, Scaling]:
     names = list(steps[0].result.targets)
     return {
         name: scale(
             kind,
             {s.load: s.result.targets[name] for s in steps if name in s.result.targets},
+            slo,
         )
         for name in names
     }

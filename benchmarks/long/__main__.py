@@ -3,7 +3,16 @@
 import sys
 from time import perf_counter
 
-from benchmarks.long import between_runs, comparisons, forms, intervals, newest, sockets, steadiness
+from benchmarks.long import (
+    between_runs,
+    comparisons,
+    forms,
+    intervals,
+    newest,
+    searches,
+    sockets,
+    steadiness,
+)
 from benchmarks.long.check import told
 
 GROUPS = (
@@ -23,6 +32,8 @@ GROUPS = (
     between_runs.alarms,
     between_runs.power,
     forms.read_alike,
+    searches.coverage,
+    searches.of_a_queue,
     sockets.omission,
     sockets.stalls,
     sockets.punctuality,

@@ -1,5 +1,6 @@
 """The picture of a sweep holds what the sweep says, whatever it is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +49,21 @@ def test_each_target_has_its_panels_and_its_sentence() -> None:
     titles = [part.get_suptitle() for part in figure.subfigs]
     assert all("saturates first" in title for title in titles)
     assert ["rest" in title for title in titles] == [True, False]
+
+
+def test_an_objective_is_a_line() -> None:
+    shown = ALL["workers"]
+    scaling = replace(shown.scaling["rest"], highest_met=4.0)
+    held = replace(shown, slo="p99 < 25ms, inference < 3ms", scaling={"rest": scaling})
+    lines = {line.get_label(): line for line in make(held).axes[1].lines}
+    assert np.asarray(lines["< 25 ms"].get_ydata()).tolist() == [25, 25]
+    assert np.asarray(lines["met up to 4"].get_xdata()).tolist() == [4, 4]
+    assert "< 3 ms" not in lines, "that is no latency"
+
+
+def test_numbers_of_loads_do_not_overlap() -> None:
+    axes = make(ALL["many steps"]).axes[0]
+    named = [label.get_text() for label in axes.get_xticklabels()]
+    assert named[0] == "1"
+    assert named[-1] == "19"
+    assert len(named) < 19

@@ -1,9 +1,14 @@
 """The table of a sweep: at most 80 columns, and every number that matters in it."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 
 from tests.report.sweep_samples import ALL
+from tracebench.analysis.scaling.scale import scale
+from tracebench.model.result import Finding, Verdict
 from tracebench.model.sweep import Sweep
 from tracebench.report.sweep_table import render
 
@@ -36,9 +41,10 @@ def test_the_numbers() -> None:
 
 def test_a_step_that_is_not_valid_is_marked() -> None:
     text = render(ALL["invalid"])
-    assert "not valid" in " ".join(rows(text, "4")[0])
-    assert "not valid" not in " ".join(rows(text, "2")[0])
-    assert "! not valid: 1 of 3 steps (4): see --output-json" in text
+    assert rows(text, "4")[0][-1] == "!a"
+    assert "a" not in " ".join(rows(text, "2")[0])
+    assert "  a errors: so it is" in text
+    assert "! the numbers of this step are not valid for that reason" in text
     assert "[steps_not_valid]" in render(ALL["invalid"], detail="all")
 
 
@@ -59,6 +65,37 @@ def test_the_table_alone() -> None:
         "rest  http://x",
         "grpc  http://x",
     ]
+
+
+def test_each_step_s_grave_findings_stand_in_its_row() -> None:
+    doubts = {
+        2: (Finding("cpu_shared", "warning", "they share it", "do not"),),
+        4: (
+            Finding("errors", "invalid", "many failed", "fix it"),
+            Finding("cpu_shared", "warning", "they share more of it", "do not"),
+            Finding("floor_unknown", "info", "so what", ""),
+        ),
+    }
+    text = render(doubted(ALL["workers"], doubts))
+    assert rows(text, "2")[0][-1] == "b"
+    assert rows(text, "4")[0][-2:] == ["!a", "b"]
+    assert rows(text, "8")[0][-1] not in ("a", "b")
+    assert "  a errors: many failed" in text
+    assert "  b cpu_shared: they share more of it" in text
+    assert "floor_unknown" not in text
+
+
+def doubted(sweep: Sweep, doubts: Mapping[int, tuple[Finding, ...]]) -> Sweep:
+    """A sweep whose steps have these findings."""
+    steps = []
+    for step in sweep.steps:
+        findings = doubts.get(int(step.load), ())
+        (one,) = step.result.targets.values()
+        verdict = Verdict(all(f.severity != "invalid" for f in findings), findings)
+        targets = {"rest": replace(one, verdict=verdict)}
+        steps.append(replace(step, result=replace(step.result, targets=targets)))
+    known = {step.load: step.result.targets["rest"] for step in steps}
+    return replace(sweep, steps=tuple(steps), scaling={"rest": scale(sweep.kind, known)})
 
 
 def test_colours_only_where_wanted() -> None:

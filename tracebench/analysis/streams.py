@@ -16,7 +16,6 @@ from tracebench.analysis.closure.first_token import (
     divide,
     server_first,
 )
-from tracebench.analysis.goodput import goodput, limits_of
 from tracebench.analysis.statistics.clusters import Clustered, describe_clustered
 from tracebench.analysis.statistics.distribution import NS_PER_MS, describe, rank
 from tracebench.model import requests as stamps
@@ -33,7 +32,7 @@ from tracebench.model.components import SERVER_AND_NETWORK as REST
 from tracebench.model.exchange import StreamTimes
 from tracebench.model.measurement import Measurement
 from tracebench.model.requests import Requests
-from tracebench.model.result import PERMILLE, Gaps, Goodput, Statistics, StreamResult, Tokens
+from tracebench.model.result import PERMILLE, Gaps, Statistics, StreamResult, Tokens
 from tracebench.model.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams, gaps_ns, places_of
 
 _MOST_SHARED: Final = 0.05
@@ -98,13 +97,7 @@ def summarise_streams(
             "left_out": int(first.left_out.sum()),
         },
         waited=_described(said.waited_ns[said.waited_ns > 0]),
-        goodput=_goodput(load, values_ns) if load.slo else None,
     )
-
-
-def _goodput(load: Measurement, values_ns: Mapping[str, Int64]) -> Goodput:
-    ended = sum(rows.finished for rows in load.requests.pages())
-    return goodput(limits_of(load.slo), values_ns, ended, load.duration_s)
 
 
 def _by_the_client_alone(

@@ -19,6 +19,7 @@ from tracebench.analysis.closure.selection import Selection, Without
 from tracebench.analysis.comparable import Comparable
 from tracebench.analysis.failures import count_errors
 from tracebench.analysis.findings.finding import Evidence, part_of
+from tracebench.analysis.objectives.goodput import Judged, goodput, objectives
 from tracebench.analysis.statistics.blocks import among
 from tracebench.analysis.statistics.distribution import (
     NS_PER_MS,
@@ -28,6 +29,7 @@ from tracebench.analysis.statistics.distribution import (
     in_order,
     rank,
 )
+from tracebench.analysis.statistics.rates import Interval, rate_ci95, share_of, wilson
 from tracebench.analysis.statistics.tail import attribute_tail
 from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.verdict import judge
@@ -44,9 +46,19 @@ from tracebench.model.exchange import (
     ClockOffset,
     Decomposition,
     Nanoseconds,
+    Outcome,
 )
 from tracebench.model.measurement import Measurement
-from tracebench.model.requests import LOST, OUTCOME, OUTCOMES, STAMP, STAMP_KINDS, Requests
+from tracebench.model.requests import (
+    DONE,
+    LOST,
+    OUTCOME,
+    OUTCOME_CODES,
+    OUTCOMES,
+    STAMP,
+    STAMP_KINDS,
+    Requests,
+)
 from tracebench.model.result import (
     PERMILLE,
     Exemplar,
@@ -96,8 +108,11 @@ def summarise(
         stream=summarise_streams(load, decomposition.streams),
         errors=count_errors(load.requests),
     )
+    found = _found(address, evidence, columns)
+    if load.slo:
+        found = _beside_limits(found, Judged(load, decomposition))
     found = replace(
-        _found(address, evidence, columns),
+        found,
         exemplars=exemplars(load.requests, known, latency_ns),
         clock_offset_ms=_clock_offset_ms(decomposition.clock, epoch_ns),
     )
@@ -135,7 +150,15 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
         tail=attribute_tail(columns),
         stream=run.stream,
         parts_of=_parts_of(decomposition),
+        ci95=_ci95(load, decomposition.count),
     )
+
+
+def _beside_limits(found: TargetResult, judged: Judged) -> TargetResult:
+    """What was found, and how far it meets what it shall."""
+    met = goodput(judged)
+    stream = found.stream and replace(found.stream, goodput=met)
+    return replace(found, stream=stream, goodput=met, objectives=objectives(judged, found))
 
 
 def _columns(load: Measurement, decomposition: Decomposition) -> Mapping[str, Nanoseconds]:
@@ -150,6 +173,25 @@ def _columns(load: Measurement, decomposition: Decomposition) -> Mapping[str, Na
 def _parts_of(decomposition: Decomposition) -> dict[str, tuple[str, ...]]:
     parts = {INFERENCE: decomposition.of_inference, SERVER_OTHER: decomposition.own}
     return {name: those for name, those in parts.items() if those}
+
+
+def _ci95(load: Measurement, decomposed: int) -> dict[str, Interval]:
+    """The intervals of what counts tell."""
+    requests, found = load.requests, {}
+    ended = requests.whole(lambda rows: rows[OUTCOME])
+    ended = ended[ended != OUTCOME_CODES[Outcome.CANCELLED]]
+    if not len(ended):
+        return {}
+    succeeded = ended == OUTCOME_CODES[Outcome.SUCCEEDED]
+    found["errors.share"] = share_of(~succeeded).ci95
+    if count := int(np.count_nonzero(succeeded)):
+        found["decomposed.share"] = wilson(decomposed / count, count)
+    done_ns = requests.whole(lambda rows: rows.at(DONE))[
+        requests.places(lambda rows: rows.succeeded)
+    ]
+    if rate := rate_ci95(done_ns, requests.due_ns[0], load.duration_s):
+        found["throughput_rps"] = rate
+    return found
 
 
 def _clock_offset_ms(clock: ClockOffset | None, epoch_ns: int) -> tuple[float, float] | None:

@@ -11,6 +11,7 @@ from tracebench.cli.compare import compare
 from tracebench.cli.demo import demo, serve
 from tracebench.cli.reports import analyze, report
 from tracebench.cli.run import INTERRUPTED, run
+from tracebench.cli.search import search
 from tracebench.cli.spans import spans
 from tracebench.cli.sweep import sweep
 from tracebench.model.errors import TracebenchError
@@ -32,6 +33,7 @@ def cli() -> None:
 cli.add_command(run)
 cli.add_command(sweep)
 cli.add_command(compare)
+cli.add_command(search)
 cli.add_command(demo)
 cli.add_command(serve)
 cli.add_command(report)

@@ -55,7 +55,7 @@ SHAPE = (
     ),
     click.option("--arrivals", metavar="FILE", help="Send at these times (seconds, one per line)."),
 )
-MANNER = (
+ARRIVAL = (
     fills(
         Workload,
         "--arrival",
@@ -63,6 +63,8 @@ MANNER = (
         show_default=True,
         help="Spacing of requests under --rate.",
     ),
+)
+SENDING = (
     fills(Workload, "--seed", type=int, help="Seed for random choices."),
     fills(
         Workload,
@@ -86,6 +88,7 @@ MANNER = (
         help="gRPC: connections to share. [default: one per request in flight]",
     ),
 )
+MANNER = (*ARRIVAL, *SENDING)
 LOAD = (*AMOUNT, *SHAPE, *MANNER)
 
 

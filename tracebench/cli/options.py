@@ -20,6 +20,7 @@ from tracebench.model.plan import (
     Influence,
     MappingRules,
     Naming,
+    Objectives,
     Payload,
     Payloads,
     Plan,
@@ -167,17 +168,37 @@ STREAMED = (
     ),
     fills(
         Streamed,
-        "--slo",
-        metavar="'ttft < 200ms'",
-        help="Limits that a streamed reply shall meet, with commas between them; tells the share "
-        "and the rate of those that do (goodput).",
-    ),
-    fills(
-        Streamed,
         "--token-path",
         metavar="PATH",
         help="Where an event has its token, e.g. 'result.text'. [default: known forms; else each "
         "event is a token]",
+    ),
+)
+SLO = (
+    fills(
+        Objectives,
+        "--slo",
+        metavar="'latency < 50ms'",
+        help="Limits of each request, comma-separated: METRIC < VALUE, where METRIC is latency, a "
+        "component, or ttft, tpot, … of a stream. Reports the share and the rate of requests that "
+        "meet them all (goodput).",
+    ),
+)
+OBJECTIVE = (
+    fills(
+        Objectives,
+        "--slo",
+        metavar="'latency.p99 < 50ms'",
+        help="What a load shall meet: METRIC.PERCENTILE < VALUE, or limits of each request "
+        "(METRIC < VALUE), of which --goodput says how many shall meet them.",
+    ),
+    click.option(
+        "--goodput",
+        type=click.FloatRange(0, 1, min_open=True, max_open=True),
+        default=0.99,
+        show_default=True,
+        metavar="SHARE",
+        help="The share of requests that shall meet the limits of --slo.",
     ),
 )
 
@@ -240,6 +261,7 @@ def plan(given: Mapping[str, Any]) -> Plan:
         expected=filled(Expected, given),
         streamed=filled(Streamed, given),
         naming=filled(Naming, given),
+        objectives=filled(Objectives, given),
     )
 
 

@@ -14,6 +14,7 @@ import click
 
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Detail, Result
+from tracebench.model.search import Search
 from tracebench.model.sweep import Sweep
 from tracebench.system import why
 from tracebench.system.output_files import check_writable, replaced
@@ -51,6 +52,8 @@ class Outputs:
     markdown: str | None = None
     detail: Detail = "answer"
     """How much of it is printed."""
+    junit: str | None = None
+    """Of its gates."""
     samples: str | None = None
     records: list[tuple[str, "Record"]] = field(default_factory=list)
     """Target → its requests, which become the samples: kept only where there is a file for them."""
@@ -69,6 +72,7 @@ class Outputs:
             markdown=given["output_markdown"],
             detail=detail_of(given["verbose"], given["quiet"]),
             samples=given.get("output_samples"),
+            junit=given.get("output_junit"),
         )
 
     def keep(self, target: str, record: "Record") -> None:
@@ -110,6 +114,7 @@ class Outputs:
             "traces": self.traces,
             "samples": self.samples,
             "markdown": self.markdown,
+            "junit": self.junit,
         }
         if STDOUT in options.values():
             name = next(name for name, path in options.items() if path == STDOUT)
@@ -124,7 +129,7 @@ class Outputs:
                 if Path(path).is_file() or not Path(path).exists():
                     taken[realpath(path)] = option
 
-    def write(self, result: Result | Sweep) -> list[str]:
+    def write(self, result: Result | Sweep | Search) -> list[str]:
         """Write each, and report it on standard error; returns the problems."""
         problems = [*self._told_of_traces(result), *self.write_samples()]
         if self.json is not None:
@@ -135,12 +140,19 @@ class Outputs:
             else:
                 with _saving("--output-json", self.json, problems):
                     result_file.write(result, self.json)
+        if self.junit is not None and isinstance(result, Result):
+            from tracebench.report import junit  # not for --help
+
+            with _saving("--output-junit", self.junit, problems):
+                junit.write(result, self.junit)
         if self.plot is not None:
+            from tracebench.report import search_table  # rich: not for --help
             from tracebench.report.figures import figure, sweep_figure  # matplotlib takes a second
 
             with _saving("--output-plot", self.plot, problems):
-                if isinstance(result, Sweep):
-                    sweep_figure.draw(result, self.plot)
+                if isinstance(result, Sweep | Search):
+                    drawn = result if isinstance(result, Sweep) else search_table.as_sweep(result)
+                    sweep_figure.draw(drawn, self.plot)
                 else:
                     figure.draw(result, self.plot)
         return problems + self._markdown(result)
@@ -156,7 +168,7 @@ class Outputs:
             self.records.clear()
         return problems
 
-    def _markdown(self, result: Result | Sweep) -> list[str]:
+    def _markdown(self, result: Result | Sweep | Search) -> list[str]:
         """Write the answer as Markdown, for the summary of a GitHub job too."""
         summary = os.environ.get(_SUMMARY)
         if self.markdown is None and not summary:
@@ -179,18 +191,18 @@ class Outputs:
                 click.echo(f"warning: cannot append to ${_SUMMARY} ({why(error)})", err=True)
         return problems
 
-    def _told_of_traces(self, result: Result | Sweep) -> list[str]:
+    def _told_of_traces(self, result: Result | Sweep | Search) -> list[str]:
         """Report where the spans, already written, are; returns the problems."""
         if self.traces is None:
             return []
-        runs = [one.result for one in result.steps] if isinstance(result, Sweep) else [result]
+        runs = [result] if isinstance(result, Result) else [one.result for one in result.steps]
         paths = {one.plan.get("output_traces") or self.traces: one for one in runs}
         kept = [path for path, one in paths.items() if _has_spans(one) and not _is_of(one, path)]
         if kept:
             now = "the old file was kept" if Path(kept[0]).is_file() else "give another path"
             return [f"cannot write --output-traces {kept[0]!r} (the verdict says why): {now}"]
         if any(map(_has_spans, runs)):
-            swept = isinstance(result, Sweep)
+            swept = not isinstance(result, Result)
             click.echo(f"wrote {_of_step(self.traces, 'LOAD') if swept else self.traces}", err=True)
         return []
 

@@ -7,17 +7,20 @@ from typing import Any, Final, TypeVar
 import click
 
 from tracebench.cli.filling import options
+from tracebench.cli.gates import FAIL_IF, Gating, complain
 from tracebench.cli.options import MAPPING
 from tracebench.cli.output_options import ANSWER, SAMPLES
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import exit_status, rendered, save
+from tracebench.cli.search import exit_status as search_status
 from tracebench.cli.sweep import exit_status as sweep_status
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Result
+from tracebench.model.search import Search
 from tracebench.model.sweep import Sweep
 from tracebench.system.input_files import read_text
 
-Kept = TypeVar("Kept", Result, Sweep, Result | Sweep)
+Kept = TypeVar("Kept", Result, Sweep | Search | Result)
 
 # `tracebench report`: any report, from a saved result.
 
@@ -27,15 +30,23 @@ _NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Val
 
 @click.command(short_help="Print or draw a saved result again.")
 @click.argument("file", metavar="RESULT.json")
-@options(ANSWER)
+@options(ANSWER, FAIL_IF)
 def report(*, file: str, **given: Any) -> int:
-    """Print a saved result or sweep again; the exit status is that of the run."""
+    """Print a saved result, sweep or search again; the exit status is that of the run.
+
+    With --fail-if, the saved result is held to these gates instead of its own.
+    """
     from tracebench.report import result_file  # not for --help
 
+    gating = Gating.of(given)
     outputs = Outputs.of(given)
-    outputs.check(file)
+    outputs.check(file, *gating.baseline)
     result = _named(result_file.loads_any(read_text("", file), file), given)
     try:
+        if isinstance(result, Result):
+            result = _judged(result, gating)
+        elif gating:
+            raise UsageError(f"{file} is no run, which --fail-if is for: use --slo with the others")
         rendered(result, outputs)  # before anything is written
         save(result, outputs)
     except _NONSENSE as error:
@@ -43,7 +54,18 @@ def report(*, file: str, **given: Any) -> int:
             f"{file} is not a tracebench result (its values contradict each other: "
             f"{type(error).__name__} {error}): give a file from --output-json"
         ) from None
-    return sweep_status(result) if isinstance(result, Sweep) else exit_status(result)
+    if isinstance(result, Search):
+        return search_status(result)
+    if isinstance(result, Sweep):
+        return sweep_status(result)
+    complain(result)
+    return exit_status(result)
+
+
+def _judged(result: Result, gating: Gating) -> Result:
+    limited = any(target.goodput is not None for target in result.targets.values())
+    gating.check(result.targets, limited=limited)
+    return gating.judged(result)
 
 
 def _named(result: Kept, given: Mapping[str, Any]) -> Kept:
@@ -56,7 +78,7 @@ def _named(result: Kept, given: Mapping[str, Any]) -> Kept:
 
 @click.command(short_help="Split the latency of archived traces.")
 @click.argument("files", metavar="TRACES.jsonl...", nargs=-1, required=True)
-@options(MAPPING, SAMPLES, ANSWER)
+@options(MAPPING, SAMPLES, ANSWER, FAIL_IF)
 def analyze(
     *, files: tuple[str, ...], maps: tuple[str, ...], mapping: str | None, **given: Any
 ) -> int:
@@ -67,8 +89,11 @@ def analyze(
     """
     from tracebench.archive import analyze as analyzed  # numpy: not for --help
 
+    gating = Gating.of(given)
     outputs = Outputs.of(given)
-    outputs.check(*files, mapping)
+    outputs.check(*files, mapping, *gating.baseline)
     result = _named(analyzed(files, maps, mapping, outputs.keep), given)
+    result = _judged(result, gating)
     save(result, outputs)
+    complain(result)
     return exit_status(result)

@@ -8,6 +8,7 @@ import click
 
 from tracebench.cli import standard_streams
 from tracebench.cli.filling import options
+from tracebench.cli.gates import FAIL_IF, NO_GATES, Gating, complain
 from tracebench.cli.load_options import LOAD
 from tracebench.cli.options import (
     EXPECT,
@@ -17,6 +18,7 @@ from tracebench.cli.options import (
     METHOD,
     PAYLOAD,
     RECEIVE,
+    SLO,
     SPANS_OUT,
     STREAMED,
     TRUST,
@@ -30,17 +32,18 @@ from tracebench.cli.target_options import TARGETS
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
+from tracebench.model.search import Search
 from tracebench.model.sweep import Sweep
 from tracebench.system import why
 from tracebench.system.interrupt import interruptible
 
-INTERRUPTED, INVALID = 130, 3
+INTERRUPTED, INVALID, FAILED = 130, 3, 1
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @click.command(short_help="Load a server and split its latency.")
-@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, STREAMED, INFLUENCE, MAPPING, RECEIVE)
-@options(SPANS_OUT, SAMPLES, ANSWER)
+@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, STREAMED, SLO, INFLUENCE, MAPPING, RECEIVE)
+@options(SPANS_OUT, SAMPLES, ANSWER, FAIL_IF)
 @click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
 def run(*, dry_run: bool, **given: Any) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.
@@ -49,29 +52,32 @@ def run(*, dry_run: bool, **given: Any) -> int:
     tracebench run --image photo.jpg --rest-url http://127.0.0.1:5000
     tracebench run --image photo.jpg --grpc-server 127.0.0.1:50051 --concurrency 8
     """  # noqa: D301 - click wants the character, not its name
+    gating = Gating.of(given)
     outputs = Outputs.of(given)
-    outputs.check(*(given[name] for name in FILES))
+    outputs.check(*(given[name] for name in FILES), *gating.baseline)
     planned = plan(given)
+    gating.check_plan(planned)
     if dry_run and (planned.traces.receive_otlp or planned.traces.jaeger):
         raise UsageError(
             "--dry-run uses only what is in the reply: leave out --receive-otlp and --jaeger"
         )
     warn_of_proxies()
     warn_of_strangers(planned.traces)
-    return show_once(planned) if dry_run else measure(planned, outputs)
+    return show_once(planned) if dry_run else measure(planned, outputs, gating)
 
 
-def measure(planned: Plan, outputs: Outputs) -> int:
-    """Run the plan, print and save the result; returns the exit status."""
+def measure(planned: Plan, outputs: Outputs, gating: Gating = NO_GATES) -> int:
+    """Run the plan, judge, print and save the result; returns the exit status."""
     from tracebench.benchmark import run as benchmark  # numpy, grpc, requests: not for --help
 
     live = Live(planned.load.requests, planned.load.duration_s, keep=outputs.keep)
-    result = benchmark(planned, live)
+    result = gating.judged(benchmark(planned, live))
     save(result, outputs)
+    complain(result)
     return exit_status(result)
 
 
-def save(result: Result | Sweep, outputs: Outputs) -> None:
+def save(result: Result | Sweep | Search, outputs: Outputs) -> None:
     """Write and print the result; Ctrl-C in the meantime does not lose it.
 
     Files come first, and each is attempted: if one fails, or standard output does, the others are
@@ -91,20 +97,31 @@ def save(result: Result | Sweep, outputs: Outputs) -> None:
         click.echo(f"warning: the table could not be printed ({why(error)})", err=True)
 
 
-def show(result: Result | Sweep, outputs: Outputs) -> None:
+def show(result: Result | Sweep | Search, outputs: Outputs) -> None:
     """Print the table: coloured on a terminal, plain elsewhere and with NO_COLOR."""
     click.echo(rendered(result, outputs), err=outputs.to_stdout, color=True)
 
 
-def rendered(result: Result | Sweep, outputs: Outputs) -> str:
+def rendered(result: Result | Sweep | Search, outputs: Outputs) -> str:
     """The table as printed."""
-    from tracebench.report import sweep_table, table  # rich: not for --help
+    from tracebench.report import (  # rich: not for --help
+        gate_lines,
+        search_table,
+        sweep_table,
+        table,
+    )
 
     stream = sys.stderr if outputs.to_stdout else sys.stdout
     color = stream.isatty() and not os.environ.get("NO_COLOR")
     if isinstance(result, Sweep):
         return sweep_table.render(result, color=color, detail=outputs.detail)
-    return table.render(result, color=color, detail=outputs.detail)
+    if isinstance(result, Search):
+        return search_table.render(result, color=color)
+    parts = (
+        table.render(result, color=color, detail=outputs.detail),
+        gate_lines.render(result, color=color),
+    )
+    return "\n".join(filter(None, parts))
 
 
 def show_once(planned: Plan) -> int:
@@ -120,12 +137,16 @@ def show_once(planned: Plan) -> int:
 
 
 def exit_status(result: Result) -> int:
-    """0, or 130 for an interrupted run, or 3 for invalid numbers."""
+    """130 for an interrupted run, 3 for invalid numbers, else what the gates say; or 0."""
     verdicts = [target.verdict for target in result.targets.values()]
     codes = {finding.code for verdict in verdicts for finding in verdict.findings}
     if "interrupted" in codes:
         return INTERRUPTED
-    return 0 if all(verdict.valid for verdict in verdicts) else INVALID
+    if not all(verdict.valid for verdict in verdicts):
+        return INVALID
+    return {"failed": FAILED, "inconclusive": INVALID, "broken": INVALID}.get(
+        result.decision or "", 0
+    )
 
 
 def warn_of_proxies() -> None:

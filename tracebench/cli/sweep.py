@@ -15,6 +15,7 @@ from tracebench.cli.options import (
     INFLUENCE,
     MAPPING,
     METHOD,
+    OBJECTIVE,
     PAYLOAD,
     RECEIVE,
     SPANS_OUT,
@@ -53,7 +54,7 @@ LOADS = (
 
 @click.command(short_help="Find what saturates first as the load grows.")
 @options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER, STREAMED)
-@options(INFLUENCE, MAPPING, RECEIVE, SPANS_OUT, SAMPLES, ANSWER)
+@options(OBJECTIVE, INFLUENCE, MAPPING, RECEIVE, SPANS_OUT, SAMPLES, ANSWER)
 def sweep(
     *,
     concurrency: tuple[float, ...] | None,

@@ -242,6 +242,8 @@ class Decomposition:
     """Requests whose `body` is the time of a stream."""
     strays: int = 0
     """Requests during which components ran outside any request."""
+    draws: Callable[[], Nanoseconds] = lambda: np.zeros(0, np.int64)
+    """Gives whose each row is: the draw of each request's ids."""
     streams: Callable[[], StreamTimes | None] = lambda: None
     """Returns what servers reported about streams; None if they reported nothing about these
     requests."""

@@ -66,7 +66,10 @@ class Measurement:
     asked_tokens: int | None = None
     """Tokens requested per request, if all requests ask for the same number; None otherwise."""
     slo: str = ""
-    """The SLO that each request should meet, as the user wrote it; empty if none was given."""
+    """What each request should meet, as the user wrote it; empty if nothing was given."""
+    goodput: float | None = None
+    """The share of requests that should meet the limits in `slo`; None if it has limits only, whose
+    share is to be reported."""
     record_problem: str = ""
     """Why the record stayed in memory after outgrowing its limit; empty if it did not."""
     interrupted: bool = False

@@ -235,8 +235,6 @@ class Streamed:
     the known forms, or else every event is a token."""
     stream_timeout_s: float | None = None
     """How long a whole reply may take; None: as long as it goes on."""
-    slo: str | None = None
-    """Limits of each request, as `ttft < 200ms, tpot < 25ms`."""
     stream: bool = False
     """With `oip`: call ModelStreamInfer. Other streams are noticed, not asked for."""
 
@@ -246,6 +244,17 @@ class Naming:
     """What the run is called."""
 
     label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Objectives:
+    """What the requests, or a load, shall meet."""
+
+    slo: str | None = None
+    """Limits of each request, as `ttft < 200ms, tpot < 25ms`; in a sweep or a search objectives as
+    well, as `latency.p99 < 50ms`."""
+    goodput: float | None = None
+    """In a sweep or a search: the share of requests that shall meet the limits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,3 +275,4 @@ class Plan:
     expected: Expected = Expected()
     streamed: Streamed = Streamed()
     naming: Naming = Naming()
+    objectives: Objectives = Objectives()

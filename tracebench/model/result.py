@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from tracebench.model.blocks import Blocks
+from tracebench.model.objectives import Decision, GateResult, ObjectiveResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,8 @@ class Goodput:
     rps: float
     limits: Mapping[str, float]
     """Metric → ms."""
+    ci95: tuple[float, float] | None = None
+    """Of the share; None in a file that is older."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +327,12 @@ class TargetResult:
     """None in a file that is older than they, or where no request succeeded or timed out."""
     histograms: Mapping[str, str] = field(default_factory=dict)
     """The components of `blocks` → HdrHistogram of ns: V2, compressed, base64."""
+    goodput: Goodput | None = None
+    """None where no limits were given, or a request tells nothing that they limit."""
+    objectives: tuple[ObjectiveResult, ...] = ()
+    """Those of a sweep or a search (`--slo`)."""
+    ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Of `throughput_rps`, `errors.share` and `decomposed.share`, where the run gives them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,4 +365,8 @@ class Result:
     """Of more than two: each with the first."""
     label: str = ""
     """What its user calls it."""
+    gates: tuple[GateResult, ...] = ()
+    """What `--fail-if` and `--fail-if-slower` found."""
+    decision: Decision | None = None
+    """Of all gates together; None where there are none."""
     schema: str = "tracebench.result/1"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from tracebench.model.objectives import Met
 from tracebench.model.result import Finding, Result
 
 LoadKind = Literal["concurrency", "rate"]
@@ -36,6 +37,8 @@ class Point:
     """Mean number of requests in each component: throughput × mean time in it (Little's law)."""
     growth: Mapping[str, float]
     """Mean time in each component, divided by that at the lowest load."""
+    meets: Met | None = None
+    """Whether the load meets the objectives; None where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,10 @@ class Scaling:
     law: Law | None
     sentence: str
     findings: tuple[Finding, ...]
+    highest_met: float | None = None
+    """The last load that meets the objectives, with none below it that misses them."""
+    objective: str = ""
+    """The same in a sentence; empty where there are no objectives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,4 +106,6 @@ class Sweep:
     scaling: Mapping[str, Scaling]
     label: str = ""
     """What its user calls it."""
+    slo: str | None = None
+    """What each load was held to."""
     schema: str = "tracebench.sweep/1"

@@ -7,8 +7,9 @@ from typing import Final
 from tracebench.analysis.interpretation import interpret, interpret_stream, tail_in_short
 from tracebench.analysis.numbers import whole_percent
 from tracebench.model.result import SHOWN, Result, TargetResult
+from tracebench.model.search import Search
 from tracebench.model.sweep import Sweep
-from tracebench.report import sweep_table
+from tracebench.report import gate_lines, search_table, sweep_table
 from tracebench.report.component_table import meaning_of_estimates, rows_of
 from tracebench.report.difference_table import difference_block
 from tracebench.report.headline import doubts, facts, judgement, to_mend
@@ -21,11 +22,16 @@ _MOST_ERRORS: Final = 5
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#~])")
 
 
-def render(result: Result | Sweep) -> str:
-    """The answer to a run or a sweep: what the terminal shows, as Markdown."""
+def render(result: Result | Sweep | Search) -> str:
+    """The answer to a run, a sweep or a search: what the terminal shows, as Markdown."""
     title = [f"## {_plain(result.label)}", ""] if result.label else []
-    lines = _sweep(result) if isinstance(result, Sweep) else _run(result)
-    return "\n".join([*title, *lines]).rstrip() + "\n"
+    return "\n".join([*title, *_lines(result)]).rstrip() + "\n"
+
+
+def _lines(result: Result | Sweep | Search) -> Iterable[str]:
+    if isinstance(result, Search):
+        return _verbatim(search_table.render(result))
+    return _sweep(result) if isinstance(result, Sweep) else _run(result)
 
 
 def _sweep(sweep: Sweep) -> Iterator[str]:
@@ -48,6 +54,8 @@ def _run(result: Result) -> Iterator[str]:
     for one in (result.comparison, *result.comparisons):
         if one is not None:
             yield from _verbatim(printed([difference_block(one)], WIDTH, color=False))
+    if decided := gate_lines.render(result):
+        yield from _verbatim(decided)
 
 
 def _sentences(target: TargetResult, result: Result) -> Iterable[str]:

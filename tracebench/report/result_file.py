@@ -13,6 +13,7 @@ from tracebench.model.comparison import RunComparison
 from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Result, TargetResult
+from tracebench.model.search import Search
 from tracebench.model.sweep import Sweep
 from tracebench.system import json_fault
 from tracebench.system.output_files import replaced
@@ -20,8 +21,11 @@ from tracebench.system.redaction import scrubbed
 
 # The result file: a Result as JSON.
 
+Saved = Result | Sweep | Search
+Written = Saved | RunComparison
 
-def dumps(result: Result | Sweep | RunComparison) -> str:
+
+def dumps(result: Written) -> str:
     """The result file's text."""
     whole = {"schema": result.schema} | _plain(result)  # the schema first
     text = json.dumps(whole, default=_plain, indent=2, allow_nan=False, ensure_ascii=False)
@@ -36,7 +40,7 @@ def _on_one_line(numbers: re.Match[str]) -> str:
     return f"[{', '.join(numbers[0][1:-1].replace(',', ' ').split())}]"
 
 
-def write(result: Result | Sweep | RunComparison, path: str) -> None:
+def write(result: Written, path: str) -> None:
     """Write the result file.
 
     Raises:
@@ -57,7 +61,9 @@ def _plain(value: Any) -> dict[str, Any]:
 
 # Reading the result file: additions by newer versions are ignored, nonsense is refused.
 
-_KINDS: Final = {kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep)}
+_KINDS: Final = {
+    kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep, Search)
+}
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SCALARS: Final = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -78,11 +84,11 @@ def loads(text: str, name: str = "the file") -> Result:
     return result
 
 
-def loads_any(text: str, name: str = "the file") -> Result | Sweep:
-    """Read the result file of a run or a sweep.
+def loads_any(text: str, name: str = "the file") -> Saved:
+    """Read the result file of a run, a sweep or a search.
 
     Raises:
-        UsageError: it is neither, or has another schema.
+        UsageError: it is none, or has another schema.
     """
     try:
         data = json.loads(text, parse_constant=_refuse_constant)
@@ -91,7 +97,7 @@ def loads_any(text: str, name: str = "the file") -> Result | Sweep:
             raise _WrongError(_other_kind(data))
         if not isinstance(schema, str) or schema not in _KINDS:
             raise UsageError(f"{name} has the schema {schema!r}, which is not read here")
-        result: Result | Sweep = _built(_KINDS[schema], data, "")
+        result: Saved = _built(_KINDS[schema], data, "")
     except (RecursionError, ValueError) as error:
         raise _no_result(name, json_fault(error)) from None
     except _WrongError as error:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tracebench.analysis.numbers import counted, milliseconds, percent, rounded, whole_percent
 from tracebench.model.components import SERVER_AND_NETWORK
-from tracebench.model.result import SHOWN, Goodput, Statistics, StreamResult
+from tracebench.model.result import SHOWN, Statistics, StreamResult
 from tracebench.report.component_table import value
 from tracebench.report.terminal import indented
 
@@ -62,15 +62,13 @@ def _add(table: Table, name: str, whole: Statistics, parts: Mapping[str, Statist
 
 
 def stream_line(stream: StreamResult) -> Iterator[str]:
-    """How much was streamed; and how much of it was good enough, where limits were given."""
+    """How much was streamed."""
     tokens, facts = stream.tokens, [counted(stream.count, "stream")]
     if tokens.output is not None:
         facts.append(f"{counted(tokens.output, 'token')} ({_COUNTED[tokens.source]})")
     if stream.output_tokens_per_s is not None:
         facts.append(f"{rounded(stream.output_tokens_per_s)} tokens/s")
     yield " · ".join(facts)
-    if stream.goodput is not None:
-        yield _goodput(stream.goodput)
 
 
 def _stamps(stream: StreamResult) -> Iterator[str]:
@@ -79,8 +77,3 @@ def _stamps(stream: StreamResult) -> Iterator[str]:
     if stream.waited is not None and stream.waited.p50_ms > _WAITED_MS:
         waited = milliseconds(stream.waited.p50_ms)
         yield f"the reader kept the server waiting for {waited} ms (median)"
-
-
-def _goodput(found: Goodput) -> str:
-    limits = ", ".join(f"{name} < {rounded(ms)} ms" for name, ms in found.limits.items())
-    return f"goodput {percent(found.share)}, {rounded(found.rps)}/s: {limits}"

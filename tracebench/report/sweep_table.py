@@ -8,7 +8,6 @@ from rich.table import Table
 from rich.text import Text
 
 from server_middleware.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSING, SERVER_OTHER
-from tracebench.analysis.interpretation import was_interrupted
 from tracebench.analysis.numbers import (
     approximately,
     counted,
@@ -18,7 +17,8 @@ from tracebench.analysis.numbers import (
     whole_percent,
 )
 from tracebench.model.components import LEAVES, SERVER_AND_NETWORK
-from tracebench.model.result import Detail, Statistics, TargetResult
+from tracebench.model.objectives import Met
+from tracebench.model.result import Detail, Finding, Statistics, TargetResult
 from tracebench.model.sweep import Law, LoadKind, Point, Scaling, Sweep
 from tracebench.report.terminal import (
     WIDTH,
@@ -42,6 +42,7 @@ _LEAST_SHARE: Final = 0.002
 """A component with a smaller share of the time at every load has no column."""
 _MOST_COLUMNS: Final = 6
 """How many components fit in 80 columns: the largest ones; `sum` covers all."""
+MEETS: Final[Mapping[Met, str]] = {"met": "yes", "missed": "NO", "undecided": "?"}
 _PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
 
 
@@ -80,7 +81,10 @@ def _target(
     if sweep.label:
         yield one_line(sweep.label, "italic")
     style = "bold" if all(point.valid for point in scaling.points) else "none"
-    yield from ("", indented(Text(sentence(scaling.sentence), style=style)), "", *loads)
+    yield from ("", indented(Text(sentence(scaling.sentence), style=style)))
+    if scaling.objective:
+        yield indented(Text(sentence(scaling.objective), style="bold"))
+    yield from ("", *loads, *_legend(scaling.points, known, detail))
     yield from _components(sweep.kind, scaling.points, in_flight=detail == "all")
     if detail == "all":
         yield from ("", *(indented(Text(line)) for line in _laws(sweep.kind, scaling)))
@@ -101,8 +105,11 @@ def _loads(
     kind: LoadKind, points: Sequence[Point], targets: Mapping[float, TargetResult]
 ) -> RenderableType:
     percentiles = [f"{name.removesuffix('_ms')} ms" for name in _PERCENTILES]
-    headings = (HEADINGS[kind], "done/s", "used", *percentiles, "our CPU", "failed", "")
-    table = _table(headings)
+    headings = [HEADINGS[kind], "done/s", "used", *percentiles, "our CPU", "failed"]
+    held = any(point.meets for point in points)
+    table = _table([*headings, *(["meets"] if held else [])])
+    table.add_column("grave", overflow="fold")
+    letters = _letters(targets.values())
     for point in points:
         target = targets[point.load]
         counts = target.requests
@@ -114,16 +121,43 @@ def _loads(
             *(_percentile(target.latency, name) for name in _PERCENTILES),
             whole_percent(point.client_cpu),
             f"{failed:,}" if failed else "",
-            _remark(point, target),
+            *([MEETS[point.meets or "undecided"]] if held else []),
+            _marks(target, letters),
             style=None if point.valid else "red",
         )
     return table
 
 
-def _remark(point: Point, target: TargetResult) -> str:
-    if not point.valid:
-        return "not valid"
-    return "interrupted" if was_interrupted(target) else ""
+def _letters(targets: Iterable[TargetResult]) -> dict[str, str]:
+    """A letter for each grave finding of any step, the gravest first."""
+    grave = [one for target in targets for one in grave_findings(target)]
+    grave.sort(key=lambda one: one.severity != "invalid")
+    codes = dict.fromkeys(one.code for one in grave)
+    return {code: chr(ord("a") + at % 26) for at, code in enumerate(codes)}
+
+
+def grave_findings(target: TargetResult) -> list[Finding]:
+    """What makes the numbers of a step doubtful, or not valid."""
+    return [one for one in target.verdict.findings if one.severity != "info"]
+
+
+def _marks(target: TargetResult, letters: Mapping[str, str]) -> str:
+    """The letters of what is grave about a step, with a mark where it makes it invalid."""
+    found = {f"{'!' * (f.severity == 'invalid')}{letters[f.code]}" for f in grave_findings(target)}
+    return " ".join(sorted(found))
+
+
+def _legend(
+    points: Sequence[Point], targets: Mapping[float, TargetResult], detail: Detail
+) -> Iterator[RenderableType]:
+    """What the letters stand for, as the last step that has one says it."""
+    said = {one.code: one for p in points for one in grave_findings(targets[p.load])}
+    for code, letter in _letters(targets.values()).items():
+        brief = said[code].brief or said[code].message
+        text = f"{letter} {code}: {said[code].message if detail == 'all' else brief}"
+        yield one_line(text, "dim") if detail != "all" else indented(Text(text, style="dim"))
+    if any(f.severity == "invalid" for one in targets.values() for f in grave_findings(one)):
+        yield one_line("! the numbers of this step are not valid for that reason", "dim")
 
 
 def _percentile(latency: Statistics | None, name: str) -> str:

@@ -126,6 +126,7 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
         differing=differing(chosen, times),
         bodies=chosen.count(lambda part: _body(part) > 0),
         streamed=chosen.count(lambda part: (_body(part) > 0) & _streams(part)),
+        draws=lambda: chosen.column(lambda part: part.request(stamps.DRAW)),
         streams=lambda: stream_times(chosen, times),
     )
 

@@ -6,7 +6,16 @@ from typing import Final
 from server_middleware.vocabulary import MOST_OWN_NAMES, SERVER_OTHER, SERVER_PROCESSING
 from tracebench.analysis.advice import Advice, reports_parts, unless
 from tracebench.analysis.closure.own_components import share_of
-from tracebench.analysis.findings.finding import INFO, Evidence, FindingKind, part_of, state, weigh
+from tracebench.analysis.findings.finding import (
+    INFO,
+    WARNING,
+    Evidence,
+    FindingKind,
+    part_of,
+    state,
+    weigh,
+)
+from tracebench.analysis.objectives.goodput import Judged, unknown_metrics
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.result import Finding
 
@@ -140,12 +149,35 @@ def _too_many_names(run: Evidence) -> Finding | None:
     return weigh(_TOO_MANY_NAMES, run.decomposition.unlisted, most=MOST_OWN_NAMES)
 
 
+_LIMIT_WITHOUT_VALUES: Final = FindingKind(
+    "limit_without_values",
+    WARNING,
+    "--slo cannot be judged: no request tells of {names}",
+    (
+        Advice(
+            "limit what these requests tell of: `latency`, a component in the table, or, where "
+            "replies stream, what is told of streams",
+            short="limit what the table has",
+        ),
+    ),
+    "--slo: no request tells of {names}",
+)
+
+
+def _limit_without_values(run: Evidence) -> Finding | None:
+    if not run.load.slo:
+        return None
+    unknown = unknown_metrics(Judged(run.load, run.decomposition))
+    return weigh(_LIMIT_WITHOUT_VALUES, len(unknown), names=", ".join(unknown))
+
+
 KINDS: Final = (
     _NEGATIVE_NETWORK,
     _UNEXPLAINED_SHARE,
     _COMPONENTS_OUTSIDE_REQUESTS,
     _NAMES_LEFT_OUT,
     _TOO_MANY_NAMES,
+    _LIMIT_WITHOUT_VALUES,
 )
 JUDGES: Final = (
     _negative_network,
@@ -153,4 +185,5 @@ JUDGES: Final = (
     _components_outside_requests,
     _names_left_out,
     _too_many_names,
+    _limit_without_values,
 )

@@ -1,6 +1,7 @@
 """What saturates first as the load grows: found, and said in one sentence."""
 
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Final
 
 from server_middleware.vocabulary import (
@@ -128,13 +129,19 @@ _SUGGESTIONS: Final = {
 }
 
 
-def sentence(kind: LoadKind, scaling: Scaling, usable: Mapping[float, TargetResult]) -> str:
+def sentence(
+    kind: LoadKind,
+    scaling: Scaling,
+    usable: Mapping[float, TargetResult],
+    measured: Mapping[float, TargetResult],
+) -> str:
     """Say what saturates first, by which evidence, and what that suggests; no full stop.
 
     Args:
         kind: what the loads are.
         scaling: all but this sentence.
         usable: load → the results that count.
+        measured: load → all results.
     """
     points = [one for one in scaling.points if one.load in usable]
     if len(points) < 2:
@@ -145,13 +152,53 @@ def sentence(kind: LoadKind, scaling: Scaling, usable: Mapping[float, TargetResu
         )
     found, base = scaling.bottleneck, points[0]
     if found is None:
-        return _not_yet(kind, points)
+        return _exploded(kind, scaling.points, measured) or _not_yet(kind, points)
     past = next(one for one in points if one.load == found.load)
     most = max(one.throughput_rps for one in points)
     return (
         f"{_subject(found, base, past)} saturates first, at {rounded(most)}/s: "
         f"{_evidence(kind, found, base, past)}; {_suggestion(found, base, past)}"
     )
+
+
+_EXPLODED: Final = 5.0
+"""Times the latency of the least load, from where on it is what people notice, whatever
+throughput does."""
+_TOLD: Final = ("p99_ms", "p95_ms", "p50_ms")
+"""The percentiles that are looked at, the first that has exploded is named."""
+
+
+def _exploded(
+    kind: LoadKind, points: Sequence[Point], measured: Mapping[float, TargetResult]
+) -> str | None:
+    """What to say where throughput still grows, but latency shows that requests wait.
+
+    Steps that are not valid count here: their latency may be why they are not.
+    """
+    base, most = measured[points[0].load].latency, max(one.throughput_rps for one in points)
+    for point, name in product(points[1:], _TOLD):
+        latency = measured[point.load].latency
+        if base is None or latency is None:
+            continue
+        before_ms, after_ms = getattr(base, name), getattr(latency, name)
+        if not 0 < _EXPLODED * before_ms < after_ms:
+            continue
+        return (
+            f"latency grows long before throughput ends: {name.removesuffix('_ms')} "
+            f"{rounded(before_ms)} → {rounded(after_ms)} ms from {_load(kind, points[0].load)} to "
+            f"{point.load:g}{_longest(points[0], point)}, while throughput still grows, to "
+            f"{rounded(most)}/s; loads between these show where it begins, and --slo up to which "
+            "one it is good enough"
+        )
+    return None
+
+
+def _longest(base: Point, point: Point) -> str:
+    grown = {one: ms - base.mean_ms.get(one, 0.0) for one, ms in point.mean_ms.items()}
+    if not grown:
+        return ""
+    longest = max(grown, key=lambda one: grown[one])
+    return f", most of it {_name(longest)} {_from_to(longest, base, point)}"
 
 
 def _not_yet(kind: LoadKind, points: Sequence[Point]) -> str:

@@ -13,6 +13,13 @@ from tracebench.analysis.advice import Advice
 from tracebench.analysis.findings.finding import WARNING, FindingKind, weigh
 from tracebench.analysis.scaling import scalability_law
 from tracebench.analysis.scaling.bottleneck import bottleneck, sentence
+from tracebench.analysis.scaling.objective import (
+    OF_THE_TOOL,
+    highest_met,
+    invalid_for,
+    meets,
+    objective_sentence,
+)
 from tracebench.model.components import END_TO_END
 from tracebench.model.result import Finding, TargetResult
 from tracebench.model.sweep import Bottleneck, LoadKind, Point, Scaling
@@ -24,8 +31,6 @@ _SATURATED: Final[dict[LoadKind, frozenset[str]]] = {
     "rate": frozenset({"rate_not_met", "not_stationary"}),
 }
 """What a run past the capacity is invalid for, and a sweep looks for."""
-_TOOL: Final = frozenset({"client_saturated", "loop_lag"})
-"""What is the tool's fault, and tells that it is the limit."""
 _EFFICIENT: Final = {"concurrency": 0.75, "rate": 0.95}
 """The share of the throughput of a server without waiting below which a load is past the knee."""
 _FLAT: Final = 0.5
@@ -64,12 +69,13 @@ _LITTLES_LAW: Final = FindingKind(
 KINDS: Final = (_STEPS_NOT_VALID, _LITTLES_LAW)
 
 
-def scale(kind: LoadKind, targets: Targets) -> Scaling:
+def scale(kind: LoadKind, targets: Targets, slo: str | None = None) -> Scaling:
     """Say how a target scales.
 
     Args:
         kind: what the loads are.
         targets: load → what was measured of the target there; at least one.
+        slo: what each load was held to.
     """
     targets = dict(sorted(targets.items()))
     usable = {load: target for load, target in targets.items() if _usable(kind, target)}
@@ -91,8 +97,10 @@ def scale(kind: LoadKind, targets: Targets) -> Scaling:
         law=law,
         sentence="",
         findings=_findings(kind, points, usable),
+        highest_met=highest_met(targets),
+        objective=objective_sentence(kind, slo, targets) if slo else "",
     )
-    return replace(bare, sentence=sentence(kind, bare, usable))
+    return replace(bare, sentence=sentence(kind, bare, usable, targets))
 
 
 def has_stopped_growing(throughputs_rps: Sequence[float]) -> bool:
@@ -102,13 +110,9 @@ def has_stopped_growing(throughputs_rps: Sequence[float]) -> bool:
     )
 
 
-def _invalid(target: TargetResult) -> set[str]:
-    return {one.code for one in target.verdict.findings if one.severity == "invalid"}
-
-
 def _usable(kind: LoadKind, target: TargetResult) -> bool:
     measured = bool(target.share) and target.throughput_rps > 0
-    return measured and _invalid(target) <= _SATURATED[kind] | _TOOL
+    return measured and invalid_for(target) <= _SATURATED[kind] | OF_THE_TOOL
 
 
 def _points(kind: LoadKind, targets: Targets, base: TargetResult | None) -> list[Point]:
@@ -119,7 +123,7 @@ def _points(kind: LoadKind, targets: Targets, base: TargetResult | None) -> list
         points.append(
             Point(
                 load=load,
-                valid=_invalid(target) <= _SATURATED[kind],
+                valid=invalid_for(target) <= _SATURATED[kind],
                 throughput_rps=target.throughput_rps,
                 utilisation=None,
                 client_cpu=target.client_cpu_s / target.duration_s if target.duration_s else 0.0,
@@ -130,6 +134,7 @@ def _points(kind: LoadKind, targets: Targets, base: TargetResult | None) -> list
                     for name, ms in mean_ms.items()
                     if base_ms.get(name, 0.0) > _NEGLIGIBLE_MS
                 },
+                meets=meets(target),
             )
         )
     return points

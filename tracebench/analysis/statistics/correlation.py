@@ -97,14 +97,22 @@ def inflation(values_ns: Nanoseconds, sample: Moments) -> float:
 
 def exceedance_inflation(values_ns: Nanoseconds, limit_ns: int) -> float:
     """The same of the share of values above a limit: what an interval of a percentile needs."""
-    above = values_ns > limit_ns
-    share = float(np.count_nonzero(above)) / len(above)
+    return share_inflation(values_ns > limit_ns)
+
+
+def share_inflation(flags: npt.NDArray[np.bool_]) -> float:
+    """The same of the share of requests of which something holds.
+
+    Args:
+        flags: of each request, in the order of time; at least one.
+    """
+    share = float(np.count_nonzero(flags)) / len(flags)
     variance = share * (1 - share)
     if variance == 0:
         return 1.0
-    batches = _count(len(above))
-    size = len(above) // batches
-    counts = np.count_nonzero(_whole(above, batches).reshape(batches, size), axis=1)
+    batches = _count(len(flags))
+    size = len(flags) // batches
+    counts = np.count_nonzero(_whole(flags, batches).reshape(batches, size), axis=1)
     return _inflation(counts / size, size, variance, 1 / variance - 6)
 
 

@@ -11,7 +11,10 @@ from matplotlib.patheffects import Normal, Stroke
 from matplotlib.ticker import LogLocator
 
 from tracebench.analysis.numbers import rounded
+from tracebench.analysis.objectives.limits import LATENCY, objectives_of
 from tracebench.analysis.scaling.scalability_law import predict
+from tracebench.model.components import END_TO_END
+from tracebench.model.objectives import Limit
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import LoadKind, Point, Scaling, Sweep
 from tracebench.report.figures.figure_style import COMPONENTS, INVALID, SIZE_IN, save
@@ -24,6 +27,8 @@ _PERCENTILES = {
     "p99_ms": ("^:", "#d55e00"),
 }
 _GREY = "#777777"
+MET = "#009e73"
+"""Of what is met."""
 _MARKERS = "osv^DPX*"
 _OUTLINE = [Stroke(linewidth=3.2, foreground="#333333"), Normal()]
 """Outline of lines, whose colours are meant for areas and would be faint on white."""
@@ -42,14 +47,15 @@ def draw(sweep: Sweep, path: str) -> None:
 def make(sweep: Sweep) -> Figure:
     """The figure: four panels for each target, the targets side by side."""
     count = len(sweep.scaling)
+    asked = objectives_of(sweep.slo, 0.5) if sweep.slo else ()
+    limits = [limit for one in asked for limit in one.limits]
     width_in, height_in = SIZE_IN
     figure = Figure(figsize=(width_in * max(1.0, 0.8 * count), height_in), layout="constrained")
     parts = figure.subfigures(1, count, squeeze=False, wspace=0.04)[0]
     for part, (name, scaling) in zip(parts, sweep.scaling.items(), strict=True):
         targets = {s.load: s.result.targets[name] for s in sweep.steps if name in s.result.targets}
-        _target(
-            part, f"{name}: {next(iter(targets.values())).address}", sweep.kind, scaling, targets
-        )
+        title = f"{name}: {next(iter(targets.values())).address}"
+        _target(part, title, sweep.kind, scaling, targets, limits)
     return figure
 
 
@@ -59,11 +65,13 @@ def _target(
     kind: LoadKind,
     scaling: Scaling,
     targets: Mapping[float, TargetResult],
+    limits: Sequence[Limit],
 ) -> None:
     (throughput, latency), (stack, growth) = part.subplots(2, 2)
     points = scaling.points
     _throughput(throughput, kind, scaling)
     _latency(latency, targets)
+    _objective(latency, scaling, limits)
     _stack(stack, points)
     _growth(growth, points)
     for axes in (throughput, latency, stack, growth):
@@ -84,10 +92,25 @@ def _loads(axes: Axes, kind: LoadKind, loads: Sequence[float]) -> None:
     axes.set_xlabel(_AXIS[kind])
     if loads[-1] > 4 * loads[0]:
         axes.set_xscale("log", base=2)
-    axes.set_xticks(loads, [f"{load:g}" for load in loads], minor=False)
+    named = _apart(loads, logarithmic=loads[-1] > 4 * loads[0])
+    axes.set_xticks(named, [f"{load:g}" for load in named], minor=False)
     axes.minorticks_off()
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
+
+
+_TICKS_APART = 0.05
+
+
+def _apart(loads: Sequence[float], *, logarithmic: bool) -> list[float]:
+    """The loads, without those whose numbers would overlap."""
+    places = [log10(load) if logarithmic else load for load in loads]
+    least = _TICKS_APART * (places[-1] - places[0])
+    kept = [(loads[-1], places[-1])]
+    for load, place in zip(loads[-2::-1], places[-2::-1], strict=True):
+        if kept[-1][1] - place >= least:
+            kept.append((load, place))
+    return [load for load, _ in reversed(kept)]
 
 
 def _throughput(axes: Axes, kind: LoadKind, scaling: Scaling) -> None:
@@ -126,6 +149,18 @@ def _latency(axes: Axes, targets: Mapping[float, TargetResult]) -> None:
         axes.plot([load for load, _ in known], values, line, color=color, label=label)
     if known:
         _logarithmic(axes)
+        axes.legend(frameon=False)
+
+
+def _objective(axes: Axes, scaling: Scaling, limits: Sequence[Limit]) -> None:
+    """The limits of the latency, and the last load that meets all objectives."""
+    for limit in limits:
+        if limit.metric in (LATENCY, END_TO_END):
+            axes.axhline(limit.most_ms, color=MET, linewidth=1.2, label=f"< {limit.most_ms:g} ms")
+    if scaling.highest_met is not None:
+        label = f"met up to {rounded(scaling.highest_met)}"
+        axes.axvline(scaling.highest_met, color=MET, linestyle="--", linewidth=1.2, label=label)
+    if limits and axes.lines:
         axes.legend(frameon=False)
 
 

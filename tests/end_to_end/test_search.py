@@ -1,0 +1,50 @@
+"""A search over a real server that takes 10 ms for one request at a time."""
+
+import time
+
+import pytest
+from flask import Flask, request
+
+from server_middleware import component, instrument
+from tests.analysis.objectives.queue import exact_rate
+from tests.middleware.serving import waitress_serving
+from tracebench.model.plan import Objectives, Payload, Payloads, Plan, Targets, Workload
+from tracebench.search import Within, search
+
+pytestmark = [pytest.mark.alone, pytest.mark.slow]
+
+BUDGET_S = 60.0
+
+
+def test_a_queue_before_one_worker() -> None:
+    app = Flask(__name__)
+
+    @app.post("/predict")
+    def predict() -> str:
+        request.get_data()
+        with component("inference"):
+            time.sleep(0.0097)  # and what else it does for a request
+        return "ok"
+
+    instrument(app)
+    with waitress_serving(app, 1) as url:
+        found = search(
+            Plan(
+                Payloads(Payload(b"x" * 1000, "application/octet-stream", "x", "data")),
+                Targets(rest_url=url),
+                load=Workload(concurrency=128, arrival="poisson"),
+                objectives=Objectives(slo="latency.p99 < 50ms"),
+            ),
+            within=Within(budget_s=BUDGET_S),
+        )
+    assert found.valid, found.ended
+    assert found.spent_s <= BUDGET_S
+    assert found.highest is not None, found.sentence
+    assert 0.3 * exact_rate() < found.highest.load < 1.05 * exact_rate(), found.sentence
+    assert found.missed is not None
+    assert found.missed > found.highest.load
+    (objective,) = found.highest.objectives
+    assert objective.ci95 is not None
+    assert objective.ci95[0] >= 0.99
+    assert found.goodput_rps == pytest.approx(found.highest.load, rel=0.15)
+    assert "is the highest load shown to meet latency.p99 < 50ms" in found.sentence

@@ -1,0 +1,345 @@
+"""Gates (`--fail-if`): decided by whole 95 % intervals, never by a number alone."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import inf
+from typing import Final, Literal, NamedTuple
+
+from tracebench.analysis.numbers import rounded
+from tracebench.analysis.objectives.limits import (
+    LATENCY,
+    METRICS,
+    NUMBER,
+    STREAMED,
+    Path,
+    milliseconds_of,
+    own_name,
+    path_of,
+    refuse_slips,
+    statistics_of,
+)
+from tracebench.analysis.statistics.distribution import SAMPLE_FLOORS
+from tracebench.model.components import END_TO_END
+from tracebench.model.errors import UsageError
+from tracebench.model.objectives import Decision, GateResult, Unit
+from tracebench.model.result import COMPARED, Comparison, Goodput, Result, Statistics, TargetResult
+
+OnInconclusive = Literal["fail", "pass"]
+Interval = tuple[float, float]
+
+
+class Gate(NamedTuple):
+    """What must not be."""
+
+    expression: str
+    target: str | None
+    """None: any target."""
+    path: Path
+    fails: str
+    """`>`, `>=`, `<` or `<=`: how a value that fails stands to the limit."""
+    limit: float
+    unit: Unit
+
+
+class SlowerGate(NamedTuple):
+    """What must not be slower by more than a share of what it is compared with."""
+
+    expression: str
+    component: str
+    statistic: str
+    share: float
+
+
+# Reading gates.
+
+_GATE: Final = re.compile(rf"\s*(?P<name>[\w.\-]+)\s*(?P<fails>[<>]=?)\s*{NUMBER}\s*")
+_SLOWER: Final = re.compile(r"\s*(?P<name>[\w.\-]+)\s+(?P<number>[0-9]*\.?[0-9]+)\s*%\s*")
+_COUNTED: Final[Mapping[str, Unit]] = {
+    "errors.share": "share",
+    "decomposed.share": "share",
+    "goodput.share": "share",
+    "goodput.rps": "rps",
+    "throughput_rps": "rps",
+}
+"""What is told of a whole run, and no statistic of a metric."""
+_GOODPUT: Final = ("goodput.share", "goodput.rps")
+_STREAM: Final = "stream."
+_ALWAYS_VALID: Final = frozenset({"errors.share", "decomposed.share"})
+"""What is counted, and so is right whatever the verdict says of times."""
+
+
+def gate_of(text: str, targets: Collection[str], *, limited: bool = True) -> Gate:
+    """Read a gate: `rest.inference.p95_ms > 20`, `errors.share > 0.1%`, `throughput_rps < 50`.
+
+    Args:
+        text: as it was given.
+        targets: the names of the run's targets.
+        limited: whether the run has limits, of which goodput tells.
+
+    Raises:
+        UsageError: it is none, or asks for what cannot be there.
+    """
+    found, whole = _GATE.fullmatch(text), f"--fail-if {text!r}"
+    if found is None:
+        raise UsageError(
+            f"{whole} is no gate: write what fails, as in 'inference.p95_ms > 20', "
+            "'rest.latency.p99 > 50ms' or 'errors.share > 0.1%'"
+        )
+    target, path = _whose(found["name"], targets)
+    if path.metric in _GOODPUT and not limited:
+        raise UsageError(f"{whole} needs limits: give --slo 'METRIC < VALUE' too")
+    _check(path, targets, whole)
+    unit = _COUNTED.get(path.metric, "ms")
+    limit = _limit(found["number"], found["unit"], unit)
+    if limit is None:
+        raise UsageError(f"{whole}: {found['number']}{found['unit'] or ''} is no {_WANTED[unit]}")
+    return Gate(" ".join(text.split()), target, path, found["fails"], limit, unit)
+
+
+_WANTED: Final = {
+    "ms": "time: give it in ms or s, as in '20ms'",
+    "share": "share: give it from 0 to 1, or in %, as in '0.1%'",
+    "rps": "rate: give it in requests a second, as in '50'",
+}
+
+
+def _whose(name: str, targets: Collection[str]) -> tuple[str | None, Path]:
+    """Whether a name begins with that of a target: what is a metric without is none."""
+    path, (head, dot, rest) = _path(name), name.partition(".")
+    if _is_ours(path) or not dot or head not in targets:
+        return None, path
+    return head, _path(rest)
+
+
+def _path(name: str) -> Path:
+    bare = name.removeprefix(_STREAM)
+    return Path(bare, None) if bare in _COUNTED else path_of(name)
+
+
+def _is_ours(path: Path) -> bool:
+    return path.metric in METRICS or path.metric in _COUNTED
+
+
+def _check(path: Path, targets: Collection[str], whole: str) -> None:
+    if path.metric in _COUNTED:
+        return
+    head, dot, rest = path.metric.partition(".")
+    if dot and head not in ("server", "server_other") and (rest in METRICS or rest in _COUNTED):
+        raise UsageError(
+            f"{whole}: there is no target {head!r}: the run has {', '.join(targets) or 'none'}"
+        )
+    if path.statistic is None:
+        raise UsageError(
+            f"{whole}: {path.metric!r} says not which statistic: write e.g. {path.metric}.p95_ms, "
+            f"or one of {', '.join(_COUNTED)}"
+        )
+    refuse_slips(path.metric, whole)
+
+
+def _limit(number: str, unit: str | None, kind: Unit) -> float | None:
+    """A limit in the unit of its quantity; None where it is in another one."""
+    if kind == "ms":
+        return milliseconds_of(number, unit)
+    value = float(number)
+    if kind == "share":
+        value = value / 100 if unit == "%" else value
+        return value if unit in (None, "%") and value <= 1 else None
+    return value if unit in (None, "/s") and value < inf else None
+
+
+def slower_gate_of(text: str) -> SlowerGate:
+    """Read what must not be slower: `inference.p95 3%`.
+
+    Raises:
+        UsageError: it is nothing that is compared.
+    """
+    found, whole = _SLOWER.fullmatch(text), f"--fail-if-slower {text!r}"
+    path = path_of(found["name"]) if found else None
+    if found is None or path is None or path.statistic not in COMPARED:
+        known = ", ".join(name.removesuffix("_ms") for name in COMPARED)
+        raise UsageError(f"{whole}: write a statistic ({known}) and a share, as 'inference.p95 3%'")
+    refuse_slips(path.metric, whole)
+    component = END_TO_END if path.metric == LATENCY else own_name(path.metric)
+    return SlowerGate(
+        " ".join(text.split()), component, path.statistic, float(found["number"]) / 100
+    )
+
+
+# Judging them.
+
+
+def judge(
+    result: Result,
+    gates: Iterable[Gate],
+    slower: Iterable[SlowerGate] = (),
+    comparisons: Sequence[Comparison] = (),
+) -> tuple[GateResult, ...]:
+    """Judge every gate at every target that it is meant for.
+
+    Args:
+        result: of the run.
+        gates: what is asked of its targets.
+        slower: what is asked of comparisons.
+        comparisons: of `b`, which must not be slower, with `a`.
+    """
+    of_targets = (
+        _judged(gate, name, target)
+        for gate in gates
+        for name, target in result.targets.items()
+        if gate.target in (None, name)
+    )
+    of_pairs = (_slower(gate, pair, result) for gate in slower for pair in comparisons)
+    return (*of_targets, *of_pairs)
+
+
+def overall(
+    gates: Sequence[GateResult], *, valid: bool, on_inconclusive: OnInconclusive | None = None
+) -> Decision | None:
+    """The decision of all gates together; None where there are none.
+
+    Args:
+        gates: each at each target.
+        valid: whether the numbers of all targets are.
+        on_inconclusive: what those that are undecided count as; None: as such.
+    """
+    found = {one.decision for one in gates}
+    if not found:
+        return None
+    if not valid or "broken" in found:
+        return "broken"
+    if "failed" in found:
+        return "failed"
+    if "inconclusive" in found and on_inconclusive != "pass":
+        return "failed" if on_inconclusive == "fail" else "inconclusive"
+    return "passed"
+
+
+class _Value(NamedTuple):
+    value: float
+    interval: Interval | None
+    why: str = ""
+    """There is no interval."""
+
+
+def _judged(gate: Gate, name: str, target: TargetResult) -> GateResult:
+    whole = (gate.expression, name)
+    found = _value(gate, target)
+    if found is None:
+        why = _untold(gate.path.metric, target)
+        return GateResult(*whole, None, None, gate.limit, gate.unit, "broken", why)
+    decision, why = _decided(gate.fails, found, gate.limit)
+    if not target.verdict.valid and gate.path.metric not in _ALWAYS_VALID:
+        decision, why = "broken", "the numbers of this target are not valid: see its verdict"
+    return GateResult(*whole, found.value, found.interval, gate.limit, gate.unit, decision, why)
+
+
+def _untold(metric: str, target: TargetResult) -> str:
+    if metric in _GOODPUT:
+        return "no limits were given (--slo), or no request tells of what they limit"
+    if metric in STREAMED:
+        return f"no reply streamed, so there is no {metric}"
+    known = ", ".join(target.components) or "nothing"
+    return f"there is no {metric!r}: the requests tell of {known}"
+
+
+def _value(gate: Gate, target: TargetResult) -> _Value | None:
+    if gate.path.metric in _COUNTED:
+        return _counted(gate.path.metric, target)
+    found, name = statistics_of(target, gate.path.metric), gate.path.statistic
+    if found is None or name is None:
+        return None
+    value: float = getattr(found, name)
+    if name == "max_ms":
+        return _Value(value, (value, value))  # of this run, a fact
+    interval = found.ci95.get(name)
+    return _Value(value, interval, "" if interval else _too_few(name, found))
+
+
+def _too_few(name: str, found: Statistics) -> str:
+    least, worth = SAMPLE_FLOORS.get(name, 6), found.effective_count or found.count
+    if worth >= least:
+        return "the requests do not give an interval for it"
+    alike = "" if worth == found.count else f", worth {worth:,} independent ones,"
+    return f"{found.count:,} requests{alike} are too few for an interval (at least {least:,})"
+
+
+def _counted(name: str, target: TargetResult) -> _Value | None:
+    counts = target.requests
+    ended = counts.succeeded + counts.failed + counts.timed_out
+    if name in _GOODPUT:
+        return _goodput(name, target.goodput, ended / (target.duration_s or inf))
+    if not ended:
+        return None
+    value = {
+        "errors.share": (counts.failed + counts.timed_out) / ended,
+        "decomposed.share": target.decomposed / max(counts.succeeded, 1),
+        "throughput_rps": target.throughput_rps,
+    }[name]
+    interval = target.ci95.get(name)
+    return _Value(value, interval, "" if interval else "too few requests for an interval")
+
+
+def _goodput(name: str, found: Goodput | None, ended_rps: float) -> _Value | None:
+    if found is None:
+        return None
+    scale = 1.0 if name == "goodput.share" else ended_rps
+    value = found.share if name == "goodput.share" else found.rps
+    if found.ci95 is None:
+        return _Value(value, None, "the result has no interval for it")
+    low, high = found.ci95
+    return _Value(value, (low * scale, high * scale))
+
+
+def _slower(gate: SlowerGate, pair: Comparison, result: Result) -> GateResult:
+    whole = (gate.expression, f"{pair.b} against {pair.a}")
+    found = pair.components.get(gate.component, {}).get(gate.statistic)
+    if found is None or not found.a:
+        known = ", ".join(name for name, of in pair.components.items() if gate.statistic in of)
+        why = f"{gate.component!r} cannot be compared: both sides have {known or 'nothing'}"
+        return GateResult(*whole, None, None, gate.share, "share", "broken", why)
+    value, interval = found.delta / found.a, None
+    if found.ci95 is not None:
+        interval = (found.ci95[0] / found.a, found.ci95[1] / found.a)
+    told = _Value(value, interval, "" if interval else "too little for an interval")
+    decision, why = _decided(">", told, gate.share)
+    if any(not one.verdict.valid for one in result.targets.values()):
+        decision, why = "broken", "numbers are not valid: see the verdict"
+    why = "; ".join(filter(None, (why, pair.caveat)))
+    return GateResult(*whole, value, interval, gate.share, "share", decision, why)
+
+
+def _decided(fails: str, found: _Value, limit: float) -> tuple[Decision, str]:
+    """Failed where the whole interval is beyond the limit, passed where all of it is within."""
+    if found.interval is None:
+        return "inconclusive", found.why
+    low, high = found.interval
+    beyond = {
+        ">": (low > limit, high <= limit),
+        ">=": (low >= limit, high < limit),
+        "<": (high < limit, low >= limit),
+        "<=": (high <= limit, low > limit),
+    }
+    failed, passed = beyond[fails]
+    if failed or passed:
+        return ("failed" if failed else "passed"), ""
+    return "inconclusive", _more(found.value, found.interval, limit)
+
+
+_MOST_TIMES: Final = 100
+
+
+def _more(value: float, interval: Interval, limit: float) -> str:
+    """How many more requests it takes, if the value stays.
+
+    Intervals shrink by the square root of that; where nothing happened at all, faster.
+    """
+    side, apart = (
+        (interval[1] - value if limit > value else value - interval[0]),
+        abs(value - limit),
+    )
+    ratio = side / apart if apart else inf
+    times = ratio**2 if value else ratio
+    if times > _MOST_TIMES:
+        return "it is too close to the limit for a longer run to decide"
+    more = rounded(max(times, 1.5), 2)
+    return f"the interval contains the limit: it takes about {more} times as many requests"

@@ -1,0 +1,175 @@
+"""One grammar of limits: `METRIC < VALUE` for requests, `METRIC.PERCENTILE < VALUE` for loads."""
+
+import re
+from difflib import get_close_matches
+from math import inf
+from typing import Final, NamedTuple
+
+from server_middleware.vocabulary import INFERENCE_PARTS, SERVER_OTHER
+from tracebench.model.components import COMPONENTS
+from tracebench.model.errors import UsageError
+from tracebench.model.objectives import Limit, Objective
+from tracebench.model.result import PERMILLE, Statistics, TargetResult
+
+# Metrics and statistics, by the names that people write.
+
+LATENCY: Final = "latency"
+"""Of every success and every time-out, where `end_to_end` is of what was decomposed."""
+STREAMED: Final = ("ttft", "ttft_service", "first_text", "itl", "tpot", "generation", "ending")
+"""What is told of streams, with `stream.` before it or without."""
+POOLED: Final = "itl"
+"""Has many values a request."""
+METRICS: Final = frozenset({LATENCY, *COMPONENTS, *INFERENCE_PARTS, *STREAMED})
+STATISTICS: Final = {name.removesuffix("_ms"): name for name in ("mean_ms", *PERMILLE, "max_ms")}
+_SPELLINGS: Final = {**STATISTICS, **{name: name for name in STATISTICS.values()}}
+_SPELLINGS.update({"p99.9": "p999_ms", "p99.9_ms": "p999_ms"})
+_OWN: Final = f"{SERVER_OTHER}."
+_GIVEN: Final = (_OWN, "server.")
+"""Begins of names that the author of a server gave, beyond doubt."""
+_STREAM: Final = "stream."
+
+
+class Path(NamedTuple):
+    """What a dotted name leads to."""
+
+    metric: str
+    statistic: str | None
+    """A field of `Statistics`; None: the name ends with the metric."""
+
+
+def path_of(text: str) -> Path:
+    """Part a metric from its statistic; a statistic alone is that of the latency."""
+    for spelling in sorted(_SPELLINGS, key=len, reverse=True):
+        if text == spelling:
+            return Path(LATENCY, _SPELLINGS[spelling])
+        if text.endswith(f".{spelling}"):
+            return Path(_plain(text.removesuffix(f".{spelling}")), _SPELLINGS[spelling])
+    return Path(_plain(text), None)
+
+
+def _plain(metric: str) -> str:
+    """Without what only says whose it is."""
+    bare = metric.removeprefix(_STREAM)
+    return bare if bare in STREAMED else metric
+
+
+def own_name(metric: str) -> str:
+    """A part by a name of the author's own may be written behind `server_other.`."""
+    return metric.removeprefix(_OWN)
+
+
+def refuse_slips(metric: str, whole: str) -> None:
+    """Refuse a name that is nearly, but not quite, one of ours.
+
+    Any other name may be one that the author of the server gave: only the result tells.
+
+    Raises:
+        UsageError: it looks like a slip of the pen.
+    """
+    if metric in METRICS or metric.startswith(_GIVEN):
+        return
+    if near := get_close_matches(metric, sorted(METRICS), n=1, cutoff=0.8):
+        raise UsageError(
+            f"{whole}: there is no {metric!r}: did you mean {near[0]!r}? (a component that the "
+            f"server itself calls so: {_OWN}{metric})"
+        )
+
+
+def statistics_of(target: TargetResult, metric: str) -> Statistics | None:
+    """What a metric's name leads to at a target; None where nothing tells of it."""
+    if metric == LATENCY:
+        return target.latency
+    if metric in STREAMED:
+        found: Statistics | None = getattr(target.stream, metric, None)
+        return found
+    return target.components.get(own_name(metric))
+
+
+# Values: a number, and perhaps its unit.
+
+NUMBER: Final = r"(?P<number>[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(?P<unit>ms|s|us|µs|%|/s)?"
+_MS: Final = {None: 1.0, "ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3}
+
+
+def milliseconds_of(number: str, unit: str | None) -> float | None:
+    """A time in ms, which is also what a bare number is; None where it is no finite time."""
+    value = float(number) * _MS.get(unit, inf)
+    return value if value < inf else None
+
+
+# Limits and objectives, as `--slo` takes them.
+
+_COMPARED: Final = re.compile(rf"\s*(?P<name>[\w.\-]+)\s*<=?\s*{NUMBER}\s*")
+_HOW: Final = (
+    "write METRIC < VALUE for each request, or METRIC.PERCENTILE < VALUE, as in 'ttft < 200ms' "
+    "or 'latency.p99 < 50ms'"
+)
+
+
+def limits_of(text: str) -> tuple[Limit, ...]:
+    """Read the limits of each request: `ttft < 200ms, tpot < 25ms`.
+
+    Raises:
+        UsageError: a part of the text is none.
+    """
+    found = []
+    for part in text.split(","):
+        path, limit = _read(text, part)
+        if path.statistic is not None:
+            raise UsageError(
+                f"--slo {text!r}: {part.strip()!r} is an objective, and a run takes limits of each "
+                f"request ({limit.metric} < VALUE): use --fail-if, or `tracebench search --slo`"
+            )
+        found.append(limit)
+    return tuple(found)
+
+
+def objectives_of(text: str, share: float) -> tuple[Objective, ...]:
+    """Read objectives; all limits of each request together are one: that enough meet them.
+
+    Args:
+        text: as `ttft.p95 < 200ms, tpot < 25ms`.
+        share: how many of the requests shall meet the limits.
+
+    Raises:
+        UsageError: a part of the text is neither.
+    """
+    objectives, limits, written = [], [], []
+    for part in text.split(","):
+        path, limit = _read(text, part)
+        expression = part.strip()
+        if path.statistic is None:
+            limits.append(limit)
+            written.append(expression)
+        elif path.statistic == "mean_ms":
+            objectives.append(Objective(expression, (limit,), None))
+        else:
+            of = PERMILLE[path.statistic] / 1000
+            objectives.append(Objective(expression, (limit,), of))
+    if limits:
+        expression = f"{share * 100:.5g}% of the requests with {' and '.join(written)}"
+        objectives.append(Objective(expression, tuple(limits), share))
+    return tuple(objectives)
+
+
+def _read(text: str, part: str) -> tuple[Path, Limit]:
+    found, whole = _COMPARED.fullmatch(part), f"--slo {text!r}"
+    if found is None:
+        raise UsageError(f"{whole}: {part.strip()!r} is no limit: {_HOW}")
+    path = path_of(found["name"])
+    refuse_slips(path.metric, whole)
+    value_ms = milliseconds_of(found["number"], found["unit"])
+    if not value_ms:
+        raise UsageError(
+            f"{whole}: {part.strip()!r} limits nothing: give a time above 0 in ms or s"
+        )
+    if path.statistic == "max_ms":
+        raise UsageError(
+            f"{whole}: a maximum grows with the number of requests: give a percentile, as p999"
+        )
+    if path.metric == POOLED and path.statistic != "mean_ms":
+        raise UsageError(
+            f"{whole}: {POOLED} has many values a request: limit 'tpot', or use --fail-if "
+            f"'{POOLED}.p95 > VALUE'"
+        )
+    return path, Limit(own_name(path.metric), value_ms)

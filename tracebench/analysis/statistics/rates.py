@@ -1,0 +1,110 @@
+"""Intervals of shares and of rates: what a count of events tells of what it will be again."""
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tracebench.analysis.statistics.correlation import Z95, share_inflation, student_t95
+from tracebench.model.columns import Int64
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Of how many requests something holds."""
+
+    value: float
+    count: int
+    effective_count: float
+    """How many independent requests would tell as much."""
+
+    @property
+    def ci95(self) -> Interval:
+        """See `wilson`."""
+        return wilson(self.value, self.effective_count)
+
+
+def share_of(flags: npt.NDArray[np.bool_]) -> Share:
+    """A share, and what correlation leaves of its count.
+
+    Args:
+        flags: of each request, in the order of time; at least one.
+    """
+    count = len(flags)
+    value = float(np.count_nonzero(flags)) / count
+    return Share(value, count, count / share_inflation(flags))
+
+
+_SLOWEST: Final = 0.05
+"""Enough requests, in any run that is worth one, to tell how they come together."""
+
+
+def share_below(severity: npt.NDArray[np.float64]) -> Share:
+    """The share of requests that stay below 1.
+
+    Those that do not are often few, or none, and their number then tells nothing of how they come
+    together; the slowest 5 % do, and theirs is nearly the same: what makes a request miss its limit
+    also makes it one of these.
+
+    Args:
+        severity: of each request, in the order of time: a time as a multiple of its limit; at least
+            one.
+    """
+    count, good = len(severity), severity < 1
+    slowest = severity > np.quantile(severity, 1 - _SLOWEST, method="lower")
+    excess = max(share_inflation(good), share_inflation(slowest))
+    return Share(float(np.count_nonzero(good)) / count, count, count / excess)
+
+
+def wilson(share: float, count: float) -> Interval:
+    """The 95 % interval of a share; it holds near 0 and 1 too.
+
+    Source: Wilson 1927, Probable inference, Journal of the American Statistical Association 22.
+
+    Args:
+        share: as it was found.
+        count: of independent values, above 0.
+    """
+    square = Z95 * Z95
+    middle = (share + square / (2 * count)) / (1 + square / count)
+    half = Z95 * sqrt(share * (1 - share) / count + square / (4 * count * count))
+    half /= 1 + square / count
+    # Of none, or of all, one end is known: rounding would miss it.
+    return (max(0.0, middle - half) if share else 0.0), (
+        min(1.0, middle + half) if share < 1 else 1.0
+    )
+
+
+_BATCHES: Final = 16
+"""Long ones, so that what is correlated mostly lies within one (Schmeiser 1982)."""
+_FEWEST: Final = 4 * _BATCHES
+_GAPS: Final = 1.1
+"""Times its duration that a run may last: beyond that it stood still in between."""
+
+
+def rate_ci95(done_ns: Int64, begin_ns: int, duration_s: float) -> Interval | None:
+    """The 95 % interval of a rate, from how many requests were done in each stretch of the run.
+
+    Args:
+        done_ns: when each was done, in any order.
+        begin_ns: when the run began.
+        duration_s: how long it lasted, without pauses.
+
+    Returns:
+        Events a second; None of fewer than 64 requests, or where the run stood still.
+    """
+    if len(done_ns) < _FEWEST or duration_s <= 0:
+        return None
+    since_s = (done_ns - begin_ns) / 1e9
+    if float(since_s.max()) > _GAPS * duration_s:
+        return None
+    places = np.minimum((since_s * (_BATCHES / duration_s)).astype(np.int64), _BATCHES - 1)
+    counts = np.bincount(places, minlength=_BATCHES)
+    rate = len(done_ns) / duration_s
+    half = student_t95(_BATCHES - 1) * float(counts.std(ddof=1)) / sqrt(_BATCHES)
+    half *= _BATCHES / duration_s
+    return max(0.0, rate - half), rate + half

@@ -1,0 +1,108 @@
+"""What people decide by, at the end of a run: goodput, gates, and the decision as the last line."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tracebench.analysis.interpretation import was_interrupted
+from tracebench.analysis.numbers import rounded
+from tracebench.model.objectives import Decision, GateResult, Unit
+from tracebench.model.result import Goodput, Result
+from tracebench.report.terminal import WIDTH, indented, printed
+
+_STYLES: Final[Mapping[Decision, str]] = {
+    "passed": "green",
+    "failed": "bold red",
+    "inconclusive": "yellow",
+    "broken": "bold magenta",
+}
+
+
+def render(result: Result, *, width: int = WIDTH, color: bool = False) -> str:
+    """What was asked of the run, and the answer; empty where nothing was.
+
+    Args:
+        result: what was found.
+        width: the maximum line length.
+        color: whether to use terminal codes for colours and weight.
+    """
+    return printed(_parts(result), width, color=color)
+
+
+def _parts(result: Result) -> Iterator[RenderableType]:
+    for name, target in result.targets.items():
+        if target.goodput is not None:
+            yield Text(f"{name}: {_goodput(target.goodput)}")
+    if not result.gates:
+        return
+    yield ""
+    table = Table(box=None, padding=(0, 1), pad_edge=False, show_header=False)
+    for _ in range(3):
+        table.add_column(overflow="fold")
+    for gate in result.gates:
+        table.add_row(
+            Text(gate.decision, style=_STYLES[gate.decision]),
+            _asked(gate),
+            measured(gate),
+        )
+    yield table
+    for why in dict.fromkeys(gate.why for gate in result.gates if gate.why):
+        yield indented(Text(f"{_whose(result, why)}: {why}", style="dim"))
+    yield Text(last_line(result), style=_STYLES[result.decision or "broken"])
+
+
+def _asked(gate: GateResult) -> str:
+    """The gate, and where it was judged, said once."""
+    named = gate.expression.startswith(f"{gate.target}.")
+    return gate.expression if named else f"{gate.target}  {gate.expression}"
+
+
+def _whose(result: Result, why: str) -> str:
+    return ", ".join(dict.fromkeys(one.expression for one in result.gates if one.why == why))
+
+
+def _goodput(found: Goodput) -> str:
+    limits = " and ".join(f"{name} < {rounded(ms)} ms" for name, ms in found.limits.items())
+    interval = "" if found.ci95 is None else f" ({_between(found.ci95, 'share')})"
+    return (
+        f"goodput {in_unit(found.share, 'share')}{interval}, {rounded(found.rps)}/s: "
+        f"requests with {limits}"
+    )
+
+
+def measured(gate: GateResult) -> str:
+    """The value of a gate, with its interval."""
+    if gate.value is None:
+        return "not there"
+    interval = "no interval" if gate.interval is None else _between(gate.interval, gate.unit)
+    return f"{in_unit(gate.value, gate.unit)} ({interval})"
+
+
+def in_unit(value: float, unit: Unit) -> str:
+    """A value as people read it."""
+    if unit == "share":
+        return f"{rounded(100 * value)} %"
+    return f"{rounded(value)} ms" if unit == "ms" else f"{rounded(value)}/s"
+
+
+def _between(interval: tuple[float, float], unit: Unit) -> str:
+    low, high = (in_unit(one, unit) for one in interval)
+    return f"{low.split()[0].removesuffix('/s')} … {high}"
+
+
+def last_line(result: Result) -> str:
+    """The decision in one line, for people and for `grep`."""
+    counts = Counter(gate.decision for gate in result.gates)
+    told = ", ".join(f"{counts[name]} {name}" for name in _STYLES if counts[name])
+    word = (result.decision or "").upper()
+    invalid = [name for name, one in result.targets.items() if not one.verdict.valid]
+    if any(map(was_interrupted, result.targets.values())):
+        return f"gates {word}: {told}, of a run that was interrupted (exit status 130)"
+    if invalid:
+        return f"gates {word}: the numbers of {' and '.join(invalid)} are not valid (exit status 3)"
+    status = {"passed": 0, "failed": 1, "inconclusive": 3}.get(result.decision or "", 2)
+    return f"gates {word}: {told} (exit status {status})"
