@@ -25,12 +25,12 @@ def waits_at_most(rate: float, wait_s: float) -> float:
     return (1 - rate * SERVICE_S) * sum(terms)
 
 
-def exact_rate() -> float:
-    """The rate at which exactly 99 % of the requests take less than 50 ms."""
+def exact_rate(share: float = SHARE) -> float:
+    """The rate at which exactly this share of the requests takes less than 50 ms."""
     low, high = 1.0, 99.0
     while high - low > 1e-9:
         middle = (low + high) / 2
-        if waits_at_most(middle, LIMIT_S - SERVICE_S) >= SHARE:
+        if waits_at_most(middle, LIMIT_S - SERVICE_S) >= share:
             low = middle
         else:
             high = middle
