@@ -88,18 +88,20 @@ def measured(series: Series, runs: int) -> Iterator[tuple[Comparison, Result]]:
 
 def show(series: Series, runs: int) -> None:
     """Print a line a run on standard error, and one for all."""
-    began_s, hits, variations, done = perf_counter(), 0, [], 0
+    began_s, hits, variations, pairs, done = perf_counter(), 0, [], [], 0
     for comparison, result in measured(series, runs):
         told = words(comparison)
         hit = found(comparison) if series.share else bool(told)
         done, hits = done + 1, hits + hit
         variations.append(variation(result))
+        pairs.append(comparison.pairs)
         said = ", ".join(f"{part} {name[:-3]} {word}" for (part, name), word in told.items())
         print(f"  {done:>3}: {said or 'no difference shown'}", file=sys.stderr, flush=True)
     what = "found" if series.share else "alarms"
     print(
         f"{series.name:<46} {what} {hits:>3} of {done:>3}   {series.promised:<22} "
-        f"latency varies by {median(variations):.0%}   {perf_counter() - began_s:,.0f} s",
+        f"{median(pairs):g} pairs   latency varies by {median(variations):.0%}   "
+        f"{perf_counter() - began_s:,.0f} s",
         flush=True,
     )
 

@@ -180,7 +180,8 @@ def test_an_open_loop_keeps_its_rate_within_blocks() -> None:
         assert len(load.requests) == 100
         assert load.asked_rps == pytest.approx(50)
         assert load.duration_s == pytest.approx(2.0, abs=0.2)
-        assert [end - first for first, end in pairwise((0, *load.block_ends))] == [25] * 4
+        counts = [end - first for first, end in pairwise((0, *load.block_ends))]
+        assert max(counts) - min(counts) <= 1
 
 
 def test_they_end_together_once_all_are_known_well_enough() -> None:
