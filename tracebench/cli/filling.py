@@ -10,6 +10,7 @@ from tracebench.model.plan import (
     Calls,
     Expected,
     Influence,
+    LanguageModel,
     MappingRules,
     Payloads,
     SpanRoutes,
@@ -32,6 +33,7 @@ Part = TypeVar(
     Influence,
     Expected,
     Streamed,
+    LanguageModel,
 )
 
 

@@ -222,6 +222,7 @@ def _load(
         asked_tokens=asked_tokens(one.body for one in prepared.repeated)
         if prepared.streams
         else None,
+        agreement=prepared.agreement,
         duration_s=duration_s,
         cpu_s=window.cpu_s,
         tcp=_tcp(states),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tracebench.model.exchange import Nanoseconds
+from tracebench.model.language import Agreement
 from tracebench.model.plan import Stability
 from tracebench.model.requests import Requests
 from tracebench.model.result import TcpInfo, Warmup
@@ -56,6 +57,8 @@ class Measurement:
     """Of the replies that streamed; None where none of the target's do."""
     asked_tokens: int | None = None
     """So many each request asked for, where all ask for as many; None where none is known to."""
+    agreement: Agreement | None = None
+    """What was settled with a language model's server, and asked of it; None for any other."""
     slo: str = ""
     """The limits that a request shall meet, as they were given; empty: none were."""
     record_problem: str = ""

@@ -202,6 +202,9 @@ class Tokens:
     source: Literal["none", "events", "ids", "usage"]
     """Who counted those of the output, in the worst case: nobody, we the events that carry some,
     or the server, by their ids or in a usage."""
+    asked_input: int | None = None
+    asked_output: int | None = None
+    """How many were asked for; None where it is not known of each request."""
 
 
 @dataclass(frozen=True, slots=True)

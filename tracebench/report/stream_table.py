@@ -9,7 +9,7 @@ from rich.text import Text
 from tracebench.analysis.interpretation import interpret_stream
 from tracebench.analysis.numbers import milliseconds
 from tracebench.model.components import SERVER_AND_NETWORK
-from tracebench.model.result import SHOWN, Goodput, Statistics, StreamResult
+from tracebench.model.result import SHOWN, Goodput, Statistics, StreamResult, Tokens
 from tracebench.report.terminal import indented
 
 _WAITED_MS = 1.0
@@ -67,6 +67,8 @@ def _facts(stream: StreamResult) -> str:
             "none": "nobody counts them",
         }
         facts.append(f"{tokens.output:,} tokens ({counted[tokens.source]})")
+    if tokens.asked_output is not None:
+        facts.append(_asked(tokens))
     if stream.output_tokens_per_s is not None:
         facts.append(f"{stream.output_tokens_per_s:,.1f} tokens/s")
     if stream.waited is not None and stream.waited.p50_ms > _WAITED_MS:
@@ -75,6 +77,18 @@ def _facts(stream: StreamResult) -> str:
     shared = stream.stamps["shared"] / max(sum(stream.stamps.values()), 1)
     facts.append(f"{shared:.1%} of the stamps are upper bounds")
     return " · ".join(facts)
+
+
+def _asked(tokens: Tokens) -> str:
+    """What was asked of a language model, and what came of it."""
+    told = f"asked for {tokens.asked_output:,}"
+    if tokens.input is None:
+        return told
+    sent = f"input {tokens.input:,}"
+    if tokens.asked_input is not None:
+        sent += f" (asked for {tokens.asked_input:,})"
+    cached = f", {tokens.cached:,} of it from the cache" if tokens.cached else ""
+    return f"{told} · {sent}{cached}"
 
 
 def _goodput(found: Goodput) -> str:

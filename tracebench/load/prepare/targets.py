@@ -3,6 +3,7 @@
 from typing import Final
 
 from tracebench.load.engine.target import PreparedTarget
+from tracebench.load.language.check import check_language
 from tracebench.load.prepare import expectations, rest, rpc
 from tracebench.load.prepare.grpc_methods import split
 from tracebench.model.errors import UsageError
@@ -38,12 +39,15 @@ def check_plan(plan: Plan) -> None:
         raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
     if plan.calls.oip == "":
         raise UsageError("--oip is empty: give --oip MODEL")
-    if not plan.payloads.all and plan.calls.oip is None:
+    if plan.language.llm is not None:
+        check_language(plan)
+    elif not plan.payloads.all and plan.calls.oip is None:
         raise UsageError("nothing to send: give one of --image, --data, --json and --payloads")
     for target, address in ((REST, targets.rest_url), (GRPC, targets.grpc_server)):
         if address is not None:
             expectations.of(plan.expected, target, targets)
-    if plan.streamed.stream and (plan.calls.oip is None or targets.rest_url is not None):
+    streams = plan.streamed.stream and plan.language.llm is None
+    if streams and (plan.calls.oip is None or targets.rest_url is not None):
         raise UsageError(
             "--stream goes with --oip and --grpc-server alone: other replies that stream are "
             "noticed by themselves (REST: give the URL of /generate_stream)"
