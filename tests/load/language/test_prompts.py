@@ -1,9 +1,13 @@
 """`--llm`: what a server is sent, seen by one that caches prefixes and counts words as tokens."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from tests.load.language.caching_server import (
     HOST,
@@ -23,6 +27,7 @@ from tracebench.model.plan import Payloads, Plan, Prompt, Spread
 from tracebench.model.result import Result, StreamResult
 from tracebench.sweep import sweep
 
+OF_FILE: dict[str, Any] = {"input_tokens": None, "output_tokens": None}
 SHORT = {"input_tokens": Spread(64), "output_tokens": Spread(4), "requests": 12}
 
 
@@ -280,7 +285,7 @@ def test_a_trace_keeps_its_lengths_and_what_its_prompts_share() -> None:
         Prompt(input_tokens=1_100, output_tokens=2, blocks=(7, 8, 10)),
         Prompt(input_tokens=700, output_tokens=2, blocks=(11, 12)),
     )
-    plan: dict[str, Any] = {"prompts": prompts, "input_tokens": None, "output_tokens": None, "requests": 3}
+    plan: dict[str, Any] = {"prompts": prompts, **OF_FILE, "requests": 3}
     with caching() as server:
         for _ in range(2):
             stream = stream_of(measured(server, schedule_s=(0.0, 0.3, 0.6), **plan))
@@ -290,3 +295,24 @@ def test_a_trace_keeps_its_lengths_and_what_its_prompts_share() -> None:
     assert preflight == 0
     assert others == [1_184, 1_024, 0], "its own text again, two blocks of 512, nothing"
     assert server.generated[4].cached == 0, "another run begins otherwise"
+
+
+def test_a_tokenizer_counts_in_the_servers_place(tmp_path: Path) -> None:
+    vocabulary = {"<unk>": 0}
+    tokens = tokenizers.Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
+    tokens.pre_tokenizer = Whitespace()
+    path = str(tmp_path / "tokenizer.json")
+    tokens.save(path)
+    prompts = (Prompt((("user", "Who?"),), answer="Ada, of course."), Prompt(input_tokens=50))
+    with caching(How(tells_usage=False)) as server:
+        made_up = measured(server, tokenizer=path)
+        measured(server, tokenizer=path, prompts=prompts, requests=2, **OF_FILE)
+    assert made_up.plan["language"]["rest"]["counted_by"] == "tokenizer"
+    assert "words_guessed" not in codes(made_up)
+    assert limit_of(server.generated[-2].body) == 5, "as long as the recorded answer"
+    assert len(server.generated[-1].tokens) == 50 + len(TEMPLATE)
+
+
+def test_a_file_that_is_no_tokenizer() -> None:
+    with caching() as server, pytest.raises(UsageError, match=r"give a tokenizer\.json"):
+        run(plan_for(server, tokenizer=__file__))

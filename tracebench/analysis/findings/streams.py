@@ -139,8 +139,8 @@ _PREFIX_CACHED: Final = FindingKind(
     ((_NEARLY, "warning"),),
     "{value:.0%} of the prompts' tokens came from the server's cache: the prefill of new prompts "
     "takes longer than `ttft` says",
-    "send prompts that differ from their first word on: --llm makes such, unless --prefix-tokens, "
-    "--reuse-prompts or --turns asks for others",
+    "send prompts that differ from their first word on, as --llm does unless --prefix-tokens, "
+    "--reuse-prompts or --turns asks otherwise",
 )
 
 
@@ -148,7 +148,8 @@ def _prefix_cached(run: Evidence) -> Finding | None:
     if run.stream is None:
         return None
     tokens, agreed = run.stream.tokens, run.load.agreement
-    share = part_of(tokens.cached or 0, tokens.input or 0)
+    in_template = agreed.count.overhead * run.stream.count if agreed is not None else 0
+    share = part_of((tokens.cached or 0) - in_template, tokens.input or 0)
     if share > _NEARLY and agreed is not None and agreed.shares:
         return state(_PREFIX_CACHED, "info", value=share)  # it was asked for
     return weigh(_PREFIX_CACHED, share)

@@ -32,7 +32,8 @@ from tracebench.tracing.roots.trace_ids import IdSource, traceparent
 # What an HTTP server is asked before the run, by `requests`: documents that describe a model, and
 # prompts.
 
-_JSON: Final = {"Content-Type": "application/json"}
+_JSON: Final = {"Content-Type": "application/json", "Connection": "close"}
+"""A connection for each prompt: some servers end it after a stream, whatever they promise."""
 
 
 class HttpProbe:
