@@ -10,7 +10,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tests.load.language.caching_server import HOST, How, caching, limit_of
+from tests.load.language.caching_server import How, caching, limit_of
+from tests.servers import HOST
 from tracebench.cli import cli
 from tracebench.cli.llm_options import SpreadValue, key_header, language
 from tracebench.cli.prompt_files import read_prompts

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from server_middleware.vocabulary import DECODE, PREFILL
-from tracebench.analysis.asked import with_asked
+from tracebench.analysis.asked import by_turn, with_asked
 from tracebench.analysis.closure.first_token import (
     BEFORE_FIRST,
     FirstTokens,
@@ -90,6 +90,7 @@ def summarise_streams(
     return replace(
         alone,
         tokens=with_asked(alone.tokens, them.variant, load.agreement),
+        turns=by_turn(them.rows, them.variant, values_ns, load.agreement),
         parts={
             "ttft": _parts(to_first_token(them, said, first)),
             "generation": _parts(generation(them, said.decode_ns)),

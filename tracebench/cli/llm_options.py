@@ -3,7 +3,8 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import chain
 from typing import Any, Final
 
 import click
@@ -17,17 +18,9 @@ from tracebench.system.input_files import check_file
 KEY_VARIABLE: Final = "OPENAI_API_KEY"
 _MOST_TOKENS: Final = 10_000_000
 _DAY_S: Final = 86_400
+_OTHERS: Final = ("prompts", "api_key")
+"""Options that need --llm and fill no field by themselves."""
 _SPREAD: Final = re.compile(r"([0-9.]+)(?::([0-9.]+))?")
-_NEEDS_LLM: Final = {
-    "input_tokens": "--input-tokens",
-    "output_tokens": "--output-tokens",
-    "prefix_tokens": "--prefix-tokens",
-    "prompts": "--prompts",
-    "tokenizer": "--tokenizer",
-    "extra_body": "--extra-body",
-    "reuse_prompts": "--reuse-prompts",
-    "api_key": "--api-key",
-}
 
 
 class SpreadValue(click.ParamType):  # type: ignore[type-arg] # generic since click 8.2 only
@@ -60,6 +53,8 @@ class SpreadValue(click.ParamType):  # type: ignore[type-arg] # generic since cl
 
 
 _TOKENS: Final = SpreadValue(1, _MOST_TOKENS, "tokens")
+_THINKING: Final = SpreadValue(0, _DAY_S, "seconds")
+_MOST_TURNS: Final = 1_000
 LLM = (
     fills(
         LanguageModel,
@@ -113,6 +108,22 @@ LLM = (
         metavar="JSON",
         help="More fields of each request, e.g. '{\"temperature\": 0}'.",
     ),
+    fills(
+        LanguageModel,
+        "--turns",
+        type=click.IntRange(1, _MOST_TURNS),
+        metavar="N",
+        help="Send conversations of N requests, each with all that was said before; --concurrency "
+        "is the number of users.",
+    ),
+    fills(
+        LanguageModel,
+        "--think-time",
+        field="think_time_s",
+        type=_THINKING,
+        metavar="S[:SD]",
+        help="How long a user thinks between an answer and the next turn.",
+    ),
     click.option(
         "--api-key",
         metavar="KEY",
@@ -128,9 +139,12 @@ def language(given: Mapping[str, Any]) -> tuple[LanguageModel, tuple[float, ...]
         UsageError: an option lacks --llm, or the file of prompts cannot be read.
     """
     if given.get("llm") is None:
-        for name, option in _NEEDS_LLM.items():
-            if given.get(name):
-                raise UsageError(f"{option} goes with --llm MODEL: give that too")
+        part = filled(LanguageModel, {**given, "prompts": None})
+        changed = (one.name for one in fields(part) if getattr(part, one.name) != one.default)
+        without = next(chain(changed, (name for name in _OTHERS if given.get(name))), None)
+        if without is not None:
+            option = without.removesuffix("_s").replace("_", "-")
+            raise UsageError(f"--{option} goes with --llm MODEL: give that too")
         return LanguageModel(), None
     if given["tokenizer"] is not None:
         check_file("--tokenizer", given["tokenizer"])

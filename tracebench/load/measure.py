@@ -115,6 +115,7 @@ def _engine(prepared: PreparedTarget, slots: int, channels: int) -> Iterator[Eng
         choose=prepared.variants.__next__ if prepared.variants is not None else None,
         learn=prepared.learn,
         streaming=prepared.streaming,
+        talks=prepared.talks,
     )
     try:
         yield engine

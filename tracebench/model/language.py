@@ -35,13 +35,13 @@ class Agreement:
     """Fields that the server refuses → what it said; they are not sent."""
     adds_load: tuple[str, ...]
     """Fields of the requests that make the server do more than answer."""
-    prompts: int
-    """How many different ones there are."""
-    input_tokens: Sequence[int | None]
-    """What each of them asks for, by `Slot.variant`; None: nobody knows."""
-    output_tokens: Sequence[int]
-    shares: bool = False
+    shares: bool
     """Prompts begin like earlier ones because the plan says so."""
+    prompts: int = 0
+    """How many different ones there are, or conversations."""
+    input_tokens: Sequence[int | None] = ()
+    """What each of them asks for, by `Slot.variant`; None: nobody knows."""
+    output_tokens: Sequence[int] = ()
     turns: Sequence[int] = ()
     """In which turn of a conversation each is sent, from 0 on; empty: there are none."""
 
@@ -68,7 +68,8 @@ class Agreement:
     def told(self) -> list[str]:
         """For people, a line each."""
         facts = self.facts()
-        lines = [f"{self.interface}, {self.prompts:,} different prompts", self._lengths()]
+        what = f"conversations of {self.turns[-1] + 1} turns" if self.turns else "prompts"
+        lines = [f"{self.interface}, {self.prompts:,} different {what}", self._lengths()]
         by = {
             "usage": "by the server's usage",
             "tokenizer": "by the tokenizer",
@@ -83,7 +84,7 @@ class Agreement:
     def _lengths(self) -> str:
         facts = self.facts()
         known = facts["input_tokens"]
-        asked = f"input {_range(*known)}" if known else "input as in the file"
+        asked = f"input {_range(*known)}" if known else "input as in the plan"
         return f"tokens asked for: {asked}, output {_range(*facts['output_tokens'])}"
 
 

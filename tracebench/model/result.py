@@ -229,6 +229,22 @@ class Goodput:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """The requests of one turn of conversations."""
+
+    turn: int
+    """From 1 on."""
+    count: int
+    input_tokens: float | None
+    """Of one request, as the server counts (mean); None: it does not."""
+    cached_tokens: float | None
+    """The same of those that came from its cache."""
+    output_tokens: float | None
+    ttft: Statistics | None
+    tpot: Statistics | None
+
+
+@dataclass(frozen=True, slots=True)
 class StreamResult:
     """What streamed replies tell, besides what is told of any. docs/streams.md defines it."""
 
@@ -264,6 +280,8 @@ class StreamResult:
     processes may; and of how many they were `left_out`, because they did by more."""
     waited: Statistics | None = None
     """How long servers stood still because the reader was slow, where they did."""
+    turns: tuple[Turn, ...] = ()
+    """Of conversations, the first turn first; empty where there were none."""
 
 
 @dataclass(frozen=True, slots=True)

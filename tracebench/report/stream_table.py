@@ -11,6 +11,7 @@ from tracebench.analysis.numbers import milliseconds
 from tracebench.model.components import SERVER_AND_NETWORK
 from tracebench.model.result import SHOWN, Goodput, Statistics, StreamResult, Tokens
 from tracebench.report.terminal import indented
+from tracebench.report.turn_table import turn_block
 
 _WAITED_MS = 1.0
 """A server that hands a chunk over waits some µs in any case."""
@@ -41,6 +42,7 @@ def stream_block(stream: StreamResult) -> Iterator[RenderableType]:
         why = "too few samples for this percentile, or too many tokens in one read"
         yield indented(Text(f"~ {why}", style="dim"))
     yield ""
+    yield from turn_block(stream.turns)
     if stream.goodput is not None:
         yield indented(Text(_goodput(stream.goodput), style="bold"))
     for sentence in interpret_stream(stream):

@@ -4,21 +4,22 @@ It prefills one prompt at a time, faster where the prompt begins like an earlier
 blocks, as vLLM does; what it answered itself is in the cache as well), decodes slower the more
 streams there are, and tells of all tokens in its usage.
 
-`python -m tests.load.language.caching_server PORT` serves by itself.
+`python -m tests.load.language.caching_server` serves by itself, at a port that it tells.
 """
 
-import asyncio
 import json
 import re
-import sys
+import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
 
-HOST: Final = "127.0.0.1"
+from tests.servers import read_request, serving
+
 TEMPLATE: Final = ("<s>", "<user>", "</user>", "<assistant>")
 """What its chat template puts around a single message: two tokens before it, and two behind."""
 Json = dict[str, Any]
@@ -43,6 +44,8 @@ class How:
     model: str = "exact"
     key: str = ""
     """Without it nobody is served."""
+    fails: tuple[int, ...] = ()
+    """Which of its answers break off, counted from the first."""
     stops_at: int | None = None
     """It ends an answer there, unless it is told to ignore that."""
 
@@ -70,6 +73,7 @@ class CachingServer:
     def __post_init__(self) -> None:
         self._known: set[tuple[int, int]] = set()
         self._active = 0
+        self._lock, self._prefilling = threading.Lock(), threading.Lock()
         self._numbers = count()
 
     @property
@@ -100,38 +104,36 @@ class CachingServer:
 
     # ── requests ─────────────────────────────────────────────────────────────────────────────
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await _head(reader):
-                line, *lines = head.split("\r\n")
-                pairs = (one.partition(":") for one in lines)
-                headers = {name.lower(): value.strip() for name, _, value in pairs}
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                await self._answer(line.split(" ")[1], headers, body, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
+    def serve(self, connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while request := read_request(connection):
+            head, _, body = request.partition(b"\r\n\r\n")
+            line, *lines = head.decode("latin-1").split("\r\n")
+            pairs = (one.partition(":") for one in lines)
+            headers = {name.lower(): value.strip() for name, _, value in pairs}
+            self._answer(line.split(" ")[1], headers, body, connection)
 
-    async def _answer(
-        self, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter
+    def _answer(
+        self, path: str, headers: dict[str, str], body: bytes, connection: socket.socket
     ) -> None:
         if path.endswith("/models"):
-            return _json(writer, 200, {"data": [{"id": self.how.model}]})
+            return connection.sendall(_json(200, {"data": [{"id": self.how.model}]}))
         said = json.loads(body)
         fault = self._fault(headers, said)
         if fault is not None:
-            return _json(writer, fault[0], {"error": {"message": fault[1]}})
+            return connection.sendall(_json(fault[0], {"error": {"message": fault[1]}}))
         one = Asked(path, headers, said, self.tokens(said))
-        one.peer = writer.get_extra_info("peername")[1]
-        one.cached = self.cached(one.tokens)
-        self.asked.append(one)
-        self.keep(one.tokens)
-        self._active += 1
+        one.peer = connection.getpeername()[1]
+        with self._lock:
+            one.cached = self.cached(one.tokens)
+            self.asked.append(one)
+            self.keep(one.tokens)
+            self._active += 1
         try:
-            await self._generate(one, writer)
+            self._generate(one, next(self._numbers), connection)
         finally:
-            self._active -= 1
+            with self._lock:
+                self._active -= 1
         return None
 
     def _fault(self, headers: dict[str, str], said: Json) -> tuple[int, str] | None:
@@ -160,13 +162,13 @@ class CachingServer:
         words = re.findall(r"\w+|[^\w\s]", text)
         return [f"{word}{at}" for word in words for at in range(self.how.tokens_a_word)]
 
-    async def _generate(self, one: Asked, writer: asyncio.StreamWriter) -> None:
+    def _generate(self, one: Asked, number: int, connection: socket.socket) -> None:
         how, said = self.how, one.body
-        await _sleep((len(one.tokens) - one.cached) * how.prefill_ms)
+        with self._prefilling:
+            _sleep((len(one.tokens) - one.cached) * how.prefill_ms)
         limit = limit_of(said)
         if how.stops_at is not None and not said.get("ignore_eos"):
             limit = min(limit, how.stops_at)
-        number = next(self._numbers)
         words = [f"answer{number}w{at}" for at in range(limit)]
         one.answer = " ".join(words)
         usage = {
@@ -174,35 +176,33 @@ class CachingServer:
             "completion_tokens": limit,
             "prompt_tokens_details": {"cached_tokens": one.cached},
         }
-        chat = "messages" in said
-        if said.get("stream"):
-            await self._stream(writer, words, usage if _wants_usage(said) else None, chat=chat)
-        else:
-            await _sleep(limit * how.gap_ms)
-            part = {"message": {"content": one.answer}} if chat else {"text": one.answer}
-            told = {"usage": usage} if how.tells_usage else {}
-            _json(writer, 200, {"choices": [{**part, "finish_reason": "length"}], **told})
         answered = [f"{word}{at}" for word in words for at in range(how.tokens_a_word)]
         self.keep([*one.tokens, *answered])
-
-    async def _stream(
-        self, writer: asyncio.StreamWriter, words: Sequence[str], usage: Json | None, *, chat: bool
-    ) -> None:
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
-            b"Transfer-Encoding: chunked\r\n\r\n"
-        )
+        chat, told = "messages" in said, {"usage": usage} if how.tells_usage else {}
+        if not said.get("stream"):
+            _sleep(limit * how.gap_ms)
+            part = {"message": {"content": one.answer}} if chat else {"text": one.answer}
+            whole: Json = {**part, "finish_reason": "length"}
+            return connection.sendall(_json(200, {"choices": [whole], **told}))
+        connection.sendall(_STREAM)
         for at, word in enumerate(words):
             if at:
-                await _sleep(self.how.gap_ms + self.how.crowd_ms * (self._active - 1))
+                _sleep(how.gap_ms + how.crowd_ms * (self._active - 1))
+            if at and number in how.fails:
+                return connection.sendall(_event({"error": {"message": "no memory"}}) + _END)
             text = f" {word}" if at else word
             part = {"delta": {"content": text}} if chat else {"text": text}
             finish = "length" if at + 1 == len(words) else None
-            writer.write(_event({"choices": [{"index": 0, **part, "finish_reason": finish}]}))
-        if usage is not None and self.how.tells_usage:
-            writer.write(_event({"choices": [], "usage": usage}))
-        writer.write(_chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
-        await writer.drain()
+            choice: Json = {"index": 0, **part, "finish_reason": finish}
+            connection.sendall(_event({"choices": [choice]}))
+        last = _event({"choices": [], **told}) if _wants_usage(said) and told else b""
+        return connection.sendall(last + _chunk(b"data: [DONE]\n\n") + _END)
+
+
+_STREAM: Final = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+_END: Final = b"0\r\n\r\n"
 
 
 def limit_of(said: Json) -> int:
@@ -213,16 +213,9 @@ def _wants_usage(said: Json) -> bool:
     return bool((said.get("stream_options") or {}).get("include_usage"))
 
 
-async def _head(reader: asyncio.StreamReader) -> str:
-    try:
-        return (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").strip()
-    except asyncio.IncompleteReadError:
-        return ""
-
-
-async def _sleep(ms: float) -> None:
+def _sleep(ms: float) -> None:
     if ms > 0:
-        await asyncio.sleep(ms / 1e3)
+        time.sleep(ms / 1e3)
 
 
 def _chunk(data: bytes) -> bytes:
@@ -233,44 +226,25 @@ def _event(said: Json) -> bytes:
     return _chunk(b"data: " + json.dumps(said).encode() + b"\n\n")
 
 
-def _json(writer: asyncio.StreamWriter, status: int, said: Json) -> None:
+def _json(status: int, said: Json) -> bytes:
     body = json.dumps(said).encode()
     head = f"HTTP/1.1 {status} x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
-    writer.write(head.encode() + b"\r\n\r\n" + body)
+    return head.encode() + b"\r\n\r\n" + body
 
 
 @contextmanager
 def caching(how: How | None = None) -> Iterator[CachingServer]:
-    """A server on a thread of its own; its URL is that of its port."""
+    """A server on threads of its own; its URL is that of its port."""
     server = CachingServer(how or How())
-    loop = asyncio.new_event_loop()
-
-    async def begin() -> asyncio.Server:
-        return await asyncio.start_server(server.serve, HOST, 0, limit=1 << 26)
-
-    listening = loop.run_until_complete(begin())
-    server.port = listening.sockets[0].getsockname()[1]
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    try:
+    with serving(server.serve) as server.port:
         yield server
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        listening.close()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.close()
 
 
-async def _main(port: int) -> None:
-    server = CachingServer(How(prefill_ms=0.2, gap_ms=5, crowd_ms=0.3))
-    listening = await asyncio.start_server(server.serve, HOST, port, limit=1 << 26)
-    print("ready", flush=True)
-    await listening.serve_forever()
+def main() -> None:
+    with caching(How(prefill_ms=0.1, gap_ms=5, crowd_ms=0.3)) as server:
+        print(server.port, flush=True)
+        threading.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(int(sys.argv[1])))
+    main()

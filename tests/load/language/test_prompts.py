@@ -10,7 +10,6 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from tests.load.language.caching_server import (
-    HOST,
     TEMPLATE,
     Asked,
     CachingServer,
@@ -19,8 +18,12 @@ from tests.load.language.caching_server import (
     limit_of,
 )
 from tests.plans import changed
+from tests.servers import HOST
 from tracebench.benchmark import run, try_once
 from tracebench.cli.dry_run import render
+from tracebench.load.engine.progress import Watcher
+from tracebench.load.measure import measure
+from tracebench.load.prepare import rest
 from tracebench.load.wire.prompt_request import NONCE_WORDS, WORDS, nonce
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Payloads, Plan, Prompt, Spread
@@ -221,6 +224,18 @@ def test_no_request_finds_anything_in_the_cache() -> None:
     assert "prefix_cached" not in codes(second)
     begins = [tuple(content(one).split()[:NONCE_WORDS]) for one in server.asked]
     assert len(set(begins)) == len(begins)
+
+
+def test_nor_does_a_block_of_a_run_that_alternates_between_targets() -> None:
+    """Its blocks are windows over the same requests."""
+    with caching() as server:
+        plan = plan_for(server)
+        prepared = rest.prepare(plan)
+        for _ in range(3):
+            load = measure(prepared, plan.load, Watcher())
+            assert load.requests.successes()
+    assert len(server.generated) == 1 + 3 * 12
+    assert {one.cached for one in server.asked} == {0}
 
 
 def test_nor_where_the_cache_keeps_single_tokens() -> None:

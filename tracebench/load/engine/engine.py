@@ -4,13 +4,14 @@ Within the window replies are kept rather than read, and no span is made or garb
 """
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter, process_time
 
 from tracebench.load.engine.channel import Channel, Connect
-from tracebench.load.engine.dispatch import Ledger, dispatch
+from tracebench.load.engine.conversations import Talk, dispatch_of
+from tracebench.load.engine.dispatch import Ledger
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import Pacing
 from tracebench.load.engine.progress import Progress
@@ -65,6 +66,7 @@ class Engine:
         choose: Callable[[], int] | None = None,
         learn: Learn | None = None,
         streaming: Streaming = NO_STREAMS,
+        talks: Sequence[Talk] = (),
     ) -> None:
         self._loop, self._ledger = loop, Ledger(loop, source.draw, choose)
         alone = slots <= channels
@@ -74,6 +76,7 @@ class Engine:
         self._slots = [Slot(self.channels[n % channels].submit, n) for n in range(slots)]
         self._replies = Replies(learn, lambda callback: loop.call_at(0, callback))
         self._source, self._timeout_ns, self._streaming = source, timeout_ns, streaming
+        self._talks = talks
         self._interrupted = False
 
     def connect(self, count: int) -> str:
@@ -122,7 +125,7 @@ class Engine:
         loop, ledger = self._loop, self._ledger
         recorder = RowRecorder(self._replies, Spill())
         streams = StreamRecorder(self._streaming, loop.now_ns, loop.call_at)
-        self._dispatch = dispatch(pacing, ledger, loop)
+        self._dispatch = dispatch_of(self._talks, pacing, ledger, loop)
         with _no_garbage_collection() as pauses_s:
             loop.stalled_ns = loop.longest_stall_ns = 0
             cpu_s = process_time()

@@ -9,6 +9,7 @@ from itertools import cycle, islice, repeat
 from random import Random
 from typing import Final
 
+from tracebench.load.engine.conversations import Talk
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.recording.replies import Learn
 from tracebench.load.streams.reading import NO_STREAMS, Streaming
@@ -62,6 +63,8 @@ class PreparedTarget:
     """How to read replies that stream."""
     streams: bool = False
     """Whether the preflight's reply streamed."""
+    talks: Sequence[Talk] = ()
+    """The conversations of each slot; empty: each request stands for itself."""
     agreement: Agreement | None = None
     """What was settled with a language model's server; None for any other."""
 

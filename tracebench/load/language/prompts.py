@@ -1,17 +1,18 @@
 """The requests of a run against a language model: bodies that are built before it."""
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from random import Random
 from typing import Final, NamedTuple
 
+from tracebench.load.language.conversation import Conversation, Script
 from tracebench.load.language.dialogue import Dialogue, count_words
 from tracebench.load.language.interface import Message
 from tracebench.load.language.lengths import drawn
 from tracebench.load.language.made_up import starts, text
 from tracebench.load.language.tokenizer import Tokenizer, load
+from tracebench.load.wire.codec import Request
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.load.wire.prompt_request import (
     NONCE_WORDS,
@@ -19,6 +20,7 @@ from tracebench.load.wire.prompt_request import (
     WORD_SIZE,
     PromptRequest,
     nonce,
+    with_length,
 )
 from tracebench.model.errors import UsageError
 from tracebench.model.language import Agreement, WordCount
@@ -31,15 +33,18 @@ MOST_PROMPTS: Final = 1_000
 """Prompts that are made up; a longer run sends each again, behind another nonce."""
 MOST_BYTES: Final = 64 << 20
 """Of them together."""
-_LENGTH: Final = re.compile(rb"(?i)(?<=\r\ncontent-length: )\d+")
 _PLACE: Final = PLACE.decode()
 
 
 class Built(NamedTuple):
     """What a run sends, and what it asks for."""
 
-    requests: list[HttpRequest]
+    requests: Sequence[Request]
+    first: HttpRequest
+    """What to try."""
     agreement: Agreement
+    talks: Sequence[Conversation] = ()
+    """By slot; empty: each request stands for itself."""
 
 
 def build(plan: Plan, dialogue: Dialogue, template: HttpRequest) -> Built:
@@ -63,26 +68,70 @@ def build(plan: Plan, dialogue: Dialogue, template: HttpRequest) -> Built:
         dialogue.ask_words(NONCE_WORDS + 1)
         count = WordCount()
     writer = Writer(asked, count, plan.load.seed, tokenizer)
+    if asked.turns > 1:
+        return _conversations(plan, dialogue, template, writer, count)
     written = writer.of_file() if asked.prompts else writer.made_up(_how_many(plan, mean))
-    interface = dialogue.interface
-    bodies = [interface.body(one.messages, one.output_tokens) for one in written]
-    agreement = Agreement(
-        interface="chat completions" if interface.chat else "completions",
-        count=count,
-        dropped=dialogue.dropped,
-        adds_load=interface.adds_load(),
+    bodies = [dialogue.interface.body(one.messages, one.output_tokens) for one in written]
+    requests = [with_body(template, body) for body in bodies]
+    agreement = replace(
+        _agreement(plan, dialogue, count),
         prompts=len(bodies),
         input_tokens=[one.input_tokens for one in written],
         output_tokens=[one.output_tokens for one in written],
-        shares=bool(asked.reuse_prompts or asked.prefix_tokens)
-        or any(one.blocks for one in asked.prompts),
     )
-    return Built([with_body(template, body) for body in bodies], agreement)
+    return Built(requests, requests[0], agreement)
+
+
+def _conversations(
+    plan: Plan, dialogue: Dialogue, template: HttpRequest, writer: "Writer", count: WordCount
+) -> Built:
+    """A conversation for each slot; request `turn · slots + slot` is that slot's in that turn."""
+    asked, slots = plan.language, plan.load.concurrency
+    mean = round((asked.input_tokens or DEFAULT_INPUT).mean)
+    several = -(-_how_many(plan, mean) // asked.turns)
+    scripts = writer.scripts(several)
+    outputs = drawn(
+        asked.output_tokens or DEFAULT_OUTPUT, asked.turns * slots, f"output {plan.load.seed}"
+    )
+    think, endless = _thinking(asked.think_time_s, plan.load.seed), cycle(scripts)
+    variants = range(asked.turns * slots)
+    shared = template, dialogue.interface, endless
+    talks = [
+        Conversation(*shared, outputs[slot::slots], variants[slot::slots], think)
+        for slot in range(slots)
+    ]
+    agreement = replace(
+        _agreement(plan, dialogue, count),
+        prompts=len(scripts),
+        output_tokens=outputs,
+        shares=True,
+        turns=[variant // slots for variant in variants],
+    )
+    first = dialogue.interface.body(scripts[0].opening, outputs[0])
+    return Built(talks * asked.turns, with_body(template, first), agreement, talks)
+
+
+def _thinking(spread: Spread, seed: int) -> Callable[[], int]:
+    """Draws how long users think, in ns."""
+    draw = Random(f"think {seed}").gauss
+    return lambda: max(round(draw(spread.mean, spread.sd) * 1e9), 0)
+
+
+def _agreement(plan: Plan, dialogue: Dialogue, count: WordCount) -> Agreement:
+    asked = plan.language
+    shares = asked.reuse_prompts or asked.prefix_tokens or any(one.blocks for one in asked.prompts)
+    return Agreement(
+        interface="chat completions" if dialogue.interface.chat else "completions",
+        count=count,
+        dropped=dialogue.dropped,
+        adds_load=dialogue.interface.adds_load(),
+        shares=bool(shares),
+    )
 
 
 def with_body(template: HttpRequest, body: bytes) -> HttpRequest:
     """The same request with another body, into which its nonce is filled if it has a place."""
-    head = _LENGTH.sub(b"%d" % len(body), template.head, count=1)
+    head = with_length(template.head, len(body))
     if (at := body.find(PLACE)) < 0:
         return HttpRequest(head, template.tail, body)
     return PromptRequest(head, template.tail, body, at)
@@ -156,6 +205,20 @@ class Writer:
                 self._asked.prompts, outputs, drawn_starts, strict=False
             )
         ]
+
+    def scripts(self, count: int) -> list[Script]:
+        """What users say in conversations, as long in each turn as in the first."""
+        if self._asked.prompts:
+            prompts = zip(self.of_file(), self._asked.prompts, strict=True)
+            return [Script(one.messages, prompt.follow_ups) for one, prompt in prompts]
+        later, drawn_starts = self._asked.turns - 1, starts(f"later {self._seed}")
+        scripts = []
+        for one in self.made_up(count):
+            words = max(round((one.input_tokens or 0) / self._count.per_word), 1)
+            own = islice(drawn_starts, later)
+            follow_ups = [text(words, self._seed, start) for start in own]
+            scripts.append(Script(one.messages, follow_ups))
+        return scripts
 
     def _of_file(self, prompt: Prompt, output: int, start: int) -> Written:
         if self._asked.output_tokens is None:

@@ -22,6 +22,7 @@ from tracebench.load.engine.target import (
     variants,
     with_untraced,
 )
+from tracebench.load.language.check import check_interface
 from tracebench.load.language.dialogue import Dialogue, models_at
 from tracebench.load.language.interface import (
     Interface,
@@ -72,6 +73,7 @@ def prepare(plan: Plan) -> PreparedTarget:
         url = open_inference.infer_url(given, calls.oip)
     if plan.language.llm is not None:
         url = completions_url(complete_url(given, default_path=""))
+        check_interface(plan, url)
     headers = (*http_headers(calls.headers), *_credentials(calls.headers, url))
     plan = replace(plan, calls=replace(calls, headers=headers))
     secrets = Secrets.of(plan)
@@ -134,15 +136,16 @@ def _language_model(ready: PreparedTarget, plan: Plan, url: str) -> PreparedTarg
         dialogue = Dialogue(post, models, ready.address, interface, asked.reuse_prompts)
         built = build(plan, dialogue, template)
     any_status = bool(plan.expected.expect_status)
-    tried = (built.requests[:1], [Payload(b"", _JSON, "", "json")])
+    tried = ([built.first], [Payload(b"", _JSON, "", "json")])
     answer, codec = _tried(ready, *tried, any_status=any_status)
     before = plan.load.warmup_requests
     ready = replace(
         ready,
         repeated=built.requests,
-        request=f"{_text(built.requests[0])}\n{built.requests[0].body[:_SHOWN_BYTES].decode(errors='replace')}…",
+        request=f"{_text(built.first)}\n{built.first.body[:_SHOWN_BYTES].decode(errors='replace')}…",
         answer=answer,
-        variants=variants("rotate", 0, len(built.requests), before),
+        variants=None if built.talks else variants("rotate", 0, len(built.requests), before),
+        talks=built.talks,
         agreement=built.agreement,
     )
     if codec is not Http1Codec:

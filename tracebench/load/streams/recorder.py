@@ -43,6 +43,8 @@ class StreamRecorder:
         self._rows, self._reads = bytearray(), bytearray()
         self._faults: dict[int, str] = {}
         self._timings: dict[int, Timing] = {}
+        self.hear: Callable[[Slot, StreamLog], None] | None = None
+        """Is also given each stream that has ended, before it is read."""
         self.tokens = 0
         """So many came with the streams that have been read."""
 
@@ -54,6 +56,8 @@ class StreamRecorder:
         if not self._waiting and self._under_way is None:
             self._call_at(self._now_ns(), self._work)
         self._waiting.append((slot.draw, slot.sent_ns, log))
+        if self.hear is not None:
+            self.hear(slot, log)
 
     def finish(self, told: Told) -> Streams:
         """Read what still waits, and hand all over.

@@ -9,6 +9,7 @@ one token in the vocabularies of Llama 3 and 4, Qwen, DeepSeek and Mistral, with
 or without: a prompt of N words has N tokens there.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -37,6 +38,7 @@ WORDS: Final = (
 WORD_SIZE: Final = len(WORDS[0])
 NONCE_WORDS: Final = 8
 _DIGITS: Final = 2 * NONCE_WORDS
+_LENGTH: Final = re.compile(rb"(?i)(?<=\r\ncontent-length: )\d+")
 PLACE: Final = b" ".join([b"####"] * NONCE_WORDS)
 """Stands in a body where the nonce belongs."""
 
@@ -48,6 +50,11 @@ def nonce(ids: bytes) -> bytes:
         ids: 32 or more hexadecimal digits.
     """
     return b" ".join([WORDS[byte] for byte in bytes.fromhex(ids[:_DIGITS].decode())])
+
+
+def with_length(head: bytes, size: int) -> bytes:
+    """A request's head that tells another size of its body."""
+    return _LENGTH.sub(b"%d" % size, head, count=1)
 
 
 @dataclass(frozen=True, slots=True)
