@@ -1,4 +1,4 @@
-"""Two lines that make a Python model server explain itself.
+"""Two lines that make a Python model server report where the time of its requests goes.
 
     from server_middleware import instrument, component
 

@@ -31,7 +31,7 @@ def instrument(app: _App, *, proxy_shares_clock: bool = False) -> _App:
         served instead. A warning is logged if it is dropped without having served anything.
 
     Raises:
-        TypeError: it is no such app, or its parameters do not show which kind.
+        TypeError: it is not such an app, or its parameters do not show which kind.
     """
     if isinstance(app, Outside):
         return app

@@ -22,7 +22,7 @@ MOST_NAMES: Final = MOST_OWN_NAMES + len(REPORTED_PARTS)
 """How many components are mirrored at most: the standard ones, then those that took the most time;
 the others are counted."""
 _MOST_BYTES: Final = 1_900
-"""Per header, so that both stay below the 4 KiB that a proxy may buffer of a reply's headers."""
+"""Limit per header: both must stay below the 4 KiB that a proxy may buffer of a reply's headers."""
 _AROUND_A_NAME: Final = 20
 _SURELY_FIT: Final = _MOST_BYTES // (LONGEST_NAME + _AROUND_A_NAME)
 
@@ -39,7 +39,7 @@ def headers(
     Args:
         total_ns: since the request began.
         parts_ns: exclusive times by component; the names are valid.
-        span: to be named as the request's, if it is recording.
+        span: the request's span, whose ids are added if it is recording.
         ran_outside: how many components ran outside any request meanwhile.
         known: the context of a recorded span that has ended, named if `span` is not recording.
     """

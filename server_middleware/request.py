@@ -56,7 +56,7 @@ def extract(carrier: Any, around: otel.Context, getter: Getter[Any]) -> otel.Con
     version, as in most requests, it is parsed here at a third of their cost.
 
     Args:
-        carrier: of the caller's context.
+        carrier: holds the caller's context.
         around: the context to extend.
         getter: reads the carrier.
     """
@@ -118,9 +118,9 @@ class Request(Scope):
         A known wait for a worker becomes a child span.
 
         Args:
-            name: of the span.
+            name: the name of the span.
             attributes: what is known when the request begins: samplers may use it.
-            carrier: from which the propagators extract the caller's context.
+            carrier: holds the caller's context, which the propagators extract.
             getter: reads the carrier.
         """
         around = get_context()

@@ -28,8 +28,8 @@ class Stream:
     the app resumes: in between, the app was blocked.
 
     Args:
-        recorder: of the request, whose clock is used.
-        unit: of a chunk's size.
+        recorder: the recorder of the request, whose clock is used.
+        unit: the unit of a chunk's size.
     """
 
     __slots__ = (

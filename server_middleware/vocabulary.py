@@ -25,10 +25,11 @@ STREAM_TIMING_HEADER: Final = "X-Stream-Timing"
 """When parts of a streamed reply were handed to the server: JSON, e.g.
 `{"chunks": [[120, 0.050123456], [240, 0.060234567]], "last": 0.680, "waited": 0.002}`. For each of
 the first eight chunks: how much of the body had been handed over by then (bytes; over gRPC,
-messages), and when, in seconds since the request began; when the last was; and for how long in all
-the app was blocked because the reader was slow. Over gRPC it is trailing metadata. Over HTTP it
-comes, like the `TIMING_HEADER` and `SERVER_TIMING_HEADER` of a streaming reply, in comments after
-the last server-sent event: `: X-Stream-Timing: {...}`, one line each, and a blank one."""
+messages), and when, in seconds since the request began; when the last chunk was handed over; and
+the total time that the app was blocked because the reader was slow. Over gRPC it is trailing
+metadata. Over HTTP it is sent, like the `TIMING_HEADER` and `SERVER_TIMING_HEADER` of a streaming
+reply, in comments after the last server-sent event: `: X-Stream-Timing: {...}`, one line each,
+followed by a blank line."""
 STREAM_CHUNKS: Final = 8
 """How many chunks are stamped individually; the first token comes in one of them."""
 CHUNK_EVENT: Final = "tracebench.chunk"
@@ -39,7 +40,7 @@ CHUNK_ATTRIBUTE: Final = "tracebench.chunk."
 """Followed by `bytes` or `messages`: attribute of both events, how much of the body had been handed
 over, including this chunk."""
 STREAM_WAITED_ATTRIBUTE: Final = "tracebench.stream.waited_ms"
-"""Attribute of the last chunk's event: for how long the app was blocked in all."""
+"""Attribute of the last chunk's event: the total time that the app was blocked, in ms."""
 PREFILL: Final = "prefill"
 DECODE: Final = "decode"
 """Parts of a language model's `inference`: until its first token, and from then on."""

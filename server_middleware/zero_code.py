@@ -168,7 +168,7 @@ class Instrumentor(BaseInstrumentor):  # type: ignore[misc] # it has no types
     """
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """None: it works with whatever is installed."""
+        """Return no dependencies: it works with whatever is installed."""
         return ()
 
     def instrument(self, **kwargs: Any) -> None:

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = {
     "tracebench.__main__": 9,
     "tracebench.cli": 8,
+    "tracebench.compare": 7,
     "tracebench.sweep": 7,
     "tracebench.benchmark": 6,
     "tracebench.archive": 5,

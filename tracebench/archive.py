@@ -29,7 +29,7 @@ from tracebench.model.columns import ABSENT
 from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.inventory import Inventory
-from tracebench.model.measurement import Measurement
+from tracebench.model.measurement import Measurement, Record
 from tracebench.model.requests import Requests
 from tracebench.model.result import Finding, Result, TargetResult
 from tracebench.model.server_times import PROBLEM, SOURCE, SOURCES, ServerTimes
@@ -78,7 +78,19 @@ class _Group:
         return Measurement(requests, times, duration_s, cpu_s=0.0, tcp=None, streams=streams)
 
 
-def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None = None) -> Result:
+class _Joined(NamedTuple):
+    """What a group's requests tell, and their servers of them."""
+
+    load: Measurement
+    times: ServerTimes
+
+
+def analyze(
+    paths: Sequence[str],
+    maps: Sequence[str] = (),
+    mapping: str | None = None,
+    measured: Callable[[str, Record], object] = lambda target, record: None,
+) -> Result:
     """Analyse archives again: of tracebench, of a collector's file exporter, of another client.
 
     Args:
@@ -86,6 +98,7 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
         maps: `component=span`, rules that come before all others.
         mapping: a TOML file of rules; see docs/mapping.md. Where neither is given, the rules are
             those of the run.
+        measured: is told of all requests of each target.
 
     Raises:
         UsageError: a file cannot be read, no request is in any, or a rule is wrong.
@@ -102,14 +115,22 @@ def analyze(paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None 
     for name, group in _named(groups).items():
         mapper, missing = (given, None) if given is not None else _mapper_of_run(group.facts, made)
         mappers[name] = mapper
-        targets[name] = _analysed(group, kept, mapper, damage, missing)
+        joined = _joined(group, kept, mapper)
+        measured(name, Record(joined.load.requests, joined.times, joined.load.streams, 0))
+        targets[name] = _analysed(group, kept, joined, damage, missing)
     targets = {
         name: _with(one, unfit_rules(mappers[name].unfit(), one.decomposed))
         for name, one in targets.items()
     }
     session = _session(list(groups.values()))
     targets = advised(targets, session["plan"], session["environment"])
-    return Result(**session, targets=targets, comparison=compare_two(targets))
+    label = session["plan"].get("label")
+    return Result(
+        **session,
+        targets=targets,
+        comparison=compare_two(targets),
+        label=label if isinstance(label, str) else "",
+    )
 
 
 def inventory(
@@ -185,12 +206,16 @@ def _named(groups: Mapping[_Key, _Group]) -> dict[str, _Group]:
     }
 
 
-def _analysed(
-    group: _Group, kept: KeptSpans, mapper: Mapper, *of_archive: Finding | None
-) -> TargetResult:
+def _joined(group: _Group, kept: KeptSpans, mapper: Mapper) -> _Joined:
     sources: Mapping[Source, KeptSpans] = {"otlp": kept}
     load = group.load()
-    times = join(load.requests, load.times, sources, mapper)
+    return _Joined(load, join(load.requests, load.times, sources, mapper))
+
+
+def _analysed(
+    group: _Group, kept: KeptSpans, joined: _Joined, *of_archive: Finding | None
+) -> TargetResult:
+    load, times = joined
     result = summarise(group.address, load, decompose(load.requests, times))
     if group.facts is None:
         about = facts_lost() if group.is_ours else other_client()

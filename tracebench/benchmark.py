@@ -1,6 +1,6 @@
 """The public Python door: `run(plan)` → `Result`; where load, tracing and analysis meet."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timezone
 from secrets import token_hex
@@ -29,7 +29,7 @@ from tracebench.load.peers.interleaved import Interleaved, interleaved
 from tracebench.load.prepare.targets import prepare
 from tracebench.model.errors import TargetError
 from tracebench.model.exchange import Decomposition, Exchange
-from tracebench.model.measurement import Measurement
+from tracebench.model.measurement import Measurement, Record
 from tracebench.model.plan import Plan, Workload
 from tracebench.model.requests import VARIANT, Requests
 from tracebench.model.result import Finding, Floor, Result, StreamResult, TargetResult
@@ -91,7 +91,9 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
         name: _with(one, unfit_rules(unfit, one.decomposed)) for name, one in targets.items()
     }
     targets = advised(targets, session["plan"], session["environment"])
-    return Result(**session, targets=targets, comparison=compare_two(targets))
+    return Result(
+        **session, targets=targets, comparison=compare_two(targets), label=plan.naming.label
+    )
 
 
 def try_once(plan: Plan) -> dict[str, Trial]:
@@ -135,7 +137,7 @@ def _measured(
             load = settled(load, plan.load.warmup)
             one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
             floor = floors.get(target)
-            analysed = _analysed(ready, load, one_run, traces, watcher, floor)
+            analysed = _analysed(target, ready, load, one_run, traces, watcher, floor)
             result = beside_floor(analysed, floor)
         cut_short = load.interrupted
         if late.is_set() and left and not cut_short:
@@ -192,6 +194,7 @@ def _with(result: TargetResult, *findings: Finding | None) -> TargetResult:
 
 
 def _analysed(
+    target: str,
     prepared: PreparedTarget,
     load: Measurement,
     one_run: export.Run,
@@ -207,7 +210,10 @@ def _analysed(
     findings += traces.receive(requests, times, joining, watcher.waits)
     findings += traces.read_back(requests, joining, one_run, watcher.waits)
     epoch_ns = one_run.anchor.offset_ns
-    decomposition = joining.decomposition(watcher.waits)
+    joined = joining.joined(watcher.waits)
+    for record in _records(load, *joined, prepared.untraced_from, epoch_ns):
+        watcher.measured(target, record)
+    decomposition = decompose(*joined)
     watcher.waits(f"summing up {len(requests):,} requests")
     result = summarise(prepared.address, load, decomposition, epoch_ns, floor)
     if len(requests) < len(load.requests):
@@ -217,6 +223,17 @@ def _analysed(
         result = replace(result, observer_effect=effect, exemplars=traced)
     result = _with(result, *findings)
     return traces.linked(result, requests, prepared.described, one_run)
+
+
+def _records(
+    load: Measurement, requests: Requests, times: ServerTimes, untraced_from: int, epoch_ns: int
+) -> Iterator[Record]:
+    """All requests: those that asked for tracing, and then the others, where there are any."""
+    yield Record(requests, times, load.streams, epoch_ns)
+    if len(requests) < len(load.requests):
+        others = load.requests.places(lambda rows: rows[VARIANT] >= untraced_from)
+        untraced = load.requests.take(others), load.times.take(others)
+        yield Record(*untraced, load.streams, epoch_ns)
 
 
 def _asked(load: Measurement, untraced_from: int) -> tuple[Requests, ServerTimes]:

@@ -66,6 +66,7 @@ def sweep(
         and ended != INTERRUPTED
         and all(p.valid or p.load == last for one in scaling.values() for p in one.points),
         scaling=scaling,
+        label=plan.naming.label,
     )
 
 

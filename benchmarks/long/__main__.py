@@ -3,7 +3,7 @@
 import sys
 from time import perf_counter
 
-from benchmarks.long import comparisons, forms, intervals, newest, sockets, steadiness
+from benchmarks.long import between_runs, comparisons, forms, intervals, newest, sockets, steadiness
 from benchmarks.long.check import told
 
 GROUPS = (
@@ -19,6 +19,8 @@ GROUPS = (
     comparisons.tails,
     comparisons.workers,
     comparisons.rounding,
+    between_runs.alarms,
+    between_runs.power,
     forms.read_alike,
     sockets.omission,
     sockets.stalls,

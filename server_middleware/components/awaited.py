@@ -24,7 +24,7 @@ def handed_on(name: str, opened: RunningComponent, result: Any) -> Any:
     """End a component whose call has returned, or keep it open while its result is pending.
 
     Args:
-        name: of the component.
+        name: the name of the component.
         opened: the component.
         result: what the call returned.
 
@@ -115,9 +115,9 @@ def _time_awaits(name: str, awaitable: Any) -> None:
             awaitable.__class__ = _timed_kind(name, kind)  # type: ignore[arg-type] # types are hashable
     except Exception:
         _warn_once(
-            f"component {name!r} decorates what returns an awaitable {kind.__qualname__}, "
-            "which cannot be observed: it is timed until that is returned; use `async with "
-            "component(…)` around the await"
+            f"component {name!r} decorates a function that returns an awaitable "
+            f"{kind.__qualname__}, which cannot be observed, so it is timed only until that is "
+            "returned; use `async with component(…)` around the await"
         )
 
 
@@ -158,8 +158,8 @@ class _ByHand:
 
 def _warn_of_generator(name: str) -> None:
     _warn_once(
-        f"component {name!r} decorates what returns a generator: it is timed until that is "
-        "returned; use `with component(…)` inside the generator"
+        f"component {name!r} decorates a function that returns a generator, so it is timed only "
+        "until that is returned; use `with component(…)` inside the generator"
     )
 
 

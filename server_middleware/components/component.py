@@ -35,7 +35,7 @@ def checked(name: str) -> str:
     if not is_name(name):
         raise ValueError(
             f"{name!r} is not a valid component name: use letters, digits, '_', '.' and '-', at "
-            f"most 64, a letter first; {', '.join(sorted(_TAKEN))} have a meaning of their own"
+            f"most 64, a letter first; {', '.join(sorted(_TAKEN))} are reserved"
         )
     return name
 
@@ -52,10 +52,10 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
     in threads and coroutines; an exception marks the span and propagates unchanged.
 
     Args:
-        name: `preprocessing`, `inference`, `postprocessing` or `queue`, or a name of your own:
-            a letter, then up to 63 letters, digits, and `_`, `.` or `-`.
-        requests: for a batch: the results of `this_request()` in each of the requests that the
-            work is done for. The span is linked to each of them, and the time counts in each.
+        name: `preprocessing`, `inference`, `postprocessing` or `queue`, or a custom name: a letter,
+            then up to 63 letters, digits, and `_`, `.` or `-`.
+        requests: for a batch, the results of `this_request()` in each of the requests that it
+            works for. The span is linked to each of them, and the time counts in each.
 
     Raises:
         ValueError: the name is invalid.
@@ -108,7 +108,7 @@ class component:  # noqa: N801 - it reads like a keyword where it is used
         done.
         """
         if self._requests is not None:
-            raise TypeError(f"{called(function)} is decorated: name requests in a `with` instead")
+            raise TypeError(f"{called(function)} is decorated: give `requests` in a `with` instead")
         return cast(_Function, decorated(self._name, function))
 
     def _mine(self) -> RunningComponent | None:

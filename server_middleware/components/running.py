@@ -19,11 +19,11 @@ class RunningComponent(Scope):
     The span uses the recorder's stamps, so that mirror and spans agree.
 
     Args:
-        name: of the component.
+        name: the name of the component.
         around: the enclosing scope.
         context: OpenTelemetry's current one.
         parent: the recording span around it; None if no span is wanted.
-        links: of the span.
+        links: the links of the span.
     """
 
     __slots__ = ("_before", "_context_before")
@@ -89,7 +89,7 @@ def begin_here(name: str, *, named: bool = False) -> RunningComponent | None:
     """Open a component in the current scope; if there is none, count it as stray.
 
     Args:
-        name: of the component.
+        name: the name of the component.
         named: it named its requests, so it is not a stray.
 
     Returns:
@@ -120,8 +120,8 @@ def _beyond(name: str, context: otel.Context, *, lost: bool, over: bool) -> Runn
     """Open a component of a trace, outside any request that asked for its timings.
 
     Args:
-        name: of the component.
-        context: in which that trace may be current.
+        name: the name of the component.
+        context: the context in which that trace may be current.
         lost: whether to count it as stray if there is no such trace.
         over: whether this context is a copy from a request that is over.
     """
@@ -142,7 +142,7 @@ def for_many(name: str, requests: Iterable[Handle | None]) -> RunningComponent |
     and is linked to all of them; they may have ended.
 
     Args:
-        name: of the component.
+        name: the name of the component.
         requests: None for those that did not ask; a forked child's copies count as such.
 
     Returns:

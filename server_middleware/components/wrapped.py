@@ -29,7 +29,7 @@ def decorated(name: str, function: Any) -> Any:
     """Time each call as a component.
 
     Args:
-        name: of the component.
+        name: the name of the component.
         function: any callable, or a descriptor around a function.
 
     Raises:

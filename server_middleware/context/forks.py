@@ -19,8 +19,8 @@ from server_middleware.spans.configured_tracer import tracer_of
 def forget_when_forked() -> None:
     """Make forked children forget; `spawn`, `forkserver` and `exec` children inherit nothing.
 
-    What is current is that of the forking thread, the only one that a child has. A span made by
-    others stays current, for code that traces manually; components stay out of it.
+    Only the forking thread exists in the child, so only its current values must be reset. A span
+    made by others stays current, for code that traces manually, but components ignore it.
     """
     if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
         os.register_at_fork(after_in_child=_forget)

@@ -24,10 +24,10 @@ class Scope:
     """What code works for: a request, or a component of one or more requests.
 
     Args:
-        recorder: of the request, or of all of them.
+        recorder: the recorder of the request, or those of all requests.
         tracer: begins its spans; None if tracing is not configured.
         depth: the number of components already open.
-        name: of the component.
+        name: the name of the component.
     """
 
     __slots__ = ("context", "depth", "name", "recorder", "span", "tracer")
@@ -71,7 +71,7 @@ def this_request() -> Handle | None:
     """The current request, to be named later: `component(…, requests=[…])`.
 
     Returns:
-        None if the request did not ask for its timings, which may be passed on all the same.
+        None if the request did not ask for its timings; `requests` accepts None, too.
     """
     scope = get_current()
     if scope is None:

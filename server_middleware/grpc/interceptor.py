@@ -29,7 +29,7 @@ def interceptors() -> list[Any]:
 
 
 def aio_interceptors() -> list[Any]:
-    """The same for a server of `grpc.aio`."""
+    """Like `interceptors`, for a server of `grpc.aio`."""
     follow_threads()
     return [_AioInterceptor()]
 

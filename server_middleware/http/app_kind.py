@@ -1,4 +1,4 @@
-"""What kind of app a callable is, judged by its parameters."""
+"""Determine what kind of app a callable is, by its parameters."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +17,7 @@ def shape_of(app: Any) -> Shape | None:
     callable that takes the other two. A class is an app if each instance serves one request.
 
     Returns:
-        None if it is no such app, or if its parameters, such as `*args`, leave it open.
+        None if it is none of these, or if its parameters, such as `*args`, do not show which.
     """
     if isclass(app):
         return _shape_of_class(app)

@@ -61,7 +61,7 @@ class Asgi(Outside):
 
 
 class Asgi2(Outside):
-    """The same for ASGI 2 apps, and for servers that call them so: with the scope alone."""
+    """Like `Asgi`, for ASGI 2 apps, which are called with only the scope."""
 
     def __call__(self, scope: Message) -> Callable[[Receive, Send], Awaitable[None]]:
         """Return a callable that serves one connection or request."""

@@ -36,7 +36,7 @@ def request_attributes(
     """The attributes of a request.
 
     Args:
-        method: of the request, like the others up to `protocol`.
+        method: the method of the request.
         scheme: `http` or `https`.
         path: as it was sent.
         query: without its `?`.
@@ -95,10 +95,10 @@ def finish(
     """End the request's span.
 
     Args:
-        request: whose span it is.
-        method: of the request.
+        request: the request, whose span is ended.
+        method: the method of the request.
         route: the template that the path matched, if the framework reports it.
-        status: of the response; None if there was none.
+        status: the status of the response; None if there was none.
         error: the exception that the app raised.
         body: attributes of the request's body.
     """

@@ -15,7 +15,8 @@ from server_middleware.vocabulary import TIMING_HEADER
 _MEDIA_TYPE: Final = "text/event-stream"
 _OK: Final = 200  # the only status that such a stream may have
 _TELLING: Final = frozenset({"content-length", "content-encoding", TIMING_HEADER.lower()})
-"""The body has a fixed length, is compressed, or has timings set by hand: nothing is added."""
+"""Headers of bodies to which nothing is added: of fixed length, compressed, or with timings set by
+hand."""
 _LINE_ENDS: Final = (b"\n", b"\r")
 
 
@@ -24,8 +25,8 @@ def takes_comments(status: int | None, fields: Iterable[tuple[str, str]]) -> boo
     """Whether comments may follow the body of a reply.
 
     Args:
-        status: of the reply.
-        fields: its headers, without those that the middleware adds.
+        status: the status of the reply.
+        fields: the headers of the reply, without those that the middleware adds.
     """
     media_type = None
     for name, value in fields:
@@ -41,7 +42,7 @@ def comments(request: Request, last: bytes) -> bytes:
     """The comments with the timings so far; empty if that fails.
 
     Args:
-        request: whose reply has been handed over except for them.
+        request: the request, whose reply has been handed over except for the comments.
         last: the last non-empty chunk of the body; the comments begin on a new line.
     """
     try:
@@ -52,5 +53,5 @@ def comments(request: Request, last: bytes) -> bytes:
         on_new_line = not last or last[-1:] in _LINE_ENDS
         return (b"" if on_new_line else b"\n") + lines + b"\n"
     except Exception:
-        complain("telling a stream's timings")
+        complain("reporting a stream's timings")
         return b""

@@ -13,11 +13,11 @@ from server_middleware.request import Attributes, Request, sampled
 from server_middleware.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
 Headers = Mapping[str, str]
-"""Of a request; names are case-insensitive."""
+"""The headers of a request; names are case-insensitive."""
 
 
 def asks(headers: Headers) -> bool:
-    """Whether a request asks for its timings; a WebSocket upgrade has none."""
+    """Whether a request asks for its timings; False for a WebSocket upgrade, which has none."""
     asked = BENCHMARK_HEADER in headers or sampled(headers.get(TRACEPARENT, ""))
     return asked and headers.get("Upgrade", "").lower() != "websocket"
 
@@ -38,7 +38,7 @@ class NativeExchange:
     """The clock of a request that asked, and its span.
 
     Args:
-        headers: of the request.
+        headers: the headers of the request.
         line: returns what else is known of it.
         proxy_shares_clock: believe `X-Request-Start`.
     """
@@ -70,7 +70,7 @@ class NativeExchange:
         """Write the mirror to the headers of a response, about to be sent; only once.
 
         Args:
-            status: of the response.
+            status: the status of the response.
             headers: case-insensitive, with a method `add`; timings set by hand are kept.
             whole: the whole response is about to be sent, not only its headers.
         """

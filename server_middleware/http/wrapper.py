@@ -1,4 +1,4 @@
-"""What the middleware has in common for all kinds of apps."""
+"""The base class of the middleware for all kinds of apps."""
 
 import logging
 import sys

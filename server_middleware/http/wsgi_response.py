@@ -54,7 +54,7 @@ class Head:
 
     Args:
         start_response: the server's.
-        request: to be mirrored.
+        request: the request to be mirrored.
         framework: what else is known about the app.
     """
 
@@ -145,9 +145,9 @@ class ResponseBody:
 
     Args:
         chunks: what the app returned.
-        request: that it belongs to.
+        request: the request that it belongs to.
         inside: what was current when the app returned them.
-        head: of the response; the app may begin it with its first chunk.
+        head: the head of the response; the app may begin it with its first chunk.
         finish: called at the end.
         tells: comments may follow it, if its media type allows them.
     """

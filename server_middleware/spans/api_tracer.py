@@ -25,10 +25,10 @@ class Tracer:
         """Begin the span of a request, as the sampler decides.
 
         Args:
-            context: in which the caller's span is current.
-            name: of the span.
-            start_ns: since the epoch.
-            attributes: of the span, which takes ownership of them.
+            context: the context in which the caller's span is current.
+            name: the name of the span.
+            start_ns: the start, in ns since the epoch.
+            attributes: the attributes of the span, which takes ownership of them.
         """
         kind = trace.SpanKind.SERVER
         return self._tracer.start_span(name, context, kind, attributes, start_time=start_ns)
@@ -45,8 +45,8 @@ class Tracer:
 
         Args:
             parent: the recording span around it.
-            name: of the component.
-            start_ns: since the epoch.
+            name: the name of the component.
+            start_ns: the start, in ns since the epoch.
             context: the current one; its span need not be the parent.
             links: to the spans that it also works for.
         """
@@ -59,7 +59,7 @@ class Tracer:
         """Add attributes that have become known to a request's span.
 
         Args:
-            span: begun by this tracer.
+            span: a span begun by this tracer.
             attributes: few, with names and values that need no check.
         """
         span.set_attributes(attributes)

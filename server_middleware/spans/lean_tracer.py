@@ -52,7 +52,7 @@ class _Sampled(trace.TraceFlags):
 
 
 _FLAGS: Final = [(_Sampled if bits & 1 else trace.TraceFlags)(bits) for bits in range(4)]
-"""By the bits that spans inherit from their parents: sampled, and random trace id."""
+"""Indexed by the bits that spans inherit from their parents: sampled, and random trace id."""
 
 
 class _SpanContext(trace.SpanContext):
@@ -68,8 +68,8 @@ class LeanTracer(Tracer):
     """Begins spans for an SDK tracer.
 
     Args:
-        tracer: whose sampler and id generator they share.
-        origin: what else they share.
+        tracer: provides the sampler and the id generator.
+        origin: provides everything else that the spans share.
     """
 
     def __init__(self, tracer: SdkTracer, origin: Origin) -> None:

@@ -1,8 +1,11 @@
 """Requests and runs to analyse."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from tests.records import decomposed, measured
+from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
 from tracebench.model.measurement import Measurement
@@ -42,6 +45,16 @@ TIMING = Timing(8 * MS, {"preprocessing": 2 * MS, "inference": 5 * MS}, "mirror"
 NEAR = TcpInfo(min_rtt_ms=0.5, rtt_ms=1.0, retransmits=0, connections=1)
 
 
+def shifted(number: int, longer_ms: int = 0) -> Exchange:
+    """A success that begins so many times 20 ms later, and takes longer."""
+    by, end = number * 20 * MS, number * 20 * MS + longer_ms * MS
+    return SUCCESS._replace(
+        **{name: getattr(SUCCESS, name) + by for name in ("scheduled_ns", "ready_ns", "sent_ns")},
+        **{name: getattr(SUCCESS, name) + end for name in ("first_byte_ns", "arrived_ns")},
+        done_ns=SUCCESS.done_ns + end,
+    )
+
+
 def load(exchanges: Sequence[Exchange], *, tcp: TcpInfo | None = NEAR) -> Measurement:
     return measured(exchanges, duration_s=2.0, cpu_s=0.5, tcp=tcp)
 
@@ -64,3 +77,9 @@ def found(result: TargetResult, code: str) -> Finding | None:
 def severity(result: TargetResult, code: str) -> str | None:
     finding = found(result, code)
     return finding.severity if finding else None
+
+
+def read(result: TargetResult, plan: Mapping[str, Any] | None = None, *, by: str = "mean") -> str:
+    """What the result says and suggests, as if that statistic were known well."""
+    verdict = replace(result.verdict, usable_for=(by,))
+    return ": ".join(filter(None, interpret(replace(result, verdict=verdict), plan or {})))

@@ -159,7 +159,9 @@ def test_no_finding_advises_what_the_plan_does_already(
     assert len(told.verdict.findings) == len(result.verdict.findings)
     for finding in told.verdict.findings:
         assert_fits(finding.hint, facts, environment, result)
-    assert_fits(interpret(result, facts, environment), facts, environment, result)
+        assert_fits(finding.fix, facts, environment, result)
+    for said in interpret(result, facts, environment):
+        assert_fits(said, facts, environment, result)
 
 
 @given(plans, environments, results(), st.sampled_from(sorted(FINDINGS)))

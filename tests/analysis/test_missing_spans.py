@@ -35,7 +35,7 @@ def test_traces_that_the_server_began_are_counted_and_named() -> None:
     assert (found.spans, found.own_traces) == (8, 8)
     finding = told(found)
     assert finding.message == (
-        "no server span arrived for 10.00% of the answered requests (10 of 100): no "
+        "no server span arrived for 10 % of the answered requests (10 of 100): no "
         "more came within 6 s. Instead 8 traces came that the server started by itself, despite "
         "the request's context: 'infer' of triton (7), 'POST /predict' of triton (1)"
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -24,9 +25,10 @@ from tracebench.analysis.findings.near_floor import describe_floor
 from tracebench.analysis.findings.otlp_spans import spans_lost
 from tracebench.analysis.statistics.steady_state import settled
 from tracebench.analysis.summary import summarise
+from tracebench.analysis.verdict import advised, usable_for
 from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed
 from tracebench.model.measurement import Measurement
-from tracebench.model.result import TargetResult, TcpInfo
+from tracebench.model.result import TargetResult, TcpInfo, Verdict
 
 ENOUGH = 7_000
 NEAR_WIRE = Timing(9_900_000, {"inference": 9 * MS}, "mirror")
@@ -71,7 +73,7 @@ def test_what_was_cancelled_is_no_error() -> None:
 def test_errors_are_told_with_figures() -> None:
     finding = found(target([FAILED, FAILED, TIMED_OUT, SUCCESS]), "errors")
     assert finding is not None
-    assert finding.message == ("75.00% of the requests did not succeed: 2 failed, 1 timed out")
+    assert finding.message == ("75 % of the requests did not succeed: 2 failed, 1 timed out")
 
 
 @pytest.mark.parametrize("exchanges", [[], [FAILED], [CANCELLED]])
@@ -94,8 +96,8 @@ def test_a_saturated_client_is_told_with_figures() -> None:
     finding = found(target([lagging(6 * MS)], NO_TIMING), "client_saturated")
     assert finding is not None
     assert finding.message == (
-        "60% of the mean latency is the tool's own time "
-        "(6 of 10 ms; its CPU was busy 25% of the run)"
+        "60 % of the mean latency is the tool's own time "
+        "(6 of 10 ms; its CPU was busy 25 % of the run)"
     )
 
 
@@ -232,7 +234,7 @@ def test_interrupted() -> None:
     assert finding is not None
     assert finding.severity == "warning"
     assert finding.message == (
-        "the run was interrupted: 1 of 2 requests were cancelled, so not everything was measured"
+        "the run was interrupted, with 1 of 2 requests cancelled: not everything was measured"
     )
 
 
@@ -240,7 +242,7 @@ def test_how_far_it_came_is_told() -> None:
     result = ended(replace(load([SUCCESS, CANCELLED]), interrupted=True, done_share=0.17))
     finding = found(result, "interrupted")
     assert finding is not None
-    assert finding.message.startswith("the run was interrupted at 17%: ")
+    assert finding.message.startswith("the run was interrupted at 17 %, with ")
     assert result.interrupted_at == 0.17
     assert ended(replace(load([SUCCESS]), done_share=1.0)).interrupted_at is None
 
@@ -271,3 +273,76 @@ def test_the_gravest_comes_first() -> None:
     ranks = [SEVERITIES.index(one.severity) for one in result.verdict.findings]
     assert ranks == sorted(ranks, reverse=True)
     assert ranks[0] == SEVERITIES.index("invalid")
+
+
+def usable(one: TargetResult) -> tuple[str, ...]:
+    assert one.verdict.usable_for is not None
+    return one.verdict.usable_for
+
+
+def test_what_is_known_within_a_quarter_is_usable() -> None:
+    assert usable(target([SUCCESS] * 64)) == ("mean", "p50", "p90")
+    assert usable(target([SUCCESS] * ENOUGH)) == ("mean", "p50", "p90", "p95", "p99", "p999")
+    assert usable(target([SUCCESS])) == ()
+    latency = target([SUCCESS] * 64).latency
+    assert latency is not None
+    for reach, expected in ((0.25, ("mean",)), (0.26, ())):
+        known = {"mean_ms": (10.2 * (1 - reach), 10.2 * 1.1)}
+        wide = replace(latency, mean_ms=10.2, ci95=known)
+        assert usable_for(Verdict(True, ()), wide) == expected
+
+
+def test_numbers_that_are_not_valid_are_usable_for_nothing() -> None:
+    assert usable(target(mixed(FAILED, 50, 100))) == ()
+    assert usable_for(Verdict(True, ()), None) == ()
+
+
+def test_a_tool_that_looked_away_spoils_the_tail_only() -> None:
+    run = replace(load([SUCCESS] * ENOUGH), stalled_s=0.05)
+    assert severity(ended(run), "loop_lag") == "warning"
+    assert usable(ended(run)) == ("mean", "p50", "p90", "p95")
+
+
+def test_one_cause_is_said_once() -> None:
+    gone = ended(replace(load([FAILED]), gave_up="no reply came for 5 s"))
+    graver = [one.code for one in gone.verdict.findings if one.severity != "info"]
+    assert graver == ["gave_up"]
+    assert severity(gone, "errors") == severity(gone, "no_successes") == "info"
+    assert not gone.verdict.valid
+    mirrored = target([SUCCESS] * 100, Timing(11 * MS, {}, "mirror"))
+    assert severity(mirrored, "negative_network") == "warning"
+    assert severity(mirrored, "not_decomposed") == "info"
+
+
+def test_a_graver_finding_is_not_hidden_behind_a_lesser_one() -> None:
+    busy = replace(load([SUCCESS] * 100), same_host=True, idle_share=0.01, stalled_s=0.05)
+    assert severity(ended(busy), "cpu_shared") == "warning"
+    assert severity(ended(busy), "loop_lag") == "info"
+    busier = replace(busy, stalled_s=0.2)
+    assert severity(ended(busier), "loop_lag") == "invalid"
+
+
+@pytest.mark.parametrize(
+    ("plan", "fix"),
+    [
+        ({"requests": 100}, "--requests 6600"),
+        ({"requests": None, "duration_s": 8.0}, "--duration 530"),
+        ({}, "more --requests"),
+        ({"requests": 100, "until_stable": "p95 2%"}, "narrower --until-stable"),
+        ({"schedule_s": {"count": 3}}, "a longer schedule"),
+    ],
+)
+def test_how_many_requests_more_are_needed(plan: dict[str, Any], fix: str) -> None:
+    told = advised({"rest": target([SUCCESS] * 101)}, plan, {})["rest"]
+    finding = found(told, "too_few_samples")
+    assert finding is not None
+    assert finding.brief == "p95, p99, p999 need 66 times as many requests"
+    assert finding.fix == fix
+
+
+def test_the_fix_fits_the_plan() -> None:
+    late = target([lagging(2 * MS)] * 64, NO_TIMING)
+    for plan, fix in (({"concurrency": 8}, "lower --concurrency"), ({"rate": [1]}, "lower --rate")):
+        finding = found(advised({"rest": late}, plan, {})["rest"], "client_saturated")
+        assert finding is not None
+        assert finding.fix == fix

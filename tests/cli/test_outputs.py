@@ -36,7 +36,7 @@ def test_one_file_that_cannot_be_written_costs_no_other(
         save(both(), Outputs("/dev/full", str(plot)))
     assert plot.exists()
     said = capsys.readouterr()
-    assert "Verdict: " in said.out
+    assert "USABLE FOR " in said.out
     assert said.err == f"wrote {plot}\n"
 
 

@@ -29,7 +29,7 @@ def test_spans_shows_what_triton_emits() -> None:
 
 def test_a_rule_of_one_s_own_shows_in_spans() -> None:
     done = tracebench("spans", "--map", "inference=compute", TRITON)
-    assert ["compute", "3", "0.596", "inference"] in [x.split() for x in done.stdout.splitlines()]
+    assert ["compute", "3", "0.60", "inference"] in [x.split() for x in done.stdout.splitlines()]
 
 
 @pytest.mark.slow
@@ -97,10 +97,11 @@ def test_spans_without_an_end_are_counted_and_never_shown(tmp_path: Path) -> Non
     path.write_text(json.dumps({"resourceSpans": [of_a_client(20), of_a_server(20)]}))
     analysed, stock = tracebench("analyze", str(path)), tracebench("spans", str(path))
     assert analysed.returncode == stock.returncode == 0
-    assert "20 lines or spans of the archive cannot be read" in analysed.stdout
-    assert "warning: " in analysed.stdout
+    assert "! 20 lines or spans cannot be read: check that the file is" in analysed.stdout
     assert "'inference' (" in " ".join(stock.stdout.split())
-    for done in (analysed, stock):
+    every = tracebench("analyze", str(path), "-v")
+    assert "warning: 20 lines or spans of the archive cannot be read" in every.stdout
+    for done in (every, stock):
         assert "has no end" in " ".join(done.stdout.split())
         assert "-1," not in done.stdout
 

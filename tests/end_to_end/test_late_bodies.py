@@ -103,10 +103,10 @@ def test_the_rest_of_a_reply_stands_apart(answer: Answer, code: str, tmp_path: P
     codes = {one.code: one.hint for one in target.verdict.findings}
     assert "--receive-otlp" in codes[code]
     assert "network_after_reply_began" not in codes
-    shown = render(result)
+    shown = render(result, detail="all")
     assert "workers" not in shown
     assert ("stream" in shown) is (code == "streamed_reply")
-    assert "\n body " in shown
+    assert "\n  body " in shown
 
 
 @pytest.mark.parametrize("answer", [event_stream, large_over_a_slow_path, timing_in_trailers])

@@ -61,7 +61,7 @@ def test_in_the_midst_of_the_load_it_is_told_how_far_it_came() -> None:
     target = result.targets["rest"]
     assert target.interrupted_at is not None
     assert 0 < target.interrupted_at < 0.1
-    assert "interrupted at 0%" in render(result)  # and not valid, on a busy machine
+    assert "INTERRUPTED AT " in render(result)  # and not valid, on a busy machine
 
 
 @pytest.mark.slow

@@ -138,7 +138,7 @@ def test_a_file_that_ends_early(tmp_path: Path) -> None:
 def test_a_storage_of_another_length(tmp_path: Path) -> None:
     numbers = np.arange(6, dtype="<f4")
     state = {"w": Tensor("0", numbers)}
-    with pytest.raises(ValueError, match="of 6 numbers says that it has 5"):
+    with pytest.raises(ValueError, match="of 6 numbers claims to have 5"):
         read_checkpoint(written(tmp_path / "checkpoint", state, numbers[:5]))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from tracebench.analysis.difference.client_cost import client_cost
 from tracebench.analysis.difference.comparison import compare
 from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
 from tracebench.analysis.summary import summarise
+from tracebench.analysis.verdict import advised
 from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
 from tracebench.model.measurement import Block
 from tracebench.model.result import Result, TargetResult, TcpInfo
@@ -79,12 +81,14 @@ def target(
 
 def result(**targets: TargetResult) -> Result:
     (a, b) = (*targets, "")[:2]
+    plan: dict[str, Any] = {"requests": 200, "duration_s": None, "concurrency": 4}
+    environment = {"python": "3.11.7", "cpus": 2}
     return Result(
         tool={"name": "tracebench", "version": "0.1.0"},
-        environment={"python": "3.11.7", "cpus": 2},
-        plan={"requests": 200, "duration_s": None, "concurrency": 4},
+        environment=environment,
+        plan=plan,
         started_at="2026-11-22T12:00:00+00:00",
-        targets=targets,
+        targets=advised(targets, plan, environment),
         comparison=compare(a, targets[a], b, targets[b]) if b else None,
     )
 

@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 from tests.report.samples import ALL, both, buffered, own_parts, result, streamed, target
 from tracebench.model.components import LEAVES
 from tracebench.model.result import Result
-from tracebench.report.figure import draw, make
-from tracebench.report.figure_style import COMPONENTS
+from tracebench.report.figures.figure import draw, make
+from tracebench.report.figures.figure_style import COMPONENTS
 
 
 @pytest.mark.parametrize("shown", ALL.values(), ids=ALL)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.report.sweep_samples import ALL
 from tracebench.model.sweep import Sweep
-from tracebench.report.sweep_figure import draw, make
+from tracebench.report.figures.sweep_figure import draw, make
 
 
 @pytest.mark.parametrize("shown", ALL.values(), ids=ALL)

@@ -47,9 +47,9 @@ def test_the_contract_names_are_there() -> None:
         assert set(target["server_timing_source"]) == {"otlp", "mirror", "backend", "none"}
         assert set(target["stamps"]) == {"kernel", "user", "shared"}
         for finding in target["verdict"]["findings"]:
-            assert set(finding) == {"code", "severity", "message", "hint"}
+            assert set(finding) == {"code", "severity", "message", "hint", "brief", "fix"}
     difference = data["comparison"]["components"]["inference"]["p50_ms"]
-    assert set(difference) == {"a", "b", "delta", "ci95"}
+    assert set(difference) == {"a", "b", "delta", "ci95", "verdict"}
 
 
 def test_own_parts_stand_in_components_and_in_no_sum() -> None:

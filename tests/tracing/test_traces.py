@@ -97,7 +97,7 @@ def test_what_jaeger_has_instead_of_missing_traces_is_told() -> None:
 
     with answering(answer) as api, Traces(SpanRoutes(jaeger=api.url), waits=NO_WAITS) as traces:
         (finding,) = traces.read_back(Requests.of([SUCCESS]), JoiningExporter(), RUN)
-    assert "Instead 1 traces came that the server started by itself" in finding.message
+    assert "Instead 1 trace came that the server started by itself" in finding.message
     assert "'POST /predict' of model (1)" in finding.message
     assert all("service_name=model" in path for path in searched)
 
@@ -109,6 +109,6 @@ def test_traces_that_are_missing_are_a_finding_and_the_mirror_holds() -> None:
     with answering(modern) as api, Traces(SpanRoutes(jaeger=api.url), waits=NO_WAITS) as traces:
         (finding,) = traces.read_back(Requests.of([SUCCESS]), joining, RUN, waited_for.append)
     assert (finding.code, finding.severity) == ("traces_missing", "warning")
-    assert "100.00% of the traces could not be read back (1 of 1)" in finding.message
+    assert "100 % of the traces could not be read back (1 of 1)" in finding.message
     assert waited_for[0] == "waiting for 1 of 1 traces in Jaeger"
     assert joining.decomposition().sources == {"mirror": 1}

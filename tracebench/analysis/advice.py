@@ -4,7 +4,7 @@ Advice that the plan already follows, or that the figures contradict, is worse t
 piece says when it fits, and what is told of a finding is what fits.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -38,6 +38,9 @@ class Advice(NamedTuple):
     fits: Fits = always
     cause: str = ""
     """What the finding must be due to for it to help; empty: whatever it is due to."""
+    short: "str | Callable[[Situation], str]" = ""
+    """The same in few words, if possible the option to give: it ends the finding's line. Empty: no
+    line ends in it."""
 
 
 Hint: TypeAlias = str | tuple[Advice, ...]
@@ -52,6 +55,13 @@ def pieces(hint: Hint) -> tuple[Advice, ...]:
 def fitting(hint: Hint, now: Situation) -> str:
     """The advice that fits, in one line; empty where none does."""
     return "; ".join(one.text for one in pieces(hint) if one.fits(now))
+
+
+def first_fix(advice: Iterable[Advice], now: Situation) -> str:
+    """What fits best, in few words; empty where nothing that fits has a short form."""
+    fits = (one.short for one in advice if one.fits(now))
+    told = (short if isinstance(short, str) else short(now) for short in fits)
+    return next(filter(None, told), "")
 
 
 # ── when it fits ─────────────────────────────────────────────────────────────────────────────────
@@ -148,19 +158,29 @@ LONGER = (
     Advice(
         "measure longer (--requests, --duration)",
         unless(lambda now: _ends_by_itself(now) or given("until_stable")(now)),
+        short=lambda now: "longer --duration" if given("duration_s")(now) else "more --requests",
     ),
     Advice(
         "measure longer: ask for a narrower --until-stable, with a higher --requests or --duration",
         both(given("until_stable"), unless(_ends_by_itself)),
+        short="narrower --until-stable",
     ),
-    Advice("measure longer: use a longer schedule", _ends_by_itself),
+    Advice("measure longer: use a longer schedule", _ends_by_itself, short="a longer schedule"),
 )
 LESS_LOAD = (
-    Advice("lower --concurrency", may_lower_concurrency),
-    Advice("lower --rate", by_rate),
-    Advice("spread out the times of --arrivals", by_schedule),
+    Advice("lower --concurrency", may_lower_concurrency, short="lower --concurrency"),
+    Advice("lower --rate", by_rate, short="lower --rate"),
+    Advice("spread out the times of --arrivals", by_schedule, short="spread out --arrivals"),
 )
 OWN_CORE = (
-    Advice("give tracebench a core that the server does not use (taskset)", unless(has_one_core)),
-    Advice("run tracebench on a machine with a core to spare", has_one_core),
+    Advice(
+        "give tracebench a core that the server does not use (taskset)",
+        unless(has_one_core),
+        short="give it its own core (taskset)",
+    ),
+    Advice(
+        "run tracebench on a machine with a core to spare",
+        has_one_core,
+        short="use a larger machine",
+    ),
 )

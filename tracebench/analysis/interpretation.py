@@ -1,7 +1,7 @@
-"""One sentence about a target: where its time goes, and what that suggests."""
+"""One sentence about a target: where its time goes, and another about what that suggests."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from server_middleware.vocabulary import (
     DECODE,
@@ -21,7 +21,8 @@ from tracebench.analysis.advice import (
 )
 from tracebench.analysis.closure.own_components import share_of
 from tracebench.analysis.findings.server_timing import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
-from tracebench.analysis.numbers import milliseconds, rounded
+from tracebench.analysis.numbers import percent, rounded
+from tracebench.analysis.verdict import usable_for
 from tracebench.model.components import (
     BACKLOG,
     BODY,
@@ -32,7 +33,7 @@ from tracebench.model.components import (
     SERVER_AND_NETWORK,
 )
 from tracebench.model.exchange import Undecomposed
-from tracebench.model.result import Statistics, StreamResult, TailPart, TargetResult
+from tracebench.model.result import StreamResult, TailPart, TargetResult
 
 # What it suggests that one component takes most of the time.
 
@@ -40,13 +41,12 @@ _ROUND_TRIP_ITSELF: Final = 2.0
 """Times the least round trip: of what takes no longer, nothing is due to size."""
 _MOSTLY: Final = 0.5
 _SUGGESTIONS: Final = {
-    BACKLOG: "requests wait for a free slot, because the server does not keep up: "
-    "give it more capacity, or send less",
+    BACKLOG: "requests wait for a free slot, as the server does not keep up: send less",
     CONNECT: "connections are opened again and again: let the server keep them alive",
     QUEUE: "requests wait inside the server: add model instances, or batch them",
     PREPROCESSING: "look at the transform pipeline: decoding, resizing, copies",
     INFERENCE: "try quantisation, a smaller model or an accelerator",
-    PREFILL: "send shorter prompts, let the server cache what they share, or try an accelerator",
+    PREFILL: "send shorter prompts, or let the server cache what they share",
     DECODE: "try quantisation, speculative decoding or a smaller model",
     POSTPROCESSING: "look at what happens to the model's output",
 }
@@ -75,21 +75,19 @@ def _own_parts(component: str, now: Situation) -> str:
         return ""
     largest = max(shares, key=lambda name: shares[name])
     advice = _SUGGESTIONS.get(largest, "look at what that component does")
-    return f"{shares[largest]:.0%} of that is {largest}: {advice}"
+    return f"{percent(shares[largest])} of that is {largest}: {advice}"
 
 
 def _client(now: Situation) -> str:
     lower = "lower the concurrency, or " if may_lower_concurrency(now) else ""
-    return f"the tool itself is the limit: {lower}give it a core of its own"
+    return f"the tool is the limit: {lower}give it a core of its own"
 
 
 def _body(now: Situation) -> str:
     streams = "streamed_reply" in _codes(now)
-    what = "the reply streams" if streams else "the rest of the reply arrived long after its head"
-    how = (
-        "find out why the server's spans are missing" if takes_spans(now) else "--receive-otlp can"
-    )
-    return f"{what}, which the timing in its head cannot cover: {how}"
+    what = "the reply streams" if streams else "the rest comes late"
+    how = "see why spans are missing" if takes_spans(now) else "--receive-otlp can"
+    return f"{what}, which the server's timing does not cover: {how}"
 
 
 def _server_and_network(now: Situation) -> str:
@@ -100,60 +98,59 @@ def _server_and_network(now: Situation) -> str:
         if reason != Undecomposed.NO_TIMING.value
     }
     if useless:
-        return f"{max(useless, key=useless.__getitem__)}: look at what it reports with --dry-run"
+        return f"{max(useless, key=useless.__getitem__)}: see --dry-run"
     if takes_spans(now):
-        return "neither the server's spans nor its replies reveal more: the findings below say why"
-    return (
-        "the server reports no timings: two lines of middleware, or an X-Timing-Info header, "
-        "would reveal more"
-    )
+        return "neither the server's spans nor its replies reveal more: the findings say why"
+    return "the server reports no timings: two lines tell more (docs/middleware.md)"
 
 
 def _server_other(now: Situation) -> str:
     if reports_parts(now):
         return "look at the framework: routing, parsing, serialisation"
-    return (
-        "the server reports only its total: wrap its steps in component() to tell them apart; "
-        "`tracebench spans` shows what it emits and how to map it"
-    )
+    return "the server reports only its total: wrap its steps in component()"
 
 
 def _network(now: Situation) -> str:
     """Compression shortens only what the path takes: floor and round trip tell whether it does."""
     if "network_after_reply_began" in _codes(now):
-        return (
-            "most of it passes after the reply began: it is large, or the server's span ends early"
-        )
+        return "most of it is after the reply began: a large reply, or a span too short"
     network, floor, tcp = now.target.components[NETWORK], now.target.floor, now.target.tcp
     if floor is not None and network.mean_ms <= LIKE_THE_FLOOR * floor.network.mean_ms:
-        return "a server that does nothing takes about as long (the floor): there is little to gain"
+        return "a server that does nothing takes about as long: there is little to gain"
     if tcp is None:
-        return (
-            "it is either the path or waiting outside the server's span: the path's round trip "
-            "(ping) tells which"
-        )
+        return "it is the path, or waiting outside the server's span: ping tells which"
     if network.mean_ms > PATH_ROUND_TRIPS * tcp.min_rtt_ms:
         return _outside_the_span(now)
     if network.mean_ms <= _ROUND_TRIP_ITSELF * tcp.min_rtt_ms:
         rtt = rounded(tcp.min_rtt_ms)
-        return f"it is the round trip of the path ({rtt} ms): only a nearer server can improve it"
+        return f"it is the round trip of the path ({rtt} ms): only a nearer server helps"
     return "look at the protocol, compression and payload size"
 
 
 def _outside_the_span(now: Situation) -> str:
-    where = "it is not the wire but time outside the server's span: "
     if one_at_a_time(now):
-        return where + "look at what the server does around it (accepting, reading, writing)"
-    return where + "give the server more workers or threads, if requests wait for one"
+        return "not the wire, but what the server does around its span: reading, writing"
+    return "not the wire, but waiting outside the server's span: more workers or threads"
 
 
 def _codes(now: Situation) -> set[str]:
     return {one.code for one in now.target.verdict.findings}
 
 
-# One sentence about a target: where its time goes, and what that suggests.
+# One sentence about a target: where its time goes, and another about what that suggests.
 
 _NOTHING: Final[Mapping[str, Any]] = {}
+_COMMON: Final = 0.5
+"""A component that fewer of the requests have is no part of the median one."""
+
+
+class Reading(NamedTuple):
+    """What a result says, in two sentences without full stops."""
+
+    fact: str
+    """Empty where the numbers allow none."""
+    suggestion: str
+    """Empty where there is nothing to suggest, or nothing to base it on."""
 
 
 def was_interrupted(target: TargetResult) -> bool:
@@ -165,8 +162,8 @@ def interpret(
     target: TargetResult,
     plan: Mapping[str, Any] = _NOTHING,
     environment: Mapping[str, Any] = _NOTHING,
-) -> str:
-    """Say in one sentence which component takes the most of the mean latency, and what to do.
+) -> Reading:
+    """Say which component takes the most of a statistic that the verdict allows, and what to do.
 
     Args:
         target: what was found.
@@ -174,22 +171,45 @@ def interpret(
         environment: where it was measured.
 
     Returns:
-        Such as `inference takes 72% of the mean latency (12.3 of 17.1 ms): try quantisation, a
-        smaller model or an accelerator`, without a full stop. Numbers that are not valid suggest
-        nothing.
+        Such as `inference is 72 % of the mean: 12.3 of 17.1 ms` and `try quantisation, a smaller
+        model or an accelerator`. Of the mean, whose parts add up; else of the median; of what is
+        known too little for either it says so, and suggests nothing. Numbers that are not valid
+        allow nothing.
     """
-    if not target.share:
-        return "no request succeeded, so there is no latency to split: look at the errors"
-    most = max(target.share, key=lambda name: target.share[name])
-    whole_ms = target.components[END_TO_END].mean_ms
-    share = target.share[most]
-    fact = (
-        f"{most.replace('_', ' ')} takes {share:.0%} of the mean latency "
-        f"({rounded(share * whole_ms)} of {rounded(whole_ms)} ms)"
-    )
-    if not target.verdict.valid:
-        return fact
-    return f"{fact}: {suggestion(most, Situation(plan, environment, target))}"
+    if not target.share or not target.verdict.valid:
+        return Reading("", "")
+    statistic = allowed(target)
+    parts_ms, whole_ms = _parts(target, statistic or "p50_ms")
+    most = max(parts_ms, key=lambda name: parts_ms[name])
+    name, of = most.replace("_", " "), f"{rounded(parts_ms[most])} of {rounded(whole_ms)} ms"
+    if statistic is None:
+        return Reading(f"so far {name} takes the most, about {of}: measure more to be sure", "")
+    share = percent(parts_ms[most] / whole_ms if whole_ms else 0.0)
+    what = "mean" if statistic == "mean_ms" else "median"
+    situation = Situation(plan, environment, target)
+    return Reading(f"{name} is {share} of the {what}: {of}", suggestion(most, situation))
+
+
+def allowed(target: TargetResult) -> str | None:
+    """The statistic to speak of, as `mean_ms`; None where neither mean nor median is known well."""
+    known = target.verdict.usable_for
+    known = usable_for(target.verdict, target.latency) if known is None else known
+    return next((f"{name}_ms" for name in ("mean", "p50") if name in known), None)
+
+
+def _parts(target: TargetResult, statistic: str) -> tuple[dict[str, float], float]:
+    """The leaf components' part of a statistic, and the whole; of the mean they add up to it."""
+    whole = target.components[END_TO_END]
+    if statistic == "mean_ms":
+        parts_ms = {name: share * whole.mean_ms for name, share in target.share.items()}
+        return parts_ms, whole.mean_ms
+    common = [
+        name
+        for name in target.share
+        if name in target.components and target.components[name].count > _COMMON * whole.count
+    ]
+    parts_ms = {name: getattr(target.components[name], statistic) for name in common}
+    return parts_ms or dict.fromkeys(target.share, 0.0), getattr(whole, statistic)
 
 
 _TAILS: Final = {"slowest_1_percent": "1 %", "slowest_5_percent": "5 %"}
@@ -199,9 +219,8 @@ def interpret_tail(target: TargetResult) -> str:
     """Say in one sentence what the slowest requests spend their extra time on.
 
     Returns:
-        Such as `of the 41 ms by which the slowest 1 % exceed the median request, 82 % is
-        queue (95 % interval 78% … 86%)`, of the smallest share that there is; empty where there is
-        none.
+        Such as `the slowest 1 % take 41 ms longer than the median request, 82 % of that in queue
+        (95 % interval 78 … 86 %)`, of the smallest share that there is; empty where there is none.
     """
     name = next((name for name in _TAILS if name in target.tail), None)
     if name is None:
@@ -209,42 +228,55 @@ def interpret_tail(target: TargetResult) -> str:
     tail = target.tail[name]
     most = max(tail.components, key=lambda component: tail.components[component].share)
     return (
-        f"of the {rounded(tail.excess_ms)} ms by which the slowest {_TAILS[name]} exceed the "
-        f"median request, {_part(most, tail.components[most])}"
+        f"the slowest {_TAILS[name]} take {rounded(tail.excess_ms)} ms longer than the median "
+        f"request, {_part(most, tail.components[most])}"
     )
+
+
+def tail_in_short(target: TargetResult) -> str:
+    """The same in a line, where it is sure and the verdict allows to speak of the tail."""
+    usable = target.verdict.usable_for or ()
+    tail = target.tail.get("slowest_1_percent")
+    if tail is None or "p99" not in usable:
+        return ""
+    most = max(tail.components, key=lambda component: tail.components[component].share)
+    part = tail.components[most]
+    if part.ci95 is None or part.ci95[0] <= 0:
+        return ""
+    said = f"{percent(min(part.share, 1))} of that in {most.replace('_', ' ')}"
+    return f"the slowest 1 % take {rounded(tail.excess_ms)} ms longer, {said}"
 
 
 def _part(component: str, part: TailPart) -> str:
     """What one component has of the excess, and how surely."""
     if part.ci95 is not None and part.ci95[0] <= 0:
-        return "no component clearly accounts for it: it varies too much over the run"
-    said = f"{100 * part.share:.0f} % is {component.replace('_', ' ')}"
+        return "which no component clearly accounts for: it varies too much"
+    said = f"{percent(part.share)} of that in {component.replace('_', ' ')}"
     if part.ci95 is None:
         return f"{said}, in a single stretch of the run"
     low, high = part.ci95
     if part.share > 1:
-        return f"{said} (95 % interval {low:.0%} … {high:.0%}), while other components take less"
-    return f"{said} (95 % interval {low:.0%} … {min(high, 1):.0%})"
+        interval = f"{100 * low:.0f} … {100 * high:.0f} %"
+        return f"{said} (95 % interval {interval}), while other components take less"
+    return f"{said} (95 % interval {100 * low:.0f} … {100 * min(high, 1):.0f} %)"
 
 
 # Where the first token of a stream takes its time, and each one after it.
 
 
-def interpret_stream(stream: StreamResult) -> Iterator[str]:
-    """A sentence for the first token, and one for those after it."""
-    if stream.ttft is not None:
-        yield f"The first token takes {_of_most(stream.ttft, stream.parts.get('ttft', {}))}."
-    if stream.tpot is not None and stream.generation is not None:
-        most = ""
-        if DECODE in (parts := stream.parts.get("generation", {})):
-            share = parts[DECODE].mean_ms / stream.generation.mean_ms
-            most = f"; {share:.0%} of that time is the server's decoding"
-        yield f"Each token after it takes {milliseconds(stream.tpot.p50_ms)} ms (median){most}."
+def interpret_stream(stream: StreamResult) -> str:
+    """Say in one sentence when the first token comes, and the others; empty where none did.
 
-
-def _of_most(whole: Statistics, parts: Mapping[str, Statistics]) -> str:
-    told = f"{milliseconds(whole.p50_ms)} ms (median)"
-    if not parts or not whole.mean_ms:
-        return told
-    largest = max(parts, key=lambda name: parts[name].mean_ms)
-    return f"{told}; {parts[largest].mean_ms / whole.mean_ms:.0%} of it is {largest}"
+    Returns:
+        Such as `first token after 50.2 ms (60 % prefill), then 10 ms a token`, in medians.
+    """
+    if stream.ttft is None:
+        return ""
+    parts, said = stream.parts.get("ttft", {}), f"{rounded(stream.ttft.p50_ms)} ms"
+    if parts and stream.ttft.mean_ms:
+        largest = max(parts, key=lambda name: parts[name].mean_ms)
+        share = percent(parts[largest].mean_ms / stream.ttft.mean_ms)
+        said = f"{said} ({share} {largest.replace('_', ' ')})"
+    if stream.tpot is None:
+        return f"first token after {said}"
+    return f"first token after {said}, then {rounded(stream.tpot.p50_ms)} ms a token"

@@ -6,6 +6,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from tracebench.analysis.numbers import counted
 from tracebench.model.span import Span
 
 Cause: TypeAlias = Literal["own_traces", "now_and_then", "headless", "lost", "silent"]
@@ -95,8 +96,8 @@ def words(found: OtherSpans) -> str:
         named = ", ".join(f"{name} ({count:,})" for name, count in most)
         more = ", …" if len(found.names) > len(most) else ""
         return (
-            f". Instead {found.own_traces:,} traces came that the server started by itself, "
-            f"despite the request's context: {named}{more}"
+            f". Instead {counted(found.own_traces, 'trace')} came that the server started by "
+            f"itself, despite the request's context: {named}{more}"
         )
     if found.headless:
         return (

@@ -1,4 +1,4 @@
-"""Numbers as people read them: never with an exponent."""
+"""Numbers as people write them: never with an exponent, no digit that means nothing."""
 
 from decimal import Decimal
 from string import Formatter
@@ -6,17 +6,24 @@ from typing import Any
 
 
 def milliseconds(value: float) -> str:
-    """A time in a table, with at least three digits that mean something."""
+    """A time in a table: two decimals where they fit, and at least one digit that is not 0."""
     if value == 0:
         return "0"
-    for limit, digits in ((0.01, 5), (10, 3), (100, 2), (1000, 1)):
+    if abs(value) < 0.01:
+        return rounded(value, 1)
+    for limit, digits in ((0.1, 3), (100, 2), (1000, 1)):
         if abs(value) < limit:
             return f"{value:.{digits}f}"
     return f"{value:,.0f}"
 
 
+def approximately(value: float) -> str:
+    """The same of an estimate that is hardly known: a decimal less."""
+    return f"{value:.1f}" if 10 <= abs(value) < 100 else milliseconds(value)
+
+
 def signed(value: float) -> str:
-    """The same, of a difference."""
+    """A time, with its sign: of a difference."""
     return ("+" if value > 0 else "") + milliseconds(value)
 
 
@@ -25,11 +32,44 @@ def rounded(value: float, digits: int = 3) -> str:
     return f"{Decimal(f'{value:.{digits}g}'):,f}"
 
 
+def percent(share: float) -> str:
+    """A fraction, such as `75 %`: with a decimal below 3 % only, and never as a wrong 100 %."""
+    value = 100 * share
+    if abs(value) >= 3:
+        text = f"{value:,.0f}"
+        return f"{value:.1f} %" if text == "100" and value < 99.95 else f"{text} %"
+    return f"{rounded(value, 2 if abs(value) >= 1 else 1)} %"
+
+
+def whole_percent(share: float) -> str:
+    """A fraction in a column: `<1 %` is more than none."""
+    return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
+
+
+def counted(number: int, what: str, several: str = "") -> str:
+    """So many of something, as `1 reply` or `1,200 replies`.
+
+    Args:
+        number: how many.
+        what: one of them.
+        several: two of them; empty: `what` with an s.
+    """
+    return f"{number:,} {what if number == 1 else several or f'{what}s'}"
+
+
 class Wording(Formatter):
-    """Fills in a sentence as `str.format` does, and gives what asks for `.3g` as `rounded` does."""
+    """Fills in a sentence as `str.format` does, with numbers as people write them.
+
+    What asks for `.3g` is given as `rounded` does, what asks for `%` as `percent` does, and
+    `{n:#reply|replies}` as `counted` does.
+    """
 
     def format_field(self, value: Any, format_spec: str) -> str:
         """One number of the sentence."""
+        if format_spec.startswith("#"):
+            return counted(value, *format_spec[1:].split("|"))
+        if format_spec == "%":
+            return percent(value)
         sign, point, digits = format_spec.removesuffix("g").partition(".")
         if point and format_spec.endswith("g"):
             return ("+" if sign and value > 0 else "") + rounded(value, int(digits))

@@ -33,6 +33,7 @@ from tracebench.model.components import (
 from tracebench.model.components import SERVER_AND_NETWORK as REST
 from tracebench.model.exchange import StreamTimes
 from tracebench.model.measurement import Measurement
+from tracebench.model.requests import Requests
 from tracebench.model.result import PERMILLE, Gaps, Goodput, Statistics, StreamResult, Tokens
 from tracebench.model.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams, gaps_ns, places_of
 
@@ -81,7 +82,7 @@ def summarise_streams(
     """
     if load.streams is None:
         return None
-    them = answered(load, load.streams)
+    them = answered(load.requests, load.streams)
     said = told_of(them, times())
     first = divide(them.waited_ns, said.before_ns, said.first_ns)
     between = None if buffered_share(load.streams) > MOSTLY else gaps(them)
@@ -138,9 +139,8 @@ def _by_the_client_alone(
     )
 
 
-def answered(load: Measurement, streams: Streams) -> Answered:
+def answered(requests: Requests, streams: Streams) -> Answered:
     """Bring requests and their streams together."""
-    requests = load.requests
     places = requests.places(lambda rows: rows.succeeded)
     draws = requests.columns.whole(stamps.DRAW)[places]
     at = streams.places(draws)

@@ -7,11 +7,19 @@ from typing import Final
 import numpy as np
 
 from server_middleware.vocabulary import INFERENCE, SERVER_OTHER
-from tracebench.analysis.closure.decomposition import client_view, ranked, reported
+from tracebench.analysis.closure.decomposition import (
+    client_view,
+    due,
+    ranked,
+    reported,
+    successes,
+)
 from tracebench.analysis.closure.decomposition import latency as latency_of
 from tracebench.analysis.closure.selection import Selection, Without
+from tracebench.analysis.comparable import Comparable
 from tracebench.analysis.failures import count_errors
 from tracebench.analysis.findings.finding import Evidence, part_of
+from tracebench.analysis.statistics.blocks import among
 from tracebench.analysis.statistics.distribution import (
     NS_PER_MS,
     Ordered,
@@ -24,7 +32,14 @@ from tracebench.analysis.statistics.tail import attribute_tail
 from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.verdict import judge
 from tracebench.model.columns import ABSENT
-from tracebench.model.components import BODY, END_TO_END, LEAVES, SERVER_AND_NETWORK, SERVICE_TIME
+from tracebench.model.components import (
+    BODY,
+    END_TO_END,
+    LATENCY,
+    LEAVES,
+    SERVER_AND_NETWORK,
+    SERVICE_TIME,
+)
 from tracebench.model.exchange import (
     ClockOffset,
     Decomposition,
@@ -68,6 +83,7 @@ def summarise(
     columns = _columns(load, decomposition)
     known = ranked(load.requests)
     latency_ns = known.column(latency_of)
+    kept = Comparable(load, known.column(due)) if len(known) else None
     evidence = Evidence(
         load=load,
         decomposition=decomposition,
@@ -75,18 +91,22 @@ def summarise(
         stamps=_stamps(load.requests),
         latency_ns=latency_ns,
         latency=describe(latency_ns) if len(known) else None,
-        components=_components(columns),
+        components=_components(columns, _due_ns(load, decomposition), kept),
         floor=floor,
         stream=summarise_streams(load, decomposition.streams),
         errors=count_errors(load.requests),
     )
-    found = _found(address, evidence, columns)
-    clock = _clock_offset_ms(decomposition.clock, epoch_ns)
-    return replace(
-        found,
+    found = replace(
+        _found(address, evidence, columns),
         exemplars=exemplars(load.requests, known, latency_ns),
-        clock_offset_ms=clock,
+        clock_offset_ms=_clock_offset_ms(decomposition.clock, epoch_ns),
     )
+    if kept is None:
+        return found
+    if END_TO_END not in found.components or found.components[END_TO_END].count != len(known):
+        kept.add(LATENCY, latency_ns, in_order(latency_ns), kept.bounds(known.column(due)))
+    kept.add_streams(load)
+    return replace(found, blocks=kept.blocks, histograms=kept.histograms(decomposition.own))
 
 
 def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> TargetResult:
@@ -159,18 +179,33 @@ def _sources(decomposition: Decomposition) -> dict[str, int]:
     return {**sources, "none": sum(decomposition.undecomposed.values())}
 
 
-def _components(columns: Mapping[str, Nanoseconds]) -> dict[str, Statistics]:
+def _due_ns(load: Measurement, decomposition: Decomposition) -> Nanoseconds:
+    """When the requests of `_columns` were scheduled."""
+    return (
+        decomposition.scheduled() if decomposition.count else successes(load.requests).column(due)
+    )
+
+
+def _components(
+    columns: Mapping[str, Nanoseconds], due_ns: Nanoseconds, kept: Comparable | None
+) -> dict[str, Statistics]:
     """Describe each component over the requests that have it; `service_time` where it says more."""
-    told = {name: _described(name, columns) for name in columns}
-    return {name: statistics for name, statistics in told.items() if statistics is not None}
-
-
-def _described(name: str, columns: Mapping[str, Nanoseconds]) -> Statistics | None:
-    values_ns = columns[name]
-    if name == SERVICE_TIME and np.array_equal(values_ns, columns[END_TO_END]):
-        return None
-    sample_ns = reported(values_ns)
-    return describe(sample_ns) if len(sample_ns) else None
+    bounds = np.zeros(0, np.int64) if kept is None else kept.bounds(due_ns)
+    found = {}
+    for name in columns:
+        values_ns = columns[name]
+        if name == SERVICE_TIME and np.array_equal(values_ns, columns[END_TO_END]):
+            continue
+        sample_ns = reported(values_ns)
+        if not len(sample_ns):
+            continue
+        ordered_ns = in_order(sample_ns)
+        found[name] = describe(sample_ns, ordered_ns=ordered_ns)
+        if kept is not None:
+            told = sample_ns is values_ns
+            within = bounds if told else among(np.flatnonzero(values_ns >= 0), bounds)
+            kept.add(name, sample_ns, ordered_ns, within)
+    return found
 
 
 def _share(columns: Mapping[str, Nanoseconds]) -> dict[str, float]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Any, Final
 
-from tracebench.analysis.advice import Advice, Situation, fitting, pieces
+from tracebench.analysis.advice import Advice, Situation, first_fix, fitting, pieces
 from tracebench.analysis.findings import (
     archived_run,
     language_model,
@@ -19,9 +20,14 @@ from tracebench.analysis.findings import (
     steadiness,
     streams,
 )
-from tracebench.analysis.findings.finding import Evidence, FindingKind, with_findings
+from tracebench.analysis.findings.finding import (
+    SEVERITIES,
+    Evidence,
+    FindingKind,
+    with_findings,
+)
 from tracebench.analysis.scaling import scale
-from tracebench.model.result import Finding, TargetResult, Verdict
+from tracebench.model.result import PERMILLE, Finding, Statistics, TargetResult, Verdict
 
 _JUDGED: Final = (
     outcome,
@@ -48,9 +54,15 @@ _JUDGES: Final[Sequence[Callable[[Evidence], Finding | None]]] = [
 ]
 
 
+_KNOWN_WITHIN: Final = 0.25
+"""How far either end of its 95 % interval may lie from a statistic that people decide by."""
+_STATISTICS: Final = ("mean_ms", *PERMILLE)
+
+
 def judge(run: Evidence) -> Verdict:
     """Look for every doubt; the gravest comes first."""
-    return with_findings(Verdict(True, ()), *(judging(run) for judging in _JUDGES))
+    found = with_findings(Verdict(True, ()), *(judging(run) for judging in _JUDGES))
+    return _settled(found, run.latency)
 
 
 def advised(
@@ -69,13 +81,51 @@ def advised(
     }
 
 
+def usable_for(verdict: Verdict, latency: Statistics | None) -> tuple[str, ...]:
+    """The statistics of the latency that are known well enough to decide by, as `mean`, `p50`.
+
+    Their 95 % interval reaches no further than a quarter of their value, and no finding spoils
+    them. Numbers that are not valid can be used for none.
+    """
+    if latency is None or not verdict.valid:
+        return ()
+    grave = (FINDINGS[one.code] for one in verdict.findings if one.severity == "warning")
+    spoiled = {name for kind in grave for name in kind.spoils}
+    known = [n.removesuffix("_ms") for n in _STATISTICS if within(latency, n) <= _KNOWN_WITHIN]
+    return tuple(name for name in known if name not in spoiled)
+
+
+def within(latency: Statistics, statistic: str) -> float:
+    """How far its 95 % interval reaches from a statistic, as a part of it; infinite: unknown."""
+    value, interval = getattr(latency, statistic), latency.ci95.get(statistic)
+    if interval is None or statistic in latency.unsupported:
+        return inf
+    return float(max(value - interval[0], interval[1] - value) / value) if value else 0.0
+
+
+def _settled(verdict: Verdict, latency: Statistics | None) -> Verdict:
+    """The verdict in which what another finding explains is a note, and what it is good for."""
+    ranks = {one.code: SEVERITIES.index(one.severity) for one in verdict.findings}
+
+    def explained(one: Finding) -> bool:
+        causes = FINDINGS[one.code].explained_by
+        return any(ranks.get(cause, -1) >= ranks[one.code] for cause in causes)
+
+    findings = (replace(f, severity="info") if explained(f) else f for f in verdict.findings)
+    settled = with_findings(replace(verdict, findings=()), *findings)
+    return replace(settled, usable_for=usable_for(settled, latency))
+
+
 def _helping(finding: Finding) -> tuple[Advice, ...]:
     """The advice that a finding was given."""
     return tuple(one for one in pieces(FINDINGS[finding.code].hint) if one.text in finding.hint)
 
 
 def _advised(target: TargetResult, now: Situation) -> TargetResult:
+    helping = [(one, _helping(one)) for one in target.verdict.findings]
     findings = tuple(
-        replace(one, hint=fitting(_helping(one), now)) for one in target.verdict.findings
+        replace(one, hint=fitting(advice, now), fix=first_fix(advice, now))
+        for one, advice in helping
     )
-    return replace(target, verdict=replace(target.verdict, findings=findings))
+    verdict = _settled(replace(target.verdict, findings=findings), target.latency)
+    return replace(target, verdict=verdict)

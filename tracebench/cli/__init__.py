@@ -7,6 +7,7 @@ import click
 
 from tracebench import __version__
 from tracebench.cli import standard_streams
+from tracebench.cli.compare import compare
 from tracebench.cli.demo import demo, serve
 from tracebench.cli.reports import analyze, report
 from tracebench.cli.run import INTERRUPTED, run
@@ -30,6 +31,7 @@ def cli() -> None:
 
 cli.add_command(run)
 cli.add_command(sweep)
+cli.add_command(compare)
 cli.add_command(demo)
 cli.add_command(serve)
 cli.add_command(report)

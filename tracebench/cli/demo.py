@@ -5,7 +5,9 @@ from typing import Any
 
 import click
 
-from tracebench.cli.outputs import Outputs
+from tracebench.cli.filling import options
+from tracebench.cli.output_options import DETAIL
+from tracebench.cli.outputs import Outputs, detail_of
 from tracebench.cli.run import measure
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
@@ -46,10 +48,12 @@ FOLDER = Path("tracebench-demo")
 @click.command(short_help="Measure the example server over both protocols.")
 @click.option("--requests", type=click.IntRange(min=1), default=200, show_default=True)
 @click.option("--concurrency", type=click.IntRange(min=1), default=1, show_default=True)
-def demo(*, requests: int, concurrency: int) -> int:
+@options(DETAIL)
+def demo(*, requests: int, concurrency: int, verbose: bool, quiet: bool) -> int:
     """Start the example server, measure it over REST and gRPC, and save everything.
 
-    The result, the plot and the traces are saved in ./tracebench-demo/.
+    ./tracebench-demo/ then has the result, the plot, the answer as Markdown, the traces, and a
+    table of all requests.
     """
     from tracebench.example import picture  # the extra `example` is needed only here
     from tracebench.example.serve import spawned  # as above
@@ -60,8 +64,14 @@ def demo(*, requests: int, concurrency: int) -> int:
         raise UsageError(
             f"cannot create ./{FOLDER} ({error.strerror}): run it from another directory"
         ) from None
-    names = ("result.json", "plot.png", "traces.jsonl")
-    outputs = Outputs(*(str(FOLDER / name) for name in names))
+    outputs = Outputs(
+        json=str(FOLDER / "result.json"),
+        plot=str(FOLDER / "plot.png"),
+        traces=str(FOLDER / "traces.jsonl"),
+        markdown=str(FOLDER / "answer.md"),
+        detail=detail_of(verbose, quiet),
+        samples=str(FOLDER / "samples.csv"),
+    )
     outputs.check()
     with spawned() as server:
         planned = Plan(

@@ -1,6 +1,7 @@
 """The output of `--dry-run`: one request, its reply, and how its time splits."""
 
 from server_middleware.vocabulary import INFERENCE, SERVER_OTHER
+from tracebench.analysis.numbers import counted
 from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.benchmark import Trial
 from tracebench.load.wire.prompt_request import PLACE, nonce
@@ -45,7 +46,7 @@ def _stream(stream: StreamResult | None) -> list[str]:
     return [
         f"a stream: the first token {stream.ttft_service.p50_ms:.3f} ms after the request left, "
         f"the last {stream.generation.p50_ms:.3f} ms later",
-        f"{tokens.output:,} tokens by {tokens.source}, in {events:,} events",
+        f"{counted(tokens.output or 0, 'token')} by {tokens.source}, in {counted(events, 'event')}",
     ]
 
 

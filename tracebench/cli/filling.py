@@ -12,6 +12,7 @@ from tracebench.model.plan import (
     Influence,
     LanguageModel,
     MappingRules,
+    Naming,
     Payloads,
     SpanRoutes,
     Streamed,
@@ -34,6 +35,7 @@ Part = TypeVar(
     Expected,
     Streamed,
     LanguageModel,
+    Naming,
 )
 
 

@@ -28,7 +28,7 @@ AMOUNT = (
         field="duration_s",
         type=_SECONDS,
         metavar="S",
-        help="Run for S seconds instead of a fixed number of requests.",
+        help="Run for this long (30, 30s, 2m) instead of a fixed number of requests.",
     ),
     fills(
         Workload,

@@ -44,17 +44,39 @@ class Loads(click.ParamType):  # type: ignore[type-arg] # generic since click 8.
 
 # Durations and numbers of requests.
 
+_LONGEST_S = 86_400.0
+_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 
-class Seconds(click.FloatRange):
-    """A positive number of seconds, up to a day. NaN, which passes range checks, is refused."""
 
-    def __init__(self) -> None:
-        super().__init__(min=0, min_open=True, max=86_400)
+def seconds_of(text: str) -> float | None:
+    """The seconds of `5`, `5s`, `500ms`, `2m` or `1m30s`; None if it is nothing of that kind."""
+    parts = _TIME.findall(text)
+    if parts and "".join(map("".join, parts)) == text:
+        return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Refuse NaN."""
-        number = super().convert(value, param, ctx)
-        return self.fail("it is not a number.", param, ctx) if number != number else number
+
+class Seconds(click.ParamType):  # type: ignore[type-arg] # generic since click 8.2 only
+    """A positive duration, up to a day."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Read it, and refuse what is no duration of a run."""
+        number_s = seconds_of(str(value).strip())
+        if number_s is None:
+            self.fail(
+                f"{value!r} is not a duration: write e.g. 5 (seconds), 500ms, 5s, 2m or 1m30s",
+                param,
+                ctx,
+            )
+        if not 0 < number_s <= _LONGEST_S:
+            self.fail(f"{value!r} is not a duration above 0 s and up to 24h", param, ctx)
+        return number_s
 
 
 class WarmupValue(click.IntRange):
@@ -75,7 +97,7 @@ class WarmupValue(click.IntRange):
 # Rates (`100`, `10:200/60s`, `10/30s,50/30s`) and schedules in files.
 
 _HIGHEST_RPS = 1e6
-_SEGMENT = re.compile(r"(?P<a>[^:/]+)(?::(?P<b>[^:/]+))?(?:/(?P<s>[^:/]+?)s?)?")
+_SEGMENT = re.compile(r"(?P<a>[^:/]+)(?::(?P<b>[^:/]+))?(?:/(?P<s>[^:/]+))?")
 
 
 class Rate(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
@@ -104,10 +126,16 @@ class Rate(click.ParamType):  # type: ignore[type-arg] # generic in the newest c
             self.fail(f"{text!r} is not a valid rate: write e.g. 100, 10:200/60s or 10/30s,50/30s")
         first = self._number(found["a"], _HIGHEST_RPS)
         last = first if found["b"] is None else self._number(found["b"], _HIGHEST_RPS)
-        duration_s = inf if found["s"] is None else self._number(found["s"], 86_400)
+        duration_s = inf if found["s"] is None else self._seconds(found["s"])
         if not duration_s:
             self.fail(f"{text!r} has a duration of zero: give it more than 0 s")
         return Segment(first, last, duration_s)
+
+    def _seconds(self, text: str) -> float:
+        number_s = seconds_of(text)
+        if number_s is None or not 0 <= number_s <= _LONGEST_S:
+            self.fail(f"{text!r} is not a duration up to 24h: write a rate like 10:200/60s")
+        return number_s
 
     def _number(self, text: str, most: float) -> float:
         try:

@@ -20,6 +20,7 @@ from tracebench.model.plan import (
     Expected,
     Influence,
     MappingRules,
+    Naming,
     Payload,
     Payloads,
     Plan,
@@ -213,9 +214,7 @@ MAPPING = (
 )
 
 
-OUTPUTS = (
-    click.option("--output-json", metavar="F", help="Write the result as JSON."),
-    click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result."),
+SPANS_OUT = (
     fills(
         SpanRoutes,
         "--output-traces",
@@ -259,6 +258,7 @@ def plan(given: Mapping[str, Any]) -> Plan:
         expected=filled(Expected, given),
         streamed=filled(Streamed, given),
         language=model,
+        naming=filled(Naming, given),
     )
 
 

@@ -1,21 +1,42 @@
 """The files that a result is written to: checked before the run, written after it."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.util import find_spec
 from os.path import realpath
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tracebench.model.errors import UsageError
-from tracebench.model.result import Result
+from tracebench.model.result import Detail, Result
 from tracebench.model.sweep import Sweep
 from tracebench.system import why
-from tracebench.system.output_files import check_writable
+from tracebench.system.output_files import check_writable, replaced
+
+if TYPE_CHECKING:
+    from tracebench.model.measurement import Record  # numpy: not for --help
 
 FIGURES = (".png", ".svg", ".pdf")
+SAMPLES = (".csv", ".parquet")
+STDOUT = "-"
+_SUMMARY = "GITHUB_STEP_SUMMARY"
+"""Names a file to append to, in a job of GitHub Actions."""
+
+
+def detail_of(verbose: bool, quiet: bool) -> Detail:
+    """How much is to be printed.
+
+    Raises:
+        UsageError: all, and the table alone.
+    """
+    if verbose and quiet:
+        raise UsageError("-v and -q exclude each other: give only one")
+    return "all" if verbose else "table" if quiet else "answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +44,51 @@ class Outputs:
     """The output files of a result."""
 
     json: str | None = None
+    """`-`: standard output, and the table goes to standard error."""
     plot: str | None = None
     traces: str | None = None
     """The file of its spans, which are written before the result."""
+    markdown: str | None = None
+    detail: Detail = "answer"
+    """How much of it is printed."""
+    samples: str | None = None
+    records: list[tuple[str, "Record"]] = field(default_factory=list)
+    """Target → its requests, which become the samples: kept only where there is a file for them."""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "Outputs":
+        """What the options ask for; a command may lack some of them.
+
+        Raises:
+            UsageError: they contradict each other.
+        """
+        return cls(
+            json=given["output_json"],
+            plot=given["output_plot"],
+            traces=given.get("output_traces"),
+            markdown=given["output_markdown"],
+            detail=detail_of(given["verbose"], given["quiet"]),
+            samples=given.get("output_samples"),
+        )
+
+    def keep(self, target: str, record: "Record") -> None:
+        """Keep a record until the samples are written, if they are."""
+        if self.samples is not None:
+            self.records.append((target, record))
+
+    def of_step(self, load: float) -> "Outputs":
+        """The samples of one step of a sweep, in a file of their own."""
+        return Outputs(samples=self.samples and str(_of_step(self.samples, f"{load:g}")))
+
+    @property
+    def to_stdout(self) -> bool:
+        """Whether standard output gets the JSON, and standard error the table."""
+        return self.json == STDOUT
+
+    @property
+    def has_json_file(self) -> bool:
+        """Whether a file has the whole result, so that the table is not all there is."""
+        return self.json is not None and not self.to_stdout
 
     def check(self, *inputs: str | None) -> None:
         """Check that each can be written, before anything is measured, without changing it.
@@ -40,7 +103,17 @@ class Outputs:
             raise UsageError(
                 f"--output-plot {self.plot!r} has no known format: end it in {', '.join(FIGURES)}"
             )
-        options = {"json": self.json, "plot": self.plot, "traces": self.traces}
+        _check_samples(self.samples)
+        options = {
+            "json": self.json if self.has_json_file else None,
+            "plot": self.plot,
+            "traces": self.traces,
+            "samples": self.samples,
+            "markdown": self.markdown,
+        }
+        if STDOUT in options.values():
+            name = next(name for name, path in options.items() if path == STDOUT)
+            raise UsageError(f"--output-{name} '-' is no file: only --output-json can be printed")
         taken = {realpath(path): "an input file" for path in inputs if path is not None}
         for name, path in options.items():
             if path is not None:
@@ -53,20 +126,57 @@ class Outputs:
 
     def write(self, result: Result | Sweep) -> list[str]:
         """Write each, and report it on standard error; returns the problems."""
-        problems = self._told_of_traces(result)
+        problems = [*self._told_of_traces(result), *self.write_samples()]
         if self.json is not None:
             from tracebench.report import result_file  # not for --help
 
-            with _saving("--output-json", self.json, problems):
-                result_file.write(result, self.json)
+            if self.to_stdout:
+                click.echo(result_file.dumps(result), nl=False)
+            else:
+                with _saving("--output-json", self.json, problems):
+                    result_file.write(result, self.json)
         if self.plot is not None:
-            from tracebench.report import figure, sweep_figure  # matplotlib takes a second
+            from tracebench.report.figures import figure, sweep_figure  # matplotlib takes a second
 
             with _saving("--output-plot", self.plot, problems):
                 if isinstance(result, Sweep):
                     sweep_figure.draw(result, self.plot)
                 else:
                     figure.draw(result, self.plot)
+        return problems + self._markdown(result)
+
+    def write_samples(self) -> list[str]:
+        """Write every request of the records, which are let go then; returns the problems."""
+        problems: list[str] = []
+        if self.samples is not None and self.records:
+            from tracebench.report import samples_file  # numpy: not for --help
+
+            with _saving("--output-samples", self.samples, problems):
+                samples_file.write(self.samples, self.records)
+            self.records.clear()
+        return problems
+
+    def _markdown(self, result: Result | Sweep) -> list[str]:
+        """Write the answer as Markdown, for the summary of a GitHub job too."""
+        summary = os.environ.get(_SUMMARY)
+        if self.markdown is None and not summary:
+            return []
+        from tracebench.report import markdown  # rich: not for --help
+
+        problems: list[str] = []
+        text = markdown.render(result)
+        if self.markdown is not None:
+            with (
+                _saving("--output-markdown", self.markdown, problems),
+                replaced(self.markdown) as file,
+            ):
+                file.write(text.encode(errors="backslashreplace"))
+        if summary:
+            try:
+                with open(summary, "a", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write(f"{text}\n")
+            except (OSError, ValueError) as error:
+                click.echo(f"warning: cannot append to ${_SUMMARY} ({why(error)})", err=True)
         return problems
 
     def _told_of_traces(self, result: Result | Sweep) -> list[str]:
@@ -80,11 +190,34 @@ class Outputs:
             now = "the old file was kept" if Path(kept[0]).is_file() else "give another path"
             return [f"cannot write --output-traces {kept[0]!r} (the verdict says why): {now}"]
         if any(map(_has_spans, runs)):
-            shown = Path(self.traces)
-            if isinstance(result, Sweep):
-                shown = shown.with_stem(f"{shown.stem}-LOAD")
-            click.echo(f"wrote {shown}", err=True)
+            swept = isinstance(result, Sweep)
+            click.echo(f"wrote {_of_step(self.traces, 'LOAD') if swept else self.traces}", err=True)
         return []
+
+
+def _of_step(path: str, load: str) -> Path:
+    """The file of one step of a sweep."""
+    return Path(path).with_stem(f"{Path(path).stem}-{load}")
+
+
+def _check_samples(path: str | None) -> None:
+    """Check that samples can be written in the format that the name asks for.
+
+    Raises:
+        UsageError: it is not known, or needs a package that is not there.
+    """
+    if path is None:
+        return
+    suffix = Path(path).suffix.lower()
+    if suffix not in SAMPLES:
+        raise UsageError(
+            f"--output-samples {path!r} has no known format: end it in {' or '.join(SAMPLES)}"
+        )
+    if suffix == ".parquet" and find_spec("pyarrow") is None:
+        raise UsageError(
+            f"--output-samples {path!r} needs pyarrow, which is not installed: pip install "
+            "'tracebench[samples]', or write a .csv"
+        )
 
 
 def _has_spans(result: Result) -> bool:

@@ -6,12 +6,17 @@ takes 50 µs. Nothing is drawn if standard error is not a terminal.
 
 import shutil
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from tracebench.analysis.numbers import rounded
 from tracebench.load.engine.progress import Progress, Watcher
 from tracebench.model.errors import excerpt
+
+if TYPE_CHECKING:
+    from tracebench.model.measurement import Record  # numpy: not for --help
 
 _BAR = 24
 
@@ -20,8 +25,14 @@ class Live(Watcher):
     """A watcher that draws a bar with the current rate and latency."""
 
     def __init__(
-        self, requests: int | None, duration_s: float | None, *, tells_answer: bool = True
+        self,
+        requests: int | None,
+        duration_s: float | None,
+        *,
+        tells_answer: bool = True,
+        keep: Callable[[str, "Record"], object] = lambda target, record: None,
     ) -> None:
+        self._keep = keep
         self._requests, self._duration_s = requests, duration_s
         self._shown = sys.stderr.isatty()
         self._tells_answer = tells_answer
@@ -47,6 +58,10 @@ class Live(Watcher):
         """Show what the run waits for, and how to continue without it."""
         if self._shown:
             self._write(f"{for_what} (Ctrl-C: go on without)"[: _width()])
+
+    def measured(self, target: str, record: "Record") -> None:
+        """Hand the requests on to whoever writes them."""
+        self._keep(target, record)
 
     def ends(self) -> None:
         """Erase the line."""

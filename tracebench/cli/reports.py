@@ -1,17 +1,23 @@
 """`report` and `analyze`: recreate reports from a saved result or archived spans."""
 
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeVar
 
 import click
 
 from tracebench.cli.filling import options
 from tracebench.cli.options import MAPPING
+from tracebench.cli.output_options import ANSWER, SAMPLES
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import exit_status, rendered, save
 from tracebench.cli.sweep import exit_status as sweep_status
 from tracebench.model.errors import UsageError
+from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
 from tracebench.system.input_files import read_text
+
+Kept = TypeVar("Kept", Result, Sweep, Result | Sweep)
 
 # `tracebench report`: any report, from a saved result.
 
@@ -21,16 +27,16 @@ _NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Val
 
 @click.command(short_help="Print or draw a saved result again.")
 @click.argument("file", metavar="RESULT.json")
-@click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result.")
-def report(*, file: str, output_plot: str | None) -> int:
+@options(ANSWER)
+def report(*, file: str, **given: Any) -> int:
     """Print a saved result or sweep again; the exit status is that of the run."""
     from tracebench.report import result_file  # not for --help
 
-    outputs = Outputs(plot=output_plot)
+    outputs = Outputs.of(given)
     outputs.check(file)
-    result = result_file.loads_any(read_text("", file), file)
+    result = _named(result_file.loads_any(read_text("", file), file), given)
     try:
-        rendered(result)  # before anything is written
+        rendered(result, outputs)  # before anything is written
         save(result, outputs)
     except _NONSENSE as error:
         raise UsageError(
@@ -40,21 +46,19 @@ def report(*, file: str, output_plot: str | None) -> int:
     return sweep_status(result) if isinstance(result, Sweep) else exit_status(result)
 
 
+def _named(result: Kept, given: Mapping[str, Any]) -> Kept:
+    """The result, called by --label where that is given."""
+    return replace(result, label=given["label"]) if given["label"] else result
+
+
 # `tracebench analyze`: every report from archived spans.
 
 
 @click.command(short_help="Split the latency of archived traces.")
 @click.argument("files", metavar="TRACES.jsonl...", nargs=-1, required=True)
-@options(MAPPING)
-@click.option("--output-json", metavar="F", help="Write the result as JSON.")
-@click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result.")
+@options(MAPPING, SAMPLES, ANSWER)
 def analyze(
-    *,
-    files: tuple[str, ...],
-    maps: tuple[str, ...],
-    mapping: str | None,
-    output_json: str | None,
-    output_plot: str | None,
+    *, files: tuple[str, ...], maps: tuple[str, ...], mapping: str | None, **given: Any
 ) -> int:
     """Analyse spans from files: OTLP as JSON lines or protobuf, or traces from Jaeger or Tempo.
 
@@ -63,8 +67,8 @@ def analyze(
     """
     from tracebench.archive import analyze as analyzed  # numpy: not for --help
 
-    outputs = Outputs(output_json, output_plot)
+    outputs = Outputs.of(given)
     outputs.check(*files, mapping)
-    result = analyzed(files, maps, mapping)
+    result = _named(analyzed(files, maps, mapping, outputs.keep), given)
     save(result, outputs)
     return exit_status(result)

@@ -16,15 +16,16 @@ from tracebench.cli.options import (
     INFLUENCE,
     MAPPING,
     METHOD,
-    OUTPUTS,
     PAYLOAD,
     RECEIVE,
+    SPANS_OUT,
     STREAMED,
     TARGETS,
     TRUST,
     plan,
     warn_of_strangers,
 )
+from tracebench.cli.output_options import ANSWER, SAMPLES
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.progress_line import Live
 from tracebench.model.errors import UsageError
@@ -39,29 +40,17 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @click.command(short_help="Load a server and split its latency.")
-@options(
-    TARGETS,
-    PAYLOAD,
-    LLM,
-    METHOD,
-    EXPECT,
-    TRUST,
-    LOAD,
-    STREAMED,
-    INFLUENCE,
-    MAPPING,
-    RECEIVE,
-    OUTPUTS,
-)
+@options(TARGETS, PAYLOAD, LLM, METHOD, EXPECT, TRUST, LOAD, STREAMED)
+@options(INFLUENCE, MAPPING, RECEIVE, SPANS_OUT, SAMPLES, ANSWER)
 @click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
-def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:
+def run(*, dry_run: bool, **given: Any) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.
 
     \b
     tracebench run --image photo.jpg --rest-url http://127.0.0.1:5000
     tracebench run --image photo.jpg --grpc-server 127.0.0.1:50051 --concurrency 8
     """  # noqa: D301 - click wants the character, not its name
-    outputs = Outputs(output_json, output_plot, given["output_traces"])
+    outputs = Outputs.of(given)
     outputs.check(*(given[name] for name in FILES))
     planned = plan(given)
     if dry_run and (planned.traces.receive_otlp or planned.traces.jaeger):
@@ -77,7 +66,8 @@ def measure(planned: Plan, outputs: Outputs) -> int:
     """Run the plan, print and save the result; returns the exit status."""
     from tracebench.benchmark import run as benchmark  # numpy, grpc, requests: not for --help
 
-    result = benchmark(planned, Live(planned.load.requests, planned.load.duration_s))
+    live = Live(planned.load.requests, planned.load.duration_s, keep=outputs.keep)
+    result = benchmark(planned, live)
     save(result, outputs)
     return exit_status(result)
 
@@ -95,26 +85,27 @@ def save(result: Result | Sweep, outputs: Outputs) -> None:
         lambda: click.echo("still writing; press Ctrl-C again to abandon it", err=True)
     ):
         problems = outputs.write(result)
-        show(result)
+        show(result, outputs)
     if problems:
         raise UsageError("; ".join(problems))
-    if outputs.json is not None and (error := standard_streams.take_failure()) is not None:
+    if outputs.has_json_file and (error := standard_streams.take_failure()) is not None:
         click.echo(f"warning: the table could not be printed ({why(error)})", err=True)
 
 
-def show(result: Result | Sweep) -> None:
+def show(result: Result | Sweep, outputs: Outputs) -> None:
     """Print the table: coloured on a terminal, plain elsewhere and with NO_COLOR."""
-    click.echo(rendered(result), color=True)
+    click.echo(rendered(result, outputs), err=outputs.to_stdout, color=True)
 
 
-def rendered(result: Result | Sweep) -> str:
+def rendered(result: Result | Sweep, outputs: Outputs) -> str:
     """The table as printed."""
     from tracebench.report import sweep_table, table  # rich: not for --help
 
-    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    stream = sys.stderr if outputs.to_stdout else sys.stdout
+    color = stream.isatty() and not os.environ.get("NO_COLOR")
     if isinstance(result, Sweep):
-        return sweep_table.render(result, color=color)
-    return table.render(result, color=color)
+        return sweep_table.render(result, color=color, detail=outputs.detail)
+    return table.render(result, color=color, detail=outputs.detail)
 
 
 def show_once(planned: Plan) -> int:

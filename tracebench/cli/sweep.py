@@ -17,15 +17,16 @@ from tracebench.cli.options import (
     INFLUENCE,
     MAPPING,
     METHOD,
-    OUTPUTS,
     PAYLOAD,
     RECEIVE,
+    SPANS_OUT,
     STREAMED,
     TARGETS,
     TRUST,
     plan,
     warn_of_strangers,
 )
+from tracebench.cli.output_options import ANSWER, SAMPLES
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.progress_line import Live
 from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
@@ -54,11 +55,9 @@ LOADS = (
 
 @click.command(short_help="Find what saturates first as the load grows.")
 @options(TARGETS, PAYLOAD, LLM, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER, STREAMED)
-@options(INFLUENCE, MAPPING, RECEIVE, OUTPUTS)
+@options(INFLUENCE, MAPPING, RECEIVE, SPANS_OUT, SAMPLES, ANSWER)
 def sweep(
     *,
-    output_json: str | None,
-    output_plot: str | None,
     concurrency: tuple[float, ...] | None,
     rate: tuple[float, ...] | None,
     **given: Any,
@@ -72,32 +71,45 @@ def sweep(
     Each step runs for 5 seconds unless --requests, --duration or --until-stable is given. `auto`
     doubles the load until throughput stops growing.
     """  # noqa: D301 - click wants the character, not its name
-    outputs = Outputs(output_json, output_plot, given["output_traces"])
+    outputs = Outputs.of(given)
     outputs.check(*(given[name] for name in FILES))
     planned, kind, loads = _planned(concurrency, rate, given)
     warn_of_proxies()
     warn_of_strangers(planned.traces)
     from tracebench.sweep import sweep as measure  # numpy, grpc, requests: not for --help
 
-    found = measure(planned, kind, loads, Steps(planned, kind))
+    steps = Steps(planned, kind, outputs)
+    found = measure(planned, kind, loads, steps)
     save(found, outputs)
+    if steps.problems:
+        raise UsageError("; ".join(steps.problems))
     return exit_status(found)
 
 
 class Steps(SweepWatcher):
-    """Prints a line on standard error for each step."""
+    """Prints a line on standard error for each step, and writes its samples."""
 
-    def __init__(self, planned: Plan, kind: LoadKind) -> None:
-        self._planned, self._kind = planned, kind
+    def __init__(self, planned: Plan, kind: LoadKind, outputs: Outputs) -> None:
+        self._planned, self._kind, self._outputs = planned, kind, outputs
+        self._of_step = Outputs()
         self._first = True
+        self.problems: list[str] = []
+        """Why samples could not be written."""
 
     def begins(self, load: float) -> Watcher:
         """Show what the targets answer, at the first step only."""
         told, self._first = self._first, False
-        return Live(self._planned.load.requests, self._planned.load.duration_s, tells_answer=told)
+        self._of_step = self._outputs.of_step(load)
+        return Live(
+            self._planned.load.requests,
+            self._planned.load.duration_s,
+            tells_answer=told,
+            keep=self._of_step.keep,
+        )
 
     def ends(self, load: float, result: Result) -> None:
-        """Print the step's result in one line."""
+        """Print the step's result in one line; its requests are not kept for longer."""
+        self.problems += self._of_step.write_samples()
         targets = ", ".join(
             f"{name} {rounded(target.throughput_rps, 4)}/s"
             + (f" at p50 {rounded(target.latency.p50_ms)} ms" if target.latency else "")

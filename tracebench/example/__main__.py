@@ -1,4 +1,4 @@
-"""The example server as a child process: see `tracebench.example.serve.spawned`."""
+"""The example server as a child process; started by `tracebench.example.serve.spawned`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What both protocols share: where to listen, and what becomes of a picture."""
+"""Shared by both protocols: listening sockets, and the classification of a picture."""
 
 import json
 import socket
@@ -10,40 +10,40 @@ from server_middleware.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSIN
 from tracebench.example.classifier import Classifier
 from tracebench.model.errors import TracebenchError
 
-# Ports to listen on, and how their addresses are written.
+# Listening sockets, and the notation of their addresses.
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes any free one.
+    """A listening socket; port 0 takes any free one.
 
     Raises:
-        TracebenchError: the port is taken, or the host is not ours.
+        TracebenchError: the port is in use, or the host is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        why = str(error.strerror).partition(" (while")[0]  # the address is named already
+        why = str(error.strerror).partition(" (while")[0]  # the address is in the message already
         raise TracebenchError(
             f"cannot listen on {address(host, port)} ({why}): choose another host or port"
         ) from None
 
 
 def address(host: str, port: int) -> str:
-    """`HOST:PORT`, an IPv6 host in brackets."""
+    """`HOST:PORT`, with an IPv6 host in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-# What both protocols do with a picture: its components, and the answer as JSON.
+# The classification of a picture: its components, and the answer as JSON.
 
 LARGEST_BYTES = 32 << 20
 
 
 def answer(classifier: Classifier, content: bytes) -> str:
-    """Classify a picture.
+    """Classify a picture; returns the answer as JSON.
 
     Raises:
-        BadImageError: it is none.
+        BadImageError: it is not a picture that can be classified.
     """
     with component(PREPROCESSING):
         tensor = classifier.preprocess(content)
@@ -55,7 +55,7 @@ def answer(classifier: Classifier, content: bytes) -> str:
 
 @contextmanager
 def _turn(classifier: Classifier) -> Iterator[None]:
-    """Wait until an instance of the model is free, where they are limited."""
+    """Wait until an instance of the model is free, if they are limited."""
     if classifier.instances is None:
         yield
         return

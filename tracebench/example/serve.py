@@ -1,4 +1,4 @@
-"""Both servers, in this process or in one of their own."""
+"""Run both example servers, in this process or in one of their own."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ _ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Addresses(NamedTuple):
-    """Where the servers listen."""
+    """The addresses that the servers listen on."""
 
     rest_url: str
     """`http://HOST:PORT`, without `/predict`."""
@@ -38,12 +38,12 @@ def running(
 ) -> Iterator[Addresses]:
     """Run both servers in threads of this process; port 0 takes any free one.
 
-    Each server works on as many requests at once as it has threads; both together infer on as
-    many as there are instances of the model, None: on all.
+    Each server processes as many requests at once as it has threads; `instances` limits the
+    inferences of both together, None: no limit.
 
     Raises:
         UsageError: a package of the extra `example` is missing.
-        TracebenchError: a port is taken.
+        TracebenchError: a port is in use.
     """
     try:
         from tracebench.example import rest, rpc  # their packages are in the extra `example`
@@ -61,14 +61,14 @@ def running(
 
 
 def serve_forever(*, otlp_endpoint: str | None, **given: Any) -> None:
-    """Run both servers, as `running` does, until SIGINT or SIGTERM, and say where they are.
+    """Run both servers like `running`, print their addresses, and wait for SIGINT or SIGTERM.
 
     Raises:
-        TracebenchError: as `running` does, or the endpoint is none.
+        TracebenchError: as for `running`, or the endpoint is malformed.
     """
     with _told_to_end() as told, ExitStack() as stack:
         if otlp_endpoint is not None:
-            from tracebench.example.exporting import exporting  # the SDK, for who exports
+            from tracebench.example.exporting import exporting  # the SDK is needed only to export
 
             stack.enter_context(exporting(otlp_endpoint))
         addresses = stack.enter_context(running(**given))
@@ -78,10 +78,10 @@ def serve_forever(*, otlp_endpoint: str | None, **given: Any) -> None:
 
 @contextmanager
 def spawned() -> Iterator[Addresses]:
-    """Run both servers in a process of their own, so that they share no interpreter with us.
+    """Run both servers in a separate process, so that they share no interpreter with this one.
 
-    They live as long as the pipe to their standard input is open, and so end with this process
-    in whatever way it ends.
+    They run as long as the pipe to their standard input is open, so they end with this process,
+    however that ends.
 
     Raises:
         TracebenchError: they do not start.
@@ -90,18 +90,18 @@ def spawned() -> Iterator[Addresses]:
     pipe = subprocess.PIPE
     with subprocess.Popen(
         command, stdin=pipe, stdout=pipe, text=True, start_new_session=True
-    ) as process:  # a session of its own: Ctrl-C is for the measurement, which ends the server
+    ) as process:  # its own session: Ctrl-C is for the measurement, which then ends the server
         try:
             yield _ready(process)
         finally:
             process.stdin.close()  # type: ignore[union-attr] # it is a pipe
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_SHUTDOWN_S)
-            process.kill()  # which one that has ended does not mind
+            process.kill()  # no effect if it has already ended
 
 
 def serve_parent() -> None:
-    """Be the process that `spawned` starts: say where the servers are, as one line of JSON."""
+    """Run in the process that `spawned` starts: print the addresses as JSON, then serve."""
     with running() as addresses:
         print(json.dumps(addresses._asdict()), flush=True)
         sys.stdin.read()
@@ -109,10 +109,11 @@ def serve_parent() -> None:
 
 @contextmanager
 def _told_to_end() -> Iterator[socket.socket]:
-    """A socket with something to read once SIGINT or SIGTERM has come.
+    """A socket that becomes readable once SIGINT or SIGTERM has arrived.
 
-    The kernel may hand a signal to any thread, gRPC's own as well. A main thread that waits for a
-    lock would then sleep on; the wake-up descriptor is written to by whichever thread it was.
+    The kernel may deliver a signal to any thread, including gRPC's. A main thread that waits for a
+    lock would then sleep on, whereas the wake-up descriptor is written to by whichever thread it
+    was.
     """
     reader, writer = socket.socketpair()
     with reader, writer:
@@ -128,7 +129,7 @@ def _told_to_end() -> Iterator[socket.socket]:
 
 
 def _note(_number: int, _frame: FrameType | None) -> None:
-    """Nothing is left to do: the wake-up descriptor has been written to."""
+    """Do nothing: the wake-up descriptor has been written to."""
 
 
 def _ready(process: subprocess.Popen[str]) -> Addresses:

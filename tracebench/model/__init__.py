@@ -1,7 +1,7 @@
-"""The data that flows through the house: frozen, without behaviour, units in the names.
+"""The data that passes between the packages: frozen, without behaviour, with units in the names.
 
-    Plan → Exchange (one row a request) → Timing → Decomposition → TargetResult → Result
+    Plan → Exchange (one row per request) → Timing → Decomposition → TargetResult → Result
 
-Times inside a run are integers in nanoseconds on the client's monotonic clock; a result speaks
+Times inside a run are integers in nanoseconds on the client's monotonic clock; a result holds
 milliseconds as floats.
 """

@@ -1,7 +1,7 @@
-"""Integer columns in pages; in each page a column takes the narrowest type that holds it.
+"""Integer columns in pages; within a page, each column uses the narrowest type that holds it.
 
-A million requests of a dozen columns are 65 bytes a row instead of kilobytes of objects, and one
-long wait widens one column of one page.
+A million requests with a dozen columns take 65 bytes per row instead of kilobytes of objects, and
+one long wait widens only one column of one page.
 """
 
 from bisect import bisect_right
@@ -15,11 +15,11 @@ Int64 = npt.NDArray[np.int64]
 Stored = npt.NDArray[Any]
 Page = Mapping[str, Stored]
 Keep = Callable[[Page], Page]
-"""Decides where a page stays: gives back the same values, in memory or mapped from a file."""
+"""Decides where a page is stored; returns the same values, in memory or mapped from a file."""
 
 PAGE_ROWS: Final = 65_536
 ABSENT: Final = int(np.iinfo(np.int64).min)
-"""Stands where there is no value: a stamp that was never reached, a time that was not reported."""
+"""Marks a missing value: a stamp that was never reached, or a time that was not reported."""
 _NONE: Final = np.array([ABSENT])
 _UNSIGNED: Final = (np.uint8, np.uint16, np.uint32)
 
@@ -27,7 +27,7 @@ _UNSIGNED: Final = (np.uint8, np.uint16, np.uint32)
 def narrowed(values: Int64) -> Stored:
     """Store a column of a page as narrowly as its values allow; a constant takes one value.
 
-    In an unsigned type its greatest value stands for `ABSENT`, so that it is not free for others.
+    In an unsigned type, the greatest value stands for `ABSENT` and so cannot be stored as a value.
     """
     if len(values) and (values == values[0]).all():
         return np.array(values[:1])
@@ -43,7 +43,7 @@ def narrowed(values: Int64) -> Stored:
 
 
 def widened(stored: Stored, rows: int) -> Int64:
-    """Read a column of a page back; it is not to be written to."""
+    """Return a stored column of a page as 64-bit integers; the result must not be modified."""
     if len(stored) == 1:
         return np.broadcast_to(stored, rows)
     if stored.dtype == np.int64:
@@ -54,13 +54,13 @@ def widened(stored: Stored, rows: int) -> Int64:
 
 
 def summed(columns: Sequence[Int64], absent: int = ABSENT) -> Int64:
-    """The sum of what columns tell, row by row; where none tells anything, `absent`."""
+    """Sum columns row by row, skipping `ABSENT`; `absent` where all of them are `ABSENT`."""
     told = np.array(columns)
     return np.where((told == ABSENT).all(0), absent, np.where(told == ABSENT, 0, told).sum(0))
 
 
 def in_memory(page: Page) -> Page:
-    """Keep a page where it is."""
+    """Keep a page in memory."""
     return page
 
 
@@ -68,7 +68,7 @@ class Columns:
     """Columns of equal length, by name. Rows are added a page at a time and never change.
 
     Args:
-        keep: where pages stay.
+        keep: decides where pages are stored.
     """
 
     __slots__ = ("_names", "_pages", "_starts", "keep")
@@ -84,26 +84,26 @@ class Columns:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all columns, in the order in which they came."""
+        """The names of all columns, in the order in which they were added."""
         return tuple(self._names)
 
     @property
     def page_count(self) -> int:
-        """How many pages there are."""
+        """The number of pages."""
         return len(self._pages)
 
     @property
     def stored_bytes(self) -> int:
-        """Of all pages, wherever they are."""
+        """The size of all pages, whether in memory or in a file."""
         return sum(stored.nbytes for page in self._pages for stored in page.values())
 
     def append(self, page: Mapping[str, Int64], rows: int) -> None:
-        """Add rows.
+        """Add rows as one page.
 
         Args:
-            page: name → values, one a row. A column that it lacks, or that earlier pages lacked,
-                is `ABSENT` there.
-            rows: how many.
+            page: name → one value per row. A column that is missing here, or was missing in earlier
+                pages, is `ABSENT` in those rows.
+            rows: the number of rows.
         """
         if rows:
             stored = {name: narrowed(values) for name, values in page.items()}
@@ -116,17 +116,17 @@ class Columns:
         return map(self._view, range(len(self._pages)))
 
     def whole(self, name: str) -> Int64:
-        """One column of all pages: 8 bytes a row, for as long as it is held."""
+        """One column across all pages, as an array of 8 bytes per row."""
         values = np.empty(len(self), np.int64)
         for page in self.pages():
             values[page.start : page.start + page.rows] = page[name]
         return values
 
     def row(self, at: int) -> dict[str, int]:
-        """One row.
+        """One row, as name → value.
 
         Raises:
-            IndexError: there is none at this place.
+            IndexError: `at` is out of range.
         """
         if not 0 <= at < len(self):
             raise IndexError(at)
@@ -134,7 +134,7 @@ class Columns:
         return {name: page.value(name, at - page.start) for name in self.names}
 
     def take(self, rows: Int64) -> "Columns":
-        """The rows at these places, in this order; kept where the others are."""
+        """The rows at these indices, in this order, stored by the same `keep`."""
         taken = Columns(self.keep)
         taken._names = dict(self._names)
         for at in range(0, len(rows), PAGE_ROWS):
@@ -158,7 +158,7 @@ class Columns:
 
 
 class PageView:
-    """Successive rows: their columns as 64-bit integers, each made when it is asked for."""
+    """Consecutive rows: each column is converted to 64-bit integers on access."""
 
     __slots__ = ("_page", "rows", "start")
 
@@ -170,11 +170,11 @@ class PageView:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the columns that the page has."""
+        """The names of the columns in this page."""
         return tuple(self._page)
 
     def value(self, name: str, at: int) -> int:
-        """One value, without widening the others."""
+        """One value, without widening the whole column."""
         stored = self._page.get(name, _NONE)
         value = int(stored[0 if len(stored) == 1 else at])
         kind = stored.dtype

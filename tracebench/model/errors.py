@@ -1,7 +1,7 @@
-"""The one family of errors that a user can cause, and how they quote a server.
+"""The errors that a user can cause, and how they quote a server.
 
-Each message is one line: what failed, the offending value, what to change. The command line
-prints it on standard error and exits with `exit_status`; nothing else is ever caught there.
+Each message is one line: what failed, the offending value, what to change. The command line prints
+it to standard error and exits with `exit_status`; no other exception is caught there.
 """
 
 EXCERPT = 200
@@ -14,15 +14,15 @@ class TracebenchError(Exception):
 
 
 class UsageError(TracebenchError):
-    """The request for work is wrong: an option, a file or a URL."""
+    """The user's input is wrong: an option, a file or a URL."""
 
 
 class TargetError(TracebenchError):
-    """A target cannot be used: it is not reachable, or it does not answer as it should."""
+    """A target cannot be used: it is unreachable, or it does not answer as expected."""
 
 
 def excerpt(text: str | bytes, most: int = EXCERPT) -> str:
-    """The start of a server's words, on one line and without control characters."""
+    """The start of a server's message, on one line and without control characters."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -1,4 +1,4 @@
-"""What happened to each request, and how its time divides."""
+"""What happened to each request, and how its time is split into components."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,8 +11,9 @@ import numpy.typing as npt
 Nanoseconds = npt.NDArray[np.int64]
 
 CameWith: TypeAlias = Literal["end", "head", "stream"]
-"""Where in a reply the server's timing stood: where its end is known, or in the head of a reply,
-whose rest it cannot cover; `stream`: of one whose rest came in pieces, as the server made them."""
+"""Where in the reply the server's timing was. `end`: where the end of the reply is already known.
+`head`: in the headers, so it cannot cover the rest of the reply. `stream`: in the headers of a
+reply that is sent in pieces as the server produces them."""
 
 
 class Outcome(Enum):
@@ -25,43 +26,43 @@ class Outcome(Enum):
 
 
 class Stamp(Enum):
-    """How `arrived_ns` was had."""
+    """How `arrived_ns` was obtained."""
 
     KERNEL = "kernel"
     USER = "user"
-    """No kernel stamp, or an implausible one: the time at which the client read the reply."""
+    """No kernel stamp, or an implausible one: the time when the client read the reply."""
     SHARED = "shared"
     """A kernel stamp of a later reply in the same read: an upper bound (HTTP/2 only)."""
 
 
 class Lost(Enum):
-    """Why the first attempt at a request was lost without any of its reply."""
+    """Why the first attempt at a request was lost before any of its reply arrived."""
 
     CLOSED = "closed"
-    """The server closed a kept connection as the request left: neither knew of the other."""
+    """The server closed a kept-alive connection just as the request was sent."""
     GOAWAY = "goaway"
-    """HTTP/2: the server's farewell says that it took no request this late."""
+    """HTTP/2: the server's GOAWAY says that it did not process this request."""
     REFUSED = "refused"
     """HTTP/2: the server refused the stream (REFUSED_STREAM)."""
 
 
 class Reply(NamedTuple):
-    """What a server answered, in terms common to both protocols."""
+    """A server's reply, in terms common to both protocols."""
 
     status: str
-    """HTTP status code in digits, or the name of a gRPC status; empty where there was none."""
+    """HTTP status code in digits, or the name of a gRPC status; empty if there was no reply."""
     headers: Mapping[str, str]
     """Names in lower case; gRPC initial and trailing metadata together."""
     body: bytes
     """The first part of the body (HTTP), or the message without its prefix (gRPC)."""
     late: frozenset[str] = frozenset()
-    """Names of those headers that came after the body: trailers, trailing metadata."""
+    """Names of the headers that came after the body: trailers, trailing metadata."""
     whole: bool = False
-    """The body is known to be all of it; only of HTTP."""
+    """The body is known to be complete; HTTP only."""
 
 
 class Exchange(NamedTuple):
-    """One request: its ids, its stamps (see the timeline in docs/design.md), and its end.
+    """One request: its ids, its stamps (see the timeline in docs/design.md), and its outcome.
 
     A stamp that was never reached is 0.
     """
@@ -70,26 +71,27 @@ class Exchange(NamedTuple):
     span_id: str
     scheduled_ns: int
     connect_ns: int
-    """Time spent on connecting for this request, between `scheduled_ns` and `ready_ns`: with it
-    that of an attempt that was lost."""
+    """Time spent connecting for this request, between `scheduled_ns` and `ready_ns`; includes the
+    time of a lost first attempt."""
     ready_ns: int
     sent_ns: int
     first_byte_ns: int
     arrived_ns: int
     done_ns: int
     write_lag_ns: int
-    """At most this long a partial write waited for the client to go on with it."""
+    """Upper bound on how long a partial write waited for the client to resume it."""
     outcome: Outcome
     stamp: Stamp
     reply: Reply
     reason: str
-    """Why it did not succeed; empty for a success."""
+    """Why the request did not succeed; empty for a success."""
     variant: int = 0
-    """Which of the target's requests it sent."""
+    """Index of the request among the target's payload variants."""
     slot: int = 0
-    """Which of the exchanges that may be under way at once it was."""
+    """Index of the slot that sent it, among the exchanges that may be in flight at once."""
     lost: Lost | None = None
-    """Why it was sent again, once; its stamps are those of the second attempt."""
+    """Why the request was sent a second time, in which case the stamps are those of the second
+    attempt; None if it was sent once."""
 
 
 class ServerSpan(NamedTuple):
@@ -97,70 +99,72 @@ class ServerSpan(NamedTuple):
 
     span_id: str
     parent_id: str
-    """Empty where it has no parent."""
+    """Empty if the span has no parent."""
     name: str
     start_ns: int
     end_ns: int
     component: str | None
-    """What its own time belongs to; None: what that of the span above it belongs to."""
+    """The component that the span's own time belongs to; None: the same as its parent's."""
     links: tuple[str, ...] = ()
-    """Ids of the spans that it worked for, as a batch does for many requests."""
+    """Ids of the spans that it worked for, as a batch span does for many requests."""
 
 
 class HandedOver(NamedTuple):
-    """A part of a streamed reply, as its server saw it leave."""
+    """A piece of a streamed reply, as the server saw it leave."""
 
     size: int
-    """Of the stream with it and all before: bytes of the body, or messages of a gRPC call."""
+    """Size of the stream up to and including this piece: bytes of the body, or messages of a gRPC
+    call."""
     at_ns: int
-    """Since the request's entry span began."""
+    """Time since the request's entry span began."""
 
 
 class StreamTiming(NamedTuple):
-    """What a server tells of a reply that streams, besides how its time divides."""
+    """What a server reports about a streamed reply, besides its component times."""
 
     handed_over: tuple[HandedOver, ...] = ()
-    """The first parts, in order."""
+    """The first pieces, in order."""
     first_ns: int | None = None
-    """How long it took to the first token, where the server knows of tokens itself."""
+    """Time to the first token since the entry span began; None if the server does not know about
+    tokens."""
     waited_ns: int = 0
-    """So long it stood still because the reader was slow."""
+    """Total time that the stream stood still because the reader was slow."""
 
 
 class Timing(NamedTuple):
-    """One server's account of one request: exclusive times that never exceed their total."""
+    """One server's timing of one request: exclusive times that never exceed their total."""
 
     total_ns: int
     parts_ns: Mapping[str, int]
-    """Of the standard parts but `server_other`, which is the rest; of `prefill` and `decode`, which
-    are parts of `inference` beside what is told of that itself; and of those by names of the
-    author's own, which are parts of that rest."""
+    """Name → ns. Holds the standard parts except `server_other`, which is the remainder; `prefill`
+    and `decode`, which are further parts of `inference`; and parts with custom names, which belong
+    to that remainder."""
     source: Literal["otlp", "mirror", "backend"]
     scaled: bool = False
     """A rounded mirror exceeded its total by less than its last digit, and was scaled down."""
     started_ns: int | None = None
-    """When the entry span began, on the server's clock; a mirror does not tell."""
+    """When the entry span began, on the server's clock; None for a mirror, which does not say."""
     left_out: tuple[str, ...] = ()
-    """Names of the author's own, or of whoever adds to a mirror on its way, whose times do not fit
-    beside the others."""
+    """Custom part names, from the server's author or a proxy that adds to the mirror, whose times
+    do not fit within the total."""
     unlisted: int = 0
-    """So many more own names there was no room for."""
+    """How many more custom names there was no room for."""
     came_with: CameWith = "end"
     strays: int = 0
-    """Components that ran outside any request while this one was under way."""
+    """Components that ran outside any request while this one was in flight."""
     differs_ns: Mapping[str, int] | None = None
-    """Component → what spans tell more than the reply, where that is beyond resolution; None where
-    there were not both."""
+    """Component → ns that spans report beyond the reply, if the difference exceeds the resolution;
+    None if only one of the two sources reported."""
     stream: StreamTiming | None = None
-    """None where the server tells nothing of a stream."""
+    """What the server reports about a stream; None if it reports nothing."""
 
 
 class Differing(NamedTuple):
-    """How far two sources are apart about one component."""
+    """How far apart two sources are on one component."""
 
     requests: int
     median_ns: float
-    """Of the differences without their signs."""
+    """Median of the absolute differences."""
 
 
 class Undecomposed(Enum):
@@ -174,64 +178,70 @@ class Undecomposed(Enum):
 
 
 class ClockOffset(NamedTuple):
-    """What to take off the server's times to have the client's: an interval."""
+    """What to subtract from the server's times to get the client's: an interval."""
 
     low_ns: int
     high_ns: int
     moved_ns: int
-    """How far it went during the run at least: a step, or a drift; 0 where one offset fits all."""
+    """Lower bound on how far the offset moved during the run, by a step or by drift; 0 if one
+    offset fits the whole run."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamTimes:
-    """What servers told of streams, a row a decomposed request; `ABSENT` where they did not."""
+    """What servers reported about streams, one row per decomposed request; `ABSENT`: unknown."""
 
     draws: Nanoseconds
-    """Of the requests: each is that of one."""
+    """The draw of each row's request."""
     parts_ns: Mapping[str, Nanoseconds]
-    """What belongs to the time before the first token or after it: queue, prefill and so on."""
+    """Part → ns, for parts that can be assigned to the time before or after the first token: queue,
+    prefill and so on."""
     first_ns: Nanoseconds
-    """As `StreamTiming.first_ns`."""
+    """See `StreamTiming.first_ns`."""
     waited_ns: Nanoseconds
     sizes: Nanoseconds
-    """Of `StreamTiming.handed_over`, a column a part."""
+    """The sizes in `StreamTiming.handed_over`, one column per piece."""
     at_ns: Nanoseconds
-    """The same of their times."""
+    """The times in `StreamTiming.handed_over`, one column per piece."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decomposition:
-    """Components of every decomposed request: equal columns, in the order of scheduling."""
+    """Components of every decomposed request: columns of equal length, in scheduled order."""
 
     count: int
     columns: Mapping[str, Nanoseconds]
-    """Component → ns per request; −1 where the server did not report the component. Each is made
-    anew when it is asked for."""
+    """Component → ns per request; −1 if the server did not report the component. Each column is
+    computed anew on access."""
     undecomposed: Mapping[Undecomposed, int]
     sources: Mapping[str, int]
     scaled: int
     clock: ClockOffset | None = None
-    """Between the server's clock and that of the exchanges; None where no spans came."""
+    """Offset between the server's clock and the exchanges' clock; None if no spans were
+    received."""
     own: tuple[str, ...] = ()
-    """The columns that are parts of `server_other`, by names of the author's own; the largest
-    comes first."""
+    """The columns with custom names, which are parts of `server_other`; largest first."""
     of_inference: tuple[str, ...] = ()
     """The columns that are parts of `inference`."""
     left_out: Mapping[str, int] = field(default_factory=dict)
-    """Name → requests in which its time did not fit beside the others."""
+    """Custom name → number of requests in which its time did not fit within the total."""
     unlisted: int = 0
-    """So many more own names there were, which have no column."""
+    """How many more custom names there were, which have no column."""
+    scheduled: Callable[[], Nanoseconds] = lambda: np.zeros(0, np.int64)
+    """Returns when each request was due, in ns."""
     before_reply: Callable[[], Nanoseconds] = lambda: np.zeros(0, np.int64)
-    """Gives how much of each request's `network` passed before the reply began, at least."""
+    """Returns a lower bound on how much of each request's `network` passed before the reply began,
+    in ns."""
     with_both: int = 0
-    """Requests of which both a reply and spans tell; so many `disagreed`."""
+    """Requests reported by both a reply and spans; in `disagreed` of them the two differ."""
     disagreed: int = 0
     differing: Mapping[str, Differing] = field(default_factory=dict)
     bodies: int = 0
-    """Requests of which a `body` stands apart."""
+    """Requests with a separate `body` component."""
     streamed: int = 0
-    """Those of which it is the time of a stream."""
+    """Requests whose `body` is the time of a stream."""
     strays: int = 0
     """Requests during which components ran outside any request."""
     streams: Callable[[], StreamTimes | None] = lambda: None
-    """Gives what servers told of streams; None where they told nothing that concerns these."""
+    """Returns what servers reported about streams; None if they reported nothing about these
+    requests."""

@@ -1,4 +1,4 @@
-"""What servers emit, and how it was mapped."""
+"""What servers emit, and how it was mapped to components."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -11,37 +11,41 @@ class Row:
     """One kind of thing that a server emits."""
 
     span: str
-    """The name of the span that is or has it; `*` stands for what differs, such as an id."""
+    """The name of the span itself, or of the span that contains this; `*` replaces variable text
+    such as an id."""
     what: What
     name: str
-    """Of the event, the attribute, or the stage between two events; empty for the span itself."""
+    """Name of the event, the attribute, or the stage between two events; empty for the span
+    itself."""
     count: int
     median_ms: float | None
-    """Of a span, a stage or a duration; of an event since the span began. None: no duration."""
+    """Duration of a span, a stage or a duration attribute; for an event, the time since its span
+    began. None if there is no duration."""
     component: str | None
-    """None: unmapped."""
+    """The component that it is mapped to; None if it is not mapped."""
     rule: str = ""
-    """TOML that would map it, where it is unmapped and could be."""
+    """TOML that would map it; empty if it is already mapped or cannot be mapped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What one server emits; spans by their first appearance, each with its parts below it."""
+    """What one server emits; spans in order of first appearance, each followed by its parts."""
 
     name: str
     profiles: tuple[str, ...]
     traces: int
     spans: int
     orphans: int
-    """Spans whose parent has not come, entry spans aside: they are not attributed."""
+    """Spans, other than entry spans, whose parent was not received: their time is not
+    attributed."""
     rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What was found in archives, or came while a target was asked."""
+    """What was found in archives, or received while a target was being queried."""
 
     services: tuple[Service, ...]
     unreadable: int = 0
     problem: str = ""
-    """Why the first of what cannot be read could not be."""
+    """Why the first unreadable input could not be read; empty if all could."""

@@ -1,4 +1,4 @@
-"""What one run of the engine yields."""
+"""The data that one run of the engine produces."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,68 +14,86 @@ from tracebench.model.streams import Streams
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one run of the engine yields for one target."""
+    """The data that one run of the engine produces for one target."""
 
     requests: Requests
     times: ServerTimes
-    """What the replies said of them: mirrors."""
+    """The server timings that came with the replies (mirrors)."""
     duration_s: float
     cpu_s: float
     """CPU time of this process during the run."""
     tcp: TcpInfo | None
     asked_rps: float = 0.0
-    """Open loop: the mean rate that was asked for; 0 for a closed loop."""
+    """Open loop: the mean requested rate; 0 for a closed loop."""
     until_stable: Stability | None = None
-    """How well the latency was to be known."""
+    """The requested precision of a percentile, at which the run stops; None if not requested."""
     stable: bool = False
-    """It was known so well, and the run ended for that."""
+    """The requested precision was reached, which ended the run."""
     stalled_s: float = 0.0
-    """How long the engine's loop was kept from looking for replies, in stretches above 1 ms."""
+    """Total time that the engine's loop was kept from checking for replies, in stalls above 1
+    ms."""
     longest_stall_s: float = 0.0
     idle_share: float | None = None
-    """Of the CPU time of the whole machine; None where the system does not tell."""
+    """Idle fraction of the whole machine's CPU time; None if the system does not report it."""
     stolen_share: float | None = None
-    """The same, of what a hypervisor gave to other machines."""
+    """Fraction of the whole machine's CPU time that a hypervisor gave to other guests; None if the
+    system does not report it."""
     same_host: bool = False
-    """Both ends of the connections have one address: the server runs on this machine."""
+    """Both ends of the connections have the same address, so the server runs on this machine."""
     unix_socket: bool = False
-    """The connections are Unix sockets, whose arrivals no kernel stamps."""
+    """The connections are Unix sockets, for which the kernel records no arrival stamps."""
     clock_step_s: float = 0.0
-    """How far the wall clock went from the monotonic one between begin and end."""
+    """How far the wall clock moved relative to the monotonic clock during the run."""
     governors: tuple[str, ...] = ()
-    """What decides on the frequencies of this machine's CPUs; empty where nothing tells."""
+    """The CPU frequency governors of this machine; empty if the system does not report them."""
     closed_windows: int | None = None
-    """How often the kernel closed a TCP receive window, of whatever process on the same network;
-    None where the system does not tell."""
+    """How often the kernel closed a TCP receive window during the run, counted over all processes
+    in the same network namespace; None if the system does not report it."""
+    block_ends: tuple[int, ...] = ()
+    """Row numbers at which the blocks of a run that alternates between targets end; empty if the
+    run was one block."""
     compressed_share: float | None = None
-    """To what share of its size deflate shrinks what was sent; None where that is not known."""
+    """Compressed size of the payload (deflate) as a fraction of its original size; None if
+    unknown."""
     gc_pause_s: float = 0.0
-    """How long Python collected garbage during the run."""
+    """Time that Python spent collecting garbage during the run."""
     warmup: Warmup | None = None
-    """What is not among the exchanges."""
+    """The warm-up that was removed from the record; None if none was removed."""
     streams: Streams | None = None
-    """Of the replies that streamed; None where none of the target's do."""
+    """The streamed replies; None if no reply of this target is a stream."""
     asked_tokens: int | None = None
-    """So many each request asked for, where all ask for as many; None where none is known to."""
+    """Tokens requested per request, if all requests ask for the same number; None otherwise."""
     agreement: Agreement | None = None
     """What was settled with a language model's server, and asked of it; None for any other."""
     slo: str = ""
-    """The limits that a request shall meet, as they were given; empty: none were."""
+    """The SLO that each request should meet, as the user wrote it; empty if none was given."""
     record_problem: str = ""
-    """Why the record stayed in memory when it had outgrown its bound; empty where it did not."""
+    """Why the record stayed in memory after outgrowing its limit; empty if it did not."""
     interrupted: bool = False
     done_share: float | None = None
-    """How much of what was asked for came about; None where that has no end."""
+    """Fraction of the requested work that was done; None if the run has no fixed end."""
     gave_up: str = ""
-    """Why the run was ended early; empty where it was not."""
+    """Why the run was ended early; empty if it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Every request of a target, and what is told of each: what becomes `--output-samples`."""
+
+    requests: Requests
+    times: ServerTimes
+    """What servers said of each, from whichever source."""
+    streams: Streams | None
+    epoch_ns: int
+    """What to add to the requests' times to have ns since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A short stretch of load in a run that goes to and fro between clients."""
+    """A short stretch of load from one client, in a run that alternates between clients."""
 
     latency_ns: Nanoseconds
-    """Of every success."""
+    """Latency of every success."""
     errors: Mapping[str, int]
-    """Reason → how often."""
+    """Reason → number of failed requests."""
     duration_s: float

@@ -258,6 +258,13 @@ class LanguageModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """What the run is called."""
+
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to measure, and how: a part for each thing that a person decides.
 
@@ -275,3 +282,4 @@ class Plan:
     expected: Expected = Expected()
     streamed: Streamed = Streamed()
     language: LanguageModel = LanguageModel()
+    naming: Naming = Naming()

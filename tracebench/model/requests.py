@@ -1,6 +1,6 @@
-"""The record of requests: stamps, and how each ended, in columns.
+"""The record of requests, in columns: their stamps and outcomes.
 
-An `Exchange` is a view of a row, for people and for exporters of spans.
+An `Exchange` is a view of one row, for people and for span exporters.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from tracebench.model.span_columns import Words, span_words, trace_words
 SCHEDULED: Final = "scheduled"
 READY, SENT, FIRST_BYTE, ARRIVED, DONE = "ready", "sent", "first_byte", "arrived", "done"
 STAMPS: Final = (READY, SENT, FIRST_BYTE, ARRIVED, DONE)
-"""After `scheduled`; each is kept as ns since the one before it that was reached."""
+"""The stamps after `scheduled`; each is stored as ns since the last stamp that was reached."""
 CONNECT, WRITE_LAG, SLOT, VARIANT, DRAW = "connect", "write_lag", "slot", "variant", "draw"
 OUTCOME, STAMP, REASON, STATUS, LOST = "outcome", "stamp", "reason", "status", "lost"
 OUTCOMES: Final = tuple(Outcome)
@@ -36,21 +36,21 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Ids(Protocol):
-    """The ids that belong to draws."""
+    """Maps draws (the numbers that identify requests) to trace and span ids."""
 
     def __call__(self, draw: int) -> tuple[str, str]:
         """The trace id and the span id, in hexadecimal."""
 
     def words(self, draws: Int64) -> tuple[Words, Words, Words]:
-        """Both halves of the trace ids, and the span ids, of many draws at once.
+        """Ids of many draws at once: high and low halves of the trace ids, and the span ids.
 
         Raises:
-            ValueError: ids are not 32 and 16 hexadecimal digits.
+            ValueError: the ids are not 32 and 16 hexadecimal digits.
         """
 
 
 class IdsAsText:
-    """Ids that are known as text.
+    """Ids that are given as text.
 
     Args:
         text: draw → trace id and span id.
@@ -71,13 +71,13 @@ class IdsAsText:
 
 
 class Texts:
-    """Texts by number; each is kept once, and the empty one is 0."""
+    """Texts by number; each is stored once, and the empty text is number 0."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {"": 0}
 
     def number(self, text: str) -> int:
-        """The number of a text."""
+        """The number of a text; a new text is added."""
         return self._numbers.setdefault(text, len(self._numbers))
 
     def __contains__(self, text: str) -> bool:
@@ -87,7 +87,7 @@ class Texts:
         return len(self._numbers)
 
     def all(self) -> tuple[str, ...]:
-        """Every text, at the place of its number."""
+        """Every text, indexed by its number."""
         return tuple(self._numbers)
 
 
@@ -100,65 +100,65 @@ class Rows:
         self._page, self.start, self.count = page, page.start, page.rows
 
     def __getitem__(self, name: str) -> Int64:
-        """A column as it is stored: of a stamp, ns since the one before; `ABSENT`: not reached."""
+        """A column as stored: a stamp is in ns since the previous one; `ABSENT`: never reached."""
         return self._page[name]
 
     @property
     def all(self) -> Flags:
-        """Every one."""
+        """A mask that selects every request."""
         return np.ones(self.count, np.bool_)
 
     def step(self, name: str) -> Int64:
-        """How long a stamp came after the one before it; 0 where it was not reached."""
+        """Time in ns from the previous stamp to this one; 0 if this one was not reached."""
         values = self[name]
         return np.where(values == ABSENT, 0, values)
 
     @property
     def finished(self) -> int:
-        """How many came to an end that was not the run's."""
+        """How many requests ended by themselves, not because the run ended."""
         return int(np.count_nonzero(self[OUTCOME] != _CANCELLED))
 
     @property
     def succeeded(self) -> Flags:
-        """Which succeeded."""
+        """Which requests succeeded."""
         return np.asarray(self[OUTCOME] == _SUCCEEDED)
 
     def since_scheduled(self, name: str) -> Int64:
-        """A stamp as ns since `scheduled`, `ABSENT` where it was not reached."""
+        """A stamp in ns since `scheduled`; `ABSENT` if it was not reached."""
         total = np.zeros(self.count, np.int64)
         for stamp in STAMPS[: STAMPS.index(name) + 1]:
             total += self.step(stamp)
         return np.where(self[name] == ABSENT, ABSENT, total)
 
     def at(self, name: str) -> Int64:
-        """When a stamp was reached; `ABSENT` where it was not."""
+        """The time in ns when a stamp was reached; `ABSENT` if it was not."""
         since = self.since_scheduled(name)
         return np.where(since == ABSENT, ABSENT, since + self[SCHEDULED])
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Requests in the order in which they ended."""
+    """Requests, in the order in which they ended."""
 
     columns: Columns
     ids: Ids
     reasons: Sequence[str] = ("",)
-    """Why requests did not succeed; `REASON` is a place among them."""
+    """Why requests did not succeed; the column `REASON` holds indices into it."""
     statuses: Sequence[str] = ("",)
-    """HTTP status codes and names of gRPC statuses; `STATUS` is a place among them."""
+    """HTTP status codes and gRPC status names; the column `STATUS` holds indices into it."""
     examples: Mapping[str, str] = field(default_factory=dict)
-    """Reason → what the server said the first time, where it said something."""
+    """Reason → the server's message the first time that it occurred, if it sent one."""
 
     def __len__(self) -> int:
         return len(self.columns)
 
     def __iter__(self) -> Iterator[Exchange]:
-        """Views of all rows, made one by one."""
+        """Views of all rows, created one at a time."""
         return map(self.exchange, range(len(self)))
 
     @property
     def page_count(self) -> int:
-        """How many pages there are."""
+        """The number of pages."""
         return self.columns.page_count
 
     def pages(self) -> Iterator[Rows]:
@@ -166,7 +166,7 @@ class Requests:
         return map(Rows, self.columns.pages())
 
     def whole(self, value: Callable[[Rows], Int64]) -> Int64:
-        """What `value` tells of every row: 8 bytes a row, for as long as it is held."""
+        """The result of `value` for all rows, as an array of 8 bytes per row."""
         values = np.empty(len(self), np.int64)
         for rows in self.pages():
             values[rows.start : rows.start + rows.count] = value(rows)
@@ -174,7 +174,7 @@ class Requests:
 
     @property
     def due_ns(self) -> tuple[int, int]:
-        """When the first and the last were scheduled; there is one at least."""
+        """When the first and the last request were scheduled; there must be at least one."""
         bounds = [
             (int(at.min()), int(at.max())) for at in (rows[SCHEDULED] for rows in self.pages())
         ]
@@ -182,30 +182,30 @@ class Requests:
 
     @property
     def duration_ns(self) -> int:
-        """From when the first was scheduled until the last was done."""
+        """Time from the first scheduled request to the last one done; 0 without requests."""
         if not len(self):
             return 0
         return max(int(rows.at(DONE).max()) for rows in self.pages()) - self.due_ns[0]
 
     def places(self, keep: Callable[[Rows], Flags]) -> Int64:
-        """Where the rows stand for which `keep` holds."""
+        """The indices of the rows that `keep` selects."""
         found = [np.flatnonzero(keep(rows)) + rows.start for rows in self.pages()]
         return np.concatenate(found) if found else np.zeros(0, np.int64)
 
     def take(self, places: Int64) -> "Requests":
-        """A record of these rows only."""
+        """A record of only the rows at these indices."""
         return replace(self, columns=self.columns.take(places))
 
     def ids_at(self, places: Iterable[int]) -> Iterator[tuple[str, str]]:
-        """The trace ids and span ids of some rows."""
+        """The trace id and span id of each of these rows."""
         draws = self.columns.whole(DRAW)
         return (self.ids(int(draws[at])) for at in places)
 
     def words(self, places: Int64 | None = None) -> tuple[Words, Words, Words]:
-        """Both halves of the trace ids, and the span ids, of some rows or all.
+        """High and low halves of the trace ids, and the span ids; of all rows if `places` is None.
 
         Raises:
-            ValueError: ids are not 32 and 16 hexadecimal digits.
+            ValueError: the ids are not 32 and 16 hexadecimal digits.
         """
         draws = self.columns.whole(DRAW)
         return self.ids.words(draws if places is None else draws[places])
@@ -215,7 +215,7 @@ class Requests:
         return dict(self.ids_at(self.places(lambda rows: rows.succeeded).tolist()))
 
     def exchange(self, at: int) -> Exchange:
-        """One row."""
+        """One row as an `Exchange`."""
         row = self.columns.row(at)
         trace_id, span_id = self.ids(row[DRAW])
         stamps, reached = {}, row[SCHEDULED]
@@ -241,7 +241,7 @@ class Requests:
 
     @classmethod
     def of(cls, exchanges: Sequence[Exchange], keep: Keep = in_memory) -> "Requests":
-        """The record of requests that were known one by one."""
+        """Build the record from individual exchanges."""
         reasons, statuses = Texts(), Texts()
         columns = Columns(keep)
         for at in range(0, len(exchanges), PAGE_ROWS):
@@ -252,11 +252,11 @@ class Requests:
 
 
 def stamp_columns(scheduled: Int64, stamps: Mapping[str, Int64]) -> dict[str, Int64]:
-    """Columns of stamps, from when each was reached.
+    """Convert absolute stamps into the columns that store them.
 
     Args:
         scheduled: in ns.
-        stamps: those of `STAMPS`, in ns; 0: never reached.
+        stamps: one column for each of `STAMPS`, in ns; 0: never reached.
     """
     columns, before = {SCHEDULED: scheduled}, scheduled
     for name in STAMPS:

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
+
+from tracebench.model.blocks import Blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,8 @@ class TcpInfo:
     connections: int
 
 
+Detail: TypeAlias = Literal["table", "answer", "all"]
+"""How much of it is told: the table alone (`-q`), what answers the question, or all (`-v`)."""
 PERMILLE: Final = {"p50_ms": 500, "p90_ms": 900, "p95_ms": 950, "p99_ms": 990, "p999_ms": 999}
 """The percentiles among the statistics."""
 SHOWN: Final = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
@@ -86,14 +90,21 @@ class Finding:
     severity: Literal["info", "warning", "invalid"]
     message: str
     hint: str
+    brief: str = ""
+    """The message in few words; empty in files that are older than it."""
+    fix: str = ""
+    """What of the hint to try first, in few words."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the numbers can be trusted."""
+    """Whether the numbers can be trusted, and which of them."""
 
     valid: bool
     findings: tuple[Finding, ...]
+    usable_for: tuple[str, ...] | None = None
+    """The statistics of the latency that are known well enough to decide by, as `mean`, `p50`; none
+    where the numbers are not valid; None in files that are older than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,8 @@ class Difference:
     delta: float
     ci95: tuple[float, float] | None
     """None where the samples do not give one."""
+    verdict: Literal["slower", "faster", "no difference shown"] | None = None
+    """What b is, judged together with every other statistic; None where nobody judges it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +340,10 @@ class TargetResult:
     leaves, and stand in no sum."""
     stream: StreamResult | None = None
     """None where no reply streamed."""
+    blocks: Blocks | None = None
+    """None in a file that is older than they, or where no request succeeded or timed out."""
+    histograms: Mapping[str, str] = field(default_factory=dict)
+    """The components of `blocks` → HdrHistogram of ns: V2, compressed, base64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,4 +367,6 @@ class Result:
     started_at: str
     targets: Mapping[str, TargetResult]
     comparison: Comparison | None = None
+    label: str = ""
+    """What its user calls it."""
     schema: str = "tracebench.result/1"

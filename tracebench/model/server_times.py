@@ -1,4 +1,4 @@
-"""What servers said of requests: columns, in the rows of the requests."""
+"""The server timings of requests, in columns with the same rows as the requests."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,29 +28,30 @@ STANDARD: Final = frozenset(KNOWN_PARTS)
 MOST_PARTS: Final = 128
 _MOST_COUNTED: Final = 100_000
 STRAYS, UNLISTED, COMPARED = "strays", "unlisted", "compared"
-"""Where there are any: components outside requests; names without room; and, where spans and a
-mirror both tell of a request, about how many components they differ."""
+"""Columns that exist only if needed: the number of components outside requests; the number of names
+without a column; and, if both spans and a mirror report on a request, the number of components on
+which they differ."""
 PART, LEFT_OUT, DIFFERS = "part ", "left out ", "differs "
-"""Before the name of a part, which may be any, in the name of its column: its time; 1 where its
-time did not fit beside the others; by how much spans tell more of it than the mirror."""
+"""Prefixes of column names that end in a component name. In order: the component's time; 1 if its
+time did not fit within the total; ns that spans report beyond the mirror."""
 
 FIRST, WAITED = "first", "waited"
-"""Of streams: the server's own time to the first token; how long it waited for the reader."""
+"""Columns for streams: the server's own time to first token; how long it waited for the reader."""
 CHUNK_SIZES: Final = tuple(f"chunk {at} size" for at in range(STREAM_CHUNKS))
 CHUNK_TIMES: Final = tuple(f"chunk {at} time" for at in range(STREAM_CHUNKS))
-"""Of the first parts of a stream: how much of it there was with each, and when."""
+"""Columns for the first pieces of a stream: the size up to each piece, and its time."""
 _OF_STREAMS: Final = frozenset({FIRST, WAITED, *CHUNK_SIZES, *CHUNK_TIMES})
 
 
 class PartNames:
-    """The names of parts that have columns: a server may put an id into each."""
+    """The part names that have columns; bounded, since a server may put an id into each name."""
 
     def __init__(self) -> None:
         self._columns: set[str] = set()
         self._others: set[str] = set()
 
     def admits(self, name: str) -> bool:
-        """Whether a name has a column, or gets one now; else it is counted."""
+        """Return whether the name has a column, adding one if there is room; count it otherwise."""
         if name in self._columns:
             return True
         if name not in STANDARD and len(self._columns) >= MOST_PARTS:
@@ -62,16 +63,16 @@ class PartNames:
 
     @property
     def unlisted(self) -> int:
-        """How many names have none; no more than 100,000 are counted."""
+        """The number of names without a column, counted up to 100,000."""
         return len(self._others)
 
 
 class TimesPage:
-    """A page under way: what servers said of some requests; at first, nothing.
+    """A page being filled with the server timings of some requests; initially without any.
 
     Args:
-        count: rows.
-        names: of the parts in all pages.
+        count: the number of rows.
+        names: the part names of all pages.
     """
 
     def __init__(self, count: int, names: PartNames) -> None:
@@ -81,7 +82,7 @@ class TimesPage:
     def put(
         self, rows: Int64, total_ns: Int64, parts_ns: Mapping[str, Int64], came_with: CameWith
     ) -> None:
-        """Note the plain timings that mirrors told of some rows."""
+        """Set the timings of rows whose mirrors hold only plain times."""
         self._column(PROBLEM)[rows] = ABSENT
         self._column(TOTAL)[rows] = total_ns
         self._column(SOURCE)[rows] = SOURCES.index("mirror")
@@ -99,7 +100,7 @@ class TimesPage:
         started_ns: Int64,
         source: Source,
     ) -> None:
-        """Note the plain timings that spans told of some rows; a part may be `ABSENT`."""
+        """Set the timings of rows whose spans hold only plain times; parts may be `ABSENT`."""
         self.put(rows, total_ns, parts_ns, "end")
         self._column(SOURCE)[rows] = SOURCES.index(source)
         self._column(STARTED)[rows] = started_ns
@@ -107,13 +108,14 @@ class TimesPage:
     def compare(
         self, rows: Int64, strays: Int64, compared: Flags, differs_ns: Mapping[str, Int64]
     ) -> None:
-        """Note what is told beside the timings of some rows.
+        """Add to rows what was reported besides their timings.
 
         Args:
-            rows: their places.
-            strays: components that ran outside any request.
+            rows: their indices.
+            strays: the number of components that ran outside any request, per row.
             compared: which of the rows have both spans and a mirror.
-            differs_ns: component → what spans tell more, of those rows; `ABSENT` where they agree.
+            differs_ns: component → ns that spans report beyond the mirror, for the compared rows
+                only; `ABSENT` where the two agree.
         """
         both = rows[compared]
         if strays.any():
@@ -126,7 +128,7 @@ class TimesPage:
                 self._column(DIFFERS + name)[both] = ns
 
     def put_one(self, row: int, timing: Timing | Undecomposed) -> None:
-        """Note the timing of one row, or why there is none."""
+        """Set the timing of one row, or the reason why it has none."""
         if isinstance(timing, Undecomposed):
             self._column(PROBLEM)[row] = PROBLEMS.index(timing)
             return
@@ -146,13 +148,13 @@ class TimesPage:
         self._remark(row, timing)
 
     def replace_one(self, row: int, timing: Timing | Undecomposed) -> None:
-        """Note the timing of one row in place of what is known of it."""
+        """Set the timing of one row, discarding its previous values."""
         for values in self.columns.values():
             values[row] = ABSENT
         self.put_one(row, timing)
 
     def _remark(self, row: int, timing: Timing) -> None:
-        """Note what few timings have."""
+        """Set the values that few timings have."""
         if timing.stream is not None:
             self._of_stream(row, timing.stream)
         if timing.strays:
@@ -173,7 +175,7 @@ class TimesPage:
             self._column(size)[row], self._column(at)[row] = chunk
 
     def _column(self, name: str) -> Int64:
-        """A column to write to; a new one is `ABSENT` everywhere."""
+        """The column to write to, created if needed with `ABSENT` in every row."""
         if name not in self.columns:
             self.columns[name] = np.full(self._count, ABSENT)
         return self.columns[name]
@@ -181,15 +183,15 @@ class TimesPage:
 
 @dataclass(frozen=True, slots=True)
 class ServerTimes:
-    """What servers said of requests; a row whose `PROBLEM` is absent has a `TOTAL`."""
+    """The server timings of requests; a row whose `PROBLEM` is `ABSENT` has a `TOTAL`."""
 
     columns: Columns
     unlisted: int = 0
-    """So many more names of parts there were, which have no column."""
+    """How many more part names there were, which have no column."""
 
     @classmethod
     def of(cls, timings: Sequence[Timing | Undecomposed], keep: Keep = in_memory) -> "ServerTimes":
-        """The record of what was known one by one."""
+        """Build the record from individual timings."""
         columns, names = Columns(keep), PartNames()
         for at in range(0, len(timings), PAGE_ROWS):
             some = timings[at : at + PAGE_ROWS]
@@ -204,26 +206,26 @@ class ServerTimes:
         return len(self.columns)
 
     def __iter__(self) -> Iterator[Timing | Undecomposed]:
-        """Views of all rows, made one by one."""
+        """Views of all rows, created one at a time."""
         return map(self.timing, range(len(self)))
 
     def pages(self) -> Iterator[PageView]:
-        """The pages, in order: those of the requests."""
+        """The pages, in order; their rows are those of the requests' pages."""
         return self.columns.pages()
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The names of all parts that any server told."""
+        """The names of all parts that any server reported."""
         return self._named(PART)
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """The names of all parts whose time did not fit somewhere."""
+        """The names of all parts whose time did not fit within the total in some request."""
         return self._named(LEFT_OUT)
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """The names of all components about which spans and a mirror differ somewhere."""
+        """The names of all components on which spans and a mirror differ in some request."""
         return self._named(DIFFERS)
 
     def _named(self, prefix: str) -> tuple[str, ...]:
@@ -231,14 +233,14 @@ class ServerTimes:
         return tuple(name.removeprefix(prefix) for name in names if name.startswith(prefix))
 
     def take(self, places: Int64) -> "ServerTimes":
-        """A record of these rows only."""
+        """A record of only the rows at these indices."""
         return replace(self, columns=self.columns.take(places))
 
     def overlaid(self, over: "ServerTimes") -> "ServerTimes":
-        """The same rows, but those of which `over` knows more than that there is no timing.
+        """Replace rows by those of `over`, except where `over` has no timing.
 
-        What is told of streams is kept where it tells nothing of them; of how long the reader was
-        waited for, the longest counts.
+        A row keeps its stream values if `over` has none for it; of the two times spent waiting for
+        the reader, the longer is kept.
         """
         names = dict.fromkeys((*self.columns.names, *over.columns.names))
         columns = Columns(self.columns.keep)
@@ -254,7 +256,7 @@ class ServerTimes:
         return ServerTimes(columns, self.unlisted + over.unlisted)
 
     def timing(self, at: int) -> Timing | Undecomposed:
-        """One row."""
+        """One row: its timing, or the reason why it has none."""
         row = self.columns.row(at)
 
         def told(prefix: str) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""A span as OTLP has it, whoever recorded it and however it came: the one record of tracing."""
+"""A span as OTLP defines it: the common form of spans from any source."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -6,10 +6,10 @@ from typing import Final, Literal, NamedTuple, TypeAlias, get_args
 
 Kind: TypeAlias = Literal["UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-"""In the order of OTLP's numbers."""
+"""Indexed by OTLP's numbers."""
 
 HEX_DIGITS: Final = frozenset("0123456789abcdef")
-"""Of ids: `string.hexdigits` has upper case too."""
+"""The digits of ids; `string.hexdigits` would also allow upper case."""
 
 Value: TypeAlias = "str | bool | int | float | bytes | Sequence[Value] | Mapping[str, Value] | None"
 Attributes: TypeAlias = Mapping[str, Value]
@@ -26,19 +26,19 @@ class Event(NamedTuple):
 
 
 class Link(NamedTuple):
-    """Another span, of this trace or of another one, that a span has to do with."""
+    """A reference to another span, in the same trace or another one."""
 
     trace_id: str
     span_id: str
 
 
 class Span(NamedTuple):
-    """One ended span; ids in lower-case hex, times in ns since the epoch on its maker's clock."""
+    """One ended span; ids in lower-case hex, times in ns since the epoch by the maker's clock."""
 
     trace_id: str
     span_id: str
     parent_id: str
-    """Empty where it has no parent."""
+    """Empty if the span has no parent."""
     name: str
     kind: Kind
     start_ns: int
@@ -47,11 +47,11 @@ class Span(NamedTuple):
     events: tuple[Event, ...] = ()
     links: tuple[Link, ...] = ()
     resource: Attributes = NOTHING
-    """Of who made it: `service.name` and the like."""
+    """Attributes of the process that recorded it, such as `service.name`."""
     scope: str = ""
-    """The name of the instrumentation that made it."""
+    """The name of the instrumentation that recorded it."""
     failed: bool = False
     flags: int = 0
-    """OTLP's `Span.flags`: 0x100 says that 0x200 (the parent is remote) can be believed."""
+    """OTLP's `Span.flags`; only if 0x100 is set does 0x200 tell whether the parent is remote."""
     message: str = ""
-    """What its status says of the failure."""
+    """The status message of a failed span."""

@@ -1,4 +1,4 @@
-"""The record of spans: ids and times in columns, and only once what many spans say alike."""
+"""The record of spans: ids and times in columns; what many spans share is stored only once."""
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ _LOW: Final = 2**64 - 1
 _MULTIPLIERS: Final = tuple(
     np.uint64(one) for one in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0xD6E8FEB86659FD93)
 )
-"""Odd: ids that differ in one half only never have the same key."""
+"""Odd, so that ids that differ in only one half never get the same key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Spans in the order in which they came; all columns are equally long."""
+    """Spans in the order in which they were received; all columns have the same length."""
 
     trace_high: Words
     trace_low: Words
     span: Words
     parent: Words
-    """0 where there is none."""
+    """0 if the span has no parent."""
     start: Int64
     end: Int64
     said: Numbers
-    """What else a span says: a place among `templates`."""
+    """Index into `templates`, for everything else in the span."""
     templates: tuple[Span, ...]
     """Spans without ids and times."""
 
@@ -42,7 +42,7 @@ class Spans:
         return len(self.said)
 
     def __iter__(self) -> Iterator[Span]:
-        """Views of all rows, made one by one."""
+        """Views of all rows, created one at a time."""
         columns = (self.trace_high, self.trace_low, self.span, self.parent, self.start, self.end)
         rows = zip(*(one.tolist() for one in columns), self.said.tolist(), strict=True)
         for high, low, span, parent, start_ns, end_ns, said in rows:
@@ -55,10 +55,10 @@ class Spans:
             )
 
     def take(self, rows: npt.NDArray[Any]) -> "Spans":
-        """A record of these rows only.
+        """A record of only these rows.
 
         Args:
-            rows: their places, or for each whether it is one.
+            rows: their indices, or a mask.
         """
         return Spans(
             self.trace_high[rows],
@@ -72,17 +72,17 @@ class Spans:
         )
 
     def such(self, wanted: Callable[[Span], bool]) -> npt.NDArray[np.bool_]:
-        """Of which spans something holds that only depends on what they say besides ids."""
+        """A mask of the spans for which `wanted` holds; it must not depend on ids or times."""
         holds = np.fromiter(map(wanted, self.templates), np.bool_, len(self.templates))
         return holds[self.said] if len(self) else np.zeros(0, np.bool_)
 
     def linking(self) -> "Spans":
-        """Those that are linked to others."""
+        """Only the spans that link to others."""
         return self.take(self.such(lambda span: bool(span.links)))
 
 
 def together(records: Sequence[Spans]) -> Spans:
-    """One record of several, in their order."""
+    """Concatenate several records, in order."""
     if len(records) == 1:
         return records[0]
     templates: list[Span] = []
@@ -120,7 +120,7 @@ _NOTHING: Final[_Piece] = (
 
 
 class SpanTable:
-    """A record under way."""
+    """A record of spans that is still being filled."""
 
     def __init__(self) -> None:
         self._pieces: list[_Piece] = []
@@ -133,11 +133,11 @@ class SpanTable:
         return len(self._rows) + sum(len(piece[-1]) for piece in self._pieces)
 
     def numbers(self, origin: Hashable) -> dict[bytes, int]:
-        """The places of templates by what is known of them: to be added to, for each origin."""
+        """Template indices by a key of the caller, who fills the dictionary; one per origin."""
         return self._of_origin.setdefault(origin, {})
 
     def new(self, template: Span) -> int:
-        """Keep a template; returns its place."""
+        """Store a template and return its index."""
         self._templates.append(template)
         return len(self._templates) - 1
 
@@ -147,18 +147,18 @@ class SpanTable:
         """Add many spans.
 
         Args:
-            traces: two words a span.
-            span: one word a span.
-            parent: one word a span; 0 where there is none.
+            traces: two words per span.
+            span: one word per span.
+            parent: one word per span; 0 if it has no parent.
             start: in ns.
             end: in ns.
-            said: numbers of their templates.
+            said: template indices.
         """
         self._settle()
         self._pieces.append((traces, span, parent, start, end, said))
 
     def add(self, span: Span) -> bool:
-        """Add one; False where its ids or times are not of the form that columns hold."""
+        """Add one span; return False if its ids or times do not fit the columns."""
         if not fits(span):
             return False
         trace_id, parent = int(span.trace_id, 16), int(span.parent_id or "0", 16)
@@ -167,7 +167,7 @@ class SpanTable:
         return True
 
     def finished(self) -> Spans:
-        """The record."""
+        """The finished record."""
         self._settle()
         pieces = self._pieces or [_NOTHING]
         traces, span, parent, start, end, said = map(np.concatenate, zip(*pieces, strict=True))
@@ -195,7 +195,7 @@ class SpanTable:
 
 
 def fits(span: Span) -> bool:
-    """Whether ids are hexadecimal, in lower case and of full length, and times of 63 bits."""
+    """Whether ids are full-length lower-case hexadecimal, and times fit into 63 bits."""
     return (
         is_id(span.trace_id, _TRACE_DIGITS)
         and is_id(span.span_id, _SPAN_DIGITS)
@@ -211,7 +211,7 @@ def is_trace_id(text: str) -> bool:
 
 
 def is_id(text: str, digits: int) -> bool:
-    """Whether a text is so many hexadecimal digits in lower case."""
+    """Whether a text consists of exactly `digits` lower-case hexadecimal digits."""
     return len(text) == digits and HEX_DIGITS.issuperset(text)
 
 
@@ -228,19 +228,19 @@ def _key_of(span: Span) -> Hashable:
 
 
 def _said(attributes: Attributes) -> Hashable:
-    """None where values are not scalars: those of different types can be equal."""
+    """A key for attributes; None if any value is not a scalar: equal lists may differ in type."""
     key = tuple((name, type(value), value) for name, value in attributes.items())
     scalar = all(issubclass(kind, str | bool | int | float | bytes) for _, kind, _ in key)
     return key if scalar else None
 
 
 class TraceIndex:
-    """Finds rows by trace ids of two words; of several with the same id, the first."""
+    """Finds rows by trace id, given as two words; if several rows share an id, the first."""
 
     def __init__(self, high: Words, low: Words) -> None:
         self._high, self._low = high, low
         self.is_unique = False
-        """Whether no id is that of two rows."""
+        """Whether all ids are distinct."""
         for self._multiplier in _MULTIPLIERS:
             keys = self._keys(high, low)
             self._order = np.argsort(keys, kind="stable")
@@ -251,16 +251,16 @@ class TraceIndex:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "TraceIndex":
-        """The index of ids in hexadecimal.
+        """Build the index from ids in hexadecimal.
 
         Raises:
-            ValueError: one is not of that form.
+            ValueError: an id does not have that form.
         """
         return cls(*trace_words(texts))
 
     @classmethod
     def blind(cls, rows: int) -> "TraceIndex":
-        """An index of rows whose ids have another form: it finds none."""
+        """An index of rows whose ids have another form: it never finds any."""
         index = cls(*np.zeros((2, rows), np.uint64))
         index.is_unique = False
         return index
@@ -269,11 +269,11 @@ class TraceIndex:
         return len(self._high)
 
     def find(self, texts: Iterable[str]) -> Int64:
-        """The row of each id in hexadecimal; −1 where there is none."""
+        """The row of each id in hexadecimal; −1 if there is none."""
         return self.places(*trace_words(texts))
 
     def places(self, high: Words, low: Words) -> Int64:
-        """The row of each id; −1 where there is none."""
+        """The row of each id, given as two words; −1 if there is none."""
         if not len(self):
             return np.full(len(high), -1)
         found = np.searchsorted(self._sorted, self._keys(high, low))
@@ -286,10 +286,10 @@ class TraceIndex:
 
 
 def trace_words(texts: Iterable[str]) -> tuple[Words, Words]:
-    """Both halves of trace ids in hexadecimal.
+    """High and low halves of trace ids that are given in hexadecimal.
 
     Raises:
-        ValueError: one is not of that form.
+        ValueError: an id does not have that form.
     """
     numbers = [_number(text, _TRACE_DIGITS) for text in texts]
     high = np.array([one >> 64 for one in numbers], np.uint64)
@@ -297,10 +297,10 @@ def trace_words(texts: Iterable[str]) -> tuple[Words, Words]:
 
 
 def span_words(texts: Iterable[str]) -> Words:
-    """Span ids in hexadecimal as words; an empty one is 0.
+    """Words of span ids that are given in hexadecimal; an empty id becomes 0.
 
     Raises:
-        ValueError: one is not of that form.
+        ValueError: an id does not have that form.
     """
     return np.array([_number(text, _SPAN_DIGITS) if text else 0 for text in texts], np.uint64)
 

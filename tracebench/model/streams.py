@@ -1,6 +1,6 @@
-"""The record of streamed replies, in columns: a row for each stream, and one for each read of it.
+"""The record of streamed replies, in columns: one row per stream, and one per read of a stream.
 
-Times are ns on the client's monotonic clock; 0 is one that was never reached.
+Times are in ns on the client's monotonic clock; 0: never reached.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from tracebench.model.exchange import Timing
 
 TokenSource = Literal["none", "events", "ids", "usage"]
 TOKEN_SOURCES: Final[Sequence[TokenSource]] = ("none", "events", "ids", "usage")
-"""Who counted the tokens of an answer, the best last; a row's `source` is a place among them."""
+"""What the token count is based on, least reliable first; a row's `source` is an index into it."""
 
 UNTOLD: Final = -1
 STREAM: Final = np.dtype(
@@ -43,61 +43,61 @@ STREAM: Final = np.dtype(
         ("told_each", "u1"),
     ]
 )
-"""`draw` names the request, which left at `sent`. Of its `events`, so many are `carrying` tokens,
-and of these so many have `exact` stamps; it has so many `reads`. With its first token it was of
-`first_size`: bytes of the body, or messages of a gRPC call. A token's stamp is an upper bound where
-`…_after` differs from it, which is then the lower one. Counts of tokens, and the durations that the
-server tells, are `UNTOLD` where nobody does. `told_each`: the server says of every event how many
-tokens it carries."""
+"""One row per stream. `draw` identifies the request, which was sent at `sent`. Of its `events`,
+`carrying` hold tokens, and `exact` of those have exact stamps; `reads` rows of `READ` belong to it.
+`first_size` is the size of the stream up to and including its first token: bytes of the body, or
+messages of a gRPC call. If a token's stamp and its `…_after` differ, the stamp is an upper bound
+and `…_after` the lower one. Token counts, and the durations that the server reports, are `UNTOLD`
+if unknown. `told_each`: the server reports the number of tokens in every event."""
 STAMPS: Final = (
     *("first_event", "first_token", "first_token_after", "first_text"),
     *("last_token", "last_token_after"),
 )
 """The fields of a row that are times."""
 READ: Final = np.dtype([("gap", "<u4"), ("gap_high", "<i2"), ("tokens", "<u2")])
-"""A read that completed events with tokens: how long after the one before it came, the first after
-`sent`, in ns, of which `gap_high` counts 2³²; see `gaps_ns`. A stamp may be before the last by the
-jitter of the clocks."""
+"""A read that completed events with tokens. The time since the previous such read (for the first:
+since `sent`) is `gap_high` × 2³² + `gap` ns, see `gaps_ns`; it can be slightly negative because of
+clock jitter."""
 
 STOPPED: Final = "the stream stopped without an event that ends it"
 BROKE_OFF: Final = "the stream broke off with an error"
-"""Why a stream is no success; the second is followed by what the server said."""
+"""Reasons why a stream failed; the second is followed by the server's message."""
 
 Rows = npt.NDArray[np.void]
 
 
 def gaps_ns(reads: Rows) -> Int64:
-    """How long after the one before it each read came."""
+    """Time from the previous read to each read, in ns."""
     return np.asarray(reads["gap_high"].astype(np.int64) * 2**32 + reads["gap"])
 
 
 @dataclass(frozen=True, slots=True)
 class Streams:
-    """Streams in any order; the reads of each follow those of the one before."""
+    """Streams in any order; `reads` holds the reads of each stream in the order of `rows`."""
 
     rows: Rows
     reads: Rows
     faults: Mapping[int, str] = field(default_factory=dict)
-    """Draw → why that stream is no success."""
+    """Draw → why that stream failed."""
     timings: Mapping[int, Timing] = field(default_factory=dict)
-    """Draw → what the server said of itself at the stream's end."""
+    """Draw → the timing that the server reported at the end of that stream."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     @property
     def first_reads(self) -> Int64:
-        """Where the reads of each stream begin."""
+        """The index of each stream's first read."""
         ends = np.cumsum(self.rows["reads"], dtype=np.int64)
         return np.asarray(ends - self.rows["reads"])
 
     def places(self, draws: Int64) -> Int64:
-        """Where the streams of some requests stand; `ABSENT` for a request that has none."""
+        """The index of each request's stream; `ABSENT` if it has none."""
         return places_of(draws, self.rows["draw"].astype(np.int64))
 
 
 def places_of(wanted: Int64, known: Int64) -> Int64:
-    """Where some numbers stand among others that are distinct; `ABSENT` where they do not."""
+    """The index of each wanted number in `known`, which has no duplicates; `ABSENT` if missing."""
     if not len(known):
         return np.full(len(wanted), ABSENT)
     order = np.argsort(known)

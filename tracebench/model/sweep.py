@@ -1,4 +1,4 @@
-"""What a sweep found: one result for each load, and how the target scales over them."""
+"""The result of a sweep: one result per load, and how the target scales across them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Cause = Literal["client", "cap", "path", "waiting", "queue", "compute", "body", 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One run of a sweep; `load` is its concurrency, or its rate in requests a second."""
+    """One run of a sweep; `load` is its concurrency, or its rate in requests per second."""
 
     load: float
     result: Result
@@ -20,22 +20,22 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What one load did to one target; components are the leaves of its decomposition."""
+    """How one target behaved at one load; components are those that are not split further."""
 
     load: float
     valid: bool
-    """Whether the verdict lets the numbers count; those that do not are left out of the rest."""
+    """Whether the verdict accepts the numbers; invalid points are left out of all conclusions."""
     throughput_rps: float
     utilisation: float | None
-    """Throughput as a fraction of the capacity; None where none was reached."""
+    """Throughput as a fraction of the capacity; None if the capacity was not reached."""
     client_cpu: float
-    """How many cores the tool itself kept busy."""
+    """Average number of cores that the tool itself kept busy."""
     mean_ms: Mapping[str, float]
-    """Mean time in each component; they sum to the mean latency."""
+    """Mean time in each component; they add up to the mean latency."""
     in_flight: Mapping[str, float]
     """Mean number of requests in each component: throughput × mean time in it (Little's law)."""
     growth: Mapping[str, float]
-    """Mean time in each component, over that at the least load."""
+    """Mean time in each component, divided by that at the lowest load."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,10 @@ class Law:
 
     lambda_rps: float
     sigma: float
-    """Contention: the share of the work that is done one at a time."""
+    """Contention: the fraction of the work that is done one request at a time."""
     kappa: float
-    """Coherence: what each pair of requests costs the other; above 0, throughput falls again."""
+    """Coherence: the cost that each pair of requests adds; if it is above 0, throughput eventually
+    falls."""
     error: float
     """The greatest deviation from a measured throughput, as a fraction of it."""
     fits: bool
@@ -57,14 +58,14 @@ class Bottleneck:
     """What saturates first."""
 
     component: str
-    """The one that takes most of the time by which latency grew."""
+    """The component that accounts for most of the growth in latency."""
     cause: Cause
     load: float
-    """The least load at which throughput had stopped growing as it should."""
+    """The lowest load at which throughput had stopped growing in proportion."""
     growth_ms: float
-    """By how much its mean time at that load exceeds that at the least load."""
+    """How much longer its mean time is at that load than at the lowest load."""
     at_a_time: float | None
-    """How many requests the server got done side by side there; None where that is not known."""
+    """How many requests the server processed in parallel at that load; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,10 @@ class Scaling:
 
     points: tuple[Point, ...]
     capacity_rps: float | None
-    """The greatest throughput seen; None where it was still growing."""
+    """The greatest throughput seen; None if throughput was still growing."""
     knee: float | None
-    """Where the two asymptotes cross: no load below it can reach the capacity, and a load above
-    it only makes requests wait."""
+    """The load at which the two asymptotes cross: below it the capacity cannot be reached, and
+    above it requests only wait longer."""
     bottleneck: Bottleneck | None
     law: Law | None
     sentence: str
@@ -85,15 +86,17 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep found: the one thing that its reports are a function of."""
+    """The result of a sweep, from which all its reports are made."""
 
     kind: LoadKind
     steps: tuple[Step, ...]
     ended: str
-    """Why there are no more steps."""
+    """Why there are no further steps."""
     interrupted: bool
     valid: bool
-    """Whether every step that was asked for was measured, with numbers that can be trusted; the
-    one that told `auto` to end is not counted."""
+    """Whether every requested step was measured with numbers that can be trusted; the step that
+    made `auto` stop is not counted."""
     scaling: Mapping[str, Scaling]
+    label: str = ""
+    """What its user calls it."""
     schema: str = "tracebench.sweep/1"

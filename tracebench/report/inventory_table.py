@@ -7,7 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tracebench.analysis.numbers import milliseconds, signed
+from tracebench.analysis.numbers import counted, milliseconds, signed
 from tracebench.model.inventory import Inventory, Row, Service
 from tracebench.report.terminal import WIDTH, printed, shortened
 
@@ -64,9 +64,9 @@ def _head(service: Service) -> str:
 
 
 def _facts(service: Service) -> Iterable[str]:
-    yield f"{service.spans:,} spans in {service.traces:,} traces"
+    yield f"{counted(service.spans, 'span')} in {counted(service.traces, 'trace')}"
     if service.orphans:
-        yield f"{service.orphans:,} spans without their parent are not counted"
+        yield f"not counted: {counted(service.orphans, 'span')} without a parent"
 
 
 def _table(service: Service) -> Table:

@@ -9,6 +9,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
+from tracebench.model.comparison import RunComparison
 from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Result, TargetResult
@@ -20,13 +21,22 @@ from tracebench.system.redaction import scrubbed
 # The result file: a Result as JSON.
 
 
-def dumps(result: Result | Sweep) -> str:
+def dumps(result: Result | Sweep | RunComparison) -> str:
     """The result file's text."""
     whole = {"schema": result.schema} | _plain(result)  # the schema first
-    return json.dumps(whole, default=_plain, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    text = json.dumps(whole, default=_plain, indent=2, allow_nan=False, ensure_ascii=False)
+    return _NUMBERS.sub(_on_one_line, text) + "\n"
 
 
-def write(result: Result | Sweep, path: str) -> None:
+_NUMBERS: Final = re.compile(r"\[\n\s+(?:[-+.\deE]+|null)(?:,\n\s+(?:[-+.\deE]+|null))*\n\s+\]")
+"""A list of numbers as `indent` writes it, a line each; within a text a line break is escaped."""
+
+
+def _on_one_line(numbers: re.Match[str]) -> str:
+    return f"[{', '.join(numbers[0][1:-1].replace(',', ' ').split())}]"
+
+
+def write(result: Result | Sweep | RunComparison, path: str) -> None:
     """Write the result file.
 
     Raises:

@@ -1,19 +1,34 @@
 """A sweep as a terminal table: at most 80 columns, one row per load."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from server_middleware.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSING, SERVER_OTHER
 from tracebench.analysis.interpretation import was_interrupted
-from tracebench.analysis.numbers import milliseconds, rounded
+from tracebench.analysis.numbers import (
+    approximately,
+    counted,
+    milliseconds,
+    percent,
+    rounded,
+    whole_percent,
+)
 from tracebench.model.components import LEAVES, SERVER_AND_NETWORK
-from tracebench.model.result import Statistics, TargetResult
+from tracebench.model.result import Detail, Statistics, TargetResult
 from tracebench.model.sweep import Law, LoadKind, Point, Scaling, Sweep
-from tracebench.report.terminal import WIDTH, finding_lines, indented, printed
+from tracebench.report.terminal import (
+    WIDTH,
+    finding_line,
+    finding_lines,
+    indented,
+    one_line,
+    printed,
+    sentence,
+)
 
 HEADINGS: Final = {"concurrency": "in flight", "rate": "rate, /s"}
 _SHORT: Final = {
@@ -30,43 +45,53 @@ _MOST_COLUMNS: Final = 6
 _PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
 
 
-def render(sweep: Sweep, *, width: int = WIDTH, color: bool = False) -> str:
+def render(
+    sweep: Sweep, *, width: int = WIDTH, color: bool = False, detail: Detail = "answer"
+) -> str:
     """The whole sweep as text.
 
     Args:
         sweep: what was found.
         width: the maximum line length.
         color: whether to use terminal codes for colours and weight.
+        detail: how much is told.
     """
-    targets = (_target(sweep, name, scaling) for name, scaling in sweep.scaling.items())
-    ended = Text(
-        f"{len(sweep.steps)} step{'s' * (len(sweep.steps) != 1)}; ended: {sweep.ended}", style="dim"
-    )
-    return printed([*targets, ended], width, color=color)
+    parts: list[RenderableType] = []
+    for name, scaling in sweep.scaling.items():
+        parts += [*_target(sweep, name, scaling, width, detail), ""]
+    if detail != "table":
+        ended = f"{counted(len(sweep.steps), 'step')}; ended: {sweep.ended}"
+        parts.append(Text(ended, style="dim"))
+    return printed(parts, width, color=color)
 
 
-def _target(sweep: Sweep, name: str, scaling: Scaling) -> RenderableType:
+def _target(
+    sweep: Sweep, name: str, scaling: Scaling, width: int, detail: Detail
+) -> Iterator[RenderableType]:
     targets = {step.load: step.result.targets.get(name) for step in sweep.steps}
     known = {load: target for load, target in targets.items() if target is not None}
+    loads = (_loads(sweep.kind, scaling.points, known), *_streams(sweep.kind, known))
     address = next(iter(known.values())).address
-    sentence = f"{scaling.sentence[:1].upper()}{scaling.sentence[1:]}."
-    return Group(
-        Text(f"{name}  {address}", style="bold", overflow="ellipsis", no_wrap=True),
-        "",
-        _loads(sweep.kind, scaling.points, known),
-        "",
-        *_streams(sweep.kind, known),
-        *_components(sweep.kind, scaling.points),
-        indented(Text(sentence, style="bold" if all(p.valid for p in scaling.points) else "none")),
-        *(indented(Text(line)) for line in _laws(sweep.kind, scaling)),
-        *(finding_lines(finding) for finding in scaling.findings),
-        "",
-    )
+    if detail != "table" or len(sweep.scaling) > 1:
+        yield Text(f"{name}  {address}", style="bold", overflow="ellipsis", no_wrap=True)
+    if detail == "table":
+        yield from loads
+        return
+    if sweep.label:
+        yield one_line(sweep.label, "italic")
+    style = "bold" if all(point.valid for point in scaling.points) else "none"
+    yield from ("", indented(Text(sentence(scaling.sentence), style=style)), "", *loads)
+    yield from _components(sweep.kind, scaling.points, in_flight=detail == "all")
+    if detail == "all":
+        yield from ("", *(indented(Text(line)) for line in _laws(sweep.kind, scaling)))
+    if scaling.findings:
+        yield ""
+    for finding in scaling.findings:
+        yield finding_lines(finding) if detail == "all" else finding_line(finding, width)
 
 
-def _table(title: str, headings: Iterable[str]) -> Table:
-    table = Table(box=None, padding=(0, 1), pad_edge=True, title=title, title_justify="left")
-    table.title_style = "none"
+def _table(headings: Iterable[str]) -> Table:
+    table = Table(box=None, padding=(0, 1), pad_edge=True)
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     return table
@@ -77,7 +102,7 @@ def _loads(
 ) -> RenderableType:
     percentiles = [f"{name.removesuffix('_ms')} ms" for name in _PERCENTILES]
     headings = (HEADINGS[kind], "done/s", "used", *percentiles, "our CPU", "failed", "")
-    table = _table("", headings)
+    table = _table(headings)
     for point in points:
         target = targets[point.load]
         counts = target.requests
@@ -85,9 +110,9 @@ def _loads(
         table.add_row(
             f"{point.load:,g}",
             milliseconds(point.throughput_rps),
-            "" if point.utilisation is None else f"{point.utilisation:.0%}",
+            "" if point.utilisation is None else whole_percent(point.utilisation),
             *(_percentile(target.latency, name) for name in _PERCENTILES),
-            f"{point.client_cpu:.0%}",
+            whole_percent(point.client_cpu),
             f"{failed:,}" if failed else "",
             _remark(point, target),
             style=None if point.valid else "red",
@@ -104,8 +129,10 @@ def _remark(point: Point, target: TargetResult) -> str:
 def _percentile(latency: Statistics | None, name: str) -> str:
     if latency is None:
         return ""
-    mark = "~" if name in latency.unsupported else ""
-    return mark + milliseconds(getattr(latency, name))
+    value_ms = getattr(latency, name)
+    if name in latency.unsupported:
+        return f"~{approximately(value_ms)}"
+    return milliseconds(value_ms)
 
 
 def shown(points: Sequence[Point]) -> list[str]:
@@ -118,15 +145,17 @@ def shown(points: Sequence[Point]) -> list[str]:
     return [name for name, share in most.items() if name in largest and share > _LEAST_SHARE]
 
 
-def _components(kind: LoadKind, points: Sequence[Point]) -> Iterable[RenderableType]:
+def _components(
+    kind: LoadKind, points: Sequence[Point], *, in_flight: bool
+) -> Iterable[RenderableType]:
     names = shown(points)
     if not names:
         return
-    yield _grid("mean ms in each component", kind, names, points, lambda point: point.mean_ms)
-    yield ""
-    title = "requests in each at a time, mean (Little's law)"
-    yield _grid(title, kind, [*names, "sum"], points, _in_flight)
-    yield ""
+    yield from ("", _title("mean ms in each component"))
+    yield _grid(kind, names, points, lambda point: point.mean_ms)
+    if in_flight:
+        yield from ("", _title("requests in each at a time, mean (Little's law)"))
+        yield _grid(kind, [*names, "sum"], points, _in_flight)
 
 
 def _streams(kind: LoadKind, targets: Mapping[float, TargetResult]) -> Iterable[RenderableType]:
@@ -137,7 +166,8 @@ def _streams(kind: LoadKind, targets: Mapping[float, TargetResult]) -> Iterable[
     limited = any(one.goodput is not None for one in streams.values())
     values = ("tokens/s", "ttft p50", "ttft p95", "tpot p50", "itl p95", "goodput")
     headings = (HEADINGS[kind], *(values if limited else values[:-1]))
-    table = _table("streams: tokens, and ms", headings)
+    yield from ("", _title("streams: tokens, and ms"))
+    table = _table(headings)
     for load, one in streams.items():
         rate = one.output_tokens_per_s
         table.add_row(
@@ -147,20 +177,22 @@ def _streams(kind: LoadKind, targets: Mapping[float, TargetResult]) -> Iterable[
             _percentile(one.ttft, "p95_ms"),
             _percentile(one.tpot, "p50_ms"),
             _percentile(one.itl, "p95_ms"),
-            *([] if one.goodput is None else [f"{one.goodput.share:.0%}"]),
+            *([] if one.goodput is None else [whole_percent(one.goodput.share)]),
         )
     yield table
-    yield ""
+
+
+def _title(text: str) -> RenderableType:
+    return indented(Text(text))
 
 
 def _grid(
-    title: str,
     kind: LoadKind,
     names: Sequence[str],
     points: Sequence[Point],
     values: Callable[[Point], Mapping[str, float]],
 ) -> Table:
-    table = _table(title, (HEADINGS[kind], *(_SHORT.get(name, name) for name in names)))
+    table = _table((HEADINGS[kind], *(_SHORT.get(name, name) for name in names)))
     for point in points:
         cells = (rounded(values(point)[n]) if n in values(point) else "" for n in names)
         table.add_row(f"{point.load:,g}", *cells)
@@ -183,8 +215,8 @@ def _laws(kind: LoadKind, scaling: Scaling) -> Iterable[str]:
 def _law(law: Law) -> str:
     name = "Universal Scalability Law"
     if not law.fits:
-        return f"{name}: does not fit (up to {law.error:.0%} off)."
+        return f"{name}: does not fit (up to {percent(law.error)} off)."
     return (
         f"{name}: σ = {law.sigma:.2g} (contention), κ = {law.kappa:.2g} (coherence), "
-        f"within {law.error:.0%}."
+        f"within {percent(law.error)}."
     )

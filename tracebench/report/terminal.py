@@ -1,16 +1,19 @@
-"""Rendering of terminal output as text."""
+"""Rendering of terminal output as text, and what its parts have in common."""
 
 from collections.abc import Iterable
 from io import StringIO
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from tracebench.model.result import Finding
+from tracebench.model.result import Finding, Statistics
 
 WIDTH = 80
-_STYLES = {"invalid": "bold red", "warning": "yellow", "info": "cyan"}
+STYLES = {"invalid": "bold red", "warning": "yellow", "info": "cyan"}
+_MARKS = {"invalid": "✗", "warning": "!", "info": "·"}
+_INDENT = 2
 
 
 def printed(parts: Iterable[RenderableType | str], width: int, *, color: bool) -> str:
@@ -44,14 +47,49 @@ def shortened(name: str, longest: int = 16) -> str:
     return f"{name[: longest // 2]}…{name[-(longest - longest // 2 - 1) :]}"
 
 
-def indented(what: RenderableType, left: int = 2) -> RenderableType:
+def cropped(text: str, width: int) -> str:
+    """A text cut to so many columns, with … where something is missing."""
+    if cell_len(text) <= width:
+        return text
+    return f"{set_cell_size(text, max(width - 1, 0)).rstrip()}…"
+
+
+def one_line(text: str, style: str = "") -> RenderableType:
+    """A text that is cut where the line ends."""
+    return indented(Text(text, style=style, overflow="ellipsis", no_wrap=True))
+
+
+def sentence(text: str) -> str:
+    """A sentence as it stands by itself: with a capital, and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def indented(what: RenderableType, left: int = _INDENT) -> RenderableType:
     """Indent by `left` columns."""
     return Padding(what, (0, 0, 0, left))
 
 
+def has_estimates(statistics: Iterable[Statistics], shown: Iterable[str]) -> bool:
+    """Whether a value among those shown is marked as too little known."""
+    names = set(shown)
+    return any(names.intersection(one.unsupported) for one in statistics)
+
+
+def finding_line(finding: Finding, width: int) -> RenderableType:
+    """A finding in one line: what is wrong, and after a colon what to do about it.
+
+    What does not fit is cut before the colon.
+    """
+    brief, fix = finding.brief or finding.message, f": {finding.fix}" if finding.fix else ""
+    room = width - _INDENT - 2 - cell_len(fix)
+    line = Text(f"{_MARKS[finding.severity]} ", style=STYLES[finding.severity])
+    line.append(f"{cropped(brief, room)}{fix}", style="default")
+    return indented(line)
+
+
 def finding_lines(finding: Finding) -> RenderableType:
-    """A finding, and below it how to fix it."""
-    head = Text(f"{finding.severity}: ", style=_STYLES[finding.severity])
+    """A finding in full, and below it how to fix it."""
+    head = Text(f"{finding.severity}: ", style=STYLES[finding.severity])
     head.append(f"{finding.message} [{finding.code}]", style="default")
     hints = [indented(Text(f"→ {finding.hint}", style="dim"))] if finding.hint else []
     return indented(Group(head, *hints))

@@ -1,4 +1,4 @@
-"""Conversations, turn by turn, as a block of the table."""
+"""Conversations, turn by turn: does the cache help, and what does a longer history cost?"""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -7,8 +7,9 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tracebench.analysis.numbers import milliseconds
+from tracebench.analysis.numbers import rounded
 from tracebench.model.result import Statistics, Turn
+from tracebench.report.component_table import value
 from tracebench.report.terminal import indented
 
 _MOST: Final = 12
@@ -16,12 +17,27 @@ _MOST: Final = 12
 _COLUMNS: Final = ("requests", "input", "cached", "ttft p50", "ttft p95", "tpot p50")
 
 
+def turns_in_short(turns: Sequence[Turn]) -> Iterator[str]:
+    """A line: the first turn beside the last."""
+    if len(turns) < 2:
+        return
+    first, last = turns[0], turns[-1]
+    facts = []
+    if first.ttft is not None and last.ttft is not None:
+        ttft = f"{rounded(first.ttft.p50_ms)} → {rounded(last.ttft.p50_ms)} ms"
+        facts.append(f"ttft p50 {ttft}")
+    facts.append(f"input {_tokens(first.input_tokens)} → {_tokens(last.input_tokens)} tokens")
+    if last.cached_tokens is not None:
+        facts.append(f"cached {_tokens(first.cached_tokens)} → {_tokens(last.cached_tokens)}")
+    yield f"turn {first.turn} → {last.turn}: {', '.join(facts)}"
+
+
 def turn_block(turns: Sequence[Turn]) -> Iterator[RenderableType]:
-    """A line a turn: does the server's cache help, and what does a longer history cost?"""
+    """A line a turn."""
     if not turns:
         return
-    table = Table(box=None, padding=(0, 1), pad_edge=True)
-    table.add_column("turn", justify="right", min_width=6)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("turn", justify="right")
     for name in _COLUMNS:
         table.add_column(name, justify="right", min_width=8, no_wrap=True)
     shown = turns if len(turns) <= _MOST else (*turns[: _MOST - 1], turns[-1])
@@ -29,9 +45,8 @@ def turn_block(turns: Sequence[Turn]) -> Iterator[RenderableType]:
         if at and one.turn > shown[at - 1].turn + 1:
             table.add_row("…")
         table.add_row(*_cells(one))
-    yield table
-    yield indented(Text("input and cached: tokens a request (mean); times in ms", style="dim"))
-    yield ""
+    yield indented(table)
+    yield indented(Text("input, cached: tokens a request (mean); times in ms", style="dim"))
 
 
 def _cells(one: Turn) -> tuple[str, ...]:
@@ -50,8 +65,5 @@ def _tokens(mean: float | None) -> str:
     return "–" if mean is None else f"{mean:,.0f}"
 
 
-def _ms(statistics: Statistics | None, name: str) -> str:
-    if statistics is None:
-        return "–"
-    mark = "~" if name in statistics.unsupported else ""
-    return mark + milliseconds(getattr(statistics, name))
+def _ms(statistics: Statistics | None, key: str) -> str:
+    return "–" if statistics is None else value(statistics, key)

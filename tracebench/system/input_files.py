@@ -114,7 +114,7 @@ def _opened(path: str, most_bytes: int | None) -> BinaryIO:
 
 
 def _is_regular(descriptor: int, most_bytes: int | None) -> bool:
-    """Whether it is a regular file; else it is a pipe or a terminal, all else is refused."""
+    """Whether it is a regular file; False for a pipe or a terminal, all else is refused."""
     told = os.fstat(descriptor)
     if stat.S_ISREG(told.st_mode):
         os.pread(descriptor, 1, 0)  # unreadable files fail here

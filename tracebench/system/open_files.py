@@ -1,4 +1,4 @@
-"""The limit on this process's open files, of which each connection needs some."""
+"""The limit on this process's open files; each connection needs at least one."""
 
 import resource
 

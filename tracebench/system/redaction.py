@@ -1,8 +1,8 @@
 """Redaction of passwords, tokens and keys in texts.
 
-Two rules, because neither is enough. By position: whatever is in the place of credentials in a URL
-is hidden, whoever wrote it. By value: the credentials of this run are hidden wherever they occur,
-even if a server or a library repeats them in its own words.
+There are two rules, because neither is enough. By position: whatever is in the place of credentials
+in a URL is hidden, whoever wrote it. By value: the credentials of this run are hidden wherever they
+occur, even in messages from a server or a library.
 """
 
 import base64
@@ -102,7 +102,7 @@ class Secrets:
         return cls(frozenset(texts)).and_headers(calls.headers, public)
 
     def and_headers(self, headers: Iterable[tuple[str, str]], public: str = "") -> "Secrets":
-        """These and the values of headers.
+        """The union of these secrets and those in headers.
 
         Args:
             headers: names and values.
@@ -112,11 +112,11 @@ class Secrets:
         return Secrets(self.texts | texts)
 
     def __or__(self, others: "Secrets") -> "Secrets":
-        """These and others."""
+        """The union of these secrets and others."""
         return Secrets(self.texts | others.texts)
 
     def hide(self, text: str) -> str:
-        """A text without them, even if it is marked as cut off in the middle of one."""
+        """A text with the secrets hidden, even if it ends with `…` in the middle of one."""
         text = scrubbed(text)
         if self._pattern is not None:
             text = self._pattern.sub(REDACTED, text)

@@ -1,1 +1,1 @@
-"""Spans: made of exchanges, read from servers, joined by trace id."""
+"""Spans: made from exchanges, read from servers, and joined by trace id."""

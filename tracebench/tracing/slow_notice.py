@@ -1,4 +1,4 @@
-"""What takes long says so: on the progress line, once half a second has passed."""
+"""Report slow steps on the progress line, once half a second has passed."""
 
 from collections.abc import Callable
 from time import monotonic
@@ -10,10 +10,10 @@ QUIET_S: Final = 0.5
 def once_long(
     tell: Callable[[str], object], now_s: Callable[[], float] = monotonic
 ) -> Callable[[str], None]:
-    """Tells what is under way, from half a second after this call on.
+    """Make a function that passes on its text once half a second has passed since this call.
 
     Args:
-        tell: is told.
+        tell: receives the text.
         now_s: the clock.
     """
     until_s = now_s() + QUIET_S

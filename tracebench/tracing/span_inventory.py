@@ -1,4 +1,4 @@
-"""Takes stock of spans: what servers emit, how it is mapped, and rules for the rest."""
+"""List the spans that servers emit, how they are mapped, and rules for the unmapped ones."""
 
 import re
 from collections import defaultdict
@@ -23,7 +23,7 @@ from tracebench.tracing.mapping.precedence import by_service, service_of
 from tracebench.tracing.mapping.stages import TO, nanoseconds
 from tracebench.tracing.roots.read_back import is_root
 
-# Rules for what no rule is for: to be pasted into a mapping, with the component guessed.
+# Rules for unmapped spans, to be pasted into a mapping; the component is a guess.
 
 _GUESSES: Final = (
     (QUEUE, re.compile(r"queu|wait|pending|schedul|backlog", re.I)),
@@ -33,28 +33,28 @@ _GUESSES: Final = (
         re.compile(r"pre.?proc|token|parse|resize|transform|valid|input|decode.?im", re.I),
     ),
 )
-"""In this order; what fits none is taken for inference."""
+"""The first match counts; names that match none are taken for inference."""
 _IDS: Final = re.compile(r"(?=[0-9a-fA-F-]*\d)[0-9a-fA-F]{8}[0-9a-fA-F-]*|\d{4,}")
 
 
 def without_ids(name: str) -> str:
-    """A name with `*` for what looks like an id: it then fits all spans of its kind."""
+    """A name with `*` in place of anything like an id, so that it matches all spans of its kind."""
     return _IDS.sub("*", name)
 
 
 def for_span(name: str) -> str:
-    """A rule that maps the spans of a name."""
+    """A rule that maps all spans of this name."""
     return _rule(name, f"span = {_quoted(name)}")
 
 
 def for_events(span: str, first: str, then: str) -> str:
-    """A rule that maps what lies between two events of a span."""
+    """A rule that maps the stretch between two events of a span."""
     events = f"from = {_quoted(first)}\nto = {_quoted(then)}"
     return _rule(f"{first} {then}", f"span = {_quoted(span)}\n{events}")
 
 
 def for_duration(span: str, attribute: str, unit: str) -> str:
-    """A rule that maps an attribute that tells a duration."""
+    """A rule that maps an attribute that holds a duration."""
     told = f"duration = {_quoted(attribute)}\nunit = {_quoted(unit)}"
     return _rule(attribute, f"span = {_quoted(span)}\n{told}")
 
@@ -68,18 +68,18 @@ def _guess(hint: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """As a TOML string, whatever is in it."""
+    """Any text as a TOML string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'
 
 
-# Takes stock of spans: what each server emits, and what the rules make of it.
+# The inventory: what each server emits, and how the rules map it.
 
 _TIMELIKE: Final = re.compile(r"time(?!out|stamp)|latency|duration|elapsed|[._-][mun]?s$", re.I)
 _UNITS: Final = tuple(
     (re.compile(rf"[._-]{unit}(ec|econds)?$"), unit) for unit in ("ms", "us", "ns")
 )
-"""A unit at the end of an attribute's name; without one, seconds are the custom."""
+"""A unit at the end of an attribute's name; without one, seconds are assumed."""
 
 
 class _Kind(NamedTuple):
@@ -90,7 +90,7 @@ class _Kind(NamedTuple):
 
 @dataclass(slots=True)
 class _Seen:
-    """What has been seen of one kind."""
+    """The data collected for one kind."""
 
     component: str | None = None
     unit: str = "s"
@@ -98,7 +98,7 @@ class _Seen:
 
 
 class _Stock:
-    """One server's."""
+    """The inventory of one server."""
 
     def __init__(self) -> None:
         self.profiles: dict[str, None] = {}
@@ -133,7 +133,7 @@ class _Stock:
         seen.values_ns.append(value_ns)
 
     def rows(self) -> Iterator[Row]:
-        """Entry spans first, then others as they came; each with what it tells below it."""
+        """Entry spans first, then others in order of appearance, each followed by its parts."""
         spans = [kind for kind in self.kinds if kind.what == "span"]
         spans.sort(key=lambda kind: self.kinds[kind].component != SERVER_PROCESSING)
         for name in (kind.span for kind in spans):
@@ -148,7 +148,7 @@ class _Stock:
 
 
 def _rule_for(kind: _Kind, seen: _Seen, events: Sequence[str]) -> str:
-    """What would map it: of events, what lies between one and the next."""
+    """A rule for an unmapped kind; for an event, the stretch from it to the next event."""
     if kind.what == "span":
         return for_span(kind.span)
     if kind.what == "attribute":
@@ -158,11 +158,11 @@ def _rule_for(kind: _Kind, seen: _Seen, events: Sequence[str]) -> str:
 
 
 def take_stock(spans: Iterable[Span], mapper: Mapper) -> tuple[Service, ...]:
-    """Count what servers emit; tracebench's own root spans are passed over.
+    """List what servers emit; tracebench's own root spans are skipped.
 
     Args:
         spans: of any number of traces and servers, in any order.
-        mapper: says which spans are which component.
+        mapper: maps spans to components.
     """
     kept, clients = ServerSpans(), set[str]()
     for span in spans:
@@ -195,7 +195,7 @@ def take_stock(spans: Iterable[Span], mapper: Mapper) -> tuple[Service, ...]:
 
 
 def _durations(span: Span) -> Iterator[tuple[str, str, int]]:
-    """Attributes that look like durations: name, unit, ns."""
+    """Attributes that look like durations: name, unit, value in ns."""
     for name, value in span.attributes.items():
         if not _TIMELIKE.search(name) or isinstance(value, bool):
             continue

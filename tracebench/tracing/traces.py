@@ -1,4 +1,4 @@
-"""Where a run's spans go, where the server's are read back from, and where people look at both."""
+"""Where a run's spans are sent, where the server's are read from, and links to view them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
@@ -36,11 +36,11 @@ _TOLD_EACH = 4096
 
 
 class Traces:
-    """What a plan says of traces. It is checked at once, and in use within `with`.
+    """The tracing part of a plan: checked when it is created, in use within `with`.
 
     Raises:
-        UsageError: an endpoint or a URL is none, or a mapping.
-        TargetError: spans are to be read back from where there is no Jaeger.
+        UsageError: an endpoint, a URL or a mapping is invalid.
+        TargetError: spans are to be read from Jaeger, and it is not there.
     """
 
     def __init__(
@@ -73,11 +73,11 @@ class Traces:
         self._opened = ExitStack()
 
     def __enter__(self) -> "Traces":
-        """Listen, and open the file of spans.
+        """Start listening, and open the file of spans.
 
         Raises:
             UsageError: the address is in use, or the file cannot be written.
-            TargetError: nobody takes the spans that are to be sent.
+            TargetError: nothing listens where spans are to be sent.
         """
         if self._endpoint is not None:
             check_listening(self._endpoint)
@@ -96,17 +96,17 @@ class Traces:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Close it, and what is connected; what a run that failed wrote takes no other's place."""
+        """Close everything; a file written by a failed run does not replace an existing one."""
         if kind is not None and self._archive is not None:
             self._archive.abandon()
         self._opened.close()
 
     def joining(self) -> JoiningExporter:
-        """What joins a target's requests with its server's spans."""
+        """The exporter that joins a target's requests with its server's spans."""
         return JoiningExporter(self._mapper)
 
     def unfit(self) -> list[str]:
-        """The rules of `--map` that fitted nothing so far."""
+        """The rules of `--map` that have matched nothing so far."""
         return self._mapper.unfit()
 
     def export(
@@ -118,15 +118,15 @@ class Traces:
         on_wait: Callable[[str], object] = lambda for_what: None,
         streams: Streams | None = None,
     ) -> list[Finding]:
-        """Export a root span for each request; returns what is to be said of it.
+        """Export a root span for each request; returns findings about losses.
 
         Args:
             requests: the requests.
-            times: what the mirror said of each.
+            times: the mirror's timings of each.
             described: the target.
             run: the run.
-            on_wait: is told now and then how many spans were exported.
-            streams: of the replies that streamed.
+            on_wait: called from time to time with how many spans have been exported.
+            streams: the replies that streamed; None if none did.
         """
         if not self._exporters:
             return []
@@ -146,13 +146,13 @@ class Traces:
         joining: JoiningExporter,
         on_wait: Callable[[str], object] = lambda for_what: None,
     ) -> list[Finding]:
-        """Wait for the spans that servers send of all successes; returns what is to be said of it.
+        """Wait for the spans that servers send for all successes; returns findings about them.
 
         Args:
             requests: the requests.
-            times: what the mirror said of each.
-            joining: takes their spans.
-            on_wait: is told now and then what is waited for.
+            times: the mirror's timings of each.
+            joining: takes the spans.
+            on_wait: called from time to time with what is awaited.
         """
         if self._receiver is None:
             return []
@@ -166,7 +166,7 @@ class Traces:
         found: Iterable[Span],
         on_wait: Callable[[str], object] = lambda for_what: None,
     ) -> list[Finding]:
-        """Write the server's spans into the file, too; returns what is to be said of it."""
+        """Also write the server's spans to the file; returns a finding if that fails."""
         tell = once_long(on_wait)
 
         def own() -> Iterator[Span]:
@@ -190,13 +190,13 @@ class Traces:
         run: spans.Run,
         on_wait: Callable[[str], object] = lambda for_what: None,
     ) -> list[Finding]:
-        """Read the server's spans of all successes; returns what is to be said of it.
+        """Read the server's spans for all successes from Jaeger; returns findings about them.
 
         Args:
             requests: the requests.
-            joining: takes their spans.
-            run: as it was exported.
-            on_wait: is told now and then what is waited for.
+            joining: takes the spans.
+            run: the same as for `export`.
+            on_wait: called from time to time with what is awaited.
         """
         if self._jaeger is None:
             return []
@@ -210,7 +210,7 @@ class Traces:
         def take(found: Iterable[Span]) -> None:
             of_trace = list(found)
             joining.take(of_trace, "backend")
-            if not findings:  # once is enough to say that the disk is full
+            if not findings:  # one finding is enough if the disk is full
                 findings.extend(self._archived(of_trace))
 
         reading = read_back(
@@ -225,7 +225,7 @@ class Traces:
         return findings + _doubts(reading, self._jaeger.unusable, instead)
 
     def _instead(self, jaeger: QueryApi, requests: Requests, run: spans.Run) -> OtherSpans:
-        """What servers traced meanwhile that has nothing to do with the requests."""
+        """Traces that servers recorded during the run but that belong to none of its requests."""
         start_ns = requests.due_ns[0] + run.anchor.offset_ns
         ours = {trace_id for trace_id, _ in requests.ids_at(range(len(requests)))}
         return fetch.traces_of_servers(jaeger, ours, start_ns, start_ns + requests.duration_ns)
@@ -237,7 +237,7 @@ class Traces:
         described: TargetAttributes,
         run: spans.Run,
     ) -> TargetResult:
-        """The result with links, where there is a UI to link to."""
+        """The result with links to its traces, if there is a UI to link to."""
         if self._ui is None:
             return result
         result = links.with_traces(self._ui, result, requests)
@@ -247,14 +247,14 @@ class Traces:
 
 
 def _starts_ns(requests: Requests, successes: Iterable[str], run: spans.Run) -> dict[str, int]:
-    """Trace id → when the root span of each success began (epoch)."""
+    """Trace id → start of the root span of each success, in ns since the epoch."""
     places = requests.places(lambda rows: rows.succeeded)
     starts_ns = requests.columns.whole(SCHEDULED)[places] + run.anchor.offset_ns
     return dict(zip(successes, starts_ns.tolist(), strict=True))
 
 
 def _doubts(reading: ReadBack, unusable: Collection[str], instead: OtherSpans) -> list[Finding]:
-    """What is to be said of what was read back, and of what was not."""
+    """Findings about traces that were not read back, and about unusable spans."""
     said = (
         traces_missing(reading.missing, reading.asked, reading.reason, instead),
         unusable_spans(len(unusable), reading.asked, next(iter(unusable), "")),

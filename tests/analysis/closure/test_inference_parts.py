@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.samples import MS, SUCCESS, load
+from tests.analysis.samples import MS, SUCCESS, load, read
 from tests.records import decomposed
 from tests.tracing.mapping.samples import span, timing
 from tracebench.analysis.closure.source_agreement import Told, differences, differences_alike
-from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.summary import summarise
 from tracebench.model.columns import ABSENT
 from tracebench.model.components import LEAVES
@@ -59,8 +58,8 @@ def test_own_parts_stand_beside_them() -> None:
 
 
 def test_what_to_do_depends_on_which_takes_most() -> None:
-    assert "100% of that is decode: try quantisation, spec" in interpret(measured(told(decode=8)))
-    assert "prefill: send shorter prompts" in interpret(measured(told(prefill=6, decode=2)))
+    assert "100 % of that is decode: try quantisation, spec" in read(measured(told(decode=8)))
+    assert "prefill: send shorter prompts" in read(measured(told(prefill=6, decode=2)))
 
 
 @pytest.mark.parametrize(

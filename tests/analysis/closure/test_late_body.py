@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.samples import MS, SUCCESS, found, load, target
+from tests.analysis.samples import MS, SUCCESS, found, load, read, target
 from tests.records import decomposed
-from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.verdict import advised
 from tracebench.model.components import CLIENT_PARTS, LEAVES
 from tracebench.model.exchange import CameWith, Exchange, Timing
@@ -95,7 +94,7 @@ def run(
 
 def said(result: TargetResult) -> str:
     findings = (f"{one.message} {one.hint}" for one in result.verdict.findings)
-    return " ".join((interpret(result, MANY), *findings))
+    return " ".join((read(result, MANY), *findings))
 
 
 def test_a_stream_is_called_one_and_nobody_is_blamed() -> None:
@@ -105,7 +104,7 @@ def test_a_stream_is_called_one_and_nobody_is_blamed() -> None:
     assert finding.severity == "warning"
     assert "20 ms pass between its first byte and its last" in finding.message
     assert "--receive-otlp" in finding.hint
-    assert interpret(result, MANY).startswith("body takes 99% of the mean latency")
+    assert read(result, MANY).startswith("body is 99 % of the mean")
     assert "workers" not in said(result)
     assert found(result, "waiting_before_server_span") is None
     assert result.share["body"] == pytest.approx(20 / 20.3)

@@ -7,10 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server_middleware.vocabulary import SERVER_PARTS
-from tests.analysis.samples import MS, SUCCESS, found, load, target
+from tests.analysis.samples import MS, SUCCESS, found, load, read, target
 from tests.records import chosen, decomposed
 from tracebench.analysis.closure.own_components import own_components, share_of, shown_as
-from tracebench.analysis.interpretation import interpret
 from tracebench.analysis.summary import summarise
 from tracebench.model.components import COMPONENTS, LEAVES
 from tracebench.model.exchange import Timing
@@ -43,11 +42,11 @@ def test_they_are_parts_of_the_rest_and_of_no_sum() -> None:
 def test_who_names_what_the_server_does_is_not_told_to() -> None:
     named = measured([timing({"tokenize": 5.5, "render": 1})])
     assert found(named, "unexplained_share") is None
-    assert "tokenize" in interpret(named)
-    assert "79% of that is tokenize" in interpret(named)
-    assert "component()" not in interpret(named)
+    assert "tokenize" in read(named)
+    assert "79 % of that is tokenize" in read(named)
+    assert "component()" not in read(named)
     alone = target([SUCCESS], Timing(9 * MS, {"tokenize": 8 * MS}, "mirror"))
-    assert "89% of that is tokenize" in interpret(alone)
+    assert "89 % of that is tokenize" in read(alone)
     assert found(alone, "unexplained_share") is None
 
 
@@ -56,8 +55,8 @@ def test_what_own_names_leave_open_is_still_unexplained() -> None:
         target([SUCCESS], Timing(9 * MS, {"tokenize": MS}, "mirror")), "unexplained_share"
     )
     assert finding is not None
-    assert finding.message.startswith("89%")
-    assert "framework" in interpret(measured([timing({"tokenize": 1})]))
+    assert finding.message.startswith("89 %")
+    assert "framework" in read(measured([timing({"tokenize": 1})]))
 
 
 @pytest.mark.parametrize("name", sorted(COMPONENTS - set(SERVER_PARTS)))

@@ -59,7 +59,7 @@ def test_disagreement_is_told_with_counts_and_sizes() -> None:
     assert found is not None
     assert found.severity == "warning"
     assert found.message == (
-        "in 50% of the 4 requests timed by both the reply and spans, the two differ by more than "
+        "in 50 % of the 4 requests timed by both the reply and spans, the two differ by more than "
         "their resolution: inference by 4 ms (median of 2), queue by 0.02 ms (median of 1). The "
         "spans are used"
     )

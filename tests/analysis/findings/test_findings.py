@@ -1,12 +1,16 @@
 """The one table of findings: in order, and documented as it is."""
 
+from collections.abc import Mapping
 from types import ModuleType
 
 import pytest
 
 from tools.verdict_table import PAGE, page
+from tracebench.analysis.advice import pieces
 from tracebench.analysis.findings.finding import SEVERITIES, FindingKind, weigh
+from tracebench.analysis.numbers import Wording
 from tracebench.analysis.verdict import FINDINGS, TOPICS
+from tracebench.model.result import PERMILLE
 
 NAMED = """client_saturated rate_not_met arrivals_not_as_asked not_stationary warmup_too_short
 too_few_samples correlated_samples unexplained_share negative_network clock_stepped errors
@@ -41,6 +45,41 @@ def test_the_table_is_in_order(code: str) -> None:
     assert ranks == sorted(set(ranks))
     assert kind.message
     assert kind.hint
+    assert kind.brief
+    assert {*kind.explained_by} <= {*FINDINGS}
+    assert {*kind.spoils} <= {"mean", *(name.removesuffix("_ms") for name in PERMILLE)}
+
+
+LIKELY: Mapping[str, object] = {
+    "names": "p90, p95, p99, p999",
+    "known": "[12.3, 23.4] ms",
+    "share": 0.02,
+    "late": " or timed out",
+    "when": " at 17 %",
+    "moved": "fell",
+    "governors": "powersave",
+    "what": "network time",
+    "sent": 123.4,
+    "name": "p95",
+    **dict.fromkeys(("why", "reason", "rules", "path", "loads"), "…"),  # which may be cut
+    **dict.fromkeys(("achieved_rps", "asked_rps", "count", "started"), 12_345),
+    **dict.fromkeys(("before_ms", "after_ms", "waiting_ms", "mean", "median_ms"), 123.4),
+    **dict.fromkeys(("cut", "bad", "asked", "step_ms", "effective"), 1_234),
+    **dict.fromkeys(("steps", "slots", "load", "times"), 64),
+    **dict.fromkeys(("at", "off"), 0.25),
+    "events": 1.25,
+}
+
+
+@pytest.mark.parametrize("code", FINDINGS)
+def test_a_finding_and_its_fix_fit_in_a_line(code: str) -> None:
+    kind = FINDINGS[code]
+    value = 1_234 if "{value:#" in kind.brief else 1.2 if "{value:." in kind.brief else 0.1234
+    brief = Wording().vformat(kind.brief, (), {**LIKELY, "value": value})
+    fixes = [one.short for one in pieces(kind.hint) if one.short]
+    assert fixes
+    longest = max(len(fix) if isinstance(fix, str) else len("--requests 123000") for fix in fixes)
+    assert len(brief) + len(": ") + longest <= 76
 
 
 def test_a_value_on_the_limit_is_below_it() -> None:

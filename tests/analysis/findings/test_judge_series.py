@@ -62,7 +62,7 @@ def test_a_drift_is_told_with_figures() -> None:
     finding = found(measured(series), "not_stationary")
     assert finding is not None
     assert finding.message == (
-        "the server changed by 100% within the run: the mean latency was 10 ms before 25% of the "
+        "the server changed by 100 % within the run: the mean latency was 10 ms before 25 % of the "
         "requests, and 20 ms after"
     )
 
@@ -93,7 +93,7 @@ def test_warmup_too_short(factor: float, expected: str | None) -> None:
     finding = found(measured(series), "warmup_too_short")
     assert (finding.severity if finding else None) == expected
     if finding is not None:
-        assert finding.message.startswith("the first 80 of 2000 requests look like warm-up")
+        assert finding.message.startswith("the first 80 of 2,000 requests look like warm-up")
 
 
 @pytest.mark.parametrize(("phi", "expected"), [(0.0, None), (0.8, "info"), (0.97, "warning")])
@@ -104,7 +104,7 @@ def test_correlated_samples(phi: float, expected: str | None) -> None:
     if finding is not None:
         assert result.latency is not None
         worth = result.latency.effective_count
-        told = f"20000 are worth as much for the mean as {worth} independent"
+        told = f"20,000 are worth as much for the mean as {worth:,} independent"
         assert told in finding.message
 
 
@@ -124,7 +124,7 @@ def test_a_total_alone_explains_nothing() -> None:
         for one in advised({"rest": result}, {}, {})["rest"].verdict.findings
         if one.code == "unexplained_share"
     ]
-    assert finding.message.startswith("100% of the server's time")
+    assert finding.message.startswith("100 % of the server's time")
     assert "process pool" in finding.hint
 
 
@@ -140,7 +140,7 @@ def test_components_outside_requests(total_ms: float, count: int, expected: str 
     finding = found(result, "components_outside_requests")
     assert (finding.severity if finding else None) == expected
     if finding is not None:
-        assert finding.message.startswith(f"during {count * 5}% of the requests, components ran")
+        assert finding.message.startswith(f"during {count * 5} % of the requests, components ran")
         assert "copy_context" in str(finding.hint)
 
 
@@ -192,7 +192,7 @@ def test_a_cache_is_told_with_figures() -> None:
     finding = found(repeating(6, 1.5), "cached_replies")
     assert finding is not None
     assert finding.message == (
-        "a payload's second reply took 85% less than its first (medians over 6 payloads: "
+        "a payload's second reply took 85 % less than its first (medians over 6 payloads: "
         "1.5 after 10 ms): a cache may answer"
     )
 

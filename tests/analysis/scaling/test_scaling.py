@@ -142,7 +142,7 @@ def test_nothing_saturates_yet() -> None:
     assert found.bottleneck is None
     assert found.capacity_rps is None
     assert found.sentence.startswith(
-        "nothing saturates up to 16 in flight: throughput still grew by 100% in the last step"
+        "nothing saturates up to 16 in flight: throughput still grew by 100 % in the last step"
     )
 
 

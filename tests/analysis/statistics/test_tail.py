@@ -109,7 +109,7 @@ def test_the_sentence() -> None:
         exchanges[n] = exchanges[n]._replace(scheduled_ns=exchanges[n].scheduled_ns - 41 * MS)
     result = target(exchanges)
     assert interpret_tail(result) == (
-        "of the 41 ms by which the slowest 1 % exceed the median request, 100 % is backlog "
-        "(95 % interval 100% … 100%)"
+        "the slowest 1 % take 41 ms longer than the median request, 100 % of that in backlog "
+        "(95 % interval 100 … 100 %)"
     )
     assert interpret_tail(target([SUCCESS] * 2000)) == ""

@@ -63,7 +63,9 @@ def test_results_by_turn() -> None:
     assert all(one.ttft is not None and one.ttft.count == 6 for one in stream.turns)
     assert codes(result)["prefix_cached"] == "info", "it was asked for"
     assert loads(dumps(result)).targets["rest"].stream == stream
-    (line,) = (one for one in render(result).splitlines() if one.split()[:2] == ["4", "6"])
+    shown = render(result, detail="all").splitlines()
+    (line,) = (one for one in shown if one.split()[:2] == ["4", "6"])
+    assert any("turn 1 → 4: ttft p50" in one for one in shown)
     assert line.split()[2:4] == ["208", f"{stream.turns[3].cached_tokens:.0f}"]
     assert stream.tokens.output == stream.tokens.asked_output == 24 * 12
 

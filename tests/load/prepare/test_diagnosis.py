@@ -240,7 +240,7 @@ def test_options_that_do_not_fit(options: dict[str, str], said: str) -> None:
     ("answer", "said"),
     [
         (b"", "closed the connection without a reply"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "in mid-reply"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}", "in the middle of a reply"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1, 1\r\n\r\n{}", "is not valid HTTP/1.1"),
         (reply(b"", "401 Unauthorized"), "HTTP 401 Unauthorized: no text"),
         (reply(b"", "302 Found", "Location: /x?token=abc"), "redirects to /x?token=REDACTED"),

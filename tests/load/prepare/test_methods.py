@@ -115,7 +115,7 @@ def test_wrong_json_names_the_field(question: Any, said: str) -> None:
         ({"grpc_method": "zoo.v1.Animals.Classify"}, "is not a valid gRPC method"),
         ({"grpc_method": "zoo.v2.Animals/Classify"}, "it has zoo.v1.Animals"),
         ({"grpc_method": "zoo.v1.Animals/Feed"}, "are Classify, Watch, Count"),
-        ({"grpc_method": "zoo.v1.Animals/Count"}, "takes a stream and answers once"),
+        ({"grpc_method": "zoo.v1.Animals/Count"}, "takes a stream of messages and answers once"),
         ({"grpc_method": None, "proto": "x.proto"}, "give --grpc-method too"),
         ({"proto": "x.proto"}, "cannot read --proto 'x.proto'"),
         ({"proto": __file__}, "cannot be compiled"),

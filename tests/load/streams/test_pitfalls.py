@@ -158,7 +158,7 @@ def test_a_connection_that_ends_in_mid_stream_is_a_failure() -> None:
     parts = [*chat(tokens(32))[:-1], (400, b"")]
     ((outcome, reason),) = outcomes(Streamed(streams(parts)))
     assert outcome is Outcome.FAILED
-    assert "mid-reply" in reason
+    assert "in the middle of a reply" in reason
 
 
 def test_a_reply_that_ends_with_the_connection() -> None:

@@ -129,7 +129,7 @@ def test_model_stream_infer() -> None:
 
 
 def test_stream_is_asked_for_with_a_model_only() -> None:
-    with pytest.raises(UsageError, match="noticed by themselves"):
+    with pytest.raises(UsageError, match="detected automatically"):
         run(plan_of(PAYLOAD, rest_url="http://127.0.0.1:1/x", stream=True))
 
 

@@ -99,7 +99,7 @@ def test_padding_and_priority_are_stripped(flags: int, payload: bytes, expected:
         (http2_frames.PADDED, b"", "more padding than payload"),
         (http2_frames.PADDED, b"\x01", "more padding than payload"),
         (http2_frames.PADDED, b"\xffabc", "more padding than payload"),
-        (http2_frames.WITH_PRIORITY, b"\0\0\0\0", "HEADERS frame of a wrong size"),
+        (http2_frames.WITH_PRIORITY, b"\0\0\0\0", "HEADERS frame of the wrong size"),
     ],
 )
 def test_impossible_padding(flags: int, payload: bytes, message: str) -> None:

@@ -448,7 +448,9 @@ def test_a_generator_that_comes_back_is_noticed(caplog: pytest.LogCaptureFixture
         caplog.set_level(logging.WARNING, "server_middleware")
         assert [list(timed()), list(timed())] == [[1, 2], [1, 2]]
     (record,) = caplog.records
-    assert "'tokens-of-a-generator' decorates what returns a generator" in record.getMessage()
+    assert "'tokens-of-a-generator' decorates a function that returns a generator" in (
+        record.getMessage()
+    )
 
 
 def test_what_cannot_be_called_is_refused() -> None:

@@ -123,10 +123,10 @@ def test_the_table_fits_a_terminal() -> None:
     assert max(map(len, text.splitlines())) <= 80
     table = [line.split() for line in text.splitlines()]
     assert ["POST", f"/{'x' * 12}…{'x' * 13}/send", "1,234,567", "12,346", "–"] in table
-    assert ["decode_ms", "1", "0.500", "unmapped"] in table
+    assert ["decode_ms", "1", "0.50", "unmapped"] in table
     assert "3 could not be read: line 7" in text
     assert '[[rule]]\nspan = "wait_for_gpu"\ncomponent = "queue"' in text
-    assert "1 spans without their parent" in text
+    assert "not counted: 1 span without a parent" in text
     assert "\x1b[" not in text
     assert "\x1b[" in render(Inventory((wide,)), color=True)
 

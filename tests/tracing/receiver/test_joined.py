@@ -44,13 +44,13 @@ EXCHANGES = [SUCCESS._replace(trace_id=f"{n:032x}") for n in range(1000)]
 def test_requests_without_spans(missing: int, severity: str) -> None:
     [finding] = doubts(received(missing), *record(EXCHANGES, [SILENT] * 1000))
     assert (finding.code, finding.severity) == ("low_join_share", severity)
-    assert f"({missing} of 1000): no more came within 6 s" in finding.message
+    assert f"({missing} of 1,000): no more came within 6 s" in finding.message
 
 
 def test_a_mirror_covers_what_is_missing() -> None:
     [finding] = doubts(received(900), *record(EXCHANGES, [MIRROR] * 1000))
     assert finding.severity == "warning"
-    assert "90.00%" in finding.message
+    assert "90 %" in finding.message
 
 
 def test_nothing_is_said_where_all_came() -> None:

@@ -104,12 +104,12 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
         did not report them.
     """
     undecomposed: Counter[Undecomposed] = Counter()
-    chosen = Selection(requests, partial(_decomposed, undecomposed), times)
+    chosen = Selection(requests, partial(fitting, undecomposed), times)
     own = own_components(chosen, times, _NOT_REPORTED)
     within = _of_inference(chosen, times)
     return Decomposition(
         count=len(chosen),
-        columns=SelectedColumns(chosen, {**_CLIENT_SIDE, **_server_side(within), **own.formulas}),
+        columns=SelectedColumns(chosen, {**CLIENT_SIDE, **server_side(within), **own.formulas}),
         undecomposed=undecomposed,
         sources=_sources(chosen),
         scaled=chosen.count(lambda part: part.told(told.SCALED) == 1),
@@ -118,6 +118,7 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
         of_inference=within,
         left_out=own.left_out,
         unlisted=own.unlisted,
+        scheduled=lambda: chosen.column(due),
         before_reply=lambda: chosen.column(_before_reply),
         strays=chosen.count(lambda part: part.told(told.STRAYS) > 0),
         with_both=chosen.count(lambda part: part.told(told.COMPARED) != ABSENT),
@@ -136,7 +137,7 @@ def client_view(requests: Requests) -> SelectedColumns:
         Columns of `end_to_end`, `service_time`, `backlog`, `connect`, `client` and
         `server_and_network`, in the order of scheduling; the last four sum to the first.
     """
-    return SelectedColumns(successes(requests), {**_CLIENT_SIDE, SERVER_AND_NETWORK: _between})
+    return SelectedColumns(successes(requests), {**CLIENT_SIDE, SERVER_AND_NETWORK: _between})
 
 
 def successes(requests: Requests) -> Selection:
@@ -147,6 +148,11 @@ def successes(requests: Requests) -> Selection:
 def ranked(requests: Requests) -> Selection:
     """What latencies are told of: every success and every time-out."""
     return Selection(requests, lambda rows, _: rows.succeeded | (rows[OUTCOME] == _TIMED_OUT))
+
+
+def due(part: Subset) -> Nanoseconds:
+    """When a request was scheduled."""
+    return part.request(stamps.SCHEDULED)
 
 
 def latency(part: Subset) -> Nanoseconds:
@@ -160,7 +166,7 @@ def reported(column_ns: Nanoseconds) -> Nanoseconds:
     return column_ns if known.all() else column_ns[known]
 
 
-def _decomposed(undecomposed: Counter[Undecomposed], rows: Rows, times: PageView | None) -> Flags:
+def fitting(undecomposed: Counter[Undecomposed], rows: Rows, times: PageView | None) -> Flags:
     """Which successes of a page have a timing that fits; the others are counted."""
     assert times is not None
     succeeded, problem = rows.succeeded, times[told.PROBLEM]
@@ -252,7 +258,7 @@ def _of_inference(chosen: Selection, times: ServerTimes) -> tuple[str, ...]:
     return tuple(one for one in known if chosen.count(partial(tells, told.PART + one)))
 
 
-_CLIENT_SIDE: Final[Mapping[str, Formula]] = {
+CLIENT_SIDE: Final[Mapping[str, Formula]] = {
     END_TO_END: latency,
     SERVICE_TIME: service_time,
     BACKLOG: _backlog,
@@ -261,7 +267,7 @@ _CLIENT_SIDE: Final[Mapping[str, Formula]] = {
 }
 
 
-def _server_side(within: Sequence[str]) -> Mapping[str, Formula]:
+def server_side(within: Sequence[str]) -> Mapping[str, Formula]:
     """The formulas of what servers tell, where some tell of these parts of `inference`."""
     formulas: dict[str, Formula] = {
         NETWORK: _network,

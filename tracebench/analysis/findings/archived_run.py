@@ -2,14 +2,21 @@
 
 from typing import Final
 
+from tracebench.analysis.advice import Advice
 from tracebench.analysis.findings.finding import INFO, WARNING, FindingKind, weigh
 from tracebench.model.result import Finding
 
 _UNREADABLE_ARCHIVE: Final = FindingKind(
     "unreadable_archive",
     ((0.0, "info"), (0.01, "warning")),
-    "{bad} lines or spans of the archive cannot be read: {why}",
-    "check that the file is complete; only what can be read counts here",
+    "{bad:#line or span|lines or spans} of the archive cannot be read: {why}",
+    (
+        Advice(
+            "check that the file is complete; only what can be read counts here",
+            short="check that the file is complete",
+        ),
+    ),
+    "{bad:#line or span|lines or spans} cannot be read",
 )
 
 
@@ -23,7 +30,13 @@ _NO_RUN_FACTS: Final = FindingKind(
     INFO,
     "the archive lacks the other facts of the run (CPU time, TCP, plan): "
     "duration and rate are those from the first request to the last",
-    "let the collector keep the resource attribute tracebench.run.facts",
+    (
+        Advice(
+            "let the collector keep the resource attribute tracebench.run.facts",
+            short="keep tracebench.run.facts",
+        ),
+    ),
+    "the archive lacks CPU time, TCP and plan",
 )
 
 
@@ -37,7 +50,8 @@ _RULES_MISSING: Final = FindingKind(
     WARNING,
     "the run mapped spans by the rules in {path!r}, which is missing here: the components "
     "may differ from the run's",
-    "give the file with --mapping",
+    (Advice("give the file with --mapping", short="give --mapping"),),
+    "the run's mapping rules {path!r} are missing",
 )
 
 
@@ -51,7 +65,8 @@ _UNTRACED_MISSING: Final = FindingKind(
     WARNING,
     "the archive holds only the requests that asked for tracing: counts and throughput cover "
     "only those",
-    "see the run's own result (--output-json)",
+    (Advice("see the run's own result (--output-json)", short="see the run's --output-json"),),
+    "the archive has the traced requests only",
 )
 
 
@@ -65,7 +80,13 @@ _OTHER_CLIENT: Final = FindingKind(
     INFO,
     "another client made these requests: only their start and end are known, so backlog, connect "
     "and client are 0 here, and the client's own time is counted as network",
-    "measure with `tracebench run` to separate the client from the network",
+    (
+        Advice(
+            "measure with `tracebench run` to separate the client from the network",
+            short="measure with `run`",
+        ),
+    ),
+    "the client's own time counts as network",
 )
 
 

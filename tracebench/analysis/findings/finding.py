@@ -4,10 +4,10 @@ A finding grows with one number, its value; the levels say from which value on i
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
-from tracebench.analysis.advice import Hint, pieces
+from tracebench.analysis.advice import Hint, always, pieces
 from tracebench.analysis.numbers import Wording
 from tracebench.model.exchange import Decomposition, Nanoseconds
 from tracebench.model.measurement import Measurement
@@ -36,6 +36,13 @@ class FindingKind(NamedTuple):
     """A template; it is given the value and whatever else is the evidence."""
     hint: Hint
     """What to do about it; see advice.py."""
+    brief: str
+    """The message in one line of the table, a template as well; the fix follows it."""
+    explained_by: Collection[str] = ()
+    """Codes of findings that name the cause: beside one that is at least as grave, this one is
+    only a note, so that one cause is said once."""
+    spoils: Collection[str] = ()
+    """The statistics that it makes useless from `warning` on."""
 
 
 INFO, WARNING, INVALID = (((0.0, severity),) for severity in SEVERITIES)
@@ -94,13 +101,22 @@ def state(
         because: what it is due to, where advice depends on that.
         evidence: what the message tells.
     """
-    helping = (one for one in pieces(kind.hint) if not one.cause or one.cause in because)
-    hint = "; ".join(one.text for one in helping)
-    return Finding(kind.code, severity, Wording().format(kind.message, **evidence), hint)
+    helping = [one for one in pieces(kind.hint) if not one.cause or one.cause in because]
+    message, brief = (Wording().format(text, **evidence) for text in (kind.message, kind.brief))
+    shorts = (one.short for one in helping if one.fits is always)
+    return Finding(
+        code=kind.code,
+        severity=severity,
+        message=message,
+        hint="; ".join(one.text for one in helping),
+        brief=brief,
+        fix=next((short for short in shorts if short and isinstance(short, str)), ""),
+    )
 
 
 def with_findings(verdict: Verdict, *more: Finding | None) -> Verdict:
     """A verdict with more findings; the gravest still comes first."""
     findings = [finding for finding in (*verdict.findings, *more) if finding is not None]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity), reverse=True)
-    return Verdict(all(finding.severity != "invalid" for finding in findings), tuple(findings))
+    valid = all(finding.severity != "invalid" for finding in findings)
+    return replace(verdict, valid=valid, findings=tuple(findings))

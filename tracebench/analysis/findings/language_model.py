@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from tracebench.analysis.advice import Advice
 from tracebench.analysis.findings.finding import INFO, Evidence, FindingKind, part_of, weigh
 from tracebench.model.result import Finding
 
@@ -9,8 +10,14 @@ _FIELDS_REFUSED: Final = FindingKind(
     "fields_refused",
     INFO,
     "the server refuses {names}, so the requests do without: {why}",
-    "without ignore_eos, answers end where the model ends them; without stream_options, events are "
-    "counted instead of tokens",
+    (
+        Advice(
+            "without ignore_eos, answers end where the model ends them; without stream_options, "
+            "events are counted instead of tokens",
+            short="the requests do without",
+        ),
+    ),
+    "the server refuses {names}",
 )
 
 
@@ -27,7 +34,13 @@ _PROMPT_LENGTHS: Final = FindingKind(
     ((0.02, "info"), (0.1, "warning")),
     "the prompts have {sent:.4g} tokens (mean) by the server's count, where {asked:.4g} were asked "
     "for: its vocabulary divides some words",
-    "name the model's own tokenizer (--tokenizer FILE), or compare by the count of the server",
+    (
+        Advice(
+            "name the model's own tokenizer (--tokenizer FILE), or compare by the server's count",
+            short="--tokenizer FILE",
+        ),
+    ),
+    "prompts have {sent:.4g} tokens, not {asked:.4g}",
 )
 
 
@@ -46,7 +59,8 @@ _WORDS_GUESSED: Final = FindingKind(
     "words_guessed",
     INFO,
     "the server tells no usage, so a word of a prompt was taken for a token",
-    "name the model's tokenizer (--tokenizer FILE)",
+    (Advice("name the model's tokenizer (--tokenizer FILE)", short="--tokenizer FILE"),),
+    "no usage: a word is taken for a token",
 )
 
 

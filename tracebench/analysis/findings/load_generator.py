@@ -35,9 +35,10 @@ from tracebench.model.result import Finding
 _CLIENT_SATURATED: Final = FindingKind(
     "client_saturated",
     ((0.10, "warning"), (0.50, "invalid")),
-    "{value:.0%} of the mean latency is the tool's own time "
-    "({client_ms:.3g} of {end_to_end_ms:.3g} ms; its CPU was busy {cpu:.0%} of the run)",
+    "{value:%} of the mean latency is the tool's own time "
+    "({client_ms:.3g} of {end_to_end_ms:.3g} ms; its CPU was busy {cpu:%} of the run)",
     (*LESS_LOAD, *OWN_CORE),
+    "{value:%} of the latency is the tool's own time",
 )
 
 
@@ -58,14 +59,19 @@ def _client_saturated(run: Evidence) -> Finding | None:
 _RATE_NOT_MET: Final = FindingKind(
     "rate_not_met",
     ((0.01, "warning"), (0.05, "invalid")),
-    "the rate asked for was missed by {value:.1%}: {achieved_rps:.5g}/s were sent instead of "
+    "the rate asked for was missed by {value:%}: {achieved_rps:.5g}/s were sent instead of "
     "{asked_rps:.5g}/s",
     (
-        Advice("ask for less with --rate", by_rate),
-        Advice("ask for less: spread out the times of --arrivals", by_schedule),
+        Advice("ask for less with --rate", by_rate, short="lower --rate"),
+        Advice(
+            "ask for less: spread out the times of --arrivals",
+            by_schedule,
+            short="spread out --arrivals",
+        ),
         Advice("allow more requests in flight with --concurrency", cap_was_reached),
         *(one._replace(fits=both(one.fits, unless(cap_was_reached))) for one in OWN_CORE),
     ),
+    "{achieved_rps:.4g}/s were sent, {asked_rps:.4g}/s asked for",
 )
 _FEWEST: Final = 20
 """Requests below which a rate is that of a few gaps."""
@@ -96,12 +102,19 @@ def _rate_not_met(run: Evidence) -> Finding | None:
 _LOOP_LAG: Final = FindingKind(
     "loop_lag",
     ((0.005, "info"), (0.02, "warning"), (0.05, "invalid")),
-    "the tool did not look for replies during {value:.1%} of the run, "
+    "the tool did not look for replies during {value:%} of the run, "
     "{longest_ms:.3g} ms at the longest",
     (
-        Advice("give tracebench its own core (taskset)", unless(has_one_core)),
-        Advice("stop other programs on this machine"),
+        Advice(
+            "give tracebench its own core (taskset)",
+            unless(has_one_core),
+            short="give it its own core (taskset)",
+        ),
+        Advice("stop other programs on this machine", short="stop other programs"),
     ),
+    "the tool was not reading in {value:%} of the run",
+    explained_by=("cpu_shared",),
+    spoils=("p99", "p999"),
 )
 
 
@@ -113,9 +126,11 @@ def _loop_lag(run: Evidence) -> Finding | None:
 _ARRIVALS_NOT_AS_ASKED: Final = FindingKind(
     "arrivals_not_as_asked",
     ((0.01, "info"), (0.10, "warning")),
-    "{value:.1%} of the requests left more than a mean gap ({gap_ms:.3g} ms) late, because "
+    "{value:%} of the requests left more than a mean gap ({gap_ms:.3g} ms) late, because "
     "the tool was busy: the server received them in bursts",
     (*LESS_LOAD, *OWN_CORE),
+    "{value:%} of the requests left late, in bursts",
+    explained_by=("rate_not_met", "loop_lag", "client_saturated"),
 )
 
 
@@ -134,8 +149,14 @@ def _arrivals_not_as_asked(run: Evidence) -> Finding | None:
 _CONNECTION_CHURN: Final = FindingKind(
     "connection_churn",
     ((0.05, "info"), (0.20, "warning")),
-    "{value:.1%} of the requests had to wait for a new connection ({connections} of {count})",
-    "let the server keep connections alive, unless its clients really reconnect each time",
+    "{value:%} of the requests had to wait for a new connection ({connections:,} of {count:,})",
+    (
+        Advice(
+            "let the server keep connections alive, unless its clients really reconnect each time",
+            short="keep them alive",
+        ),
+    ),
+    "{value:%} of the requests waited for a new connection",
 )
 _REFUSED: Final = LOST_KINDS.index(Lost.REFUSED)
 
@@ -152,10 +173,17 @@ def _connection_churn(run: Evidence) -> Finding | None:
 _SENT_AGAIN: Final = FindingKind(
     "sent_again",
     ((0.0, "info"), (0.05, "warning")),
-    "{value:.2%} of the requests were sent a second time ({causes}): the time of the "
+    "{value:%} of the requests were sent a second time ({causes}): the time of the "
     "first attempt counts as connect",
-    "let the server keep idle connections longer, for more requests or streams each, and "
-    "announce their end (Connection: close, GOAWAY)",
+    (
+        Advice(
+            "let the server keep idle connections longer, for more requests or streams each, and "
+            "announce their end (Connection: close, GOAWAY)",
+            short="a longer keep-alive in the server",
+        ),
+    ),
+    "{value:%} of the requests had to be sent twice",
+    explained_by=("connection_churn",),
 )
 _LOST: Final = {
     Lost.CLOSED: "as the server closed the connection",

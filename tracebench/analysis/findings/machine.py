@@ -21,11 +21,16 @@ _CPU_SHARED: Final = FindingKind(
     "cpu_shared",
     ((0.50, "info"), (0.90, "warning")),
     "the server and the tool share this machine (both ends of the connections have the same "
-    "address), and its CPUs were {value:.0%} busy: they slow each other down",
+    "address), and its CPUs were {value:%} busy: they slow each other down",
     (
-        Advice("run tracebench on another machine"),
+        Advice(
+            "run tracebench on another machine",
+            short=lambda now: f"{'' if has_one_core(now) else 'taskset, or '}another machine",
+        ),
         Advice("or give each its own cores (taskset)", unless(has_one_core)),
     ),
+    "server and tool share CPUs that are {value:%} busy",
+    spoils=("p99", "p999"),
 )
 
 
@@ -38,8 +43,15 @@ def _cpu_shared(run: Evidence) -> Finding | None:
 _NOISY_NEIGHBOUR: Final = FindingKind(
     "noisy_neighbour",
     ((0.01, "info"), (0.05, "warning")),
-    "the hypervisor gave {value:.1%} of this machine's CPU time to others",
-    "measure again later, or on a dedicated machine; compare by interleaved runs",
+    "the hypervisor gave {value:%} of this machine's CPU time to others",
+    (
+        Advice(
+            "measure again later, or on a dedicated machine; compare by interleaved runs",
+            short="measure again later",
+        ),
+    ),
+    "the hypervisor gave {value:%} of the CPU time to others",
+    spoils=("p99", "p999"),
 )
 
 
@@ -52,7 +64,13 @@ _FREQUENCY_SCALING: Final = FindingKind(
     INFO,
     "the clocks of this machine's CPUs may change during the run (governor {governors}): the "
     "first requests may find a slower machine than the last",
-    "run cpupower frequency-set --governor performance, on the server's machine too",
+    (
+        Advice(
+            "run cpupower frequency-set --governor performance, on the server's machine too",
+            short="cpupower frequency-set",
+        ),
+    ),
+    "CPU clocks may change (governor {governors})",
 )
 
 
@@ -64,12 +82,13 @@ def _frequency_scaling(run: Evidence) -> Finding | None:
 _COMPRESSIBLE_PAYLOAD: Final = FindingKind(
     "compressible_payload",
     ((0.90, "info"),),
-    "the payload shrinks by {value:.0%} when compressed, unlike most real data: whatever "
+    "the payload shrinks by {value:%} when compressed, unlike most real data: whatever "
     "compresses on the way, or skips zeros, is faster here than in production",
     (
-        Advice("send real data, not generated data"),
+        Advice("send real data, not generated data", short="send real data"),
         Advice("give the model's input with --json", given("oip")),
     ),
+    "the payload shrinks by {value:%} when compressed",
 )
 
 
@@ -82,8 +101,15 @@ def _compressible_payload(run: Evidence) -> Finding | None:
 _GC_PAUSES: Final = FindingKind(
     "gc_pauses",
     ((0.001, "info"), (0.01, "warning")),
-    "Python collected garbage during {value:.1%} of the run",
-    "keep other code out of the measuring process",
+    "Python collected garbage during {value:%} of the run",
+    (
+        Advice(
+            "keep other code out of the measuring process",
+            short="measure in a process of its own",
+        ),
+    ),
+    "Python collected garbage in {value:%} of the run",
+    spoils=("p99", "p999"),
 )
 
 
@@ -96,7 +122,14 @@ _CLOCK_STEPPED: Final = FindingKind(
     WARNING,
     "the wall clock moved {step_ms:+.3g} ms against the monotonic clock during the run: span "
     "times shift by that, and timestamps at the step fall back to the tool's own",
-    "let the clock settle (chronyc tracking), then measure again; durations are not affected",
+    (
+        Advice(
+            "let the clock settle (chronyc tracking), then measure again; durations are not "
+            "affected",
+            short="let it settle, measure again",
+        ),
+    ),
+    "the wall clock stepped by {step_ms:+.3g} ms",
 )
 _SLEWING: Final = 500e-6
 """How fast NTP may turn a clock without stepping it (adjtime(2))."""
@@ -114,7 +147,12 @@ _RECORD_IN_MEMORY: Final = FindingKind(
     INFO,
     "the record of the requests outgrew 64 MiB and stayed in memory, because {why}: a longer "
     "run may fill the memory",
-    "set TMPDIR to a folder on a disk with free space",
+    (
+        Advice(
+            "set TMPDIR to a folder on a disk with free space", short="set TMPDIR to a free disk"
+        ),
+    ),
+    "the record stayed in memory: {why}",
 )
 
 
@@ -125,9 +163,11 @@ def _record_in_memory(run: Evidence) -> Finding | None:
 _LATE_WRITES: Final = FindingKind(
     "late_writes",
     ((0.01, "info"), (0.10, "warning")),
-    "up to {value:.1%} of the mean latency may be the tool resuming a partial write late "
+    "up to {value:%} of the mean latency may be the tool resuming a partial write late "
     "(at most {longest_ms:.3g} ms per request, counted as network)",
-    (*LESS_LOAD, Advice("send a smaller payload")),
+    (*LESS_LOAD, Advice("send a smaller payload", short="send a smaller payload")),
+    "up to {value:%} of the latency are late writes",
+    explained_by=("client_saturated", "loop_lag"),
 )
 
 
@@ -146,12 +186,17 @@ def _late_writes(run: Evidence) -> Finding | None:
 _NO_KERNEL_STAMPS: Final = FindingKind(
     "no_kernel_stamps",
     ((0.01, "info"), (0.10, "warning")),
-    "{value:.1%} of the replies carry no kernel receive stamp: there, the tool's own lag in "
+    "{value:%} of the replies carry no kernel receive stamp: there, the tool's own lag in "
     "reading is counted as network",
     (
-        Advice("measure from Linux", unless(on_linux)),
-        Advice("if the server closes connections, let it keep them alive"),
+        Advice("measure from Linux", unless(on_linux), short="measure from Linux"),
+        Advice(
+            "if the server closes connections, let it keep them alive",
+            short="keep connections alive",
+        ),
     ),
+    "{value:%} of the replies have no kernel receive stamp",
+    explained_by=("connection_churn",),
 )
 
 _UNIX_SOCKET: Final = FindingKind(
@@ -159,7 +204,13 @@ _UNIX_SOCKET: Final = FindingKind(
     INFO,
     "the target is a Unix socket, for which the kernel gives no arrival times and no round trip: "
     "the tool's own lag in reading is counted as network",
-    "let the server also listen on 127.0.0.1, to tell the two apart",
+    (
+        Advice(
+            "let the server also listen on 127.0.0.1, to tell the two apart",
+            short="listen on 127.0.0.1 as well",
+        ),
+    ),
+    "a Unix socket has no kernel receive stamps",
 )
 
 
@@ -172,13 +223,15 @@ def _no_kernel_stamps(run: Evidence) -> Finding | None:
 _SHARED_STAMPS: Final = FindingKind(
     "shared_stamps",
     ((0.0, "info"), (0.50, "warning")),
-    "for {value:.1%} of the replies the arrival time is an upper bound: several came in one read",
+    "for {value:%} of the replies the arrival time is an upper bound: several came in one read",
     (
         Advice(
             "leave out --connections: with one connection per slot, arrival times are exact",
             given("connections"),
+            short="leave out --connections",
         ),
     ),
+    "the arrival of {value:%} of replies is an upper bound",
 )
 
 

@@ -53,8 +53,10 @@ _FLOOR_UNKNOWN: Final = FindingKind(
         Advice(
             "--floor measures the same exchange against a server that does nothing",
             unless(given("floor")),
+            short="--floor",
         ),
     ),
+    "a median of {median_ms:.3g} ms is near what any server has",
 )
 _FAST_MS: Final = 1.0
 """A median latency below this may be close: floors of loopback lie between 0.05 ms and 1 ms."""
@@ -74,7 +76,13 @@ _CLOSE_TO_FLOOR: Final = FindingKind(
     INFO,
     "the median {what} of {median_ms:.3g} ms is {value:.2g} times the floor's {floor_ms:.3g} "
     "ms: any server would need much of it",
-    "compare such fast servers by their difference from the floor",
+    (
+        Advice(
+            "compare such fast servers by their difference from the floor",
+            short="compare by the difference",
+        ),
+    ),
+    "the median {what} is {value:.2g} times the floor's",
 )
 _CLOSE: Final = 2.0
 """Medians within so many times the floor's are close to it."""
@@ -95,8 +103,13 @@ def _close(target: TargetResult, floor: Floor) -> Finding | None:
 _CLIENTS_CUT_SHORT: Final = FindingKind(
     "clients_cut_short",
     WARNING,
-    "the comparison with client libraries ended after {value} rounds: {why}",
-    "check what happened to the server, and run again",
+    "the comparison with client libraries ended after {value:#round}: {why}",
+    (
+        Advice(
+            "check what happened to the server, and run again", short="check the server, run again"
+        ),
+    ),
+    "libraries were compared in {value:#round} only",
 )
 
 

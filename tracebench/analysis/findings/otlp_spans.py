@@ -26,6 +26,7 @@ _TAKE_THE_CONTEXT: Final = (
         "let the server accept the caller's context: the W3C traceparent, in HTTP headers or "
         "gRPC metadata (OTEL_PROPAGATORS=tracecontext,baggage; b3 alone does not read it)",
         cause="own_traces",
+        short="let the server take traceparent",
     ),
     Advice(
         "some servers lose it occasionally, with any client: Triton 2.51 starts its own trace for "
@@ -38,17 +39,19 @@ _TAKE_THE_CONTEXT: Final = (
 _LOW_JOIN_SHARE: Final = FindingKind(
     "low_join_share",
     ((0.0, "info"), (0.005, "warning"), (_MOST_UNJOINED, "invalid")),
-    "no server span arrived for {value:.2%} of the answered requests "
-    "({missing} of {wanted}): {reason}{came}",
+    "no server span arrived for {value:%} of the answered requests "
+    "({missing:,} of {wanted:,}): {reason}{came}",
     (
         *_TAKE_THE_CONTEXT,
         Advice(
             "let proxies in between export their spans too, or pass on the caller's context as is",
             cause="headless",
+            short="let proxies export spans too",
         ),
         Advice(
             "let the server export to the --receive-otlp address (OTEL_EXPORTER_OTLP_ENDPOINT)",
             cause="silent",
+            short="OTEL_EXPORTER_OTLP_ENDPOINT",
         ),
         *(
             Advice(
@@ -56,6 +59,7 @@ _LOW_JOIN_SHARE: Final = FindingKind(
                 "(OTEL_TRACES_SAMPLER=parentbased_always_off), and queue enough "
                 "(OTEL_BSP_MAX_QUEUE_SIZE)",
                 cause=cause,
+                short="OTEL_TRACES_SAMPLER",
             )
             for cause in ("silent", "lost")
         ),
@@ -64,6 +68,7 @@ _LOW_JOIN_SHARE: Final = FindingKind(
             cause="silent",
         ),
     ),
+    "no server span for {value:%} of the requests",
 )
 
 
@@ -89,15 +94,17 @@ def low_join_share(
 _TRACES_MISSING: Final = FindingKind(
     "traces_missing",
     ((0.0, "info"), (0.005, "warning")),
-    "{value:.2%} of the traces could not be read back ({missing} of {asked}): {reason}{came}",
+    "{value:%} of the traces could not be read back ({missing:,} of {asked:,}): {reason}{came}",
     (
         *_TAKE_THE_CONTEXT,
         Advice(
             "check that the server exports every sampled trace to the same Jaeger, that Jaeger "
             "keeps that many, and that --jaeger is its URL",
             cause="lost",
+            short="check --jaeger and its storage",
         ),
     ),
+    "{value:%} of the traces could not be read back",
 )
 
 
@@ -121,8 +128,14 @@ def traces_missing(missing: int, asked: int, reason: str, found: OtherSpans) -> 
 _SPANS_REFUSED: Final = FindingKind(
     "spans_refused",
     WARNING,
-    "the OTLP receiver refused {value} requests or spans: {reasons}",
-    "let only the server export to it, in smaller batches, and check what else sends to it",
+    "the OTLP receiver refused {value:#request or span|requests or spans}: {reasons}",
+    (
+        Advice(
+            "let only the server export to it, in smaller batches, and check what else sends to it",
+            short="smaller batches",
+        ),
+    ),
+    "the receiver refused {value:#request or span|requests or spans}",
 )
 
 
@@ -135,12 +148,25 @@ def spans_refused(refused: Mapping[str, int]) -> Finding | None:
 _SPANS_LOST: Final = FindingKind(
     "spans_lost",
     WARNING,
-    "{value} spans could not be exported: {reason}",
+    "{value:#span} could not be exported: {reason}",
     (
-        Advice("check that the collector at --otlp-endpoint accepts them", given("otlp_endpoint")),
-        Advice("check that the collector at --forward-otlp accepts them", given("forward_otlp")),
-        Advice("check that there is free space for --output-traces", given("output_traces")),
+        Advice(
+            "check that the collector at --otlp-endpoint accepts them",
+            given("otlp_endpoint"),
+            short="check --otlp-endpoint",
+        ),
+        Advice(
+            "check that the collector at --forward-otlp accepts them",
+            given("forward_otlp"),
+            short="check --forward-otlp",
+        ),
+        Advice(
+            "check that there is free space for --output-traces",
+            given("output_traces"),
+            short="check the free space",
+        ),
     ),
+    "{value:#span} could not be exported: {reason}",
 )
 
 
@@ -153,7 +179,13 @@ _UNFIT_RULES: Final = FindingKind(
     "unfit_rules",
     WARNING,
     "--map {rules}: no span of a request, and no timing in a reply, has such a name",
-    "`tracebench spans` shows what the server emits and how it is mapped",
+    (
+        Advice(
+            "`tracebench spans` shows what the server emits and how it is mapped",
+            short="see `tracebench spans`",
+        ),
+    ),
+    "--map {rules} fits nothing",
 )
 
 
@@ -170,9 +202,15 @@ def unfit_rules(rules: Sequence[str], decomposed: int) -> Finding | None:
 _UNUSABLE_SPANS: Final = FindingKind(
     "unusable_spans",
     ((0.0, "info"), (0.01, "warning")),
-    "{bad} server spans cannot be used: {why}",
-    "let the server end each span it starts, and set its clock; their time counts as the "
-    "enclosing component",
+    "{bad:#server span} cannot be used: {why}",
+    (
+        Advice(
+            "let the server end each span it starts, and set its clock; their time counts as the "
+            "enclosing component",
+            short="end every span, set the clock",
+        ),
+    ),
+    "{bad:#server span} cannot be used",
 )
 
 
@@ -190,10 +228,16 @@ def unusable_spans(bad: int, good: int, why: str) -> Finding | None:
 _SOURCES_DISAGREE: Final = FindingKind(
     "sources_disagree",
     ((0.01, "info"), (0.10, "warning")),
-    "in {value:.0%} of the {both} requests timed by both the reply and spans, the two differ "
+    "in {value:%} of the {both:#request} timed by both the reply and spans, the two differ "
     "by more than their resolution: {parts}. The spans are used",
-    "`tracebench spans` shows which span counts as which component; --map or --mapping sets "
-    "it, and component() in the server overrides what a profile guesses",
+    (
+        Advice(
+            "`tracebench spans` shows which span counts as which component; --map or --mapping "
+            "sets it, and component() in the server overrides what a profile guesses",
+            short="see `tracebench spans`",
+        ),
+    ),
+    "reply and spans disagree in {value:%} of the requests",
 )
 _MOST_NAMED: Final = 5
 
@@ -213,7 +257,14 @@ _CLOCK_MOVED: Final = FindingKind(
     "clock_moved",
     INFO,
     "the server's clock moved by at least {value:.3g} ms against the client's during the run",
-    "no component depends on it; to compare times in traces, sync both clocks with NTP or PTP",
+    (
+        Advice(
+            "no component depends on it; to compare times in traces, sync both clocks with NTP or "
+            "PTP",
+            short="sync both clocks",
+        ),
+    ),
+    "the server's clock moved by {value:.3g} ms or more",
 )
 
 

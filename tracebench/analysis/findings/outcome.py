@@ -3,7 +3,14 @@
 from math import inf
 from typing import Final
 
-from tracebench.analysis.advice import Advice, both, by_rate, may_lower_concurrency, timed_out
+from tracebench.analysis.advice import (
+    Advice,
+    Situation,
+    both,
+    by_rate,
+    may_lower_concurrency,
+    timed_out,
+)
 from tracebench.analysis.findings.finding import (
     INVALID,
     WARNING,
@@ -13,14 +20,21 @@ from tracebench.analysis.findings.finding import (
     state,
     weigh,
 )
-from tracebench.analysis.numbers import rounded
+from tracebench.analysis.numbers import percent, rounded
 from tracebench.model.result import Finding, RequestCounts
 
 _NO_SUCCESSES: Final = FindingKind(
     "no_successes",
     INVALID,
-    "none of the {value} started requests succeeded",
-    "look at the errors; `--dry-run` shows one exchange in full",
+    "no request succeeded, of {value:,} that were started",
+    (
+        Advice(
+            "look at the errors; `--dry-run` shows one exchange in full",
+            short="--dry-run shows one in full",
+        ),
+    ),
+    "no request succeeded, of {value:,} started",
+    explained_by=("gave_up",),
 )
 
 
@@ -38,7 +52,13 @@ _GAVE_UP: Final = FindingKind(
     "gave_up",
     INVALID,
     "the run was given up: {why}",
-    "check the server's log; if it is only slow, allow more time with --timeout",
+    (
+        Advice(
+            "check the server's log; if it is only slow, allow more time with --timeout",
+            short="check the server's log",
+        ),
+    ),
+    "given up: {why}",
 )
 
 
@@ -49,9 +69,15 @@ def _gave_up(run: Evidence) -> Finding | None:
 _NOT_STABLE: Final = FindingKind(
     "not_stable",
     INVALID,
-    "the run ended before {name} was known within {share:.3g}% of its value: its 95 % interval "
+    "the run ended before {name} was known within {share:%} of its value: its 95 % interval "
     "is {known}",
-    "allow a longer run (--duration, --requests), or ask for less with --until-stable",
+    (
+        Advice(
+            "allow a longer run (--duration, --requests), or ask for less with --until-stable",
+            short="longer --duration",
+        ),
+    ),
+    "{name} is not known within {share:%} yet, but as {known}",
 )
 
 
@@ -64,35 +90,65 @@ def _not_stable(run: Evidence) -> Finding | None:
     if max(high_ms - value_ms, value_ms - low_ms) <= asked.share * value_ms:
         return None
     known = f"[{rounded(low_ms, 4)}, {rounded(high_ms, 4)}] ms" if high_ms < inf else "unknown"
-    name, share = asked.statistic.removesuffix("_ms"), asked.share * 100
-    return state(_NOT_STABLE, "invalid", name=name, share=share, known=known)
+    name = asked.statistic.removesuffix("_ms")
+    return state(_NOT_STABLE, "invalid", name=name, share=asked.share, known=known)
+
+
+def _mostly_timed_out(now: Situation) -> bool:
+    """What failed otherwise is not due to the load, or to impatience."""
+    return now.target.requests.timed_out > now.target.requests.failed
 
 
 _ERRORS: Final = FindingKind(
     "errors",
     ((0.0, "warning"), (0.01, "invalid")),
-    "{value:.2%} of the requests did not succeed: {failed} failed, {timed_out} timed out",
+    "{value:%} of the requests did not succeed: {failed:,} failed, {timed_out:,} timed out",
     (
-        Advice("fix the cause shown above; if the server went away, check its log"),
-        Advice("a lower --concurrency may avoid time-outs", both(timed_out, may_lower_concurrency)),
-        Advice("a lower --rate may avoid time-outs", both(timed_out, by_rate)),
-        Advice("a longer --timeout waits for slow replies", timed_out),
+        Advice(
+            "fix the cause that the errors name; if the server went away, check its log",
+            short=lambda now: "" if _mostly_timed_out(now) else "see the server's log",
+        ),
+        Advice(
+            "a lower --concurrency may avoid time-outs",
+            both(timed_out, may_lower_concurrency),
+            short="lower --concurrency",
+        ),
+        Advice(
+            "a lower --rate may avoid time-outs",
+            both(timed_out, by_rate),
+            short="lower --rate",
+        ),
+        Advice("a longer --timeout waits for slow replies", timed_out, short="raise --timeout"),
     ),
+    "{value:%} of the requests failed{late}",
+    explained_by=("no_successes",),
 )
 
 
 def _errors(run: Evidence) -> Finding | None:
     counts = run.requests
     share = part_of(counts.failed + counts.timed_out, counts.started)
-    return weigh(_ERRORS, share, failed=counts.failed, timed_out=counts.timed_out)
+    return weigh(
+        _ERRORS,
+        share,
+        failed=counts.failed,
+        timed_out=counts.timed_out,
+        late=" or timed out" if counts.timed_out else "",
+    )
 
 
 _INTERRUPTED: Final = FindingKind(
     "interrupted",
     WARNING,
-    "the run was interrupted{when}: {cancelled} of {started} requests were cancelled, so "
-    "not everything was measured",
-    "let it finish, or ask for a shorter one with --requests or --duration",
+    "the run was interrupted{when}, with {cancelled:,} of {started:#request} cancelled: not "
+    "everything was measured",
+    (
+        Advice(
+            "let it finish, or ask for a shorter one with --requests or --duration",
+            short="let it finish, or shorten it (--duration)",
+        ),
+    ),
+    "interrupted{when}",
 )
 
 
@@ -108,7 +164,7 @@ def _interrupted(run: Evidence) -> Finding | None:
     if not run.requests.started:
         return interrupted(run.requests, " before the warm-up was over")
     share = run.load.done_share
-    return interrupted(run.requests, "" if share is None else f" at {share:.0%}")
+    return interrupted(run.requests, "" if share is None else f" at {percent(share)}")
 
 
 KINDS: Final = (

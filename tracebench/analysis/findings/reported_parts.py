@@ -17,9 +17,15 @@ _LEAST_SHARE: Final = 0.05
 _NEGATIVE_NETWORK: Final = FindingKind(
     "negative_network",
     ((0.0, "info"), (0.01, "warning")),
-    "for {value:.2%} of the replies the server reports more time than the client waited: "
+    "for {value:%} of the replies the server reports more time than the client waited: "
     "they are not decomposed",
-    "check that it reports the right unit, and that its span ends before the reply is sent",
+    (
+        Advice(
+            "check that it reports the right unit, and that its span ends before the reply is sent",
+            short="check its unit",
+        ),
+    ),
+    "{value:%} of the replies report more time than the client waited",
 )
 
 
@@ -31,16 +37,26 @@ def _negative_network(run: Evidence) -> Finding | None:
 _UNEXPLAINED_SHARE: Final = FindingKind(
     "unexplained_share",
     ((0.25, "info"), (0.50, "warning")),
-    "{value:.0%} of the server's time is in no component, neither a standard nor a custom one",
+    "{value:%} of the server's time is in no component, neither a standard nor a custom one",
     (
-        Advice("wrap its other work in component(): reading, batching, writing", reports_parts),
-        Advice("wrap its steps in component(), or map its spans", unless(reports_parts)),
+        Advice(
+            "wrap its other work in component(): reading, batching, writing",
+            reports_parts,
+            short="wrap it in component()",
+        ),
+        Advice(
+            "wrap its steps in component(), or map its spans",
+            unless(reports_parts),
+            short="wrap its steps in component()",
+        ),
         Advice(
             "components are lost if they run where the request's context does not reach: a thread "
             "that outlives the request, a greenlet, a process pool, a worker process",
             unless(reports_parts),
         ),
     ),
+    "{value:%} of the server's time is in no component",
+    explained_by=("components_outside_requests",),
 )
 
 
@@ -57,11 +73,17 @@ def _unexplained_share(run: Evidence) -> Finding | None:
 _COMPONENTS_OUTSIDE_REQUESTS: Final = FindingKind(
     "components_outside_requests",
     ((0.0, "info"), (0.10, "warning")),
-    "during {value:.0%} of the requests, components ran outside any request, where its context "
+    "during {value:%} of the requests, components ran outside any request, where its context "
     "does not reach: their time is in server_other",
-    "run them in a copy of the request's context (contextvars.copy_context().run), or let them "
-    "name the requests they work for: component(name, requests=[this_request()]); the server's log "
-    "names one of them",
+    (
+        Advice(
+            "run them in a copy of the request's context (contextvars.copy_context().run), or let "
+            "them name the requests they work for: component(name, requests=[this_request()]); the "
+            "server's log names one of them",
+            short="docs/middleware.md",
+        ),
+    ),
+    "components ran outside of {value:%} of the requests",
 )
 
 
@@ -76,10 +98,16 @@ def _components_outside_requests(run: Evidence) -> Finding | None:
 _NAMES_LEFT_OUT: Final = FindingKind(
     "names_left_out",
     INFO,
-    "{value} custom-named timings are not shown, or not in every request, because they do not "
-    "fit into the server's time next to the others: {names} (requests)",
-    "let the server report exclusive times, as component() does; timings that a proxy or CDN "
-    "adds to the header may mean something else, and change nothing else here",
+    "{value:#custom-named timing} left out, at least in some requests, for not "
+    "fitting into the server's time next to the others: {names} (requests)",
+    (
+        Advice(
+            "let the server report exclusive times, as component() does; timings that a proxy or "
+            "CDN adds to the header may mean something else, and change nothing else here",
+            short="report exclusive times",
+        ),
+    ),
+    "{value:#custom-named timing} left out",
 )
 _NAMES: Final = 5
 """So many names a sentence can hold."""
@@ -96,9 +124,15 @@ def _names_left_out(run: Evidence) -> Finding | None:
 _TOO_MANY_NAMES: Final = FindingKind(
     "too_many_names",
     INFO,
-    "{value} more custom-named components are not shown: only the {most} that take the most "
-    "time are",
-    "give component() names that do not depend on the request",
+    "{value:#more custom-named component} left out: only the {most} that take the most "
+    "time are shown",
+    (
+        Advice(
+            "give component() names that do not depend on the request",
+            short="use fewer names",
+        ),
+    ),
+    "{value:#more custom-named component} left out",
 )
 
 

@@ -1,21 +1,26 @@
 """Whether there are samples enough, and how many independent ones they are worth."""
 
-from typing import Final
+from collections.abc import Collection, Mapping
+from math import ceil
+from typing import Any, Final
 
-from tracebench.analysis.advice import LONGER, Advice
+from tracebench.analysis.advice import LONGER, Advice, Situation
 from tracebench.analysis.findings.finding import Evidence, FindingKind, weigh
+from tracebench.analysis.numbers import rounded
 from tracebench.analysis.statistics.distribution import SAMPLE_FLOORS
-from tracebench.model.result import Finding
+from tracebench.model.result import PERMILLE, Finding, Statistics
 
 _CORRELATED_SAMPLES: Final = FindingKind(
     "correlated_samples",
     ((2.0, "info"), (20.0, "warning")),
-    "successive requests are correlated: {count} are worth as much for the mean as "
-    "{effective} independent ones; the intervals account for that",
+    "successive requests are correlated: {count:,} are worth as much for the mean as "
+    "{effective:,} independent ones; the intervals account for that",
     (
         *LONGER,
         Advice("a drift, a warm-up or a stall of the server correlates requests too"),
     ),
+    "{count:,} correlated requests tell no more than {effective:,}",
+    explained_by=("not_stationary", "warmup_too_short"),
 )
 
 
@@ -26,17 +31,48 @@ def _correlated_samples(run: Evidence) -> Finding | None:
     return weigh(_CORRELATED_SAMPLES, count / effective, count=count, effective=effective)
 
 
+def times_as_many(latency: Statistics | None, among: Collection[str] = tuple(PERMILLE)) -> int:
+    """About how many times as many requests would give an interval to each of those percentiles.
+
+    It is an estimate: each percentile has a correlation of its own, which this leaves out.
+
+    Args:
+        latency: what is known.
+        among: the percentiles of interest, as `p95_ms`.
+    """
+    if latency is None:
+        return 1
+    worth = latency.effective_count or latency.count
+    floors = (SAMPLE_FLOORS[name] for name in latency.unsupported if name in among)
+    return max((2, *(ceil(floor / max(worth, 1)) for floor in floors)))
+
+
+def amount(plan: Mapping[str, Any], times: int) -> str:
+    """The option that asks for so many times as many requests; empty where no number does."""
+    for name, option in (("duration_s", "--duration"), ("requests", "--requests")):
+        asked = plan.get(name)
+        if isinstance(asked, int | float) and asked > 0:
+            return f"{option} {rounded(times * asked, 2).replace(',', '')}"
+    return ""
+
+
+def _amount(now: Situation) -> str:
+    return amount(now.plan, times_as_many(now.target.latency)) or "more --requests"
+
+
 _TOO_FEW_SAMPLES: Final = FindingKind(
     "too_few_samples",
     ((0, "info"), (3, "warning")),
-    "{count} samples{worth} are too few for {names}: shown without an interval",
+    "{count:#sample is|samples are} too few{worth} for {names}: shown without an interval",
     (
-        *LONGER,
+        LONGER[0]._replace(short=_amount),
+        *LONGER[1:],
         Advice(
             "independent samples needed are "
             + ", ".join(f"{least:,} for {name[:-3]}" for name, least in SAMPLE_FLOORS.items())
         ),
     ),
+    "{names} need {times:.2g} times as many requests",
 )
 
 
@@ -50,6 +86,7 @@ def _too_few_samples(run: Evidence) -> Finding | None:
         count=count,
         worth=", correlated as they are," if worth and worth < count else "",
         names=", ".join(name.removesuffix("_ms") for name in names),
+        times=times_as_many(run.latency),
     )
 
 

@@ -5,7 +5,14 @@ from typing import Final
 import numpy as np
 
 from tracebench.analysis.advice import Advice, given, one_at_a_time, takes_spans, unless
-from tracebench.analysis.findings.finding import INFO, Evidence, FindingKind, part_of, weigh
+from tracebench.analysis.findings.finding import (
+    INFO,
+    Evidence,
+    FindingKind,
+    part_of,
+    state,
+    weigh,
+)
 from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.model.components import BODY, END_TO_END, NETWORK
 from tracebench.model.exchange import Nanoseconds, Undecomposed
@@ -22,10 +29,16 @@ LIKE_THE_FLOOR: Final = 2.0
 _NO_SERVER_TIMING: Final = FindingKind(
     "no_server_timing",
     INFO,
-    "the server reported no timing in any of its {value} replies",
-    "add two lines to the server, `from server_middleware import instrument` and "
-    "`instrument(app)` (gRPC: its interceptors), or a reply header, "
-    'X-Timing-Info: {"inference": 0.012, "server_processing": 0.015} (seconds)',
+    "the server reported no timing in any of its {value:#reply|replies}",
+    (
+        Advice(
+            "add two lines to the server, `from server_middleware import instrument` and "
+            "`instrument(app)` (gRPC: its interceptors), or a reply header, "
+            'X-Timing-Info: {"inference": 0.012, "server_processing": 0.015} (seconds)',
+            short="add two lines: docs/middleware.md",
+        ),
+    ),
+    "the server reports no timings",
 )
 
 
@@ -42,8 +55,15 @@ def _reported_nothing(run: Evidence) -> bool:
 _NOT_DECOMPOSED: Final = FindingKind(
     "not_decomposed",
     ((0.0, "info"), (0.01, "warning")),
-    "{value:.2%} of the successes could not be decomposed: {reasons}",
-    "look at what the server reports with --dry-run; they count only in `latency`",
+    "{value:%} of the successes could not be decomposed: {reasons}",
+    (
+        Advice(
+            "look at what the server reports with --dry-run; they count only in `latency`",
+            short="--dry-run shows what comes",
+        ),
+    ),
+    "{value:%} of the successes could not be decomposed",
+    explained_by=("low_join_share", "traces_missing"),
 )
 
 
@@ -54,15 +74,18 @@ def _not_decomposed(run: Evidence) -> Finding | None:
     reasons = "; ".join(f"{reason.value} ({count})" for reason, count in counts.items())
     undecomposed = sum(counts.values())
     share = part_of(undecomposed, undecomposed + run.decomposition.count)
+    if set(counts) == {Undecomposed.NEGATIVE_NETWORK}:  # which has a finding of its own
+        return state(_NOT_DECOMPOSED, "info", value=share, reasons=reasons)
     return weigh(_NOT_DECOMPOSED, share, reasons=reasons)
 
 
 _SCALED_MIRROR: Final = FindingKind(
     "scaled_mirror",
     INFO,
-    "in {value} of {decomposed} replies the rounded parts exceeded their total by less than "
-    "one last digit each, and were scaled down to it",
-    "let the server report its times with more digits",
+    "in {value:,} of {decomposed:#reply|replies} the rounded parts exceeded their total by less "
+    "than one last digit each, and were scaled down to it",
+    (Advice("let the server report its times with more digits", short="report with more digits"),),
+    "rounded parts exceeded their total in {value:#reply|replies}",
 )
 
 
@@ -76,10 +99,12 @@ _SPANS: Final = (
         "--receive-otlp receives the server's own spans, which cover the whole reply if they last "
         "until its end",
         unless(takes_spans),
+        short="--receive-otlp",
     ),
     Advice(
         "the server's own spans cover the whole reply: find out which are missing",
         takes_spans,
+        short="see which spans are missing",
     ),
 )
 
@@ -87,16 +112,17 @@ _STREAMED_REPLY: Final = FindingKind(
     "streamed_reply",
     ((0.01, "info"), (0.10, "warning")),
     "the reply streams: {body_ms:.3g} ms pass between its first byte and its last (mean, "
-    "{value:.0%} of the latency). The server's timing came with the head and cannot cover "
+    "{value:%} of the latency). The server's timing came with the head and cannot cover "
     "that: it is shown separately as `body`",
     _SPANS,
+    "{value:%} of the latency is a stream without timings",
 )
 
 _LONG_BODY: Final = FindingKind(
     "long_body",
     ((0.01, "info"),),
     "{body_ms:.3g} ms pass between the first byte of the reply and its last (mean, "
-    "{value:.0%} of the latency). The server's timing came with the head and does not tell "
+    "{value:%} of the latency). The server's timing came with the head and does not tell "
     "whether that was the path or the server: it is shown separately as `body`",
     (
         Advice("if the reply is large, look at bandwidth and compression"),
@@ -106,6 +132,7 @@ _LONG_BODY: Final = FindingKind(
         ),
         *_SPANS,
     ),
+    "{value:%} of the latency is after the first byte",
 )
 
 
@@ -128,11 +155,16 @@ _WAITING_BEFORE_SERVER_SPAN: Final = FindingKind(
             "requests may wait to be accepted, or for a worker: give the server more workers "
             "or threads",
             unless(one_at_a_time),
+            short="more workers or threads",
         ),
-        Advice("look at what the server does around its span: accepting, reading, parsing"),
+        Advice(
+            "look at what the server does around its span: accepting, reading, parsing",
+            short="look at what it does around its span",
+        ),
         Advice("if the payload is large, look at bandwidth too"),
         Advice("--floor shows how much of it any server would have", unless(given("floor"))),
     ),
+    "{waiting_ms:.3g} ms pass outside the server's span",
 )
 
 
@@ -159,8 +191,14 @@ _NETWORK_AFTER_REPLY_BEGAN: Final = FindingKind(
     ((0.10, "info"),),
     "{after_ms:.3g} ms of the median network time of {network_ms:.3g} ms pass after the first "
     "byte of the reply: the rest of it is on its way, or the server goes on after its span",
-    "if the reply is large, look at bandwidth and compression; else let the server's span last "
-    "until the reply has been sent",
+    (
+        Advice(
+            "if the reply is large, look at bandwidth and compression; else let the server's span "
+            "last until the reply has been sent",
+            short="let the server's span last longer",
+        ),
+    ),
+    "{after_ms:.3g} ms pass after the reply's first byte",
 )
 _LEAST_AFTER_MS: Final = 1.0
 

@@ -18,13 +18,23 @@ from tracebench.model.result import Finding
 _NOT_STATIONARY: Final = FindingKind(
     "not_stationary",
     ((0.02, "info"), (0.10, "warning"), (0.50, "invalid")),
-    "the server changed by {value:.0%} within the run: the mean latency was {before_ms:.3g} "
-    "ms before {at:.0%} of the requests, and {after_ms:.3g} ms after",
+    "the server changed by {value:%} within the run: the mean latency was {before_ms:.3g} "
+    "ms before {at:%} of the requests, and {after_ms:.3g} ms after",
     (
+        Advice(
+            "trim the warm-up with --warmup auto",
+            unless(warms_up_by_itself),
+            cause="fell",
+            short="add --warmup auto",
+        ),
+        Advice(
+            "check for growing memory use, heat or a filling queue",
+            cause="rose",
+            short="look for heat or a queue",
+        ),
         *LONGER,
-        Advice("trim the warm-up with --warmup auto", unless(warms_up_by_itself)),
-        Advice("check for growing memory use, heat or a filling queue"),
     ),
+    "latency {moved} {before_ms:.3g} → {after_ms:.3g} ms after {at:%} of the run",
 )
 _EVEN: Final = 0.10
 """An open loop whose halves differ by more has a rate that changes, so its latency may too."""
@@ -34,7 +44,9 @@ def _not_stationary(run: Evidence) -> Finding | None:
     found = drift(run.latency_ns)
     if found is None or _changes_its_rate(run):
         return None
-    return weigh(_NOT_STATIONARY, found.change, **found._asdict())
+    moved = "fell" if found.after_ms < found.before_ms else "rose"
+    evidence = {**found._asdict(), "moved": moved}
+    return weigh(_NOT_STATIONARY, found.change, because=(moved,), **evidence)
 
 
 def _changes_its_rate(run: Evidence) -> bool:
@@ -49,13 +61,17 @@ def _changes_its_rate(run: Evidence) -> bool:
 _WARMUP_TOO_SHORT: Final = FindingKind(
     "warmup_too_short",
     ((0.02, "info"), (0.10, "warning")),
-    "the first {cut} of {count} requests look like warm-up: they move the mean by "
-    "{value:.0%} more than chance would",
+    "the first {cut:,} of {count:#request} look like warm-up: they move the mean by "
+    "{value:%} more than chance would",
     (
-        Advice("trim them with --warmup auto", unless(warms_up_by_itself)),
+        Advice(
+            "trim them with --warmup auto", unless(warms_up_by_itself), short="add --warmup auto"
+        ),
         Advice("or give a longer --warmup", unless(warms_up_by_itself)),
         *LONGER,
     ),
+    "the first {cut:,} of {count:,} look like warm-up",
+    explained_by=("not_stationary",),
 )
 
 
@@ -69,9 +85,15 @@ def _warmup_too_short(run: Evidence) -> Finding | None:
 _UNEVEN_SLOTS: Final = FindingKind(
     "uneven_slots",
     ((0.20, "info"), (0.50, "warning")),
-    "the slowest of {slots} slots has a median of {slowest_ms:.3g} ms, {value:.0%} above the "
+    "the slowest of {slots} slots has a median of {slowest_ms:.3g} ms, {value:%} above the "
     "usual {usual_ms:.3g} ms: its connection has a slower worker",
-    "compare the server's workers; overall percentiles describe none of them",
+    (
+        Advice(
+            "compare the server's workers; overall percentiles describe none of them",
+            short="compare its workers",
+        ),
+    ),
+    "the slowest of {slots} slots is {value:%} above the usual",
 )
 _FEWEST_A_SLOT: Final = 30
 """Requests of a slot, for a median that means something."""
@@ -144,9 +166,14 @@ def slowest(slots: Sequence[Nanoseconds]) -> Slowest | None:
 _CACHED_REPLIES: Final = FindingKind(
     "cached_replies",
     ((0.50, "info"), (0.80, "warning")),
-    "a payload's second reply took {value:.0%} less than its first (medians over {payloads} "
+    "a payload's second reply took {value:%} less than its first (medians over {payloads} "
     "payloads: {second_ms:.3g} after {first_ms:.3g} ms): a cache may answer",
-    "send more payloads than the cache holds, or switch it off",
+    (
+        Advice(
+            "send more payloads than the cache holds, or switch it off", short="send more payloads"
+        ),
+    ),
+    "a payload's second reply took {value:%} less: a cache?",
 )
 _FEWEST_PAYLOADS: Final = 6
 """Payloads: that chance makes the second reply the faster one for all has then less than 2 %."""

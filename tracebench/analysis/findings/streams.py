@@ -23,9 +23,16 @@ _NEARLY: Final = 0.05
 _STREAM_ERROR: Final = FindingKind(
     "stream_error",
     WARNING,
-    "{value} of the streams broke off with an error event after their head had said success: "
+    "{value:#stream} broke off with an error event after a head that had said success: "
     "counted as failed, their tokens in no statistic",
-    "see the reasons above the verdict; the server's log tells more",
+    (
+        Advice(
+            "see the reasons among the errors; the server's log tells more",
+            short="see the server's log",
+        ),
+    ),
+    "{value:#stream} broke off with an error event",
+    explained_by=("errors",),
 )
 
 
@@ -36,8 +43,15 @@ def _stream_error(run: Evidence) -> Finding | None:
 _STREAM_TRUNCATED: Final = FindingKind(
     "stream_truncated",
     WARNING,
-    "{value} of the streams stopped without the event that ends one: counted as failed",
-    "look for a proxy or a worker that ends connections early",
+    "{value:#stream} stopped without the event that ends one: counted as failed",
+    (
+        Advice(
+            "look for a proxy or a worker that ends connections early",
+            short="a proxy or worker cuts it",
+        ),
+    ),
+    "{value:#stream} stopped before the end",
+    explained_by=("errors",),
 )
 
 
@@ -48,10 +62,16 @@ def _stream_truncated(run: Evidence) -> Finding | None:
 _TOKENS_UNKNOWN: Final = FindingKind(
     "tokens_unknown",
     INFO,
-    "nobody counts the tokens of {value} streams: each event with a part of the answer counts "
+    "nobody counts the tokens of {value:#stream}: each event with a part of the answer counts "
     "as one",
-    'ask for the usage ("stream_options": {"include_usage": true} in OpenAI\'s interface), or '
-    "name where an event has its token with --token-path",
+    (
+        Advice(
+            'ask for the usage ("stream_options": {"include_usage": true} in OpenAI\'s interface), '
+            "or name where an event has its token with --token-path",
+            short="--token-path",
+        ),
+    ),
+    "nobody counts the tokens: events are counted",
 )
 
 
@@ -66,7 +86,8 @@ _CHUNKS_ARE_NOT_TOKENS: Final = FindingKind(
     ((_NEARLY, "info"),),
     "the server sends {events:.3g} events a token: `itl` tells of gaps between events, `tpot` of "
     "tokens",
-    "use `tpot` to compare with other servers",
+    (Advice("use `tpot` to compare with other servers", short="compare by tpot"),),
+    "the server sends {events:.3g} events a token",
 )
 
 
@@ -80,10 +101,16 @@ def _chunks_are_not_tokens(run: Evidence) -> Finding | None:
 _FIRST_TOKEN_HELD_BACK: Final = FindingKind(
     "first_token_held_back",
     ((MOSTLY, "warning"),),
-    "in {value:.0%} of the streams the first token came together with others, though later ones "
+    "in {value:%} of the streams the first token came together with others, though later ones "
     "come one at a time: something held it back, and `ttft` is that much longer",
-    "look for a proxy that collects a first block (nginx: proxy_buffering off), or a server that "
-    "flushes only when a buffer is full",
+    (
+        Advice(
+            "look for a proxy that collects a first block (nginx: proxy_buffering off), or a "
+            "server that flushes only when a buffer is full",
+            short="proxy_buffering off",
+        ),
+    ),
+    "the first token was held back in {value:%} of the streams",
 )
 
 
@@ -102,10 +129,16 @@ def _first_token_held_back(run: Evidence) -> Finding | None:
 _BUFFERED_STREAM: Final = FindingKind(
     "buffered_stream",
     ((MOSTLY, "warning"),),
-    "{value:.0%} of the streams arrived in at most two reads, all their tokens together: "
+    "{value:%} of the streams arrived in at most two reads, all their tokens together: "
     "something between the model and here buffers them, so there is no `itl` and no `tpot`",
-    "let the proxy pass events on at once (nginx: proxy_buffering off; or the header "
-    "X-Accel-Buffering: no), and the server flush after each, with TCP_NODELAY set",
+    (
+        Advice(
+            "let the proxy pass events on at once (nginx: proxy_buffering off; or the header "
+            "X-Accel-Buffering: no), and the server flush after each, with TCP_NODELAY set",
+            short="proxy_buffering off",
+        ),
+    ),
+    "{value:%} of the streams came all at once, without itl",
 )
 
 
@@ -117,9 +150,15 @@ def _buffered_stream(run: Evidence) -> Finding | None:
 _SHORT_OUTPUTS: Final = FindingKind(
     "short_outputs",
     ((_NEARLY, "warning"),),
-    "the answers are {value:.0%} shorter than asked: {mean:.4g} tokens (mean) of {asked:.4g}; "
+    "the answers are {value:%} shorter than asked: {mean:.4g} tokens (mean) of {asked:.4g}; "
     "lengths that the model chooses differ from run to run",
-    'ask for a fixed length ("ignore_eos": true where the server knows it)',
+    (
+        Advice(
+            'ask for a fixed length ("ignore_eos": true where the server knows it)',
+            short='"ignore_eos": true',
+        ),
+    ),
+    "answers are {value:%} shorter than asked: {mean:.3g} tokens of {asked:,}",
 )
 
 
@@ -137,10 +176,16 @@ def _short_outputs(run: Evidence) -> Finding | None:
 _PREFIX_CACHED: Final = FindingKind(
     "prefix_cached",
     ((_NEARLY, "warning"),),
-    "{value:.0%} of the prompts' tokens came from the server's cache: the prefill of new prompts "
+    "{value:%} of the prompts' tokens came from the server's cache: the prefill of new prompts "
     "takes longer than `ttft` says",
-    "send prompts that differ from their first word on, as --llm does unless --prefix-tokens, "
-    "--reuse-prompts or --turns asks otherwise",
+    (
+        Advice(
+            "send prompts that differ from their first word on, as --llm does unless "
+            "--prefix-tokens, --reuse-prompts or --turns asks otherwise",
+            short="vary the prompts (--llm)",
+        ),
+    ),
+    "{value:%} of the prompts' tokens came from a cache",
 )
 
 
@@ -158,13 +203,18 @@ def _prefix_cached(run: Evidence) -> Finding | None:
 _CLIENT_TOKEN_LAG: Final = FindingKind(
     "client_token_lag",
     ((_NEARLY, "info"), (0.25, "warning")),
-    "{value:.0%} of the gaps between tokens lie within one read, so that only their sum is known: "
+    "{value:%} of the gaps between tokens lie within one read, so that only their sum is known: "
     "percentiles of `itl` are marked; `ttft`, `tpot` and `generation` do not depend on them",
     (
-        Advice("give the tool a core of its own (taskset)", unless(has_one_core)),
-        Advice("lower the load"),
+        Advice(
+            "give the tool a core of its own (taskset)",
+            unless(has_one_core),
+            short="give it a core (taskset)",
+        ),
+        Advice("lower the load", short="lower the load"),
         Advice("a server that sends several tokens at once looks the same"),
     ),
+    "{value:%} of the gaps between tokens lie in one read",
 )
 
 
@@ -175,15 +225,20 @@ def _client_token_lag(run: Evidence) -> Finding | None:
 _WINDOW_THROTTLED: Final = FindingKind(
     "window_throttled",
     ((0.0, "info"), (_NEARLY, "warning")),
-    "TCP receive windows on this machine were full {closed:,} times during the run ({value:.1%} of "
-    "the streams): a sender had to wait for its reader, so tokens came later than the server could "
-    "have sent them, if the reader was this tool",
+    "a TCP receive window on this machine was full {closed:,} times for {streams:,} streams: a "
+    "sender had to wait for its reader, so tokens came later than the server could have sent them, "
+    "if the reader was this tool",
     (
-        Advice("give the tool a core of its own (taskset)", unless(has_one_core)),
-        Advice("lower the load"),
+        Advice(
+            "give the tool a core of its own (taskset)",
+            unless(has_one_core),
+            short="give it a core (taskset)",
+        ),
+        Advice("lower the load", short="lower the load"),
         Advice("raise the receive buffer (sysctl net.ipv4.tcp_rmem)"),
         Advice("run nothing else here that reads from the network"),
     ),
+    "a receive window was full {closed:,} times for {streams:,} streams",
 )
 
 
@@ -192,7 +247,7 @@ def _window_throttled(run: Evidence) -> Finding | None:
     streams, closed = run.load.streams, run.load.closed_windows or 0
     if streams is None or not len(streams):
         return None
-    return weigh(_WINDOW_THROTTLED, closed / len(streams), closed=closed)
+    return weigh(_WINDOW_THROTTLED, closed / len(streams), closed=closed, streams=len(streams))
 
 
 def _failed(run: Evidence, why: str) -> int:

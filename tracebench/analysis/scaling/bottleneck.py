@@ -10,7 +10,7 @@ from server_middleware.vocabulary import (
     QUEUE,
     SERVER_OTHER,
 )
-from tracebench.analysis.numbers import rounded
+from tracebench.analysis.numbers import percent, rounded
 from tracebench.model.components import BACKLOG, BODY, CLIENT, CONNECT, NETWORK, SERVER_AND_NETWORK
 from tracebench.model.result import TargetResult, TcpInfo
 from tracebench.model.sweep import Bottleneck, Cause, LoadKind, Point, Scaling
@@ -161,9 +161,9 @@ def _not_yet(kind: LoadKind, points: Sequence[Point]) -> str:
     most = max(grown, key=lambda name: grown[name])
     longer = f", and {_name(most)} grew most {_from_to(most, points[0], last)}"
     return (
-        f"nothing saturates up to {_load(kind, last.load)}: throughput still grew by {gain:.0%} in "
-        f"the last step, to {rounded(last.throughput_rps)}/s{longer if grown[most] > 0 else ''}; "
-        "try higher loads"
+        f"nothing saturates up to {_load(kind, last.load)}: throughput still grew by "
+        f"{percent(gain)} in the last step, to {rounded(last.throughput_rps)}/s"
+        f"{longer if grown[most] > 0 else ''}; try higher loads"
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from math import log
 from typing import Final
 
+from tracebench.analysis.advice import Advice
 from tracebench.analysis.findings.finding import WARNING, FindingKind, weigh
 from tracebench.analysis.scaling import scalability_law
 from tracebench.analysis.scaling.bottleneck import bottleneck, sentence
@@ -37,16 +38,28 @@ Targets = Mapping[float, TargetResult]
 _STEPS_NOT_VALID: Final = FindingKind(
     "steps_not_valid",
     WARNING,
-    "not valid: {value} of {steps} steps ({loads})",
-    "see the verdict of each in --output-json; the scaling counts only those that the tool itself "
-    "limited",
+    "not valid: {value} of {steps:#step} ({loads})",
+    (
+        Advice(
+            "see the verdict of each in --output-json; the scaling counts only those that the tool "
+            "itself limited",
+            short="see --output-json",
+        ),
+    ),
+    "not valid: {value} of {steps:#step} ({loads})",
 )
 _LITTLES_LAW: Final = FindingKind(
     "littles_law",
     ((0.05, "warning"),),
     "at {load:g} in flight, throughput × mean time in each component sums to {found:.3g}: "
-    "{off:.0%} off, and the ends of the run explain less",
-    "look at that step's errors and undecomposed requests, and measure longer (--duration)",
+    "{off:%} off, and the ends of the run explain less",
+    (
+        Advice(
+            "look at that step's errors and undecomposed requests, and measure longer (--duration)",
+            short="longer --duration",
+        ),
+    ),
+    "at {load:g} in flight, Little's law is {off:%} off",
 )
 KINDS: Final = (_STEPS_NOT_VALID, _LITTLES_LAW)
 

@@ -37,7 +37,9 @@ _CURVE: Final = 1 - np.concatenate(
 Ordered = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
 
 
-def describe(values_ns: Nanoseconds, *, independent: bool = False) -> Statistics:
+def describe(
+    values_ns: Nanoseconds, *, independent: bool = False, ordered_ns: Ordered | None = None
+) -> Statistics:
     """Describe a sample.
 
     The standard deviation is the sample's (n − 1; 0 for one value). The interval of the mean is
@@ -48,8 +50,9 @@ def describe(values_ns: Nanoseconds, *, independent: bool = False) -> Statistics
     Args:
         values_ns: at least one latency, in the order of time.
         independent: they are known to be, however the series looks.
+        ordered_ns: the same, sorted, where that is known already.
     """
-    ordered_ns = in_order(values_ns)
+    ordered_ns = in_order(values_ns) if ordered_ns is None else ordered_ns
     count = len(ordered_ns)
     sample = moments(values_ns)
     mean_ns = sample.mean

@@ -158,7 +158,7 @@ class Connecting:
         self._prepared, self._loop = prepared, loop
         self._bodies: SharedBodies | None = None
         self._mapped: Connect | None = None
-        """For requests sent from a memory-mapped file."""
+        """Opens connections that send requests from a memory-mapped file; None: not possible."""
         endpoint = prepared.endpoint
         if prepared.codec is Http1Codec and endpoint.tls is None and hasattr(os, "memfd_create"):
             requests = cast(Sequence[HttpRequest], prepared.repeated)

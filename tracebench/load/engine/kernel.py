@@ -44,7 +44,7 @@ class PathState(NamedTuple):
     """TCP_INFO of one connection."""
 
     rtt_us: int
-    """Smoothed."""
+    """The smoothed round-trip time."""
     retransmits: int
     min_rtt_us: int
 
@@ -82,7 +82,7 @@ class CpuTimes(NamedTuple):
     total: int
     idle: int
     stolen: int
-    """Another virtual machine on the same host had the CPU."""
+    """The time that another virtual machine on the same host had the CPU."""
 
     @classmethod
     def now(cls) -> "CpuTimes | None":
@@ -115,15 +115,15 @@ class Machine(NamedTuple):
     """The state of the machine over the observed period."""
 
     idle_share: float | None
-    """Of its CPU time; None if the system does not report it."""
+    """Idle fraction of the machine's CPU time; None if the system does not report it."""
     stolen_share: float | None
     clock_step_s: float
     """How far the wall clock moved relative to the monotonic one."""
     governors: tuple[str, ...]
     """The CPU frequency governors (Linux: cpufreq); empty if unknown."""
     closed_windows: int | None
-    """How often a TCP receive window was closed, by any process that shares our network; None if
-    the system does not report it."""
+    """How often the kernel closed a TCP receive window, counted over all processes in the same
+    network namespace; None if the system does not report it."""
 
 
 def since(before: Moment) -> Machine:
@@ -141,7 +141,7 @@ def since(before: Moment) -> Machine:
 
 
 def _closed_windows() -> int | None:
-    """The counter TCPToZeroWindowAdv: a receiver's buffer was full, and its sender had to wait."""
+    """The counter TCPToZeroWindowAdv: how often a full receive buffer made its sender wait."""
     try:
         lines = _NETSTAT.read_text(encoding="ascii").splitlines()
     except OSError:

@@ -25,7 +25,7 @@ def arrivals_ns(segments: Sequence[Segment], arrival: Arrival, seed: int) -> Ite
     Args:
         segments: the rate over time; only the last may be endless.
         arrival: evenly spaced, or a Poisson process.
-        seed: of the Poisson process.
+        seed: the seed of the Poisson process.
     """
     return (round(at_s * _NS) for at_s in _inverse(segments, _expected(arrival, seed)))
 

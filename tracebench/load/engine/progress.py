@@ -1,8 +1,11 @@
 """The progress of a run, and the callbacks that report it."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tracebench.model.result import Result
+
+if TYPE_CHECKING:
+    from tracebench.model.measurement import Record  # numpy: not for --help
 
 
 class Progress(NamedTuple):
@@ -14,7 +17,7 @@ class Progress(NamedTuple):
     recent_ms: float
     """Median end-to-end time of the latest requests; 0 before the first."""
     tokens: int = 0
-    """From the streams read so far."""
+    """Number of tokens in the streams read so far."""
 
 
 class Watcher:
@@ -28,6 +31,12 @@ class Watcher:
 
     def waits(self, for_what: str) -> None:
         """Called repeatedly after the load, while some of its data is still awaited."""
+
+    def measured(self, target: str, record: "Record") -> None:
+        """Told of all requests of a target, perhaps in several pieces, once all is known of each.
+
+        Keeping a record keeps its columns: 30-70 bytes a request, in memory or spilled.
+        """
 
     def ends(self) -> None:
         """The target was measured, and its spans have arrived."""

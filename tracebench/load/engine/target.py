@@ -35,7 +35,7 @@ class PreparedTarget:
 
     described: TargetAttributes
     address: str
-    """As the user wrote it, or would have, without credentials."""
+    """The target's address as the user wrote it, or would have, without credentials."""
     endpoint: Endpoint
     repeated: Sequence[Request]
     """The target's requests, indexed by `Slot.variant`."""
@@ -78,7 +78,7 @@ class PreparedTarget:
         return [len(one.body) for one in self._asking()]
 
     def compressed_share(self) -> float | None:
-        """The share of its size to which deflate shrinks what is sent, from its first MiB.
+        """Compressed size (deflate) as a fraction of the original, for the first MiB sent.
 
         None if there is too little to judge.
         """
@@ -102,7 +102,7 @@ def streaming(plan: Streamed) -> Streaming:
     path = tuple(_STEPS.findall(plan.token_path or ""))
     if plan.token_path is not None and not path:
         raise UsageError(
-            f"--token-path {plan.token_path!r} is no path: write it as 'result.parts[0].text'"
+            f"--token-path {plan.token_path!r} is not a path: write e.g. 'result.parts[0].text'"
         )
     whole_s = plan.stream_timeout_s
     return Streaming(path, sys.maxsize if whole_s is None else int(whole_s * 1e9))
@@ -143,7 +143,7 @@ def with_untraced(prepared: PreparedTarget, twins: Sequence[Request], seed: int)
     Args:
         prepared: asks for tracing in all its requests.
         twins: the untraced copy of each of them, of the same type.
-        seed: of the random choices.
+        seed: the seed of the random choices.
     """
     count = len(prepared.repeated)
     bits = Random(f"twins {seed}").choices((0, count), k=_DRAWN_TWINS)

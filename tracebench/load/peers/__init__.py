@@ -1,7 +1,8 @@
 """References for the tool's own influence: a null server, and client libraries.
 
-A library is one module, named `by_` and the value of `--client`, which is the name of its package.
-Its `TARGET` is what it speaks to, `rest` or `grpc`, and `send(job)` sends a block.
+Each library has one module, named `by_` plus the value of `--client`, which is its package's name.
+The module's `TARGET` is the kind of target it supports, `rest` or `grpc`, and `send(job)` sends a
+block.
 """
 
 from pkgutil import iter_modules

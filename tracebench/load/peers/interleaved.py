@@ -1,4 +1,4 @@
-"""The engine and libraries in turn, in blocks, so that server and machine affect all alike."""
+"""Alternate blocks of the engine and of libraries, so that server and machine affect all alike."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -18,9 +18,9 @@ from tracebench.model.plan import Workload
 
 ROUNDS: Final = 10
 LEAST_REQUESTS: Final = 20
-"""Per block, so that it has a 95th percentile."""
+"""Least size of a block, so that it has a 95th percentile."""
 LONGEST_S: Final = 3.0
-"""Per block, however long the run is."""
+"""Longest duration of a block, however long the run is."""
 ENGINE: Final = "engine"
 
 

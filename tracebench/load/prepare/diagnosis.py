@@ -48,7 +48,7 @@ _GONE: Final = re.compile(
 def diagnose(reason: str, prepared: PreparedTarget) -> str:
     """What a failed first exchange means; the reason itself if that says enough.
 
-    If a plaintext reply makes no sense, the server is probed for TLS.
+    If a plaintext reply is unintelligible, the server is probed for TLS.
     """
     reason = reason.removeprefix("cannot connect: ")
     if prepared.endpoint.tls is not None:

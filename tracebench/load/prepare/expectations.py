@@ -41,7 +41,7 @@ class Field:
     """A field that a reply's JSON must have."""
 
     text: str
-    """As the user wrote it."""
+    """The expectation as the user wrote it."""
     path: tuple[str, ...]
     wanted: str | None
     """JSON, or the plain text of a string; None: any value."""

@@ -145,7 +145,7 @@ def pool_of_server(call: ReflectionCall, service: str) -> DescriptorPool:
 
     Raises:
         UsageError: the server does not know the service, or does not offer reflection.
-        TargetError: its answer makes no sense.
+        TargetError: its answer is invalid.
     """
     method = _spoken(call)
     answer = _ask(call, method, Request(file_containing_symbol=service))

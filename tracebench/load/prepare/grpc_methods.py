@@ -32,7 +32,7 @@ class Method:
     request: type[Message]
     reply: type[Message]
     streams: bool = False
-    """Whether it answers with many messages."""
+    """Whether the server answers with a stream of messages."""
 
     def encode(self, payload: Payload) -> bytes:
         """Encode a JSON payload as the request.
@@ -164,8 +164,8 @@ def find(pool: DescriptorPool, name: str) -> Method:
         raise UsageError(f"--grpc-method {name!r}: the methods of {service_name} are {known}")
     if method.client_streaming and not method.server_streaming:
         raise UsageError(
-            f"--grpc-method {name!r} takes a stream and answers once: each request is one message, "
-            "so choose a method that takes one"
+            f"--grpc-method {name!r} takes a stream of messages and answers once, but tracebench "
+            "sends one message per request: choose a method that takes one"
         )
     return Method(
         f"{service_name}/{method_name}",

@@ -149,7 +149,7 @@ def split_address(address: str) -> tuple[bool, str, int]:
 
 
 def channel_options(named: str | None) -> list[tuple[str, str | int]]:
-    """Options for grpcio's channel; `named` is the authority of calls, if they have their own."""
+    """Options for grpcio's channel; `named` is the authority of the calls, if it differs."""
     return [*_CHANNEL_OPTIONS, *([("grpc.default_authority", named)] if named else [])]
 
 

@@ -158,7 +158,8 @@ def _closed(text: bytes) -> bytes:
 _ANY_ZLIB: Final = 47  # zlib's wbits for "detect gzip or deflate"
 _MOST_UNPACKED_BYTES: Final = 2**20
 _CLOSES_WITHIN_S: Final = 0.05
-"""Servers that end a connection after each stream do it at once (llama.cpp's: within 1 ms)."""
+"""How long to wait for the server to close the connection after a stream; llama.cpp's server does
+so within 1 ms."""
 _REDIRECTS: Final = frozenset({"301", "302", "303", "307", "308"})
 
 
@@ -169,15 +170,15 @@ class Answered(NamedTuple):
     """The start of the answer."""
     streamed: bool
     closes: bool
-    """The server ended the connection after the stream, though it had not said so."""
+    """The server closed the connection after the stream without having announced it."""
 
 
 def try_http(prepared: PreparedTarget, name: str = "", *, any_status: bool = False) -> Answered:
-    """Check that the one request of a target is answered as expected.
+    """Check that a target's only request is answered as expected.
 
     Args:
         prepared: the target.
-        name: of the payload, if there are several.
+        name: the payload's name, if there are several.
         any_status: `--expect-status` is given, so a redirection may be intended.
 
     Raises:
@@ -191,8 +192,8 @@ def try_http(prepared: PreparedTarget, name: str = "", *, any_status: bool = Fal
     coding = headers.get("content-encoding", "identity")
     if len(streams) and coding != "identity":
         raise TargetError(
-            f"{where}: the reply is a stream that is compressed ({excerpt(coding)}), so nobody can "
-            "tell when an event came: add --header 'Accept-Encoding: identity'"
+            f"{where}: the reply is a compressed stream ({excerpt(coding)}), which hides when each "
+            "event came: add --header 'Accept-Encoding: identity'"
         )
     return Answered(said, len(streams) > 0, closes)
 

@@ -100,11 +100,11 @@ def _generated(tensor: Tensor, seed: int) -> dict[str, Any]:
 def tensor_message(document: Any, model: str) -> ModelInferRequest:
     """Convert the protocol's JSON, already checked, to its gRPC message.
 
-    Values go into the typed contents; if any input is of a type that has none (FP16, BF16), every
-    input goes into the raw contents, as the protocol requires.
+    Values go into the typed contents; if any input has a type without typed contents (FP16, BF16),
+    all inputs go into the raw contents, as the protocol requires.
 
     Raises:
-        UsageError: an input's data is not of its type.
+        UsageError: an input's data does not match its type.
     """
     request = ModelInferRequest(model_name=model, id=str(document.get("id", "")))
     _take_parameters(document, request.parameters)
@@ -224,9 +224,9 @@ def rest_payloads(
     Args:
         visit: the probe of the server.
         url: the result of `infer_url`.
-        model: its name.
-        payloads: those given; if there are none, one is generated.
-        seed: of the generated one.
+        model: the name of the model.
+        payloads: the given payloads; if there are none, one is generated.
+        seed: the seed of a generated payload.
 
     Raises:
         UsageError: a request does not follow the protocol, or none can be generated.
@@ -269,7 +269,7 @@ def grpc_messages(
 
 def _made_up(inputs: Sequence[Tensor], model: str, seed: int) -> dict[str, Any]:
     if not inputs:
-        raise UsageError(f"the model {model!r} tells of no inputs: give them with --json FILE")
+        raise UsageError(f"the model {model!r} describes no inputs: give them with --json FILE")
     return generated_tensors(inputs, seed)
 
 

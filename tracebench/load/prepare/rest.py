@@ -161,7 +161,7 @@ def _perhaps_untraced(ready: PreparedTarget, plan: Plan) -> PreparedTarget:
 
 
 def _streaming(ready: PreparedTarget, codec: type[Http1Codec], url: str) -> PreparedTarget:
-    """The same for replies that stream, with a generative model's attributes added."""
+    """Adapt a target to replies that stream, and add the attributes of a generative model."""
     told = {**ready.described.attributes, **generated.of_target(url, ready.repeated[0].body)}
     described = replace(ready.described, attributes=told)
     return replace(ready, described=described, codec=codec, streams=True)

@@ -49,8 +49,8 @@ def check_plan(plan: Plan) -> None:
     streams = plan.streamed.stream and plan.language.llm is None
     if streams and (plan.calls.oip is None or targets.rest_url is not None):
         raise UsageError(
-            "--stream goes with --oip and --grpc-server alone: other replies that stream are "
-            "noticed by themselves (REST: give the URL of /generate_stream)"
+            "--stream works only with --oip and --grpc-server: other replies that stream are "
+            "detected automatically (REST: give the URL of /generate_stream)"
         )
     _check_method(plan.calls, targets)
     _check_certificate(plan.tls, targets)

@@ -51,11 +51,11 @@ class ReadRecord:
     read: Read
     """The protocol's reader of kept replies."""
     ids: Ids
-    """By draw."""
+    """The ids of requests, by draw."""
     timeout_ns: int = sys.maxsize
     """A failure after this long counts as a timeout, whichever side noticed it first."""
     secrets: Secrets = NO_SECRETS
-    """Hidden wherever a failed reply, or its reason, repeats them."""
+    """Secrets to hide wherever a failed reply, or its reason, repeats them."""
     faults: Mapping[int, str] = field(default_factory=dict)
     """Draw → why a complete reply counts as failed."""
     timings: Mapping[int, Timing] = field(default_factory=dict)

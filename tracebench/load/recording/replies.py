@@ -19,7 +19,7 @@ NONE, WHOLE, FIRST_FORM = 0, 1, 2
 """A row's `reply`: none, kept whole, or the number of its pattern."""
 MOST_FORMS: Final = 16
 _MOST_TRIED: Final = 64
-"""How many replies patterns are learnt from; after that no more are sought."""
+"""How many replies to try to learn a pattern from; after that, no more are sought."""
 _PIECE_BYTES: Final = 2**20
 _SIZE: Final = Struct("<I")
 
@@ -29,7 +29,7 @@ class Pattern(Protocol):
 
     @property
     def status(self) -> str:
-        """A successful one."""
+        """The status of the replies, which is a success."""
 
     @property
     def came_with(self) -> CameWith:

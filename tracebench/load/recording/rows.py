@@ -177,7 +177,7 @@ class RowRecorder:
         self.replies.turn()
 
     def _latencies(self, first: int, end: int, step: int = 1) -> Int64:
-        """Of rows on this page: a whole one takes 0.4 ms, which is a stall."""
+        """The latencies of rows on this page; all of a full one take 0.4 ms, which is a stall."""
         rows = np.frombuffer(self.page, ROW, end)[first::step]
         return np.asarray(rows["done"] - rows["scheduled"])
 

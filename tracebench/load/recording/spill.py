@@ -20,8 +20,9 @@ _SLICE_BYTES: Final = 65_536
 """One write delays a loop on the same core for as long as copying this takes: 20 µs."""
 _STRETCH_BYTES: Final = 2 * 2**20
 _PAUSE_S: Final = 0.0005
-"""The writer pauses after so many bytes: else the scheduler lets it write a whole page, and a loop
-on the same core stalls for 5 ms. A pause after each write delays ten times as many requests."""
+"""The writer pauses after this many bytes; otherwise the scheduler lets it write a whole page,
+which stalls a loop on the same core for 5 ms. A pause after every write would delay ten times as
+many requests."""
 _VOLATILE: Final = ("tmpfs", "ramfs")
 ON_DISK: Final = Path("/var/tmp")
 """Where temporary files survive a reboot (FHS 3.0, section 5.15), so it is on disk."""
@@ -76,8 +77,8 @@ class _File:
         """Append `data`; returns its offset, which can be memory-mapped.
 
         Args:
-            data: to be written.
-            pause: is called after every `_STRETCH_BYTES`.
+            data: the bytes to write.
+            pause: called after every `_STRETCH_BYTES`.
         """
         at, done = self.end, 0
         while done < len(data):

@@ -1,1 +1,1 @@
-"""Replies that stream: cut into events, each with the stamp of the read that completed it."""
+"""Replies that stream: split into events, each with the stamp of the read that completed it."""

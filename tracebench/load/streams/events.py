@@ -1,7 +1,7 @@
-"""Event streams cut apart: where each event ends in the body, and what it says.
+"""Split streams into events: where each one ends in the body, and its data.
 
-Server-sent events follow the WHATWG's definition (HTML, section 9.2.6), lines of JSON need none,
-and gRPC puts five bytes before each message.
+Server-sent events follow the WHATWG definition (HTML, section 9.2.6). JSON lines need no standard,
+and gRPC puts a five-byte prefix before each message.
 """
 
 import re
@@ -13,24 +13,24 @@ from tracebench.load.wire.http1 import STREAM_TYPES
 
 _BETWEEN_EVENTS: Final = re.compile(rb"\n\n|\r\n\r\n|\r\r|\r\n\n|\n\r\n")
 _BETWEEN_PLAIN: Final = re.compile(rb"\n\n")
-"""The same where there is no CR: eight times as fast."""
+"""The separator in a body without CR: matching it is eight times as fast."""
 
 
 class Event(NamedTuple):
     """One event of a stream."""
 
     end: int
-    """Where the next one begins in the body."""
+    """Offset in the body of the next event."""
     data: bytes
-    """What it says; empty for a comment."""
+    """The payload; empty if the event has only comments."""
     kind: bytes = b""
-    """The name of a server-sent event, where it has one."""
+    """The name of a server-sent event; empty if it has none."""
     comments: tuple[bytes, ...] = ()
-    """What stands in it behind colons at the begin of a line: nothing, for browsers."""
+    """The text of lines that begin with a colon, which browsers ignore."""
 
 
 def server_sent(body: bytes | bytearray) -> Iterator[Event]:
-    """Events as `text/event-stream` has them; a last one needs no blank line behind it."""
+    """Split a `text/event-stream`; the last event needs no blank line after it."""
     at, body = 0, bytes(body)
     between = _BETWEEN_EVENTS if b"\r" in body else _BETWEEN_PLAIN
     for found in between.finditer(body):
@@ -43,7 +43,7 @@ def server_sent(body: bytes | bytearray) -> Iterator[Event]:
 
 def _server_sent(end: int, text: bytes) -> Event:
     if text.startswith(b"data: ") and b"\n" not in text and b"\r" not in text:
-        return Event(end, text[6:])  # as nearly all are
+        return Event(end, text[6:])  # as nearly all do
     data, kind, comments = [], b"", list[bytes]()
     for line in text.splitlines():
         name, _, value = line.partition(b":")
@@ -58,7 +58,7 @@ def _server_sent(end: int, text: bytes) -> Event:
 
 
 def lines(body: bytes | bytearray) -> Iterator[Event]:
-    """One document a line; a last one needs no line end."""
+    """Split JSON lines; the last one needs no line break."""
     at = 0
     while (end := body.find(b"\n", at)) >= 0:
         yield Event(end + 1, bytes(body[at:end]).strip())
@@ -68,7 +68,7 @@ def lines(body: bytes | bytearray) -> Iterator[Event]:
 
 
 def messages(body: bytes | bytearray) -> Iterator[Event]:
-    """GRPC messages; what is left of a last one that was cut off is left out."""
+    """Split gRPC messages; an incomplete last one is dropped."""
     at = 0
     while at + PREFIX.size <= len(body):
         _, size = PREFIX.unpack_from(body, at)
@@ -82,7 +82,7 @@ Cut = Callable[[bytes | bytearray], Iterator[Event]]
 
 
 def cut_for(kind: str) -> Cut:
-    """What cuts replies of a media type apart."""
+    """The function that splits replies of a media type."""
     if kind == "text/event-stream":
         return server_sent
     return lines if kind in STREAM_TYPES else messages

@@ -10,11 +10,11 @@ from tracebench.model.errors import excerpt
 from tracebench.protos.open_inference_pb2 import ModelStreamInferResponse
 
 _FINAL = "triton_final_response"
-"""The parameter of a last response, which may be empty."""
+"""The parameter that marks the last response, which may have no outputs."""
 
 
 def by_path(kind: type[Message], path: Sequence[str], answer: Answer, data: bytes) -> int:
-    """A message carries a token where a path in it leads to something."""
+    """Count a token if a path into the message leads to a value; returns 0 or 1."""
     try:
         found: Any = kind.FromString(data)
         for step in path:
@@ -26,7 +26,7 @@ def by_path(kind: type[Message], path: Sequence[str], answer: Answer, data: byte
 
 
 def infer_response(answer: Answer, data: bytes) -> int:
-    """A response of the Open Inference Protocol's stream: one with outputs counts as a token."""
+    """Count a token if a response of the Open Inference Protocol's stream has outputs."""
     try:
         said = ModelStreamInferResponse.FromString(data)
     except DecodeError:

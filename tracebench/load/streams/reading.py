@@ -1,7 +1,7 @@
-"""One stream that has ended: what its events carried, and when each token came.
+"""Read a stream that has ended: what its events held, and when each token came.
 
-An event's stamp is that of the read that held its last byte. It is exact where that event was the
-last of the read; of the others the stamp is an upper bound: they came after the read before.
+An event's stamp is that of the read that held its last byte. For the last event of a read it is
+exact; for the others it is an upper bound, and the stamp of the previous read is the lower bound.
 """
 
 import sys
@@ -22,48 +22,52 @@ from tracebench.model.exchange import Stamp
 from tracebench.model.streams import BROKE_OFF, STOPPED
 
 _AT_ONCE: Final = 16
-"""Events that are looked at between two breaks: some 0.1 ms."""
+"""How many events are read between two pauses: about 0.1 ms of work."""
 _TOLD: Final = {one.lower() for one in (STREAM_TIMING_HEADER, TIMING_HEADER, SERVER_TIMING_HEADER)}
-"""Headers that a server may write as comments behind the last event: only then it knows them."""
+"""Headers that a server may send as comments after the last event, since it knows their values only
+then."""
 
 
 class Token(NamedTuple):
-    """The stamp of a token, in ns."""
+    """When a token came, in ns."""
 
     came_ns: int
     after_ns: int
-    """It came after this; the same as `came_ns` where that is exact."""
+    """Lower bound; equal to `came_ns` if that is exact."""
 
 
 class StreamFacts:
-    """What is known of a stream, as far as it was read.
+    """What is known of a stream, as far as it has been read.
 
     Args:
-        answer: takes what its events say.
+        answer: collects what the events say.
     """
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
         self.events = 0
-        """Those that say something."""
+        """Events with data."""
         self.carrying = 0
-        """Those of them that carry tokens."""
+        """Events with tokens."""
         self.exact = 0
-        """Carrying events whose stamp is exact."""
+        """Events with tokens whose stamp is exact."""
         self.first_event_ns = self.first_text_ns = 0
-        """The latter of the first part of the answer itself, no reasoning; 0: there was none."""
+        """`first_text_ns` is for the first piece of the answer itself, not of its reasoning; 0:
+        none yet."""
         self.first: Token | None = None
         self.last: Token | None = None
         self.reads: list[tuple[int, int]] = []
-        """When each read came that completed carrying events, and how many tokens they carry."""
+        """For each read that completed events with tokens: when it came, and how many tokens they
+        hold."""
         self.first_size = 0
-        """How much of the stream there is up to its first token: bytes, or messages of a call."""
+        """Size of the stream up to and including its first token: bytes, or messages of a gRPC
+        call."""
         self.headers: dict[str, str] = {}
-        """Those that comments tell, by names in lower case; of one that comes twice the last."""
+        """Headers sent as comments, with names in lower case; of a repeated one, the last."""
 
     @property
     def fault(self) -> str:
-        """Why the stream is no success; empty where it is one."""
+        """Why the stream failed; empty if it did not."""
         answer = self.answer
         if answer.error:
             return f"{BROKE_OFF}: {answer.error}"
@@ -72,7 +76,7 @@ class StreamFacts:
         return ""
 
     def count(self, tokens: int, token: Token, size: int) -> None:
-        """An event carries tokens, and the stream is of this size with it."""
+        """Count an event with tokens; `size` is that of the stream up to and including it."""
         self.carrying += 1
         self.first_size = self.first_size or size
         self.exact += token.came_ns == token.after_ns
@@ -83,7 +87,7 @@ class StreamFacts:
         self.reads.append((token.came_ns, tokens))
 
     def hear(self, comments: Iterable[bytes]) -> None:
-        """An event has comments: take the headers among them."""
+        """Keep the headers among an event's comments."""
         for comment in comments:
             name, _, value = comment.decode("latin-1").partition(":")
             if (key := name.strip().lower()) in _TOLD:
@@ -91,14 +95,15 @@ class StreamFacts:
 
 
 class Streaming(NamedTuple):
-    """How the replies of a target stream."""
+    """How to read the streams of a target."""
 
     path: Sequence[str] = ()
-    """Keys and places that lead to what an event with a token has; empty: the known forms."""
+    """Keys and indices that lead to the value that only events with tokens have; empty: use the
+    known formats."""
     timeout_ns: int = sys.maxsize
-    """How long a whole stream may last; the time-out of a request is that of each gap."""
+    """Limit on the duration of a whole stream; the request timeout limits each gap instead."""
     message: Callable[[Answer, bytes], int] | None = None
-    """Tells how many tokens a gRPC message carries; None: one, unless it is empty."""
+    """Returns the number of tokens in a gRPC message; None: one per message, unless it is empty."""
 
 
 NO_STREAMS: Final = Streaming()
@@ -107,12 +112,12 @@ NO_STREAMS: Final = Streaming()
 def read_stream(
     log: StreamLog, sent_ns: int, how: Streaming = NO_STREAMS
 ) -> Generator[None, None, StreamFacts]:
-    """Understand a stream, a few events at a time.
+    """Read a stream, pausing (by a yield) after every few events.
 
     Args:
-        log: what has come of it.
-        sent_ns: when its request was sent: nothing came before.
-        how: its events are to be read.
+        log: the recorded stream.
+        sent_ns: when its request was sent, the lower bound of every stamp.
+        how: how to read its events.
 
     Returns:
         What is known of it.
@@ -134,7 +139,7 @@ def _message(read: Callable[[Answer, bytes], int], answer: Answer, event: Event)
 
 
 def _item(answer: Answer, event: Event) -> int:
-    """An event of a form that nobody knows is a token, unless it says nothing."""
+    """Count an event of an unknown format as a token, unless it is empty."""
     return int(event.data not in (b"", DONE))
 
 
@@ -147,7 +152,7 @@ def _counted(
             if event.comments:
                 facts.hear(event.comments)
             if not event.data and log.kind != GRPC_STREAM:
-                continue  # there are comments alone
+                continue  # it has only comments
             facts.events += 1
             facts.first_event_ns = facts.first_event_ns or token.came_ns
             if tokens := take(answer, event):

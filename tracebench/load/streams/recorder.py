@@ -1,4 +1,4 @@
-"""Streams that have ended: understood a little at a time, between two rounds of the loop."""
+"""Record streams that have ended, reading them in short slices between iterations of the loop."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -14,11 +14,11 @@ from tracebench.model.streams import READ, STREAM, TOKEN_SOURCES, Streams
 from tracebench.tracing.mirror.timings import read_timing
 
 SLICE_NS: Final = 500_000
-"""So long at a time: what takes longer makes other streams' stamps shared."""
+"""Length of a slice; a longer one would delay the reads of other streams and blur their stamps."""
 _ROW: Final = Struct("<6I7q4i2q2B")
 _READ: Final = Struct("<IhH")
 _MOST_TOKENS: Final = 2**16 - 1
-"""Of one read in the record; more are told as those of another, that came at once."""
+"""Most tokens that a row of one read can hold; the rest goes into further rows with a gap of 0."""
 _NEVER: Final = Token(0, 0)
 _NONE, _EVENTS, _IDS, _USAGE = range(len(TOKEN_SOURCES))
 
@@ -27,12 +27,12 @@ Told = Callable[[int, int], None]
 
 
 class StreamRecorder:
-    """Takes the streams of a window, and keeps what matters of them in columns.
+    """Collects the streams of a window, and keeps the relevant facts in columns.
 
     Args:
-        how: streams are to be read.
+        how: how to read the streams.
         now_ns: the loop's clock.
-        call_at: the loop's, for what is not urgent.
+        call_at: the loop's timer.
     """
 
     def __init__(self, how: Streaming, now_ns: Callable[[], int], call_at: CallAt) -> None:
@@ -46,10 +46,10 @@ class StreamRecorder:
         self.hear: Callable[[Slot, StreamLog], None] | None = None
         """Is also given each stream that has ended, before it is read."""
         self.tokens = 0
-        """So many came with the streams that have been read."""
+        """Number of tokens in the streams read so far."""
 
     def take(self, slot: Slot) -> None:
-        """Take the stream of an exchange that has ended; of one without a reply nothing is kept."""
+        """Take the stream of an exchange that has ended; it is dropped if there was no reply."""
         log, slot.stream = slot.stream, None
         if log is None or slot.reply is None:
             return
@@ -60,10 +60,10 @@ class StreamRecorder:
             self.hear(slot, log)
 
     def finish(self, told: Told) -> Streams:
-        """Read what still waits, and hand all over.
+        """Read the streams that still wait, and return all of them.
 
         Args:
-            told: is called after each stream with those that were read, and all that wait.
+            told: called repeatedly with how many have been read, and how many there were to read.
         """
         waiting = len(self._waiting)
         while self._step():
@@ -115,14 +115,14 @@ class StreamRecorder:
             self._reads += _READ.pack(gap_ns & 0xFFFFFFFF, gap_ns >> 32, tokens)
 
     def _hear(self, headers: Mapping[str, str]) -> None:
-        """The server told of itself at the end: that counts before what it knew at the begin."""
+        """Keep the timing from the end of the stream, which takes precedence over the head's."""
         timing = read_timing(Reply("", headers, b"", frozenset(headers)))
         if isinstance(timing, Timing):
             self._timings[self._draw] = timing
 
 
 def _gaps(reads: Iterable[tuple[int, int]], before_ns: int) -> Iterator[tuple[int, int]]:
-    """Of each read, how long after the one before it came, and its tokens."""
+    """For each read, the time since the previous one in ns, and its number of tokens."""
     for came_ns, tokens in reads:
         while tokens > _MOST_TOKENS:
             yield came_ns - before_ns, _MOST_TOKENS

@@ -1,9 +1,8 @@
-"""Which events of a stream carry tokens, and what else they tell of the answer.
+"""Which events of a stream hold tokens, and what else they say about the answer.
 
-The forms are told apart by the keys of their events, so nobody has to name the server. An event
-carries a token if the server says so (its count of tokens grew, or it lists their ids), or if it
-has text, reasoning or a call of a tool in it; a delta of the role alone, a usage, a comment and
-`[DONE]` carry none.
+Formats are recognised by the keys of their events, so the server need not be named. An event holds
+a token if the server says so (its token count grew, or it lists token ids), or if it contains text,
+reasoning or a tool call. A delta with only a role, usage figures, a comment and `[DONE]` hold none.
 """
 
 import json
@@ -16,18 +15,19 @@ from tracebench.model.errors import excerpt
 Json = dict[str, Any]
 
 DONE: Final = b"[DONE]"
-"""How OpenAI's streams end."""
+"""The last event of OpenAI's streams."""
 _NS_PER_MS: Final = 1e6
 _OTHER: Final = ("reasoning_content", "reasoning", "tool_calls", "function_call", "audio")
 _decode: Final = json.JSONDecoder().raw_decode
-"""At half the price of `json.loads`, which guesses the encoding first."""
+"""Twice as fast as `json.loads`, which first guesses the encoding."""
 
 
 class Answer:
-    """What the events of one stream tell, one after the other.
+    """Collects what the events of one stream say.
 
     Args:
-        path: keys and places that lead to what a token-bearing event has; empty: the known forms.
+        path: keys and indices that lead to the value that only events with tokens have; empty: use
+            the known formats.
     """
 
     __slots__ = (
@@ -51,27 +51,27 @@ class Answer:
     def __init__(self, path: Sequence[str] = ()) -> None:
         self._by_path = path
         self.known = bool(path)
-        """Its events are of a known form."""
+        """The events have a known format."""
         self.may_lack_end = bool(path)
-        """The form has no event that ends a stream."""
+        """The format has no event that ends a stream."""
         self.ended = False
-        """Such an event came."""
+        """An event that ends the stream has come."""
         self.error = ""
-        """What went wrong in the middle; empty where nothing did."""
+        """The error that interrupted the stream; empty if there was none."""
         self.input = self.output = self.reasoning = self.cached = -1
-        """Tokens, as the server counts them; -1: it does not tell."""
+        """Token counts that the server reported; -1: not reported."""
         self.ids = 0
-        """Ids of tokens that were listed."""
+        """Number of token ids listed so far."""
         self.told_each = False
-        """Every event tells how many tokens it carries."""
+        """The server reports the number of tokens in every event."""
         self._continuous = False
         self.text = False
-        """The last event has a part of the answer itself in it, no reasoning or call of a tool."""
+        """The last event holds part of the answer itself, not reasoning or a tool call."""
         self.prefill_ns = self.decode_ns = -1
-        """How long the server says that both took; -1: it does not."""
+        """Durations of prefill and decode that the server reported; -1: not reported."""
 
     def take(self, event: Event) -> int:
-        """Look at an event; returns how many tokens it carries, 1 where it does not say."""
+        """Read an event; returns how many tokens it holds, 1 if it does not say how many."""
         self.text = False
         if event.data == DONE:
             self.ended = True
@@ -94,7 +94,7 @@ class Answer:
                 try:
                     carried = form(self, said)
                 except (AttributeError, KeyError, TypeError, ValueError):
-                    return 0  # it only looks like that form
+                    return 0  # it only looks like that format
                 self.known |= carried is not None
                 return carried or 0
         return 0
@@ -102,7 +102,7 @@ class Answer:
     # ── the forms ────────────────────────────────────────────────────────────────────────────
 
     def choices(self, said: Json) -> int:
-        """OpenAI's chat completions and completions, and all who speak them."""
+        """OpenAI's chat completions and completions, and servers compatible with them."""
         carries, ids, finished = False, None, False
         for choice in said["choices"] or ():
             of = choice.get
@@ -130,7 +130,7 @@ class Answer:
         return int(carries)
 
     def typed(self, said: Json) -> int | None:
-        """OpenAI's Responses and Anthropic's Messages: each event says its type."""
+        """OpenAI's Responses and Anthropic's Messages: each event has a type."""
         kind, delta = str(said["type"]), said.get("delta")
         if kind.startswith("response."):
             return self._response(kind, said)
@@ -157,7 +157,7 @@ class Answer:
         return 0
 
     def done(self, said: Json) -> int | None:
-        """Ollama: a line a token, and a last one with the server's own times, in ns."""
+        """Ollama: a line per token, then one with the server's own durations in ns."""
         if not {"response", "message"} & said.keys():
             return None
         message = said.get("message") or {}
@@ -172,7 +172,7 @@ class Answer:
         return int(self.text or bool(other))
 
     def token(self, said: Json) -> int | None:
-        """TGI: a token an event; the last tells of all."""
+        """TGI: an event per token; the last one has the totals."""
         if "id" not in said["token"]:
             return None
         details = said.get("details") or {}
@@ -184,7 +184,7 @@ class Answer:
         return 1
 
     def meta_info(self, said: Json) -> int:
-        """SGLang's own interface: each event repeats the text so far, and counts."""
+        """SGLang's own API: each event repeats the text so far, with its token count."""
         meta, before = said["meta_info"] or {}, max(self.output, 0)
         self._usage(meta)
         self.cached = _count(meta.get("cached_tokens"), self.cached)
@@ -195,13 +195,13 @@ class Answer:
         return grown
 
     def text_output(self, said: Json) -> int:
-        """Triton's generate extension: nothing in it ends a stream."""
+        """Triton's generate extension, which has no event that ends a stream."""
         self.may_lack_end = True
         self.text = bool(said["text_output"])
         return int(self.text)
 
     def stop(self, said: Json) -> int | None:
-        """llama.cpp's own interface."""
+        """llama.cpp's own API."""
         if "content" not in said:
             return None
         self.ended |= bool(said["stop"])
@@ -216,7 +216,7 @@ class Answer:
             return len(ids)
         return int(self.text)
 
-    # ── what several have in common ──────────────────────────────────────────────────────────
+    # ── shared by several formats ─────────────────────────────────────────────────────────────────
 
     def _usage(self, usage: Any, *, counts_output: bool = True) -> None:
         if not isinstance(usage, dict):
@@ -231,7 +231,7 @@ class Answer:
         self.cached = _count(cached, self.cached)
 
     def _timings(self, timings: Json) -> None:
-        """llama.cpp: both in ms, and how many tokens each took."""
+        """llama.cpp: durations in ms, and token counts."""
         self.prefill_ns = _from_ms(timings.get("prompt_ms"), self.prefill_ns)
         self.decode_ns = _from_ms(timings.get("predicted_ms"), self.decode_ns)
         if self.output < 0 or not self._continuous:
@@ -254,7 +254,8 @@ _FORMS: Final[Mapping[str, Callable[[Answer, Json], int | None]]] = {
     "text_output": Answer.text_output,
     "stop": Answer.stop,
 }
-"""The key that tells a form → what reads its events; None where it is not that form after all."""
+"""Key that identifies a format → the method that reads its events, which returns None if the event
+does not have that format after all."""
 
 
 def _leads_to_something(said: Any, path: Sequence[str]) -> bool:
@@ -267,7 +268,7 @@ def _leads_to_something(said: Any, path: Sequence[str]) -> bool:
         else:
             return False
     is_number = isinstance(said, int | float) and not isinstance(said, bool)
-    return is_number or bool(said)  # the id of a token may be 0
+    return is_number or bool(said)  # a token id may be 0
 
 
 def _error(said: Json) -> str:
@@ -308,7 +309,7 @@ _LARGEST_BODY: Final = 2**20
 
 
 def asked_tokens(bodies: Iterable[bytes]) -> int | None:
-    """How many tokens each of some requests asks for; None where they differ, or one is silent."""
+    """Tokens requested per request, if all requests ask for the same number; None otherwise."""
     asked = None
     for body in bodies:
         found = _asked(body)

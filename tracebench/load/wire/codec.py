@@ -24,7 +24,7 @@ class Mark(NamedTuple):
     """Where a read ended in a stream's body."""
 
     size: int
-    """Of the body after the read."""
+    """Size of the body after the read, in bytes."""
     came_ns: int
     stamp: Stamp
     """The source of `came_ns`."""
@@ -52,7 +52,7 @@ class StreamLog:
 
 
 NO_REPLY: Final = "the server closed the connection without a reply"
-CUT_SHORT: Final = "the server closed the connection in mid-reply"
+CUT_SHORT: Final = "the server closed the connection in the middle of a reply"
 
 
 class Carrier(Protocol):
@@ -95,7 +95,7 @@ class Slot:
         self.carrier: Carrier | None = None
         """The carrier of the current exchange, or of the last one."""
         self.ids = b""
-        """Of the exchange in flight; empty if there is none."""
+        """The ids of the exchange in flight; empty if there is none."""
         self.draw = 0
         """How many exchanges of the window started before it."""
         self.freed_ns = 0
@@ -158,9 +158,9 @@ class Codec(Protocol):
     established: bool
     """The connection may carry requests (HTTP/2: the peer's SETTINGS have arrived)."""
     reusable: bool
-    """It can carry another request after those in flight."""
+    """The connection can carry another request after those in flight."""
     served: bool
-    """It has carried a whole reply, so later requests use a kept-alive connection."""
+    """The connection has carried a whole reply, so later requests use it kept alive."""
 
     def busy(self) -> bool:
         """Whether any exchange is open."""

@@ -139,7 +139,7 @@ def pattern_of(raw: RawReply, read: Read) -> GrpcPattern | None:
     """Learn the pattern of a reply; None if it failed, or has unusual timings.
 
     Args:
-        raw: as it was kept.
+        raw: the kept reply.
         read: the reader of kept replies.
     """
     reply, reason = read(raw)

@@ -251,10 +251,10 @@ class StreamingHttp1Codec(Http1Codec):
 
 
 class OneStreamHttp1Codec(StreamingHttp1Codec):
-    """For servers that promise to keep a connection, and end it after each stream all the same.
+    """The codec for servers that promise to keep a connection but close it after each stream.
 
-    The next request would cross that end. Most such are told and sent again, but not where the
-    server is busy and closes late.
+    The next request would cross that close. Usually the loss is noticed and the request sent again,
+    but not if the server is busy and closes late.
     """
 
     def on_message_complete(self) -> None:

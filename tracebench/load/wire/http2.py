@@ -72,13 +72,13 @@ class Http2Codec(Codec):
         self._most_streams = LARGEST_31_BIT
         self._splitter = FrameSplitter()
         self._framings: dict[int, Framing | None] = {}
-        """By the size of a read; None: a read of this size is not one whole reply."""
+        """Size of a read → its framing; None: a read of this size is not one whole reply."""
         self._expected: int | None = SETTINGS
         """The required type of the next frame; None: any."""
         self._block, self._block_flags, self._block_stream = bytearray(), 0, 0
         self._owed: list[bytes] = []
         self._used_bytes = 0
-        """Of the connection's receive window."""
+        """How much of the connection's receive window is used."""
         self._farewell = ""
         """The text of the peer's GOAWAY."""
         self._taken_up_to = 0
@@ -252,7 +252,7 @@ class Http2Codec(Codec):
 
     def _on_settings(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id or (flags & ACK and (payload or not self.established)):
-            raise ProtocolError("the server sent a SETTINGS frame that makes no sense")
+            raise ProtocolError("the server sent an invalid SETTINGS frame")
         if flags & ACK:
             return
         for identifier, value in http2_frames.read_settings(payload):
@@ -274,7 +274,7 @@ class Http2Codec(Codec):
 
     def _on_ping(self, flags: int, stream_id: int, payload: bytes) -> None:
         if stream_id or len(payload) != 8:
-            raise ProtocolError("the server sent a PING frame that makes no sense")
+            raise ProtocolError("the server sent an invalid PING frame")
         if not flags & ACK:
             self._answer(frame(PING, ACK, 0, payload))
 

@@ -99,14 +99,14 @@ def error_name(code: int) -> str:
 def read_settings(payload: bytes) -> Iterator[tuple[int, int]]:
     """Read (identifier, value) pairs."""
     if len(payload) % _SETTING.size:
-        raise ProtocolError("the server sent a SETTINGS frame of a wrong size")
+        raise ProtocolError("the server sent a SETTINGS frame of the wrong size")
     return _SETTING.iter_unpack(payload)
 
 
 def read_uint32(payload: bytes) -> int:
     """Read the number in a RST_STREAM or WINDOW_UPDATE frame."""
     if len(payload) != _UINT32.size:
-        raise ProtocolError("the server sent a RST_STREAM or WINDOW_UPDATE frame of a wrong size")
+        raise ProtocolError("the server sent a RST_STREAM or WINDOW_UPDATE frame of the wrong size")
     number: int = _UINT32.unpack(payload)[0]
     return number
 
@@ -114,7 +114,7 @@ def read_uint32(payload: bytes) -> int:
 def read_goaway(payload: bytes) -> tuple[int, int, bytes]:
     """Read (last stream id, error code, debug data)."""
     if len(payload) < _TWO_UINT32.size:
-        raise ProtocolError("the server sent a GOAWAY frame of a wrong size")
+        raise ProtocolError("the server sent a GOAWAY frame of the wrong size")
     last, code = _TWO_UINT32.unpack_from(payload)
     return last & LARGEST_31_BIT, code, payload[_TWO_UINT32.size :]
 
@@ -134,7 +134,7 @@ def header_fragment(flags: int, payload: bytes) -> bytes:
     if not flags & WITH_PRIORITY:
         return fragment
     if len(fragment) < 5:
-        raise ProtocolError("the server sent a HEADERS frame of a wrong size")
+        raise ProtocolError("the server sent a HEADERS frame of the wrong size")
     return fragment[5:]
 
 

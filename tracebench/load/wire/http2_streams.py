@@ -34,7 +34,7 @@ class Stream:
         self.window = window
         """Flow-control window in bytes; negative once the peer has shrunk its windows."""
         self.sent_bytes = 0
-        """Of the message."""
+        """How much of the message has been sent."""
         self.initial = b""
         """The reply's first header block, undecoded."""
         self.parts: list[bytes] = []
@@ -205,7 +205,7 @@ class Streams:
         """Close a stream whose reply will not come.
 
         Args:
-            stream: is open.
+            stream: an open stream.
             error: why.
             unanswered: why it may be resent; the first request of a connection never is.
         """

@@ -1,1 +1,1 @@
-"""Files of spans, in whatever form people have them."""
+"""Reading files of spans, in whatever form users have them."""

@@ -1,4 +1,4 @@
-"""A JSON document of spans: OTLP, or as Jaeger's UI and Tempo save a trace."""
+"""A JSON document of spans: OTLP, or a trace saved by Jaeger's UI or Tempo."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from tracebench.tracing.otlp.read_json import read_request
 
 _TEMPO: Final = "batches"
 _WRAPPERS: Final = ("result", "trace")
-"""Of an OTLP request, in Jaeger's API (v3) and in Tempo's (v2)."""
+"""Keys that wrap an OTLP request, in Jaeger's API (v3) and in Tempo's (v2)."""
 _NOT_JAEGER: Final = (KeyError, TypeError, AttributeError, ValueError, OverflowError)
 _ADVICE: Final = "send it to a collector, whose file exporter writes OTLP"
 _OTHERS: Final = {
@@ -23,11 +23,11 @@ _OTHERS: Final = {
     "schema": "a tracebench result: read it with `tracebench report`",
     "context": f"output of OpenTelemetry's console exporter: {_ADVICE}",
 }
-"""What else people have, by a name that only it has."""
+"""Other formats that users may pass by mistake, by a key that only they have."""
 
 
 class NotJsonError(OtlpError):
-    """It is no JSON."""
+    """The text is not JSON."""
 
 
 def read_document(data: bytes, on_bad: OnBad) -> list[Span]:
@@ -35,11 +35,11 @@ def read_document(data: bytes, on_bad: OnBad) -> list[Span]:
 
     Args:
         data: JSON.
-        on_bad: is told of each span that cannot be used, and why.
+        on_bad: called with the reason for each unusable span.
 
     Raises:
-        NotJsonError: it is none.
-        OtlpError: it holds something else than spans; the message says what.
+        NotJsonError: it is not JSON.
+        OtlpError: it holds something other than spans; the message says what.
     """
     try:
         document = json.loads(data)

@@ -1,7 +1,7 @@
-"""Files of spans: OTLP as tracebench and collectors write it, and what trace backends save.
+"""Read files of spans: OTLP as tracebench and collectors write it, and traces saved by backends.
 
-Lines are read one by one. A file may also be one document on many lines, one protobuf request, or
-messages with their lengths before them; and it may be compressed.
+Files are read line by line. A file may also be one document on many lines, one protobuf request, or
+length-prefixed messages; and it may be compressed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,31 +18,31 @@ from tracebench.tracing.otlp.checks import OnBad, OtlpError
 from tracebench.tracing.otlp.read_protobuf import read_protobuf
 
 _LONGEST: Final = 256 * 2**20
-"""Bytes of a line, of a message, or of a file that has neither; what is longer is not read."""
+"""Limit in bytes for a line, a message, or a file without either; the rest is not read."""
 _MOST_SAID: Final = 4096
 _TEXT: Final = b"\x10"
-"""What begins below it is no text, or white space; the length of a message is such a number."""
+"""A first byte below this is whitespace or not text, as in the length prefix of a message."""
 _PROTOBUF: Final = b"\n"
-"""What an ExportTraceServiceRequest begins with: its first field."""
+"""The first byte of an ExportTraceServiceRequest: the tag of its first field."""
 _HOW: Final = "`run --output-traces` and the collector's file exporter write them"
 
 
 class Archives:
-    """Reads spans line by line, and counts what it cannot read."""
+    """Reads spans from files, and counts what it cannot read."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         self._paths = paths
         self.spans = self.bad = 0
-        """Spans that were read; lines, files and spans that were not."""
+        """`spans` counts the spans read; `bad` counts unreadable lines, files and spans."""
         self.problem = ""
-        """Why the first of those could not be."""
+        """Why the first of those was unreadable; empty if there is none."""
         self._said: dict[object, Attributes] = {}
 
     def __iter__(self) -> Iterator[Span]:
-        """Every span of every file, as it stands there.
+        """Every span of every file, in order.
 
         Raises:
-            UsageError: a file cannot be opened, or no span was found in any.
+            UsageError: a file cannot be opened, or none of them contains a span.
         """
         for path in self._paths:
             with opened("", path) as file:
@@ -53,12 +53,12 @@ class Archives:
             raise UsageError(f"no spans in {files}{why}: give OTLP JSON lines, as {_HOW}")
 
     def refuse(self, span: Span, why: str) -> None:
-        """Count a span that was read as one that cannot be used."""
+        """Count a span that was read as unusable after all."""
         self.spans -= 1
         self._bad(f"the span {span.name[:64]!r} ({span.span_id}) {why}")
 
     def _read(self, path: str, packed: BinaryIO) -> Iterator[Span]:
-        """Try one form after the other; the first that gives spans is the file's."""
+        """Try one format after the other; the first that yields spans is used."""
         spans, bad, problem = self.spans, self.bad, self.problem
         file = unpacked(packed)
         for read in (self._messages, self._lines):
@@ -102,7 +102,7 @@ class Archives:
         return spans
 
     def _whole(self, path: str, data: bytes, bad: int, problem: str) -> Sequence[Span]:
-        """A file of which no line can be read on its own may be one document, or one request."""
+        """Read a file without readable lines as one document or one request."""
         reasons: list[str] = []
         for read in (read_document, read_protobuf, _delimited):
             try:
@@ -122,7 +122,7 @@ class Archives:
         return ()
 
     def _lean(self, span: Span) -> Span:
-        """The same span; what it says as others did is kept once for all of them."""
+        """The same span, sharing repeated texts and attributes with earlier spans."""
         if len(self._said) > _MOST_SAID:
             self._said.clear()
         resource, attributes = self._once(span.resource), self._once(span.attributes)
@@ -137,7 +137,7 @@ class Archives:
         try:
             key = tuple((name, type(value), value) for name, value in attributes.items())
             return self._said.setdefault(key, attributes)
-        except TypeError:  # a value that is a mapping has no hash
+        except TypeError:  # a nested attribute value has no hash
             return attributes
 
     def _bad(self, why: str) -> None:
@@ -146,7 +146,7 @@ class Archives:
 
 
 def _any(data: bytes, on_bad: OnBad) -> Sequence[Span]:
-    """The spans of JSON or of protobuf, whose first byte is a line break in the other."""
+    """The spans of JSON or protobuf; protobuf's first byte is a line break in JSON."""
     try:
         return read_document(data, on_bad)
     except NotJsonError:

@@ -1,4 +1,4 @@
-"""What a file of spans is packed in: gzip, zstd, and messages with their lengths before them."""
+"""Unpack files of spans: gzip, zstd, and length-prefixed messages."""
 
 import gzip
 import sys
@@ -15,7 +15,7 @@ try:
         from compression import zstd
     else:
         from backports import zstd
-except ModuleNotFoundError:  # there is no wheel for the platform: all other files can be read
+except ModuleNotFoundError:  # no wheel for this platform: other files can still be read
     zstd = None
 
 _GZIP: Final = b"\x1f\x8b"
@@ -23,11 +23,11 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _LENGTH_BYTES: Final = 4
 _LONGEST_VARINT: Final = 5
 CUT_SHORT: Final = (EOFError, OSError, zlib.error, *([zstd.ZstdError] if zstd else []))
-"""What is raised where a file ends in the middle, or was damaged."""
+"""Raised if a file is truncated or damaged."""
 
 
 def unpacked(file: BinaryIO) -> BinaryIO:
-    """What is in a file, which may be compressed."""
+    """The content of a file that may be compressed."""
     start = file.read(_LENGTH_BYTES)
     file.seek(0)
     if start.startswith(_GZIP):
@@ -44,14 +44,14 @@ def _known_zstd() -> Any:
 
 
 def messages(file: BinaryIO, longest: int) -> Iterator[bytes]:
-    """The messages of a collector's file exporter, each with its length before it.
+    """The messages of a collector's file exporter, each with a length prefix.
 
-    It writes them so with `format: proto`, and with `compression: zstd`, which then is that of
-    each message. Nothing where the first length is none that fits.
-    Source: https://github.com/open-telemetry/opentelemetry-collector-contrib, fileexporter
+    It writes this format with `format: proto`, and with `compression: zstd`, which then compresses
+    each message. Source: https://github.com/open-telemetry/opentelemetry-collector-contrib,
+    fileexporter
 
     Raises:
-        CUT_SHORT: the file ends in the middle, or a message cannot be unpacked.
+        CUT_SHORT: the file is truncated, a length is invalid, or a message cannot be unpacked.
     """
     while head := file.read(_LENGTH_BYTES):
         size = int.from_bytes(head, "big")
@@ -64,7 +64,7 @@ def messages(file: BinaryIO, longest: int) -> Iterator[bytes]:
 
 
 def _message(message: bytes, longest: int) -> bytes:
-    """One message, of which no more is unpacked than may be read."""
+    """One message, decompressed up to the size limit."""
     if not message.startswith(_ZSTD):
         return message
     one = _known_zstd().ZstdDecompressor()
@@ -75,10 +75,10 @@ def _message(message: bytes, longest: int) -> bytes:
 
 
 def delimited(data: bytes) -> Iterator[bytes]:
-    """The messages of a file as protobuf delimits them: each with a varint of its length.
+    """The messages of a file in protobuf's delimited form, each prefixed by its length as a varint.
 
     Raises:
-        OtlpError: it ends in the middle, or is none.
+        OtlpError: it is truncated, or has another form.
     """
     at = 0
     while at < len(data):
@@ -90,7 +90,7 @@ def delimited(data: bytes) -> Iterator[bytes]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number of seven bits a byte, the least first, and where what follows begins."""
+    """Decode a varint (seven bits per byte, lowest first); returns it, and where it ends."""
     number = 0
     for place, byte in enumerate(data[at : at + _LONGEST_VARINT]):
         number |= (byte & 0x7F) << 7 * place

@@ -1,1 +1,1 @@
-"""Trace backends: Jaeger's query API to read server spans from, and its UI to link to."""
+"""Jaeger: its query API to read server spans from, and its UI to link to."""

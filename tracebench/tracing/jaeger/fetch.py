@@ -1,4 +1,4 @@
-"""Reading spans back from Jaeger: a run's traces when they are whole, and what came instead."""
+"""Read spans back from Jaeger: a run's traces once complete, and other traces of its servers."""
 
 import time
 from collections import defaultdict
@@ -14,20 +14,21 @@ from tracebench.model.span import Span
 from tracebench.tracing.jaeger.query_api import CONNECTIONS, QueryApi, UnreadableError
 from tracebench.tracing.roots.attributes import SERVICE
 
-# Asking for traces: many at once where a search can find them, else each by its id.
+# Queries for traces: in bulk if a search can find them, otherwise one by one by id.
 
 
 class TraceQueries:
-    """Jaeger finds many traces by service and time at a quarter of what it takes to ask for each.
+    """Queries traces, in bulk where possible, which costs Jaeger a quarter of querying each.
 
-    That works where root spans are in the same store, of which we know when they began. What a
-    search does not find is asked for by its id, and so is what is asked for again: those left
-    are few, and far between.
+    A search by service and time works if the root spans are in the same store, since their start
+    times are known. Traces that it does not find, or that are queried again, are queried by id:
+    they are few, and far between.
 
     Args:
-        api: where to ask.
-        pool: where to wait for several answers.
-        starts_ns: trace id → when its root span began (epoch); empty where none was exported.
+        api: the API to query.
+        pool: runs several queries at once.
+        starts_ns: trace id → start of its root span, in ns since the epoch; empty if none was
+            exported.
     """
 
     def __init__(self, api: QueryApi, pool: Executor, starts_ns: Mapping[str, int]) -> None:
@@ -36,10 +37,10 @@ class TraceQueries:
         self._starts_ns = dict(starts_ns)
 
     def __call__(self, trace_ids: Sequence[str]) -> Iterator[list[Span]]:
-        """The spans of each trace so far, as they come.
+        """The spans stored so far of each trace, in order.
 
         Raises:
-            UnreadableError: the backend did not answer, or not as it should.
+            UnreadableError: the backend did not answer, or gave an invalid answer.
         """
         found = self._searched(trace_ids)
         rest = self._pool.map(self._api.spans, [one for one in trace_ids if one not in found])
@@ -52,49 +53,50 @@ class TraceQueries:
             return {}
         found: dict[str, list[Span]] = defaultdict(list)
         try:
-            # Others may use it at the same time.
+            # Other runs may use the service at the same time.
             most = 2 * len(trace_ids)
             for span in self._api.search(SERVICE, min(starts_ns), max(starts_ns), most):
                 found[span.trace_id].append(span)
         except UnreadableError:
-            found.clear()  # too many spans at once, or worse: their ids will show
+            found.clear()  # too many spans at once, or worse, which the queries by id will show
         ours = {one: found[one] for one in trace_ids if one in found}
         if not ours:
             self._starts_ns.clear()
         return ours
 
 
-# Reading a run's server spans back: each trace when it is whole, and not for ever.
+# Reading a run's server spans back: each trace once it is complete, within time limits.
 
 _AT_ONCE: Final = 256
-"""Traces that are asked for in one go: some MB."""
+"""How many traces are queried at once: some MB."""
 NOT_EXPORTED: Final[Mapping[str, int]] = MappingProxyType({})
 _NO_ENTRY: Final = "they hold no span of the server that is a child of tracebench's"
 
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How long to wait for what, in seconds."""
+    """How long to wait, in seconds."""
 
     settle_s: float = 6.0
-    """Before the first look: exporters send every 5 s, each process of a server has one, and a
-    trace in which the spans of one are missing does not look unfinished."""
+    """Wait before the first query: each process of a server exports every 5 s, and a trace that
+    lacks the spans of one of them does not look incomplete."""
     quiet_s: float = 8.0
-    """For more, when nothing more comes: time for one more turn of exporter, collector, store."""
+    """Wait for further traces after the last one: enough for one more cycle of exporter, collector
+    and store."""
     longest_s: float = 120.0
     pause_s: float = 0.5
-    """Between two looks at the same trace."""
+    """Pause between two queries for the same trace."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """What came of it."""
+    """The outcome of reading traces back."""
 
     asked: int
     missing: int
     """Traces without the server's entry span."""
     reason: str
-    """Why some are missing; empty where none is."""
+    """Why some are missing; empty if none is."""
 
 
 def read_back(
@@ -108,18 +110,18 @@ def read_back(
 ) -> ReadBack:
     """Read the spans of traces; an interrupt (SIGINT) ends it.
 
-    A trace is whole when our root span has a child in it: a server's entry span ends, and so is
-    exported, after those inside it.
+    A trace is complete once our root span has a child in it: a server's entry span ends, and so is
+    exported, after the spans inside it.
 
     Args:
-        api: where to ask.
+        api: the API to query.
         roots: trace id → id of our root span in it, in the order in which the requests ended.
-        take: is given the spans of each trace that is whole, once.
+        take: called once with the spans of each complete trace.
         waits: how long to wait.
-        starts_ns: trace id → when our root span in it began (epoch), if they were exported.
-        on_wait: is told now and then how many are missing yet.
+        starts_ns: trace id → start of our root span, in ns since the epoch; empty if not exported.
+        on_wait: called from time to time with how many are still missing.
     """
-    # The newest first: it is the oldest that a store with a limit has already thrown away.
+    # Newest first: a store with a limit drops the oldest traces first.
     missing = dict(reversed(list(roots.items())))
     pool = ThreadPoolExecutor(CONNECTIONS, "read-back")
     try:
@@ -142,7 +144,7 @@ def _take_whole(
     waits: Waits,
     on_wait: Callable[[int], object],
 ) -> str:
-    """Ask for traces until none is missing; returns why it was given up before."""
+    """Query traces until none is missing; returns why it stopped early."""
     begun_s = news_s = time.monotonic()
     in_vain = 0
     while missing:
@@ -153,7 +155,7 @@ def _take_whole(
                 take(spans)
                 news_s, in_vain = time.monotonic(), 0
             else:
-                missing[trace_id] = root_id  # to be asked for again after all others
+                missing[trace_id] = root_id  # to be queried again after all others
                 in_vain += 1
         on_wait(len(missing))
         if time.monotonic() - begun_s > waits.longest_s:
@@ -166,26 +168,26 @@ def _take_whole(
     return _NO_ENTRY
 
 
-# What a trace backend has of the time of a run, where it lacks the run's own traces.
+# Other traces in the backend from the time of a run, if the run's own are missing.
 
 _MOST_SERVICES: Final = 5
 _MOST_TRACES: Final = 100
-"""Of each service: enough to tell what it does with the context of requests."""
+"""Limit per service, which is enough to show whether it uses the trace context of requests."""
 
 
 def traces_of_servers(
     api: QueryApi, ours: Collection[str], start_ns: int, end_ns: int
 ) -> OtherSpans:
-    """Look for traces that servers began by themselves in a stretch of time (epoch).
+    """Find traces that servers began by themselves in a period of time.
 
     Args:
-        api: where to ask.
-        ours: the traces of the run.
-        start_ns: its begin.
-        end_ns: its end.
+        api: the API to query.
+        ours: ids of the run's traces.
+        start_ns: start of the period, in ns since the epoch.
+        end_ns: end of the period, in ns since the epoch.
 
     Returns:
-        Nothing where the backend does not tell.
+        `NOTHING` if the backend does not answer.
     """
     found: list[Span] = []
     try:

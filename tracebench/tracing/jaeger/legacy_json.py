@@ -1,4 +1,4 @@
-"""Spans in the JSON of Jaeger 1, which is what its UI reads: times are in µs, ids may be short."""
+"""Read spans from the JSON of Jaeger 1 and its UI: times are in µs, and ids may be short."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
@@ -13,12 +13,12 @@ _SPAN_DIGITS, _TRACE_DIGITS = 16, 32
 
 
 def spans_in(answer: Any, on_bad: OnBad = ignore) -> Iterator[Span]:
-    """The spans of an answer of `/api/traces/{id}`, or of what its UI saves.
+    """The spans in an answer of `/api/traces/{id}`, or in a file that the UI saved.
 
-    A span that cannot be used is left out.
+    Unusable spans are left out.
 
     Raises:
-        KeyError, TypeError, AttributeError, ValueError: it is no such answer.
+        KeyError, TypeError, AttributeError, ValueError: it has another form.
     """
     for trace in answer["data"]:
         resources = {name: _resource(one) for name, one in trace["processes"].items()}

@@ -1,4 +1,4 @@
-"""Links into Jaeger's UI: to the requests that stand for percentiles, and to all of a run."""
+"""Links to Jaeger's UI: to requests that exemplify percentiles, and to all requests of a run."""
 
 import json
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from tracebench.tracing.roots.export import Run
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 
 _LISTED: Final = 20
-"""As many traces as the UI lists by itself."""
+"""How many traces the UI lists by default."""
 
 
 def trace_url(ui: str, trace_id: str, span_id: str) -> str:
-    """The page of a trace, with one of its spans singled out.
+    """The URL of a trace, with one of its spans highlighted.
 
     Args:
-        ui: the base URL of the UI, without a slash at its end.
+        ui: the base URL of the UI, without a trailing slash.
         trace_id: 32 hexadecimal digits.
         span_id: 16 hexadecimal digits.
     """
@@ -29,7 +29,7 @@ def trace_url(ui: str, trace_id: str, span_id: str) -> str:
 
 
 def search_url(ui: str, tags: Mapping[str, str], start_ns: int, end_ns: int) -> str:
-    """The list of our traces that have all the tags and began within a time (epoch)."""
+    """The URL that lists our traces with all these tags that began in this period (ns, epoch)."""
     query = {
         "service": SERVICE,
         "tags": json.dumps(tags, separators=(",", ":")),
@@ -42,7 +42,7 @@ def search_url(ui: str, tags: Mapping[str, str], start_ns: int, end_ns: int) -> 
 
 
 def with_traces(ui: str, result: TargetResult, requests: Requests) -> TargetResult:
-    """The result with a link at each exemplar that is one of the requests: has a trace."""
+    """The result with a link at each exemplar that is among the requests, and so has a trace."""
     wanted = {one.trace_id for one in result.exemplars}
     roots = dict(ids for ids in requests.ids_at(range(len(requests))) if ids[0] in wanted)
 
@@ -56,7 +56,7 @@ def with_traces(ui: str, result: TargetResult, requests: Requests) -> TargetResu
 def with_search(
     ui: str, result: TargetResult, requests: Requests, described: TargetAttributes, run: Run
 ) -> TargetResult:
-    """The result with a link to its root spans."""
+    """The result with a link to its root spans; unchanged if there are no requests."""
     if not len(requests):
         return result
     tags = {RUN_ID: run.id, PROTOCOL: described.protocol}

@@ -1,4 +1,4 @@
-"""Jaeger's query API: where it is, and the spans of a trace as they were recorded."""
+"""Jaeger's query API: its URL, and reading the spans of a trace as they were recorded."""
 
 import json
 from collections.abc import Callable
@@ -16,18 +16,18 @@ from tracebench.tracing.jaeger.legacy_json import NS_PER_US
 from tracebench.tracing.otlp.checks import OtlpError
 from tracebench.tracing.otlp.read_json import read_json
 
-# Base URLs as people write them.
+# Base URLs as users write them.
 
 
 def base_url(option: str, text: str) -> str:
-    """A base URL without a slash at its end.
+    """Check a base URL; returns it without a trailing slash.
 
     Args:
-        option: what gave it.
-        text: the URL: `http` or `https`, a host, and perhaps a port and a base path.
+        option: the option that gave it.
+        text: the URL: `http` or `https`, a host, and optionally a port and a base path.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not such a URL.
     """
     try:
         parts = urlsplit(text)
@@ -43,31 +43,31 @@ def base_url(option: str, text: str) -> str:
     return text.rstrip("/")
 
 
-# Jaeger's query API, of which one thing is wanted: the spans of a trace, as they were recorded.
+# Jaeger's query API, used only to read the spans of traces as they were recorded.
 
 CONNECTIONS: Final = 4
 _TIMEOUT_S: Final = 10.0
 _LARGEST_ANSWER: Final = 16 << 20
-"""In bytes. A trace that is larger is not that of one request."""
+"""Limit in bytes; a larger trace does not belong to one request."""
 _EPOCH: Final = datetime(1970, 1, 1)
 _NOT_A_TRACE = (KeyError, TypeError, ValueError, AttributeError, RecursionError, OtlpError)
 
 
 class UnreadableError(Exception):
-    """The backend did not answer, or not as it should; the message says how."""
+    """The backend did not answer, or gave an invalid answer; the message says which."""
 
 
 class QueryApi:
-    """Jaeger's query API: OTLP JSON (`/api/v3`), or where it is too old for that, its own.
+    """Jaeger's query API: OTLP JSON (`/api/v3`), or the older format if that is missing.
 
-    Both are asked for raw traces: Jaeger can be told to shift the spans of machines whose clocks
-    seem to be off, and would then answer with its own estimate. Safe to use from several threads.
+    Both are queried for raw traces: Jaeger can be configured to shift the spans of machines whose
+    clocks seem to be off, which would return its own estimate. Thread-safe.
 
     Args:
-        url: of the UI, under which both are.
+        url: the URL of the UI, which also serves the API.
 
     Raises:
-        UsageError: it is no base URL.
+        UsageError: it is not a base URL.
     """
 
     def __init__(self, url: str) -> None:
@@ -84,10 +84,11 @@ class QueryApi:
         )
         self._trace: Callable[[str], list[Span]] = self._otlp
         self.unusable: Final[set[str]] = set()
-        """Spans that cannot be used, each with why; the same trace may be asked for many times."""
+        """Unusable spans, each with the reason; a set, as the same trace may be queried many
+        times."""
 
     def check(self) -> None:
-        """See that it is there, and which of both it speaks.
+        """Check that Jaeger is there, and which version of the API it has.
 
         Raises:
             TargetError: it does not answer as Jaeger does.
@@ -104,10 +105,10 @@ class QueryApi:
             ) from None
 
     def spans(self, trace_id: str) -> list[Span]:
-        """What is known of a trace so far; nothing where it is not known.
+        """The spans stored so far of a trace; empty if it is unknown.
 
         Raises:
-            UnreadableError: the backend did not answer, or not as it should.
+            UnreadableError: the backend did not answer, or gave an invalid answer.
         """
         try:
             return self._trace(trace_id)
@@ -115,16 +116,16 @@ class QueryApi:
             raise UnreadableError(f"the answer for {trace_id} is not a trace ({error})") from None
 
     def search(self, service: str, start_ns: int, end_ns: int, most: int) -> list[Span]:
-        """All spans of up to so many traces in which the service began a span within a time.
+        """All spans of up to `most` traces in which the service began a span in this period.
 
-        Nothing where Jaeger is too old to tell them to the nanosecond.
+        Empty if Jaeger is too old to return times in ns.
 
         Raises:
-            UnreadableError: the backend did not answer, or not as it should.
+            UnreadableError: the backend did not answer, or gave an invalid answer.
         """
         if self._trace != self._otlp:
             return []
-        # 2.20 renamed them all, and goes on to read these.
+        # Jaeger 2.20 renamed all of them, but still accepts these.
         query = {
             "query.service_name": service,
             "query.start_time_min": _rfc3339(start_ns),
@@ -140,7 +141,7 @@ class QueryApi:
             ) from None
 
     def services(self) -> list[str]:
-        """Who has spans there, as far as it tells.
+        """The services that have spans in the store, as far as it lists them.
 
         Raises:
             UnreadableError: the backend did not answer.
@@ -160,14 +161,14 @@ class QueryApi:
         return answer is not None and answer.lstrip().startswith(b"{")
 
     def _otlp(self, trace_id: str) -> list[Span]:
-        # With its name before 2.20, and since.
+        # The parameter's names before and since Jaeger 2.20.
         return self._read(f"/api/v3/traces/{trace_id}?raw_traces=true&rawTraces=true")
 
     def _read(self, path: str) -> list[Span]:
         answer = self._get(path)
         if answer is None:
             return []
-        # {"result": OTLP}: the wrapping of a gateway to gRPC
+        # {"result": OTLP}, as wrapped by the gRPC gateway
         _, _, otlp = answer.partition(b'"result":')
         return read_json(otlp.rstrip().removesuffix(b"}"), self.unusable.add)
 
@@ -180,7 +181,7 @@ class QueryApi:
         )
 
     def _get(self, path: str) -> bytes | None:
-        """What is under a path; None where nothing is."""
+        """The body at a path; None if there is nothing."""
         try:
             with self._pool.request("GET", self._path + path, preload_content=False) as reply:
                 body = reply.read(_LARGEST_ANSWER + 1, decode_content=True)
@@ -194,11 +195,11 @@ class QueryApi:
 
 
 def _rfc3339(time_ns: int) -> str:
-    """A time (epoch), cut off to the microsecond: stores of Jaeger's keep no more."""
+    """A time in ns since the epoch, truncated to microseconds: Jaeger's stores keep no more."""
     return f"{_EPOCH + timedelta(microseconds=time_ns // NS_PER_US):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _cause(error: Exception) -> str:
-    """The reason in an exception of urllib3, without the objects that are named before it."""
+    """The reason in a urllib3 exception, without the objects named before it."""
     reason = getattr(error, "reason", None) or error
     return str(reason).rpartition(": ")[2] or repr(reason)

@@ -1,1 +1,1 @@
-"""Spans of servers joined to requests by trace id."""
+"""Join servers' spans to requests by trace id."""

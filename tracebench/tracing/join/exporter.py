@@ -21,18 +21,18 @@ from tracebench.tracing.roots import read_back
 from tracebench.tracing.slow_notice import once_long
 
 _SOURCES: Final[tuple[Source, ...]] = ("otlp", "backend")
-"""Whom to believe, first who is believed first."""
+"""Sources in order of preference."""
 
 
 class JoiningExporter(SpanExporter):
-    """Takes spans through any provider, and exchanges in bulk; answers with a decomposition.
+    """Takes spans from any provider, and exchanges in bulk; returns a decomposition.
 
-    Server spans may arrive before their root span or after it; all are kept until the end. A
-    request counts once, by its trace id, however often and through whichever door it comes, and
-    a server's spans are believed before its mirror. Make one exporter for each target.
+    Server spans may arrive before or after their root span; all are kept until the end. A request
+    counts once, by its trace id, however often and by whichever way it arrives, and a server's
+    spans take precedence over its mirror. Create one exporter per target.
 
     Args:
-        mapper: says which spans are which component; None: the built-in profiles.
+        mapper: maps spans to components; None: one with the built-in profiles.
     """
 
     def __init__(self, mapper: Mapper | None = None) -> None:
@@ -43,11 +43,11 @@ class JoiningExporter(SpanExporter):
         self._lock = Lock()
 
     def add(self, requests: Requests, times: ServerTimes) -> None:
-        """Take requests without the detour of a span each.
+        """Take requests directly, without making a span for each.
 
         Args:
             requests: the record of a run.
-            times: what the mirror said of each.
+            times: the mirror's timings of each.
         """
         with self._lock:
             self._records.append((requests, times))
@@ -62,11 +62,11 @@ class JoiningExporter(SpanExporter):
         return SpanExportResult.SUCCESS
 
     def take(self, spans: Iterable[Span] | Spans, source: Source = "otlp") -> None:
-        """Take server spans; root spans among them are passed over: theirs is another door.
+        """Take server spans; root spans are skipped, since they arrive by `export` or `add`.
 
         Args:
-            spans: in any order, one by one or in columns; one that comes twice counts once.
-            source: whether the server sent them, or a trace backend was asked for them.
+            spans: in any order, one by one or in columns; duplicates count once.
+            source: whether the server sent them, or they were read from a trace backend.
         """
         with self._lock:
             if isinstance(spans, Spans):
@@ -79,10 +79,20 @@ class JoiningExporter(SpanExporter):
     def decomposition(
         self, on_wait: Callable[[str], object] = lambda for_what: None
     ) -> Decomposition:
-        """Join and decompose what has come so far.
+        """Join and decompose everything received so far.
 
         Args:
-            on_wait: is told now and then how much is joined.
+            on_wait: called from time to time with how much has been joined.
+        """
+        return decompose(*self.joined(on_wait))
+
+    def joined(
+        self, on_wait: Callable[[str], object] = lambda for_what: None
+    ) -> tuple[Requests, ServerTimes]:
+        """Join what has come so far: every request, and what its server said of it.
+
+        Args:
+            on_wait: as for `decomposition`.
         """
         tell = once_long(on_wait)
         with self._lock:
@@ -91,7 +101,7 @@ class JoiningExporter(SpanExporter):
             def told(done: int) -> None:
                 tell(f"joining spans: {done:,} of {len(requests):,} requests")
 
-            return decompose(requests, join(requests, times, self._spans, self._mapper, told))
+            return requests, join(requests, times, self._spans, self._mapper, told)
 
     def _record(self) -> tuple[Requests, ServerTimes]:
         """All requests, each once."""

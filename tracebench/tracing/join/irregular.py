@@ -1,4 +1,4 @@
-"""Requests whose spans go one by one: some are linked to others, or do not fit into columns."""
+"""Requests joined one by one: their spans have links, or do not fit into columns."""
 
 from itertools import chain
 
@@ -11,19 +11,19 @@ from tracebench.tracing.join.server_spans import KeptSpans, ServerSpans
 
 
 class Oddities:
-    """Which requests are odd, and the spans of those that are asked for.
+    """Finds irregular requests, and provides the spans of given ones.
 
     Args:
         index: finds requests by their trace ids.
         kept: all spans.
-        rows: of each span in columns its request; −1 where it is that of none.
+        rows: the request of each span in columns; −1 if it has none.
     """
 
     def __init__(self, index: TraceIndex, kept: KeptSpans, rows: Int64) -> None:
         self._spans, self._others, self._rows = kept.columns(), kept.others, rows
         self.is_odd = np.full(len(index), not index.is_unique)
         self._always = np.full(len(rows), not index.is_unique)
-        """Spans that every store has."""
+        """Spans that belong in every store."""
         linking = [*self._spans.linking(), *self._others]
         traces = TraceIndex.of(_usable({span.trace_id for span in linking}))
         if len(traces):
@@ -34,7 +34,7 @@ class Oddities:
         self._shared: ServerSpans | None = None
 
     def store(self, requests: Int64) -> ServerSpans:
-        """A store that has the spans of these requests, by their rows, and of what is linked."""
+        """A store with the spans of these requests, given by row, and everything linked to them."""
         wanted = np.zeros(len(self.is_odd) + 1, np.bool_)
         wanted[requests] = True
         ours = wanted[self._rows] & ~self._always
@@ -44,7 +44,7 @@ class Oddities:
         return store
 
     def _with_shared(self) -> ServerSpans:
-        """A new store, or the same each time where there is much to be shared."""
+        """A store with the spans that all requests share; cached if there are any."""
         if self._shared is not None:
             return self._shared
         store = _stored(chain(self._spans.take(self._always), self._others))

@@ -1,4 +1,4 @@
-"""What servers said of requests: in their spans, or else in the mirror."""
+"""Combine what servers report about requests: their spans, or else the mirror."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,14 +25,15 @@ def join(
     mapper: Mapper,
     on_page: Callable[[int], object] = lambda _done: None,
 ) -> ServerTimes:
-    """Find out what the servers say of each request.
+    """Determine what the servers report about each request.
 
     Args:
         requests: the requests.
-        mirrors: what the replies say, by the servers' own names; it counts where no spans do.
-        kept: server spans by source; the first that has the request's entry span counts.
-        mapper: says which spans are which component.
-        on_page: is told now and then how many requests are done.
+        mirrors: timings from the replies, with the servers' own names; used for requests without
+            spans.
+        kept: server spans by source; the first source that has a request's entry span is used.
+        mapper: maps spans to components.
+        on_page: called after each page with how many requests are done.
     """
     mirrors = renamed(mirrors, mapper)
     if not any(kept.values()):
@@ -53,13 +54,13 @@ def join(
 def _ids(requests: Requests) -> tuple[TraceIndex, Words]:
     try:
         high, low, roots = requests.words()
-    except ValueError:  # of another client
+    except ValueError:  # ids of another client, of another form
         return TraceIndex.blind(len(requests)), np.zeros(len(requests), np.uint64)
     return TraceIndex(high, low), roots
 
 
 def renamed(mirrors: ServerTimes, mapper: Mapper) -> ServerTimes:
-    """Mirrors with their parts as the user's rules name them: each is as a span of its name."""
+    """Rename the parts of mirrors by the user's rules, which treat each part like a span."""
     spellings: dict[str, list[str]] = {}
     for name in mirrors.parts:
         spellings.setdefault(mapper.name_of(name), []).append(name)

@@ -1,4 +1,4 @@
-"""Requests of other clients: what their spans tell of a request."""
+"""Requests of other clients, as described by their spans."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -13,23 +13,23 @@ _STATUS: Final = (
     "rpc.response.status_code",
     "rpc.grpc.status_code",
 )
-"""New conventions and old ones: instrumentations emit either."""
+"""Both new and old conventions, since instrumentations use either."""
 _ADDRESS: Final = ("server.address", "net.peer.name", "http.host", "url.full", "http.url")
 _PORT: Final = ("server.port", "net.peer.port")
 
 
 class Target(NamedTuple):
-    """Whom a client spoke to."""
+    """The target of a client."""
 
     client: str
-    """Its `service.name`."""
+    """The `service.name` of the client."""
     protocol: str
-    """rest or grpc."""
+    """`rest` or `grpc`."""
     address: str
 
 
 class OtherRequests(NamedTuple):
-    """What one client sent to one target, in the order of completion."""
+    """The requests of one client to one target, in order of completion."""
 
     target: Target
     exchanges: tuple[Exchange, ...]
@@ -38,9 +38,9 @@ class OtherRequests(NamedTuple):
 def other_requests(spans: Iterable[Span]) -> Iterator[OtherRequests]:
     """Find the requests that other clients made.
 
-    A request is a CLIENT span without a parent, of a kind (client, target, name) of which at least
-    one has a SERVER span for a child. It began when the span began, and its reply was there when
-    it ended; more is not known.
+    A request is a CLIENT span without a parent, if at least one span of the same client, target and
+    name has a SERVER span as its child. It was sent when the span began, and its reply arrived when
+    the span ended; nothing more is known.
     """
     roots: defaultdict[tuple[Target, str], list[Span]] = defaultdict(list)
     served: set[tuple[str, str]] = set()
@@ -66,7 +66,7 @@ def _target(span: Span) -> Target:
 
 
 def _first(span: Span, names: Iterable[str]) -> str:
-    """The first of the attributes that there is, fit to be printed."""
+    """The first of these attributes that exists, with only printable characters."""
     text = next((str(span.attributes[name]) for name in names if name in span.attributes), "")
     return "".join(filter(str.isprintable, text))
 

@@ -1,4 +1,4 @@
-"""Spans that servers recorded, kept until all have come: in columns, where they fit."""
+"""Spans recorded by servers, kept until all have arrived; in columns if they fit."""
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,11 +11,11 @@ from tracebench.model.span import Span
 from tracebench.model.span_columns import Spans, SpanTable, TraceIndex, is_trace_id, together
 from tracebench.tracing.mapping.precedence import Trust, by_service
 
-# Spans that servers recorded, kept until all have come, and given out by request.
+# Spans recorded by servers, kept until all have arrived, and retrieved by request.
 
 
 class ServerSpans:
-    """Spans by trace: those of the trace itself, and those of others that are linked to it."""
+    """Spans by trace: those of the trace itself, and those of other traces that link to it."""
 
     def __init__(self) -> None:
         self._of_trace: defaultdict[str, list[Span]] = defaultdict(list)
@@ -23,7 +23,7 @@ class ServerSpans:
         self._below: dict[str, defaultdict[str, list[Span]]] = {}
 
     def add(self, span: Span) -> None:
-        """File a span under its own trace, and under those that it is linked to."""
+        """File a span under its own trace, and under those that it links to."""
         self._of_trace[span.trace_id].append(span)
         self._below.pop(span.trace_id, None)
         for trace_id in {link.trace_id for link in span.links} - {span.trace_id}:
@@ -34,19 +34,19 @@ class ServerSpans:
         return bool(self._of_trace)
 
     def __iter__(self) -> Iterator[Span]:
-        """Every span, each as often as it came."""
+        """Every span, as often as it arrived."""
         return chain.from_iterable(self._of_trace.values())
 
     def traces(self) -> list[str]:
-        """The traces that have spans, those first that no span of is linked to another trace."""
+        """The traces that have spans; those with spans that link to other traces come last."""
         batches = {span.trace_id for linked in self._linked_to.values() for span in linked}
         return sorted(self._of_trace, key=batches.__contains__)
 
     def of(self, trace_id: str) -> list[Span]:
-        """What belongs to a request, each span once, in the order in which they came.
+        """The spans that belong to a request, each once, in order of arrival.
 
-        A span of another trace belongs to it with all that lies below: a batch worked for each
-        request that it is linked to, though it can be the child of only one.
+        A span of another trace that links to it belongs to it, with everything below: a batch span
+        works for each request that it links to, although it can be the child of only one.
         """
         found = {span.span_id: span for span in self._of_trace.get(trace_id, ())}
         for batch in self._linked_to.get(trace_id, ()):
@@ -65,7 +65,7 @@ class ServerSpans:
             to_visit.extend(below)
 
     def _children(self, trace_id: str) -> Mapping[str, list[Span]]:
-        """Parent → children; kept, because a worker may put all its batches into one trace."""
+        """Parent → children; cached, because a worker may put all its batches into one trace."""
         if trace_id not in self._below:
             below = self._below[trace_id] = defaultdict(list)
             for span in self._of_trace[trace_id]:
@@ -74,7 +74,7 @@ class ServerSpans:
 
 
 def entry_of(spans: Iterable[Span], root_id: str) -> Span | None:
-    """The child of our root span; among several a SERVER span, and the one that began first.
+    """The child of our root span; if there are several, the first SERVER span, else the first.
 
     Its parent must be known: a span whose parent is merely remote (bit 0x200 of its flags) may be
     the child of a service in between.
@@ -83,19 +83,19 @@ def entry_of(spans: Iterable[Span], root_id: str) -> Span | None:
     return min(children, key=lambda span: (span.kind != "SERVER", span.start_ns), default=None)
 
 
-# Spans that servers recorded, kept until all have come: in columns, where they fit into them.
+# Spans recorded by servers, kept until all have arrived; in columns if they fit.
 
 _ROWS: Final = 65_536
 
 
 class KeptSpans:
-    """Spans of one source, in the order in which they came."""
+    """Spans of one source, in order of arrival."""
 
     def __init__(self) -> None:
         self._records: list[Spans] = []
         self._table = SpanTable()
         self.others: list[Span] = []
-        """Those that do not fit: their ids are no hexadecimal digits, or their times beyond 63
+        """Spans that do not fit into columns: an id is not hexadecimal, or a time exceeds 63
         bits."""
 
     def add(self, span: Span) -> None:
@@ -106,7 +106,7 @@ class KeptSpans:
             self._settle()
 
     def take(self, spans: Spans) -> None:
-        """Keep many."""
+        """Keep many spans."""
         self._settle()
         self._records.append(spans)
 
@@ -115,12 +115,12 @@ class KeptSpans:
         return bool(self.others or len(self._table) or any(map(len, self._records)))
 
     def __iter__(self) -> Iterator[Span]:
-        """Views of all, made one by one."""
+        """Views of all spans, created one at a time."""
         self._settle()
         return chain(*self._records, self.others)
 
     def columns(self) -> Spans:
-        """All but the others."""
+        """All spans but `others`."""
         self._settle()
         self._records = [together(self._records)]
         return self._records[0]
@@ -135,7 +135,7 @@ class KeptSpans:
         return store
 
     def trust(self) -> dict[str, Trust]:
-        """What `by_service` makes of all."""
+        """The result of `by_service` for all spans."""
         spans = self.columns()
         used = np.unique(spans.said).tolist()
         return by_service(chain((spans.templates[number] for number in used), self.others))

@@ -1,4 +1,4 @@
-"""What the spans of one source tell of requests: traces of one form together, others one by one."""
+"""Join the spans of one source: traces of the same shape together, others one by one."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,15 +34,15 @@ from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.trace_shapes import BELOW_ROOT, UNKNOWN, Apart, ShapePlan, SpanKinds
 
 FEWEST: Final = 8
-"""Traces of a form on a page; fewer are as quick one by one."""
+"""Least number of traces of one shape on a page; fewer are as fast one by one."""
 _MOST_SPANS: Final = 64
-"""In a trace; one that has more goes one by one."""
+"""Limit on the spans of a trace; a larger trace is joined on its own."""
 _MIX: Final = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A page of requests, and what is noted of it."""
+    """A page of requests, and what has been found about it."""
 
     requests: Requests
     rows: Rows
@@ -50,18 +50,18 @@ class Sheet:
     mirrors: ServerTimes
     times: TimesPage
     left: Flags
-    """Which requests no source has told of yet."""
+    """Which requests no source has reported on yet."""
 
 
 class _Traces(NamedTuple):
-    """Traces with equally many spans: a row a trace, a column a span."""
+    """Traces with the same number of spans: one row per trace, one column per span."""
 
     rows: Int64
-    """On the page of requests."""
+    """Indices on the page of requests."""
     ids: Words
     kinds: Int64
     parents: Int64
-    """Places in the trace."""
+    """Indices in the trace."""
     start: Int64
     end: Int64
     strays: Int64
@@ -85,9 +85,9 @@ class SpanJoin:
         index: finds requests by their trace ids.
         roots: the ids of their root spans.
         kept: the spans.
-        source: where they are from.
-        mapper: says which spans are which component.
-        fewest: traces of one form that a page must have for them to be divided together.
+        source: where they come from.
+        mapper: maps spans to components.
+        fewest: how many traces of one shape a page must have for them to be divided together.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class SpanJoin:
         self._rows = rows[self._order]
 
     def fill(self, sheet: Sheet) -> None:
-        """Note what the spans tell of the requests on a page."""
+        """Enter what the spans report about the requests on a page."""
         start, count = sheet.rows.start, sheet.rows.count
         odd = self._oddities.is_odd[start : start + count] & sheet.left
         for traces in self._traces(sheet):
@@ -122,10 +122,10 @@ class SpanJoin:
             odd[traces.rows[~done]] = True
         self._fill_one_by_one(sheet, np.flatnonzero(odd & sheet.left))
 
-    # ── traces alike ─────────────────────────────────────────────────────────────────────────
+    # ── traces of the same shape ──────────────────────────────────────────────────────────────────
 
     def _traces(self, sheet: Sheet) -> Iterator[_Traces]:
-        """The traces of requests that are not odd, by how many spans they have."""
+        """The traces of regular requests, grouped by the number of their spans."""
         start = sheet.rows.start
         low, high = np.searchsorted(self._rows, [start, start + sheet.rows.count])
         of_row, here = self._rows[low:high] - start, self._order[low:high]
@@ -147,7 +147,7 @@ class SpanJoin:
         return _Traces(rows, ids, kinds, parents, spans.start[at], spans.end[at], strays)
 
     def _fill_alike(self, sheet: Sheet, traces: _Traces) -> Flags:
-        """Divide traces of common forms; returns which are done with."""
+        """Divide traces of common shapes; returns which traces are done."""
         done = np.zeros(len(traces.rows), np.bool_)
         if not len(done) or traces.ids.shape[1] > _MOST_SPANS:
             return done
@@ -207,7 +207,7 @@ class SpanJoin:
 
 
 def _by_form(traces: _Traces, usual: Flags, fewest: int) -> Iterator[tuple[int, Flags]]:
-    """For each form of at least `fewest` traces: an example, and which traces are of it."""
+    """For each shape with at least `fewest` traces: the index of an example, and a mask."""
     codes = np.zeros(len(traces.rows), np.uint64)
     for kinds, parents in zip(traces.kinds.T, traces.parents.T, strict=True):
         said = (kinds * (_MOST_SPANS + 3) + parents + 3).astype(np.uint64)
@@ -224,7 +224,7 @@ def _by_form(traces: _Traces, usual: Flags, fewest: int) -> Iterator[tuple[int, 
 
 
 def _usual(traces: _Traces, roots: Words) -> Flags:
-    """Whose ids are each that of one span, and whose times can be computed with."""
+    """Traces whose ids are all distinct, and whose times are within bounds."""
     ordered = np.sort(np.column_stack([traces.ids, roots]), axis=1)
     lasting = traces.end - traces.start
     is_plain = (traces.start >= 0) & (lasting >= 0) & (lasting < EXACT_NS)
@@ -233,7 +233,7 @@ def _usual(traces: _Traces, roots: Words) -> Flags:
 
 
 def _strange(traces: _Traces, pairs: Sequence[Apart]) -> Flags:
-    """Where another process's clock cannot be that of the span above, as `on_one_clock` sees it."""
+    """Traces with a process whose clock cannot be its parent's, by the rules of `on_one_clock`."""
     strange = np.zeros(len(traces.rows), np.bool_)
     for span, parent, asked in pairs:
         start, end = traces.start[:, span], traces.end[:, span]
@@ -244,7 +244,7 @@ def _strange(traces: _Traces, pairs: Sequence[Apart]) -> Flags:
 
 
 def _ended(requests: Rows, traces: _Traces, plan: ShapePlan) -> _Traces:
-    """The traces with entry spans that end where the server's part of the request does."""
+    """The traces, with entry spans that end where the server's part of the request does."""
     if plan.form is None or not (plan.last or plan.last_if_outlived):
         return traces
     sent, arrived = (_reached(requests, one)[traces.rows] for one in (SENT, ARRIVED))
@@ -274,14 +274,14 @@ def _strays_told(span: Span) -> int:
 
 
 def _beside(mirror: Timing | Undecomposed, spans: Timing, strays: int) -> Timing:
-    """What the spans tell, and whether the reply told the same."""
+    """The timing from spans, with how it differs from the reply's."""
     if isinstance(mirror, Undecomposed):
         return spans._replace(strays=strays)
     return spans._replace(strays=strays, differs_ns=differences(mirror, spans))
 
 
 def _strays(entry: Span, mirror: Timing | Undecomposed) -> int:
-    """How many components ran outside any request, by its span or its mirror: each may be late."""
+    """How many components ran outside any request: the greater count, as either may lag."""
     told = entry.attributes.get(OUTSIDE_ATTRIBUTE)
     mirrored = mirror.strays if isinstance(mirror, Timing) else 0
     return max(told, mirrored) if isinstance(told, int) else mirrored

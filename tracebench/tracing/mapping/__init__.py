@@ -1,1 +1,1 @@
-"""From the spans that servers emit to components: rules as data, one TOML file a server."""
+"""Map the spans that servers emit to components: rules as data, one TOML file per server."""

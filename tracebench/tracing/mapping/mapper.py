@@ -1,4 +1,4 @@
-"""Which component each span of a trace is, and which stretches of it are others."""
+"""Apply the rules: which component each span of a trace is, and which stretches are others."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,42 +39,42 @@ _NOTHING_KNOWN: Final[Mapping[str, Trust]] = MappingProxyType({})
 _MIDDLEWARE: Final = "server_middleware"
 """The scope of the spans that `component()` makes."""
 _KINDS_OF_SPANS: Final = 4096
-"""So many are remembered; some servers put an id into the name of a span."""
+"""How many kinds of spans are cached; some servers put an id into the name of a span."""
 
 
 class Mapped(NamedTuple):
-    """What the rules say of one span."""
+    """The result of the rules for one span."""
 
     span: Span
     component: str | None
-    """Of its own time; None: no rule says."""
+    """The component of the span's own time; None: no rule applies."""
     stages: tuple[Stage, ...]
     profiles: tuple[str, ...]
-    """Those that it is the sign of: they apply to its whole trace."""
+    """Names of the profiles that this span identifies; they apply to its whole trace."""
 
 
 class Asked(NamedTuple):
-    """What rules read of spans."""
+    """What rules read from spans, besides names, kinds and scopes."""
 
     values: frozenset[str]
-    """Attributes."""
+    """Names of attributes."""
     durations: frozenset[str]
-    """Attributes that hold durations."""
+    """Names of attributes that hold durations."""
     events: frozenset[str]
 
 
 class Outline(NamedTuple):
-    """What rules make of a trace but for its times."""
+    """The mapping of a trace, independent of its times."""
 
     components: Sequence[str | None]
     last: tuple[int, ...]
-    """Places of children: where there are any, the server's time ends with the last of them."""
+    """Indices of children; if there are any, the server's time ends with the last of them."""
     last_if_outlived: tuple[int, ...]
-    """The same, only where the entry span goes on after the client has the reply."""
+    """The same, but only if the entry span continues after the client has the reply."""
 
 
 class _Sorted(NamedTuple):
-    """Rules that may concern a span, by what they speak of."""
+    """The rules that may apply to a span, by what they refer to."""
 
     whole: tuple[Rule, ...]
     stretches: tuple[Rule, ...]
@@ -82,11 +82,11 @@ class _Sorted(NamedTuple):
 
 
 class Mapper:
-    """Applies rules of the user's own, then those of the profiles that fit a trace.
+    """Applies the user's rules first, then those of the profiles that match a trace.
 
     Args:
-        rules: in the short form; they come before all others.
-        profiles: in the order in which they are asked; None: the built-in ones.
+        rules: rules in the short form, which take precedence over all others.
+        profiles: in order of precedence; None: the built-in ones.
     """
 
     def __init__(self, rules: Iterable[Rule] = (), profiles: Iterable[Profile] | None = None):
@@ -115,15 +115,15 @@ class Mapper:
         """Divide a request's entry span among the components.
 
         Args:
-            entry: the request's first span in the server; one of the spans.
+            entry: the request's first span in the server; one of `spans`.
             spans: of the trace, each once.
-            longest_ns: what the client waited; a server's time that exceeds it goes on after the
-                reply. None: unknown.
-            trust: server → how far profiles are believed of it, as far as it is known.
+            longest_ns: how long the client waited; a server's time that exceeds it continues after
+                the reply. None: unknown.
+            trust: server → trust in profiles, as far as known.
 
         Returns:
-            What `attribute` makes of the mapped spans; MALFORMED or EXCESS where a duration
-            that a span tells is none, or where those together exceed it.
+            The result of `attribute` for the mapped spans; MALFORMED if a duration in a span is
+            invalid, EXCESS if such durations together exceed their span.
         """
         reduced: list[ServerSpan] = []
         totals, tokens = list[Stage](), list[Stage]()
@@ -149,15 +149,15 @@ class Mapper:
     def outline(
         self, entry: int, spans: Sequence[Span], trust: Mapping[str, Trust] = _NOTHING_KNOWN
     ) -> Outline | None:
-        """What the rules make of the spans of one trace, whatever their times are.
+        """Map the spans of one trace, independent of their times.
 
         Args:
-            entry: which of the spans is the entry span.
+            entry: index of the entry span.
             spans: of the trace.
             trust: as for `timing`.
 
         Returns:
-            None where rules may speak of parts of these spans, which times decide.
+            None if rules may apply to parts of these spans, which depends on the times.
         """
         rules = self._applying(spans, trust)
         children: defaultdict[str, list[Span]] = defaultdict(list)
@@ -181,7 +181,7 @@ class Mapper:
         return Outline(components, ends.get(False, ()), ends.get(True, ()))
 
     def asked(self) -> Asked:
-        """What rules read of a span beside its name, its kind and its scope."""
+        """What the rules read from a span, besides its name, kind and scope."""
         rules = [rule for profile in self._profiles for rule in profile.rules]
         conditions = [rule.conditions for rule in rules]
         conditions += [one for profile in self._profiles for one in profile.when]
@@ -194,11 +194,11 @@ class Mapper:
         )
 
     def name_of(self, name: str) -> str:
-        """What the user's rules make of a part that a server told by this name."""
+        """The name that the user's rules give to a part that a server reported by this name."""
         return self._name_of(name) if self._users else name
 
     def unfit(self) -> list[str]:
-        """Those rules before all profiles that fitted no span so far, and no part; as `--map`."""
+        """The rules of `--map`, as written, that have matched no span and no part so far."""
         unfit = (rule for rule in self._profiles[0].rules if rule not in self._fitted)
         return [f"{rule.component}={rule.conditions.span[0].text}" for rule in unfit]
 
@@ -212,7 +212,7 @@ class Mapper:
         return dict(mapped_ns)
 
     def _find_name(self, name: str) -> str:
-        """What the user's rules make of a part, as of a span that `component()` made."""
+        """The component of a part by the user's rules, as if `component()` had recorded it."""
         kind: _SpanKind = (name, "INTERNAL", _MIDDLEWARE)
         span = Span("", "", "", name, "INTERNAL", 0, 0, {COMPONENT_ATTRIBUTE: name})
         told = [at for at, sign in self._signs(*kind) if sign.rest_fits(span)]
@@ -230,7 +230,7 @@ class Mapper:
             yield mapped._replace(profiles=names) if names else mapped
 
     def _told(self, span: Span) -> list[int]:
-        """The profiles that a span is the sign of."""
+        """Indices of the profiles that a span identifies."""
         signs = self._signs(span.name, span.kind, span.scope)
         return [at for at, sign in signs if sign.rest_fits(span)]
 
@@ -240,7 +240,7 @@ class Mapper:
         trust: Mapping[str, Trust],
         told: Sequence[Sequence[int]] | None = None,
     ) -> list[_Sorted]:
-        """The rules that may concern each span of one trace."""
+        """The rules that may apply to each span of one trace."""
         kinds = [(span.name, span.kind, span.scope) for span in spans]
         applying = self._always.union(*(map(self._told, spans) if told is None else told))
         believed = least(spans, trust)
@@ -251,7 +251,7 @@ class Mapper:
     def _user_names_some(
         self, spans: Sequence[Span], kinds: Sequence[_SpanKind], applying: frozenset[int]
     ) -> bool:
-        """Whether rules of the user's own say of this trace what any component is."""
+        """Whether the user's own rules name any component of this trace."""
         users = applying & self._users
         if not users:
             return False
@@ -263,7 +263,7 @@ class Mapper:
         )
 
     def _find_signs(self, name: str, kind: str, scope: str) -> tuple[tuple[int, Conditions], ...]:
-        """Conditions that such a span may fulfil, with the index of the profile that has them."""
+        """Conditions that such a span may meet, with the index of the profile that has them."""
         return tuple(
             (at, conditions)
             for at, profile in enumerate(self._profiles)
@@ -290,17 +290,17 @@ class Mapper:
 
 
 def _counts(rule: Rule, profile: Profile, trust: Trust) -> bool:
-    """Whether a rule is believed; where a request ends, and when tokens left, profiles know."""
+    """Whether a rule counts; those for a request's end and for tokens always do."""
     if not profile.is_built_in or not profile.when or not rule.is_part:
         return True
     return trust is Trust.FULL or (trust is Trust.NO_GUESSES and not rule.guess)
 
 
 def mapper_of(short: Iterable[str], path: str | None) -> Mapper:
-    """The mapper that the options `--map` and `--mapping` ask for.
+    """The mapper for the options `--map` and `--mapping`.
 
     Raises:
-        UsageError: one of them is wrong.
+        UsageError: one of them is invalid.
     """
     profiles = built_in() if path is None else (read_file(path), *built_in())
     return Mapper(map(read_short, short), profiles)
@@ -324,7 +324,7 @@ def _mapped(spans: Sequence[Span], rules: Sequence[_Sorted]) -> Iterator[Mapped]
 
 
 def _told(entry: Span) -> dict[str, int]:
-    """Parts of a request's own time that its server span tells as mere times."""
+    """Parts of a request's time that the server span reports only as durations."""
     return {
         name.removeprefix(PART_NS): told_ns
         for name, told_ns in entry.attributes.items()
@@ -344,7 +344,7 @@ def _component(span: Span, rules: Iterable[Rule]) -> str | None:
 
 
 def _ended(whole: ServerSpan, totals: Iterable[Stage], longest_ns: int | None) -> ServerSpan:
-    """The entry span from begin to end of the server's part of the request."""
+    """The entry span, limited to the server's part of the request."""
     for stage in sorted(totals, key=lambda stage: stage.outlived):
         goes_on = longest_ns is not None and whole.end_ns - whole.start_ns > longest_ns
         if goes_on or not stage.outlived:
@@ -353,13 +353,13 @@ def _ended(whole: ServerSpan, totals: Iterable[Stage], longest_ns: int | None) -
 
 
 def _reduced(span: Span, component: str | None) -> ServerSpan:
-    """What the attribution needs of a span."""
+    """The fields of a span that the attribution needs."""
     links = tuple(link.span_id for link in span.links)
     times_ns = (span.start_ns, span.end_ns)
     return ServerSpan(span.span_id, span.parent_id, span.name, *times_ns, component, links)
 
 
 def _as_child(stage: Stage, span: Span, at: int) -> ServerSpan:
-    """A stage as a span of its own, below the one that tells of it."""
+    """A stage as a separate span, below the span that describes it."""
     times_ns = (stage.start_ns, stage.end_ns)
     return ServerSpan(f"{span.span_id}/{at}", span.span_id, stage.name, *times_ns, stage.component)

@@ -1,4 +1,4 @@
-"""How far profiles are believed: what an author says goes before what a profile guesses."""
+"""How far profiles are trusted: the author's own names take precedence over a profile's guesses."""
 
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
@@ -8,29 +8,29 @@ from tracebench.model.span import Span
 
 
 class Trust(IntEnum):
-    """From the least to the most."""
+    """Levels of trust in profiles, from the lowest to the highest."""
 
     IN_NOTHING = 0
-    """`component()` says what the components are: no profile names any beside it."""
+    """`component()` names the components, so profiles add none."""
     NO_GUESSES = 1
-    """Rules that only guess what the author's code does (`guess = true`) do not count."""
+    """Rules that only guess what the author's code does (`guess = true`) are ignored."""
     FULL = 2
 
 
 def told_by(span: Span) -> Trust:
-    """What a span leaves to profiles, in every trace of its server."""
+    """The trust that a span leaves to profiles, in every trace of its server."""
     if COMPONENT_ATTRIBUTE in span.attributes:
         return Trust.IN_NOTHING
     return Trust.NO_GUESSES if span.name in SERVER_PARTS else Trust.FULL
 
 
 def service_of(span: Span) -> str:
-    """Which server a span is of."""
+    """The name of the server that recorded a span."""
     return str(span.resource.get("service.name", ""))
 
 
 def by_service(spans: Iterable[Span]) -> dict[str, Trust]:
-    """Server → how far profiles are believed of it, by what its spans say themselves."""
+    """Server → trust in profiles, as far as its spans reduce it."""
     trust: dict[str, Trust] = {}
     for span in spans:
         if (told := told_by(span)) is not Trust.FULL:
@@ -40,12 +40,12 @@ def by_service(spans: Iterable[Span]) -> dict[str, Trust]:
 
 
 def least(spans: Iterable[Span], known: Mapping[str, Trust]) -> Trust:
-    """How far profiles are believed of a trace.
+    """The trust in profiles for one trace.
 
     Args:
-        spans: of the trace.
-        known: server → what its spans leave to profiles, in this trace or another one: a request
-            that is answered from a cache has no components, but its author has named them.
+        spans: the spans of the trace.
+        known: server → trust according to its spans in any trace; a request answered from a cache
+            has no components, although the author has named them.
     """
     return min(
         (min(told_by(one), known.get(service_of(one), Trust.FULL)) for one in spans),

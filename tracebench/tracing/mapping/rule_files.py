@@ -50,19 +50,19 @@ def built_in() -> tuple[Profile, ...]:
 
 
 def read_file(path: str) -> Profile:
-    """Read a mapping of the user's own.
+    """Read a mapping file of the user.
 
     Raises:
-        UsageError: it cannot be read, or is no mapping; the message names the rule.
+        UsageError: it cannot be read, or is not a mapping; the message names the rule.
     """
     return read_rules(read_text("--mapping", path, _MOST_BYTES), Path(path).name)
 
 
 def read_rules(text: str, name: str) -> Profile:
-    """Read a profile; the format is told in docs/mapping.md.
+    """Read a profile; docs/mapping.md describes the format.
 
     Raises:
-        UsageError: it is no mapping; the message names the rule.
+        UsageError: it is not a mapping; the message names the rule.
     """
     try:
         data = tomllib.loads(text)
@@ -87,7 +87,7 @@ def read_short(text: str) -> Rule:
     """Read the short form, `inference=model.forward`: a component, and a span's name or glob.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it does not have this form.
     """
     component, equals, span = text.partition("=")
     if not equals or not span.strip():

@@ -1,8 +1,8 @@
-"""Servers behind a server may have clocks of their own: only durations count there.
+"""Correct the clocks of servers behind a server, of which only durations can be used.
 
-What one process asks another for lies within the asking. Where the times say otherwise, the
-clocks differ, and all that the other process recorded is moved to the middle of the asking: no
-duration changes, and none is lost by clipping to the entry span.
+Work that one process requests from another lies within the request's span. If the times contradict
+this, the clocks differ, and everything that the other process recorded is moved to the middle of
+that span: no duration changes, and none is lost by clipping to the entry span.
 """
 
 from collections import defaultdict, deque
@@ -12,11 +12,11 @@ from tracebench.model.span import Event, Span
 
 
 def on_one_clock(spans: Sequence[Span]) -> Sequence[Span]:
-    """The spans of a trace as the clock of its first server would have stamped them.
+    """The spans of a trace as the clock of its first server would have recorded them.
 
     Args:
-        spans: of one trace, each once. Those without a known parent stay where they are, and what
-            lies below them on the same machine's clock.
+        spans: of one trace, each once. Spans without a known parent are not moved, nor is what lies
+            below them on the same machine's clock.
     """
     by_id = {span.span_id: span for span in spans}
     if not any(span.parent_id in by_id and _strange(span, by_id[span.parent_id]) for span in spans):
@@ -43,11 +43,11 @@ def _shifts(spans: Sequence[Span], known: Container[str]) -> dict[str, int]:
 
 
 def _strange(span: Span, above: Span) -> bool:
-    """Whether another process stamped a span with a clock that cannot be that of its parent."""
+    """Whether a span from another process has a clock that cannot be its parent's."""
     if span.resource is above.resource or span.resource == above.resource:
         return False
     if span.end_ns - span.start_ns > above.end_ns - above.start_ns:
-        return False  # it goes on after it was asked for: nothing tells where it belongs
+        return False  # it outlasts its parent, so nothing shows where it belongs
     if not above.start_ns <= span.start_ns <= above.end_ns:
         return True
     return above.kind == "CLIENT" and span.kind == "SERVER" and span.end_ns > above.end_ns

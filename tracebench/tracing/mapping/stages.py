@@ -1,4 +1,4 @@
-"""Stretches of a span that are components of their own: between events, or told as durations."""
+"""Parts of a span that are components: stretches between events, and durations in attributes."""
 
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ from tracebench.tracing.mapping.rules import FIRST_TOKEN, TEXT, UNITS_NS, Rule, 
 _TEXT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|ms|us|µs|μs|ns)", re.ASCII)
 _LONGEST_NS: Final = 2**62
 _ROUNDING: Final = 1.001
-"""Servers read two clocks for a span and for what it tells; what is more is no rounding."""
+"""Tolerance, since servers read different clocks for a span and for the durations in it."""
 _ROUNDING_NS: Final = 1_000
 _SEVERAL: Final = 2
 
@@ -25,32 +25,34 @@ class Stage(NamedTuple):
     """A stretch of a span."""
 
     name: str
-    """The events, `A → B`, where those may be `begin` and `end`; or the attribute that tells it."""
+    """`A → B`, where A and B are events or `begin` and `end`; or the attribute that holds the
+    duration."""
     component: str
     start_ns: int
     end_ns: int
     problem: Undecomposed | None = None
-    """Why it cannot be used."""
+    """Why the stage cannot be used; None if it can."""
     outlived: bool = False
-    """It counts only where the span goes on after the client has the reply."""
+    """The stage counts only if the span continues after the client has the reply."""
     message: int = 0
-    """Of `first_token`: it ends when this message of a stream left, from 1 on; 0: when the token
-    was there, whichever message carried it."""
+    """Only for `first_token`: the message of the stream, from 1, whose sending ends the stage; 0:
+    it ends when the token was ready, whichever message carried it."""
 
 
 def stretches(
     span: Span, rules: Iterable[Rule], children: Mapping[str, Sequence[Span]]
 ) -> Iterator[Stage]:
-    """What lies between the events of a span.
+    """The stretches between the events of a span.
 
-    Each start goes with the first end after it, but for `server_processing`: there the first
-    start goes with the last end, and for `first_token`: there it goes with each. Of rules for the
-    same events the first counts, and of those for one of these two the first that fits.
+    Each start is paired with the first end after it. There are two exceptions: for
+    `server_processing`, the first start is paired with the last end, and for `first_token`, with
+    every end. If several rules name the same events, the first one counts; for these two
+    components, the first that matches.
 
     Args:
-        span: its own events begin a stretch; the end may be an event of a child.
-        rules: those for the span that speak of events.
-        children: of each span, by its id.
+        span: a stretch begins at one of its own events; the end may be an event of a child.
+        rules: the rules for the span that name events.
+        children: span id → its children.
     """
     seen = set()
     for rule in rules:
@@ -65,7 +67,7 @@ def stretches(
 
 
 def may_begin(span: Span, rule: Rule, children: Sequence[Span]) -> bool:
-    """Whether a span has what a rule's stretch is between, whatever the times are."""
+    """Whether a span has the events that a rule names, whatever their times are."""
 
     def has(names: Iterable[str], holders: Iterable[Span]) -> bool:
         return any(event.name in names for one in holders for event in one.events)
@@ -78,7 +80,7 @@ def may_begin(span: Span, rule: Rule, children: Sequence[Span]) -> bool:
 
 
 def _between(span: Span, rule: Rule, children: Sequence[Span]) -> Iterator[Stage]:
-    """The stretches from each start to the first end after it; the total is the longest of all."""
+    """Pair each start with the first end after it; the total is the longest stretch."""
     begin, starts_ns = _starts(span, rule)
     end, ends_ns = _ends(span, rule, children)
     name, done_ns = f"{begin}{TO}{end}", None
@@ -107,7 +109,7 @@ def _ends(span: Span, rule: Rule, children: Sequence[Span]) -> tuple[str, list[i
 
 
 def _times(names: Iterable[str], *holders: Sequence[Span]) -> tuple[str, list[int]]:
-    """When the first known of these events happened, in the first holders that have it."""
+    """The times of the first of these events that exists, in the first holders that have it."""
     for spans in holders:
         for name in names:
             times = (event.time_ns for span in spans for event in span.events if event.name == name)
@@ -117,15 +119,15 @@ def _times(names: Iterable[str], *holders: Sequence[Span]) -> tuple[str, list[in
 
 
 def durations(span: Span, rules: Iterable[Rule], known: Container[str | None]) -> Iterator[Stage]:
-    """What a span tells as durations, laid end to end from its start: only lengths are meant.
+    """The stages that a span describes by durations, laid end to end, as only their lengths count.
 
-    That of `first_token` is from its start as well, and takes no room. What tells of the parts of
-    `inference` is not asked for the whole of it.
+    That of `first_token` also begins at the span's start, but takes up no room. If there are parts
+    of `inference`, the duration of `inference` as a whole is ignored.
 
     Args:
         span: has the attributes.
-        rules: those for the span that speak of durations.
-        known: components of the spans below it, which say it more exactly.
+        rules: the rules for the span that name durations.
+        known: components of the spans below it, which are more exact.
     """
     at_ns, seen = span.start_ns, set[str]()
     in_parts = any(part in known for part in INFERENCE_PARTS)
@@ -154,7 +156,7 @@ def durations(span: Span, rules: Iterable[Rule], known: Container[str | None]) -
 
 
 def nanoseconds(told: object, unit: str) -> int | None:
-    """Read a duration; None where it is none: no number, negative, or beyond 146 years."""
+    """Read a duration; None if it is not a number, negative, or longer than 146 years."""
     if unit == TEXT:
         match = _TEXT.fullmatch(str(told).strip())
         if match is None:

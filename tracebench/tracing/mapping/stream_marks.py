@@ -1,4 +1,4 @@
-"""What spans tell of a reply that streams: when parts of it left, and when its token was there."""
+"""What spans say about a streamed reply: when parts of it left, and when its token was ready."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -15,24 +15,24 @@ from tracebench.model.span import Event, Span
 from tracebench.tracing.mapping.stages import Stage
 
 _MOST: Final = 2**62
-"""Bytes, and ns: what is more would not fit into a column."""
+"""Limit for bytes and ns: larger values would not fit into a column."""
 
 
 def tells_chunks(span: Span) -> bool:
-    """Whether a server's span tells when parts of a streamed reply were handed over."""
+    """Whether a server's span says when parts of a streamed reply were handed over."""
     return any(event.name == CHUNK_EVENT for event in span.events)
 
 
 def of_stream(entry: Span, tokens: Sequence[Stage], began_ns: int) -> StreamTiming | None:
-    """What a request's spans tell of its stream.
+    """What a request's spans say about its stream.
 
     Args:
-        entry: its first span in the server; that of our middleware has an event a chunk.
-        tokens: stages of `first_token`, of any of its spans.
-        began_ns: when the server's part of the request began; what is from before is no such time.
+        entry: its first span in the server; our middleware records an event per chunk in it.
+        tokens: stages of `first_token`, from any of its spans.
+        began_ns: when the server's part of the request began; earlier times are ignored.
 
     Returns:
-        None where they tell nothing.
+        None if they say nothing.
     """
     handed_over, waited_ns = [], 0
     for event in entry.events:
@@ -51,7 +51,7 @@ def of_stream(entry: Span, tokens: Sequence[Stage], began_ns: int) -> StreamTimi
 
 
 def _size(event: Event) -> int | None:
-    """In bytes of the body, or over gRPC in messages."""
+    """The size in the event, in bytes of the body or, over gRPC, in messages; None if missing."""
     sizes = (event.attributes.get(CHUNK_ATTRIBUTE + unit) for unit in ("bytes", "messages"))
     return next((one for one in sizes if type(one) is int), None)
 

@@ -1,4 +1,4 @@
-"""Forms of traces: what the rules make of many traces alike is found once."""
+"""Shapes of traces: traces of the same shape are mapped only once."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -11,38 +11,38 @@ from tracebench.tracing.mapping.precedence import Trust
 from tracebench.tracing.mapping.stream_marks import tells_chunks
 
 BELOW_ROOT: Final = -2
-"""In place of a parent's place: it is the client's root span."""
+"""Stands for a parent's index if the parent is the client's root span."""
 UNKNOWN: Final = -1
-"""In place of a parent's place: it is not in the trace."""
+"""Stands for a parent's index if the parent is not in the trace."""
 _ROOT_ID: Final = "root"
 
 
 class Apart(NamedTuple):
-    """A span and its parent that two processes stamped."""
+    """A span and its parent that were recorded by different processes."""
 
     span: int
     parent: int
     asked: bool
-    """A server's span below that of its client: its end must lie within, too."""
+    """The parent is a CLIENT span and the span its SERVER span, so its end must lie within, too."""
 
 
 class ShapePlan(NamedTuple):
-    """How traces of one form are divided."""
+    """How to divide traces of one shape."""
 
     form: TraceShape | None
-    """None where they have no entry span."""
+    """The shape; None if such traces have no entry span."""
     apart: tuple[Apart, ...] = ()
     last: tuple[int, ...] = ()
-    """Places of spans; see `Outline`."""
+    """Indices of spans; see `Outline`."""
     last_if_outlived: tuple[int, ...] = ()
 
 
 class SpanKinds:
-    """Numbers for spans between which no rule makes a difference.
+    """Numbers kinds of spans; the rules treat all spans of a kind the same.
 
     Args:
         mapper: has the rules.
-        trust: server → how far profiles are believed of it.
+        trust: server → trust in profiles.
     """
 
     def __init__(self, mapper: Mapper, trust: Mapping[str, Trust]) -> None:
@@ -51,7 +51,7 @@ class SpanKinds:
         self._examples: list[Span] = []
         self._plans: dict[Hashable, ShapePlan | None] = {}
         self._resources: dict[int, str] = {}
-        """By what identifies them as objects, which their record keeps."""
+        """Resources as text by object id; the spans' record keeps the objects alive."""
 
     def number(self, span: Span) -> int:
         """The number of a span's kind."""
@@ -62,14 +62,14 @@ class SpanKinds:
         return self._numbers[key]
 
     def plan(self, kinds: tuple[int, ...], parents: tuple[int, ...]) -> ShapePlan | None:
-        """How to divide traces of a form.
+        """How to divide traces of a shape.
 
         Args:
-            kinds: of the spans; spans of equal kinds stand in the order in which they began.
-            parents: places of their parents, `BELOW_ROOT` or `UNKNOWN`.
+            kinds: the kind of each span; spans of the same kind are in order of their start.
+            parents: indices of their parents, `BELOW_ROOT` or `UNKNOWN`.
 
         Returns:
-            None where they are to be divided one by one.
+            None if such traces must be divided one by one.
         """
         key = (kinds, parents)
         if key not in self._plans:
@@ -111,7 +111,7 @@ def _parent_id(place: int) -> str:
 
 
 def _tells_parts(span: Span) -> bool:
-    """Whether a span tells parts of its own time, or of its reply: each trace has its own."""
+    """Whether a span reports parts of its time or of its reply, which differ in each trace."""
     return any(name.startswith(PART_NS) for name in span.attributes) or tells_chunks(span)
 
 

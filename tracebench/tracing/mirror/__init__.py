@@ -1,1 +1,1 @@
-"""The mirror: the times that a server copies into its reply."""
+"""The mirror: component times that a server copies into its reply."""

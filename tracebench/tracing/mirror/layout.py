@@ -1,10 +1,10 @@
-"""Timings of many replies that differ in their numbers only, read together.
+"""Read the timings of many replies at once that differ only in their numbers.
 
-The reader of single replies, `mirror.read`, is the one that knows what a mirror means. What it
-makes of a form of replies is found by asking it: replies of that form with chosen numbers show
-which number is the total, and which part each other one belongs to. Then the numbers of thousands
-of replies are read at once; those that are not plain (parts that exceed their total, a duration
-that is none) go to the reader one by one.
+Only `read_timing`, the reader of single replies, knows what a mirror means. Its interpretation of a
+form of replies is learnt by giving it replies of that form with chosen numbers, which shows which
+number is the total, and which part each other number belongs to. After that, the numbers of
+thousands of replies are read at once; unusual ones (parts that exceed their total, an invalid
+duration) go to the reader one by one.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,27 +26,27 @@ Read = Callable[[Reply], Timing | Undecomposed]
 MOST_NUMBERS: Final = 40
 _TOTAL_NS: Final = 2**52
 _EXACT_NS: Final = 2.0**53
-"""104 days; below this sums of floats are exact."""
+"""104 days; below this, sums of floats are exact."""
 
 
 class Template(Protocol):
-    """The text of a form of replies' timings, with gaps for numbers."""
+    """The text of the timings in a form of replies, with gaps for numbers."""
 
     @property
     def gaps(self) -> int:
-        """How many numbers there are."""
+        """The number of gaps."""
 
     def render(self, numbers: Sequence[Decimal]) -> bytes:
-        """The text with these numbers."""
+        """The text with these numbers in its gaps."""
 
     def reply(self, text: bytes) -> Reply:
-        """A reply that says no more than this text."""
+        """A reply that contains only this text."""
 
     def divide(self, texts: bytes | memoryview, count: int) -> Sequence[bytes]:
-        """Part so many texts that stand one behind the other."""
+        """Split this many concatenated texts."""
 
     def numbers(self, texts: bytes | memoryview, count: int) -> Floats:
-        """The numbers of so many texts: count × gaps."""
+        """The numbers in this many texts, of shape (count, gaps)."""
 
 
 class Bulk(NamedTuple):
@@ -55,7 +55,7 @@ class Bulk(NamedTuple):
     total_ns: Int64
     parts_ns: Mapping[str, Int64]
     others: Mapping[int, Timing | Undecomposed]
-    """Row → what the reader made of it, where it was not plain: its numbers above mean nothing."""
+    """Row → the reader's result for an unusual text; its numbers above are meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +66,14 @@ class Layout:
     read: Read
     unit_ns: float
     total: int
-    """Which number."""
+    """Index of the number that is the total."""
     parts: Mapping[str, tuple[int, ...]]
-    """Name → the numbers that add up to it."""
+    """Name → indices of the numbers that add up to it."""
     fitting: tuple[tuple[int, ...], ...]
-    """Numbers that belong together, all of which must not exceed the total."""
+    """Groups of numbers; the sum of all of them must not exceed the total."""
 
     def read_all(self, texts: bytes | memoryview, count: int) -> Bulk:
-        """Read so many texts, one behind the other."""
+        """Read this many concatenated texts."""
         numbers = self.template.numbers(texts, count)
         total_ns = _nanoseconds(numbers, (self.total,), self.unit_ns)
         parts_ns = {
@@ -90,7 +90,7 @@ class Layout:
         )
 
     def agrees(self, text: bytes) -> bool:
-        """Whether a text is read as the reader does it."""
+        """Whether a text is read as the reader of single replies would read it."""
         bulk, told = self.read_all(text, 1), self.read(self.template.reply(text))
         if bulk.others:
             return bulk.others[0] == told
@@ -107,11 +107,11 @@ class Layout:
 
 
 def learn(template: Template, sample: bytes, read: Read) -> Layout | None:
-    """Find out what the numbers of a template mean; None where asking does not tell.
+    """Learn what the numbers of a template mean; None if that cannot be determined.
 
     Args:
         template: the form.
-        sample: a text of it.
+        sample: a text of that form.
         read: the reader of single replies.
     """
     known = read(template.reply(sample))
@@ -122,23 +122,23 @@ def learn(template: Template, sample: bytes, read: Read) -> Layout | None:
         return None
     parts = ask.parts(*found)
     if parts is None or known.parts_ns.keys() != parts.keys():
-        return None  # a number that is part of a name
+        return None  # a number is part of a name
     total, unit_ns = found
     layout = Layout(template, read, unit_ns, total, parts, tuple(ask.fitting(total, parts)))
     return layout if layout.agrees(sample) and layout.agrees(ask.halves(*found, parts)) else None
 
 
 class _Asking:
-    """Replies with chosen numbers, given to the reader."""
+    """Gives the reader replies with chosen numbers."""
 
     def __init__(self, template: Template, read: Read) -> None:
         self._template, self._read = template, read
         self._gaps = range(template.gaps)
 
     def total(self) -> tuple[int, float] | None:
-        """Which number is the total, and what 1 is worth in ns.
+        """The index of the total, and the value of 1 in ns.
 
-        Where all numbers are 0, so are all times: what is left stands for itself, and would count.
+        If all numbers are 0, all times must be 0: any other time does not come from these numbers.
         """
         nothing = self._timing({})
         if not isinstance(nothing, Timing) or nothing.total_ns or nothing.scaled:
@@ -150,9 +150,9 @@ class _Asking:
         return None
 
     def parts(self, total: int, unit_ns: float) -> dict[str, tuple[int, ...]] | None:
-        """Which numbers add up to which part: each number is a power of two of its own.
+        """The numbers that add up to each part: each number is set to its own power of two.
 
-        A part that is there without any of them is no sum of theirs: nothing is known then.
+        None if a part is above 0 without any of them, so is not a sum of these numbers.
         """
         everything = _everything(total, unit_ns)
         tags = {gap: Decimal(2**gap) / Decimal(unit_ns) for gap in self._gaps if gap != total}
@@ -168,14 +168,14 @@ class _Asking:
         return parts if all(parts.values()) else None
 
     def halves(self, total: int, unit_ns: float, parts: Mapping[str, tuple[int, ...]]) -> bytes:
-        """A text with 0.5 ns in each part: what else counts to one, however little, shows."""
+        """A text with 0.5 ns in each part, which shows whether anything else is added to a part."""
         half = Decimal("0.5") / Decimal(unit_ns)
         return self._text(_everything(total, unit_ns) | {at[0]: half for at in parts.values()})
 
     def fitting(
         self, total: int, parts: Mapping[str, tuple[int, ...]]
     ) -> Iterator[tuple[int, ...]]:
-        """The numbers of each part, and others that make a difference where they are too great."""
+        """The numbers of each part, and others that change the reading if they are too large."""
         yield from parts.values()
         told, usual = {total, *chain(*parts.values())}, self._timing({total: Decimal(1)})
         for gap in self._gaps:
@@ -190,12 +190,12 @@ class _Asking:
 
 
 def _everything(total: int, unit_ns: float) -> dict[int, Decimal]:
-    """So long a total that all fits into it."""
+    """A total so large that everything fits into it."""
     return {total: Decimal(_TOTAL_NS) / Decimal(unit_ns)}
 
 
 def _nanoseconds(numbers: Floats, which: Sequence[int], unit_ns: float) -> Floats:
-    """As the reader does it: add, then scale, then round half to even."""
+    """Convert as the reader does: add, then scale, then round half to even."""
     values = numbers[:, which[0]]
     for at in which[1:]:
         values = values + numbers[:, at]
@@ -203,6 +203,6 @@ def _nanoseconds(numbers: Floats, which: Sequence[int], unit_ns: float) -> Float
 
 
 def _whole(values: Floats, odd: Int64) -> Int64:
-    """As integers; what is odd may be no number, and is told elsewhere."""
+    """As integers; unusual rows, which may not be numbers, become 0."""
     values[odd] = 0
     return values.astype(np.int64)

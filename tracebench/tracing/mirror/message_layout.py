@@ -24,11 +24,11 @@ class MessageTemplate:
 
     sample: bytes
     at: tuple[int, ...]
-    """Where its doubles are."""
+    """Offsets of its doubles."""
 
     @classmethod
     def of(cls, timing: bytes) -> "MessageTemplate | None":
-        """The template of which these fields are an instance; None where they are no message."""
+        """The template that these fields are an instance of; None if they are not a message."""
         try:
             return cls(timing, tuple(_doubles(timing)))
         except (IndexError, ValueError):
@@ -36,12 +36,12 @@ class MessageTemplate:
 
     @property
     def gaps(self) -> int:
-        """How many durations there are."""
+        """The number of durations."""
         return len(self.at)
 
     @property
     def pattern(self) -> bytes:
-        """What such fields match; `.` is any byte."""
+        """A regular expression for such fields, where `.` is any byte."""
         pattern, done = b"", 0
         for at in self.at:
             pattern += re.escape(self.sample[done:at]) + b".{%d}" % _DOUBLE.size
@@ -56,26 +56,26 @@ class MessageTemplate:
         return bytes(text)
 
     def reply(self, text: bytes) -> Reply:
-        """A reply whose message has these fields only."""
+        """A reply whose message consists of only these fields."""
         return Reply("OK", {}, text)
 
     def divide(self, texts: bytes | memoryview, count: int) -> Sequence[bytes]:
-        """Part so many texts that stand one behind the other: each is as long as the sample."""
+        """Split this many concatenated texts, each as long as the sample."""
         size = len(self.sample)
         return [bytes(texts[at : at + size]) for at in range(0, count * size, size)]
 
     def numbers(self, texts: bytes | memoryview, count: int) -> Floats:
-        """The durations of so many texts; see `Template.numbers`."""
+        """The durations in this many texts; see `Template.numbers`."""
         rows = np.frombuffer(texts, np.uint8).reshape(count, len(self.sample))
         columns = [np.ascontiguousarray(rows[:, at : at + _DOUBLE.size]) for at in self.at]
         return np.concatenate([column.view("<f8") for column in columns], axis=1)
 
 
 def _doubles(fields: bytes) -> Iterator[int]:
-    """Where the durations of all `timing_info` are.
+    """Offsets of the durations of all `timing_info`.
 
     Raises:
-        IndexError, ValueError: this is no protobuf message.
+        IndexError, ValueError: it is not a protobuf message.
     """
     for tag, start, end in read_fields(fields, 0, len(fields)):
         if tag == _TIMING_INFO:
@@ -85,7 +85,7 @@ def _doubles(fields: bytes) -> Iterator[int]:
 
 
 def timing_starts(message: bytes) -> int | None:
-    """Where a message's first `timing_info` begins; None where it has none, or is no message."""
+    """Offset of a message's first `timing_info`; None if it has none, or is not a message."""
     try:
         at = 0
         for tag, _, end in read_fields(message, 0, len(message)):
@@ -98,10 +98,10 @@ def timing_starts(message: bytes) -> int | None:
 
 
 def read_fields(message: bytes, at: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The fields of a protobuf message: tag, and where the content begins and ends.
+    """The fields of a protobuf message: tag, start and end of the content.
 
     Raises:
-        IndexError, ValueError: it is none.
+        IndexError, ValueError: it is not a message.
     """
     while at < end:
         tag, at = _varint(message, at)
@@ -121,7 +121,7 @@ def read_fields(message: bytes, at: int, end: int) -> Iterator[tuple[int, int, i
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """A variable-length integer, and where it ends."""
+    """A varint, and the offset after it."""
     value, shift = 0, 0
     while True:
         byte = message[at]

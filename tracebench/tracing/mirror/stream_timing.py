@@ -11,18 +11,18 @@ from tracebench.model.exchange import HandedOver, StreamTiming
 STREAM_TIMING_KEY: Final = STREAM_TIMING_HEADER.lower()
 _NS_PER_S: Final = 1e9
 _LONGEST_S: Final = 1e9
-"""31 years: what is longer is no duration."""
+"""31 years; anything longer is refused."""
 _LARGEST: Final = 2**62
 
 
 def read_stream_timing(text: str) -> StreamTiming | None:
-    """Read the header's value; its format is told at `STREAM_TIMING_HEADER`.
+    """Read the header's value; `STREAM_TIMING_HEADER` documents its format.
 
     Args:
-        text: any; nothing in it is trusted.
+        text: any text; it is not trusted.
 
     Returns:
-        None where a part of it cannot be made out: it is told beside the timing, which stands.
+        None if any part of it is invalid; the timing itself, which is separate, is still used.
     """
     try:
         told = json.loads(text)

@@ -1,4 +1,4 @@
-"""Timings in headers: text with gaps for numbers, and how many texts are read at once."""
+"""Timings in headers: text with gaps for numbers, read for many replies at once."""
 
 import re
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ from tracebench.model.exchange import Reply
 from tracebench.tracing.mirror.layout import Floats
 
 END: Final = b"\r"
-"""Behind each header's value, which cannot contain it."""
+"""Follows each header's value, which cannot contain it."""
 _NUMBER: Final = rb"(?:0|[1-9][0-9]{0,16})(?:\.[0-9]{1,30})?"
 _FRACTION: Final = rb"(?:0|[1-9][0-9]*)\.[0-9]+"
-"""What matches in two thirds of the time, where the sample has a decimal point."""
+"""Matches in two thirds of the time; used if the sample has a decimal point."""
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|(?<![\w.+-])' + _NUMBER + rb"(?![\w.+-])")
 _RUN: Final = re.compile(rb"[0-9.]+")
 _OF_NUMBERS: Final = np.isin(np.arange(256), np.frombuffer(b"0123456789.", np.uint8))
@@ -27,7 +27,7 @@ _ZERO: Final = ord("0")
 _MOST_DIGITS: Final = 18
 """They fit into 64 bits."""
 _EXACT: Final = 2**53
-"""Below this a float holds every whole number, and the quotient of two is the nearest float."""
+"""Below this, a float holds every integer, and the quotient of two is the nearest float."""
 _POWERS: Final = 10 ** np.arange(_MOST_DIGITS + 1, dtype=np.int64)
 
 Characters = npt.NDArray[np.uint8]
@@ -35,20 +35,20 @@ Characters = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class TextTemplate:
-    """The values of some headers, which differ in their numbers only."""
+    """The values of some headers, which differ only in their numbers."""
 
     headers: tuple[str, ...]
     """Names in lower case."""
     literals: tuple[bytes, ...]
-    """What stands around the gaps: one more than there are of these."""
+    """The text around the gaps: one more than there are gaps."""
     fractions: tuple[bool, ...]
-    """Of each gap, whether its number had a decimal point: then all must have one."""
+    """For each gap, whether its number had a decimal point; if so, all must have one."""
 
     @classmethod
     def of(cls, headers: Sequence[str], values: Sequence[bytes]) -> "TextTemplate":
-        """The template of which these values are an instance.
+        """The template that these values are an instance of.
 
-        Numbers in quotes, with a sign or an exponent, or that are part of a word, are no gaps.
+        Numbers in quotes, with a sign or an exponent, or within a word are not gaps.
         """
         text = b"".join(value + END for value in values)
         literals, fractions, at = [], [], 0
@@ -61,12 +61,12 @@ class TextTemplate:
 
     @property
     def gaps(self) -> int:
-        """How many numbers there are."""
+        """The number of gaps."""
         return len(self.literals) - 1
 
     @property
     def patterns(self) -> list[bytes]:
-        """For each header, what its value matches."""
+        """For each header, a regular expression for its value."""
         gaps = [_FRACTION if has_point else _NUMBER for has_point in self.fractions]
         literals = [re.escape(literal) for literal in self.literals]
         pairs = zip(gaps, literals[1:], strict=True)
@@ -81,17 +81,17 @@ class TextTemplate:
         )
 
     def reply(self, text: bytes) -> Reply:
-        """A reply that has these headers only."""
+        """A reply with only these headers."""
         values = text.decode("latin-1").split(END.decode())
         return Reply("", dict(zip(self.headers, values, strict=False)), b"")
 
     def divide(self, texts: bytes | memoryview, count: int) -> Sequence[bytes]:
-        """Part so many texts that stand one behind the other."""
+        """Split this many concatenated texts."""
         values, size = bytes(texts).split(END), len(self.headers)
         return [END.join(values[at : at + size]) for at in range(0, count * size, size)]
 
     def numbers(self, texts: bytes | memoryview, count: int) -> Floats:
-        """The numbers of so many texts; see `Template.numbers`."""
+        """The numbers in this many texts; see `Template.numbers`."""
         characters = np.frombuffer(texts, np.uint8)
         edges = np.flatnonzero(np.diff(_OF_NUMBERS[characters], prepend=False, append=False))
         literal_runs = [len(_RUN.findall(literal)) for literal in self.literals]
@@ -102,7 +102,7 @@ class TextTemplate:
 
 
 def _read(characters: Characters, starts: Int64, ends: Int64) -> Floats:
-    """Read decimal numbers from the right: all last digits, all last but one, and so on."""
+    """Read decimal numbers from the right: all last digits, then all before them, and so on."""
     values, decimals, places = np.zeros((3, len(starts)), np.int64)
     lengths = ends - starts
     for back in range(min(int(lengths.max(initial=0)), _MOST_DIGITS + 1)):

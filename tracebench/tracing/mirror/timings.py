@@ -1,4 +1,4 @@
-"""The mirror: the times that a server copies into its reply."""
+"""Read the mirror: component times that a server copies into its reply."""
 
 import json
 import re
@@ -27,8 +27,8 @@ from tracebench.tracing.mirror.stream_timing import STREAM_TIMING_KEY, read_stre
 
 # The W3C's `Server-Timing` header: names and their durations.
 #
-# It is read as the standard tells browsers to: what breaks the grammar is passed over, and only
-# the first `dur` of a metric counts.
+# It is parsed as the standard prescribes for browsers: malformed parts are skipped, and only the
+# first `dur` of a metric counts.
 
 _STRAYS = re.compile(rf'(?:^|,)[ \t]*{OUTSIDE}[ \t]*;[ \t]*desc="?([0-9]{{1,9}})\b')
 _SPACE = " \t"
@@ -57,30 +57,31 @@ def durations(header: str) -> Iterator[tuple[str, str]]:
 
 
 def strays(header: str) -> int:
-    """How many components ran outside any request meanwhile; 0 where the server says nothing."""
+    """How many components ran outside any request meanwhile; 0 if the server does not say."""
     found = _STRAYS.search(header) if OUTSIDE in header else None
     return int(found[1]) if found else 0
 
 
-# The mirror: the times that a server copies into its reply.
+# The mirror: component times that a server copies into its reply.
 #
-# Four spellings of the same facts are read, in this order:
+# Four formats of the same facts are supported, tried in this order:
 #
-# 1. `X-Timing-Info`: a JSON object of seconds; 2. `Server-Timing`: the W3C's header, in ms; 3.
-# `x-total-time`, `x-inference-time` and so on: Text Generation Inference's headers, in whole ms;
-# 4. `timing_info`: entries of a gRPC reply's `PredictResponse`, in ms.
+# 1. `X-Timing-Info`: a JSON object, in seconds
+# 2. `Server-Timing`: the W3C's header, in ms
+# 3. `x-total-time`, `x-inference-time` and so on: Text Generation Inference's headers, in whole ms
+# 4. `timing_info`: entries of a gRPC reply's `PredictResponse`, in ms
 #
-# Over gRPC the first two are metadata of the same names. Names other than the standard ones are
-# the author's own, or those of whoever adds to the header on its way: see `mirror_timing`.
+# Over gRPC, the first two are metadata of the same names. Non-standard names come from the server's
+# author, or from proxies that add to the header: see `mirror_timing`.
 
 _SECOND_NS, _MILLISECOND_NS = 1e9, 1e6
 _GRPC_SUCCESS = "OK"
 _TOTAL: Final = "total"
 _STANDARD: Final = frozenset({*KNOWN_PARTS, SERVER_PROCESSING})
 STANDARD_NAMES: Final = (*_STANDARD, _TOTAL)
-"""What says nothing under any of these names has no timing."""
+"""A reply with none of these names has no timing."""
 _MOST_NAMES: Final = 2 * MOST_OWN_NAMES
-"""Of others are read of one reply, so that none can fill the memory."""
+"""Limit on the custom names read from one reply, so that none can fill the memory."""
 _TIMING_KEY, _SERVER_TIMING_KEY = TIMING_HEADER.lower(), SERVER_TIMING_HEADER.lower()
 _TGI_HEADERS: Final = {
     "x-total-time": SERVER_PROCESSING,
@@ -88,11 +89,11 @@ _TGI_HEADERS: Final = {
     "x-queue-time": QUEUE,
     "x-inference-time": INFERENCE,
 }
-"""Of its router, which rounds each down: so the parts never exceed the total."""
+"""Headers of TGI's router, which rounds each value down, so that parts never exceed the total."""
 HEADERS: Final = (_TIMING_KEY, _SERVER_TIMING_KEY, *_TGI_HEADERS)
-"""In the order in which they are read."""
+"""All headers that may hold timings, in the order in which they are tried."""
 REMARKS: Final = (OUTSIDE, UNLISTED)
-"""What `Server-Timing` may tell besides times, whichever header tells those."""
+"""What `Server-Timing` may report besides times, even if another header holds the times."""
 _UNLISTED: Final = re.compile(rf'{UNLISTED};desc="(\d{{1,6}})"', re.ASCII)
 _TGI_TOTAL, _TGI_INFERENCE = "x-total-time", "x-inference-time"
 
@@ -109,7 +110,7 @@ _STREAM_TYPES: Final = {
 
 
 class _Number(str):
-    """A number as it was written: its last digit tells how far it was rounded."""
+    """A number as text, whose last digit shows to what precision it was rounded."""
 
     __slots__ = ()
 
@@ -120,21 +121,21 @@ _JSON = json.JSONDecoder(
 
 
 def read_timing(reply: Reply) -> Timing | Undecomposed:
-    """Read what a server says of its own time.
+    """Read the timings that a server reports in its reply.
 
-    The body is read as a `PredictResponse` only where the status is gRPC's OK: an HTTP status is
-    digits, and a call that failed has no message.
+    The body is read as a `PredictResponse` only if the status is gRPC's OK: an HTTP status is
+    digits, and a failed call has no message.
 
     Args:
-        reply: any reply; what is in it is not trusted.
+        reply: any reply; its content is not trusted.
 
     Returns:
-        The timing; NO_TIMING where no known name is reported, MALFORMED where one cannot be
-        made out, and what `mirror_timing` finds wrong with the numbers.
+        The timing; NO_TIMING if no known name is reported, MALFORMED if a value cannot be read, and
+        whatever `mirror_timing` finds wrong with the numbers.
     """
     try:
         timing = _read(reply)
-    except DecodeError:  # another kind of message, or one too large to have been kept whole
+    except DecodeError:  # another kind of message, or too large to have been kept whole
         return Undecomposed.NO_TIMING
     except (ValueError, OverflowError, RecursionError):
         return Undecomposed.MALFORMED
@@ -148,7 +149,7 @@ def read_timing(reply: Reply) -> Timing | Undecomposed:
 
 
 def deciding(reply: Reply) -> tuple[str, ...]:
-    """The headers on which a reading depends: those that come after them could say anything."""
+    """The headers that determine the reading; any that follow are irrelevant to it."""
     present = [name for name in HEADERS if name in reply.headers]
     told = read_timing(reply)
     for count in range(1, len(present) + 1):
@@ -158,19 +159,19 @@ def deciding(reply: Reply) -> tuple[str, ...]:
 
 
 def is_plain(told: Timing | Undecomposed) -> TypeGuard[Timing]:
-    """Whether a reading is a timing without a remark: one like which others can be read in bulk."""
+    """Whether a reading is a timing without remarks, so that such replies can be read in bulk."""
     if isinstance(told, Undecomposed):
         return False
     return not (told.left_out or told.unlisted or told.strays or told.stream)
 
 
 def only(reply: Reply, headers: Iterable[str]) -> Reply:
-    """A reply that has these headers of another one, and nothing else."""
+    """A reply with only these headers of another one, and nothing else."""
     return Reply("", {name: reply.headers[name] for name in headers}, b"")
 
 
 def alike(one: Timing | Undecomposed, other: Timing | Undecomposed) -> bool:
-    """Whether both are timings that tell the same, wherever they stood."""
+    """Whether both are timings with the same content, wherever they were in the reply."""
     if isinstance(one, Undecomposed) or isinstance(other, Undecomposed):
         return False
     return one._replace(came_with=other.came_with) == other
@@ -192,7 +193,7 @@ def _read(reply: Reply) -> Timing | Undecomposed:
 
 
 def _with_unlisted(timing: Timing | Undecomposed, reply: Reply) -> Timing | Undecomposed:
-    """A timing, with how many parts of it the server had no room for."""
+    """Add the number of custom parts that the server had no room for."""
     if UNLISTED not in (text := reply.headers.get(_SERVER_TIMING_KEY, "")):
         return timing
     found = _UNLISTED.search(text)
@@ -202,17 +203,18 @@ def _with_unlisted(timing: Timing | Undecomposed, reply: Reply) -> Timing | Unde
 
 
 def _came_with(reply: Reply, header: str) -> CameWith:
-    """Where in the reply a header stood."""
+    """Where in the reply a header was."""
     if header in reply.late:
         return "end"
     return "stream" if _streams(reply) else "head"
 
 
 def _streams(reply: Reply) -> bool:
-    """Whether the rest of a reply that took long came in pieces, as they were made.
+    """Whether the rest of a slow reply was sent in pieces, as the server produced them.
 
-    Its length was not known beforehand, and it is either a stream by its type, or so short that any
-    path delivers it at once. All that is known of a long one is that it took long: it may be large.
+    That is assumed if its length was not known in advance, and its type is that of a stream or it
+    is short enough to be delivered at once. A long reply of another type may be slow because of its
+    size.
     """
     if "content-length" in reply.headers or reply.status == _GRPC_SUCCESS:
         return False
@@ -243,19 +245,19 @@ def _entries(body: bytes) -> Iterator[tuple[str, object]]:
 
 
 class _Told(NamedTuple):
-    """What a reply tells, as it is written."""
+    """The values in a reply, as text."""
 
     standard: dict[str, _Number]
-    """The total among them."""
+    """Includes the total."""
     own: dict[str, float]
-    """Sums, where a name occurs more than once."""
+    """Sums, if a name occurs more than once."""
 
 
 def _told(reported: Iterable[tuple[str, object]]) -> _Told | None:
-    """What is reported; None where there is no standard name, nor a total.
+    """Sort the reported values; None if there is neither a standard name nor a total.
 
-    A standard name may come once, and must be a number. `total` is the server's only where it
-    does not report `server_processing`: others call theirs so as well.
+    A standard name may occur once, and must be a number. `total` is the server's total only if
+    `server_processing` is not reported, as proxies may report a `total` of their own.
     """
     told = _Told({}, {})
     totals: list[object] = []
@@ -281,7 +283,7 @@ def _note(known: dict[str, _Number], name: str, number: object) -> None:
 def _add(own: dict[str, float], name: str, number: str) -> None:
     try:
         value = float(number)
-    except ValueError:  # it is no time, then
+    except ValueError:  # not a time, then
         return
     if name in own or len(own) < _MOST_NAMES:
         own[name] = own.get(name, 0.0) + value

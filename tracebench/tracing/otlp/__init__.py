@@ -1,1 +1,1 @@
-"""OTLP, read and written."""
+"""Reading and writing OTLP."""

@@ -1,4 +1,4 @@
-"""What every span that is read from OTLP must fulfil, however it was encoded."""
+"""Checks on every span read from OTLP, whatever its encoding."""
 
 from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
@@ -8,18 +8,18 @@ from tracebench.model.span import Span
 
 STATUS_ERROR: Final = 2
 DEEPEST: Final = 32
-"""Attribute values nested deeper than this are no telemetry."""
+"""Attribute values nested deeper than this are refused."""
 
 _TRACE_ID_DIGITS, _SPAN_ID_DIGITS = 32, 16
 EARLIEST_NS: Final = 946_684_800 * 10**9
 LATEST_NS: Final = 4_102_444_800 * 10**9
-"""The years 2000 and 2100: what is without belongs to no clock that was ever set."""
+"""The years 2000 and 2100: times outside them come from a clock that was never set."""
 LONGEST_NS: Final = 86_400 * 10**9
-"""A day, the longest time-out there is: what is longer is the span of no request."""
+"""A day, which is the longest allowed timeout: a longer span does not belong to a request."""
 _NO_PARENT: Final = "0" * _SPAN_ID_DIGITS
 
 OnBad: TypeAlias = Callable[[str], object]
-"""Told of each span that is left out, and why."""
+"""Called with the reason for each span that is left out."""
 
 
 class OtlpError(TracebenchError):
@@ -31,14 +31,14 @@ class BadSpanError(ValueError):
 
 
 def ignore(_reason: str) -> None:
-    """For readers who need no count of what was left out."""
+    """Do nothing: for callers that do not count left-out spans."""
 
 
 def checked(span: Span) -> Span:
-    """The span, with no parent where the parent's id is all zeros.
+    """The span, without a parent if the parent's id is all zeros.
 
     Raises:
-        BadSpanError: an id is not one, or a time is out of range.
+        BadSpanError: an id is invalid, or a time is out of range.
     """
     _check_id("trace id", span.trace_id, _TRACE_ID_DIGITS)
     _check_id("span id", span.span_id, _SPAN_ID_DIGITS)
@@ -52,7 +52,7 @@ def checked(span: Span) -> Span:
 
 
 def fault_of(start_ns: int, end_ns: int, events_ns: Iterable[int]) -> str:
-    """Why these are not the times of a span, as the rest of a sentence; empty where they can be."""
+    """What is wrong with a span's times, to follow "the span"; empty if nothing is."""
     if not start_ns or not end_ns:
         return "has no end" if start_ns else "has no start"
     if end_ns < start_ns:

@@ -1,4 +1,4 @@
-"""Where spans are sent: from an endpoint as people write it to OpenTelemetry's OTLP exporters."""
+"""Where spans are sent: make OTLP exporters for endpoints as users write them."""
 
 import os
 import socket
@@ -27,7 +27,7 @@ _SCHEMES = ("http", "https", "grpc", "grpcs")
 
 
 class Destination(NamedTuple):
-    """Who takes spans: a URL over HTTP, a host and a port over gRPC."""
+    """The receiver of spans: a URL over HTTP, or host and port over gRPC."""
 
     http: bool
     address: str
@@ -37,10 +37,10 @@ class Destination(NamedTuple):
 def exporter_for(endpoint: str) -> SpanExporter:
     """Make the exporter for an endpoint; nothing is sent yet.
 
-    OTEL_EXPORTER_OTLP_HEADERS, …_CERTIFICATE and …_TIMEOUT are heeded.
+    It honours OTEL_EXPORTER_OTLP_HEADERS, …_CERTIFICATE and …_TIMEOUT.
 
     Raises:
-        UsageError: it is no endpoint.
+        UsageError: the endpoint is malformed.
     """
     one = destination_of(endpoint)
     if one.http:
@@ -49,7 +49,7 @@ def exporter_for(endpoint: str) -> SpanExporter:
 
 
 def _session(url: str) -> requests.Session:
-    """A session in which ~/.netrc does not win over an Authorization that the environment gives."""
+    """A session in which ~/.netrc does not override an Authorization from the environment."""
     session = requests.Session()
     given = any(name.lower() == "authorization" for name, _ in exporter_headers())
     if given and urlsplit(url).username is None:
@@ -58,16 +58,16 @@ def _session(url: str) -> requests.Session:
 
 
 def exporter_headers() -> list[tuple[str, str]]:
-    """The headers that the environment gives OpenTelemetry's exporters: they hold credentials."""
+    """The headers that the environment sets for OpenTelemetry's exporters, with credentials."""
     texts = [os.environ.get(name, "") for name in _HEADERS]
     return [(name, value) for text in texts for name, value in parse_env_headers(text).items()]
 
 
 def check_listening(endpoint: str) -> None:
-    """See that somebody listens at an endpoint; behind a proxy that cannot be known.
+    """Check that something listens at an endpoint; skipped behind a proxy.
 
     Raises:
-        TargetError: nobody does.
+        TargetError: nothing does.
     """
     one = destination_of(endpoint)
     scheme = "https" if one.secure else "http"
@@ -85,11 +85,11 @@ def check_listening(endpoint: str) -> None:
 
 
 def destination_of(endpoint: str) -> Destination:
-    """Read an endpoint as people write it.
+    """Parse an endpoint as users write it.
 
-    `HOST:PORT`, `grpc://` (`grpcs://` with TLS), and `http://` or `https://` with port 4317 and
-    no path mean OTLP over gRPC. Every other `http://` or `https://` URL means OTLP over HTTP,
-    with the path `/v1/traces` where it has none.
+    `HOST:PORT`, `grpc://` (`grpcs://` with TLS), and `http://` or `https://` with port 4317 and no
+    path mean OTLP over gRPC. Every other `http://` or `https://` URL means OTLP over HTTP, with the
+    path `/v1/traces` if it has none.
 
     Raises:
         UsageError: the endpoint is none of these.
@@ -107,7 +107,7 @@ def destination_of(endpoint: str) -> Destination:
 
 
 def _split(endpoint: str) -> SplitResult:
-    """The parts of an endpoint that has a known scheme, a host and a possible port."""
+    """Split an endpoint, and check its scheme, host and port."""
     try:
         parts = urlsplit(endpoint if "://" in endpoint else f"grpc://{endpoint}")
         port = parts.port

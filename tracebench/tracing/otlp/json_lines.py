@@ -1,4 +1,4 @@
-"""Spans in a file: OTLP JSON, one ExportTraceServiceRequest a line."""
+"""A file of spans as OTLP JSON, one ExportTraceServiceRequest per line."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,20 +19,20 @@ from tracebench.system.output_files import Writing
 from tracebench.tracing.otlp.checks import STATUS_ERROR
 from tracebench.tracing.otlp.sdk_spans import from_sdk
 
-# Records → OTLP as JSON: the reverse of otlp_json.py.
+# Write records as OTLP JSON: the reverse of read_json.py.
 #
-# The text is put together directly: of what tens of thousands of spans say alike, each attribute
-# is written once and then repeated, which makes it five times as quick as a tree of objects.
+# The text is concatenated directly, and attributes that thousands of spans share are encoded only
+# once: five times as fast as building a tree of objects.
 
 _KIND_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 _ALIKE: Final = 4096
-"""So many texts of attributes are kept."""
+"""How many encoded attributes are cached."""
 
 _quoted = JSONEncoder(ensure_ascii=False).encode
 
 
 def request_line(spans: Iterable[Span]) -> str:
-    """One ExportTraceServiceRequest; neighbours of one origin stand together."""
+    """One ExportTraceServiceRequest; adjacent spans of the same origin are grouped."""
     origins = groupby(spans, lambda one: (one.resource, one.scope))
     written = (_of_origin(resource, scope, those) for (resource, scope), those in origins)
     return f'{{"resourceSpans":[{",".join(written)}]}}'
@@ -116,23 +116,23 @@ def _value(value: Value) -> str:
 
 
 def _number(value: float) -> str:
-    """As protobuf's JSON has it, which has texts for what JSON has no number for."""
+    """A number as in protobuf's JSON, which writes NaN and infinities as text."""
     if isfinite(value):
         return repr(value)
     return '"NaN"' if value != value else f'"{"-" if value < 0 else ""}Infinity"'
 
 
-# Spans in a file: OTLP JSON, one ExportTraceServiceRequest a line.
+# A file of spans as OTLP JSON, one ExportTraceServiceRequest per line.
 
 _BATCH = 512
 
 
 class JsonLinesExporter(SpanExporter):
-    """Writes what an OpenTelemetry Collector's file exporter would write.
+    """Writes the same format as an OpenTelemetry Collector's file exporter.
 
     Args:
-        path: the file. What it held stays until the last span is written, and for good where not
-            all of them could be.
+        path: the file. Its old content is replaced only after the last span has been written, and
+            never if a write fails.
 
     Raises:
         UsageError: the file cannot be written.
@@ -149,16 +149,16 @@ class JsonLinesExporter(SpanExporter):
         """Write a batch as one line.
 
         Raises:
-            OSError: the line could not be written, or not all of it.
+            OSError: the line could not be written in full.
         """
         self._write(map(from_sdk, spans))
         return SpanExportResult.SUCCESS
 
     def add(self, spans: Iterable[Span]) -> None:
-        """Write spans that others made, in lines of many.
+        """Write spans that were made elsewhere, many per line.
 
         Raises:
-            OSError: a line could not be written, or not all of it.
+            OSError: a line could not be written in full.
         """
         remaining = iter(spans)
         while batch := list(islice(remaining, _BATCH)):
@@ -177,13 +177,13 @@ class JsonLinesExporter(SpanExporter):
         self._is_whole = True
 
     def shutdown(self) -> None:
-        """Let the file take its place, if anything was written."""
+        """Replace the target file, if anything was written."""
         if self._is_whole:
             with suppress(OSError):
                 self._writing.commit()
         self._writing.discard()
 
     def abandon(self) -> None:
-        """Leave what was there as it was."""
+        """Leave the target file unchanged."""
         self._is_whole = False
         self._writing.discard()

@@ -1,7 +1,7 @@
-"""OTLP as JSON → records.
+"""Read OTLP as JSON into records.
 
-It is not protobuf's own JSON mapping: ids are hexadecimal. Enums are integers by the specification,
-but names are found too; 64-bit integers are strings or numbers; unknown fields are ignored.
+This is not protobuf's JSON mapping: ids are hexadecimal. By the specification, enums are integers,
+but names occur too; 64-bit integers are strings or numbers; unknown fields are ignored.
 Source: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
 
@@ -24,18 +24,18 @@ from tracebench.tracing.otlp.checks import (
 Fields: TypeAlias = Mapping[str, Any]
 
 _OLD_SCOPES, _OLD_SCOPE = "instrumentationLibrarySpans", "instrumentationLibrary"
-"""Their names until OTLP 0.15, which Grafana writes to this day."""
+"""The names used until OTLP 0.15; Grafana still writes them."""
 _BASE64: Final = (24, 12)
-"""Characters of an id in the JSON mapping of protobuf, which Tempo has."""
+"""Length in characters of base64 ids, as in protobuf's JSON mapping, which Tempo uses."""
 _KIND_NAMES: Final = {f"SPAN_KIND_{name}": name for name in KINDS}
 _ERRORS: Final = (STATUS_ERROR, str(STATUS_ERROR), "STATUS_CODE_ERROR")
 _UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, OverflowError)
 
 
 def read_json(data: bytes | str, on_bad: OnBad = ignore) -> list[Span]:
-    """Read one request, as it is posted to a collector or stands in a line of a file.
+    """Read one request, as posted to a collector or found in a line of a file.
 
-    A span that cannot be used is left out.
+    Unusable spans are left out.
 
     Raises:
         OtlpError: it is not JSON, or not an ExportTraceServiceRequest.
@@ -48,10 +48,10 @@ def read_json(data: bytes | str, on_bad: OnBad = ignore) -> list[Span]:
 
 
 def read_request(request: Fields, on_bad: OnBad = ignore) -> list[Span]:
-    """The same of one that was parsed.
+    """Like `read_json`, for a request that has been parsed already.
 
     Raises:
-        OtlpError: it is no ExportTraceServiceRequest.
+        OtlpError: it is not an ExportTraceServiceRequest.
     """
     spans: list[Span] = []
     try:
@@ -109,7 +109,7 @@ def _span(raw: Fields, resource: Attributes, scope: str) -> Span:
 
 
 def _items(holder: Fields, name: str) -> Sequence[Fields]:
-    """A repeated field; null and absence mean none."""
+    """A repeated field; empty if it is null or absent."""
     items = holder.get(name)
     if items is None:
         return ()
@@ -146,14 +146,14 @@ def _text(value: object) -> str:
 
 
 def _integer(value: object) -> int:
-    """Null means 0, as absence does; a fraction is none."""
+    """An integer; null means 0, as absence does, and a fraction is refused."""
     if value is None:
         return 0
     number = int(value) if isinstance(value, str | int | float) else None
     if number is None or (isinstance(value, bool | float) and number != value):
         raise BadSpanError(f"{str(value)[:64]!r} is not an integer")
     if not -(2**63) <= number < 2**64:
-        raise BadSpanError(f"{str(number)[:64]} takes more than 64 bits")
+        raise BadSpanError(f"{str(number)[:64]} does not fit into 64 bits")
     return number
 
 
@@ -172,7 +172,7 @@ def _attributes(holder: Fields, depth: int = 0, name: str = "attributes") -> dic
 
 
 def _value(value: Fields, depth: int) -> Value:
-    """One AnyValue: an object of which the name of the only field tells the type."""
+    """One AnyValue: an object with a single field, whose name tells the type."""
     if depth > DEEPEST:
         raise BadSpanError(f"an attribute is nested deeper than {DEEPEST}")
     for which, plain in value.items():

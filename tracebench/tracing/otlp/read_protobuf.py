@@ -1,4 +1,4 @@
-"""OTLP as protobuf → records. See opentelemetry-proto's trace.proto for what the fields mean."""
+"""Read OTLP as protobuf into records; opentelemetry-proto's trace.proto defines the fields."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ from tracebench.tracing.otlp.checks import (
 Message: TypeAlias = ExportTraceServiceRequest
 
 _IDS = (0, 8)
-"""Bytes in the parent's id: it may have none."""
+"""Allowed sizes in bytes of the parent's id, which may be missing."""
 _NO_TRACE_ID, _NO_SPAN_ID = bytes(16), bytes(8)
 _OWN: Final = (
     "trace_id",
@@ -39,7 +39,7 @@ _OWN: Final = (
     "start_time_unix_nano",
     "end_time_unix_nano",
 )
-"""What no two spans share."""
+"""The fields that differ between any two spans."""
 _CHECKED: Final = attrgetter(*_OWN, "events")
 _CLEAR_OWN: Final = [methodcaller("ClearField", name) for name in _OWN]
 _TEXT: Final = methodcaller("SerializeToString")
@@ -48,10 +48,10 @@ _FEW: Final = 8
 
 
 def parse(data: bytes) -> Message:
-    """Parse a request; takes 0.6 µs a span, and some 50 bytes of memory for every byte at worst.
+    """Parse a request, at 0.6 µs per span and up to about 50 bytes of memory per byte.
 
     Raises:
-        OtlpError: it is no ExportTraceServiceRequest.
+        OtlpError: it is not an ExportTraceServiceRequest.
     """
     try:
         return ExportTraceServiceRequest.FromString(data)
@@ -62,10 +62,10 @@ def parse(data: bytes) -> Message:
 
 
 def read_protobuf(data: bytes, on_bad: OnBad = ignore) -> list[Span]:
-    """Read an ExportTraceServiceRequest; a span that cannot be used is left out.
+    """Read an ExportTraceServiceRequest; unusable spans are left out.
 
     Raises:
-        OtlpError: it is none.
+        OtlpError: it is not such a request.
     """
     spans = []
     for of_resource in parse(data).resource_spans:
@@ -80,7 +80,7 @@ def read_protobuf(data: bytes, on_bad: OnBad = ignore) -> list[Span]:
 
 
 def count(message: Message) -> tuple[int, int, str]:
-    """How many spans there are, how many of them cannot be used, and why the first: 0.9 µs each."""
+    """Count spans and unusable ones, and say why the first is unusable: 0.9 µs per span."""
     spans = bad = 0
     why = ""
     for _, of_scope in _scopes(message):
@@ -93,12 +93,12 @@ def count(message: Message) -> tuple[int, int, str]:
 
 
 def read_into(table: SpanTable, data: bytes) -> int:
-    """Add the spans of a request to a record; returns how many: 2 µs each.
+    """Add the spans of a request to a record, at 2 µs each; returns how many were added.
 
-    A span that cannot be used is left out.
+    Unusable spans are left out.
 
     Raises:
-        OtlpError: it is no ExportTraceServiceRequest.
+        OtlpError: it is not an ExportTraceServiceRequest.
     """
     before = len(table)
     for of_resource, of_scope in _scopes(parse(data)):
@@ -116,7 +116,7 @@ def _append(
     of_resource: trace_pb2.ResourceSpans,
     of_scope: trace_pb2.ScopeSpans,
 ) -> None:
-    """Add spans: what they say beside ids and times is read once, where their bytes are equal."""
+    """Add spans; spans whose bytes are equal apart from ids and times are decoded only once."""
     rows = list(map(_CHECKED, spans))
     for clear in _CLEAR_OWN:
         deque(map(clear, spans), maxlen=0)
@@ -155,7 +155,7 @@ def _words(ids: Iterable[bytes]) -> Words:
 
 
 def _are_good(spans: Sequence[trace_pb2.Span]) -> bool:
-    """Whether all can be used; as `_fault`, without a look at each. Few are as quick one by one."""
+    """Whether all are usable: like `_fault`, but in bulk; for a few, one by one is as fast."""
     if len(spans) < _FEW:
         return False
     traces, ids, parents, starts, ends, events = zip(*map(_CHECKED, spans), strict=True)
@@ -176,7 +176,7 @@ def _are_good(spans: Sequence[trace_pb2.Span]) -> bool:
 
 
 def _fault(raw: trace_pb2.Span) -> str:
-    """Why a span cannot be used, as `checked` finds it, but without reading it."""
+    """Why a span is unusable, by the rules of `checked`, but without decoding it."""
     if len(raw.trace_id) != 16 or len(raw.span_id) != 8 or len(raw.parent_span_id) not in _IDS:
         return "has an id of the wrong length"
     if raw.trace_id == _NO_TRACE_ID or raw.span_id == _NO_SPAN_ID:

@@ -1,4 +1,4 @@
-"""The SDK's spans as the one record that everything works on."""
+"""Convert the SDK's spans to the common record."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -17,7 +17,7 @@ from opentelemetry.trace import Link as SdkLink
 
 from tracebench.model.span import NOTHING, Attributes, Event, Kind, Link, Span
 
-# The ids of a span that has ended.
+# The context of an ended span.
 
 
 def context_of(span: ReadableSpan) -> SpanContext:
@@ -25,13 +25,13 @@ def context_of(span: ReadableSpan) -> SpanContext:
     return span.get_span_context() or INVALID_SPAN_CONTEXT
 
 
-# The SDK's spans as the one record that everything works on.
+# Convert the SDK's spans to the common record.
 
 _PARENT_IS_REMOTE, _PARENT_IS_LOCAL = 0x300, 0x100
 
 
 def from_sdk(span: ReadableSpan) -> Span:
-    """Say the same of an ended span."""
+    """Convert an ended span."""
     context = context_of(span)
     return Span(
         trace_id=format_trace_id(context.trace_id),
@@ -53,7 +53,7 @@ def from_sdk(span: ReadableSpan) -> Span:
 
 
 def _attributes(attributes: Mapping[str, object] | None) -> Attributes:
-    """What the SDK lets into attributes is a subset of what OTLP does."""
+    """Attributes as they are: OTLP allows every type that the SDK does."""
     return MappingProxyType(cast("dict[str, str]", dict(attributes))) if attributes else NOTHING
 
 

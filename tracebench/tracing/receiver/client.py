@@ -57,13 +57,13 @@ class Received:
     """Indices of the roots whose entry span (the child of our root span) did not arrive."""
     received: int
     rejected: int
-    """Unusable, and reported so to the exporter."""
+    """Spans that are unusable, which was reported to the exporter."""
     dropped: int
-    """Beyond the memory that one target may use."""
+    """Spans beyond the memory that one target may use."""
     forwarded: int
     forward_failed: int
     refused: Mapping[str, int]
-    """Reason → requests or connections."""
+    """Reason → number of requests or connections refused."""
     ended_by: str
     """Why the wait ended."""
     instead: OtherSpans = NOTHING

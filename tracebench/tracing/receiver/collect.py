@@ -47,8 +47,8 @@ def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], obj
     """Wait for the entry span of every success; Ctrl-C ends the wait, and loses nothing.
 
     Args:
-        receiver: has been listening since before the run.
-        requests: of one target.
+        receiver: the receiver, which must have been listening since before the run.
+        requests: the requests of one target.
         on_wait: called from time to time with what is awaited.
     """
     roots = Roots.of_successes(requests)
@@ -62,7 +62,7 @@ def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], obj
         what = f"spans of {waiting.missing:,} of {len(roots):,} requests"
         if not waiting.missing:
             what = "other processes' spans of the same requests"
-        on_wait(f"waiting for {what}, {waiting.left_s:.0f} s more unless some come")
+        on_wait(f"waiting for {what}, {waiting.left_s:.0f} s more unless some arrive")
 
     with interruptible(interrupted.set):
         return receiver.collect(roots, began_s, interrupted.is_set, tell)

@@ -105,7 +105,7 @@ class Gathering:
     batch that a server processed for many requests.
 
     Args:
-        roots: of every request.
+        roots: the root span of every request.
         most_bytes: how much may be held, in bytes as received; `dropped` counts spans beyond it.
     """
 

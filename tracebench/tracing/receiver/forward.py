@@ -27,9 +27,9 @@ class Forwarder:
     """Sends batches to another receiver, unchanged; those beyond the queue count as failed.
 
     Args:
-        url: as for --otlp-endpoint.
+        url: an endpoint, written as for --otlp-endpoint.
         queued_bytes: how much may be queued.
-        counts: of spans, by outcome; `forward_waiting` are queued or in flight.
+        counts: number of spans by outcome; those under `forward_waiting` are queued or in flight.
 
     Raises:
         UsageError: the URL is malformed.

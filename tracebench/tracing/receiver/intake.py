@@ -23,7 +23,7 @@ _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 
 
 class TooLargeError(ValueError):
-    """It exceeds the limit."""
+    """A body exceeds the limit."""
 
 
 class InflatedBody:

@@ -17,25 +17,25 @@ class Bounds:
     """Limits of one receiver."""
 
     body_bytes: int = 8 * _MIB
-    """Per request, before and after decompression. Exporters send 512 spans at a time, about
-    0.2 MB; collectors accept 4 MB (gRPC) or 20 MB (HTTP)."""
+    """Limit for one request, before and after decompression. Exporters send 512 spans at a time,
+    about 0.2 MB; collectors accept 4 MB (gRPC) or 20 MB (HTTP)."""
     underway_bytes: int = 128 * _MIB
-    """Of all incomplete HTTP requests together."""
+    """Limit for all incomplete HTTP requests together."""
     kept_bytes: int = 256 * _MIB
-    """Held until fetched: about 800,000 spans."""
+    """Limit for requests held until they are fetched: about 800,000 spans."""
     kept_spans: int = 4_000_000
     queued_bytes: int = 64 * _MIB
-    """Waiting to be forwarded."""
+    """Limit for requests waiting to be forwarded."""
     head_bytes: int = 64 * 1024
-    """Of an HTTP request, before its body."""
+    """Limit for an HTTP request without its body."""
     connections: int = 512
-    """Over HTTP; beyond that, those silent longest are closed."""
+    """Limit for HTTP connections; beyond it, those silent longest are closed."""
     calls: int = 128
-    """Over gRPC, in flight at once."""
+    """Limit for gRPC calls in flight at once."""
     request_s: float = 20.0
-    """From a request's first byte to its last."""
+    """Limit for the time from a request's first byte to its last."""
     idle_s: float = 90.0
-    """Between two requests on a connection."""
+    """Limit for the time between two requests on a connection."""
 
 
 # Where the receiver listens: parsing of addresses.

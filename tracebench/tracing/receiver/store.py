@@ -83,7 +83,7 @@ class Digest(NamedTuple):
     arrivals_ns: Int64
     """When each batch arrived, on the monotonic clock."""
     size_bytes: int
-    """Of the batches as received."""
+    """Size of the batches as received."""
     dropped: int
     """Spans of batches for which there was no room."""
 

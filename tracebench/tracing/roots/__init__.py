@@ -1,1 +1,1 @@
-"""Client root spans: made of exchanges, exported, and read back."""
+"""Client root spans: made from exchanges, exported, and read back."""

@@ -56,7 +56,7 @@ def tracer(ids: IdGenerator, processor: SpanProcessor, facts: str = "") -> Trace
     Args:
         ids: gives the ids that were on the wire.
         processor: takes the ended spans.
-        facts: of the run, put on the resource.
+        facts: facts about the run, put on the resource.
 
     Raises:
         UsageError: OTEL_SDK_DISABLED is set.

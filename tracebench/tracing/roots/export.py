@@ -1,4 +1,4 @@
-"""Client root spans, made of exchanges after the run: measure first, trace after."""
+"""Make and export client root spans from exchanges after the run: measure first, trace after."""
 
 import json
 from collections.abc import Callable, Iterable, Sequence
@@ -67,7 +67,7 @@ def export(
         timings: the server's timings of each; mirrors become attributes.
         described: the target.
         run: the run.
-        exporters: are not shut down.
+        exporters: the exporters, which are not shut down.
         generated: additional data for streams.
         on_spans: called from time to time with the number made.
 

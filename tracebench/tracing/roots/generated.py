@@ -105,16 +105,16 @@ def _of_stream(row: Mapping[str, int], reads: Rows) -> Generated:
     return Generated(told, events)
 
 
-# A stream in attributes, so that an archive tells the same of it.
+# A stream in attributes, so that an archive gives the same result.
 
 
 class StreamText(NamedTuple):
-    """A stream as its root span has it."""
+    """A stream as stored in its root span."""
 
     row: str
-    """The fields of a `STREAM` row but `draw` and `sent`; times in ns since `sent`."""
+    """The fields of a `STREAM` row except `draw` and `sent`; times in ns since `sent`."""
     reads: str
-    """Of each read the ns since the one before, and `*n` where it brought n tokens."""
+    """For each read, the ns since the previous one, followed by `*n` if it brought n tokens."""
 
 
 def _row_text(row: Mapping[str, int]) -> str:
@@ -129,10 +129,10 @@ def _reads_text(reads: Rows) -> str:
 
 
 def text_of(attributes: Mapping[str, object]) -> StreamText | None:
-    """What a root span tells of its stream; None where it had none.
+    """The stream in a root span's attributes; None if there is none.
 
     Raises:
-        ValueError: it is nothing that is written here.
+        ValueError: it has another format.
     """
     if _ROW not in attributes:
         return None
@@ -145,13 +145,13 @@ def text_of(attributes: Mapping[str, object]) -> StreamText | None:
 
 
 def streams_of(texts: Iterable[tuple[int, StreamText | None]]) -> Streams | None:
-    """The record of streams again, whose draws count the requests; None where there are none.
+    """Restore the record of streams, with draws that count the requests; None without streams.
 
     Args:
-        texts: of each request, when it was sent, and its stream.
+        texts: for each request, when it was sent, and its stream.
 
     Raises:
-        ValueError: a text is none that is written here.
+        ValueError: a text has another format.
     """
     rows, reads = list[tuple[int, ...]](), list[tuple[int, int, int]]()
     for draw, (sent, text) in enumerate(texts):

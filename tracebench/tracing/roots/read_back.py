@@ -30,10 +30,10 @@ class Root(NamedTuple):
     """A request as described by its root span."""
 
     exchange: Exchange
-    """Its times are epoch times; only the status of its reply is known."""
+    """The exchange, with epoch times; only the status of its reply is known."""
     mirror: Timing | Undecomposed
     stream: StreamText | None = None
-    """None where the reply did not stream."""
+    """The stream; None if the reply did not stream."""
 
 
 def is_root(span: Span) -> bool:

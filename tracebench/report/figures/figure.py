@@ -9,11 +9,19 @@ from matplotlib.figure import Figure
 
 from server_middleware.vocabulary import SERVER_OTHER
 from tracebench.analysis.closure.own_components import share_of
-from tracebench.analysis.numbers import milliseconds
+from tracebench.analysis.numbers import counted, milliseconds, percent
 from tracebench.model.components import END_TO_END
 from tracebench.model.result import Result, Statistics, TargetResult
-from tracebench.report.figure_style import COMPONENTS, INVALID, OWN, SIZE_IN, TARGETS, Look, save
-from tracebench.report.stream_figure import first_token, gaps, streams_in
+from tracebench.report.figures.figure_style import (
+    COMPONENTS,
+    INVALID,
+    OWN,
+    SIZE_IN,
+    TARGETS,
+    Look,
+    save,
+)
+from tracebench.report.figures.stream_figure import first_token, gaps, streams_in
 from tracebench.report.terminal import shortened
 
 _LABELLED = 0.04
@@ -74,7 +82,7 @@ def make(result: Result) -> Figure:
 def _title(result: Result) -> str:
     targets = "   ".join(f"{name}: {target.address}" for name, target in result.targets.items())
     cut_short = "".join(
-        f"; {name} interrupted at {target.interrupted_at:.0%}"
+        f"; {name} interrupted at {percent(target.interrupted_at)}"
         for name, target in result.targets.items()
         if target.interrupted_at is not None
     )
@@ -83,7 +91,7 @@ def _title(result: Result) -> str:
 
 def _amount(plan: Mapping[str, Any]) -> str:
     if plan.get("requests"):
-        return f"{plan['requests']:,} requests"
+        return counted(plan["requests"], "request")
     return f"{plan['duration_s']:g} s" if plan.get("duration_s") else "the whole schedule"
 
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from server_middleware.vocabulary import DECODE, PREFILL
 from tracebench.analysis.numbers import milliseconds
 from tracebench.model.result import StreamResult, TargetResult
-from tracebench.report.figure_style import COMPONENTS, TARGETS, Look
+from tracebench.report.figures.figure_style import COMPONENTS, TARGETS, Look
 
 _PARTS: Mapping[str, Look] = {
     **COMPONENTS,

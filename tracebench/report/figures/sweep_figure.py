@@ -14,7 +14,7 @@ from tracebench.analysis.numbers import rounded
 from tracebench.analysis.scaling.scalability_law import predict
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import LoadKind, Point, Scaling, Sweep
-from tracebench.report.figure_style import COMPONENTS, INVALID, SIZE_IN, save
+from tracebench.report.figures.figure_style import COMPONENTS, INVALID, SIZE_IN, save
 from tracebench.report.sweep_table import shown
 
 _AXIS = {"concurrency": "requests in flight (concurrency)", "rate": "requests per second asked for"}

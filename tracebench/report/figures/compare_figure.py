@@ -1,0 +1,129 @@
+"""Saved runs against each other as a figure: differences with intervals, and at each percentile."""
+
+from collections.abc import Sequence
+from textwrap import fill
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from tracebench.analysis.difference.answer import Line, lines, matters
+from tracebench.analysis.numbers import rounded
+from tracebench.model.comparison import Differences, RunComparison, Shift
+from tracebench.model.components import END_TO_END, LATENCY, SERVICE_TIME
+from tracebench.report.figures.figure_style import COMPONENTS, SIZE_IN, save
+from tracebench.report.terminal import shortened
+
+_STATISTICS: Final = {"p50_ms": ("o", 0.18), "p95_ms": ("s", -0.18)}
+"""Statistic → its mark, and where on the line of its component it stands."""
+_LEAST_SHARE: Final = 0.005
+"""Of the latency: a component with less of it is left out unless it differs."""
+_PLAIN: Final = "#444444"
+_LINE: Final = 130
+"""Letters of a title."""
+_SHOWN: Final = {"slower": "#d55e00", "faster": "#009e73"}
+
+
+def draw(found: RunComparison, path: str) -> None:
+    """Draw to a file: PNG, SVG or PDF, by its suffix.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    save(make(found), path)
+
+
+def make(found: RunComparison) -> Figure:
+    """The figure: a row of two panels for each target."""
+    width_in, height_in = SIZE_IN
+    rows = len(found.differences)
+    figure = Figure(figsize=(width_in, height_in * 0.62 * rows), layout="constrained")
+    parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
+    for part, (target, differences) in zip(parts, found.differences.items(), strict=True):
+        _target(part, found, target, differences)
+    return figure
+
+
+def _target(part: SubFigure, found: RunComparison, target: str, differences: Differences) -> None:
+    left, right = part.subplots(1, 2)
+    _components(left, _rows(differences), differences)
+    if target in found.shift:
+        _shift(right, found.shift[target])
+    else:
+        right.set_axis_off()
+    sides = "   ".join(f"{side.label}: {_files(side.files)}" for side in (found.a, found.b))
+    unknown = "   (run-to-run variance unknown)" if found.run_to_run == "unknown" else ""
+    sentence = found.sentences[target]
+    part.suptitle(f"{fill(sentence, _LINE)}\n{target}   {sides}{unknown}", fontsize=11)
+
+
+def _files(files: Sequence[str]) -> str:
+    return shortened(" ".join(file.rpartition("/")[2] for file in files), 40)
+
+
+def _rows(differences: Differences) -> list[Line]:
+    """What is drawn, the first at the top."""
+    whole = differences[END_TO_END]["mean_ms"]
+    least = _LEAST_SHARE * max(whole.a, whole.b)
+    large = {
+        name
+        for name, one in differences.items()
+        if max(one["mean_ms"].a, one["mean_ms"].b) >= least and name != SERVICE_TIME
+    }
+    every = [
+        one
+        for one in lines(differences)
+        if one.statistic in _STATISTICS and one.difference.ci95 is not None
+    ]
+    shown = {one.component for one in every if one.is_shown and matters(one, differences)}
+    return [one for one in every if one.component in large | shown - {SERVICE_TIME}]
+
+
+def _components(axes: Axes, rows: Sequence[Line], differences: Differences) -> None:
+    names = [*dict.fromkeys(one.component for one in rows)]
+    for component, statistic, one in rows:
+        mark, beside = _STATISTICS[statistic]
+        height = len(names) - 1 - names.index(component) + beside
+        color = _SHOWN.get(one.verdict or "", _PLAIN)
+        assert one.ci95 is not None  # `_rows` leaves out what has none
+        axes.plot(one.ci95, (height, height), color=color, linewidth=1.8, zorder=2)
+        filled = color if one.verdict in _SHOWN else "white"
+        axes.plot(one.delta, height, mark, color=color, markerfacecolor=filled, zorder=3)
+    axes.axvline(0, color="#999999", linewidth=1, zorder=1)
+    axes.set_yticks(range(len(names)), [shortened(_told(one), 22) for one in reversed(names)])
+    for tick, name in zip(axes.get_yticklabels(), reversed(names), strict=True):
+        tick.set_fontweight("bold" if name in (END_TO_END, LATENCY) else "normal")
+    axes.set_xlabel("B − A, ms, with 95 % intervals")
+    marks = [("o", "p50"), ("s", "p95")]
+    for mark, name in marks:
+        axes.plot([], [], mark, color=_PLAIN, markerfacecolor="white", label=name)
+    for word, color in _SHOWN.items():
+        axes.plot([], [], "o", color=color, label=word)
+    axes.legend(frameon=False, fontsize=9, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
+    axes.margins(y=0.04)
+    axes.grid(axis="x", color="#eeeeee", zorder=0)
+
+
+def _told(component: str) -> str:
+    return component.removeprefix("stream.") if component not in COMPONENTS else component
+
+
+def _shift(axes: Axes, shift: Shift) -> None:
+    deltas = [b - a for a, b in zip(shift.a_ms, shift.b_ms, strict=True)]
+    axes.plot(shift.percentile, deltas, color=_PLAIN, linewidth=1.6)
+    axes.axhline(0, color="#999999", linewidth=1)
+    axes.set_xlabel("percentile of end_to_end, all runs of a side together")
+    axes.set_ylabel("B − A, ms")
+    for percentile in (50.0, 95.0, 99.0):
+        at = shift.percentile.index(percentile)
+        axes.plot(percentile, deltas[at], "o", color=_PLAIN, markersize=4)
+        axes.annotate(
+            f"p{percentile:g} {rounded(shift.a_ms[at])} → {rounded(shift.b_ms[at])}",
+            (percentile, deltas[at]),
+            textcoords="offset points",
+            xytext=(-6, 7),
+            ha="right",
+            fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
+        )
+    axes.grid(color="#eeeeee")

@@ -1,0 +1,99 @@
+"""The answer as Markdown, for a pull request or the summary of a job."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from tracebench.analysis.interpretation import interpret, interpret_stream, tail_in_short
+from tracebench.analysis.numbers import whole_percent
+from tracebench.model.result import SHOWN, Result, TargetResult
+from tracebench.model.sweep import Sweep
+from tracebench.report import sweep_table
+from tracebench.report.component_table import meaning_of_estimates, rows_of
+from tracebench.report.difference_table import difference_block
+from tracebench.report.headline import doubts, facts, judgement, to_mend
+from tracebench.report.influence import influence_lines
+from tracebench.report.stream_table import stream_line
+from tracebench.report.terminal import WIDTH, printed, sentence
+
+_MARKS: Final = {"invalid": "❌", "warning": "⚠️"}
+_MOST_ERRORS: Final = 5
+_SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#~])")
+
+
+def render(result: Result | Sweep) -> str:
+    """The answer to a run or a sweep: what the terminal shows, as Markdown."""
+    title = [f"## {_plain(result.label)}", ""] if result.label else []
+    lines = _sweep(result) if isinstance(result, Sweep) else _run(result)
+    return "\n".join([*title, *lines]).rstrip() + "\n"
+
+
+def _sweep(sweep: Sweep) -> Iterator[str]:
+    for name, scaling in sweep.scaling.items():
+        yield from (f"**{_plain(name)}**: {_plain(sentence(scaling.sentence))}", "")
+    yield from _verbatim(sweep_table.render(sweep, detail="table"))
+
+
+def _run(result: Result) -> Iterator[str]:
+    for name, target in result.targets.items():
+        yield from (f"### {_plain(name)}  {_plain(target.address)}", "")
+        word, told = judgement(target)[0], " · ".join(facts(target, result.plan))
+        yield from (f"**{_plain(word)}** · {_plain(told)} · {to_mend(target)}", "")
+        for said in _sentences(target, result):
+            yield from (_plain(sentence(said)), "")
+        if target.components:
+            yield from (*_table(target), "")
+        yield from _notes(target, result)
+        yield from _doubts(target)
+    if result.comparison is not None:
+        yield from _verbatim(printed([difference_block(result.comparison)], WIDTH, color=False))
+
+
+def _sentences(target: TargetResult, result: Result) -> Iterable[str]:
+    if not target.verdict.valid:
+        return ()
+    reading = interpret(target, result.plan, result.environment)
+    streamed = "" if target.stream is None else interpret_stream(target.stream)
+    said = (reading.fact, streamed, reading.suggestion, tail_in_short(target))
+    return filter(None, said)
+
+
+def _table(target: TargetResult) -> Iterator[str]:
+    """Names have no characters that would end the code."""
+    heads = [name.removesuffix("_ms") for name in SHOWN]
+    yield f"| ms | {' | '.join(heads)} | share |"
+    yield f"|:--|{'--:|' * (len(heads) + 1)}"
+    for row in rows_of(target):
+        share = "" if row.share is None else whole_percent(row.share)
+        name = f"{'&nbsp;&nbsp;' if row.label.startswith(' ') else ''}`{row.label.strip()}`"
+        values = " | ".join(map(_plain, row.values))
+        yield f"| {name} | {values} | {_plain(share) or _plain(row.remark)} |"
+
+
+def _notes(target: TargetResult, result: Result) -> Iterator[str]:
+    notes = [*filter(None, [meaning_of_estimates(target, result.plan)])]
+    notes += () if target.stream is None else stream_line(target.stream)
+    notes += influence_lines(target, brief=True)
+    for note in notes:
+        yield from (_plain(note), "")
+
+
+def _doubts(target: TargetResult) -> Iterator[str]:
+    findings = doubts(target)
+    for one in findings:
+        fix = f": {one.fix}" if one.fix else ""
+        yield f"- {_MARKS[one.severity]} {_plain((one.brief or one.message) + fix)}"
+    for error in target.errors[:_MOST_ERRORS]:
+        example = f": {error.example}" if error.example else ""
+        yield f"- {_plain(f'{error.count:,} × {error.reason}{example}')}"
+    if findings or target.errors:
+        yield ""
+
+
+def _verbatim(text: str) -> tuple[str, ...]:
+    return ("```text", text, "```", "")
+
+
+def _plain(text: str) -> str:
+    """A text on one line, in which no character means anything to Markdown."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
