@@ -80,13 +80,13 @@ def stream_line(stream: StreamResult) -> Iterator[str]:
 
 def _asked(tokens: Tokens) -> str:
     """What was asked of a language model, and what it was sent."""
-    told = f"asked for {counted(tokens.asked_output or 0, 'token')}"
+    told = f"asked for {tokens.asked_output:,}"
     if tokens.input is None:
         return told
-    told += f" · input {counted(tokens.input, 'token')}"
+    told += f" · input {tokens.input:,}"
     if tokens.asked_input is not None:
         told += f" (asked for {tokens.asked_input:,})"
-    return told + (f", {tokens.cached:,} of them from the cache" if tokens.cached else "")
+    return told + (f", {tokens.cached:,} cached" if tokens.cached else "")
 
 
 def _stamps(stream: StreamResult) -> Iterator[str]:
