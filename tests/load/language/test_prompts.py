@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import tokenizers
+import trustme
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
@@ -18,7 +19,8 @@ from tests.load.language.caching_server import (
     limit_of,
 )
 from tests.plans import changed
-from tests.servers import HOST
+from tests.servers import HOST, serving
+from tests.tls import ca_file, context, under_tls
 from tracebench.benchmark import run, try_once
 from tracebench.cli.dry_run import render
 from tracebench.load.engine.progress import Watcher
@@ -28,6 +30,7 @@ from tracebench.load.wire.prompt_request import NONCE_WORDS, WORDS, nonce
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Payloads, Plan, Prompt, Spread
 from tracebench.model.result import Result, StreamResult
+from tracebench.report.result_file import dumps
 from tracebench.sweep import sweep
 
 OF_FILE: dict[str, Any] = {"input_tokens": None, "output_tokens": None}
@@ -152,6 +155,41 @@ def test_a_dry_run_shows_what_was_settled_and_the_prompt_as_it_was_sent() -> Non
     assert "tokens asked for: input 64, output 4" in shown
     assert "4 tokens + 1 a word, by the server's usage" in shown
     assert content(server.generated[-1])[:60] in shown
+
+
+def test_over_tls(tmp_path: Path) -> None:
+    authority, server = trustme.CA(), CachingServer()
+    with serving(under_tls(context(authority), server.serve)) as port:
+        url = f"https://{HOST}:{port}"
+        plan = plan_for(server, rest_url=url, cacert=ca_file(authority, tmp_path), stream=False)
+        found = run(plan).targets["rest"].requests
+    assert found.succeeded == found.started == 12
+    assert len({content(one) for one in server.asked}) == len(server.asked)
+
+
+def test_untraced_requests_have_words_of_their_own_too() -> None:
+    with caching() as server:
+        result = measured(server, observer_effect=True, requests=40)
+    assert result.targets["rest"].observer_effect is not None
+    assert {"x-benchmark" in one.headers for one in server.generated[1:]} == {True, False}
+    assert {one.cached for one in server.asked} == {0}
+    assert stream_of(result).tokens.input == 40 * 64
+
+
+def test_beside_a_server_that_does_nothing() -> None:
+    with caching(How(gap_ms=1)) as server:
+        assert measured(server, floor=True).targets["rest"].floor is not None
+
+
+def test_credentials_among_the_users_own_fields_are_shown_nowhere() -> None:
+    extra = '{"session": {"token": "hidden-anywhere"}, "top_k": 3}'
+    with caching() as server:
+        plan = plan_for(server, extra_body=extra)
+        shown = render("rest", try_once(plan)["rest"])
+        result = run(plan)
+    assert server.asked[0].body["session"] == {"token": "hidden-anywhere"}
+    assert "hidden-anywhere" not in shown + dumps(result)
+    assert '"top_k": 3' in str(result.plan["extra_body"])
 
 
 # ── what a server refuses ────────────────────────────────────────────────────────────────────
