@@ -124,7 +124,7 @@ def main(count: int) -> None:
             size = pool.submit(send, key, count, *addresses).result()
         receipt_s = cpu_s(receiver.pid) - idle_s
         began_s, wall_s = time.process_time(), time.monotonic()
-        received = collect(receiver, requests, lambda _what: None)
+        (received,) = collect(receiver, [requests], lambda _what: None)
         collected_s = time.process_time() - began_s
         read_s = cpu_s(receiver.pid) - idle_s - receipt_s
     joining = JoiningExporter()

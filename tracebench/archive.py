@@ -11,7 +11,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from tracebench import __version__
 from tracebench.analysis.closure.decomposition import decompose
-from tracebench.analysis.difference.comparison import compare_two
+from tracebench.analysis.difference.comparison import IN_TURN, UNKNOWN_ROUNDS, compared
+from tracebench.analysis.difference.paired import Rounds, rounds_of
 from tracebench.analysis.findings.archived_run import (
     facts_lost,
     other_client,
@@ -27,7 +28,7 @@ from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import advised
 from tracebench.model.columns import ABSENT
 from tracebench.model.errors import UsageError
-from tracebench.model.exchange import Undecomposed
+from tracebench.model.exchange import Decomposition, Undecomposed
 from tracebench.model.inventory import Inventory
 from tracebench.model.measurement import Measurement, Record
 from tracebench.model.requests import Requests
@@ -39,7 +40,7 @@ from tracebench.tracing.join.join import Source, join
 from tracebench.tracing.join.server_spans import KeptSpans, entry_of
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 from tracebench.tracing.roots import read_back, run_facts
-from tracebench.tracing.roots.attributes import PROTOCOL, RUN_FACTS, RUN_ID
+from tracebench.tracing.roots.attributes import PROTOCOL, RUN_FACTS, RUN_ID, TARGET
 from tracebench.tracing.roots.generated import streams_of
 from tracebench.tracing.span_inventory import take_stock
 
@@ -52,7 +53,8 @@ _Requests: TypeAlias = dict[str, read_back.Root]
 class _Key(NamedTuple):
     """What requests are grouped by."""
 
-    protocol: str
+    name: str
+    """What the run called the target."""
     run: str
     """A run's id; for another client its name and whom it spoke to."""
 
@@ -68,12 +70,17 @@ class _Group:
 
     def load(self) -> Measurement:
         """What the run knew, or as much as its requests tell."""
-        exchanges, mirrors, texts = zip(*self.requests.values(), strict=True)
+        roots = list(self.requests.values())
+        if self.facts is not None and self.facts.load["block_ends"]:
+            roots.sort(key=lambda one: one.exchange.done_ns)  # whatever has stored them meanwhile
+        exchanges, mirrors, texts = zip(*roots, strict=True)
         requests, times = Requests.of(exchanges), ServerTimes.of(mirrors)
         sent_ns = (one.sent_ns for one in exchanges)
         streams = streams_of(zip(sent_ns, texts, strict=True))
         if self.facts is not None:
-            return replace(self.facts.load_of(requests, times), streams=streams)
+            load = replace(self.facts.load_of(requests, times), streams=streams)
+            whole = not load.block_ends or load.block_ends[-1] == len(requests)
+            return load if whole else replace(load, block_ends=(), blocks_s=())
         duration_s = requests.duration_ns / _NS_PER_S
         return Measurement(requests, times, duration_s, cpu_s=0.0, tcp=None, streams=streams)
 
@@ -83,6 +90,7 @@ class _Joined(NamedTuple):
 
     load: Measurement
     times: ServerTimes
+    decomposition: Decomposition
 
 
 def analyze(
@@ -111,13 +119,17 @@ def analyze(
         raise _no_requests(archives, kept, paths)
     damage = unreadable(archives.bad, archives.spans, archives.problem)
     made = cache(mapper_of)  # one for all targets of a run: a rule may be meant for one of them
-    targets, mappers = {}, dict[str, Mapper]()
+    targets, mappers, rounds = {}, dict[str, Mapper](), dict[str, Rounds]()
+    by_turns = _were_by_turns(groups)
     for name, group in _named(groups).items():
         mapper, missing = (given, None) if given is not None else _mapper_of_run(group.facts, made)
         mappers[name] = mapper
-        joined = _joined(group, kept, mapper)
-        measured(name, Record(joined.load.requests, joined.times, joined.load.streams, 0))
+        load = group.load()
+        joined = _joined(load, kept, mapper)
+        measured(name, Record(load.requests, joined.times, load.streams, 0))
         targets[name] = _analysed(group, kept, joined, damage, missing)
+        if by_turns:
+            rounds[name] = rounds_of(load, joined.decomposition)
     targets = {
         name: _with(one, unfit_rules(mappers[name].unfit(), one.decomposed))
         for name, one in targets.items()
@@ -125,12 +137,8 @@ def analyze(
     session = _session(list(groups.values()))
     targets = advised(targets, session["plan"], session["environment"])
     label = session["plan"].get("label")
-    return Result(
-        **session,
-        targets=targets,
-        comparison=compare_two(targets),
-        label=label if isinstance(label, str) else "",
-    )
+    told = label if isinstance(label, str) else ""
+    return compared(Result(**session, targets=targets, label=told), rounds, _how(groups))
 
 
 def inventory(
@@ -179,7 +187,8 @@ def _read(archives: Archives) -> tuple[dict[_Key, _Group], KeptSpans]:
                 span, "claims to be from tracebench, but tracebench does not write such spans"
             )
             continue
-        key = _Key(*(str(span.attributes.get(name, "")) for name in (PROTOCOL, RUN_ID)))
+        called = span.attributes.get(TARGET) or span.attributes.get(PROTOCOL, "")
+        key = _Key(str(called), str(span.attributes.get(RUN_ID, "")))
         group = groups.setdefault(key, _Group({}))
         group.requests[span.trace_id] = root
         if group.facts is None and RUN_FACTS in span.resource:
@@ -198,25 +207,44 @@ def _add_other_clients(groups: dict[_Key, _Group], kept: KeptSpans) -> None:
 
 
 def _named(groups: Mapping[_Key, _Group]) -> dict[str, _Group]:
-    """Called by their protocol, and by their run as well where there are several."""
-    counts = Counter(key.protocol for key in groups)
+    """Called as in their run, and by their run as well where there are several."""
+    counts = Counter(key.name for key in groups)
     return {
-        key.protocol if counts[key.protocol] == 1 else f"{key.protocol} {key.run}": group
+        key.name if counts[key.name] == 1 else f"{key.name} {key.run}": group
         for key, group in groups.items()
     }
 
 
-def _joined(group: _Group, kept: KeptSpans, mapper: Mapper) -> _Joined:
+def _how(groups: Mapping[_Key, _Group]) -> str:
+    """How targets were measured whose rounds are not known."""
+    told = [group.facts.plan for group in groups.values() if group.facts is not None]
+    in_turn = len(told) == len(groups) and all(plan.get("sequential", True) for plan in told)
+    return IN_TURN if in_turn else UNKNOWN_ROUNDS
+
+
+def _were_by_turns(groups: Mapping[_Key, _Group]) -> bool:
+    """Whether all are of one run, which alternated between them, and none lacks requests."""
+    told = [group.facts for group in groups.values() if group.facts is not None]
+    if len(told) < len(groups) or len({key.run for key in groups}) > 1:
+        return False
+    return all(one.plan.get("sequential") is False for one in told) and all(
+        not (ends := group.facts.load["block_ends"]) or ends[-1] == len(group.requests)
+        for group in groups.values()
+        if group.facts is not None
+    )
+
+
+def _joined(load: Measurement, kept: KeptSpans, mapper: Mapper) -> _Joined:
     sources: Mapping[Source, KeptSpans] = {"otlp": kept}
-    load = group.load()
-    return _Joined(load, join(load.requests, load.times, sources, mapper))
+    times = join(load.requests, load.times, sources, mapper)
+    return _Joined(load, times, decompose(load.requests, times))
 
 
 def _analysed(
     group: _Group, kept: KeptSpans, joined: _Joined, *of_archive: Finding | None
 ) -> TargetResult:
-    load, times = joined
-    result = summarise(group.address, load, decompose(load.requests, times))
+    load, times, decomposition = joined
+    result = summarise(group.address, load, decomposition)
     if group.facts is None:
         about = facts_lost() if group.is_ours else other_client()
     else:

@@ -10,22 +10,24 @@ from typing import Any, NamedTuple
 from tracebench import __version__
 from tracebench.analysis.closure.decomposition import decompose, latency, ranked
 from tracebench.analysis.difference.client_cost import client_cost
-from tracebench.analysis.difference.comparison import compare_two, observer_effect
+from tracebench.analysis.difference.comparison import compared, observer_effect
+from tracebench.analysis.difference.paired import Rounds, rounds_of
 from tracebench.analysis.findings.finding import with_findings
 from tracebench.analysis.findings.near_floor import beside_floor, clients_cut_short, describe_floor
 from tracebench.analysis.findings.otlp_spans import unfit_rules
 from tracebench.analysis.findings.outcome import interrupted
 from tracebench.analysis.goodput import limits_of
-from tracebench.analysis.statistics.steady_state import settled
+from tracebench.analysis.statistics.steady_state import settled, settled_together
 from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.summary import exemplars, summarise
 from tracebench.analysis.verdict import advised
+from tracebench.load.by_turns import measure_by_turns
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import measure, once
 from tracebench.load.peers import clients
 from tracebench.load.peers.floor import measure_floor
-from tracebench.load.peers.interleaved import Interleaved, interleaved
+from tracebench.load.peers.interleaved import interleaved
 from tracebench.load.prepare.targets import prepare
 from tracebench.model.errors import TargetError
 from tracebench.model.exchange import Decomposition, Exchange
@@ -37,9 +39,11 @@ from tracebench.model.server_times import ServerTimes
 from tracebench.system.environment import environment, plan_facts
 from tracebench.system.interrupt import interruptible
 from tracebench.system.redaction import Secrets
+from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.join.join import renamed
 from tracebench.tracing.mapping.mapper import mapper_of
 from tracebench.tracing.otlp.destination import exporter_headers
+from tracebench.tracing.receiver.client import Received
 from tracebench.tracing.roots import export, run_facts
 from tracebench.tracing.traces import Traces
 
@@ -55,7 +59,7 @@ class Trial(NamedTuple):
 
 
 def run(plan: Plan, watcher: Watcher | None = None) -> Result:
-    """Measure the targets of a plan, one after the other.
+    """Measure the targets of a plan: by turns, or one after the other where it says so.
 
     Args:
         plan: what to measure, and how.
@@ -84,16 +88,20 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
         | {"language": {name: one.facts() for name, one in agreed.items() if one is not None}},
         "started_at": datetime.now(timezone.utc).isoformat(),
     }
+    analysing = _Analysing(plan, prepared, session, traces, watcher)
+    rounds: Mapping[str, Rounds] = {}
     with traces:
-        targets = _measured(plan, prepared, session, traces, watcher)
+        analysing.measure_floors()
+        if len(prepared) > 1 and not plan.targets.sequential:
+            targets, rounds = _by_turns(plan, prepared, analysing, watcher)
+        else:
+            targets = _one_by_one(plan, prepared, analysing, watcher)
     unfit = traces.unfit()
     targets = {
         name: _with(one, unfit_rules(unfit, one.decomposed)) for name, one in targets.items()
     }
     targets = advised(targets, session["plan"], session["environment"])
-    return Result(
-        **session, targets=targets, comparison=compare_two(targets), label=plan.naming.label
-    )
+    return compared(Result(**session, targets=targets, label=plan.naming.label), rounds)
 
 
 def try_once(plan: Plan) -> dict[str, Trial]:
@@ -115,42 +123,55 @@ def try_once(plan: Plan) -> dict[str, Trial]:
     return trials
 
 
-def _measured(
-    plan: Plan,
-    prepared: dict[str, PreparedTarget],
-    session: Mapping[str, Any],
-    traces: Traces,
-    watcher: Watcher,
+def _one_by_one(
+    plan: Plan, prepared: Mapping[str, PreparedTarget], analysing: "_Analysing", watcher: Watcher
 ) -> dict[str, TargetResult]:
+    """Measure the targets one after the other, each until its result is whole."""
     targets: dict[str, TargetResult] = {}
-    libraries = clients.load_libraries(plan)
-    floored = prepared if plan.influence.floor else {}
-    floors = {target: _floor(ready, plan.load) for target, ready in floored.items()}
     left = len(prepared)
-    for target, ready in prepared.items():
+    for name, ready in prepared.items():
         left -= 1
-        one_run = export.Run(session["tool"]["run_id"], export.Anchor.now(), plan.load.concurrency)
-        watcher.begins(target, ready.address, ready.answer)
+        anchor = export.Anchor.now()
+        watcher.begins(name, ready.address, ready.answer)
         load, late = _loaded(ready, plan.load, watcher, may_fail=bool(targets)), Event()
-        load = replace(load, slo=plan.streamed.slo or "")
         with interruptible(late.set):  # what is measured must not be lost
-            load = settled(load, plan.load.warmup)
-            one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
-            floor = floors.get(target)
-            analysed = _analysed(target, ready, load, one_run, traces, watcher, floor)
-            result = beside_floor(analysed, floor)
+            result, _ = analysing(name, settled(load, plan.load.warmup), anchor)
         cut_short = load.interrupted
         if late.is_set() and left and not cut_short:
             cut_short = True
             result = _with(result, interrupted(result.requests, " before the other targets' turn"))
-        if libraries[target] and len(load.requests) and not cut_short:
-            by_turns = interleaved(ready, plan.load, libraries[target], watcher.waits)
-            result, cut_short = _beside_libraries(result, by_turns), by_turns.interrupted
+        if not cut_short:
+            result, cut_short = analysing.beside_libraries(name, result)
         watcher.ends()
-        targets[target] = _cleared(result, ready.secrets)
+        targets[name] = _cleared(result, ready.secrets)
         if cut_short:
             break
     return targets
+
+
+def _by_turns(
+    plan: Plan, prepared: Mapping[str, PreparedTarget], analysing: "_Analysing", watcher: Watcher
+) -> tuple[dict[str, TargetResult], dict[str, Rounds]]:
+    """Measure the targets in alternating blocks, and only then look at each."""
+    anchor, late = export.Anchor.now(), Event()
+    for name, ready in prepared.items():
+        watcher.begins(name, ready.address, ready.answer)
+    loads = measure_by_turns(prepared, plan.load, watcher)
+    targets, rounds = dict[str, TargetResult](), dict[str, Rounds]()
+    with interruptible(late.set):  # what is measured must not be lost
+        loads = settled_together(loads, plan.load.warmup)
+        analysing.collect(loads)
+        for name, load in loads.items():
+            targets[name], decomposition = analysing(name, load, anchor)
+            rounds[name] = rounds_of(load, decomposition)
+    cut_short = late.is_set() or any(load.interrupted for load in loads.values())
+    for name, ready in prepared.items():
+        result = targets[name]
+        if not cut_short:
+            result, cut_short = analysing.beside_libraries(name, result)
+        targets[name] = _cleared(result, ready.secrets)
+    watcher.ends()
+    return targets, rounds
 
 
 def _loaded(
@@ -171,18 +192,6 @@ def _floor(prepared: PreparedTarget, load: Workload) -> Floor:
     return describe_floor(measure_floor(prepared, load), in_the_clear=secure)
 
 
-def _beside_libraries(result: TargetResult, by_turns: Interleaved) -> TargetResult:
-    costs = {
-        name: client_cost(by_turns.engine, blocks) for name, blocks in by_turns.libraries.items()
-    }
-    result, finding = replace(result, clients=costs), None
-    if by_turns.interrupted:
-        finding = interrupted(result.requests, " while client libraries were compared")
-    elif by_turns.fault:
-        finding = clients_cut_short(len(by_turns.engine), by_turns.fault)
-    return _with(result, finding)
-
-
 def _cleared(result: TargetResult, secrets: Secrets) -> TargetResult:
     """The result without credentials in its findings, which quote libraries and servers."""
     findings = [replace(one, message=secrets.hide(one.message)) for one in result.verdict.findings]
@@ -193,36 +202,93 @@ def _with(result: TargetResult, *findings: Finding | None) -> TargetResult:
     return replace(result, verdict=with_findings(result.verdict, *findings))
 
 
-def _analysed(
-    target: str,
-    prepared: PreparedTarget,
-    load: Measurement,
-    one_run: export.Run,
-    traces: Traces,
-    watcher: Watcher,
-    floor: Floor | None,
-) -> TargetResult:
-    requests, times = _asked(load, prepared.untraced_from)
-    joining = traces.joining()
-    joining.add(requests, times)
-    told = (prepared.described, one_run, watcher.waits, load.streams)
-    findings = traces.export(requests, times, *told)
-    findings += traces.receive(requests, times, joining, watcher.waits)
-    findings += traces.read_back(requests, joining, one_run, watcher.waits)
-    epoch_ns = one_run.anchor.offset_ns
-    joined = joining.joined(watcher.waits)
-    for record in _records(load, *joined, prepared.untraced_from, epoch_ns):
-        watcher.measured(target, record)
-    decomposition = decompose(*joined)
-    watcher.waits(f"summing up {len(requests):,} requests")
-    result = summarise(prepared.address, load, decomposition, epoch_ns, floor)
-    if len(requests) < len(load.requests):
-        effect = observer_effect(load.requests, prepared.untraced_from)
-        known = ranked(requests)
-        traced = exemplars(requests, known, known.column(latency))
-        result = replace(result, observer_effect=effect, exemplars=traced)
-    result = _with(result, *findings)
-    return traces.linked(result, requests, prepared.described, one_run)
+class _Analysing:
+    """From what was measured of each target to its result."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        prepared: Mapping[str, PreparedTarget],
+        session: Mapping[str, Any],
+        traces: Traces,
+        watcher: Watcher,
+    ) -> None:
+        self._plan, self._prepared, self._session = plan, prepared, session
+        self._traces, self._watcher = traces, watcher
+        self._libraries = clients.load_libraries(plan)
+        self._floors: Mapping[str, Floor] = {}
+        self._received: dict[str, Received | None] = {}
+
+    def measure_floors(self) -> None:
+        """Measure a server that does nothing as each target will be, where that was asked for."""
+        if self._plan.influence.floor:
+            load = self._plan.load
+            self._floors = {name: _floor(one, load) for name, one in self._prepared.items()}
+
+    def collect(self, loads: Mapping[str, Measurement]) -> None:
+        """Wait for the spans of all these targets together: their requests alternated."""
+        asked = [_asked(load, self._prepared[name])[0] for name, load in loads.items()]
+        received = self._traces.collect(asked, self._watcher.waits)
+        self._received = dict(zip(loads, received, strict=True))
+
+    def __call__(
+        self, name: str, load: Measurement, anchor: export.Anchor
+    ) -> tuple[TargetResult, Decomposition]:
+        """Analyse the load of one target."""
+        plan, prepared, waits = self._plan, self._prepared[name], self._watcher.waits
+        load = replace(load, slo=plan.streamed.slo or "")
+        facts = run_facts.written(prepared.address, load, self._session)
+        run_id = self._session["tool"]["run_id"]
+        one_run = export.Run(run_id, anchor, plan.load.concurrency, facts, name)
+        requests, times = _asked(load, prepared)
+        joining = self._traces.joining()
+        joining.add(requests, times)
+        findings = self._of_traces(name, load, one_run, joining)
+        joined = joining.joined(waits)
+        for record in _records(load, *joined, prepared.untraced_from, anchor.offset_ns):
+            self._watcher.measured(name, record)
+        decomposition = decompose(*joined)
+        waits(f"summing up {len(requests):,} requests")
+        floor, epoch_ns = self._floors.get(name), anchor.offset_ns
+        result = summarise(prepared.address, load, decomposition, epoch_ns, floor)
+        if len(requests) < len(load.requests):
+            effect = observer_effect(load.requests, prepared.untraced_from)
+            known = ranked(requests)
+            traced = exemplars(requests, known, known.column(latency))
+            result = replace(result, observer_effect=effect, exemplars=traced)
+        result = _with(result, *findings)
+        result = self._traces.linked(result, requests, prepared.described, one_run)
+        return beside_floor(result, floor), decomposition
+
+    def _of_traces(
+        self, name: str, load: Measurement, one_run: export.Run, joining: JoiningExporter
+    ) -> list[Finding]:
+        """Send the spans of a load, and take those of its server."""
+        prepared, traces, waits = self._prepared[name], self._traces, self._watcher.waits
+        requests, times = _asked(load, prepared)
+        findings = traces.export(requests, times, prepared.described, one_run, waits, load.streams)
+        if name not in self._received:
+            (self._received[name],) = traces.collect([requests], waits)
+        findings += traces.receive(self._received.pop(name), requests, times, joining, waits)
+        return findings + traces.read_back(requests, joining, one_run, waits)
+
+    def beside_libraries(self, name: str, result: TargetResult) -> tuple[TargetResult, bool]:
+        """Let client libraries send as well; returns whether the user has ended that."""
+        prepared = self._prepared[name]
+        libraries = self._libraries[prepared.described.protocol]
+        if not libraries or not result.requests.started:
+            return result, False
+        by_turns = interleaved(prepared, self._plan.load, libraries, self._watcher.waits)
+        costs = {
+            library: client_cost(by_turns.engine, blocks)
+            for library, blocks in by_turns.libraries.items()
+        }
+        result, finding = replace(result, clients=costs), None
+        if by_turns.interrupted:
+            finding = interrupted(result.requests, " while client libraries were compared")
+        elif by_turns.fault:
+            finding = clients_cut_short(len(by_turns.engine), by_turns.fault)
+        return _with(result, finding), by_turns.interrupted
 
 
 def _records(
@@ -236,9 +302,9 @@ def _records(
         yield Record(*untraced, load.streams, epoch_ns)
 
 
-def _asked(load: Measurement, untraced_from: int) -> tuple[Requests, ServerTimes]:
+def _asked(load: Measurement, prepared: PreparedTarget) -> tuple[Requests, ServerTimes]:
     """The requests that asked for tracing, and what their mirrors said."""
-    places = load.requests.places(lambda rows: rows[VARIANT] < untraced_from)
+    places = load.requests.places(lambda rows: rows[VARIANT] < prepared.untraced_from)
     if len(places) == len(load.requests):
         return load.requests, load.times
     return load.requests.take(places), load.times.take(places)

@@ -16,6 +16,7 @@ GROUPS = (
     steadiness.nothing_to_cut,
     steadiness.drifting,
     comparisons.a_and_a,
+    comparisons.by_turns,
     comparisons.tails,
     comparisons.workers,
     comparisons.rounding,

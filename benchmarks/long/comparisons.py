@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from benchmarks.long.check import Check, at_least, at_most, five_per_cent
+from tests.analysis.difference.recorded_blocks import alarms, alarms_in_turn, found_slower
 from tests.analysis.samples import SUCCESS, target
 from tests.analysis.series import latencies, normal
 from tracebench.analysis.difference.comparison import compare
@@ -36,6 +37,18 @@ def a_and_a() -> Iterator[Check]:
             if statistic != "p95_ms":
                 seen = sum(differs(*pair, statistic) for pair in zip(a, slower, strict=True))
                 yield at_least(f"+ 5 %: a difference of {of}", seen, runs, 0.9)
+
+
+def by_turns() -> Iterator[Check]:
+    """One server against itself, from blocks that were recorded on a busy machine."""
+    for rounds in (6, 8, 20, 40, 100):
+        name = f"A/A by turns, {rounds} pairs of recorded blocks: any word"
+        yield at_most(name, alarms(RUNS, rounds), RUNS, 0.067)
+    name = "the same one after the other, 2 × 40 blocks: any word"
+    yield at_least(name, alarms_in_turn(RUNS // 2, 40), RUNS // 2, 0.5)
+    for rounds, least in ((80, 0.4), (160, 0.6)):
+        name = f"+ 5 % of inference's p50 by turns, {rounds} pairs, found"
+        yield at_least(name, found_slower(RUNS // 2, rounds, 1.05), RUNS // 2, least)
 
 
 def sample(seed: int, runs: int, count: int, phi: float) -> Iterator[dict[str, Nanoseconds]]:

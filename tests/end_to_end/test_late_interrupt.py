@@ -36,13 +36,31 @@ def test_while_one_target_is_analysed_the_other_is_left_out(
     with old_rest() as url, old_grpc() as address:
         plan = Plan(
             Payloads(payload),
-            Targets(rest_url=url, grpc_server=address),
+            Targets(rest_url=url, grpc_server=address, sequential=True),
             load=Workload(requests=20),
         )
         [(name, target)] = benchmark.run(plan).targets.items()
     assert (name, target.decomposed) == ("rest", 20)
     [message] = [one.message for one in target.verdict.findings if one.code == "interrupted"]
     assert "before the other targets' turn" in message
+
+
+def test_while_targets_measured_by_turns_are_analysed_all_are_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    summarise = summary.summarise
+
+    def interrupted(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return summarise(*arguments)
+
+    monkeypatch.setattr(benchmark, "summarise", interrupted)
+    payload = Payload(b"\x89PNG", "image/png", "x.png", "image")
+    with old_rest() as url, old_grpc() as address:
+        targets = Targets(rest_url=url, grpc_server=address)
+        plan = Plan(Payloads(payload), targets, load=Workload(requests=20))
+        found = benchmark.run(plan).targets
+    assert {name: one.decomposed for name, one in found.items()} == {"rest": 20, "grpc": 20}
 
 
 class Impatient(Watcher):

@@ -28,13 +28,23 @@ class Stopping(Watcher):
 
 
 @pytest.mark.parametrize("at", ["rest", "grpc"])
+def test_by_turns_all_must_be_there_when_it_begins(at: str) -> None:
+    stopping = Stopping(at)
+    with old_rest() as url:
+        address = stopping.server.enter_context(old_grpc())
+        targets = Targets(rest_url=url, grpc_server=address)
+        with pytest.raises(TargetError, match="0 of 1 connections were opened"):
+            run(Plan(Payloads(PAYLOAD), targets, load=Workload(requests=20)), stopping)
+
+
+@pytest.mark.parametrize("at", ["rest", "grpc"])
 def test_what_was_measured_before_is_kept(at: str, tmp_path: Path) -> None:
     stopping = Stopping(at)
     with old_rest() as url:
         address = stopping.server.enter_context(old_grpc())
         plan = Plan(
             Payloads(PAYLOAD),
-            Targets(rest_url=url, grpc_server=address),
+            Targets(rest_url=url, grpc_server=address, sequential=True),
             load=Workload(requests=20),
         )
         found = run(plan, stopping)

@@ -95,8 +95,8 @@ def test_there_is_a_sentence_only_above_numbers_that_are_valid() -> None:
 def test_a_comparison_says_what_its_intervals_do_not_cover() -> None:
     text = " ".join(render(both()).split())
     assert (
-        "do not cover what changed in between; run both several times to see how much that is."
-        in text
+        "do not cover what changed in between; without --sequential, targets alternate, and it is "
+        "no part of the difference." in text
     )
     drifting = result(rest=target(400, scale=lambda n: 10 + n / 20 + n % 7), grpc=target())
     assert drifting.comparison is not None

@@ -3,7 +3,7 @@
 docs/streams.md defines each number. Every sum holds for each request, to the nanosecond.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -64,6 +64,8 @@ class Answered:
     without_tokens: int
     variant: Int64
     """Which of the target's requests each was."""
+    block: Int64
+    """In which block of the run each was sent; never decreasing."""
 
     @property
     def waited_ns(self) -> Int64:
@@ -82,7 +84,7 @@ def summarise_streams(
     """
     if load.streams is None:
         return None
-    them = answered(load.requests, load.streams)
+    them = answered(load.requests, load.streams, load.block_ends)
     said = told_of(them, times())
     first = divide(them.waited_ns, said.before_ns, said.first_ns)
     between = None if buffered_share(load.streams) > MOSTLY else gaps(them)
@@ -139,8 +141,14 @@ def _by_the_client_alone(
     )
 
 
-def answered(requests: Requests, streams: Streams) -> Answered:
-    """Bring requests and their streams together."""
+def answered(requests: Requests, streams: Streams, block_ends: Sequence[int] = ()) -> Answered:
+    """Bring requests and their streams together.
+
+    Args:
+        requests: the requests.
+        streams: those of their replies that streamed.
+        block_ends: as in `Measurement`.
+    """
     places = requests.places(lambda rows: rows.succeeded)
     draws = requests.columns.whole(stamps.DRAW)[places]
     at = streams.places(draws)
@@ -168,6 +176,7 @@ def answered(requests: Requests, streams: Streams) -> Answered:
         done=at_stamp(stamps.DONE),
         without_tokens=int(np.count_nonzero(streamed)) - len(chosen),
         variant=requests.whole(lambda rows: rows[stamps.VARIANT])[where],
+        block=np.searchsorted(block_ends, where, "right"),
     )
 
 
@@ -358,16 +367,16 @@ def _rate(them: Answered) -> float | None:
     """Output tokens a second, from the first end of a request to the last begin of one.
 
     Before, and after, fewer are under way than there may be. A run in which that is less than half
-    of the time has no steady part: its whole is taken.
+    of the time has no steady part: its whole is taken. So it is in each block of a run in several.
     """
     rows = them.rows
     if not len(rows):
         return None
-    begin, end = int(them.sent.min()), int(rows["last_token"].max())
-    steady = int(them.done.min()), int(them.scheduled.max())
-    if 2 * (steady[1] - steady[0]) > end - begin:
-        begin, end = steady
-    if end <= begin:
+    later = np.flatnonzero(np.diff(them.block)) + 1
+    blocks = np.split(np.arange(len(rows)), later)
+    begins, ends = np.array([_steady(them, places) for places in blocks]).T
+    lasted_ns = int((ends - begins).sum())
+    if lasted_ns <= 0:
         return None
     reads, owner, first = _reads_of(them)
     passed = np.cumsum(gaps_ns(reads))
@@ -376,4 +385,15 @@ def _rate(them: Answered) -> float | None:
     tokens = reads["tokens"].astype(np.float64)
     in_reads = np.bincount(owner, weights=tokens, minlength=len(rows))
     each = tokens * (rows["output"] / np.maximum(in_reads, 1))[owner]
-    return float(each[(came >= begin) & (came < end)].sum() / (end - begin) * 1e9)
+    stretch = np.maximum(np.searchsorted(begins, came, "right") - 1, 0)
+    counts = (came >= begins[stretch]) & (came < ends[stretch])
+    return float(each[counts].sum() / lasted_ns * 1e9)
+
+
+def _steady(them: Answered, within: Int64) -> tuple[int, int]:
+    """Between when as many of these requests were under way as there may be."""
+    begin, end = int(them.sent[within].min()), int(them.rows["last_token"][within].max())
+    steady = int(them.done[within].min()), int(them.scheduled[within].max())
+    if 2 * (steady[1] - steady[0]) > end - begin:
+        begin, end = steady
+    return begin, max(begin, end)

@@ -94,21 +94,6 @@ _TRUSTED = ("cacert", "cert", "key")
 
 _SECONDS = Seconds()
 
-TARGETS = (
-    fills(
-        Targets,
-        "--rest-url",
-        metavar="URL",
-        help="REST target; the path defaults to /predict. For a Unix socket: "
-        "http+unix://%2Fpath%2Fof.sock/route or unix:/path/of.sock:/route.",
-    ),
-    fills(
-        Targets,
-        "--grpc-server",
-        metavar="[grpcs://]HOST:PORT",
-        help="gRPC target. For a Unix socket: unix:/path/of.sock.",
-    ),
-)
 PAYLOAD = (
     click.option("--image", metavar="FILE|DIR", help="Image to send, or a folder of images."),
     click.option("--data", metavar="FILE|DIR", help="Send a file (or a folder's files) unchanged."),
@@ -238,8 +223,10 @@ def plan(given: Mapping[str, Any]) -> Plan:
         UsageError: they contradict each other, or a file cannot be read.
     """
     targets = filled(Targets, given)
-    if targets == Targets():
-        raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
+    if not targets.all:
+        raise UsageError(
+            "no target: give --rest-url URL, --grpc-server HOST:PORT, or --target NAME=URL"
+        )
     for name in _TRUSTED:
         if given[name] is not None:
             check_file(f"--{name}", given[name])

@@ -37,17 +37,21 @@ class Live(Watcher):
         self._shown = sys.stderr.isatty()
         self._tells_answer = tells_answer
         self._target = ""
-        self._last = (0, 0.0)
+        self._last: dict[str, tuple[int, float]] = {}
 
     def begins(self, target: str, address: str, answer: str) -> None:
         """Show the target, and its answer to the preflight."""
         self._target = target
-        self._last = (0, 0.0)
+        self._last.pop(target, None)
         said = f"{target} answers {excerpt(answer) or 'nothing'}"
         if self._shown and len(said) > _width():
             said = f"{said[: _width() - 1]}…"
         if self._tells_answer:
             click.echo(said, err=True)
+
+    def turn(self, target: str) -> None:
+        """Go on with the line of another target."""
+        self._target = target
 
     def progress(self, progress: Progress) -> None:
         """Redraw the line."""
@@ -69,9 +73,9 @@ class Live(Watcher):
             self._write("")
 
     def _line(self, progress: Progress) -> str:
-        before, before_s = self._last
+        before, before_s = self._last.get(self._target, (0, 0.0))
         rate = (progress.finished - before) / max(progress.elapsed_s - before_s, 1e-9)
-        self._last = (progress.finished, progress.elapsed_s)
+        self._last[self._target] = progress.finished, progress.elapsed_s
         done = self._share_done(progress)
         tokens = progress.tokens / max(progress.elapsed_s, 1e-9)
         told = f"  {tokens:,.0f} tokens/s" if tokens else ""

@@ -20,7 +20,6 @@ from tracebench.cli.options import (
     RECEIVE,
     SPANS_OUT,
     STREAMED,
-    TARGETS,
     TRUST,
     plan,
     warn_of_strangers,
@@ -28,6 +27,7 @@ from tracebench.cli.options import (
 from tracebench.cli.output_options import ANSWER, SAMPLES
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.progress_line import Live
+from tracebench.cli.target_options import TARGETS
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result

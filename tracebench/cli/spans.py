@@ -10,21 +10,21 @@ from typing import Any
 
 import click
 
-from tracebench.cli.filling import options
+from tracebench.cli.filling import filled, options
 from tracebench.cli.options import (
     EXPECT,
     MAPPING,
     METHOD,
     PAYLOAD,
     RECEIVE,
-    TARGETS,
     TRUST,
     plan,
     warn_of_strangers,
 )
 from tracebench.cli.progress_line import Live
+from tracebench.cli.target_options import TARGETS
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Plan, Targets
 
 _REQUESTS = 20
 
@@ -42,8 +42,7 @@ def spans(*, files: tuple[str, ...], **given: Any) -> int:
     tracebench spans traces.jsonl
     tracebench spans --receive-otlp --image photo.jpg --rest-url http://127.0.0.1:5000
     """  # noqa: D301 - click wants the character, not its name
-    has_target = given["rest_url"] is not None or given["grpc_server"] is not None
-    if bool(files) == has_target:
+    if bool(files) == bool(filled(Targets, given).all):
         raise UsageError(
             "give either TRACES.jsonl or a target (--rest-url or --grpc-server) with --receive-otlp"
         )

@@ -21,7 +21,6 @@ from tracebench.cli.options import (
     RECEIVE,
     SPANS_OUT,
     STREAMED,
-    TARGETS,
     TRUST,
     plan,
     warn_of_strangers,
@@ -30,6 +29,7 @@ from tracebench.cli.output_options import ANSWER, SAMPLES
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.progress_line import Live
 from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
+from tracebench.cli.target_options import TARGETS
 from tracebench.load.engine.progress import SweepWatcher, Watcher
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan, Segment

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from tracebench.analysis.statistics.steady_state import stable
 from tracebench.load.engine import kernel
 from tracebench.load.engine.channel import Connecting
-from tracebench.load.engine.engine import Engine, Window
+from tracebench.load.engine.engine import Engine, Recording, Window
 from tracebench.load.engine.kernel import PathState
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, done_share, pacing, warm_up
@@ -78,27 +78,97 @@ def measure(prepared: PreparedTarget, load: Workload, watcher: Watcher) -> Measu
         TargetError: not all connections can be opened.
         UsageError: this system does not allow that many connections.
     """
-    slots = load.concurrency
+    allow_connections(channel_count(prepared, load))
+    with under_load(prepared, load) as target:
+        with interruptible(target.engine.interrupt), target.observer.observing():
+            enough = {} if load.until_stable is None else {"enough": UntilStable(load.until_stable)}
+            if target.warm_up():
+                target.engine.extend(target.record(), target.pacing, watcher.progress, **enough)
+        target.leave()
+    return target.measurement(watcher)
+
+
+def channel_count(prepared: PreparedTarget, load: Workload) -> int:
+    """How many connections a target is loaded over."""
     shared = load.connections if prepared.multiplexed else None
-    channels = min(shared or slots, slots)
-    _allow_connections(channels)
-    with _engine(prepared, slots, channels) as engine:
-        if why := engine.connect(1 if load.is_open else len(engine.channels)):
-            some = any(channel.is_open() for channel in engine.channels)
+    return min(shared or load.concurrency, load.concurrency)
+
+
+class UnderLoad:
+    """One target and the engine that loads it: a warm-up, then windows of one recording.
+
+    Args:
+        prepared: the target.
+        load: as planned.
+        engine: belongs to whoever made this.
+    """
+
+    def __init__(self, prepared: PreparedTarget, load: Workload, engine: Engine) -> None:
+        self.prepared, self.load, self.engine = prepared, load, engine
+        self.pacing = pacing(load)
+        """Of the whole run."""
+        self.observer = kernel.Observer()
+        self.same_host = False
+        self._recording: Recording | None = None
+        self._states: list[PathState] = []
+
+    def connect(self) -> None:
+        """Open the connections: all of a closed loop, else one.
+
+        Raises:
+            TargetError: they cannot be opened.
+        """
+        channels, slots = self.engine.channels, self.load.concurrency
+        if why := self.engine.connect(1 if self.load.is_open else len(channels)):
+            some = any(channel.is_open() for channel in channels)
             doubt = f": is --concurrency {slots} too high?" if some else ""
-            raise TargetError(f"{prepared.address}: {why}{doubt}")
-        with interruptible(engine.interrupt):
-            same_host, before = engine.channels[0].is_local(), kernel.Moment.now()
-            window = _run(engine, load, watcher)
-            machine = kernel.since(before)
-        states = [state for channel in engine.channels for state in channel.path_states()]
-    return replace(
-        _load(window, prepared, states, load, watcher),
-        same_host=same_host,
-        unix_socket=prepared.endpoint.unix_path is not None,
-        compressed_share=prepared.compressed_share(),
-        **machine._asdict(),
-    )
+            raise TargetError(f"{self.prepared.address}: {why}{doubt}")
+        self.same_host = channels[0].is_local()
+
+    def warm_up(self) -> bool:
+        """Send what comes before the run; returns whether that may go on."""
+        if not self.load.warmup_requests:
+            return True
+        warmed = self.engine.record()
+        self.engine.extend(warmed, warm_up(self.load), lambda _progress: None)
+        if not self.engine.interrupted and not warmed.gave_up:
+            return True
+        self.record().gave_up = warmed.gave_up
+        return False
+
+    def record(self) -> Recording:
+        """The recording, which begins when it is first asked for."""
+        self._recording = self._recording or self.engine.record()
+        return self._recording
+
+    def leave(self) -> None:
+        """Note the state of the connections, before they are closed."""
+        channels = self.engine.channels
+        self._states = [state for channel in channels for state in channel.path_states()]
+
+    def measurement(self, watcher: Watcher) -> Measurement:
+        """Read the record; the engine may be closed."""
+        window = self.engine.close(self.record(), self.pacing.asked_rps)
+        return replace(
+            _load(window, self.prepared, self._states, self.load, watcher),
+            same_host=self.same_host,
+            unix_socket=self.prepared.endpoint.unix_path is not None,
+            compressed_share=self.prepared.compressed_share(),
+            **self.observer.machine()._asdict(),
+        )
+
+
+@contextmanager
+def under_load(prepared: PreparedTarget, load: Workload) -> Iterator[UnderLoad]:
+    """Connect to a target, to load it.
+
+    Raises:
+        TargetError: not all connections can be opened.
+    """
+    with _engine(prepared, load.concurrency, channel_count(prepared, load)) as engine:
+        target = UnderLoad(prepared, load, engine)
+        target.connect()
+        yield target
 
 
 @contextmanager
@@ -126,7 +196,12 @@ def _engine(prepared: PreparedTarget, slots: int, channels: int) -> Iterator[Eng
         loop.close()
 
 
-def _allow_connections(count: int) -> None:
+def allow_connections(count: int) -> None:
+    """Raise the limit on open files, if need be.
+
+    Raises:
+        UsageError: this system does not allow that many connections.
+    """
     needed = _FILES_A_CONNECTION * count + _FILES_BESIDE
     allowed = allow_open_files(needed)
     if allowed < needed:
@@ -185,16 +260,6 @@ def attempt(prepared: PreparedTarget, wait_s: float = 0.0) -> Once:
     return Once(exchange, record.times, streams, closes)
 
 
-def _run(engine: Engine, load: Workload, watcher: Watcher) -> Window:
-    if load.warmup_requests:
-        warmed = engine.run(warm_up(load), lambda _progress: None)
-        if warmed.interrupted or warmed.gave_up:
-            return replace(warmed, recorder=RowRecorder.empty())
-    if load.until_stable is not None:
-        return engine.run(pacing(load), watcher.progress, UntilStable(load.until_stable))
-    return engine.run(pacing(load), watcher.progress)
-
-
 def _read(window: Window, prepared: PreparedTarget, watcher: Watcher) -> tuple[Record, Streams]:
     def tell(what: str, done: int, of: int) -> None:
         watcher.waits(f"reading the {what}: {done:,} of {of:,}")
@@ -214,7 +279,8 @@ def _load(
     watcher: Watcher,
 ) -> Measurement:
     record, streams = _read(window, prepared, watcher)
-    duration_s = record.requests.duration_ns / 1e9
+    blocks_s = tuple(one / 1e9 for one in window.lasted_ns) if len(window.ends) > 1 else ()
+    duration_s = sum(blocks_s) or record.requests.duration_ns / 1e9
     finished = sum(rows.finished for rows in record.requests.pages())
     return Measurement(
         requests=record.requests,
@@ -225,6 +291,8 @@ def _load(
         else None,
         agreement=prepared.agreement,
         duration_s=duration_s,
+        block_ends=tuple(window.ends) if blocks_s else (),
+        blocks_s=blocks_s,
         cpu_s=window.cpu_s,
         tcp=_tcp(states),
         asked_rps=window.asked_rps,

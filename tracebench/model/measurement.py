@@ -20,6 +20,7 @@ class Measurement:
     times: ServerTimes
     """The server timings that came with the replies (mirrors)."""
     duration_s: float
+    """Of a run in blocks their sum."""
     cpu_s: float
     """CPU time of this process during the run."""
     tcp: TcpInfo | None
@@ -52,6 +53,8 @@ class Measurement:
     block_ends: tuple[int, ...] = ()
     """Row numbers at which the blocks of a run that alternates between targets end; empty if the
     run was one block."""
+    blocks_s: tuple[float, ...] = ()
+    """How long each of these blocks took."""
     compressed_share: float | None = None
     """Compressed size of the payload (deflate) as a fraction of its original size; None if
     unknown."""

@@ -5,6 +5,7 @@ from math import inf
 from typing import Final, Literal, TypeAlias
 
 Arrival: TypeAlias = Literal["constant", "poisson"]
+Protocol: TypeAlias = Literal["rest", "grpc"]
 Order: TypeAlias = Literal["rotate", "random"]
 
 
@@ -56,11 +57,52 @@ class Payloads:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """One of those to measure."""
+
+    name: str
+    """By which the result tells of it: letters, digits, `_` and `-`."""
+    protocol: Protocol
+    address: str
+    """An http(s) URL, or a Unix socket's; over gRPC `[grpc(s)://]HOST:PORT` or `unix:/path`."""
+    option: str
+    """What named it on the command line, for messages."""
+
+
+REST: Final = "rest"
+GRPC: Final = "grpc"
+"""The names of the targets of `--rest-url` and `--grpc-server`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
-    """Whom to measure."""
+    """Whom to measure, and whether by turns."""
 
     rest_url: str | None = None
     grpc_server: str | None = None
+    named: tuple[Target, ...] = ()
+    """Those of `--target`, besides."""
+    sequential: bool = False
+    """Measure several one after the other, not in alternating blocks."""
+
+    @property
+    def all(self) -> tuple[Target, ...]:
+        """All of them, in the order in which they are told of."""
+        usual = []
+        if self.rest_url is not None:
+            usual.append(Target(REST, "rest", self.rest_url, "--rest-url"))
+        if self.grpc_server is not None:
+            usual.append(Target(GRPC, "grpc", self.grpc_server, "--grpc-server"))
+        return (*usual, *self.named)
+
+    def first(self, protocol: Protocol) -> Target:
+        """The first that speaks it; there must be one."""
+        return next(one for one in self.all if one.protocol == protocol)
+
+    @property
+    def protocols(self) -> frozenset[Protocol]:
+        """What they speak."""
+        return frozenset(one.protocol for one in self.all)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,7 @@ class Difference:
     a: float
     b: float
     delta: float
+    """Where both were measured by turns, the mean over pairs of blocks: not b − a to the digit."""
     ci95: tuple[float, float] | None
     """None where the samples do not give one."""
     verdict: Literal["slower", "faster", "no difference shown"] | None = None
@@ -355,6 +356,10 @@ class Comparison:
     components: Mapping[str, Mapping[str, Difference]]
     caveat: str = ""
     """What the intervals do not cover."""
+    pairs: int = 0
+    """From how many pairs of blocks they come; 0: both were measured one after the other."""
+    block_s: float = 0.0
+    """How long a block took, in the mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +372,9 @@ class Result:
     started_at: str
     targets: Mapping[str, TargetResult]
     comparison: Comparison | None = None
+    """Of two targets."""
+    comparisons: tuple[Comparison, ...] = ()
+    """Of more than two: each with the first."""
     label: str = ""
     """What its user calls it."""
     schema: str = "tracebench.result/1"

@@ -1,5 +1,7 @@
 """The difference between two targets, as a block below their tables."""
 
+from collections.abc import Iterator
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -7,36 +9,82 @@ from rich.text import Text
 from server_middleware.vocabulary import INFERENCE, INFERENCE_PARTS
 from tracebench.analysis.numbers import milliseconds, signed
 from tracebench.model.components import COMPONENTS, END_TO_END, LEAVES
-from tracebench.model.result import Comparison
+from tracebench.model.result import COMPARED, Comparison, Difference
 from tracebench.report.terminal import indented, shortened
+
+_FIRST = "p50_ms"
+"""The statistic that the table shows; of the others it tells what differs."""
+_NONE = "no difference shown"
+_NAME = 16
+"""The longest name of a target that fits at the head of a column."""
 
 
 def difference_block(comparison: Comparison) -> RenderableType:
-    """The difference of each component, and what its intervals do not cover."""
-    table = _differences(comparison)
-    if not comparison.caveat:
-        return table
-    note = f"{comparison.caveat[:1].upper()}{comparison.caveat[1:]}."
-    return Group(table, indented(Text(note, style="dim")))
+    """The difference of each component, what is shown of it, and what intervals do not cover."""
+    title = Text(_title(comparison), style="bold")
+    others = [indented(Text(line)) for line in _others(comparison)]
+    notes = []
+    if comparison.caveat:
+        note = f"{comparison.caveat[:1].upper()}{comparison.caveat[1:]}."
+        notes.append(indented(Text(note, style="dim")))
+    return Group(title, _differences(comparison), *others, *notes)
+
+
+def _title(comparison: Comparison) -> str:
+    how = ""
+    if comparison.pairs:
+        pairs = "1 pair" if comparison.pairs == 1 else f"{comparison.pairs:,} pairs"
+        how = f", by {pairs} of blocks of {comparison.block_s:.2g} s"
+    return f"{comparison.b} against {comparison.a}{how}"
 
 
 def _differences(comparison: Comparison) -> RenderableType:
-    a, b = comparison.a, comparison.b
-    table = Table(box=None, padding=(0, 1), title=f"{b} against {a}", title_justify="left")
-    table.title_style = "bold"
-    for heading in ("p50, ms", a, b, "difference", "95 % interval"):
-        table.add_column(heading, justify="left" if heading == "p50, ms" else "right")
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("p50, ms", no_wrap=True)
+    for heading in (comparison.a, comparison.b, "difference"):
+        table.add_column(shortened(heading, _NAME), justify="right", no_wrap=True)
+    table.add_column("95 % interval", no_wrap=True)
+    for name in _rows(comparison):
+        one = comparison.components[name][_FIRST]
+        verdict = "" if one.verdict in (None, _NONE) else str(one.verdict)
+        cells = milliseconds(one.a), milliseconds(one.b), signed(one.delta), _told(one, verdict)
+        style = "bold" if verdict else None
+        table.add_row(name if name in COMPONENTS else f"  {shortened(name)}", *cells, style=style)
+    return table
+
+
+def _rows(comparison: Comparison) -> list[str]:
+    """Components in the order of a request's life, without those that take no time anywhere."""
     after = LEAVES.index(INFERENCE) + 1
     leaves = (*LEAVES[:after], *INFERENCE_PARTS, *LEAVES[after:])
     order = (*leaves, *_own(comparison), END_TO_END)
-    for name in (name for name in order if name in comparison.components):
-        one = comparison.components[name]["p50_ms"]
-        if one.a == one.b == 0:
-            continue
-        interval = "unknown" if one.ci95 is None else " … ".join(map(signed, one.ci95))
-        cells = (milliseconds(one.a), milliseconds(one.b), signed(one.delta), interval)
-        table.add_row(name if name in COMPONENTS else f"  {shortened(name)}", *cells)
-    return table
+    known = [name for name in order if name in comparison.components]
+    return [name for name in known if _takes_time(comparison.components[name][_FIRST])]
+
+
+def _takes_time(one: Difference) -> bool:
+    return bool(one.a or one.b)
+
+
+def _told(one: Difference, verdict: str) -> str:
+    interval = "unknown" if one.ci95 is None else " … ".join(map(signed, one.ci95))
+    return f"{interval}  {verdict}"
+
+
+def _others(comparison: Comparison) -> Iterator[str]:
+    """What differs in the other statistics, and that nothing is shown to where nothing is."""
+    shown = False
+    for name in COMPARED:
+        found = [
+            f"{component} {signed(one[name].delta)} {one[name].verdict}"
+            for component, one in comparison.components.items()
+            if name in one and one[name].verdict not in (None, _NONE)
+        ]
+        shown = shown or bool(found)
+        if found and name != _FIRST:
+            yield f"{name.removesuffix('_ms')}: {', '.join(found)}"
+    if not shown:
+        yield f"{_NONE} at p50, p95 or in the mean"
 
 
 def _own(comparison: Comparison) -> list[str]:

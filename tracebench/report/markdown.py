@@ -45,8 +45,9 @@ def _run(result: Result) -> Iterator[str]:
             yield from (*_table(target), "")
         yield from _notes(target, result)
         yield from _doubts(target)
-    if result.comparison is not None:
-        yield from _verbatim(printed([difference_block(result.comparison)], WIDTH, color=False))
+    for one in (result.comparison, *result.comparisons):
+        if one is not None:
+            yield from _verbatim(printed([difference_block(one)], WIDTH, color=False))
 
 
 def _sentences(target: TargetResult, result: Result) -> Iterable[str]:

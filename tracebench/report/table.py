@@ -72,8 +72,9 @@ def _parts(result: Result, width: int, detail: Detail) -> Iterator[RenderableTyp
             yield from whole_table(target, result.plan, width)
             yield from details_below(target)
             yield from links(target)
-    if result.comparison is not None:
-        yield from ("", difference_block(result.comparison))
+    for one in (result.comparison, *result.comparisons):
+        if one is not None:
+            yield from ("", difference_block(one))
 
 
 def _table_alone(

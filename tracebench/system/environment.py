@@ -40,6 +40,7 @@ def plan_facts(plan: Plan, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]
     facts |= {"prompts": len(plan.language.prompts) or None}
     facts |= {"extra_body": secrets.hidden(plan.language.extra_body)}
     facts |= {name: facts[name] and redacted(facts[name]) for name in _URLS}
+    facts["named"] = {one.name: redacted(one.address) for one in plan.targets.named}
     facts["payload"] = _payload_facts(plan.payloads.all)
     if plan.load.rate is not None:
         facts["rate"] = [_segment(one) for one in plan.load.rate]

@@ -95,7 +95,8 @@ class Secrets:
         """All the credentials in a plan."""
         routes, calls = plan.traces, plan.calls
         ends = (routes.otlp_endpoint, routes.forward_otlp, routes.jaeger, routes.trace_ui)
-        urls = [url for url in (plan.targets.rest_url, *ends) if url is not None]
+        given = (*(one.address for one in plan.targets.all if one.protocol == "rest"), *ends)
+        urls = [url for url in given if url is not None]
         public = " ".join([*map(redacted, urls), calls.grpc_method or "", calls.oip or ""])
         texts = {text for url in urls for text in _in_url(url)}
         texts |= set(_in_fields(plan.language.extra_body))

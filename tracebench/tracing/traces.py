@@ -1,6 +1,6 @@
 """Where a run's spans are sent, where the server's are read from, and links to view them."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 
 from opentelemetry.sdk.trace.export import SpanExporter
@@ -22,7 +22,7 @@ from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.mapping.mapper import mapper_of
 from tracebench.tracing.otlp.destination import check_listening, exporter_for
 from tracebench.tracing.otlp.json_lines import JsonLinesExporter
-from tracebench.tracing.receiver.client import Receiver
+from tracebench.tracing.receiver.client import Received, Receiver
 from tracebench.tracing.receiver.collect import check_receiver, collect, doubts
 from tracebench.tracing.roots import export as spans
 from tracebench.tracing.roots.generated import of_streams
@@ -139,24 +139,41 @@ class Traces:
         delivered = spans.export(requests, times, described, run, self._exporters, generated, told)
         return [spans_lost(one.failed, one.reason) for one in delivered if one.failed]
 
+    def collect(
+        self,
+        of_targets: Sequence[Requests],
+        on_wait: Callable[[str], object] = lambda for_what: None,
+    ) -> Sequence[Received | None]:
+        """Wait for the spans that servers send of all successes; None where nobody listens.
+
+        Args:
+            of_targets: the requests of each target since the last call: what came of others
+                meanwhile is lost.
+            on_wait: is told now and then what is waited for.
+        """
+        if self._receiver is None:
+            return [None] * len(of_targets)
+        return collect(self._receiver, of_targets, on_wait)
+
     def receive(
         self,
+        received: Received | None,
         requests: Requests,
         times: ServerTimes,
         joining: JoiningExporter,
         on_wait: Callable[[str], object] = lambda for_what: None,
     ) -> list[Finding]:
-        """Wait for the spans that servers send for all successes; returns findings about them.
+        """Hand over the spans that servers have sent; returns what is to be said of them.
 
         Args:
-            requests: the requests.
-            times: the mirror's timings of each.
-            joining: takes the spans.
-            on_wait: called from time to time with what is awaited.
+            received: what was collected for the target.
+            requests: its requests.
+            times: what the mirror said of each.
+            joining: takes their spans.
+            on_wait: is told now and then how many were written.
         """
-        if self._receiver is None:
+        if received is None:
             return []
-        received = collect(self._receiver, requests, on_wait)
         joining.take(received.spans)
         archived = self._archived(received.spans, on_wait)
         return [*doubts(received, requests, times), *archived]

@@ -30,15 +30,15 @@ def test_what_is_slower_and_where() -> None:
         "end_to_end": {"p50_ms": slower(11, 0.6), "mean_ms": slower(12, 0.6)},
     }
     assert answer(given, NO_ERRORS) == (
-        "B is 5.5 % slower at the median: inference +0.420 ms [+0.320, +0.520]; "
-        "queue +0.200 ms [+0.100, +0.300]"
+        "B is 5.5 % slower at the median: inference +0.42 ms [+0.32, +0.52]; "
+        "queue +0.20 ms [+0.10, +0.30]"
     )
 
 
 def test_where_no_component_is_shown_it_says_so() -> None:
     given: Given = {"end_to_end": {"p50_ms": unknown(11), "mean_ms": slower(12, 1.2)}}
     assert answer(given, NO_ERRORS) == (
-        "B is 10 % slower in the mean (+1.200 ms [+1.100, +1.300]); no component is shown to "
+        "B is 10 % slower in the mean (+1.20 ms [+1.10, +1.30]); no component is shown to "
         "differ by itself"
     )
 
@@ -50,8 +50,8 @@ def test_a_component_may_differ_where_the_latency_does_not() -> None:
         "end_to_end": {"p50_ms": unknown(11, 0.3), "p95_ms": unknown(20)},
     }
     assert answer(given, NO_ERRORS) == (
-        "No difference of the latency is shown (+0.300 ms [-0.700, +1.300] at the median); but "
-        "inference is slower at p95, +0.700 ms [+0.600, +0.800]"
+        "No difference of the latency is shown (+0.30 ms [-0.70, +1.30] at the median); but "
+        "inference is slower at p95, +0.70 ms [+0.60, +0.80]"
     )
 
 

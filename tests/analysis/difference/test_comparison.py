@@ -39,7 +39,8 @@ def difference(a: Statistics, b: Statistics, name: str = "p50_ms") -> Difference
 def test_a_difference_and_its_interval(name: str) -> None:
     found = difference(sample(10, 7, 14), sample(20, 16, 23), name)
     # Zou & Donner 2008: d − √((b − l_b)² + (u_a − a)²), d + √((u_b − b)² + (a − l_a)²)
-    expected = Difference(10, 20, 10, (10 - sqrt(4**2 + 4**2), 10 + sqrt(3**2 + 3**2)))
+    interval = 10 - sqrt(4**2 + 4**2), 10 + sqrt(3**2 + 3**2)
+    expected = Difference(10, 20, 10, interval, "slower")
     assert found == expected
 
 

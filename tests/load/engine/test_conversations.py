@@ -60,7 +60,7 @@ class World:
         """Slot, variant, and when it was due, in ms."""
         recorded = Recorded().recorder
         streams = StreamRecorder(NO_STREAMS, self.loop.now_ns, self.loop.call_at)
-        self.ledger.open(recorded, streams, self.dispatch.freed, BEGAN_NS)
+        self.ledger.open(recorded, streams, self.dispatch.freed, BEGAN_NS, 0)
         self.dispatch.begin(self.slots, BEGAN_NS)
 
     def _sent(self, slot: Slot) -> None:

@@ -30,7 +30,7 @@ class World:
         self.sent: list[int] = []
         self.recorded = Recorded()
         streams = StreamRecorder(NO_STREAMS, self.loop.now_ns, self.loop.call_at)
-        self.ledger.open(self.recorded.recorder, streams, self.dispatch.freed, BEGAN_NS)
+        self.ledger.open(self.recorded.recorder, streams, self.dispatch.freed, BEGAN_NS, 0)
 
     def _sent(self, slot: Slot) -> None:
         slot.sent_ns = self.now_ns

@@ -12,7 +12,7 @@ from tests.servers import HOST, answering, reply, serving
 from tracebench.load.engine.connection import Connection
 from tracebench.load.engine.endpoint import resolve
 from tracebench.load.engine.engine import Engine
-from tracebench.load.engine.kernel import Moment, arrival_wall_ns, path_state, since
+from tracebench.load.engine.kernel import Observer, arrival_wall_ns, path_state
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest, read_reply
@@ -39,24 +39,25 @@ def test_a_path_has_a_state() -> None:
 
 def test_a_reader_who_stands_still_closes_the_window() -> None:
     """More than the buffers of both ends hold: the writer has to wait."""
-    before = Moment.now()
+    observer = Observer()
     with socket.create_server((HOST, 0)) as listener:
         writer = socket.create_connection(listener.getsockname())
         reader, _ = listener.accept()
         with writer, reader:
             writer.setblocking(False)
-            closed = until_closed(writer, before)
+            closed = until_closed(writer, observer)
     assert closed > 0
 
 
-def until_closed(writer: socket.socket, before: Moment) -> int:
+def until_closed(writer: socket.socket, observer: Observer) -> int:
     for _ in range(200):
-        with suppress(BlockingIOError):
+        with observer.observing(), suppress(BlockingIOError):
             while True:
                 writer.send(bytes(65_536))
-        if closed := since(before).closed_windows:
+        with observer.observing():
+            time.sleep(0.01)
+        if closed := observer.machine().closed_windows:
             return closed
-        time.sleep(0.01)
     return 0
 
 

@@ -23,12 +23,9 @@ from tests.servers import HOST, serving
 from tests.tls import ca_file, context, under_tls
 from tracebench.benchmark import run, try_once
 from tracebench.cli.dry_run import render
-from tracebench.load.engine.progress import Watcher
-from tracebench.load.measure import measure
-from tracebench.load.prepare import rest
 from tracebench.load.wire.prompt_request import NONCE_WORDS, WORDS, nonce
 from tracebench.model.errors import TargetError, UsageError
-from tracebench.model.plan import Payloads, Plan, Prompt, Spread
+from tracebench.model.plan import Payloads, Plan, Prompt, Spread, Target
 from tracebench.model.result import Result, StreamResult
 from tracebench.report.result_file import dumps
 from tracebench.sweep import sweep
@@ -264,16 +261,19 @@ def test_no_request_finds_anything_in_the_cache() -> None:
     assert len(set(begins)) == len(begins)
 
 
-def test_nor_does_a_block_of_a_run_that_alternates_between_targets() -> None:
-    """Its blocks are windows over the same requests."""
-    with caching() as server:
-        plan = plan_for(server)
-        prepared = rest.prepare(plan)
-        for _ in range(3):
-            load = measure(prepared, plan.load, Watcher())
-            assert load.requests.successes()
-    assert len(server.generated) == 1 + 3 * 12
-    assert {one.cached for one in server.asked} == {0}
+@pytest.mark.parametrize("turns", [1, 3])
+def test_nor_does_a_block_of_a_run_that_alternates_between_targets(turns: int) -> None:
+    with caching(How(gap_ms=2)) as server:
+        url = f"http://{HOST}:{server.port}"
+        both = tuple(Target(name, "rest", url, f"--target {name}") for name in ("old", "new"))
+        plan = plan_for(server, rest_url=None, named=both, requests=60, turns=turns)
+        result = run(plan)
+    for name in ("old", "new"):
+        target = result.targets[name]
+        assert target.requests.succeeded == target.requests.started == 60, target.errors
+    first = [one for one in server.generated if len(one.body.get("messages", ())) == 1]
+    assert len(first) >= 120 / turns
+    assert {one.cached for one in first} == {0}
 
 
 def test_nor_where_the_cache_keeps_single_tokens() -> None:

@@ -284,6 +284,8 @@ def test_texts_belong_to_the_page_of_their_rows() -> None:
 
 
 def test_an_empty_record() -> None:
-    record = read(RowRecorder.empty())
+    recorder = RowRecorder(Replies(None, lambda _callback: None), Spill())
+    recorder.close()
+    record = read(recorder)
     assert len(record.requests) == len(record.times) == record.learnt == 0
     assert record.requests.duration_ns == 0

@@ -19,6 +19,8 @@ FULL = replace(
     same_host=True,
     until_stable=Stability("p95_ms", 0.02),
     warmup=Warmup("MSER-5", 15, 1.4, 336.0, 10.0),
+    block_ends=(5, 9),
+    blocks_s=(0.5, 0.6),
     gave_up="no reply came for 5 s",
 )
 

@@ -66,6 +66,7 @@ def test_a_rest_span_in_full() -> None:
         "http.response.status_code": 200,
         "tracebench.run.id": "run-1",
         "tracebench.protocol": "rest",
+        "tracebench.target": "rest",
         "tracebench.concurrency": 4,
         "tracebench.outcome": "succeeded",
         "tracebench.stamp": "kernel",

@@ -1,6 +1,7 @@
 """Whether the load was made as asked: by a tool with time to spare, on connections that last."""
 
 from collections import Counter
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.model.columns import ABSENT
 from tracebench.model.components import CLIENT, END_TO_END
 from tracebench.model.exchange import Lost, Outcome
+from tracebench.model.measurement import Measurement
 from tracebench.model.requests import (
     CONNECT,
     LOST,
@@ -28,6 +30,7 @@ from tracebench.model.requests import (
     OUTCOME,
     OUTCOME_CODES,
     READY,
+    SCHEDULED,
     SENT,
 )
 from tracebench.model.result import Finding
@@ -93,10 +96,26 @@ def _rate_not_met(run: Evidence) -> Finding | None:
     if not sent:
         return None
     begin_ns, end_ns = requests.due_ns
-    asked_rps = part_of((len(requests) - 1) * 1e9, end_ns - begin_ns)
-    achieved_rps = part_of((sent - 1) * 1e9, max(end_ns, last_sent_ns) - begin_ns)
+    due_ns, late_ns = end_ns - begin_ns, max(last_sent_ns - end_ns, 0)
+    if run.load.block_ends:
+        due_ns, late_ns = _by_blocks(run.load)
+    asked_rps = part_of((len(requests) - 1) * 1e9, due_ns)
+    achieved_rps = part_of((sent - 1) * 1e9, due_ns + late_ns)
     missed = 1 - part_of(achieved_rps, asked_rps) if asked_rps else 0.0
     return weigh(_RATE_NOT_MET, missed, achieved_rps=achieved_rps, asked_rps=asked_rps)
+
+
+def _by_blocks(load: Measurement) -> tuple[int, int]:
+    """How long all blocks of a run took for their arrivals, and how much longer to send them."""
+    scheduled = load.requests.whole(lambda rows: rows[SCHEDULED])
+    sent = load.requests.whole(lambda rows: rows.at(SENT))
+    due_ns = late_ns = 0
+    for first, end in pairwise((0, *load.block_ends)):
+        if first < end:
+            last_ns = int(scheduled[first:end].max())
+            due_ns += last_ns - int(scheduled[first:end].min())
+            late_ns += max(int(sent[first:end].max()) - last_ns, 0)
+    return due_ns, late_ns
 
 
 _LOOP_LAG: Final = FindingKind(

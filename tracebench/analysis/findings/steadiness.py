@@ -53,8 +53,12 @@ def _changes_its_rate(run: Evidence) -> bool:
     requests = run.load.requests
     if not run.load.asked_rps or not len(requests):
         return False
-    middle_ns = sum(requests.due_ns) / 2
-    early = sum(int(np.count_nonzero(rows[SCHEDULED] <= middle_ns)) for rows in requests.pages())
+    if ends := run.load.block_ends:
+        early = float(np.interp(len(ends) / 2, range(len(ends) + 1), [0, *ends]))
+    else:
+        middle_ns = sum(requests.due_ns) / 2
+        counts = [np.count_nonzero(rows[SCHEDULED] <= middle_ns) for rows in requests.pages()]
+        early = float(sum(counts))
     return abs(2 * early - len(requests)) > _EVEN * len(requests)
 
 

@@ -225,9 +225,9 @@ def _client_token_lag(run: Evidence) -> Finding | None:
 _WINDOW_THROTTLED: Final = FindingKind(
     "window_throttled",
     ((0.0, "info"), (_NEARLY, "warning")),
-    "a TCP receive window on this machine was full {closed:,} times for {streams:,} streams: a "
-    "sender had to wait for its reader, so tokens came later than the server could have sent them, "
-    "if the reader was this tool",
+    "a TCP receive window on this machine was full {times:#time|times} for "
+    "{count:#stream|streams}: a sender had to wait for its reader, so tokens came later than the "
+    "server could have sent them, if the reader was this tool",
     (
         Advice(
             "give the tool a core of its own (taskset)",
@@ -238,7 +238,7 @@ _WINDOW_THROTTLED: Final = FindingKind(
         Advice("raise the receive buffer (sysctl net.ipv4.tcp_rmem)"),
         Advice("run nothing else here that reads from the network"),
     ),
-    "a receive window was full {closed:,} times for {streams:,} streams",
+    "a receive window was full {times:#time|times}",
 )
 
 
@@ -247,7 +247,7 @@ def _window_throttled(run: Evidence) -> Finding | None:
     streams, closed = run.load.streams, run.load.closed_windows or 0
     if streams is None or not len(streams):
         return None
-    return weigh(_WINDOW_THROTTLED, closed / len(streams), closed=closed, streams=len(streams))
+    return weigh(_WINDOW_THROTTLED, closed / len(streams), times=closed, count=len(streams))
 
 
 def _failed(run: Evidence, why: str) -> int:

@@ -1,5 +1,6 @@
 """Warm-up and steady state: where it begins, whether it lasts, and whether a run may end."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Literal, NamedTuple
 
@@ -110,6 +111,55 @@ def settled(load: Measurement, warmup: int | Literal["auto"]) -> Measurement:
             cut_mean_ms=float(latency_ns[:first].mean()) / NS_PER_MS,
             kept_mean_ms=float(latency_ns[first:].mean()) / NS_PER_MS,
         ),
+    )
+
+
+def settled_together(
+    loads: Mapping[str, Measurement], warmup: int | Literal["auto"]
+) -> dict[str, Measurement]:
+    """The same of targets that were measured by turns: whole rounds are left out, the same of all.
+
+    So what is left still pairs. The longest warm-up decides, up to half of the rounds.
+
+    Args:
+        loads: each in blocks, one a round.
+        warmup: see `settled`.
+    """
+    if warmup != "auto":
+        return {name: settled(load, warmup) for name, load in loads.items()}
+    rounds = [len(load.block_ends) for load in loads.values()]
+    cut = min(max(map(_rounds_to_cut, loads.values())), max(rounds) // 2)
+    return {name: _without_rounds(load, cut) for name, load in loads.items()}
+
+
+def _rounds_to_cut(load: Measurement) -> int:
+    """How many rounds have a request in them that MSER-5 would cut."""
+    known = ranked(load.requests)
+    first = truncation(known.column(latency))
+    if not first:
+        return 0
+    return int(np.searchsorted(load.block_ends, known.place(first - 1), "right")) + 1
+
+
+def _without_rounds(load: Measurement, cut: int) -> Measurement:
+    cut = min(cut, len(load.block_ends))
+    if not cut:
+        return replace(load, warmup=Warmup(MSER_5, 0, 0.0))
+    rows = load.block_ends[cut - 1]
+    places = np.arange(rows, len(load.requests))
+    left_s = sum(load.blocks_s[cut:])
+    left = left_s / load.duration_s if load.duration_s else 0.0
+    return replace(
+        load,
+        requests=load.requests.take(places),
+        times=load.times.take(places),
+        duration_s=left_s,
+        block_ends=tuple(end - rows for end in load.block_ends[cut:]),
+        blocks_s=load.blocks_s[cut:],
+        cpu_s=load.cpu_s * left,
+        stalled_s=load.stalled_s * left,
+        gc_pause_s=load.gc_pause_s * left,
+        warmup=Warmup(MSER_5, rows, load.duration_s - left_s),
     )
 
 

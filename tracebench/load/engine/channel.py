@@ -42,6 +42,8 @@ class Channel:
     ) -> None:
         self.failure = ""
         """Why the last attempt to connect failed."""
+        self.was_opened = False
+        """Someone has wanted a connection."""
         self._path_states: list[PathState] = []
         self._connect, self._ledger, self._now_ns, self._alone = connect, ledger, now_ns, alone
         self._connection: Connection | None = None
@@ -49,7 +51,20 @@ class Channel:
 
     def open(self) -> None:
         """Start connecting."""
+        self.was_opened = True
         self._connection = self._connect(self, self._ledger)
+
+    def renew(self) -> bool:
+        """Replace a connection that can carry no more; returns whether that has to be awaited."""
+        connection = self._connection
+        if not self.was_opened or (connection is not None and connection.codec.reusable):
+            return False
+        self.failure = ""
+        if connection is not None:
+            self._connection = None
+            connection.retire()
+        self.open()
+        return True
 
     def is_open(self) -> bool:
         """Whether requests can be sent."""

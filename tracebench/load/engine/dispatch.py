@@ -1,5 +1,6 @@
 """Dispatch: which slot sends next, when a slot becomes free or a request becomes due."""
 
+import sys
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -42,9 +43,10 @@ class Ledger:
         self.draw, self.choose = draw, choose
         self.started = self.heard_ns = 0
         self.most_started = self.until_ns = 0
-        """A free slot starts at once while fewer exchanges have started, before `until_ns`."""
+        """A free slot starts at once while fewer ids were drawn for the record, before
+        `until_ns`."""
         self.drawn_before = 0
-        """How many ids were drawn before this window: one for each exchange started."""
+        """How many ids were drawn before this record: one for each exchange started."""
         self.recorder: RowRecorder
         self.streams: StreamRecorder
 
@@ -54,12 +56,26 @@ class Ledger:
         streams: StreamRecorder,
         freed: Callable[[Slot, int], None],
         now_ns: int,
+        drawn_before: int,
     ) -> None:
-        """Begin a window; `freed` gets each slot whose exchange has ended, and the time."""
+        """Begin a window.
+
+        Args:
+            recorder: takes its rows, perhaps after those of earlier windows.
+            streams: the same of its streams.
+            freed: gets each slot whose exchange has ended, and the time.
+            now_ns: the time.
+            drawn_before: how many ids had been drawn when the record began.
+        """
         self._freed, self.recorder, self.streams = freed, recorder, streams
-        self.drawn_before += self.started
-        self.started = self.most_started = self.until_ns = 0
+        self.started, self.drawn_before = self.drawn - drawn_before, drawn_before
+        self.most_started = self.until_ns = 0
         self.heard_ns = now_ns
+
+    @property
+    def drawn(self) -> int:
+        """How many ids have been drawn so far."""
+        return self.drawn_before + self.started
 
     def goes_on(self, now_ns: int) -> bool:
         """Whether a free slot starts its next exchange at once."""
@@ -158,7 +174,8 @@ class ClosedDispatch:
     def begin(self, slots: Sequence[Slot], now_ns: int) -> None:
         """Start every slot."""
         self._taking_part = len(slots)
-        self._ledger.most_started = self._pacing.requests
+        left = sys.maxsize - self._ledger.started
+        self._ledger.most_started = self._ledger.started + min(self._pacing.requests, left)
         self._ledger.until_ns = now_ns + self._pacing.duration_ns
         for slot in slots:
             self.freed(slot, self._loop.now_ns())

@@ -1,19 +1,20 @@
 """The engine: keeps C exchanges in flight, and writes one row for each that ends.
 
-Within the window replies are kept rather than read, and no span is made or garbage collected.
+Within the window replies are kept rather than read, and no span is made or garbage collected. A
+recording may take several windows, between which the connections stay open.
 """
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import perf_counter, process_time
 
 from tracebench.load.engine.channel import Channel, Connect
 from tracebench.load.engine.conversations import Talk, dispatch_of
 from tracebench.load.engine.dispatch import Ledger
 from tracebench.load.engine.loop import Loop
-from tracebench.load.engine.pacing import Pacing
+from tracebench.load.engine.pacing import ClosedLoop, Pacing
 from tracebench.load.engine.progress import Progress
 from tracebench.load.recording.replies import Learn, Replies
 from tracebench.load.recording.rows import RowRecorder
@@ -32,9 +33,29 @@ RECENT = 100
 """The latency shown during the run is the median of this many latest exchanges."""
 
 
+@dataclass(slots=True)
+class Recording:
+    """What the windows of one recording have yielded so far."""
+
+    recorder: RowRecorder
+    streams: StreamRecorder
+    drawn_before: int
+    """How many ids were drawn before it."""
+    ends: list[int] = field(default_factory=list)
+    """How many rows there were at the end of each window."""
+    lasted_ns: list[int] = field(default_factory=list)
+    """How long each took, until its last exchange had ended."""
+    cpu_s: float = 0.0
+    stalled_ns: int = 0
+    longest_stall_ns: int = 0
+    gc_pause_s: float = 0.0
+    had_enough: bool = False
+    gave_up: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What one run of the engine recorded."""
+    """What the engine recorded, in one window or several."""
 
     recorder: RowRecorder
     streams: StreamRecorder
@@ -49,6 +70,9 @@ class Window:
     """`enough` ended it."""
     interrupted: bool
     gave_up: str
+    ends: Sequence[int]
+    """See `Recording`, as for `lasted_ns`."""
+    lasted_ns: Sequence[int]
 
 
 class Engine:
@@ -77,30 +101,36 @@ class Engine:
         self._replies = Replies(learn, lambda callback: loop.call_at(0, callback))
         self._source, self._timeout_ns, self._streaming = source, timeout_ns, streaming
         self._talks = talks
-        self._interrupted = False
+        self.interrupted = False
+        """Someone has asked it to end."""
+        self._recording: Recording
 
     def connect(self, count: int) -> str:
         """Open `count` channels; returns why one could not be opened, else an empty string."""
-        deadline_ns = self._loop.now_ns() + self._timeout_ns
         channels = self.channels[:count]
         for channel in channels:
             channel.open()
+        self._wait_for(channels)
+        opened = sum(channel.is_open() for channel in channels)
+        if opened == len(channels):
+            return ""
+        why = _failure(channels) or f"no answer within {self._timeout_ns / 1e9:g} s"
+        return f"{opened} of {len(channels)} connections were opened: {why}"
+
+    def _wait_for(self, channels: Sequence[Channel]) -> None:
+        """Wait until these are open, or one of them has failed."""
+        deadline_ns = self._loop.now_ns() + self._timeout_ns
 
         def check() -> None:
             now_ns = self._loop.now_ns()
             waiting = any(not channel.is_open() for channel in channels)
-            if not waiting or self._failure() or now_ns > deadline_ns:
+            if not waiting or _failure(channels) or now_ns > deadline_ns:
                 self._loop.stop()
             else:
                 self._loop.call_at(now_ns + 1_000_000, check)
 
         self._loop.call_at(0, check)
         self._loop.run()
-        opened = sum(channel.is_open() for channel in channels)
-        if opened == len(channels):
-            return ""
-        why = self._failure() or f"no answer within {self._timeout_ns / 1e9:g} s"
-        return f"{opened} of {len(channels)} connections were opened: {why}"
 
     def ends_idle(self, within_ns: int) -> bool:
         """Wait so long, with nothing to send; returns whether a peer has closed meanwhile."""
@@ -111,7 +141,7 @@ class Engine:
 
     def interrupt(self) -> None:
         """End the run soon; exchanges in flight count as cancelled."""
-        self._interrupted = True
+        self.interrupted = True
 
     def run(
         self,
@@ -120,60 +150,118 @@ class Engine:
         enough: Callable[[RowRecorder], bool] = lambda _record: False,
     ) -> Window:
         """Run until the pacing or `enough` ends it; exchanges in flight are finished."""
-        self._on_progress, self._enough, self._gave_up = on_progress, enough, ""
-        self._had_enough = False
-        loop, ledger = self._loop, self._ledger
-        recorder = RowRecorder(self._replies, Spill())
+        recording = self.record()
+        self.extend(recording, pacing, on_progress, enough)
+        return self.close(recording, pacing.asked_rps)
+
+    def record(self) -> Recording:
+        """Begin a recording; that of a former one which is not closed is lost."""
+        return self._recording_of(self._replies)
+
+    def _recording_of(self, replies: Replies) -> Recording:
+        loop = self._loop
         streams = StreamRecorder(self._streaming, loop.now_ns, loop.call_at)
+        return Recording(RowRecorder(replies, Spill()), streams, self._ledger.drawn)
+
+    def extend(
+        self,
+        recording: Recording,
+        pacing: Pacing,
+        on_progress: Callable[[Progress], None],
+        enough: Callable[[RowRecorder], bool] = lambda _record: False,
+    ) -> None:
+        """Record one more window, until the pacing or `enough` ends it; see `run`."""
+        self._recording, self._on_progress, self._enough = recording, on_progress, enough
+        loop, ledger = self._loop, self._ledger
         self._dispatch = dispatch_of(self._talks, pacing, ledger, loop)
-        with _no_garbage_collection() as pauses_s:
+        recording.streams.go_on()
+        with no_garbage_collection() as pauses_s:
             loop.stalled_ns = loop.longest_stall_ns = 0
             cpu_s = process_time()
             self._began_ns = loop.now_ns()
-            ledger.open(recorder, streams, self._dispatch.freed, self._began_ns)
+            to = recording.recorder, recording.streams, self._dispatch.freed
+            ledger.open(*to, self._began_ns, recording.drawn_before)
             loop.call_at(self._began_ns + TICK_NS, self._tick)
             loop.call_at(self._began_ns + self._timeout_ns, self._expire)
             self._dispatch.begin(self._slots, self._began_ns)
             if self._dispatch.active():
                 loop.run()
-            cpu_s = process_time() - cpu_s
+            recording.cpu_s += process_time() - cpu_s
+        recording.lasted_ns.append(loop.now_ns() - self._began_ns)
+        recording.ends.append(len(recording.recorder))
+        recording.stalled_ns += loop.stalled_ns
+        recording.longest_stall_ns = max(recording.longest_stall_ns, loop.longest_stall_ns)
+        recording.gc_pause_s += sum(pauses_s)
         loop.clear_timers()
-        recorder.close()
-        before = ledger.drawn_before
+
+    def close(self, recording: Recording, asked_rps: float) -> Window:
+        """End a recording; `asked_rps` is the mean rate that was asked for, 0 where none was."""
+        recording.recorder.close()
         return Window(
-            recorder=recorder,
-            streams=streams,
-            ids=self._source.since(before),
-            cpu_s=cpu_s,
-            asked_rps=pacing.asked_rps,
-            stalled_ns=loop.stalled_ns,
-            longest_stall_ns=loop.longest_stall_ns,
-            gc_pause_s=sum(pauses_s),
-            had_enough=self._had_enough,
-            interrupted=self._interrupted,
-            gave_up=self._gave_up,
+            recorder=recording.recorder,
+            streams=recording.streams,
+            ids=self._source.since(recording.drawn_before),
+            cpu_s=recording.cpu_s,
+            asked_rps=asked_rps,
+            stalled_ns=recording.stalled_ns,
+            longest_stall_ns=recording.longest_stall_ns,
+            gc_pause_s=recording.gc_pause_s,
+            had_enough=recording.had_enough,
+            interrupted=self.interrupted,
+            gave_up=recording.gave_up,
+            ends=recording.ends,
+            lasted_ns=recording.lasted_ns,
         )
+
+    # ── between two windows of a recording ───────────────────────────────────────────────────
+
+    def refresh(self, count: int) -> bool:
+        """Renew connections that have died, and send a request over each, which is not recorded.
+
+        They repeat the request that each slot sends first, so that they use up no others.
+
+        Args:
+            count: how many slots send one, at most all; they are those that are used first.
+
+        Returns:
+            Whether any was answered, or refused, in time.
+        """
+        self._renew()
+        unheard = self._recording_of(Replies(None, lambda _callback: None))
+        choose = self._ledger.choose
+        self._ledger.choose = None if choose is None else lambda: 0
+        try:
+            self.extend(unheard, ClosedLoop(requests=count), lambda _progress: None)
+        finally:
+            self._ledger.choose = choose
+        return not count or unheard.recorder.timed_out() < count
+
+    def _renew(self) -> None:
+        """Hear of what peers have closed meanwhile, and open those connections again."""
+        self._loop.call_at(self._loop.now_ns(), self._loop.stop)
+        self._loop.run()
+        self._wait_for([channel for channel in self.channels if channel.renew()])
 
     # ── periodic work ────────────────────────────────────────────────────────────────────────
 
     def _tick(self) -> None:
-        now_ns, ledger = self._loop.now_ns(), self._ledger
+        now_ns, ledger, recording = self._loop.now_ns(), self._ledger, self._recording
         if self._dispatch.idle():
             ledger.heard_ns = now_ns
         ledger.heard_ns = max(ledger.heard_ns, *(slot.heard_ns() for slot in self._slots))
         silent_ns = now_ns - ledger.heard_ns
-        if self._interrupted:
+        if self.interrupted:
             self._halt(now_ns)
         elif silent_ns > max(PATIENCE_NS, 2 * self._timeout_ns):
-            self._gave_up = f"no reply came for {silent_ns / 1e9:.0f} s"
-            if failure := self._failure():
-                self._gave_up += f" ({failure})"
+            recording.gave_up = f"no reply came for {silent_ns / 1e9:.0f} s"
+            if failure := _failure(self.channels):
+                recording.gave_up += f" ({failure})"
             self._halt(now_ns)
-        elif not self._had_enough and self._enough(ledger.recorder):
-            self._had_enough = True
+        elif not recording.had_enough and self._enough(ledger.recorder):
+            recording.had_enough = True
             self._dispatch.finish()
         self._dispatch.drop_late(now_ns, self._timeout_ns)
-        self._on_progress(_progress(ledger, now_ns - self._began_ns))
+        self._on_progress(_progress(ledger, sum(recording.lasted_ns) + now_ns - self._began_ns))
         if self._dispatch.active():
             self._loop.call_at(self._loop.now_ns() + TICK_NS, self._tick)
 
@@ -218,13 +306,16 @@ class Engine:
         slot.error = reason
         self._ledger.finished(slot, 0, now_ns, Stamp.USER, outcome)
 
-    def _failure(self) -> str:
-        return next((channel.failure for channel in self.channels if channel.failure), "")
+
+def _failure(channels: Sequence[Channel]) -> str:
+    return next((channel.failure for channel in channels if channel.failure), "")
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[list[float]]:
+def no_garbage_collection() -> Iterator[list[float]]:
     """Collect garbage first, then disable it; other code may still trigger a collection.
+
+    Within another such block, which has done so, it only listens.
 
     Yields how long each collection took, in s.
     """
@@ -233,14 +324,16 @@ def _no_garbage_collection() -> Iterator[list[float]]:
     def note(phase: str, _info: dict[str, int]) -> None:
         pauses_s.append(-perf_counter() if phase == "start" else pauses_s.pop() + perf_counter())
 
-    gc.collect()
-    gc.disable()
+    if outermost := gc.isenabled():
+        gc.collect()
+        gc.disable()
     gc.callbacks.append(note)
     try:
         yield pauses_s
     finally:
         gc.callbacks.remove(note)
-        gc.enable()
+        if outermost:
+            gc.enable()
 
 
 def _progress(ledger: Ledger, elapsed_ns: int) -> Progress:
@@ -248,6 +341,4 @@ def _progress(ledger: Ledger, elapsed_ns: int) -> Progress:
     recorder = ledger.recorder
     recent_ns = sorted(recorder.recent_ns(RECENT).tolist())
     middle_ms = recent_ns[len(recent_ns) // 2] / 1e6 if recent_ns else 0.0
-    return Progress(
-        ledger.started, len(recorder), elapsed_ns / 1e9, middle_ms, ledger.streams.tokens
-    )
+    return Progress(len(recorder), elapsed_ns / 1e9, middle_ms, ledger.streams.tokens)

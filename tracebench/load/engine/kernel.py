@@ -3,6 +3,8 @@
 import socket
 import struct
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter_ns, time_ns
 from typing import NamedTuple
@@ -96,23 +98,8 @@ class CpuTimes(NamedTuple):
         return cls(total, idle + wait, stolen)
 
 
-class Moment(NamedTuple):
-    """The start of the observed period."""
-
-    cpu: CpuTimes | None
-    epoch_ns: int
-    """The wall clock at the monotonic clock's zero."""
-    closed_windows: int | None
-    """How often TCP receive windows were closed since boot; None if that is not reported."""
-
-    @classmethod
-    def now(cls) -> "Moment":
-        """Read everything."""
-        return cls(CpuTimes.now(), time_ns() - perf_counter_ns(), _closed_windows())
-
-
 class Machine(NamedTuple):
-    """The state of the machine over the observed period."""
+    """The state of the machine over the observed periods."""
 
     idle_share: float | None
     """Idle fraction of the machine's CPU time; None if the system does not report it."""
@@ -126,18 +113,34 @@ class Machine(NamedTuple):
     network namespace; None if the system does not report it."""
 
 
-def since(before: Moment) -> Machine:
-    """Compare `before` with now."""
-    after = Moment.now()
-    closed = None
-    if before.closed_windows is not None and after.closed_windows is not None:
-        closed = after.closed_windows - before.closed_windows
-    beside = ((after.epoch_ns - before.epoch_ns) / 1e9, _governors(), closed)
-    if before.cpu is None or after.cpu is None or after.cpu.total == before.cpu.total:
-        return Machine(None, None, *beside)
-    total = after.cpu.total - before.cpu.total
-    idle, stolen = after.cpu.idle - before.cpu.idle, after.cpu.stolen - before.cpu.stolen
-    return Machine(idle / total, stolen / total, *beside)
+class Observer:
+    """Observes the machine, for as long as one or several blocks of `observing` last."""
+
+    def __init__(self) -> None:
+        self._cpu, self._step_ns = CpuTimes(0, 0, 0), 0
+        self._closed_windows: int | None = None
+
+    @contextmanager
+    def observing(self) -> Iterator[None]:
+        """Count this period in."""
+        cpu, epoch_ns, closed = CpuTimes.now(), _epoch_ns(), _closed_windows()
+        try:
+            yield
+        finally:
+            self._step_ns += _epoch_ns() - epoch_ns
+            if closed is not None and (now := _closed_windows()) is not None:
+                self._closed_windows = (self._closed_windows or 0) + now - closed
+            if cpu is not None and (after := CpuTimes.now()) is not None:
+                changes = zip(self._cpu, cpu, after, strict=True)
+                self._cpu = CpuTimes(*(so_far + b - a for so_far, a, b in changes))
+
+    def machine(self) -> Machine:
+        """What was seen."""
+        total, idle, stolen = self._cpu
+        beside = self._step_ns / 1e9, _governors(), self._closed_windows
+        if not total:
+            return Machine(None, None, *beside)
+        return Machine(idle / total, stolen / total, *beside)
 
 
 def _closed_windows() -> int | None:
@@ -151,6 +154,11 @@ def _closed_windows() -> int | None:
         if "TCPToZeroWindowAdv" in counters:
             return int(counters["TCPToZeroWindowAdv"])
     return None
+
+
+def _epoch_ns() -> int:
+    """The wall clock at the monotonic clock's zero."""
+    return time_ns() - perf_counter_ns()
 
 
 def _governors() -> tuple[str, ...]:

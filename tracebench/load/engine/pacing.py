@@ -2,11 +2,13 @@
 
 import sys
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, islice, repeat, takewhile
-from math import inf, sqrt
+from itertools import chain, count, islice, pairwise, repeat, takewhile
+from math import ceil, inf, sqrt
 from random import Random
+from typing import Final, NamedTuple
 
 from tracebench.model.plan import Arrival, Segment, Workload
 
@@ -88,6 +90,15 @@ class OpenLoop:
 
     arrivals_ns: Sequence[int]
     """When each is due, from the start of the window; never decreasing."""
+    duration_ns: int | None = None
+    """How long they go on; None: until the last is due."""
+
+    @property
+    def ends_ns(self) -> int:
+        """When nothing more can become due, from the start of the window."""
+        if self.duration_ns is not None:
+            return self.duration_ns
+        return self.arrivals_ns[-1] + 1 if self.arrivals_ns else 0
 
     @property
     def asked_rps(self) -> float:
@@ -145,4 +156,63 @@ def _open(load: Workload, requests: int, duration_s: float) -> OpenLoop:
     else:
         due_ns = arrivals_ns(load.rate or (), load.arrival, load.seed)
     in_time = takewhile(lambda at_ns: at_ns < duration_s * 1e9, due_ns)
-    return OpenLoop(array("q", islice(in_time, requests)))
+    ends_ns = round(duration_s * 1e9) if duration_s < inf else None
+    return OpenLoop(array("q", islice(in_time, requests)), ends_ns)
+
+
+# Several targets by turns: a load in blocks, each of which is as long for all of them.
+
+SHORTEST_BLOCK_NS: Final = 500_000_000
+MEDIANS_A_BLOCK: Final = 20
+
+
+class Part(NamedTuple):
+    """What is sent to a target in one of its blocks."""
+
+    pacing: Pacing
+    lasts_ns: int
+    """How long the block takes at least; 0: as long as its requests do."""
+
+
+def block_ns(medians_ns: Iterable[float]) -> int:
+    """How long blocks are to be, from the median latency of each target.
+
+    Long enough for percentiles, short enough for what drifts to meet all targets alike.
+    """
+    return max(SHORTEST_BLOCK_NS, round(MEDIANS_A_BLOCK * max(medians_ns)))
+
+
+def in_parts(whole: Pacing, lasts_ns: int, most_rps: float) -> list[Part]:
+    """Divide a load into blocks of equal length, or of equal numbers of requests.
+
+    Args:
+        whole: what is sent to a target in all.
+        lasts_ns: about how long a block is to be, and never shorter where there are several.
+        most_rps: at what rate the fastest target answers a closed loop.
+    """
+    if isinstance(whole, OpenLoop):
+        return _arrivals_in_parts(whole, lasts_ns)
+    if whole.duration_ns < sys.maxsize:
+        count = max(1, whole.duration_ns // lasts_ns)
+        return [Part(ClosedLoop(duration_ns=whole.duration_ns // count), 0)] * count
+    each = max(1, ceil(most_rps * lasts_ns / _NS))
+    count = max(1, whole.requests // each)
+    each, more = divmod(whole.requests, count)
+    return [Part(ClosedLoop(requests=each + (number < more)), 0) for number in range(count)]
+
+
+def _arrivals_in_parts(whole: OpenLoop, lasts_ns: int) -> list[Part]:
+    """Each arrival belongs to the block in which it is due."""
+    due_ns, ends_ns = whole.arrivals_ns, whole.ends_ns
+    count = max(1, ends_ns // lasts_ns)
+    edges_ns = [ends_ns * number // count for number in range(count + 1)]
+    places = [*(bisect_left(due_ns, edge_ns) for edge_ns in edges_ns[:-1]), len(due_ns)]
+    return [
+        Part(
+            OpenLoop(array("q", (at_ns - began_ns for at_ns in due_ns[first:last]))),
+            ended_ns - began_ns,
+        )
+        for (first, last), (began_ns, ended_ns) in zip(
+            pairwise(places), pairwise(edges_ns), strict=True
+        )
+    ]

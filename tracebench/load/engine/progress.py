@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 class Progress(NamedTuple):
     """A snapshot of a run in progress."""
 
-    started: int
     finished: int
     elapsed_s: float
     recent_ms: float
@@ -25,6 +24,9 @@ class Watcher:
 
     def begins(self, target: str, address: str, answer: str) -> None:
         """The target passed its preflight; measurement starts now."""
+
+    def turn(self, target: str) -> None:
+        """Of several targets that are measured by turns, this one's block begins."""
 
     def progress(self, progress: Progress) -> None:
         """Called ten times a second, inside the window: be quick."""

@@ -19,10 +19,10 @@ def check_language(plan: Plan) -> None:
 
 
 def _faults(plan: Plan) -> Iterator[str]:
-    asked, targets = plan.language, plan.targets
+    asked = plan.language
     if not asked.llm:
         yield "--llm is empty: give --llm MODEL"
-    if targets.grpc_server is not None:
+    if "grpc" in plan.targets.protocols:
         yield "--llm speaks the OpenAI interface, which is REST: give --rest-url instead of gRPC"
     if plan.payloads.all:
         yield "--llm makes its requests: leave out --image, --data, --json and --payloads"

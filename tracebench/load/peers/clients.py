@@ -15,7 +15,7 @@ from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.peers import module_of
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Plan
+from tracebench.model.plan import Plan, Protocol
 
 # A library's job, and its results.
 
@@ -112,13 +112,13 @@ def _joined(fields: Iterable[tuple[str, str, str]]) -> dict[str, str]:
 Send = Callable[[Job], list[Sample]]
 
 
-def load_libraries(plan: Plan) -> dict[str, dict[str, Send]]:
-    """The libraries that a plan requests, by target.
+def load_libraries(plan: Plan) -> dict[Protocol, dict[str, Send]]:
+    """The libraries that a plan requests, by protocol.
 
     Raises:
         UsageError: one is not installed, or cannot do what the plan asks for.
     """
-    found: dict[str, dict[str, Send]] = {"rest": {}, "grpc": {}}
+    found: dict[Protocol, dict[str, Send]] = {"rest": {}, "grpc": {}}
     for name in plan.influence.clients:
         try:
             library = import_module(module_of(name))
@@ -136,13 +136,9 @@ def _check(name: str, target: str, plan: Plan) -> None:
         )
     if plan.load.is_open:
         raise UsageError(f"--client {name} runs a closed loop: leave out --rate and --arrivals")
-    is_rest = target == "rest"
-    if (plan.targets.rest_url if is_rest else plan.targets.grpc_server) is None:
-        option = "--rest-url" if is_rest else "--grpc-server"
+    addresses = [one.address for one in plan.targets.all if one.protocol == target]
+    if not addresses:
+        option = "--rest-url" if target == "rest" else "--grpc-server"
         raise UsageError(f"--client {name} needs a target: give {option} too")
-    if (
-        plan.tls.insecure
-        and not is_rest
-        and (plan.targets.grpc_server or "").startswith("grpcs://")
-    ):
+    if plan.tls.insecure and any(one.startswith("grpcs://") for one in addresses):
         raise UsageError(f"--client {name} does not support --insecure: give --cacert instead")

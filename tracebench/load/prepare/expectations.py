@@ -112,7 +112,7 @@ class Expectations:
 
 
 def of(expected: Expected, target: str, targets: Targets) -> Expectations:
-    """What is expected of the target `rest` or `grpc`, which may be one of both.
+    """What is expected of the targets that speak `rest` or `grpc`, where there may be both.
 
     Raises:
         UsageError: a status or a path is invalid.
@@ -131,7 +131,7 @@ def _statuses(expected: Expected, target: str, targets: Targets) -> tuple[str, .
                 "2xx, or gRPC names like OK or NOT_FOUND"
             )
     fitting = tuple(text for text in given if (text in _GRPC) == (target == "grpc"))
-    alone = targets.rest_url is None or targets.grpc_server is None
+    alone = len(targets.protocols) == 1
     if given and not fitting and alone:
         raise UsageError(
             f"--expect-status {','.join(given)!r} does not fit {target}: HTTP has codes like 200 "

@@ -27,7 +27,7 @@ from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http2 import Http2Codec
 from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.exchange import Reply
-from tracebench.model.plan import Plan, Tls
+from tracebench.model.plan import Plan, Target, Tls
 from tracebench.system.redaction import NO_SECRETS, Secrets, header_shown, redacted
 from tracebench.tracing.roots import target_attributes
 from tracebench.tracing.roots.trace_ids import IdSource, traceparent
@@ -106,17 +106,17 @@ class GrpcTarget:
         )
 
 
-def target(plan: Plan) -> GrpcTarget:
-    """Look up the server of a plan.
+def target(plan: Plan, called: Target) -> GrpcTarget:
+    """Look up the server of one of a plan's targets.
 
     Raises:
         UsageError: the address or a header is wrong.
         TargetError: the server cannot be reached.
     """
     headers = plan.calls.headers
-    metadata = grpc_metadata(headers, rest_too=plan.targets.rest_url is not None)
+    metadata = grpc_metadata(headers, rest_too="rest" in plan.targets.protocols)
     return GrpcTarget(
-        endpoint=_endpoint(plan.targets.grpc_server or "", plan.tls),
+        endpoint=_endpoint(called, plan.tls),
         metadata=metadata,
         timeout_s=plan.load.timeout_s,
         deadline_s=plan.load.timeout_s,
@@ -126,15 +126,19 @@ def target(plan: Plan) -> GrpcTarget:
     )
 
 
-def _endpoint(address: str, trust: Tls) -> Endpoint:
-    if (path := unix_sockets.grpc_path(address)) is not None:
+def _endpoint(called: Target, trust: Tls) -> Endpoint:
+    if (path := unix_sockets.grpc_path(called.address)) is not None:
         return resolve_unix(path)
-    secure, host, port = split_address(address)
+    secure, host, port = split_address(called.address, called.option)
     return resolve(host, port, client_tls(trust, protocol="h2") if secure else None)
 
 
-def split_address(address: str) -> tuple[bool, str, int]:
+def split_address(address: str, option: str = "--grpc-server") -> tuple[bool, str, int]:
     """Split `[grpcs://]HOST:PORT` into (TLS, host, port).
+
+    Args:
+        address: as it was given.
+        option: where.
 
     Raises:
         UsageError: it is not such an address.
@@ -142,7 +146,7 @@ def split_address(address: str) -> tuple[bool, str, int]:
     found = _ADDRESS.fullmatch(address)
     if found is None or not 0 < int(found[3]) < 65_536:
         raise UsageError(
-            f"--grpc-server {redacted(address)!r} is not HOST:PORT: write e.g. 127.0.0.1:50051, "
+            f"{option} {redacted(address)!r} is not HOST:PORT: write e.g. 127.0.0.1:50051, "
             "grpcs://HOST:PORT for TLS, or unix:/path/of.sock"
         )
     return found[1] == "grpcs", found[2].strip("[]"), int(found[3])

@@ -43,7 +43,7 @@ from tracebench.load.wire.http1 import (
 )
 from tracebench.load.wire.http1_pattern import pattern_of
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Calls, Payload, Plan, Tls
+from tracebench.model.plan import Calls, Payload, Plan, Target, Tls
 from tracebench.system.redaction import Secrets, header_shown, redacted, scrubbed
 from tracebench.tracing.roots import generated, target_attributes
 
@@ -57,22 +57,26 @@ _SHOWN_BYTES: Final = 400
 _ASKS: Final = f"\r\n{BENCHMARK_HEADER}: 1".encode()
 
 
-def prepare(plan: Plan) -> PreparedTarget:
+def prepare(plan: Plan, target: Target | None = None) -> PreparedTarget:
     """Build the requests, look up the target, and check that it answers.
+
+    Args:
+        plan: what to send.
+        target: one of the plan's; None: its first over REST.
 
     Raises:
         UsageError: the URL, the method, a header or a payload is wrong.
         TargetError: the target cannot be reached, or does not answer as expected.
     """
-    calls = plan.calls
+    calls, target = plan.calls, target or plan.targets.first("rest")
     if calls.method.upper() in _REFUSED_METHODS or not calls.method.isalpha():
         raise UsageError(f"--method {calls.method!r} cannot be measured: use e.g. POST or GET")
-    given = unix_sockets.rest_url(plan.targets.rest_url or "")
-    url = complete_url(given)
+    given = unix_sockets.rest_url(target.address, target.option)
+    url = complete_url(given, target.option)
     if calls.oip is not None:
         url = open_inference.infer_url(given, calls.oip)
     if plan.language.llm is not None:
-        url = completions_url(complete_url(given, default_path=""))
+        url = completions_url(complete_url(given, target.option, default_path=""))
         check_interface(plan, url)
     headers = (*http_headers(calls.headers), *_credentials(calls.headers, url))
     plan = replace(plan, calls=replace(calls, headers=headers))
@@ -199,8 +203,13 @@ def _tried(
     return tried[0].said, StreamingHttp1Codec if streamed else Http1Codec
 
 
-def complete_url(url: str, default_path: str = _DEFAULT_PATH) -> str:
+def complete_url(url: str, option: str = "--rest-url", default_path: str = _DEFAULT_PATH) -> str:
     """The URL to post to: with `/predict` or another default if it has no path.
+
+    Args:
+        url: as it was given.
+        option: where.
+        default_path: if it has none.
 
     Raises:
         UsageError: it is not an http(s) URL.
@@ -211,9 +220,9 @@ def complete_url(url: str, default_path: str = _DEFAULT_PATH) -> str:
         parts.port  # noqa: B018 - an invalid port is reported only when read
     except ValueError:
         why = "its host or its port cannot be read"
-        raise UsageError(f"--rest-url {redacted(url)!r} is malformed ({why}): {example}") from None
+        raise UsageError(f"{option} {redacted(url)!r} is malformed ({why}): {example}") from None
     if parts.scheme not in (*_PORTS, unix_sockets.SCHEME) or not parts.hostname:
-        raise UsageError(f"--rest-url {redacted(url)!r} is not an http(s) URL: {example}")
+        raise UsageError(f"{option} {redacted(url)!r} is not an http(s) URL: {example}")
     path = parts.path if parts.path not in ("", "/") else default_path
     return urlunsplit(parts._replace(path=path, fragment=""))
 

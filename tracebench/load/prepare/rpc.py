@@ -31,20 +31,25 @@ from tracebench.load.wire.grpc_pattern import pattern_of
 from tracebench.load.wire.http2 import StreamingHttp2Codec
 from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.exchange import Exchange
-from tracebench.model.plan import Payload, Plan
+from tracebench.model.plan import Payload, Plan, Target
 from tracebench.protos.inference_pb2 import PredictRequest
 
 _LONGEST_ANSWER: Final = 2_000
 
 
-def prepare(plan: Plan) -> PreparedTarget:
+def prepare(plan: Plan, called: Target | None = None) -> PreparedTarget:
     """Build the messages, look up the target, and check that it answers.
+
+    Args:
+        plan: what to send.
+        called: one of the plan's targets; None: its first over gRPC.
 
     Raises:
         UsageError: the address, the method, a payload or a header is wrong.
         TargetError: the target cannot be reached, or does not answer as expected.
     """
-    aim, expected = target(plan), expectations.of(plan.expected, "grpc", plan.targets)
+    aim = target(plan, called or plan.targets.first("grpc"))
+    expected = expectations.of(plan.expected, "grpc", plan.targets)
     with aim.secrets.guard(), GrpcProbe(aim) as visit:
         method = _method(plan, visit)
         messages = _messages(plan, method, visit)

@@ -1,6 +1,6 @@
 """Turn a plan into its targets: check it before contacting any server, then prepare each."""
 
-from typing import Final
+from collections import Counter
 
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.language.check import check_language
@@ -8,9 +8,6 @@ from tracebench.load.prepare import expectations, rest, rpc
 from tracebench.load.prepare.grpc_methods import split
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Calls, Plan, Targets, Tls
-
-REST: Final = "rest"
-GRPC: Final = "grpc"
 
 
 def prepare(plan: Plan) -> dict[str, PreparedTarget]:
@@ -20,12 +17,8 @@ def prepare(plan: Plan) -> dict[str, PreparedTarget]:
         TracebenchError: the plan or a target is wrong.
     """
     check_plan(plan)
-    prepared = {}
-    if plan.targets.rest_url is not None:
-        prepared[REST] = rest.prepare(plan)
-    if plan.targets.grpc_server is not None:
-        prepared[GRPC] = rpc.prepare(plan)
-    return prepared
+    prepares = {"rest": rest.prepare, "grpc": rpc.prepare}
+    return {one.name: prepares[one.protocol](plan, one) for one in plan.targets.all}
 
 
 def check_plan(plan: Plan) -> None:
@@ -35,25 +28,33 @@ def check_plan(plan: Plan) -> None:
         UsageError: two of them conflict, or a required one is missing.
     """
     targets = plan.targets
-    if targets.rest_url is None and targets.grpc_server is None:
-        raise UsageError("no target: give --rest-url URL, --grpc-server HOST:PORT, or both")
+    _check_names(targets)
     if plan.calls.oip == "":
         raise UsageError("--oip is empty: give --oip MODEL")
     if plan.language.llm is not None:
         check_language(plan)
     elif not plan.payloads.all and plan.calls.oip is None:
         raise UsageError("nothing to send: give one of --image, --data, --json and --payloads")
-    for target, address in ((REST, targets.rest_url), (GRPC, targets.grpc_server)):
-        if address is not None:
-            expectations.of(plan.expected, target, targets)
+    for protocol in targets.protocols:
+        expectations.of(plan.expected, protocol, targets)
     streams = plan.streamed.stream and plan.language.llm is None
-    if streams and (plan.calls.oip is None or targets.rest_url is not None):
+    if streams and (plan.calls.oip is None or "rest" in targets.protocols):
         raise UsageError(
-            "--stream works only with --oip and --grpc-server: other replies that stream are "
+            "--stream works only with --oip and gRPC targets: other replies that stream are "
             "detected automatically (REST: give the URL of /generate_stream)"
         )
     _check_method(plan.calls, targets)
     _check_certificate(plan.tls, targets)
+
+
+def _check_names(targets: Targets) -> None:
+    if not targets.all:
+        raise UsageError(
+            "no target: give --rest-url URL, --grpc-server HOST:PORT, or --target NAME=URL"
+        )
+    for name, count in Counter(one.name for one in targets.all).items():
+        if count > 1:
+            raise UsageError(f"{count} targets are called {name!r}: give each a name of its own")
 
 
 def _check_method(calls: Calls, targets: Targets) -> None:
@@ -64,7 +65,7 @@ def _check_method(calls: Calls, targets: Targets) -> None:
             raise UsageError("--proto and --descriptor need a method: give --grpc-method too")
         return
     split(calls.grpc_method)
-    if targets.grpc_server is None:
+    if "grpc" not in targets.protocols:
         raise UsageError(
             f"--grpc-method {calls.grpc_method!r} needs a server: give --grpc-server too"
         )
@@ -77,8 +78,7 @@ def _check_certificate(trust: Tls, targets: Targets) -> None:
         if trust.key is not None:
             raise UsageError(f"--key {trust.key!r} needs its certificate: give --cert FILE too")
         return
-    addresses = (targets.rest_url or "", targets.grpc_server or "")
-    if not any(one.startswith(("https://", "grpcs://")) for one in addresses):
+    if not any(one.address.startswith(("https://", "grpcs://")) for one in targets.all):
         raise UsageError(
             f"--cert {trust.cert!r} is used only with TLS: give an https:// or grpcs:// target"
         )

@@ -22,8 +22,12 @@ _GRPC: Final = re.compile(r"unix:(?://(?=/))?(?!//)(.+)", re.I)
 _EXAMPLE: Final = "give http+unix://%2Ftmp%2Fmodel.sock/route or unix:/tmp/model.sock:/route"
 
 
-def rest_url(url: str) -> str:
+def rest_url(url: str, option: str = "--rest-url") -> str:
     """Rewrite a Unix socket's URL as `http+unix://%2Fpath/route`; others are unchanged.
+
+    Args:
+        url: as it was given.
+        option: where.
 
     Raises:
         UsageError: it names no socket, or asks for TLS.
@@ -33,10 +37,10 @@ def rest_url(url: str) -> str:
     scheme, _, rest = url.partition("://")
     if scheme.lower() == "https+unix":
         raise UsageError(
-            f"--rest-url {redacted(url)!r}: TLS over a Unix socket is not supported: {_EXAMPLE}"
+            f"{option} {redacted(url)!r}: TLS over a Unix socket is not supported: {_EXAMPLE}"
         )
     if scheme.lower() in ("unix", SCHEME) and (scheme.lower() == "unix" or rest[:1] in ("", "/")):
-        raise UsageError(f"--rest-url {redacted(url)!r} does not name a Unix socket: {_EXAMPLE}")
+        raise UsageError(f"{option} {redacted(url)!r} does not name a Unix socket: {_EXAMPLE}")
     return url
 
 

@@ -58,6 +58,8 @@ _THIN: Final = 4
 _KERNEL: Final = Stamp.KERNEL
 """Its code is 0, which saves an enum look-up: they are slow."""
 
+_TIMED_OUT: Final = OUTCOME_CODES[Outcome.TIMED_OUT] + 1
+
 Rows = npt.NDArray[np.void]
 
 
@@ -84,13 +86,6 @@ class RowRecorder:
         self.page, self.at = _new_page(), 0
         self._codes: dict[str, int] = {"": 0}
         self._thinned: list[Int64] = []
-
-    @classmethod
-    def empty(cls) -> "RowRecorder":
-        """An empty record."""
-        recorder = cls(Replies(None, lambda _callback: None), Spill())
-        recorder.close()
-        return recorder
 
     def __len__(self) -> int:
         return self._written + self.at // ROW_BYTES
@@ -169,6 +164,11 @@ class RowRecorder:
         thin = -(-step // _THIN)
         parts = [*self._thinned, self._latencies(0, self.at // ROW_BYTES, _THIN)]
         return np.concatenate([part[::thin] for part in parts])
+
+    def timed_out(self) -> int:
+        """How many exchanges on this page were given up because they took too long."""
+        rows = np.frombuffer(self.page, ROW, self.at // ROW_BYTES)
+        return int(np.count_nonzero(rows["outcome"] == _TIMED_OUT))
 
     def _hand_over(self, page: mmap.mmap | bytes) -> None:
         self._thinned.append(self._latencies(0, self.at // ROW_BYTES, _THIN))

@@ -59,6 +59,11 @@ class StreamRecorder:
         if self.hear is not None:
             self.hear(slot, log)
 
+    def go_on(self) -> None:
+        """Another window begins: read on, where streams of the last one still wait."""
+        if self._waiting or self._under_way is not None:
+            self._call_at(self._now_ns(), self._work)
+
     def finish(self, told: Told) -> Streams:
         """Read the streams that still wait, and return all of them.
 

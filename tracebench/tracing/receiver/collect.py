@@ -1,6 +1,7 @@
 """Collect the spans received for a run's requests, and report what is missing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from threading import Event
 from typing import Final
 
@@ -43,16 +44,23 @@ def check_receiver(routes: SpanRoutes) -> None:
             )
 
 
-def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], object]) -> Received:
+def collect(
+    receiver: Receiver, of_targets: Sequence[Requests], on_wait: Callable[[str], object]
+) -> list[Received]:
     """Wait for the entry span of every success; Ctrl-C ends the wait, and loses nothing.
 
     Args:
         receiver: the receiver, which must have been listening since before the run.
-        requests: the requests of one target.
+        of_targets: the requests of each target since the last call.
         on_wait: called from time to time with what is awaited.
+
+    Returns:
+        What was received for each target.
     """
-    roots = Roots.of_successes(requests)
-    began_s = requests.due_ns[0] / _NS_PER_S if len(requests) else 0.0
+    each = [Roots.of_successes(requests) for requests in of_targets]
+    roots = Roots.together(each) if len(each) > 1 else each[0]
+    begins_ns = [requests.due_ns[0] for requests in of_targets if len(requests)]
+    began_s = min(begins_ns, default=0) / _NS_PER_S
     interrupted = Event()
 
     def tell(waiting: Waiting) -> None:
@@ -65,7 +73,20 @@ def collect(receiver: Receiver, requests: Requests, on_wait: Callable[[str], obj
         on_wait(f"waiting for {what}, {waiting.left_s:.0f} s more unless some arrive")
 
     with interruptible(interrupted.set):
-        return receiver.collect(roots, began_s, interrupted.is_set, tell)
+        received = receiver.collect(roots, began_s, interrupted.is_set, tell)
+    return [received] if len(each) == 1 else list(_parted(received, roots, each))
+
+
+def _parted(received: Received, roots: Roots, each: Sequence[Roots]) -> Iterator[Received]:
+    """What belongs to each target; traces of none of them may have to do with any."""
+    spans, missing = received.spans, received.missing
+    places = roots.index.places(spans.trace_high, spans.trace_low)
+    end = 0
+    for one in each:
+        first, end = end, end + len(one)
+        own = (places < 0) | ((places >= first) & (places < end))
+        untold = missing[(missing >= first) & (missing < end)] - first
+        yield replace(received, spans=spans.take(own), wanted=len(one), missing=untold)
 
 
 def doubts(received: Received, requests: Requests, times: ServerTimes) -> list[Finding]:

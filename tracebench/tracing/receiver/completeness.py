@@ -89,6 +89,12 @@ class Roots:
         """The roots of all requests that were answered."""
         return cls(*requests.words(requests.places(lambda rows: rows.succeeded)))
 
+    @classmethod
+    def together(cls, parts: Sequence["Roots"]) -> "Roots":
+        """Those of several targets, one after the other."""
+        words = [(one._high, one._low, one.span) for one in parts]
+        return cls(*(np.concatenate(column) for column in zip(*words, strict=True)))
+
     def __len__(self) -> int:
         return len(self.span)
 

@@ -42,13 +42,15 @@ class Anchor:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What all root spans of one run have in common."""
+    """What all root spans of one run to one target have in common."""
 
     id: str
     anchor: Anchor
     concurrency: int
     facts: str = ""
     """Further facts about the run, written by run_facts.py."""
+    target: str = ""
+    """What the run calls the target of these; empty: by its protocol."""
 
 
 def export(
@@ -122,6 +124,7 @@ def _common(described: TargetAttributes, run: Run) -> dict[str, Value]:
         **described.attributes,
         attributes.RUN_ID: run.id,
         attributes.PROTOCOL: described.protocol,
+        attributes.TARGET: run.target or described.protocol,
         attributes.CONCURRENCY: run.concurrency,
     }
 

@@ -15,8 +15,11 @@ _RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
 """The fields of a `Measurement` that have fields of their own."""
 
 
-_RECORD: Final = ("requests", "times", "streams")
-"""The fields of a `Measurement` that are records, which the root spans hold."""
+_TUPLES: Final = ("governors", "block_ends", "blocks_s")
+
+_RECORD: Final = ("requests", "times", "streams", "agreement")
+"""The fields of a `Measurement` that are not written: records, which the root spans hold, and what
+was asked by each of a target's requests, as spans do not tell which of them they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ def read(text: object) -> RunFacts | None:
         known = {one.name: load[one.name] for one in fields(Measurement) if one.name in load}
         for name, kind in _RECORDS.items():
             known[name] = kind(**load[name]) if load.get(name) is not None else None
-        known["governors"] = tuple(load.get("governors", ()))
+        for name in _TUPLES:
+            known[name] = tuple(load.get(name, ()))
         found = RunFacts(str(facts["address"]), session, known)
         found.load_of(Requests.of(()), ServerTimes.of(()))
     except (ValueError, KeyError, TypeError, RecursionError):
