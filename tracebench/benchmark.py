@@ -81,10 +81,12 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
     prepared = {
         target: replace(one, secrets=one.secrets | secrets) for target, one in prepare(plan).items()
     }
+    agreed = {target: one.agreement for target, one in prepared.items()}
     session: dict[str, Any] = {
         "tool": {"name": "tracebench", "version": __version__, "run_id": token_hex(8)},
         "environment": environment(),
-        "plan": plan_facts(plan, {target: one.sizes() for target, one in prepared.items()}),
+        "plan": plan_facts(plan, {target: one.sizes() for target, one in prepared.items()})
+        | {"language": {name: one.facts() for name, one in agreed.items() if one is not None}},
         "started_at": datetime.now(timezone.utc).isoformat(),
     }
     analysing = _Analysing(plan, prepared, session, traces, watcher)

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from server_middleware.vocabulary import DECODE, PREFILL
+from tracebench.analysis.asked import by_turn, with_asked
 from tracebench.analysis.closure.first_token import (
     BEFORE_FIRST,
     FirstTokens,
@@ -60,6 +61,8 @@ class Answered:
     arrived: Int64
     done: Int64
     without_tokens: int
+    variant: Int64
+    """Which of the target's requests each was."""
     block: Int64
     """In which block of the run each was sent; never decreasing."""
 
@@ -85,8 +88,11 @@ def summarise_streams(
     first = divide(them.waited_ns, said.before_ns, said.first_ns)
     between = None if buffered_share(load.streams) > MOSTLY else gaps(them)
     values_ns = by_request(them)
+    alone = _by_the_client_alone(them, values_ns, between)
     return replace(
-        _by_the_client_alone(them, values_ns, between),
+        alone,
+        tokens=with_asked(alone.tokens, them.variant, load.agreement),
+        turns=by_turn(them.rows, them.variant, values_ns, load.agreement),
         parts={
             "ttft": _parts(to_first_token(them, said, first)),
             "generation": _parts(generation(them, said.decode_ns)),
@@ -162,6 +168,7 @@ def answered(requests: Requests, streams: Streams, block_ends: Sequence[int] = (
         arrived=at_stamp(stamps.ARRIVED),
         done=at_stamp(stamps.DONE),
         without_tokens=int(np.count_nonzero(streamed)) - len(chosen),
+        variant=requests.whole(lambda rows: rows[stamps.VARIANT])[where],
         block=np.searchsorted(block_ends, where, "right"),
     )
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 from tracebench.analysis.advice import Advice, Situation, first_fix, fitting, pieces
 from tracebench.analysis.findings import (
     archived_run,
+    language_model,
     load_generator,
     machine,
     near_floor,
@@ -37,6 +38,7 @@ _JUDGED: Final = (
     reported_parts,
     samples,
     streams,
+    language_model,
     otlp_spans,
 )
 """In the order in which a reader should hear of findings of equal severity."""

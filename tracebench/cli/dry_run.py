@@ -4,6 +4,7 @@ from server_middleware.vocabulary import INFERENCE, SERVER_OTHER
 from tracebench.analysis.numbers import counted
 from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.benchmark import Trial
+from tracebench.load.wire.prompt_request import PLACE, nonce
 from tracebench.model.components import END_TO_END, LEAVES
 from tracebench.model.exchange import Decomposition, Exchange
 from tracebench.model.result import StreamResult
@@ -16,9 +17,11 @@ def render(target: str, trial: Trial) -> str:
     prepared, exchange = trial.prepared, trial.exchange
     request = prepared.request.replace("<trace id>", exchange.trace_id)
     request = request.replace("<span id>", exchange.span_id)
+    request = request.replace(PLACE.decode(), nonce(exchange.trace_id.encode()).decode())
     text = "\n".join(
         [
             f"{target} {prepared.address}",
+            *(prepared.agreement.told() if prepared.agreement is not None else ()),
             "",
             *_quoted("> ", request),
             "",

@@ -10,6 +10,7 @@ from tracebench.model.plan import (
     Calls,
     Expected,
     Influence,
+    LanguageModel,
     MappingRules,
     Naming,
     Objectives,
@@ -34,6 +35,7 @@ Part = TypeVar(
     Influence,
     Expected,
     Streamed,
+    LanguageModel,
     Naming,
     Objectives,
 )

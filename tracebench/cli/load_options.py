@@ -92,8 +92,12 @@ MANNER = (*ARRIVAL, *SENDING)
 LOAD = (*AMOUNT, *SHAPE, *MANNER)
 
 
-def workload(given: Mapping[str, Any]) -> Workload:
+def workload(given: Mapping[str, Any], due_s: tuple[float, ...] | None = None) -> Workload:
     """The load; its slots and its end also depend on other options.
+
+    Args:
+        given: the options.
+        due_s: when requests are due by what they are made from, unless options say otherwise.
 
     Raises:
         UsageError: two options contradict each other, or the file of arrivals cannot be read.
@@ -103,6 +107,8 @@ def workload(given: Mapping[str, Any]) -> Workload:
     load = filled(Workload, given)
     if given.get("arrivals") is not None:
         load = replace(load, schedule_s=schedule(given["arrivals"]))
+    elif due_s is not None and load.rate is None:
+        load = replace(load, schedule_s=due_s)
     if load.is_open and given.get("concurrency") is None:
         load = replace(load, concurrency=OPEN_CONCURRENCY)
     if given.get("requests") is not None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from tracebench.cli.filling import filled, fills
+from tracebench.cli.llm_options import key_header, language
 from tracebench.cli.load_options import workload
 from tracebench.cli.load_values import Seconds
 from tracebench.cli.payloads import read_payloads
@@ -118,8 +119,8 @@ PAYLOAD = (
         help="Extra header. Repeatable.",
     ),
 )
-FILES: Final = ("image", "data", "json_file", "payloads")
-"""The options that name files to send."""
+FILES: Final = ("image", "data", "json_file", "payloads", "prompts", "tokenizer")
+"""The options that name files to send, or to make from them what is sent."""
 EXPECT = (
     fills(
         Expected,
@@ -155,7 +156,9 @@ STREAMED = (
         Streamed,
         "--stream/--no-stream",
         field="stream",
-        help="With --oip over gRPC: call ModelStreamInfer. Other streams are noticed.",
+        default=None,
+        help="With --llm: ask for streams. [default: --stream] With --oip over gRPC: call "
+        "ModelStreamInfer. Other streams are noticed.",
     ),
     fills(
         Streamed,
@@ -249,17 +252,20 @@ def plan(given: Mapping[str, Any]) -> Plan:
         if given[name] is not None:
             check_file(f"--{name}", given[name])
     calls = filled(Calls, given)
+    headers = tuple(map(_header, count(1), given["headers"]))
+    model, due_s = language(given)
     return Plan(
         payloads=replace(filled(Payloads, given), payload=_payload(given)),
         targets=targets,
-        calls=replace(calls, headers=tuple(map(_header, count(1), given["headers"]))),
+        calls=replace(calls, headers=(*headers, *key_header(given, headers))),
         tls=filled(Tls, given),
-        load=workload(given),
+        load=workload(given, due_s),
         traces=filled(SpanRoutes, given),
         mapping=filled(MappingRules, given),
         influence=filled(Influence, given),
         expected=filled(Expected, given),
         streamed=filled(Streamed, given),
+        language=model,
         naming=filled(Naming, given),
         objectives=filled(Objectives, given),
     )

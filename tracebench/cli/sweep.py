@@ -1,5 +1,6 @@
 """`tracebench sweep`: one run per load; print and save how the server scales."""
 
+from dataclasses import replace
 from math import inf
 from typing import Any
 
@@ -7,6 +8,7 @@ import click
 
 from tracebench.analysis.numbers import rounded
 from tracebench.cli.filling import options
+from tracebench.cli.llm_options import LLM
 from tracebench.cli.load_options import AMOUNT, MANNER
 from tracebench.cli.load_values import Loads
 from tracebench.cli.options import (
@@ -53,7 +55,7 @@ LOADS = (
 
 
 @click.command(short_help="Find what saturates first as the load grows.")
-@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER, STREAMED)
+@options(TARGETS, PAYLOAD, LLM, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER, STREAMED)
 @options(OBJECTIVE, INFLUENCE, MAPPING, RECEIVE, SPANS_OUT, SAMPLES, ANSWER)
 def sweep(
     *,
@@ -139,6 +141,7 @@ def _planned(
         given["duration_s"] = _STEP_S
     first = None if rate is None else (Segment(1.0, 1.0, inf),)
     planned = plan({**given, "concurrency": slots, "rate": first})
+    planned = replace(planned, load=replace(planned.load, schedule_s=None))  # that of a trace
     if rate is not None:
         return planned, "rate", rate or None
     return planned, "concurrency", concurrency or None

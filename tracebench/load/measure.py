@@ -185,6 +185,7 @@ def _engine(prepared: PreparedTarget, slots: int, channels: int) -> Iterator[Eng
         choose=prepared.variants.__next__ if prepared.variants is not None else None,
         learn=prepared.learn,
         streaming=prepared.streaming,
+        talks=prepared.talks,
     )
     try:
         yield engine
@@ -288,6 +289,7 @@ def _load(
         asked_tokens=asked_tokens(one.body for one in prepared.repeated)
         if prepared.streams
         else None,
+        agreement=prepared.agreement,
         duration_s=duration_s,
         block_ends=tuple(window.ends) if blocks_s else (),
         blocks_s=blocks_s,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tracebench.model.exchange import Nanoseconds
+from tracebench.model.language import Agreement
 from tracebench.model.plan import Stability
 from tracebench.model.requests import Requests
 from tracebench.model.result import TcpInfo, Warmup
@@ -65,6 +66,8 @@ class Measurement:
     """The streamed replies; None if no reply of this target is a stream."""
     asked_tokens: int | None = None
     """Tokens requested per request, if all requests ask for the same number; None otherwise."""
+    agreement: Agreement | None = None
+    """What was settled with a language model's server, and asked of it; None for any other."""
     slo: str = ""
     """What each request should meet, as the user wrote it; empty if nothing was given."""
     goodput: float | None = None

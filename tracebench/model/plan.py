@@ -235,8 +235,66 @@ class Streamed:
     the known forms, or else every event is a token."""
     stream_timeout_s: float | None = None
     """How long a whole reply may take; None: as long as it goes on."""
-    stream: bool = False
-    """With `oip`: call ModelStreamInfer. Other streams are noticed, not asked for."""
+    stream: bool | None = None
+    """With `llm`: ask for streams, unless False. With `oip`: call ModelStreamInfer if True. Other
+    streams are noticed, not asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A number that is drawn for each request: normally distributed, or the same for all."""
+
+    mean: float
+    sd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt of a file."""
+
+    messages: tuple[tuple[str, str], ...] = ()
+    """Role and text of each; empty: its text is made up, `input_tokens` long."""
+    follow_ups: tuple[str, ...] = ()
+    """What the user says after each answer, in a conversation."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    """How many tokens to ask for; None: as the plan says."""
+    answer: str = ""
+    """The recorded answer, as long as which the new one shall be if a tokenizer can tell."""
+    blocks: tuple[int, ...] = ()
+    """Of a text that is made up: equal numbers stand for equal texts of `BLOCK_TOKENS` each."""
+
+
+BLOCK_TOKENS: Final = 512
+"""As in Mooncake's traces."""
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel:
+    """What is asked of a language model, over the OpenAI interface."""
+
+    llm: str | None = None
+    """The model's name; None: nothing here matters."""
+    input_tokens: Spread | None = None
+    """Of the whole prompt, as the server counts; None: 256."""
+    output_tokens: Spread | None = None
+    """None: what the prompts say, else 128."""
+    prefix_tokens: int = 0
+    """So many of the input tokens are the same in all requests of a run."""
+    prompts: tuple[Prompt, ...] = ()
+    """Sent in this order, again and again; empty: they are made up."""
+    prompts_file: str | None = None
+    """Where they come from."""
+    tokenizer: str | None = None
+    """A `tokenizer.json`; None: the server's own counts tell how long a word is."""
+    extra_body: str | None = None
+    """A JSON object: more fields of each request."""
+    reuse_prompts: bool = False
+    """Send the same prompts each time, so that a server may have them in its cache."""
+    turns: int = 1
+    """More than 1: conversations of so many requests, each with all that was said before."""
+    think_time_s: Spread = Spread(0.0)
+    """Between an answer and the next turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,5 +332,6 @@ class Plan:
     influence: Influence = Influence()
     expected: Expected = Expected()
     streamed: Streamed = Streamed()
+    language: LanguageModel = LanguageModel()
     naming: Naming = Naming()
     objectives: Objectives = Objectives()

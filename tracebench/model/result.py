@@ -217,6 +217,9 @@ class Tokens:
     source: Literal["none", "events", "ids", "usage"]
     """Who counted those of the output, in the worst case: nobody, we the events that carry some,
     or the server, by their ids or in a usage."""
+    asked_input: int | None = None
+    asked_output: int | None = None
+    """How many were asked for; None where it is not known of each request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,22 @@ class Goodput:
     """Metric → ms."""
     ci95: tuple[float, float] | None = None
     """Of the share; None in a file that is older."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The requests of one turn of conversations."""
+
+    turn: int
+    """From 1 on."""
+    count: int
+    input_tokens: float | None
+    """Of one request, as the server counts (mean); None: it does not."""
+    cached_tokens: float | None
+    """The same of those that came from its cache."""
+    output_tokens: float | None
+    ttft: Statistics | None
+    tpot: Statistics | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +297,8 @@ class StreamResult:
     processes may; and of how many they were `left_out`, because they did by more."""
     waited: Statistics | None = None
     """How long servers stood still because the reader was slow, where they did."""
+    turns: tuple[Turn, ...] = ()
+    """Of conversations, the first turn first; empty where there were none."""
 
 
 @dataclass(frozen=True, slots=True)

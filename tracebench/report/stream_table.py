@@ -8,9 +8,10 @@ from rich.text import Text
 
 from tracebench.analysis.numbers import counted, milliseconds, percent, rounded, whole_percent
 from tracebench.model.components import SERVER_AND_NETWORK
-from tracebench.model.result import SHOWN, Statistics, StreamResult
+from tracebench.model.result import SHOWN, Statistics, StreamResult, Tokens
 from tracebench.report.component_table import value
 from tracebench.report.terminal import indented
+from tracebench.report.turn_table import turn_block, turns_in_short
 
 _SMALL = 0.0005
 """Parts with a smaller share are omitted."""
@@ -28,6 +29,7 @@ def stream_block(stream: StreamResult) -> Iterator[RenderableType]:
     """Everything about the streams of a target."""
     yield from (indented(Text(line)) for line in (*stream_line(stream), *_stamps(stream)))
     yield _table(stream)
+    yield from turn_block(stream.turns)
 
 
 def _table(stream: StreamResult) -> RenderableType:
@@ -69,6 +71,20 @@ def stream_line(stream: StreamResult) -> Iterator[str]:
     if stream.output_tokens_per_s is not None:
         facts.append(f"{rounded(stream.output_tokens_per_s)} tokens/s")
     yield " · ".join(facts)
+    if tokens.asked_output is not None:
+        yield _asked(tokens)
+    yield from turns_in_short(stream.turns)
+
+
+def _asked(tokens: Tokens) -> str:
+    """What was asked of a language model, and what it was sent."""
+    told = f"asked for {tokens.asked_output:,}"
+    if tokens.input is None:
+        return told
+    told += f" · input {tokens.input:,}"
+    if tokens.asked_input is not None:
+        told += f" (asked for {tokens.asked_input:,})"
+    return told + (f", {tokens.cached:,} cached" if tokens.cached else "")
 
 
 def _stamps(stream: StreamResult) -> Iterator[str]:

@@ -4,13 +4,13 @@ import hashlib
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from math import inf
 from typing import Any
 
 from tracebench.model.plan import Payload, Plan, Segment
-from tracebench.system.redaction import header_shown, redacted
+from tracebench.system.redaction import Secrets, header_shown, redacted
 
 _URLS = ("rest_url", "grpc_server", "otlp_endpoint", "forward_otlp", "jaeger", "trace_ui")
 _PACKAGES = ("grpcio", "httptools", "numpy", "opentelemetry-sdk", "requests")
@@ -35,7 +35,10 @@ def plan_facts(plan: Plan, sizes: Mapping[str, Sequence[int]]) -> dict[str, Any]
         plan: the plan of the run.
         sizes: target → size in bytes of each different request sent to it.
     """
-    facts = {name: value for part in asdict(plan).values() for name, value in part.items()}
+    whole, secrets = replace(plan, language=replace(plan.language, prompts=())), Secrets.of(plan)
+    facts = {name: value for part in asdict(whole).values() for name, value in part.items()}
+    facts |= {"prompts": len(plan.language.prompts) or None}
+    facts |= {"extra_body": secrets.hidden(plan.language.extra_body)}
     facts |= {name: facts[name] and redacted(facts[name]) for name in _URLS}
     facts["named"] = {one.name: redacted(one.address) for one in plan.targets.named}
     facts["payload"] = _payload_facts(plan.payloads.all)

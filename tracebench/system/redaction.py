@@ -99,6 +99,7 @@ class Secrets:
         urls = [url for url in given if url is not None]
         public = " ".join([*map(redacted, urls), calls.grpc_method or "", calls.oip or ""])
         texts = {text for url in urls for text in _in_url(url)}
+        texts |= set(_in_fields(plan.language.extra_body))
         return cls(frozenset(texts)).and_headers(calls.headers, public)
 
     def and_headers(self, headers: Iterable[tuple[str, str]], public: str = "") -> "Secrets":
@@ -190,6 +191,23 @@ def _in_url(url: str) -> Iterator[str]:
     for name, value in _PARAMETER.findall(url.partition("#")[0]):
         if is_secret(unquote_plus(name)):
             yield unquote_plus(value)
+
+
+def _in_fields(text: str | None) -> Iterator[str]:
+    """Texts in a JSON object at names of credentials."""
+    with suppress(ValueError, RecursionError):
+        yield from _texts_of(json.loads(text or "{}"), hidden=False)
+
+
+def _texts_of(value: Any, *, hidden: bool) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, one in value.items():
+            yield from _texts_of(one, hidden=hidden or is_secret(name))
+    elif isinstance(value, list):
+        for one in value:
+            yield from _texts_of(one, hidden=hidden)
+    elif hidden and isinstance(value, str) and len(value) >= _LONG:
+        yield value
 
 
 def _in_header(name: str, value: str, public: str) -> Iterator[str]:

@@ -59,6 +59,7 @@ LIKELY: Mapping[str, object] = {
     "moved": "fell",
     "governors": "powersave",
     "what": "network time",
+    "sent": 123.4,
     "name": "p95",
     **dict.fromkeys(("why", "reason", "rules", "path", "loads"), "…"),  # which may be cut
     **dict.fromkeys(("achieved_rps", "asked_rps", "count", "started"), 12_345),

@@ -11,6 +11,7 @@ from tracebench.analysis.findings.finding import (
     Evidence,
     FindingKind,
     part_of,
+    state,
     weigh,
 )
 from tracebench.analysis.streams import MOSTLY, buffered_share
@@ -149,7 +150,7 @@ def _buffered_stream(run: Evidence) -> Finding | None:
 _SHORT_OUTPUTS: Final = FindingKind(
     "short_outputs",
     ((_NEARLY, "warning"),),
-    "the answers are {value:%} shorter than asked: {mean:.3g} tokens (mean) of {asked:,}; "
+    "the answers are {value:%} shorter than asked: {mean:.4g} tokens (mean) of {asked:.4g}; "
     "lengths that the model chooses differ from run to run",
     (
         Advice(
@@ -162,8 +163,11 @@ _SHORT_OUTPUTS: Final = FindingKind(
 
 
 def _short_outputs(run: Evidence) -> Finding | None:
-    found, asked = run.stream, run.load.asked_tokens
-    if found is None or not asked or found.tokens.output is None or not found.count:
+    found, each = run.stream, run.load.asked_tokens
+    if found is None or found.tokens.output is None or not found.count:
+        return None
+    asked = each if found.tokens.asked_output is None else found.tokens.asked_output / found.count
+    if not asked:
         return None
     mean = found.tokens.output / found.count
     return weigh(_SHORT_OUTPUTS, 1 - mean / asked, mean=mean, asked=asked)
@@ -176,8 +180,9 @@ _PREFIX_CACHED: Final = FindingKind(
     "takes longer than `ttft` says",
     (
         Advice(
-            "send prompts that differ from their first word on (--payloads)",
-            short="vary the prompts (--payloads)",
+            "send prompts that differ from their first word on, as --llm does unless "
+            "--prefix-tokens, --reuse-prompts or --turns asks otherwise",
+            short="vary the prompts (--llm)",
         ),
     ),
     "{value:%} of the prompts' tokens came from a cache",
@@ -187,8 +192,12 @@ _PREFIX_CACHED: Final = FindingKind(
 def _prefix_cached(run: Evidence) -> Finding | None:
     if run.stream is None:
         return None
-    tokens = run.stream.tokens
-    return weigh(_PREFIX_CACHED, part_of(tokens.cached or 0, tokens.input or 0))
+    tokens, agreed = run.stream.tokens, run.load.agreement
+    in_template = agreed.count.overhead * run.stream.count if agreed is not None else 0
+    share = part_of((tokens.cached or 0) - in_template, tokens.input or 0)
+    if share > _NEARLY and agreed is not None and agreed.shares:
+        return state(_PREFIX_CACHED, "info", value=share)  # it was asked for
+    return weigh(_PREFIX_CACHED, share)
 
 
 _CLIENT_TOKEN_LAG: Final = FindingKind(

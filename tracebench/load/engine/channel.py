@@ -177,6 +177,8 @@ class Connecting:
         endpoint = prepared.endpoint
         if prepared.codec is Http1Codec and endpoint.tls is None and hasattr(os, "memfd_create"):
             requests = cast(Sequence[HttpRequest], prepared.repeated)
+            if any(type(one) is not HttpRequest for one in requests):
+                return  # they are made anew each time
             if MappedRequests.possible(requests, connections):
                 self._mapped = partial(MappedConnection, loop, endpoint, requests)
             elif SharedBodies.pays(requests):

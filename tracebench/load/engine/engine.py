@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from time import perf_counter, process_time
 
 from tracebench.load.engine.channel import Channel, Connect
-from tracebench.load.engine.dispatch import Ledger, dispatch
+from tracebench.load.engine.conversations import Talk, dispatch_of
+from tracebench.load.engine.dispatch import Ledger
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, Pacing
 from tracebench.load.engine.progress import Progress
@@ -89,6 +90,7 @@ class Engine:
         choose: Callable[[], int] | None = None,
         learn: Learn | None = None,
         streaming: Streaming = NO_STREAMS,
+        talks: Sequence[Talk] = (),
     ) -> None:
         self._loop, self._ledger = loop, Ledger(loop, source.draw, choose)
         alone = slots <= channels
@@ -98,6 +100,7 @@ class Engine:
         self._slots = [Slot(self.channels[n % channels].submit, n) for n in range(slots)]
         self._replies = Replies(learn, lambda callback: loop.call_at(0, callback))
         self._source, self._timeout_ns, self._streaming = source, timeout_ns, streaming
+        self._talks = talks
         self.interrupted = False
         """Someone has asked it to end."""
         self._recording: Recording
@@ -170,7 +173,7 @@ class Engine:
         """Record one more window, until the pacing or `enough` ends it; see `run`."""
         self._recording, self._on_progress, self._enough = recording, on_progress, enough
         loop, ledger = self._loop, self._ledger
-        self._dispatch = dispatch(pacing, ledger, loop)
+        self._dispatch = dispatch_of(self._talks, pacing, ledger, loop)
         recording.streams.go_on()
         with no_garbage_collection() as pauses_s:
             loop.stalled_ns = loop.longest_stall_ns = 0

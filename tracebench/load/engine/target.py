@@ -9,12 +9,14 @@ from itertools import cycle, islice, repeat
 from random import Random
 from typing import Final
 
+from tracebench.load.engine.conversations import Talk
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.recording.replies import Learn
 from tracebench.load.streams.reading import NO_STREAMS, Streaming
 from tracebench.load.wire.codec import Codec, RawReply, Request
 from tracebench.model.errors import UsageError
 from tracebench.model.exchange import Reply
+from tracebench.model.language import Agreement
 from tracebench.model.plan import Order, Streamed, Tls
 from tracebench.system.redaction import NO_SECRETS, Secrets
 from tracebench.tracing.roots.target_attributes import TargetAttributes
@@ -61,6 +63,10 @@ class PreparedTarget:
     """How to read replies that stream."""
     streams: bool = False
     """Whether the preflight's reply streamed."""
+    talks: Sequence[Talk] = ()
+    """The conversations of each slot; empty: each request stands for itself."""
+    agreement: Agreement | None = None
+    """What was settled with a language model's server; None for any other."""
 
     @property
     def multiplexed(self) -> bool:
@@ -105,15 +111,21 @@ def streaming(plan: Streamed) -> Streaming:
 _STEPS: Final = re.compile(r"[^.\[\]\s]+")
 
 
-def variants(order: Order, seed: int, count: int) -> Iterator[int] | None:
+def variants(order: Order, seed: int, count: int, before: int = 0) -> Iterator[int] | None:
     """Which of `count` requests to send next, endlessly; None: there is only one.
 
     Random choices are drawn before the run, and repeat eventually.
+
+    Args:
+        order: of the requests.
+        seed: of random choices.
+        count: how many requests there are.
+        before: so many are sent in rotation before the run, which shall begin with the first.
     """
     if count == 1:
         return None
     if order == "rotate":
-        return cycle(range(count))
+        return islice(cycle(range(count)), -before % count, None)
     drawn = Random(seed).choices(range(count), k=max(_DRAWN, 16 * count))
     return cycle(drawn)
 

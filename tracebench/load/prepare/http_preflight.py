@@ -17,6 +17,7 @@ from urllib3.exceptions import InsecureRequestWarning
 
 from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.engine.target import PreparedTarget
+from tracebench.load.language.dialogue import Said
 from tracebench.load.measure import attempt
 from tracebench.load.prepare import unix_sockets
 from tracebench.load.prepare.diagnosis import diagnose
@@ -28,7 +29,11 @@ from tracebench.model.exchange import Exchange, Reply
 from tracebench.system.redaction import redacted
 from tracebench.tracing.roots.trace_ids import IdSource, traceparent
 
-# Documents that describe a model, read from an HTTP server before the run, by `requests`.
+# What an HTTP server is asked before the run, by `requests`: documents that describe a model, and
+# prompts.
+
+_JSON: Final = {"Content-Type": "application/json", "Connection": "close"}
+"""A connection for each prompt: some servers end it after a stream, whatever they promise."""
 
 
 class HttpProbe:
@@ -71,13 +76,29 @@ class HttpProbe:
         said = self._prepared.secrets.hide_bytes(reply.content)
         return reply.status_code, excerpt(said) or "no text", content
 
-    def _reply(self, url: str) -> requests.Response:
+    def post(self, url: str, body: bytes) -> Said:
+        """Post JSON; returns whatever the server answers.
+
+        Raises:
+            TargetError: there is no reply.
+        """
+        reply = self._reply(url, body)
+        kind = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+        shown = excerpt(self._prepared.secrets.hide_bytes(reply.content)) or "no text"
+        return Said(reply.status_code, kind, reply.content, shown)
+
+    def _reply(self, url: str, body: bytes | None = None) -> requests.Response:
         context = {TRACEPARENT: traceparent(IdSource().draw())}
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", InsecureRequestWarning)  # the user asked for it
-                return self._session.get(
-                    url, headers=context, timeout=self._prepared.timeout_s, allow_redirects=False
+                return self._session.request(
+                    "GET" if body is None else "POST",
+                    url,
+                    data=body,
+                    headers=context if body is None else context | _JSON,
+                    timeout=self._prepared.timeout_s,
+                    allow_redirects=False,
                 )
         except requests.RequestException as error:
             why = self._cause(url) or excerpt(self._prepared.secrets.hide(str(error)))

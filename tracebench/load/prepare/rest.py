@@ -3,8 +3,9 @@
 import base64
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
@@ -21,6 +22,15 @@ from tracebench.load.engine.target import (
     variants,
     with_untraced,
 )
+from tracebench.load.language.check import check_interface
+from tracebench.load.language.dialogue import Dialogue, models_at
+from tracebench.load.language.interface import (
+    Interface,
+    completions_url,
+    extra_fields,
+    is_chat,
+)
+from tracebench.load.language.prompts import build
 from tracebench.load.prepare import expectations, open_inference, unix_sockets
 from tracebench.load.prepare.headers import Header, http_headers
 from tracebench.load.prepare.http_preflight import HttpProbe, document, try_http
@@ -41,6 +51,9 @@ _DEFAULT_PATH = "/predict"
 _PORTS = {"http": 80, "https": 443}
 _REFUSED_METHODS = ("HEAD", "CONNECT")
 _AUTHORIZATION: Final = "Authorization"
+_JSON: Final = "application/json"
+_SHOWN_BYTES: Final = 400
+"""Of a prompt, in a dry run."""
 _ASKS: Final = f"\r\n{BENCHMARK_HEADER}: 1".encode()
 
 
@@ -62,6 +75,9 @@ def prepare(plan: Plan, target: Target | None = None) -> PreparedTarget:
     url = complete_url(given, target.option)
     if calls.oip is not None:
         url = open_inference.infer_url(given, calls.oip)
+    if plan.language.llm is not None:
+        url = completions_url(complete_url(given, target.option, default_path=""))
+        check_interface(plan, url)
     headers = (*http_headers(calls.headers), *_credentials(calls.headers, url))
     plan = replace(plan, calls=replace(calls, headers=headers))
     secrets = Secrets.of(plan)
@@ -86,6 +102,8 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> PreparedTarget:
         streaming=streaming(plan.streamed),
     )
     bare = _without_userinfo(url)
+    if plan.language.llm is not None:
+        return _language_model(ready, plan, bare)
     payloads: Sequence[Payload] = plan.payloads.all
     if plan.calls.oip is not None:
         with HttpProbe(ready, plan.calls.headers) as visit:
@@ -104,9 +122,46 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> PreparedTarget:
     )
     if codec is not Http1Codec:
         ready = _streaming(ready, codec, url)
+    return _perhaps_untraced(ready, plan)
+
+
+def _language_model(ready: PreparedTarget, plan: Plan, url: str) -> PreparedTarget:
+    """Build prompts; a single one is tried, since each may take a server as long as any other."""
+    asked, over_tcp = plan.language, unix_sockets.over_tcp(url)
+    interface = Interface(
+        model=asked.llm or "",
+        chat=is_chat(url),
+        stream=plan.streamed.stream is not False,
+        extra=extra_fields(asked.extra_body),
+    )
+    template = _request(plan.calls, over_tcp, Payload(b"{}", _JSON, "prompt", "json"))
+    with HttpProbe(ready, plan.calls.headers) as visit:
+        post, models = partial(visit.post, url), partial(models_at, visit.get, url)
+        dialogue = Dialogue(post, models, ready.address, interface, asked.reuse_prompts)
+        built = build(plan, dialogue, template)
+    any_status = bool(plan.expected.expect_status)
+    tried = ([built.first], [Payload(b"", _JSON, "", "json")])
+    answer, codec = _tried(ready, *tried, any_status=any_status)
+    before = plan.load.warmup_requests
+    ready = replace(
+        ready,
+        repeated=built.requests,
+        request=f"{_text(built.first)}\n{built.first.body[:_SHOWN_BYTES].decode(errors='replace')}…",
+        answer=answer,
+        variants=None if built.talks else variants("rotate", 0, len(built.requests), before),
+        talks=built.talks,
+        agreement=built.agreement,
+    )
+    if codec is not Http1Codec:
+        ready = _streaming(ready, codec, url)
+    return _perhaps_untraced(ready, plan)
+
+
+def _perhaps_untraced(ready: PreparedTarget, plan: Plan) -> PreparedTarget:
     if not plan.influence.observer_effect:
         return ready
-    return with_untraced(ready, [untraced(one) for one in repeated], plan.load.seed)
+    requests = cast(Sequence[HttpRequest], ready.repeated)
+    return with_untraced(ready, [untraced(one) for one in requests], plan.load.seed)
 
 
 def _streaming(ready: PreparedTarget, codec: type[Http1Codec], url: str) -> PreparedTarget:
@@ -148,12 +203,13 @@ def _tried(
     return tried[0].said, StreamingHttp1Codec if streamed else Http1Codec
 
 
-def complete_url(url: str, option: str = "--rest-url") -> str:
-    """The URL to post to: with `/predict` if it has no path.
+def complete_url(url: str, option: str = "--rest-url", default_path: str = _DEFAULT_PATH) -> str:
+    """The URL to post to: with `/predict` or another default if it has no path.
 
     Args:
         url: as it was given.
         option: where.
+        default_path: if it has none.
 
     Raises:
         UsageError: it is not an http(s) URL.
@@ -167,7 +223,7 @@ def complete_url(url: str, option: str = "--rest-url") -> str:
         raise UsageError(f"{option} {redacted(url)!r} is malformed ({why}): {example}") from None
     if parts.scheme not in (*_PORTS, unix_sockets.SCHEME) or not parts.hostname:
         raise UsageError(f"{option} {redacted(url)!r} is not an http(s) URL: {example}")
-    path = parts.path if parts.path not in ("", "/") else _DEFAULT_PATH
+    path = parts.path if parts.path not in ("", "/") else default_path
     return urlunsplit(parts._replace(path=path, fragment=""))
 
 
@@ -230,7 +286,7 @@ def _repeated(request: requests.PreparedRequest, given: Sequence[Header], host: 
 def untraced(request: HttpRequest) -> HttpRequest:
     """A copy of a request that asks for no tracing: not sampled, and without `X-Benchmark`."""
     head = request.head.replace(_ASKS, b"", 1)
-    return HttpRequest(head, b"-00" + request.tail[len(b"-01") :], request.body)
+    return replace(request, head=head, tail=b"-00" + request.tail[len(b"-01") :])
 
 
 def _latin(value: str | bytes) -> str:

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from tracebench.load.engine.target import PreparedTarget
+from tracebench.load.language.check import check_language
 from tracebench.load.prepare import expectations, rest, rpc
 from tracebench.load.prepare.grpc_methods import split
 from tracebench.model.errors import UsageError
@@ -30,11 +31,14 @@ def check_plan(plan: Plan) -> None:
     _check_names(targets)
     if plan.calls.oip == "":
         raise UsageError("--oip is empty: give --oip MODEL")
-    if not plan.payloads.all and plan.calls.oip is None:
+    if plan.language.llm is not None:
+        check_language(plan)
+    elif not plan.payloads.all and plan.calls.oip is None:
         raise UsageError("nothing to send: give one of --image, --data, --json and --payloads")
     for protocol in targets.protocols:
         expectations.of(plan.expected, protocol, targets)
-    if plan.streamed.stream and (plan.calls.oip is None or "rest" in targets.protocols):
+    streams = plan.streamed.stream and plan.language.llm is None
+    if streams and (plan.calls.oip is None or "rest" in targets.protocols):
         raise UsageError(
             "--stream works only with --oip and gRPC targets: other replies that stream are "
             "detected automatically (REST: give the URL of /generate_stream)"

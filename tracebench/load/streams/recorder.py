@@ -43,6 +43,8 @@ class StreamRecorder:
         self._rows, self._reads = bytearray(), bytearray()
         self._faults: dict[int, str] = {}
         self._timings: dict[int, Timing] = {}
+        self.hear: Callable[[Slot, StreamLog], None] | None = None
+        """Is also given each stream that has ended, before it is read."""
         self.tokens = 0
         """Number of tokens in the streams read so far."""
 
@@ -54,6 +56,8 @@ class StreamRecorder:
         if not self._waiting and self._under_way is None:
             self._call_at(self._now_ns(), self._work)
         self._waiting.append((slot.draw, slot.sent_ns, log))
+        if self.hear is not None:
+            self.hear(slot, log)
 
     def go_on(self) -> None:
         """Another window begins: read on, where streams of the last one still wait."""

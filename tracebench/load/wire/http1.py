@@ -109,6 +109,14 @@ class HttpRequest:
     tail: bytes
     body: bytes
 
+    def buffers(self, ids: bytes) -> list[bytes]:
+        """What to send, in order.
+
+        Args:
+            ids: 49 bytes, `<trace id>-<span id>` in lower-case hex.
+        """
+        return [self.head + ids + self.tail, self.body]
+
 
 class Http1Codec(Codec):
     """One HTTP/1.1 connection that repeats requests, indexed by `Slot.variant`."""
@@ -154,8 +162,7 @@ class Http1Codec(Codec):
     def request(self, slot: Slot, ids: bytes) -> list[bytes]:
         """Open an exchange; returns head and body."""
         self.begin(slot)
-        request = self._requests[slot.variant]
-        return [request.head + ids + request.tail, request.body]
+        return self._requests[slot.variant].buffers(ids)
 
     def receive(self, data: bytes) -> Sequence[Slot]:
         """Take bytes of the reply; see `Codec.receive`."""

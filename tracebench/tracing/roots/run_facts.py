@@ -17,8 +17,9 @@ _RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
 
 _TUPLES: Final = ("governors", "block_ends", "blocks_s")
 
-_RECORD: Final = ("requests", "times", "streams")
-"""The fields of a `Measurement` that are records, which the root spans hold."""
+_RECORD: Final = ("requests", "times", "streams", "agreement")
+"""The fields of a `Measurement` that are not written: records, which the root spans hold, and what
+was asked by each of a target's requests, as spans do not tell which of them they are."""
 
 
 @dataclass(frozen=True, slots=True)

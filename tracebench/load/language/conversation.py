@@ -1,0 +1,120 @@
+"""Conversations: requests whose history grows by what the server really answered.
+
+Its own answers are what a server with a prefix cache has in it: made-up ones of the same length
+would be prefilled again, and the cache would look worse than it is for users.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tracebench.load.language.interface import Interface, Message
+from tracebench.load.streams.reply_text import spoken
+from tracebench.load.wire.codec import StreamLog
+from tracebench.load.wire.http1 import HttpRequest
+from tracebench.load.wire.prompt_request import PLACE, nonce, with_length
+
+_NO_MESSAGES: Final = b'"messages": []'
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a user says in one conversation."""
+
+    opening: Sequence[Message]
+    follow_ups: Sequence[str]
+
+
+class Conversation:
+    """The conversations of one slot; each of its requests has all that was said before.
+
+    Args:
+        template: a request, with any body.
+        interface: how the model is asked.
+        scripts: what users say, endlessly; slots may share it.
+        outputs: how many tokens to ask for, by the turn.
+        variants: which of the target's requests each turn is.
+        think_ns: draws how long the user thinks.
+    """
+
+    def __init__(
+        self,
+        template: HttpRequest,
+        interface: Interface,
+        scripts: Iterator[Script],
+        outputs: Sequence[int],
+        variants: Sequence[int],
+        think_ns: Callable[[], int],
+    ) -> None:
+        self._template, self._scripts, self._draw_ns = template, scripts, think_ns
+        empty = (interface.body((), one).partition(_NO_MESSAGES) for one in outputs)
+        self._around = [(before + b'"messages": [', b"]" + after) for before, _, after in empty]
+        """What stands before the messages, and behind them, by the turn."""
+        self._variants = variants
+        self._turn = 0
+        self._messages = bytearray()
+        self._log: StreamLog | None = None
+        self._sent = False
+        self._nonce_at = -1
+        self._begin()
+
+    @property
+    def body(self) -> bytes:
+        """The next request's."""
+        before, after = self._around[self._turn]
+        return before + self._messages + after
+
+    @property
+    def variant(self) -> int:
+        """See `Talk`."""
+        return self._variants[self._turn]
+
+    def think_ns(self) -> int:
+        """See `Talk`."""
+        return self._draw_ns() if self._turn else 0
+
+    def buffers(self, ids: bytes) -> list[bytes]:
+        """See `HttpRequest.buffers`; the nonce of a conversation is that of its first request."""
+        if not self._turn and self._nonce_at >= 0:
+            self._messages[self._nonce_at : self._nonce_at + len(PLACE)] = nonce(ids)
+        self._sent = True
+        before, after = self._around[self._turn]
+        size = len(before) + len(self._messages) + len(after)
+        head = with_length(self._template.head, size) + ids + self._template.tail
+        return [head, before, bytes(self._messages), after]
+
+    def hear(self, log: StreamLog) -> None:
+        """See `Talk`."""
+        self._log = log
+
+    def go_on(self) -> Iterator[None]:
+        """See `Talk`."""
+        if not self._sent:
+            return  # it is still there
+        log, self._log, self._sent = self._log, None, False
+        if log is not None and self._turn < self._last_turn():
+            answer = yield from spoken(log)
+            if answer is not None:
+                self._say("assistant", answer)
+                self._say("user", self._script.follow_ups[self._turn])
+                self._turn += 1
+                return
+        self._begin()
+
+    def _last_turn(self) -> int:
+        return min(len(self._script.follow_ups), len(self._around) - 1)
+
+    def _begin(self) -> None:
+        self._script = next(self._scripts)
+        self._turn = 0
+        self._messages.clear()
+        for role, text in self._script.opening:
+            self._say(role, text)
+        self._nonce_at = self._messages.find(PLACE)
+
+    def _say(self, role: str, text: str) -> None:
+        if self._messages:
+            self._messages += b", "
+        said = {"role": role, "content": text}
+        self._messages += json.dumps(said, ensure_ascii=False).encode()
