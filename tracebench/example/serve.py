@@ -46,8 +46,11 @@ def running(
         TracebenchError: a port is taken.
     """
     try:
-        from tracebench.example import rest, rpc  # their packages are in the extra `example`
-        from tracebench.example.classifier import Classifier  # as above
+        from tracebench.example.pictures import (  # their packages are in the extra `example`
+            rest,
+            rpc,
+        )
+        from tracebench.example.pictures.classifier import Classifier  # as above
     except ImportError as error:
         raise UsageError(
             f"the example server needs {error.name or error}: pip install 'tracebench[example]'"

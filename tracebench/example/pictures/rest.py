@@ -14,8 +14,9 @@ from waitress.wasyncore import close_all
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from server_middleware import instrument
-from tracebench.example.answering import LARGEST_BYTES, address, answer, listener
-from tracebench.example.classifier import BadImageError, Classifier
+from tracebench.example.listening import address, listener
+from tracebench.example.pictures.answering import LARGEST_BYTES, answer
+from tracebench.example.pictures.classifier import BadImageError, Classifier
 
 FIELD = "image"
 _MOST_CONNECTIONS = 1000

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 import grpc
 
 from server_middleware.grpc import interceptors
-from tracebench.example.answering import LARGEST_BYTES, address, answer, listener
-from tracebench.example.classifier import BadImageError, Classifier
+from tracebench.example.listening import address, listener
+from tracebench.example.pictures.answering import LARGEST_BYTES, answer
+from tracebench.example.pictures.classifier import BadImageError, Classifier
 from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
 from tracebench.protos.inference_pb2_grpc import (
     InferenceServiceServicer,
