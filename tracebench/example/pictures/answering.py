@@ -8,8 +8,6 @@ from server_middleware import component
 from server_middleware.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSING, QUEUE
 from tracebench.example.pictures.classifier import Classifier
 
-LARGEST_BYTES = 32 << 20
-
 
 def answer(classifier: Classifier, content: bytes) -> str:
     """Classify a picture.
