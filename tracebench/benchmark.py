@@ -20,6 +20,8 @@ from tracebench.analysis.statistics.steady_state import settled
 from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.summary import exemplars, summarise
 from tracebench.analysis.verdict import advised
+from tracebench.gauges import reader as gauge_reader
+from tracebench.gauges.reader import Gauges
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import measure, once
@@ -73,6 +75,7 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
     traces = Traces(plan.traces, plan.mapping, secrets=secrets)
     if plan.streamed.slo is not None:
         limits_of(plan.streamed.slo)  # what cannot be read is told before the load
+    gauge_reader.check(plan.gauges)
     prepared = {
         target: replace(one, secrets=one.secrets | secrets) for target, one in prepare(plan).items()
     }
@@ -82,8 +85,8 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
         "plan": plan_facts(plan, {target: one.sizes() for target, one in prepared.items()}),
         "started_at": datetime.now(timezone.utc).isoformat(),
     }
-    with traces:
-        targets = _measured(plan, prepared, session, traces, watcher)
+    with traces, gauge_reader.watching(plan.gauges, plan.tls) as gauges:
+        targets = _measured(plan, prepared, session, traces, gauges, watcher)
     unfit = traces.unfit()
     targets = {
         name: _with(one, unfit_rules(unfit, one.decomposed)) for name, one in targets.items()
@@ -116,6 +119,7 @@ def _measured(
     prepared: dict[str, PreparedTarget],
     session: Mapping[str, Any],
     traces: Traces,
+    gauges: Gauges,
     watcher: Watcher,
 ) -> dict[str, TargetResult]:
     targets: dict[str, TargetResult] = {}
@@ -134,7 +138,7 @@ def _measured(
             one_run = replace(one_run, facts=run_facts.written(ready.address, load, session))
             floor = floors.get(target)
             analysed = _analysed(ready, load, one_run, traces, watcher, floor)
-            result = beside_floor(analysed, floor)
+            result = gauges.beside(beside_floor(analysed, floor), load.requests)
         cut_short = load.interrupted
         if late.is_set() and left and not cut_short:
             cut_short = True

@@ -14,6 +14,7 @@ from tracebench.analysis.findings import (
     outcome,
     reported_parts,
     samples,
+    server_gauges,
     server_timing,
     steadiness,
     streams,
@@ -34,7 +35,7 @@ _JUDGED: Final = (
     otlp_spans,
 )
 """In the order in which a reader should hear of findings of equal severity."""
-_STATED_ELSEWHERE: Final = (near_floor, archived_run, scale)
+_STATED_ELSEWHERE: Final = (near_floor, archived_run, scale, server_gauges)
 """Topics without judges: whoever knows more than a run's evidence states their findings."""
 TOPICS: Final = (*_JUDGED, *_STATED_ELSEWHERE)
 

@@ -17,6 +17,7 @@ from tracebench.model.plan import (
     SpanRoutes,
     Streamed,
     Targets,
+    Watched,
     Workload,
 )
 
@@ -127,4 +128,5 @@ def _language(server: "Addresses") -> Plan:
         calls=Calls(grpc_method=questions.METHOD),
         load=Workload(requests=100, concurrency=4, warmup=4),
         streamed=Streamed(slo="ttft < 500ms, tpot < 25ms"),
+        gauges=Watched(f"{server.rest_url}/metrics"),
     )

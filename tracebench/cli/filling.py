@@ -16,6 +16,7 @@ from tracebench.model.plan import (
     Streamed,
     Targets,
     Tls,
+    Watched,
     Workload,
 )
 
@@ -32,6 +33,7 @@ Part = TypeVar(
     Influence,
     Expected,
     Streamed,
+    Watched,
 )
 
 

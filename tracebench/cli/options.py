@@ -26,6 +26,7 @@ from tracebench.model.plan import (
     Streamed,
     Targets,
     Tls,
+    Watched,
 )
 from tracebench.system.input_files import check_file
 from tracebench.tracing.receiver.settings import DEFAULT, bind_of
@@ -253,6 +254,7 @@ def plan(given: Mapping[str, Any]) -> Plan:
         influence=filled(Influence, given),
         expected=filled(Expected, given),
         streamed=filled(Streamed, given),
+        gauges=filled(Watched, given),
     )
 
 

@@ -8,6 +8,7 @@ import click
 
 from tracebench.cli import standard_streams
 from tracebench.cli.filling import options
+from tracebench.cli.gauge_options import GAUGES
 from tracebench.cli.load_options import LOAD
 from tracebench.cli.options import (
     EXPECT,
@@ -38,9 +39,8 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
 @click.command(short_help="Load a server and split its latency.")
-@options(
-    TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, STREAMED, INFLUENCE, MAPPING, RECEIVE, OUTPUTS
-)
+@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, STREAMED, INFLUENCE, MAPPING, RECEIVE)
+@options(GAUGES, OUTPUTS)
 @click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
 def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.

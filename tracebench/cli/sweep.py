@@ -7,6 +7,7 @@ import click
 
 from tracebench.analysis.numbers import rounded
 from tracebench.cli.filling import options
+from tracebench.cli.gauge_options import GAUGES
 from tracebench.cli.load_options import AMOUNT, MANNER
 from tracebench.cli.load_values import Loads
 from tracebench.cli.options import (
@@ -52,7 +53,7 @@ LOADS = (
 
 @click.command(short_help="Find what saturates first as the load grows.")
 @options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER, STREAMED)
-@options(INFLUENCE, MAPPING, RECEIVE, OUTPUTS)
+@options(INFLUENCE, MAPPING, RECEIVE, GAUGES, OUTPUTS)
 def sweep(
     *,
     output_json: str | None,

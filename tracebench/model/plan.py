@@ -200,6 +200,16 @@ class Streamed:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """What of the server's own gauges is read during the run."""
+
+    metrics_url: str | None = None
+    """A page in Prometheus's text format."""
+    metrics: tuple[str, ...] = ()
+    """Metrics to read from it besides those of known servers, perhaps with labels in braces."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to measure, and how: a part for each thing that a person decides.
 
@@ -216,3 +226,4 @@ class Plan:
     influence: Influence = Influence()
     expected: Expected = Expected()
     streamed: Streamed = Streamed()
+    gauges: Watched = Watched()

@@ -264,6 +264,22 @@ class StreamResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Gauge:
+    """One of the server's own gauges, read once a second while it was loaded."""
+
+    metric: str
+    """What the server calls it."""
+    t_s: tuple[float, ...]
+    """When it was read, from when the first request was due; at most 600 times, each the mean of
+    equally many where more were read."""
+    value: tuple[float, ...]
+    min: float
+    median: float
+    max: float
+    """Of all that was read."""
+
+
+@dataclass(frozen=True, slots=True)
 class TargetResult:
     """Everything that was learned of one target."""
 
@@ -306,6 +322,9 @@ class TargetResult:
     leaves, and stand in no sum."""
     stream: StreamResult | None = None
     """None where no reply streamed."""
+    gauges: Mapping[str, Gauge] = field(default_factory=dict)
+    """What the server told of itself meanwhile: `requests_running`, `requests_waiting`,
+    `kv_cache_usage` (a share), and what was asked for by its own name."""
 
 
 @dataclass(frozen=True, slots=True)

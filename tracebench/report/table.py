@@ -34,6 +34,7 @@ from tracebench.model.result import (
     Statistics,
     TargetResult,
 )
+from tracebench.report.gauge_lines import gauge_lines
 from tracebench.report.stream_table import stream_block
 from tracebench.report.terminal import WIDTH, finding_lines, indented, printed, shortened
 
@@ -126,6 +127,7 @@ def _target(name: str, target: TargetResult, result: Result) -> RenderableType:
         *_table(target),
         *_sentences(target, result),
         *([] if target.stream is None else ["", *stream_block(target.stream)]),
+        *(indented(Text(line)) for line in gauge_lines(target)),
         *(indented(Text(line)) for line in influence_lines(target)),
         "",
         *_errors(target),

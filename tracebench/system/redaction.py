@@ -95,7 +95,11 @@ class Secrets:
         """All the credentials in a plan."""
         routes, calls = plan.traces, plan.calls
         ends = (routes.otlp_endpoint, routes.forward_otlp, routes.jaeger, routes.trace_ui)
-        urls = [url for url in (plan.targets.rest_url, *ends) if url is not None]
+        urls = [
+            url
+            for url in (plan.targets.rest_url, plan.gauges.metrics_url, *ends)
+            if url is not None
+        ]
         public = " ".join([*map(redacted, urls), calls.grpc_method or "", calls.oip or ""])
         texts = {text for url in urls for text in _in_url(url)}
         return cls(frozenset(texts)).and_headers(calls.headers, public)
