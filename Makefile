@@ -5,10 +5,13 @@ RUN := $(VENV)/bin/
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: demo test quick check format lint types architecture house verdict bench guard check-long live protos clean
+.PHONY: demo demo-llm test quick check format lint types architecture house verdict bench guard check-long live protos clean
 
 demo: $(VENV)/demo
 	$(RUN)tracebench demo
+
+demo-llm: $(VENV)/demo
+	$(RUN)tracebench demo --llm
 
 # Most tests wait for sockets: two files at a time take half as long. Those that hold times to a bound run alone.
 test: $(VENV)/dev
@@ -58,9 +61,9 @@ live: $(VENV)/live
 protos:
 	$(PYTHON) -m venv $(VENV)-protos
 	$(VENV)-protos/bin/pip install --quiet grpcio-tools==1.66.2 'setuptools<80'
-	$(VENV)-protos/bin/python -m grpc_tools.protoc -I. --python_out=tracebench --pyi_out=tracebench --grpc_python_out=tracebench protos/inference.proto
+	$(VENV)-protos/bin/python -m grpc_tools.protoc -I. --python_out=tracebench --pyi_out=tracebench --grpc_python_out=tracebench protos/inference.proto protos/completions.proto
 	$(VENV)-protos/bin/python -m grpc_tools.protoc -I. --python_out=tracebench --pyi_out=tracebench protos/open_inference.proto protos/reflection.proto
-	sed -i 's/^from protos import/from tracebench.protos import/' tracebench/protos/inference_pb2_grpc.py
+	sed -i 's/^from protos import/from tracebench.protos import/' tracebench/protos/{inference,completions}_pb2_grpc.py
 	rm -r $(VENV)-protos
 
 clean:

@@ -21,6 +21,7 @@ FLOORS = {
     "tracebench.load": 5,
     "tracebench.tracing": 4,
     "tracebench.report": 4,
+    "tracebench.gauges": 4,
     "tracebench.system": 3,
     "tracebench.analysis": 2,
     "tracebench.model": 1,

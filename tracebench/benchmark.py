@@ -21,6 +21,8 @@ from tracebench.analysis.statistics.steady_state import settled, settled_togethe
 from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.summary import exemplars, summarise
 from tracebench.analysis.verdict import advised
+from tracebench.gauges import reader as gauge_reader
+from tracebench.gauges.reader import Gauges
 from tracebench.load.by_turns import measure_by_turns
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import PreparedTarget
@@ -34,8 +36,9 @@ from tracebench.model.exchange import Decomposition, Exchange
 from tracebench.model.measurement import Measurement, Record
 from tracebench.model.plan import Plan, Workload
 from tracebench.model.requests import VARIANT, Requests
-from tracebench.model.result import Finding, Floor, Result, StreamResult, TargetResult
+from tracebench.model.result import Finding, Floor, Result, TargetResult
 from tracebench.model.server_times import ServerTimes
+from tracebench.model.stream_result import StreamResult
 from tracebench.system.environment import environment, plan_facts
 from tracebench.system.interrupt import interruptible
 from tracebench.system.redaction import Secrets
@@ -78,6 +81,7 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
     asked = plan.objectives
     if asked.slo is not None:  # what cannot be read is told before the load
         limits_of(asked.slo) if asked.goodput is None else objectives_of(asked.slo, asked.goodput)
+    gauge_reader.check(plan.gauges)
     prepared = {
         target: replace(one, secrets=one.secrets | secrets) for target, one in prepare(plan).items()
     }
@@ -89,9 +93,9 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
         | {"language": {name: one.facts() for name, one in agreed.items() if one is not None}},
         "started_at": datetime.now(timezone.utc).isoformat(),
     }
-    analysing = _Analysing(plan, prepared, session, traces, watcher)
     rounds: Mapping[str, Rounds] = {}
-    with traces:
+    with traces, gauge_reader.watching(plan.gauges, plan.tls) as gauges:
+        analysing = _Analysing(plan, prepared, session, traces, gauges, watcher)
         analysing.measure_floors()
         if len(prepared) > 1 and not plan.targets.sequential:
             targets, rounds = _by_turns(plan, prepared, analysing, watcher)
@@ -212,10 +216,11 @@ class _Analysing:
         prepared: Mapping[str, PreparedTarget],
         session: Mapping[str, Any],
         traces: Traces,
+        gauges: Gauges,
         watcher: Watcher,
     ) -> None:
         self._plan, self._prepared, self._session = plan, prepared, session
-        self._traces, self._watcher = traces, watcher
+        self._traces, self._gauges, self._watcher = traces, gauges, watcher
         self._libraries = clients.load_libraries(plan)
         self._floors: Mapping[str, Floor] = {}
         self._received: dict[str, Received | None] = {}
@@ -259,7 +264,8 @@ class _Analysing:
             result = replace(result, observer_effect=effect, exemplars=traced)
         result = _with(result, *findings)
         result = self._traces.linked(result, requests, prepared.described, one_run)
-        return beside_floor(result, floor), decomposition
+        result = self._gauges.beside(beside_floor(result, floor), load.requests)
+        return result, decomposition
 
     def _of_traces(
         self, name: str, load: Measurement, one_run: export.Run, joining: JoiningExporter

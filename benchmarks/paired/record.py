@@ -18,7 +18,7 @@ from tracebench.load.engine.progress import Watcher
 from tracebench.load.prepare.targets import prepare
 from tracebench.model.plan import Payload, Payloads, Plan, Target, Targets, Workload
 from tracebench.model.requests import SCHEDULED
-from tracebench.model.result import COMPARED
+from tracebench.model.statistics import COMPARED
 
 COMPONENTS = ("client", "network", "preprocessing", "inference", "server_other", "end_to_end")
 

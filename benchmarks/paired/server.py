@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
-from tracebench.example import rest
-from tracebench.example.classifier import Classifier, Tensor
+from tracebench.example import listening
+from tracebench.example.pictures import rest
+from tracebench.example.pictures.classifier import Classifier, Tensor
 
 HOST = "127.0.0.1"
 
@@ -44,7 +45,7 @@ def spawned(share: float) -> Iterator[str]:
 
 
 def main(share: float) -> None:
-    with rest.listening(Slower(share), HOST, 0, threads=4) as url:
+    with listening.rest_listening(rest.create_app(Slower(share)), HOST, 0, 4) as url:
         print(url, flush=True)
         sys.stdin.read()
 

@@ -42,8 +42,9 @@ from tracebench.model.requests import (
     Requests,
     stamp_columns,
 )
-from tracebench.model.result import Statistics, TargetResult
+from tracebench.model.result import TargetResult
 from tracebench.model.server_times import ServerTimes
+from tracebench.model.statistics import Statistics
 from tracebench.report.result_file import dumps, loads
 
 CUSTOM = tuple(f"a-step-of-the-author-s-own-{at}" for at in range(20))

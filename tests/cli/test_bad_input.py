@@ -107,6 +107,8 @@ URL = "http://127.0.0.1:9"
             "'./x' is also --output-json",
         ),
         (["--image", IMAGE, "--rest-url", URL, "--nonsense"], "--nonsense"),
+        (["--image", IMAGE, "--rest-url", URL, "--metrics-url", "h:1/metrics"], "'h:1/metrics'"),
+        (["--image", IMAGE, "--rest-url", URL, "--metric", "a"], "add --metrics-url"),
         (["--image", IMAGE, "--rest-url", "https://127.0.0.1:9", "--cacert", "no.pem"], "no.pem"),
     ],
 )

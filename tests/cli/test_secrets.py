@@ -111,6 +111,7 @@ def test_sweeps(tmp_path: Path) -> None:
         ("--rest-url", "http://h", "--otlp-endpoint", "gopher://SECRETUSER:SECRETPASS@h"),
         ("--rest-url", "http://h", "--otlp-endpoint", "http://SECRETUSER:SECRETPASS@127.0.0.1:9"),
         ("--rest-url", "http://h", "--jaeger", "http://SECRETUSER:SECRETPASS@h"),
+        ("--rest-url", "http://h", "--metrics-url", "ftp://SECRETUSER:SECRETPASS@h/"),
         ("--rest-url", "http://h", "--jaeger", "http://h/?token=SECRETQUERY"),
         ("--rest-url", "http://h", "--trace-ui", "http://SECRETUSER:SECRETPASS@h:x/"),
         ("--grpc-server", "h:1", "--header", "x: SECRETé"),

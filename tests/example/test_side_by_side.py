@@ -9,7 +9,7 @@ import grpc
 import requests
 
 from tests.example.pictures import COFFEE, plain
-from tracebench.example.classifier import Classifier
+from tracebench.example.pictures.classifier import Classifier
 from tracebench.example.serve import Addresses
 from tracebench.protos.inference_pb2 import PredictRequest
 from tracebench.protos.inference_pb2_grpc import InferenceServiceStub

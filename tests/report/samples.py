@@ -25,7 +25,7 @@ from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import advised
 from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
 from tracebench.model.measurement import Block
-from tracebench.model.result import Result, TargetResult, TcpInfo
+from tracebench.model.result import Gauge, Result, TargetResult, TcpInfo
 
 MS = 1_000_000
 PARTS_MS = {"preprocessing": 4.0, "inference": 11.0, "postprocessing": 0.5}
@@ -142,7 +142,21 @@ def buffered() -> Result:
     return result(rest=Streamed(streams(parts), requests=8).target)
 
 
+def gauged() -> Result:
+    """Two targets, of which one tells of itself: a count, a share, and one by its own name."""
+    times = tuple(float(at_s) for at_s in range(8))
+    running = tuple(float(number % 3) for number in range(8))
+    share = tuple(number / 100 for number in range(8))
+    gauges = {
+        "requests_running": Gauge("vllm:num_requests_running", times, running, 0, 1, 2),
+        "kv_cache_usage": Gauge("vllm:kv_cache_usage_perc", times, share, 0, 0.035, 0.07),
+        'tokens_total{engine="0"}': Gauge("tokens_total", (0.5,), (123456.0,), 1, 123456.0, 1e9),
+    }
+    return result(rest=replace(target(), gauges=gauges), grpc=target())
+
+
 ALL = {
+    "gauges": gauged(),
     "streams": streamed(),
     "buffered streams": buffered(),
     "own parts": own_parts(),

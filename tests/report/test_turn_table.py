@@ -2,7 +2,7 @@
 
 from rich.console import Console, Group
 
-from tracebench.model.result import Turn
+from tracebench.model.stream_result import Turn
 from tracebench.report.turn_table import turn_block
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model.columns import ABSENT, Int64
 from tracebench.model.language import Agreement
-from tracebench.model.result import Statistics, Tokens, Turn
+from tracebench.model.statistics import Statistics
+from tracebench.model.stream_result import Tokens, Turn
 from tracebench.model.streams import UNTOLD, Rows
 
 

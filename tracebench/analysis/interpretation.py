@@ -33,7 +33,8 @@ from tracebench.model.components import (
     SERVER_AND_NETWORK,
 )
 from tracebench.model.exchange import Undecomposed
-from tracebench.model.result import StreamResult, TailPart, TargetResult
+from tracebench.model.result import TailPart, TargetResult
+from tracebench.model.stream_result import StreamResult
 
 # What it suggests that one component takes most of the time.
 

@@ -33,7 +33,8 @@ from tracebench.model.components import SERVER_AND_NETWORK as REST
 from tracebench.model.exchange import StreamTimes
 from tracebench.model.measurement import Measurement
 from tracebench.model.requests import Requests
-from tracebench.model.result import PERMILLE, Gaps, Statistics, StreamResult, Tokens
+from tracebench.model.statistics import PERMILLE, Statistics
+from tracebench.model.stream_result import Gaps, StreamResult, Tokens
 from tracebench.model.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams, gaps_ns, places_of
 
 _MOST_SHARED: Final = 0.05

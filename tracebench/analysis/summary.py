@@ -59,15 +59,9 @@ from tracebench.model.requests import (
     STAMP_KINDS,
     Requests,
 )
-from tracebench.model.result import (
-    PERMILLE,
-    Exemplar,
-    Floor,
-    RequestCounts,
-    Statistics,
-    TargetResult,
-)
+from tracebench.model.result import Exemplar, Floor, RequestCounts, TargetResult
 from tracebench.model.server_times import SOURCES
+from tracebench.model.statistics import PERMILLE, Statistics
 
 _EXEMPLARS: Final = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 

@@ -16,6 +16,7 @@ from tracebench.analysis.findings import (
     outcome,
     reported_parts,
     samples,
+    server_gauges,
     server_timing,
     steadiness,
     streams,
@@ -27,7 +28,8 @@ from tracebench.analysis.findings.finding import (
     with_findings,
 )
 from tracebench.analysis.scaling import scale
-from tracebench.model.result import PERMILLE, Finding, Statistics, TargetResult, Verdict
+from tracebench.model.result import Finding, TargetResult, Verdict
+from tracebench.model.statistics import PERMILLE, Statistics
 
 _JUDGED: Final = (
     outcome,
@@ -42,7 +44,7 @@ _JUDGED: Final = (
     otlp_spans,
 )
 """In the order in which a reader should hear of findings of equal severity."""
-_STATED_ELSEWHERE: Final = (near_floor, archived_run, scale)
+_STATED_ELSEWHERE: Final = (near_floor, archived_run, scale, server_gauges)
 """Topics without judges: whoever knows more than a run's evidence states their findings."""
 TOPICS: Final = (*_JUDGED, *_STATED_ELSEWHERE)
 

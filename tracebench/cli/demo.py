@@ -1,7 +1,8 @@
 """The example server from the command line: `serve` it alone, or measure it with `demo`."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,7 +11,20 @@ from tracebench.cli.output_options import DETAIL
 from tracebench.cli.outputs import Outputs, detail_of
 from tracebench.cli.run import measure
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
+from tracebench.model.plan import (
+    Calls,
+    Objectives,
+    Payload,
+    Payloads,
+    Plan,
+    SpanRoutes,
+    Targets,
+    Watched,
+    Workload,
+)
+
+if TYPE_CHECKING:
+    from tracebench.example.serve import Addresses
 
 # `tracebench serve`: the example model server alone.
 
@@ -24,16 +38,24 @@ PORT = click.IntRange(0, 65_535)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
-    default=4,
-    show_default=True,
-    help="Threads of each server.",
+    help="Threads of each server. [default: 4; with --llm: 64]",
 )
 @click.option(
-    "--instances", type=click.IntRange(min=1), help="Inferences at once. [default: no limit]"
+    "--instances",
+    type=click.IntRange(min=1),
+    help="Inferences at once; with --llm, streams at once. [default: no limit; with --llm: 8]",
 )
+@click.option("--llm", is_flag=True, help="Serve a small language model instead.")
+@click.option("--prefix-cache", is_flag=True, help="With --llm: reuse prompts' common beginnings.")
 @click.option("--otlp-endpoint", metavar="URL", help="Export spans to this OTLP endpoint.")
 def serve(**given: Any) -> int:
-    """Serve EfficientNet-Lite0 over REST and gRPC until interrupted."""
+    """Serve EfficientNet-Lite0, or a language model, over REST and gRPC until interrupted.
+
+    The language model speaks OpenAI's interface: /v1/completions, /v1/chat/completions. Its weights
+    are random: what it says is nonsense, and what it costs is real.
+    """
+    if given["prefix_cache"] and not given["llm"]:
+        raise UsageError("--prefix-cache is for language models: add --llm")
     from tracebench.example.serve import serve_forever  # the extra `example` is needed only here
 
     serve_forever(**given)
@@ -46,17 +68,23 @@ FOLDER = Path("tracebench-demo")
 
 
 @click.command(short_help="Measure the example server over both protocols.")
-@click.option("--requests", type=click.IntRange(min=1), default=200, show_default=True)
-@click.option("--concurrency", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option(
+    "--requests", type=click.IntRange(min=1), help="[default: 200; with --llm: 100]", metavar="N"
+)
+@click.option(
+    "--concurrency", type=click.IntRange(min=1), help="[default: 1; with --llm: 4]", metavar="N"
+)
+@click.option("--llm", is_flag=True, help="Measure a small language model, token by token.")
 @options(DETAIL)
-def demo(*, requests: int, concurrency: int, verbose: bool, quiet: bool) -> int:
+def demo(
+    *, requests: int | None, concurrency: int | None, llm: bool, verbose: bool, quiet: bool
+) -> int:
     """Start the example server, measure it over REST and gRPC, and save everything.
 
     ./tracebench-demo/ then has the result, the plot, the answer as Markdown, the traces, and a
     table of all requests.
     """
-    from tracebench.example import picture  # the extra `example` is needed only here
-    from tracebench.example.serve import spawned  # as above
+    from tracebench.example.serve import spawned  # the extra `example` is needed only here
 
     try:
         FOLDER.mkdir(exist_ok=True)
@@ -73,13 +101,44 @@ def demo(*, requests: int, concurrency: int, verbose: bool, quiet: bool) -> int:
         samples=str(FOLDER / "samples.csv"),
     )
     outputs.check()
-    with spawned() as server:
-        planned = Plan(
-            Payloads(Payload(picture(), "image/png", "coffee.png", "image")),
-            Targets(server.rest_url, server.grpc_server),
-            load=Workload(
-                requests=requests, concurrency=concurrency, warmup=max(10, 2 * concurrency)
-            ),
-            traces=SpanRoutes(output_traces=outputs.traces),
+    with spawned(llm=llm) as server:
+        planned = _language(server) if llm else _pictures(server)
+        slots = concurrency or planned.load.concurrency
+        load = replace(
+            planned.load,
+            requests=requests or planned.load.requests,
+            concurrency=slots,
+            warmup=max(planned.load.warmup_requests, 2 * slots),
         )
-        return measure(planned, outputs)
+        traces = SpanRoutes(output_traces=outputs.traces)
+        return measure(replace(planned, load=load, traces=traces), outputs)
+
+
+def _pictures(server: "Addresses") -> Plan:
+    """One picture, over both protocols."""
+    from tracebench.example import picture  # the extra `example` is needed only here
+
+    return Plan(
+        Payloads(Payload(picture(), "image/png", "coffee.png", "image")),
+        Targets(server.rest_url, server.grpc_server),
+        load=Workload(requests=200, warmup=10),
+    )
+
+
+def _language(server: "Addresses") -> Plan:
+    """Prompts of 256 tokens and answers of 64; one JSON form for both protocols."""
+    from tracebench.example.language import questions  # the extra `example` is needed only here
+
+    return Plan(
+        Payloads(
+            tuple(
+                Payload(content, "application/json", f"{number}.json", "json")
+                for number, content in enumerate(questions.questions())
+            )
+        ),
+        Targets(f"{server.rest_url}{questions.ROUTE}", server.grpc_server),
+        calls=Calls(grpc_method=questions.METHOD),
+        load=Workload(requests=100, concurrency=4, warmup=4),
+        objectives=Objectives("ttft < 500ms, tpot < 25ms"),
+        gauges=Watched(f"{server.rest_url}/metrics"),
+    )

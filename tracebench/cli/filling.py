@@ -19,6 +19,7 @@ from tracebench.model.plan import (
     Streamed,
     Targets,
     Tls,
+    Watched,
     Workload,
 )
 
@@ -38,6 +39,7 @@ Part = TypeVar(
     LanguageModel,
     Naming,
     Objectives,
+    Watched,
 )
 
 

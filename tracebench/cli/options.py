@@ -29,6 +29,7 @@ from tracebench.model.plan import (
     Streamed,
     Targets,
     Tls,
+    Watched,
 )
 from tracebench.system.input_files import check_file
 from tracebench.tracing.receiver.settings import DEFAULT, bind_of
@@ -268,6 +269,7 @@ def plan(given: Mapping[str, Any]) -> Plan:
         language=model,
         naming=filled(Naming, given),
         objectives=filled(Objectives, given),
+        gauges=filled(Watched, given),
     )
 
 

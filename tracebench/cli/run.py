@@ -9,6 +9,7 @@ import click
 from tracebench.cli import standard_streams
 from tracebench.cli.filling import options
 from tracebench.cli.gates import FAIL_IF, NO_GATES, Gating, complain
+from tracebench.cli.gauge_options import GAUGES
 from tracebench.cli.llm_options import LLM
 from tracebench.cli.load_options import LOAD
 from tracebench.cli.options import (
@@ -44,7 +45,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 @click.command(short_help="Load a server and split its latency.")
 @options(TARGETS, PAYLOAD, LLM, METHOD, EXPECT, TRUST, LOAD, STREAMED, SLO)
-@options(INFLUENCE, MAPPING, RECEIVE, SPANS_OUT, SAMPLES, ANSWER, FAIL_IF)
+@options(INFLUENCE, MAPPING, RECEIVE, GAUGES, SPANS_OUT, SAMPLES, ANSWER, FAIL_IF)
 @click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
 def run(*, dry_run: bool, **given: Any) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.

@@ -8,6 +8,7 @@ import click
 
 from tracebench.analysis.numbers import rounded
 from tracebench.cli.filling import options
+from tracebench.cli.gauge_options import GAUGES
 from tracebench.cli.llm_options import LLM
 from tracebench.cli.load_options import AMOUNT, MANNER
 from tracebench.cli.load_values import Loads
@@ -56,7 +57,7 @@ LOADS = (
 
 @click.command(short_help="Find what saturates first as the load grows.")
 @options(TARGETS, PAYLOAD, LLM, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER, STREAMED)
-@options(OBJECTIVE, INFLUENCE, MAPPING, RECEIVE, SPANS_OUT, SAMPLES, ANSWER)
+@options(OBJECTIVE, INFLUENCE, MAPPING, RECEIVE, GAUGES, SPANS_OUT, SAMPLES, ANSWER)
 def sweep(
     *,
     concurrency: tuple[float, ...] | None,

@@ -1,4 +1,4 @@
-"""The example model server: EfficientNet-Lite0 over REST and gRPC."""
+"""The example model servers, each over REST and gRPC: a picture classifier, a language model."""
 
 from importlib.resources import files
 

@@ -7,6 +7,6 @@ from tracebench.model.errors import TracebenchError
 
 if __name__ == "__main__":
     try:
-        serve_parent()
+        serve_parent(llm="--llm" in sys.argv)
     except TracebenchError as error:
         sys.exit(f"tracebench: {error}")

@@ -316,6 +316,16 @@ class Objectives:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """What of the server's own gauges is read during the run."""
+
+    metrics_url: str | None = None
+    """A page in Prometheus's text format."""
+    metrics: tuple[str, ...] = ()
+    """Metrics to read from it besides those of known servers, perhaps with labels in braces."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What to measure, and how: a part for each thing that a person decides.
 
@@ -335,3 +345,4 @@ class Plan:
     language: LanguageModel = LanguageModel()
     naming: Naming = Naming()
     objectives: Objectives = Objectives()
+    gauges: Watched = Watched()

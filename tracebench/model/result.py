@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from tracebench.model.blocks import Blocks
 from tracebench.model.objectives import Decision, GateResult, ObjectiveResult
+from tracebench.model.statistics import Statistics
+from tracebench.model.stream_result import Goodput, StreamResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,33 +22,6 @@ class TcpInfo:
 
 Detail: TypeAlias = Literal["table", "answer", "all"]
 """How much of it is told: the table alone (`-q`), what answers the question, or all (`-v`)."""
-PERMILLE: Final = {"p50_ms": 500, "p90_ms": 900, "p95_ms": 950, "p99_ms": 990, "p999_ms": 999}
-"""The percentiles among the statistics."""
-SHOWN: Final = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
-"""Those that the table has a column for; None in a file that is older than the statistic."""
-COMPARED: Final = ("mean_ms", "p50_ms", "p95_ms")
-"""Those whose differences are told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Statistics:
-    """One component's distribution, in ms. See the result contract for the meaning of each."""
-
-    count: int
-    mean_ms: float
-    std_ms: float
-    min_ms: float
-    p50_ms: float
-    p90_ms: float
-    p95_ms: float
-    p99_ms: float
-    p999_ms: float
-    max_ms: float
-    ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    unsupported: tuple[str, ...] = ()
-    effective_count: int | None = None
-    """How many independent values would tell as much of the mean; less than `count` where
-    successive requests are correlated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,98 +182,19 @@ class Tail:
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
-    """How many tokens the streams had, in all; None: nobody tells."""
+class Gauge:
+    """One of the server's own gauges, read once a second while it was loaded."""
 
-    input: int | None
-    output: int | None
-    reasoning: int | None
-    cached: int | None
-    source: Literal["none", "events", "ids", "usage"]
-    """Who counted those of the output, in the worst case: nobody, we the events that carry some,
-    or the server, by their ids or in a usage."""
-    asked_input: int | None = None
-    asked_output: int | None = None
-    """How many were asked for; None where it is not known of each request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Gaps:
-    """Gaps between tokens by their position: from `position[i]` on, until the next one."""
-
-    position: tuple[int, ...]
-    """The first token is 0; a gap stands where the token behind it does."""
-    p50_ms: tuple[float, ...]
-    p95_ms: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Goodput:
-    """Requests that meet every limit."""
-
-    share: float
-    """Of all that ended."""
-    rps: float
-    limits: Mapping[str, float]
-    """Metric → ms."""
-    ci95: tuple[float, float] | None = None
-    """Of the share; None in a file that is older."""
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """The requests of one turn of conversations."""
-
-    turn: int
-    """From 1 on."""
-    count: int
-    input_tokens: float | None
-    """Of one request, as the server counts (mean); None: it does not."""
-    cached_tokens: float | None
-    """The same of those that came from its cache."""
-    output_tokens: float | None
-    ttft: Statistics | None
-    tpot: Statistics | None
-
-
-@dataclass(frozen=True, slots=True)
-class StreamResult:
-    """What streamed replies tell, besides what is told of any. docs/streams.md defines it."""
-
-    count: int
-    """Successes whose replies streamed and had a token."""
-    without_tokens: int
-    ttft: Statistics | None
-    ttft_service: Statistics | None
-    first_text: Statistics | None
-    itl: Statistics | None
-    """Of gaps, pooled; its intervals resample requests."""
-    tpot: Statistics | None
-    generation: Statistics | None
-    ending: Statistics | None
-    parts: Mapping[str, Mapping[str, Statistics]]
-    """`ttft` and `generation`, each → what it is the sum of, for each request."""
-    tokens: Tokens
-    output_tokens_per_s: float | None
-    """Over the steady part of the run: while as many requests were under way as there may be."""
-    events_per_token: float | None
-    stamps: Mapping[str, int]
-    """Of events with tokens: `exact`, or `shared` with what came later in the same read."""
-    shared_gaps: float
-    """The share of gaps that lie within one read, of which only the sum is known."""
-    gaps: Gaps | None
-    one_token: int
-    """Streams with one output token, or all in one read: they have no `tpot`."""
-    goodput: Goodput | None = None
-    """None where no limits were given."""
-    first_token_splits: Mapping[str, int] = field(default_factory=dict)
-    """Of how many the server's own time to the first token tells `network_first` `apart`; in how
-    many its times were `scaled`, because they exceeded what there was by as little as clocks of two
-    processes may; and of how many they were `left_out`, because they did by more."""
-    waited: Statistics | None = None
-    """How long servers stood still because the reader was slow, where they did."""
-    turns: tuple[Turn, ...] = ()
-    """Of conversations, the first turn first; empty where there were none."""
+    metric: str
+    """What the server calls it."""
+    t_s: tuple[float, ...]
+    """When it was read, from when the first request was due; at most 600 times, each the mean of
+    equally many where more were read."""
+    value: tuple[float, ...]
+    min: float
+    median: float
+    max: float
+    """Of all that was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +250,9 @@ class TargetResult:
     """Those of a sweep or a search (`--slo`)."""
     ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Of `throughput_rps`, `errors.share` and `decomposed.share`, where the run gives them."""
+    gauges: Mapping[str, Gauge] = field(default_factory=dict)
+    """What the server told of itself meanwhile: `requests_running`, `requests_waiting`,
+    `kv_cache_usage` (a share), and what was asked for by its own name."""
 
 
 @dataclass(frozen=True, slots=True)

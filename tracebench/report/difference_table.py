@@ -9,7 +9,8 @@ from rich.text import Text
 from server_middleware.vocabulary import INFERENCE, INFERENCE_PARTS
 from tracebench.analysis.numbers import milliseconds, signed
 from tracebench.model.components import COMPONENTS, END_TO_END, LEAVES
-from tracebench.model.result import COMPARED, Comparison, Difference
+from tracebench.model.result import Comparison, Difference
+from tracebench.model.statistics import COMPARED
 from tracebench.report.terminal import indented, shortened
 
 _FIRST = "p50_ms"

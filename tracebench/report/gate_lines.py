@@ -11,7 +11,8 @@ from rich.text import Text
 from tracebench.analysis.interpretation import was_interrupted
 from tracebench.analysis.numbers import rounded
 from tracebench.model.objectives import Decision, GateResult, Unit
-from tracebench.model.result import Goodput, Result
+from tracebench.model.result import Result
+from tracebench.model.stream_result import Goodput
 from tracebench.report.terminal import WIDTH, indented, printed
 
 _STYLES: Final[Mapping[Decision, str]] = {

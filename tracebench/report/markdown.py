@@ -6,8 +6,9 @@ from typing import Final
 
 from tracebench.analysis.interpretation import interpret, interpret_stream, tail_in_short
 from tracebench.analysis.numbers import whole_percent
-from tracebench.model.result import SHOWN, Result, TargetResult
+from tracebench.model.result import Result, TargetResult
 from tracebench.model.search import Search
+from tracebench.model.statistics import SHOWN
 from tracebench.model.sweep import Sweep
 from tracebench.report import gate_lines, search_table, sweep_table
 from tracebench.report.component_table import meaning_of_estimates, rows_of

@@ -6,8 +6,9 @@ from rich.text import Text
 
 from tracebench.analysis.numbers import milliseconds, rounded
 from tracebench.model.objectives import Met, ObjectiveResult
-from tracebench.model.result import Result, Statistics
+from tracebench.model.result import Result
 from tracebench.model.search import Level, Search
+from tracebench.model.statistics import Statistics
 from tracebench.model.sweep import Step, Sweep
 from tracebench.report.sweep_table import HEADINGS, MEETS
 from tracebench.report.terminal import WIDTH, indented, printed

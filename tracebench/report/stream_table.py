@@ -8,7 +8,8 @@ from rich.text import Text
 
 from tracebench.analysis.numbers import counted, milliseconds, percent, rounded, whole_percent
 from tracebench.model.components import SERVER_AND_NETWORK
-from tracebench.model.result import SHOWN, Statistics, StreamResult, Tokens
+from tracebench.model.statistics import SHOWN, Statistics
+from tracebench.model.stream_result import StreamResult, Tokens
 from tracebench.report.component_table import value
 from tracebench.report.terminal import indented
 from tracebench.report.turn_table import turn_block, turns_in_short

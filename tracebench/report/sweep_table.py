@@ -18,7 +18,8 @@ from tracebench.analysis.numbers import (
 )
 from tracebench.model.components import LEAVES, SERVER_AND_NETWORK
 from tracebench.model.objectives import Met
-from tracebench.model.result import Detail, Finding, Statistics, TargetResult
+from tracebench.model.result import Detail, Finding, TargetResult
+from tracebench.model.statistics import Statistics
 from tracebench.model.sweep import Law, LoadKind, Point, Scaling, Sweep
 from tracebench.report.terminal import (
     WIDTH,

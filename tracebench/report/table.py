@@ -22,6 +22,7 @@ from tracebench.report.details import (
     whole_table,
 )
 from tracebench.report.difference_table import difference_block
+from tracebench.report.gauge_lines import gauge_lines
 from tracebench.report.headline import doubts, facts, headline
 from tracebench.report.influence import influence_lines
 from tracebench.report.stream_table import stream_line
@@ -147,7 +148,7 @@ def _below(target: TargetResult, plan: Mapping[str, Any]) -> list[RenderableType
     """What stands under the table, in its own terms."""
     note = note_on_estimates(target, plan)
     streamed = () if target.stream is None else stream_line(target.stream)
-    lines = (*streamed, *influence_lines(target, brief=True))
+    lines = (*streamed, *gauge_lines(target), *influence_lines(target, brief=True))
     return [*note, *(one_line(line) for line in lines)]
 
 

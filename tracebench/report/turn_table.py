@@ -8,7 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tracebench.analysis.numbers import rounded
-from tracebench.model.result import Statistics, Turn
+from tracebench.model.statistics import Statistics
+from tracebench.model.stream_result import Turn
 from tracebench.report.component_table import value
 from tracebench.report.terminal import indented
 

@@ -12,7 +12,15 @@ from typing import Any
 from tracebench.model.plan import Payload, Plan, Segment
 from tracebench.system.redaction import Secrets, header_shown, redacted
 
-_URLS = ("rest_url", "grpc_server", "otlp_endpoint", "forward_otlp", "jaeger", "trace_ui")
+_URLS = (
+    "rest_url",
+    "grpc_server",
+    "otlp_endpoint",
+    "forward_otlp",
+    "jaeger",
+    "trace_ui",
+    "metrics_url",
+)
 _PACKAGES = ("grpcio", "httptools", "numpy", "opentelemetry-sdk", "requests")
 
 

@@ -95,7 +95,11 @@ class Secrets:
         """All the credentials in a plan."""
         routes, calls = plan.traces, plan.calls
         ends = (routes.otlp_endpoint, routes.forward_otlp, routes.jaeger, routes.trace_ui)
-        given = (*(one.address for one in plan.targets.all if one.protocol == "rest"), *ends)
+        given = (
+            *(one.address for one in plan.targets.all if one.protocol == "rest"),
+            plan.gauges.metrics_url,
+            *ends,
+        )
         urls = [url for url in given if url is not None]
         public = " ".join([*map(redacted, urls), calls.grpc_method or "", calls.oip or ""])
         texts = {text for url in urls for text in _in_url(url)}

@@ -11,7 +11,8 @@ from tests.analysis.simulated_runs import ANY, run_of, simulated
 from tests.load.streams.exact_streams import Streamed, chat, streams, tokens
 from tracebench.analysis.difference.between_runs import differences
 from tracebench.model.blocks import Blocks, BlockSeries
-from tracebench.model.result import Difference, Statistics, TargetResult
+from tracebench.model.result import Difference, TargetResult
+from tracebench.model.statistics import Statistics
 
 
 def statistics(value_ms: float, half_ms: float) -> Statistics:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.analysis.samples import MS, NO_TIMING, SUCCESS, TIMING, target
 from tracebench.analysis.difference.comparison import compare
-from tracebench.model.result import Difference, Statistics, TargetResult
+from tracebench.model.result import Difference, TargetResult
+from tracebench.model.statistics import Statistics
 
 ANY = target([SUCCESS])
 

@@ -23,7 +23,8 @@ from tracebench.analysis.difference.paired import (
 )
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import COMPARED, Comparison, TargetResult
+from tracebench.model.result import Comparison, TargetResult
+from tracebench.model.statistics import COMPARED
 
 Floats = npt.NDArray[np.float64]
 

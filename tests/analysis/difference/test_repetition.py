@@ -10,7 +10,7 @@ from tests.analysis.series import consistent, latencies, normal
 from tracebench.analysis.difference.comparison import compare
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import PERMILLE
+from tracebench.model.statistics import PERMILLE
 
 RUNS = 300
 ANY = target([SUCCESS])

@@ -10,7 +10,7 @@ from tracebench.analysis.advice import pieces
 from tracebench.analysis.findings.finding import SEVERITIES, FindingKind, weigh
 from tracebench.analysis.numbers import Wording
 from tracebench.analysis.verdict import FINDINGS, TOPICS
-from tracebench.model.result import PERMILLE
+from tracebench.model.statistics import PERMILLE
 
 NAMED = """client_saturated rate_not_met arrivals_not_as_asked not_stationary warmup_too_short
 too_few_samples correlated_samples unexplained_share negative_network clock_stepped errors
@@ -68,6 +68,7 @@ LIKELY: Mapping[str, object] = {
     **dict.fromkeys(("steps", "slots", "load", "times"), 64),
     **dict.fromkeys(("at", "off"), 0.25),
     "events": 1.25,
+    **dict.fromkeys(("failed", "tries"), 123),
 }
 
 

@@ -16,7 +16,8 @@ from tracebench.analysis.objectives.gates import (
 from tracebench.analysis.objectives.limits import Path
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import Decision, GateResult
-from tracebench.model.result import Finding, Goodput, Result, TargetResult, Verdict
+from tracebench.model.result import Finding, Result, TargetResult, Verdict
+from tracebench.model.stream_result import Goodput
 
 TARGETS = ("rest", "grpc")
 

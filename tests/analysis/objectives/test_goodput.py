@@ -12,7 +12,8 @@ from tracebench.analysis.closure.decomposition import decompose
 from tracebench.analysis.summary import summarise
 from tracebench.model.exchange import Exchange, Timing, Undecomposed
 from tracebench.model.measurement import Measurement
-from tracebench.model.result import Goodput, TargetResult
+from tracebench.model.result import TargetResult
+from tracebench.model.stream_result import Goodput
 
 
 def judged(run: Measurement, slo: str, share: float | None = None) -> TargetResult:

@@ -17,7 +17,7 @@ from tracebench.analysis.statistics.distribution import (
     rank,
 )
 from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import PERMILLE, Statistics
+from tracebench.model.statistics import PERMILLE, Statistics
 
 
 def milliseconds(*values_ms: float) -> Nanoseconds:

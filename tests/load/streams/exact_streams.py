@@ -21,7 +21,8 @@ from tracebench.load.wire.codec import Codec
 from tracebench.load.wire.http1 import StreamingHttp1Codec
 from tracebench.model.exchange import Decomposition
 from tracebench.model.measurement import Measurement
-from tracebench.model.result import StreamResult, TargetResult
+from tracebench.model.result import TargetResult
+from tracebench.model.stream_result import StreamResult
 from tracebench.tracing.roots.trace_ids import IdSource
 
 MS = 1_000_000

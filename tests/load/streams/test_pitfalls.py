@@ -22,7 +22,7 @@ from tests.load.streams.exact_streams import (
     usage,
 )
 from tracebench.model.exchange import Outcome
-from tracebench.model.result import Statistics
+from tracebench.model.statistics import Statistics
 
 TTFT_MS = 50 + BOTH_WAYS_MS
 

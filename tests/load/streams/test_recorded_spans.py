@@ -23,8 +23,9 @@ from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.summary import summarise
 from tracebench.load.wire.grpc_reply import read_streamed
 from tracebench.load.wire.http2 import StreamingHttp2Codec
-from tracebench.model.result import StreamResult, TargetResult
+from tracebench.model.result import TargetResult
 from tracebench.model.span import Event, Span
+from tracebench.model.stream_result import StreamResult
 from tracebench.report.stream_table import stream_block
 from tracebench.report.terminal import printed
 from tracebench.tracing.join.exporter import JoiningExporter

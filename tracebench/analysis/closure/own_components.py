@@ -20,8 +20,8 @@ from tracebench.model.columns import ABSENT, summed
 from tracebench.model.components import COMPONENTS, END_TO_END
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.requests import Flags
-from tracebench.model.result import Statistics
 from tracebench.model.server_times import LEFT_OUT, PART, UNLISTED, ServerTimes
+from tracebench.model.statistics import Statistics
 
 _UNUSUAL: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _OF_THE_SERVER: Final = "server."

@@ -11,7 +11,8 @@ import numpy as np
 from tracebench.analysis.statistics.correlation import student_t95
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model.measurement import Block
-from tracebench.model.result import COMPARED, ClientCost, Difference, ErrorCount, Statistics
+from tracebench.model.result import ClientCost, Difference, ErrorCount
+from tracebench.model.statistics import COMPARED, Statistics
 
 _LEAST_PAIRS: Final = 6
 """With fewer pairs of blocks there is no interval."""

@@ -20,15 +20,8 @@ from tracebench.analysis.statistics.correlation import Z95
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.analysis.statistics.student_t import two_sided_p
 from tracebench.model.requests import VARIANT, Requests
-from tracebench.model.result import (
-    COMPARED,
-    Comparison,
-    Difference,
-    ObserverEffect,
-    Result,
-    Statistics,
-    TargetResult,
-)
+from tracebench.model.result import Comparison, Difference, ObserverEffect, Result, TargetResult
+from tracebench.model.statistics import COMPARED, Statistics
 
 # Targets side by side.
 

@@ -23,7 +23,7 @@ from tracebench.model.columns import Int64
 from tracebench.model.exchange import Decomposition, Nanoseconds
 from tracebench.model.measurement import Measurement
 from tracebench.model.requests import SCHEDULED
-from tracebench.model.result import COMPARED, PERMILLE
+from tracebench.model.statistics import COMPARED, PERMILLE
 
 Series: TypeAlias = npt.NDArray[np.float64]
 """A statistic of successive blocks, in ms; NaN where a block has none."""

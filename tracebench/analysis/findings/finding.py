@@ -11,15 +11,9 @@ from tracebench.analysis.advice import Hint, always, pieces
 from tracebench.analysis.numbers import Wording
 from tracebench.model.exchange import Decomposition, Nanoseconds
 from tracebench.model.measurement import Measurement
-from tracebench.model.result import (
-    ErrorCount,
-    Finding,
-    Floor,
-    RequestCounts,
-    Statistics,
-    StreamResult,
-    Verdict,
-)
+from tracebench.model.result import ErrorCount, Finding, Floor, RequestCounts, Verdict
+from tracebench.model.statistics import Statistics
+from tracebench.model.stream_result import StreamResult
 
 Severity = Literal["info", "warning", "invalid"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "invalid")

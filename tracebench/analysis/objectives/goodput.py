@@ -25,7 +25,9 @@ from tracebench.model.exchange import Decomposition, Outcome
 from tracebench.model.measurement import Measurement
 from tracebench.model.objectives import Limit, Met, Objective, ObjectiveResult
 from tracebench.model.requests import DRAW, OUTCOME, OUTCOME_CODES, Flags
-from tracebench.model.result import Goodput, Statistics, TargetResult
+from tracebench.model.result import TargetResult
+from tracebench.model.statistics import Statistics
+from tracebench.model.stream_result import Goodput
 from tracebench.model.streams import places_of
 
 _CANCELLED: Final = OUTCOME_CODES[Outcome.CANCELLED]

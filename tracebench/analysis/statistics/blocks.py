@@ -14,7 +14,7 @@ from tracebench.analysis.statistics.distribution import NS_PER_MS, in_order, ran
 from tracebench.model.blocks import BlockSeries
 from tracebench.model.columns import Int64
 from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import PERMILLE
+from tracebench.model.statistics import PERMILLE
 
 USUAL: Final = 32
 MOST: Final = 64

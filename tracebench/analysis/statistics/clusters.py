@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tracebench.analysis.statistics.correlation import Z95, student_t95
 from tracebench.analysis.statistics.distribution import NS_PER_MS, SAMPLE_FLOORS, rank
 from tracebench.model.columns import Int64
-from tracebench.model.result import PERMILLE, Statistics
+from tracebench.model.statistics import PERMILLE, Statistics
 
 FEWEST_CLUSTERS: Final = 30
 """Fewer tell too little of how much clusters differ: there are no intervals."""

@@ -18,7 +18,8 @@ from tracebench.analysis.statistics.correlation import (
     student_t95,
 )
 from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import PERMILLE, Curve, Statistics
+from tracebench.model.result import Curve
+from tracebench.model.statistics import PERMILLE, Statistics
 
 NS_PER_MS: Final = 1e6
 SAMPLE_FLOORS: Final = {"p50_ms": 6, "p90_ms": 64, "p95_ms": 130, "p99_ms": 662, "p999_ms": 6_636}

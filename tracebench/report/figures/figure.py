@@ -1,4 +1,4 @@
-"""The result as a figure of four panels, six with streams; needs no display."""
+"""The result as a figure of four panels, more with streams and gauges; needs no display."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import nan
@@ -11,7 +11,8 @@ from server_middleware.vocabulary import SERVER_OTHER
 from tracebench.analysis.closure.own_components import share_of
 from tracebench.analysis.numbers import counted, milliseconds, percent
 from tracebench.model.components import END_TO_END
-from tracebench.model.result import Result, Statistics, TargetResult
+from tracebench.model.result import Result, TargetResult
+from tracebench.model.statistics import Statistics
 from tracebench.report.figures.figure_style import (
     COMPONENTS,
     INVALID,
@@ -20,6 +21,11 @@ from tracebench.report.figures.figure_style import (
     TARGETS,
     Look,
     save,
+)
+from tracebench.report.figures.gauge_figure import (
+    counts_over_time,
+    gauges_in,
+    shares_over_time,
 )
 from tracebench.report.figures.stream_figure import first_token, gaps, streams_in
 from tracebench.report.terminal import shortened
@@ -44,21 +50,25 @@ def make(result: Result) -> Figure:
     """The figure: component times, latency, shares, distribution."""
     targets = result.targets
     streams = streams_in(targets)
+    gauged = gauges_in(targets)
+    rows = 2 + bool(streams) + bool(gauged)
     width, height = SIZE_IN
-    size = (width, height * 1.5) if streams else SIZE_IN
-    figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(3 if streams else 2, 2)
+    figure = Figure(figsize=(width, height * rows / 2), layout="constrained")
+    panels = figure.subplots(rows, 2)
     (times, latency), (shares, curves) = panels[:2]
     if streams:
         first_token(panels[2][0], streams)
         gaps(panels[2][1], streams)
+    if gauged:
+        counts_over_time(panels[-1][0], gauged)
+        shares_over_time(panels[-1][1], gauged)
     _stack(times, targets, share=False)
     _latency(latency, targets)
     _stack(shares, targets, share=True)
     _curves(curves, targets)
     figure.suptitle(_title(result), fontsize=11)
     labelled = dict[str, Any]()
-    for axes in (times, *panels[2:, :1].flat):
+    for axes in (times, *panels[2 : 2 + bool(streams), :1].flat):
         handles, labels = axes.get_legend_handles_labels()
         labelled = dict(zip(labels, handles, strict=True)) | labelled
     if labelled:

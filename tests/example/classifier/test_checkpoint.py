@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from tracebench.example.checkpoint import read_checkpoint
+from tracebench.example.pictures.checkpoint import read_checkpoint
 
 MAGIC, VERSION = 0x1950A86A20F9469CFC6C, 1001
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tracebench.example import onnx_model
+from tracebench.example.pictures import onnx_model
 
 
 @pytest.fixture(scope="module")

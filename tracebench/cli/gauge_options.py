@@ -1,0 +1,23 @@
+"""The options that have the server's own gauges read beside the load."""
+
+from tracebench.cli.filling import fills
+from tracebench.model.plan import Watched
+
+GAUGES = (
+    fills(
+        Watched,
+        "--metrics-url",
+        metavar="URL",
+        help="Read the server's gauges from this page (Prometheus's text format) once a second: "
+        "running, waiting, KV cache use. Known: vLLM, SGLang, Triton, llama.cpp.",
+    ),
+    fills(
+        Watched,
+        "--metric",
+        field="metrics",
+        metavar="NAME",
+        multiple=True,
+        help="Also read this metric from --metrics-url, e.g. 'queue_length{model=\"m\"}'. "
+        "Repeatable.",
+    ),
+)

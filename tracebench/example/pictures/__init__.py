@@ -1,0 +1,1 @@
+"""The picture classifier: EfficientNet-Lite0 over REST and gRPC."""

@@ -1,0 +1,67 @@
+"""Which gauges are looked for: those of known servers, and those that the user names."""
+
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from tracebench.gauges.page import PageError, Wanted, selector
+from tracebench.model.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_PROFILES: Final = Path(__file__).parent / "profiles"
+_EXAMPLE: Final = "the example"
+
+
+@cache
+def known() -> tuple[Wanted, ...]:
+    """The gauges of known servers. Of those with one name, the first that is on a page counts."""
+    return tuple(
+        Wanted(told["name"], metric, told.get("labels", {}), told.get("of_several", "sum"))
+        for profile in _profiles()
+        for told in profile["gauge"]
+        for metric in _several(told["metric"])
+    )
+
+
+def servers() -> str:
+    """The servers whose gauges are known, as a sentence lists them."""
+    return ", ".join(one["about"] for one in _profiles() if one["about"] != _EXAMPLE)
+
+
+def named(metrics: Iterable[str]) -> tuple[Wanted, ...]:
+    """Those that the user names.
+
+    Args:
+        metrics: each a metric's name, perhaps with labels in braces, as Prometheus writes them.
+
+    Raises:
+        UsageError: one is no such name.
+    """
+    return tuple(map(_named, metrics))
+
+
+def _named(text: str) -> Wanted:
+    try:
+        metric, labels = selector(text)
+    except PageError:
+        raise UsageError(
+            f"--metric {text!r} is not the name of a metric: write it as the page does, "
+            "as in 'queue_length' or 'queue_length{model=\"m\"}'"
+        ) from None
+    return Wanted(text, metric, labels)
+
+
+@cache
+def _profiles() -> tuple[dict[str, Any], ...]:
+    paths = sorted(_PROFILES.glob("*.toml"))
+    return tuple(tomllib.loads(path.read_text(encoding="utf-8")) for path in paths)
+
+
+def _several(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

@@ -1,0 +1,95 @@
+"""Reads a page in Prometheus's text format."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from math import isfinite
+from typing import Any, Final, Literal, NamedTuple
+
+_NAME: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_SELECTOR: Final = re.compile(rf"{_NAME.pattern}(\{{.*\}})?")
+
+
+class PageError(Exception):
+    """It is not in that format; the text says why."""
+
+
+class Sample(NamedTuple):
+    """One line of a page."""
+
+    metric: str
+    labels: Mapping[str, str]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A gauge to look for."""
+
+    name: str
+    """What it is called in the result."""
+    metric: str
+    """What the server calls it."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Those that its series must have."""
+    of_several: Literal["sum", "mean"] = "sum"
+    """What becomes of several series: one for each model or engine."""
+
+
+def samples(text: str) -> list[Sample]:
+    """Everything on a page.
+
+    Raises:
+        PageError: it is not in Prometheus's text format.
+    """
+    try:
+        found = [
+            Sample(one.name, one.labels, float(one.value))
+            for family in _parser()(text)
+            for one in family.samples
+        ]
+    except Exception as error:  # the parser raises whatever a line makes it
+        raise PageError(f"it is not in Prometheus's text format ({error})") from None
+    if odd := next((one.metric for one in found if not _NAME.fullmatch(one.metric)), None):
+        raise PageError(f"it is not in Prometheus's text format ({odd[:40]!r} names no metric)")
+    return found
+
+
+def lines_of(text: str, metrics: Iterable[str]) -> str:
+    """The lines of a page that may be of these metrics: so the others need not be parsed."""
+    heads = tuple(metrics)
+    return "".join(line for line in text.splitlines(keepends=True) if line.startswith(heads))
+
+
+def value_of(wanted: Wanted, page: Iterable[Sample]) -> float | None:
+    """A gauge's value on a page; None where it is not there, or is no number."""
+    values = [value for value in _series(wanted, page) if isfinite(value)]
+    if not values:
+        return None
+    return sum(values) / (len(values) if wanted.of_several == "mean" else 1)
+
+
+def selector(text: str) -> tuple[str, Mapping[str, str]]:
+    """A metric's name, and the labels in braces behind it.
+
+    Raises:
+        PageError: it is not written as a page would.
+    """
+    if not _SELECTOR.fullmatch(text):
+        raise PageError(f"{text!r} is not one metric")
+    read = samples(f"{text} 1\n")
+    return read[0].metric, dict(read[0].labels)
+
+
+def _series(wanted: Wanted, page: Iterable[Sample]) -> Iterator[float]:
+    for one in page:
+        if one.metric == wanted.metric and wanted.labels.items() <= one.labels.items():
+            yield one.value
+
+
+@cache
+def _parser() -> Callable[[str], Iterable[Any]]:
+    from prometheus_client import parser  # only for who reads gauges
+
+    return parser.text_string_to_metric_families

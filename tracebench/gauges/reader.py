@@ -1,0 +1,210 @@
+"""The engine's side: starts the process that reads gauges, and adds what it read to the results."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.connection import Connection as Pipe
+from statistics import median
+from typing import Final
+from urllib.parse import urlsplit
+
+from tracebench.analysis.findings import server_gauges
+from tracebench.analysis.findings.finding import with_findings
+from tracebench.gauges.known import known, named, servers
+from tracebench.gauges.messages import Record, Setup
+from tracebench.model.errors import UsageError
+from tracebench.model.plan import Tls, Watched
+from tracebench.model.requests import Requests
+from tracebench.model.result import Finding, Gauge, TargetResult
+from tracebench.system.redaction import redacted
+
+_START_S: Final = 15.0
+_ANSWER_S: Final = 5.0
+_END_S: Final = 5.0
+MOST_POINTS: Final = 600
+"""Of a gauge in the result: more are averaged over equal stretches."""
+_NS_PER_S: Final = 1e9
+
+
+class Gauges:
+    """What the server's own gauges were during the run.
+
+    Args:
+        url: of the page; None: nothing is read.
+        asked: the metrics that the user named.
+        pipe: to the process that reads them.
+    """
+
+    def __init__(self, url: str | None, asked: tuple[str, ...], pipe: Pipe | None) -> None:
+        self._url, self._asked, self._pipe = url, asked, pipe
+
+    def beside(self, result: TargetResult, requests: Requests) -> TargetResult:
+        """A result with the gauges while its requests were under way.
+
+        Args:
+            result: of one target.
+            requests: all that were sent to it.
+        """
+        if self._url is None or not len(requests):
+            return result
+        record = self._record()
+        began_ns = requests.due_ns[0]
+        ended_ns = began_ns + requests.duration_ns
+        told = _between(record, began_ns, ended_ns)
+        found = {name: gauge for name in record.metrics if (gauge := _gauge(told, name, began_ns))}
+        findings = self._doubts(record, told, found)
+        verdict = with_findings(result.verdict, *findings)
+        return replace(result, gauges=found, verdict=verdict)
+
+    def _record(self) -> Record:
+        """All that was read so far; nothing where the process is gone."""
+        try:
+            if self._pipe is not None:
+                self._pipe.send(None)
+                if self._pipe.poll(_ANSWER_S):
+                    record: Record = self._pipe.recv()
+                    return record
+        except (EOFError, OSError):
+            pass
+        return Record((), {}, (0,), ((0, "the process that reads it ended"),))
+
+    def _doubts(
+        self, whole: Record, told: Record, found: dict[str, Gauge]
+    ) -> Iterator[Finding | None]:
+        url = redacted(self._url or "")
+        if told.failures:
+            tries, (_, why) = len(told.tries_ns), told.failures[-1]
+            yield server_gauges.unread(url, len(told.failures), tries, why)
+        elif not told.readings:
+            yield server_gauges.too_short(len(told.tries_ns))
+        if whole.on_page and not whole.metrics:
+            yield server_gauges.unknown(url, servers(), whole.on_page)
+        if told.readings and (absent := [one for one in self._asked if one not in found]):
+            yield server_gauges.absent(url, absent, whole.on_page)
+
+
+@contextmanager
+def watching(asked: Watched, tls: Tls) -> Iterator[Gauges]:
+    """Read the gauges that a plan asks for, until this is left.
+
+    Args:
+        asked: what the plan says of them.
+        tls: whom to trust.
+
+    Raises:
+        UsageError: as `check` does.
+    """
+    check(asked)
+    if (url := asked.metrics_url) is None:
+        yield Gauges(None, (), None)
+        return
+    cert = (tls.cert, tls.key) if tls.cert and tls.key else tls.cert
+    verify = False if tls.insecure else tls.cacert or True
+    setup = Setup(url, known(), named(asked.metrics), verify, cert)
+    with _process() as pipe:
+        try:
+            pipe.send(setup)
+            if pipe.poll(_START_S):
+                pipe.recv()
+        except (EOFError, OSError):
+            pass  # `beside` says that it is gone
+        yield Gauges(url, asked.metrics, pipe)
+
+
+def check(asked: Watched) -> None:
+    """Check what a plan says of gauges.
+
+    Raises:
+        UsageError: the URL is none, or a metric's name, or names come without a URL.
+    """
+    named(asked.metrics)
+    if (url := asked.metrics_url) is None:
+        if asked.metrics:
+            raise UsageError(f"--metric {asked.metrics[0]!r} needs the page: add --metrics-url URL")
+        return
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        fits = False
+    if not fits:
+        raise UsageError(
+            f"--metrics-url {redacted(url)!r} is not a valid URL: "
+            "write it as http://HOST:PORT/metrics"
+        )
+
+
+@contextmanager
+def _process() -> Iterator[Pipe]:
+    """Start the process, with the same import path; it ends with the pipe."""
+    ours, theirs = socket.socketpair()
+    code = (
+        f"import sys; sys.path[:] = {sys.path!r}; "
+        f"from tracebench.gauges.process import main; main({theirs.fileno()})"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        pass_fds=[theirs.fileno()],
+        env=dict(os.environ),
+        start_new_session=True,  # Ctrl-C reaches only the engine
+    )
+    theirs.close()
+    pipe = Pipe(ours.detach())
+    try:
+        yield pipe
+    finally:
+        pipe.close()
+        try:
+            process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _between(record: Record, began_ns: int, ended_ns: int) -> Record:
+    """What was read from one time to another."""
+    return replace(
+        record,
+        readings=tuple(one for one in record.readings if began_ns <= one.at_ns <= ended_ns),
+        tries_ns=tuple(at_ns for at_ns in record.tries_ns if began_ns <= at_ns <= ended_ns),
+        failures=tuple(one for one in record.failures if began_ns <= one[0] <= ended_ns),
+    )
+
+
+def _gauge(told: Record, name: str, began_ns: int) -> Gauge | None:
+    """One gauge over time; None where it was never there."""
+    points = [
+        ((one.at_ns - began_ns) / _NS_PER_S, one.values[name])
+        for one in told.readings
+        if name in one.values
+    ]
+    if not points:
+        return None
+    values = [value for _, value in points]
+    fewer = _thinned(points)
+    return Gauge(
+        metric=told.metrics[name],
+        t_s=tuple(at_s for at_s, _ in fewer),
+        value=tuple(value for _, value in fewer),
+        min=min(values),
+        median=median(values),
+        max=max(values),
+    )
+
+
+def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Means of equally many points each, where there are too many."""
+    step = -(-len(points) // MOST_POINTS)
+    parts = [points[at : at + step] for at in range(0, len(points), step)]
+    return [(_mean(at_s for at_s, _ in one), _mean(value for _, value in one)) for one in parts]
+
+
+def _mean(values: Iterator[float]) -> float:
+    kept = list(values)
+    return sum(kept) / len(kept)

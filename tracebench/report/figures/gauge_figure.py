@@ -1,0 +1,63 @@
+"""The server's own gauges, as two panels: counts, and shares such as the KV cache's use."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from matplotlib.axes import Axes
+
+from tracebench.model.result import Gauge, TargetResult
+from tracebench.report.figures.figure_style import TARGETS
+from tracebench.report.terminal import shortened
+
+_LINES: Final = ("-", "--", ":", "-.")
+_LONGEST: Final = 32
+_SHARES: Final = ("usage", "ratio", "perc", "fraction", "utilization")
+"""What names of shares end in; those are from 0 to 1."""
+
+Gauges = Mapping[str, Mapping[str, Gauge]]
+
+
+def gauges_in(targets: Mapping[str, TargetResult]) -> Gauges:
+    """The gauges of those targets that have any."""
+    return {name: target.gauges for name, target in targets.items() if target.gauges}
+
+
+def counts_over_time(axes: Axes, told: Gauges) -> None:
+    """Everything that is no share."""
+    axes.set_title("The server's gauges over time")
+    _draw(axes, told, shares=False)
+
+
+def shares_over_time(axes: Axes, told: Gauges) -> None:
+    """Shares, in percent."""
+    axes.set_title("The server's gauges over time: shares")
+    axes.set_ylabel("%")
+    _draw(axes, told, shares=True)
+
+
+def _draw(axes: Axes, told: Gauges, *, shares: bool) -> None:
+    axes.set_xlabel("s")
+    factor, drawn = 100.0 if shares else 1.0, False
+    for number, (target, gauges) in enumerate(told.items()):
+        color = TARGETS[number % len(TARGETS)].color
+        fitting = [(name, one) for name, one in gauges.items() if _is_share(name, one) == shares]
+        for place, (name, gauge) in enumerate(fitting):
+            label = shortened(name, _LONGEST)
+            if len(told) > 1:
+                label = f"{target}: {label}"
+            values = [factor * value for value in gauge.value]
+            line = _LINES[place % len(_LINES)]
+            axes.plot(gauge.t_s, values, line, color=color, label=label, marker=".", markersize=3)
+            drawn = True
+    if not drawn:
+        axes.text(0.5, 0.5, "none", ha="center", va="center", transform=axes.transAxes)
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
+    axes.margins(y=0.25)
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
+
+
+def _is_share(name: str, gauge: Gauge) -> bool:
+    return name.partition("{")[0].endswith(_SHARES) and gauge.min >= 0 and gauge.max <= 1

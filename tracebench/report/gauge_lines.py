@@ -1,0 +1,19 @@
+"""The server's own gauges in the table, one line each."""
+
+from collections.abc import Iterator
+
+from tracebench.analysis.numbers import rounded
+from tracebench.model.result import Gauge, TargetResult
+
+
+def gauge_lines(target: TargetResult) -> Iterator[str]:
+    """What each gauge was during the run; nothing where none was read."""
+    if not target.gauges:
+        return
+    yield "the server's gauges, once a second (least · median · most):"
+    for name, gauge in target.gauges.items():
+        yield f"  {name} {_shown(gauge)}"
+
+
+def _shown(gauge: Gauge) -> str:
+    return " · ".join(f"{rounded(value)}" for value in (gauge.min, gauge.median, gauge.max))
