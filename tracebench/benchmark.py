@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any, NamedTuple
 
 from tracebench import __version__
-from tracebench.analysis.closure.decomposition import decompose, latency, ranked
+from tracebench.analysis.closure.decomposition import decompose
 from tracebench.analysis.difference.client_cost import client_cost
 from tracebench.analysis.difference.comparison import compare_two, observer_effect
 from tracebench.analysis.findings.finding import with_findings
@@ -18,7 +18,7 @@ from tracebench.analysis.findings.outcome import interrupted
 from tracebench.analysis.goodput import limits_of
 from tracebench.analysis.statistics.steady_state import settled
 from tracebench.analysis.streams import summarise_streams
-from tracebench.analysis.summary import exemplars, summarise
+from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import advised
 from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import PreparedTarget
@@ -207,12 +207,10 @@ def _analysed(
     epoch_ns = one_run.anchor.offset_ns
     decomposition = joining.decomposition(watcher.waits)
     watcher.waits(f"summing up {len(requests):,} requests")
-    result = summarise(prepared.address, load, decomposition, epoch_ns, floor)
+    result = summarise(prepared.address, load, decomposition, epoch_ns, floor, requests)
     if len(requests) < len(load.requests):
         effect = observer_effect(load.requests, prepared.untraced_from)
-        known = ranked(requests)
-        traced = exemplars(requests, known, known.column(latency))
-        result = replace(result, observer_effect=effect, exemplars=traced)
+        result = replace(result, observer_effect=effect)
     result = _with(result, *findings)
     return traces.linked(result, requests, prepared.described, one_run)
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
@@ -17,20 +16,21 @@ from tracebench.analysis.closure.decomposition import (
 from tracebench.analysis.closure.decomposition import latency as latency_of
 from tracebench.analysis.closure.selection import Selection, Without
 from tracebench.analysis.comparable import Comparable
+from tracebench.analysis.exemplars import Ranked, exemplars
 from tracebench.analysis.failures import count_errors
 from tracebench.analysis.findings.finding import Evidence, part_of
 from tracebench.analysis.statistics.blocks import among
 from tracebench.analysis.statistics.distribution import (
     NS_PER_MS,
-    Ordered,
     curve,
     describe,
     in_order,
-    rank,
 )
 from tracebench.analysis.statistics.tail import attribute_tail
+from tracebench.analysis.statistics.timeline import timeline
 from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.verdict import judge
+from tracebench.model.blocks import Timeline
 from tracebench.model.columns import ABSENT
 from tracebench.model.components import (
     BODY,
@@ -44,20 +44,26 @@ from tracebench.model.exchange import (
     ClockOffset,
     Decomposition,
     Nanoseconds,
+    Outcome,
 )
 from tracebench.model.measurement import Measurement
-from tracebench.model.requests import LOST, OUTCOME, OUTCOMES, STAMP, STAMP_KINDS, Requests
+from tracebench.model.requests import (
+    LOST,
+    OUTCOME,
+    OUTCOME_CODES,
+    OUTCOMES,
+    SCHEDULED,
+    STAMP,
+    STAMP_KINDS,
+    Requests,
+)
 from tracebench.model.result import (
-    PERMILLE,
-    Exemplar,
     Floor,
     RequestCounts,
     Statistics,
     TargetResult,
 )
 from tracebench.model.server_times import SOURCES
-
-_EXEMPLARS: Final = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
 
 
 def summarise(
@@ -66,6 +72,7 @@ def summarise(
     decomposition: Decomposition,
     epoch_ns: int = 0,
     floor: Floor | None = None,
+    traced: Requests | None = None,
 ) -> TargetResult:
     """Summarise what was measured of one target.
 
@@ -79,11 +86,13 @@ def summarise(
         decomposition: of the same exchanges.
         epoch_ns: what to add to the exchanges' times to have ns since the epoch.
         floor: of a server that does nothing, where that was measured.
+        traced: the requests that asked for tracing, which are those decomposed; None: all did.
     """
     columns = _columns(load, decomposition)
     known = ranked(load.requests)
     latency_ns = known.column(latency_of)
     kept = Comparable(load, known.column(due)) if len(known) else None
+    over_time = _timeline(load, known, latency_ns) if len(known) else None
     evidence = Evidence(
         load=load,
         decomposition=decomposition,
@@ -96,9 +105,13 @@ def summarise(
         stream=summarise_streams(load, decomposition.streams),
         errors=count_errors(load.requests),
     )
+    asked = Ranked(load.requests, known, latency_ns)
+    if traced is not None and len(traced) < len(load.requests):
+        asked = Ranked.of(traced)
     found = replace(
         _found(address, evidence, columns),
-        exemplars=exemplars(load.requests, known, latency_ns),
+        exemplars=exemplars(asked, decomposition),
+        timeline=over_time,
         clock_offset_ms=_clock_offset_ms(decomposition.clock, epoch_ns),
     )
     if kept is None:
@@ -220,35 +233,24 @@ def _share(columns: Mapping[str, Nanoseconds]) -> dict[str, float]:
     return shares
 
 
-def exemplars(
-    requests: Requests, known: Selection, latency_ns: Nanoseconds
-) -> tuple[Exemplar, ...]:
-    """The requests whose latencies the percentiles are.
+def _timeline(load: Measurement, known: Selection, latency_ns: Nanoseconds) -> Timeline:
+    """Latency over time, with the warm-up that was cut from the record."""
+    begin_ns, due_ns, failed_ns = load.requests.due_ns[0], known.column(due), _failed_ns(load)
+    if load.left_out is not None:
+        before = ranked(load.left_out)
+        due_ns = np.concatenate((before.column(due), due_ns))
+        latency_ns = np.concatenate((before.column(latency_of), latency_ns))
+    return timeline(due_ns, latency_ns, failed_ns, begin_ns)
 
-    Where only some were traced, they are those to give, for an exemplar is to be looked up.
 
-    Args:
-        requests: the record.
-        known: what `ranked` chose of it.
-        latency_ns: of these.
-    """
-    if not len(known):
-        return ()
-    ordered_ns = in_order(latency_ns)
-    found = {name: _place(latency_ns, ordered_ns, PERMILLE[name]) for name in _EXEMPLARS}
-    return tuple(
-        Exemplar(
-            PERMILLE[name] / 10,
-            requests.exchange(known.place(at)).trace_id,
-            float(latency_ns[at]) / NS_PER_MS,
-        )
-        for name, at in found.items()
+def _failed_ns(load: Measurement) -> Nanoseconds:
+    """When failures and time-outs were due."""
+    bad = [OUTCOME_CODES[one] for one in (Outcome.FAILED, Outcome.TIMED_OUT)]
+    return np.concatenate(
+        [
+            rows[SCHEDULED][np.isin(rows[OUTCOME], bad)]
+            for requests in (load.left_out, load.requests)
+            if requests is not None
+            for rows in requests.pages()
+        ]
     )
-
-
-def _place(latency_ns: Nanoseconds, ordered_ns: Ordered, permille: int) -> int:
-    """Where the request stands whose latency is a percentile; of equal ones the later is more."""
-    at = rank(len(ordered_ns), permille) - 1
-    value_ns = int(ordered_ns[at])
-    before = int(np.searchsorted(ordered_ns, value_ns))
-    return int(np.flatnonzero(latency_ns == value_ns)[at - before])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from tracebench.model.blocks import Blocks
+from tracebench.model.blocks import Blocks, Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,17 @@ class ErrorCount:
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A request that stands for a percentile."""
+    """A request that stands for a percentile; 100 is the slowest."""
 
     percentile: float
     trace_id: str
     end_to_end_ms: float
     url: str | None = None
     """Its page in the trace UI, where one was named."""
+    stamps: Mapping[str, float] = field(default_factory=dict)
+    """`ready`, `sent`, `first_byte`, `arrived`, `done` → ms since it was due, where reached."""
+    components: Mapping[str, float] = field(default_factory=dict)
+    """Component → ms, as far as known of this request; the leaves add up to its latency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +318,8 @@ class TargetResult:
     """None in a file that is older than they, or where no request succeeded or timed out."""
     histograms: Mapping[str, str] = field(default_factory=dict)
     """The components of `blocks` → HdrHistogram of ns: V2, compressed, base64."""
+    timeline: Timeline | None = None
+    """None in a file that is older than it, or where no request succeeded or timed out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,7 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
         bodies=chosen.count(lambda part: _body(part) > 0),
         streamed=chosen.count(lambda part: (_body(part) > 0) & _streams(part)),
         streams=lambda: stream_times(chosen, times),
+        of_rows=lambda places: decompose(requests.take(places), times.take(places)),
     )
 
 
