@@ -49,7 +49,8 @@ FOLDER = Path("tracebench-demo")
 def demo(*, requests: int, concurrency: int) -> int:
     """Start the example server, measure it over REST and gRPC, and save everything.
 
-    The result, the plot and the traces are saved in ./tracebench-demo/.
+    The result, the plot, the traces and a page that explains all of it are saved in
+    ./tracebench-demo/.
     """
     from tracebench.example import picture  # the extra `example` is needed only here
     from tracebench.example.serve import spawned  # as above
@@ -60,7 +61,7 @@ def demo(*, requests: int, concurrency: int) -> int:
         raise UsageError(
             f"cannot create ./{FOLDER} ({error.strerror}): run it from another directory"
         ) from None
-    names = ("result.json", "plot.png", "traces.jsonl")
+    names = ("result.json", "plot.png", "traces.jsonl", "page.html")
     outputs = Outputs(*(str(FOLDER / name) for name in names))
     outputs.check()
     with spawned() as server:

@@ -210,9 +210,17 @@ MAPPING = (
 )
 
 
+PAGE = (
+    click.option(
+        "--output-html",
+        metavar="F.html",
+        help="Write a page that explains the result: one file that opens without a network.",
+    ),
+)
 OUTPUTS = (
     click.option("--output-json", metavar="F", help="Write the result as JSON."),
     click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result."),
+    *PAGE,
     fills(
         SpanRoutes,
         "--output-traces",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from os.path import realpath
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
 from tracebench.system import why
 from tracebench.system.output_files import check_writable
+
+if TYPE_CHECKING:
+    from tracebench.model.comparison import RunComparison
 
 FIGURES = (".png", ".svg", ".pdf")
 
@@ -26,6 +30,7 @@ class Outputs:
     plot: str | None = None
     traces: str | None = None
     """The file of its spans, which are written before the result."""
+    html: str | None = None
 
     def check(self, *inputs: str | None) -> None:
         """Check that each can be written, before anything is measured, without changing it.
@@ -40,7 +45,12 @@ class Outputs:
             raise UsageError(
                 f"--output-plot {self.plot!r} has no known format: end it in {', '.join(FIGURES)}"
             )
-        options = {"json": self.json, "plot": self.plot, "traces": self.traces}
+        options = {
+            "json": self.json,
+            "plot": self.plot,
+            "traces": self.traces,
+            "html": self.html,
+        }
         taken = {realpath(path): "an input file" for path in inputs if path is not None}
         for name, path in options.items():
             if path is not None:
@@ -67,7 +77,16 @@ class Outputs:
                     sweep_figure.draw(result, self.plot)
                 else:
                     figure.draw(result, self.plot)
+        self.write_page(result, problems)
         return problems
+
+    def write_page(self, found: "Result | Sweep | RunComparison", problems: list[str]) -> None:
+        """Write the page, if one is wanted; adds to the problems."""
+        if self.html is not None:
+            from tracebench.report.page import page  # jinja2: not for --help
+
+            with _saving("--output-html", self.html, problems):
+                page.write(found, self.html)
 
     def _told_of_traces(self, result: Result | Sweep) -> list[str]:
         """Report where the spans, already written, are; returns the problems."""

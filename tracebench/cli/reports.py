@@ -5,7 +5,7 @@ from typing import Final
 import click
 
 from tracebench.cli.filling import options
-from tracebench.cli.options import MAPPING
+from tracebench.cli.options import MAPPING, PAGE
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import exit_status, rendered, save
 from tracebench.cli.sweep import exit_status as sweep_status
@@ -22,11 +22,12 @@ _NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Val
 @click.command(short_help="Print or draw a saved result again.")
 @click.argument("file", metavar="RESULT.json")
 @click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result.")
-def report(*, file: str, output_plot: str | None) -> int:
+@options(PAGE)
+def report(*, file: str, output_plot: str | None, output_html: str | None) -> int:
     """Print a saved result or sweep again; the exit status is that of the run."""
     from tracebench.report import result_file  # not for --help
 
-    outputs = Outputs(plot=output_plot)
+    outputs = Outputs(plot=output_plot, html=output_html)
     outputs.check(file)
     result = result_file.loads_any(read_text("", file), file)
     try:
@@ -48,6 +49,7 @@ def report(*, file: str, output_plot: str | None) -> int:
 @options(MAPPING)
 @click.option("--output-json", metavar="F", help="Write the result as JSON.")
 @click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result.")
+@options(PAGE)
 def analyze(
     *,
     files: tuple[str, ...],
@@ -55,6 +57,7 @@ def analyze(
     mapping: str | None,
     output_json: str | None,
     output_plot: str | None,
+    output_html: str | None,
 ) -> int:
     """Analyse spans from files: OTLP as JSON lines or protobuf, or traces from Jaeger or Tempo.
 
@@ -63,7 +66,7 @@ def analyze(
     """
     from tracebench.archive import analyze as analyzed  # numpy: not for --help
 
-    outputs = Outputs(output_json, output_plot)
+    outputs = Outputs(output_json, output_plot, html=output_html)
     outputs.check(*files, mapping)
     result = analyzed(files, maps, mapping)
     save(result, outputs)

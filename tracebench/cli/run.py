@@ -42,14 +42,21 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
     TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, LOAD, STREAMED, INFLUENCE, MAPPING, RECEIVE, OUTPUTS
 )
 @click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
-def run(*, dry_run: bool, output_json: str | None, output_plot: str | None, **given: Any) -> int:
+def run(
+    *,
+    dry_run: bool,
+    output_json: str | None,
+    output_plot: str | None,
+    output_html: str | None,
+    **given: Any,
+) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.
 
     \b
     tracebench run --image photo.jpg --rest-url http://127.0.0.1:5000
     tracebench run --image photo.jpg --grpc-server 127.0.0.1:50051 --concurrency 8
     """  # noqa: D301 - click wants the character, not its name
-    outputs = Outputs(output_json, output_plot, given["output_traces"])
+    outputs = Outputs(output_json, output_plot, given["output_traces"], output_html)
     outputs.check(*(given[name] for name in FILES))
     planned = plan(given)
     if dry_run and (planned.traces.receive_otlp or planned.traces.jaeger):

@@ -57,6 +57,7 @@ def sweep(
     *,
     output_json: str | None,
     output_plot: str | None,
+    output_html: str | None,
     concurrency: tuple[float, ...] | None,
     rate: tuple[float, ...] | None,
     **given: Any,
@@ -70,7 +71,7 @@ def sweep(
     Each step runs for 5 seconds unless --requests, --duration or --until-stable is given. `auto`
     doubles the load until throughput stops growing.
     """  # noqa: D301 - click wants the character, not its name
-    outputs = Outputs(output_json, output_plot, given["output_traces"])
+    outputs = Outputs(output_json, output_plot, given["output_traces"], output_html)
     outputs.check(*(given[name] for name in FILES))
     planned, kind, loads = _planned(concurrency, rate, given)
     warn_of_proxies()
