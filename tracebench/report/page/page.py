@@ -6,7 +6,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from tracebench.analysis.numbers import milliseconds, rounded
 from tracebench.model.comparison import RunComparison
@@ -38,7 +38,18 @@ def write(found: Result | Sweep | RunComparison, path: str) -> None:
 
 
 def render(found: Result | Sweep | RunComparison) -> str:
-    """The page as text: it needs nothing else, and sends nothing anywhere."""
+    """The page as text: it needs nothing else, and sends nothing anywhere.
+
+    Raises:
+        LookupError: the result refers to something that it does not have.
+    """
+    try:
+        return _rendered(found)
+    except UndefinedError as error:
+        raise LookupError(str(error)) from None
+
+
+def _rendered(found: Result | Sweep | RunComparison) -> str:
     name, view = _view(found)
     style, script = _style(), _script()
     whole = {

@@ -31,11 +31,19 @@ const { drawChart, redrawAll } = (() => {
 
   const logTicks = (u, values, axis) =>
     values.map((value) => {
+      if (value === null) return "";
       const power = Math.log10(Math.abs(value) || 1);
       const scale = u.scales[axis === 0 ? "x" : "y"];
       const narrow = scale.max / scale.min < 30;
       return narrow || Math.abs(power - Math.round(power)) < 1e-9 ? String(Number(value.toPrecision(6))) : "";
     });
+
+  /** All values, and no more; a single one in the middle. */
+  function spread(u, low, high) {
+    if (low === null || low === undefined) return [0, 1];
+    const aside = low === high ? Math.abs(low) / 10 || 1 : 0;
+    return [low - aside, high + aside];
+  }
 
   function axis(label, more) {
     return {
@@ -118,10 +126,11 @@ const { drawChart, redrawAll } = (() => {
       },
       legend: { live: true },
       scales: {
-        x: { time: false, distr: spec.x.log ? 3 : 1, range: spec.x.range },
+        x: { time: false, distr: spec.x.log ? 3 : 1, range: spec.x.range ?? spread },
         y: {
           distr: chart.log ? 3 : 1,
-          range: chart.log ? undefined
+          range: chart.log
+            ? (u, low, high) => (low > 0 ? [low / 1.2, high * 1.2] : [0.1, 10])
             : (u, low, high) => [Math.min(0, low ?? 0), spec.y.most ?? ((high || 1) * 1.05)],
         },
       },
@@ -171,6 +180,11 @@ const { drawChart, redrawAll } = (() => {
   const linear = (u, x) => (u.scales.x.distr === 3 ? Math.log10(x) : x);
   const back = (u, x) => (u.scales.x.distr === 3 ? 10 ** x : x);
 
+  /** Charts of one time axis are zoomed together, as uPlot does with the mouse. */
+  const together = ({ spec }, change) => drawn
+    .filter((one) => one.spec === spec || (spec.sync && one.spec.sync === spec.sync))
+    .forEach(change);
+
   function zoom(chart, factor) {
     const u = chart.uplot;
     const [low, high] = [u.scales.x.min, u.scales.x.max].map((x) => linear(u, x));
@@ -178,10 +192,10 @@ const { drawChart, redrawAll } = (() => {
       ? (low + high) / 2 : linear(u, u.data[0][u.cursor.idx]);
     const min = Math.max(back(u, at - (at - low) * factor), chart.whole.min);
     const max = Math.min(back(u, at + (high - at) * factor), chart.whole.max);
-    if (max > min) u.setScale("x", { min, max });
+    if (max > min) together(chart, (one) => one.uplot.setScale("x", { min, max }));
   }
 
-  const showAll = (chart) => chart.uplot.setScale("x", chart.whole);
+  const showAll = (chart) => together(chart, (one) => one.uplot.setScale("x", one.whole));
 
   function move(chart, by) {
     const u = chart.uplot, xs = u.data[0];
