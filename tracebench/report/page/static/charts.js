@@ -90,6 +90,8 @@ const { drawChart, redrawAll } = (() => {
       ctx.globalAlpha = 1;
       if (one.label) {
         ctx.fillStyle = color("text");
+        ctx.textAlign = "left";
+        ctx.textBaseline = "alphabetic";
         ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
         ctx.fillText(one.label, Math.max(from, left) + 4, top + 14 * devicePixelRatio);
       }

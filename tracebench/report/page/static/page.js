@@ -183,8 +183,16 @@ function load(name) {
 }
 
 function gauge(name, metric) {
-  const target = DATA.targets[name], { t_s: times, value } = target.gauges[metric];
-  const x = target.timeline ? timeAxis(target.timeline) : { label: "time, s", per: 1 };
+  const target = DATA.targets[name];
+  let { t_s: times, value } = target.gauges[metric];
+  let x = { label: "time, s", per: 1 };
+  if (target.timeline) {  // as long as the other curves over time
+    x = timeAxis(target.timeline);
+    const [first, last] = [x.values[0] / x.per, x.values[x.values.length - 1] / x.per];
+    const [before, after] = [first < times[0] ? [first] : [], last > times[times.length - 1] ? [last] : []];
+    times = [...before, ...times, ...after];
+    value = [...before.map(() => null), ...value, ...after.map(() => null)];
+  }
   return {
     x: { ...x, values: times.map((t) => t * x.per) },
     y: { label: metric },
