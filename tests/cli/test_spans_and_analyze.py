@@ -62,8 +62,8 @@ def test_analyze_prints_and_saves_what_run_did(tmp_path: Path) -> None:
         ran = tracebench("run", *options, *outputs)
     assert [f"wrote {file}" in ran.stderr for file in (traces, saved)] == [True, True]
     plot, page = tmp_path / "plot.svg", tmp_path / "page.html"
-    outputs = ("--output-json", str(again), "--output-plot", str(plot), "--output-html", str(page))
-    found = tracebench("analyze", str(traces), *outputs)
+    files = ("--output-json", str(again), "--output-plot", str(plot), "--output-html", str(page))
+    found = tracebench("analyze", str(traces), *files)
     assert found.returncode == ran.returncode, found.stderr
     assert found.stdout == ran.stdout
     assert json.loads(again.read_text()) == json.loads(saved.read_text())
