@@ -8,7 +8,7 @@ from threading import Event
 from typing import Any, NamedTuple
 
 from tracebench import __version__
-from tracebench.analysis.closure.decomposition import decompose, latency, ranked
+from tracebench.analysis.closure.decomposition import decompose
 from tracebench.analysis.difference.client_cost import client_cost
 from tracebench.analysis.difference.comparison import compared, observer_effect
 from tracebench.analysis.difference.paired import Rounds, rounds_of
@@ -19,7 +19,7 @@ from tracebench.analysis.findings.outcome import interrupted
 from tracebench.analysis.objectives.limits import limits_of, objectives_of
 from tracebench.analysis.statistics.steady_state import settled, settled_together
 from tracebench.analysis.streams import summarise_streams
-from tracebench.analysis.summary import exemplars, summarise
+from tracebench.analysis.summary import summarise
 from tracebench.analysis.verdict import advised
 from tracebench.gauges import reader as gauge_reader
 from tracebench.gauges.reader import Gauges
@@ -256,12 +256,10 @@ class _Analysing:
         decomposition = decompose(*joined)
         waits(f"summing up {len(requests):,} requests")
         floor, epoch_ns = self._floors.get(name), anchor.offset_ns
-        result = summarise(prepared.address, load, decomposition, epoch_ns, floor)
+        result = summarise(prepared.address, load, decomposition, epoch_ns, floor, requests)
         if len(requests) < len(load.requests):
             effect = observer_effect(load.requests, prepared.untraced_from)
-            known = ranked(requests)
-            traced = exemplars(requests, known, known.column(latency))
-            result = replace(result, observer_effect=effect, exemplars=traced)
+            result = replace(result, observer_effect=effect)
         result = _with(result, *findings)
         result = self._traces.linked(result, requests, prepared.described, one_run)
         result = self._gauges.beside(beside_floor(result, floor), load.requests)

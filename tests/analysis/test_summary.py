@@ -18,11 +18,11 @@ from tests.analysis.samples import (
     load,
     target,
 )
-from tests.records import decomposed, measured
+from tests.records import decomposed, measured, record
 from tracebench.analysis.summary import summarise
 from tracebench.model.components import LEAVES
 from tracebench.model.exchange import Exchange, Reply, Stamp, Timing, Undecomposed
-from tracebench.model.result import ErrorCount, Exemplar, RequestCounts
+from tracebench.model.result import ErrorCount, RequestCounts
 
 
 def lasting(end_to_end_ms: int, trace_id: str = "c" * 32) -> Exchange:
@@ -144,12 +144,60 @@ def test_stamps_are_those_of_successes() -> None:
 
 def test_exemplars_are_the_requests_at_the_percentiles() -> None:
     exchanges = [lasting(10 + rank, f"{rank:032x}") for rank in range(100, 0, -1)]
-    assert target(exchanges).exemplars == (
-        Exemplar(50.0, f"{50:032x}", 60.0),
-        Exemplar(90.0, f"{90:032x}", 100.0),
-        Exemplar(95.0, f"{95:032x}", 105.0),
-        Exemplar(99.0, f"{99:032x}", 109.0),
+    found = target(exchanges).exemplars
+    assert [(one.percentile, one.trace_id, one.end_to_end_ms) for one in found] == [
+        (50.0, f"{50:032x}", 60.0),
+        (90.0, f"{90:032x}", 100.0),
+        (95.0, f"{95:032x}", 105.0),
+        (99.0, f"{99:032x}", 109.0),
+        (100.0, f"{100:032x}", 110.0),
+    ]
+
+
+def test_an_exemplar_has_its_stamps_and_components() -> None:
+    slow = lasting(30)
+    run = load([slow, SUCCESS])
+    found = summarise("x", run, decomposed([slow, SUCCESS], [Undecomposed.NO_TIMING, TIMING]))
+    usual, slowest = found.exemplars[0], found.exemplars[-1]
+    assert usual.stamps == {
+        "ready": 0.0,
+        "sent": 0.1,
+        "first_byte": 10.0,
+        "arrived": 10.1,
+        "done": 10.2,
+    }
+    assert usual.components == {
+        "backlog": 0.0,
+        "connect": 0.0,
+        "client": 0.2,
+        "network": 2.0,
+        "server_processing": 8.0,
+        "preprocessing": 2.0,
+        "inference": 5.0,
+        "server_other": 1.0,
+    }
+    assert slowest.components.keys() == {"backlog", "connect", "client", "server_and_network"}
+    assert fsum(slowest.components.values()) == pytest.approx(30)
+
+
+def test_a_time_out_is_an_exemplar_without_what_it_did_not_reach() -> None:
+    slowest = target([SUCCESS, TIMED_OUT]).exemplars[-1]
+    assert slowest.stamps == {"ready": 0.0, "sent": 0.1, "done": 2000.0}
+    assert slowest.components == {}
+
+
+def test_exemplars_are_those_that_asked_for_tracing() -> None:
+    exchanges = [lasting(10 + rank, f"{rank:032x}") for rank in range(40)]
+    traced = exchanges[:20]
+    found = summarise(
+        "x",
+        load(exchanges),
+        decomposed(traced, [TIMING] * 20),
+        traced=record(traced)[0],
     )
+    slowest = found.exemplars[-1]
+    assert (slowest.trace_id, slowest.end_to_end_ms) == (f"{19:032x}", 29.0)
+    assert slowest.components["server_processing"] == 8.0
 
 
 def test_errors_by_reason_the_most_frequent_first() -> None:

@@ -107,7 +107,7 @@ def is_connected(trace: dict[str, Any]) -> bool:
 @pytest.mark.parametrize("target", TARGETS)
 def test_links_of_exemplars_resolve(seen: Seen, target: str) -> None:
     exemplars = seen.result.targets[target].exemplars
-    assert len(exemplars) == 4
+    assert len(exemplars) == 5
     for exemplar in exemplars:
         assert exemplar.url is not None
         assert requests.get(exemplar.url, timeout=LIMIT_S).ok  # the page, which asks for:

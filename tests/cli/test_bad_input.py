@@ -99,6 +99,11 @@ URL = "http://127.0.0.1:9"
         (["--image", IMAGE, "--rest-url", URL, "--output-json", "/no/such/x.json"], "/no/such"),
         (["--image", IMAGE, "--rest-url", URL, "--output-plot", "/no/such/x.png"], "/no/such"),
         (["--image", IMAGE, "--rest-url", URL, "--output-plot", "x.bmp"], "x.bmp"),
+        (["--image", IMAGE, "--rest-url", URL, "--output-html", "/no/such/x.html"], "/no/such"),
+        (
+            ["--image", IMAGE, "--rest-url", URL, "--output-html", "x", "--output-json", "./x"],
+            "is also --output-json",
+        ),
         (["--image", IMAGE, "--rest-url", URL, "--output-traces", "/no/such/t"], "/no/such"),
         (["--image", IMAGE, "--rest-url", URL, "--otlp-endpoint", "gopher://x"], "gopher"),
         (["--image", IMAGE, "--rest-url", URL, "--output-json", IMAGE], "is also an input file"),
@@ -297,14 +302,16 @@ def test_an_interrupt_saves_what_was_measured(number: signal.Signals, tmp_path: 
 def test_a_result_that_contradicts_itself(
     change: Callable[[dict[str, Any]], object], said: str, tmp_path: Path
 ) -> None:
-    file, plot = tmp_path / "r.json", tmp_path / "p.png"
+    file, plot, page = tmp_path / "r.json", tmp_path / "p.png", tmp_path / "p.html"
     data = json.loads(dumps(both()))
     change(data["targets"]["rest"])
     file.write_text(json.dumps(data))
-    told = complaint(tracebench("report", str(file), "--output-plot", str(plot)), 2)
+    outputs = ("--output-plot", str(plot), "--output-html", str(page))
+    told = complaint(tracebench("report", str(file), *outputs), 2)
     assert told.startswith(f"tracebench: {file} is not a tracebench result (")
     assert said in told
     assert not plot.exists()
+    assert not page.exists()
 
 
 @pytest.mark.parametrize("path", ["/dev/zero", "/dev/full", "/no/such", ".", IMAGE])

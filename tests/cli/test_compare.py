@@ -47,13 +47,15 @@ Files = Callable[..., list[str]]
 
 def test_two_files(files: Files, tmp_path: Path) -> None:
     a, b = files(run(1), run(2, slower=True))
-    saved, drawn = str(tmp_path / "c.json"), str(tmp_path / "c.png")
-    found = compare(a, b, "--output-json", saved, "--output-plot", drawn)
+    saved, drawn, page = (str(tmp_path / name) for name in ("c.json", "c.png", "c.html"))
+    outputs = ("--output-json", saved, "--output-plot", drawn, "--output-html", page)
+    found = compare(a, b, *outputs)
     assert found.exit_code == 0
     assert "B is 25 % slower at the median" in " ".join(found.stdout.split())
     assert "run-to-run variance unknown" in found.stdout
     assert max(map(len, found.stdout.splitlines())) <= 80
     assert Path(drawn).read_bytes().startswith(b"\x89PNG")
+    assert "slower at the median" in Path(page).read_text()
     data = json.loads(Path(saved).read_text())
     assert data["schema"] == "tracebench.compare/1"
     assert data["a"]["files"] == [a]

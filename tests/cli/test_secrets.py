@@ -53,7 +53,10 @@ def url(port: int) -> str:
     return f"http://SECRETUSER:SECRETPASS@{HOST}:{port}/p?{QUERY}"
 
 
-ALL = ("--output-json", "r.json", "--output-traces", "t.jsonl", "--output-plot", "p.svg")
+ALL = (
+    *("--output-json", "r.json", "--output-traces", "t.jsonl"),
+    *("--output-plot", "p.svg", "--output-html", "p.html"),
+)
 
 
 def echoing(status: str, good: int) -> Script:

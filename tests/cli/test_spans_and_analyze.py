@@ -61,14 +61,16 @@ def test_analyze_prints_and_saves_what_run_did(tmp_path: Path) -> None:
         outputs = ("--output-traces", str(traces), "--output-json", str(saved))
         ran = tracebench("run", *options, *outputs)
     assert [f"wrote {file}" in ran.stderr for file in (traces, saved)] == [True, True]
-    plot = tmp_path / "plot.svg"
-    found = tracebench(
-        "analyze", str(traces), "--output-json", str(again), "--output-plot", str(plot)
-    )
+    plot, page = tmp_path / "plot.svg", tmp_path / "page.html"
+    files = ("--output-json", str(again), "--output-plot", str(plot), "--output-html", str(page))
+    found = tracebench("analyze", str(traces), *files)
     assert found.returncode == ran.returncode, found.stderr
     assert found.stdout == ran.stdout
     assert json.loads(again.read_text()) == json.loads(saved.read_text())
     assert plot.stat().st_size > 0
+    drawn = tmp_path / "drawn.html"
+    tracebench("report", str(saved), "--output-html", str(drawn))
+    assert drawn.read_text() == page.read_text()
 
 
 @pytest.mark.parametrize(

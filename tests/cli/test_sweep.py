@@ -55,11 +55,13 @@ def test_wrong_usage(options: tuple[str, ...], said: str) -> None:
 
 def test_the_outputs(tmp_path: Path) -> None:
     data, plot, traces = tmp_path / "x.json", tmp_path / "x.svg", tmp_path / "t.jsonl"
+    page = tmp_path / "x.html"
     with serving(answering(reply(), service_s=0.01)) as port:
         done = tracebench(
             *("sweep", "--image", IMAGE, "--rest-url", f"http://{HOST}:{port}"),
             *("--rate", "20,40", "--requests", "10", "--output-json", str(data)),
             *("--output-plot", str(plot), "--output-traces", str(traces)),
+            *("--output-html", str(page)),
         )
     assert done.returncode == 0, done.stderr
     assert "Nothing saturates up to 40/s" in done.stdout
@@ -74,5 +76,7 @@ def test_the_outputs(tmp_path: Path) -> None:
     again = tracebench("report", str(data))
     assert (again.returncode, again.stdout) == (0, done.stdout)
     assert plot.read_text().startswith("<?xml")
+    assert "sweep-throughput" in page.read_text()
+    assert f"wrote {page}" in done.stderr
     written = sorted(file.name for file in tmp_path.glob("*.jsonl"))
     assert written == ["t-20.jsonl", "t-40.jsonl"]

@@ -1,8 +1,9 @@
-"""Environments of real servers, beside the repository's own: `python -m tests.live.environments`.
+"""Environments of real servers and a browser, for the tests: `python -m tests.live.environments`.
 
 It takes some minutes and 2 GB; the tests in this folder are skipped where it has not been done.
 """
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,11 @@ PACKAGES = {
     "llamacpp": ("xllamacpp", "gguf"),
     "mlserver": ("mlserver",),
 }
+
+
+NODE_PACKAGES = ("playwright-core@1", "axe-core@4")
+"""What drives a browser through a page, and judges its accessibility; Chromium itself is Debian's
+`chromium`."""
 
 
 def folder(server: str) -> Path:
@@ -38,6 +44,17 @@ def install(server: str) -> None:
     subprocess.run([*pip, *PACKAGES[server]], check=True)
 
 
+def install_browser() -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        print("no npm: the page is not opened in a browser")
+        return
+    folder("browser").mkdir(exist_ok=True)
+    prefix = ("--prefix", str(folder("browser")))
+    subprocess.run([npm, "install", "--silent", "--no-audit", *prefix, *NODE_PACKAGES], check=True)
+
+
 if __name__ == "__main__":
     for each in PACKAGES:
         install(each)
+    install_browser()

@@ -236,7 +236,7 @@ def test_links_are_whole() -> None:
         result(rest=replace(one, exemplars=exemplars, search_url=LINK)), width=60, detail="all"
     )
     shown = [line for line in text.splitlines() if LINK in line]
-    assert shown == [f"  traces: {LINK}", f"  p99, 23.00 ms: {LINK}99.0"]
+    assert shown == [f"  traces: {LINK}", f"  slowest, 23.00 ms: {LINK}100.0"]
 
 
 def test_no_more_reasons_are_printed_than_leave_the_verdict_in_sight() -> None:

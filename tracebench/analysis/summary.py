@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
 
 import numpy as np
 
@@ -17,22 +16,23 @@ from tracebench.analysis.closure.decomposition import (
 from tracebench.analysis.closure.decomposition import latency as latency_of
 from tracebench.analysis.closure.selection import Selection, Without
 from tracebench.analysis.comparable import Comparable
+from tracebench.analysis.exemplars import Ranked, exemplars
 from tracebench.analysis.failures import count_errors
 from tracebench.analysis.findings.finding import Evidence, part_of
 from tracebench.analysis.objectives.goodput import Judged, goodput, objectives
 from tracebench.analysis.statistics.blocks import among
 from tracebench.analysis.statistics.distribution import (
     NS_PER_MS,
-    Ordered,
     curve,
     describe,
     in_order,
-    rank,
 )
 from tracebench.analysis.statistics.rates import Interval, rate_ci95, share_of, wilson
 from tracebench.analysis.statistics.tail import attribute_tail
+from tracebench.analysis.statistics.timeline import timeline
 from tracebench.analysis.streams import summarise_streams
 from tracebench.analysis.verdict import judge
+from tracebench.model.blocks import Timeline
 from tracebench.model.columns import ABSENT
 from tracebench.model.components import (
     BODY,
@@ -55,15 +55,14 @@ from tracebench.model.requests import (
     OUTCOME,
     OUTCOME_CODES,
     OUTCOMES,
+    SCHEDULED,
     STAMP,
     STAMP_KINDS,
     Requests,
 )
-from tracebench.model.result import Exemplar, Floor, RequestCounts, TargetResult
+from tracebench.model.result import Floor, RequestCounts, TargetResult
 from tracebench.model.server_times import SOURCES
-from tracebench.model.statistics import PERMILLE, Statistics
-
-_EXEMPLARS: Final = ("p50_ms", "p90_ms", "p95_ms", "p99_ms")
+from tracebench.model.statistics import Statistics
 
 
 def summarise(
@@ -72,6 +71,7 @@ def summarise(
     decomposition: Decomposition,
     epoch_ns: int = 0,
     floor: Floor | None = None,
+    traced: Requests | None = None,
 ) -> TargetResult:
     """Summarise what was measured of one target.
 
@@ -85,6 +85,7 @@ def summarise(
         decomposition: of the same exchanges.
         epoch_ns: what to add to the exchanges' times to have ns since the epoch.
         floor: of a server that does nothing, where that was measured.
+        traced: the requests that asked for tracing, which are those decomposed; None: all did.
     """
     columns = _columns(load, decomposition)
     known = ranked(load.requests)
@@ -102,12 +103,13 @@ def summarise(
         stream=summarise_streams(load, decomposition.streams),
         errors=count_errors(load.requests),
     )
-    found = _found(address, evidence, columns)
-    if load.slo:
-        found = _beside_limits(found, Judged(load, decomposition))
+    found = _beside_limits(_found(address, evidence, columns), load, decomposition)
+    some = traced if traced and len(traced) < len(load.requests) else None
+    asked = Ranked.of(some) if some else Ranked(load.requests, known, latency_ns)
     found = replace(
         found,
-        exemplars=exemplars(load.requests, known, latency_ns),
+        exemplars=exemplars(asked, decomposition),
+        timeline=_timeline(load, known, latency_ns) if len(known) else None,
         clock_offset_ms=_clock_offset_ms(decomposition.clock, epoch_ns),
     )
     if kept is None:
@@ -148,8 +150,13 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
     )
 
 
-def _beside_limits(found: TargetResult, judged: Judged) -> TargetResult:
-    """What was found, and how far it meets what it shall."""
+def _beside_limits(
+    found: TargetResult, load: Measurement, decomposition: Decomposition
+) -> TargetResult:
+    """What was found, and how far it meets what it shall, where that was asked for."""
+    if not load.slo:
+        return found
+    judged = Judged(load, decomposition)
     met = goodput(judged)
     stream = found.stream and replace(found.stream, goodput=met)
     return replace(found, stream=stream, goodput=met, objectives=objectives(judged, found))
@@ -256,35 +263,24 @@ def _share(columns: Mapping[str, Nanoseconds]) -> dict[str, float]:
     return shares
 
 
-def exemplars(
-    requests: Requests, known: Selection, latency_ns: Nanoseconds
-) -> tuple[Exemplar, ...]:
-    """The requests whose latencies the percentiles are.
+def _timeline(load: Measurement, known: Selection, latency_ns: Nanoseconds) -> Timeline:
+    """Latency over time, with the warm-up that was cut from the record."""
+    begin_ns, due_ns, failed_ns = load.requests.due_ns[0], known.column(due), _failed_ns(load)
+    if load.left_out is not None:
+        before = ranked(load.left_out)
+        due_ns = np.concatenate((before.column(due), due_ns))
+        latency_ns = np.concatenate((before.column(latency_of), latency_ns))
+    return timeline(due_ns, latency_ns, failed_ns, begin_ns)
 
-    Where only some were traced, they are those to give, for an exemplar is to be looked up.
 
-    Args:
-        requests: the record.
-        known: what `ranked` chose of it.
-        latency_ns: of these.
-    """
-    if not len(known):
-        return ()
-    ordered_ns = in_order(latency_ns)
-    found = {name: _place(latency_ns, ordered_ns, PERMILLE[name]) for name in _EXEMPLARS}
-    return tuple(
-        Exemplar(
-            PERMILLE[name] / 10,
-            requests.exchange(known.place(at)).trace_id,
-            float(latency_ns[at]) / NS_PER_MS,
-        )
-        for name, at in found.items()
+def _failed_ns(load: Measurement) -> Nanoseconds:
+    """When failures and time-outs were due."""
+    bad = [OUTCOME_CODES[one] for one in (Outcome.FAILED, Outcome.TIMED_OUT)]
+    return np.concatenate(
+        [
+            rows[SCHEDULED][np.isin(rows[OUTCOME], bad)]
+            for requests in (load.left_out, load.requests)
+            if requests is not None
+            for rows in requests.pages()
+        ]
     )
-
-
-def _place(latency_ns: Nanoseconds, ordered_ns: Ordered, permille: int) -> int:
-    """Where the request stands whose latency is a percentile; of equal ones the later is more."""
-    at = rank(len(ordered_ns), permille) - 1
-    value_ns = int(ordered_ns[at])
-    before = int(np.searchsorted(ordered_ns, value_ns))
-    return int(np.flatnonzero(latency_ns == value_ns)[at - before])

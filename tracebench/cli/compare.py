@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from tracebench.cli.filling import options
+from tracebench.cli.output_options import PAGE
 from tracebench.cli.outputs import Outputs
 from tracebench.model.errors import UsageError
 from tracebench.system import why
@@ -31,9 +33,15 @@ class _TwoSides(click.Command):
 @click.argument("files", metavar="A.json[:TARGET]... [--] B.json[:TARGET]...", nargs=-1)
 @click.option("--output-json", metavar="F", help="Write the comparison as JSON; -: to stdout.")
 @click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the differences.")
+@options(PAGE)
 @click.option("-v", "--verbose", is_flag=True, help="Print every statistic.")
 def compare(
-    *, files: tuple[str, ...], output_json: str | None, output_plot: str | None, verbose: bool
+    *,
+    files: tuple[str, ...],
+    output_json: str | None,
+    output_plot: str | None,
+    output_html: str | None,
+    verbose: bool,
 ) -> int:
     """Say whether the runs of side B are slower or faster than those of side A, and where.
 
@@ -47,7 +55,7 @@ def compare(
     unknown, and the intervals are widened by what changed within the runs.
     """  # noqa: D301 - click wants the character, not its name
     sides = _sides(files)
-    outputs = Outputs(None if output_json == "-" else output_json, output_plot)
+    outputs = Outputs(None if output_json == "-" else output_json, output_plot, html=output_html)
     from tracebench.compare import compare_runs, load  # numpy: not for --help
 
     a, b = map(load, sides)
@@ -105,6 +113,7 @@ def _write(found: "RunComparison", output_json: str | None, outputs: Outputs) ->
             problems.append(_problem("--output-plot", outputs.plot, error))
         else:
             click.echo(f"wrote {outputs.plot}", err=True)
+    outputs.write_page(found, problems)
     return problems
 
 

@@ -81,8 +81,8 @@ def demo(
 ) -> int:
     """Start the example server, measure it over REST and gRPC, and save everything.
 
-    ./tracebench-demo/ then has the result, the plot, the answer as Markdown, the traces, and a
-    table of all requests.
+    ./tracebench-demo/ then has the result, a page that explains all of it, the plot, the answer as
+    Markdown, the traces, and a table of all requests.
     """
     from tracebench.example.serve import spawned  # the extra `example` is needed only here
 
@@ -98,6 +98,7 @@ def demo(
         traces=str(FOLDER / "traces.jsonl"),
         markdown=str(FOLDER / "answer.md"),
         detail=detail_of(verbose, quiet),
+        html=str(FOLDER / "page.html"),
         samples=str(FOLDER / "samples.csv"),
     )
     outputs.check()

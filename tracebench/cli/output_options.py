@@ -35,7 +35,15 @@ NAMING = (
         help="Name this run: in the heading, the result file and the Markdown.",
     ),
 )
+PAGE = (
+    click.option(
+        "--output-html",
+        metavar="F.html",
+        help="Write a page that explains the result: one file that opens without a network.",
+    ),
+)
 FILES_WRITTEN = (
+    *PAGE,
     click.option(
         "--output-json",
         metavar="F|-",

@@ -20,6 +20,7 @@ from tracebench.system import why
 from tracebench.system.output_files import check_writable, replaced
 
 if TYPE_CHECKING:
+    from tracebench.model.comparison import RunComparison
     from tracebench.model.measurement import Record  # numpy: not for --help
 
 FIGURES = (".png", ".svg", ".pdf")
@@ -54,6 +55,7 @@ class Outputs:
     """How much of it is printed."""
     junit: str | None = None
     """Of its gates."""
+    html: str | None = None
     samples: str | None = None
     records: list[tuple[str, "Record"]] = field(default_factory=list)
     """Target → its requests, which become the samples: kept only where there is a file for them."""
@@ -73,6 +75,7 @@ class Outputs:
             detail=detail_of(given["verbose"], given["quiet"]),
             samples=given.get("output_samples"),
             junit=given.get("output_junit"),
+            html=given["output_html"],
         )
 
     def keep(self, target: str, record: "Record") -> None:
@@ -115,6 +118,7 @@ class Outputs:
             "samples": self.samples,
             "markdown": self.markdown,
             "junit": self.junit,
+            "html": self.html,
         }
         if STDOUT in options.values():
             name = next(name for name, path in options.items() if path == STDOUT)
@@ -155,6 +159,7 @@ class Outputs:
                     sweep_figure.draw(drawn, self.plot)
                 else:
                     figure.draw(result, self.plot)
+        self.write_page(result, problems)
         return problems + self._markdown(result)
 
     def write_samples(self) -> list[str]:
@@ -167,6 +172,18 @@ class Outputs:
                 samples_file.write(self.samples, self.records)
             self.records.clear()
         return problems
+
+    def write_page(
+        self, found: "Result | Sweep | Search | RunComparison", problems: list[str]
+    ) -> None:
+        """Write the page, if one is wanted; adds to the problems."""
+        if self.html is not None:
+            from tracebench.report import search_table  # rich: not for --help
+            from tracebench.report.page import page  # jinja2: not for --help
+
+            shown = search_table.as_sweep(found) if isinstance(found, Search) else found
+            with _saving("--output-html", self.html, problems):
+                page.write(shown, self.html)
 
     def _markdown(self, result: Result | Sweep | Search) -> list[str]:
         """Write the answer as Markdown, for the summary of a GitHub job too."""

@@ -247,3 +247,7 @@ class Decomposition:
     streams: Callable[[], StreamTimes | None] = lambda: None
     """Returns what servers reported about streams; None if they reported nothing about these
     requests."""
+    of_rows: Callable[[Nanoseconds], "Decomposition"] = lambda _places: Decomposition(
+        0, {}, {}, {}, 0
+    )
+    """Decomposes only the requests at these places of the record."""

@@ -62,6 +62,8 @@ class Measurement:
     """Time that Python spent collecting garbage during the run."""
     warmup: Warmup | None = None
     """The warm-up that was removed from the record; None if none was removed."""
+    left_out: Requests | None = None
+    """The requests of that warm-up, if they were recorded."""
     streams: Streams | None = None
     """The streamed replies; None if no reply of this target is a stream."""
     asked_tokens: int | None = None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from tracebench.model.blocks import Blocks
+from tracebench.model.blocks import Blocks, Timeline
 from tracebench.model.objectives import Decision, GateResult, ObjectiveResult
 from tracebench.model.statistics import Statistics
 from tracebench.model.stream_result import Goodput, StreamResult
@@ -49,13 +49,17 @@ class ErrorCount:
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A request that stands for a percentile."""
+    """A request that stands for a percentile; 100 is the slowest."""
 
     percentile: float
     trace_id: str
     end_to_end_ms: float
     url: str | None = None
     """Its page in the trace UI, where one was named."""
+    stamps: Mapping[str, float] = field(default_factory=dict)
+    """`ready`, `sent`, `first_byte`, `arrived`, `done` → ms since it was due, where reached."""
+    components: Mapping[str, float] = field(default_factory=dict)
+    """Component → ms, as far as known of this request; the leaves add up to its latency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +257,8 @@ class TargetResult:
     gauges: Mapping[str, Gauge] = field(default_factory=dict)
     """What the server told of itself meanwhile: `requests_running`, `requests_waiting`,
     `kv_cache_usage` (a share), and what was asked for by its own name."""
+    timeline: Timeline | None = None
+    """None in a file that is older than it, or where no request succeeded or timed out."""
 
 
 @dataclass(frozen=True, slots=True)

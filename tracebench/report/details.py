@@ -96,4 +96,5 @@ def links(target: TargetResult) -> Iterator[str]:
     if target.search_url is not None:
         yield f"  traces: {target.search_url}"
     for one in linked[-1:]:
-        yield f"  p{one.percentile:g}, {milliseconds(one.end_to_end_ms)} ms: {one.url}"
+        which = "slowest" if one.percentile == 100 else f"p{one.percentile:g}"
+        yield f"  {which}, {milliseconds(one.end_to_end_ms)} ms: {one.url}"

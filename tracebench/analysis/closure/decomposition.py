@@ -128,6 +128,7 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
         streamed=chosen.count(lambda part: (_body(part) > 0) & _streams(part)),
         draws=lambda: chosen.column(lambda part: part.request(stamps.DRAW)),
         streams=lambda: stream_times(chosen, times),
+        of_rows=lambda places: decompose(requests.take(places), times.take(places)),
     )
 
 

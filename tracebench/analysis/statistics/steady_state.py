@@ -94,6 +94,7 @@ def settled(load: Measurement, warmup: int | Literal["auto"]) -> Measurement:
         return replace(load, warmup=Warmup(MSER_5, 0, 0.0))
     begin_ns = load.requests.exchange(known.place(first)).scheduled_ns
     places = load.requests.places(lambda rows: rows[SCHEDULED] >= begin_ns)
+    left_out = load.requests.places(lambda rows: rows[SCHEDULED] < begin_ns)
     kept = load.requests.take(places)
     left = kept.duration_ns / load.requests.duration_ns
     return replace(
@@ -104,6 +105,7 @@ def settled(load: Measurement, warmup: int | Literal["auto"]) -> Measurement:
         cpu_s=load.cpu_s * left,
         stalled_s=load.stalled_s * left,
         gc_pause_s=load.gc_pause_s * left,
+        left_out=load.requests.take(left_out),
         warmup=Warmup(
             MSER_5,
             len(load.requests) - len(kept),

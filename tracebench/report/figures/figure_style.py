@@ -2,9 +2,7 @@
 
 from io import BytesIO
 from pathlib import Path
-from typing import Final, NamedTuple
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from server_middleware.vocabulary import (
     INFERENCE,
@@ -15,6 +13,9 @@ from server_middleware.vocabulary import (
 )
 from tracebench.model.components import BACKLOG, BODY, CLIENT, CONNECT, NETWORK, SERVER_AND_NETWORK
 from tracebench.system.output_files import replaced
+
+if TYPE_CHECKING:  # colours are wanted without a second of matplotlib, too
+    from matplotlib.figure import Figure
 
 # One colour and one hatch for each component, everywhere.
 #
@@ -60,7 +61,7 @@ SIZE_IN: Final = (12.0, 8.5)
 _DPI: Final = 130
 
 
-def save(figure: Figure, path: str) -> None:
+def save(figure: "Figure", path: str) -> None:
     """Draw in memory, then write: PDF needs seeking, which pipes do not support.
 
     Raises:

@@ -1,0 +1,1 @@
+"""The page: one self-contained HTML file that explains a result, and needs no network."""

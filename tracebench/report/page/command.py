@@ -1,0 +1,110 @@
+"""The command that measures again, from what a result says of its plan."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any, Final
+
+from tracebench.model.plan import Payloads, Plan, Spread, Targets
+
+_OPTIONS: Final = {
+    "duration_s": "--duration",
+    "timeout_s": "--timeout",
+    "stream_timeout_s": "--stream-timeout",
+    "headers": "--header",
+    "maps": "--map",
+    "clients": "--client",
+    "schedule_s": "--arrivals",
+    "prompts_file": "--prompts",
+    "think_time_s": "--think-time",
+    "metrics": "--metric",
+    "named": "--target",
+}
+"""Where the field's name is not that of the option."""
+_DEFAULTS: Final[Mapping[str, Any]] = {
+    one.name: one.default
+    for part in (Payloads(), *(part.default for part in fields(Plan)))
+    if is_dataclass(part)
+    for one in fields(part)
+}
+_IMPLIED: Final = ("payload", "sent", "prompts")
+"""What other options say, or files."""
+_TARGETS: Final = tuple(one.name for one in fields(Targets))
+
+
+def command(plan: Mapping[str, Any], words: Iterable[str] = ("run",)) -> str:
+    """The command line, quoted for a shell.
+
+    Payloads and other files are given by name, as the result has no paths; secrets are given as
+    they are shown elsewhere.
+
+    Args:
+        plan: of the result file.
+        words: which command of tracebench.
+    """
+    given = [*_payload(plan), *_target(plan)]
+    for name, value in plan.items():
+        if name not in (*_IMPLIED, *_TARGETS) and _is_asked(name, value, plan):
+            given += _option(name, value)
+    return shlex.join(["tracebench", *words, *given])
+
+
+def _target(plan: Mapping[str, Any]) -> Iterator[str]:
+    for name in _TARGETS:
+        if plan.get(name):
+            yield from _option(name, plan[name])
+
+
+def _payload(plan: Mapping[str, Any]) -> Iterator[str]:
+    payload = plan.get("payload")
+    if not isinstance(payload, Mapping) or not payload.get("count"):
+        return
+    option = "payloads" if payload["count"] > 1 else str(payload.get("form"))
+    yield from (f"--{option}", str(payload.get("name")))
+
+
+def _is_asked(name: str, value: object, plan: Mapping[str, Any]) -> bool:
+    """Whether a field says more than its default, which no option has to give."""
+    if value in (None, False, (), []) or name not in _DEFAULTS:
+        return False
+    if name == "requests":
+        return plan.get("duration_s") is None
+    default = _DEFAULTS[name]
+    if isinstance(default, Spread):
+        return bool(value != {"mean": default.mean, "sd": default.sd})
+    return bool(value != (list(default) if isinstance(default, tuple) else default))
+
+
+def _option(name: str, value: Any) -> list[str]:
+    option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    if value is True:
+        return [option]
+    if name == "rate":
+        return [option, ",".join(map(_segment, value))]
+    if name == "until_stable":
+        return [option, f"{value['statistic'].removesuffix('_ms')} {100 * value['share']:g}%"]
+    if name == "schedule_s":
+        return [option, "ARRIVALS"]
+    if name == "headers":
+        return [text for key, held in value for text in (option, f"{key}: {held}")]
+    if name == "named":
+        return [text for one in value.items() for text in (option, _named(*one))]
+    if isinstance(value, Mapping):  # a spread
+        return [option, f"{value['mean']:g}" + (f":{value['sd']:g}" if value["sd"] else "")]
+    if isinstance(value, list | tuple):
+        return [text for one in value for text in (option, str(one))]
+    return [option, f"{value:g}" if isinstance(value, float) else str(value)]
+
+
+def _named(name: str, address: str) -> str:
+    """A target as `--target` takes it: gRPC is told from REST by its scheme."""
+    if address.startswith("unix:"):
+        return f"{name}=grpc+{address}"
+    return f"{name}={address}" if "://" in address else f"{name}=grpc://{address}"
+
+
+def _segment(one: Mapping[str, Any]) -> str:
+    """A part of a rate: `100`, `10:200/60s`."""
+    low, high, lasts_s = one["from_rps"], one["to_rps"], one.get("duration_s")
+    rate = f"{low:g}" if low == high else f"{low:g}:{high:g}"
+    return rate if lasts_s is None else f"{rate}/{lasts_s:g}s"

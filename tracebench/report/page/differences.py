@@ -1,0 +1,72 @@
+"""What differs, as rows of a table, with a drawing of how far each is from no difference."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from server_middleware.vocabulary import INFERENCE_PARTS, SERVER_PROCESSING
+from tracebench.model.components import END_TO_END, LATENCY, LEAVES, SERVER_AND_NETWORK
+from tracebench.model.result import Difference
+
+_ORDER = (END_TO_END, LATENCY, *LEAVES, *INFERENCE_PARTS, SERVER_AND_NETWORK, SERVER_PROCESSING)
+_HALF = 47
+"""How much of the drawing's width lies on either side of no difference, in percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class DifferenceRow:
+    """One statistic of one component."""
+
+    component: str
+    is_first: bool
+    """Of its component's rows."""
+    statistic: str
+    found: Difference
+    word: str
+    """`slower`, `faster`, or empty where no difference is shown."""
+    point: float
+    """Where it lies in the drawing, in percent of its width; 50 is no difference."""
+    low: float
+    high: float
+    """Of its interval; both are `point` where there is none."""
+
+    @property
+    def percent(self) -> float | None:
+        """As a percentage of what it was."""
+        return 100 * self.found.delta / self.found.a if self.found.a else None
+
+
+def difference_rows(
+    components: Mapping[str, Mapping[str, Difference]],
+) -> tuple[DifferenceRow, ...]:
+    """Rows of every statistic, in one scale."""
+    known = [name for name in _ORDER if name in components]
+    names = (*known, *(name for name in components if name not in known))
+    told = [
+        (name, statistic, one)
+        for name in names
+        for statistic, one in components[name].items()
+        if one.a or one.b
+    ]
+    widest = max((max(map(abs, _ends(one))) for _, _, one in told), default=0.0) or 1.0
+    return tuple(_rows(told, widest))
+
+
+def _rows(told: list[tuple[str, str, Difference]], widest: float) -> Iterator[DifferenceRow]:
+    before = ""
+    for name, statistic, one in told:
+        point, low, high = (50 + _HALF * value / widest for value in (one.delta, *_ends(one)))
+        yield DifferenceRow(name, name != before, statistic, one, _word(one), point, low, high)
+        before = name
+
+
+def _ends(one: Difference) -> tuple[float, float]:
+    return (one.delta, one.delta) if one.ci95 is None else one.ci95
+
+
+def _word(one: Difference) -> str:
+    """What is shown: as judged together with the others, or else by its own interval."""
+    if one.verdict is not None:
+        return "" if one.verdict == "no difference shown" else one.verdict
+    if one.ci95 is None or one.ci95[0] <= 0 <= one.ci95[1]:
+        return ""
+    return "slower" if one.ci95[0] > 0 else "faster"
