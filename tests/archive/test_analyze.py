@@ -375,6 +375,6 @@ def test_a_root_span_whose_stamps_are_no_request_s_is_counted(
     found = analyze([rewritten(tmp_path / "odd.jsonl", requests)]).targets["rest"]
     assert found.requests.started == result.targets["rest"].requests.started - 1
     [finding] = [one for one in found.verdict.findings if one.code == "unreadable_archive"]
-    assert finding.message.startswith("1 lines or spans of the archive cannot be read: ")
+    assert finding.message.startswith("1 line or span of the archive cannot be read: ")
     for component in found.components.values():
         assert component.min_ms >= 0

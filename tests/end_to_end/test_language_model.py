@@ -105,12 +105,13 @@ def test_the_demo(tmp_path: Path) -> None:
         "tracebench",
         "demo",
         "--llm",
+        "--verbose",
         "--requests=6",
         "--concurrency=1",
     ]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 3), done.stderr  # so few may not be valid
-    for name in ("prefill", "decode", "queue", "network_first", "Goodput: "):
+    for name in ("prefill", "decode", "queue", "network_first", "goodput "):
         assert done.stdout.count(name) >= 2, name
     folder = tmp_path / "tracebench-demo"
     result = json.loads((folder / "result.json").read_text())

@@ -7,6 +7,7 @@ import click
 
 from tracebench.analysis.numbers import rounded
 from tracebench.cli.filling import options
+from tracebench.cli.llm_options import LLM
 from tracebench.cli.load_options import SENDING
 from tracebench.cli.load_values import Seconds
 from tracebench.cli.options import (
@@ -77,7 +78,7 @@ WITHIN = (
 
 
 @click.command(short_help="Find the highest load that meets an objective.")
-@options(TARGETS, PAYLOAD, METHOD, EXPECT, TRUST, OBJECTIVE, WITHIN, SENDING, STREAMED)
+@options(TARGETS, PAYLOAD, LLM, METHOD, EXPECT, TRUST, OBJECTIVE, WITHIN, SENDING, STREAMED)
 @options(MAPPING, RECEIVE, SPANS_OUT, ANSWER)
 def search(
     *,
