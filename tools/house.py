@@ -34,6 +34,7 @@ PARTED = (
     "tracebench.load",
     "tracebench.tracing",
     "tracebench.analysis",
+    "tracebench.report",
     "server_middleware",
 )
 """Folders that have rooms of their own."""

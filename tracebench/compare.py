@@ -14,7 +14,7 @@ from tracebench.model.comparison import RunComparison, Shift, Side
 from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Difference, Result, TargetResult
-from tracebench.report import result_file
+from tracebench.report.files import result_file
 from tracebench.system.input_files import read_text
 
 PERCENTILES: Final = (*map(float, range(1, 100)), 99.5, 99.9)

@@ -45,7 +45,7 @@ from tracebench.model.requests import (
 from tracebench.model.result import TargetResult
 from tracebench.model.server_times import ServerTimes
 from tracebench.model.statistics import Statistics
-from tracebench.report.result_file import dumps, loads
+from tracebench.report.files.result_file import dumps, loads
 
 CUSTOM = tuple(f"a-step-of-the-author-s-own-{at}" for at in range(20))
 

@@ -30,7 +30,7 @@ from tracebench.model.plan import (
     Workload,
 )
 from tracebench.model.result import Result
-from tracebench.report.result_file import dumps
+from tracebench.report.files.result_file import dumps
 
 REQUESTS = 40
 PAYLOAD = Payload(b"\x89PNG" * 500, "image/png", "x.png", "image")

@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 from tests.report.samples import both, result, target
 from tests.report.sweep_samples import ALL as SWEEPS
 from tracebench.cli import cli
-from tracebench.cli.load_values import seconds_of
-from tracebench.report import result_file
+from tracebench.cli.options.load_values import seconds_of
+from tracebench.report.files import result_file
 
 
 @pytest.fixture

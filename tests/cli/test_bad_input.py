@@ -18,7 +18,7 @@ from tests.report.samples import both
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.cli.run import run as command
 from tracebench.model.errors import TracebenchError
-from tracebench.report.result_file import dumps
+from tracebench.report.files.result_file import dumps
 from tracebench.system import input_files
 
 IMAGE = "tracebench/example/coffee.png"

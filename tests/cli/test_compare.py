@@ -14,9 +14,9 @@ from tracebench.cli import cli
 from tracebench.compare import compare_results
 from tracebench.model.errors import TracebenchError, UsageError
 from tracebench.model.result import Result as Found
-from tracebench.report import compare_table
 from tracebench.report.figures import compare_figure
-from tracebench.report.result_file import dumps
+from tracebench.report.files.result_file import dumps
+from tracebench.report.tables import compare_table
 
 SLOWER = target(scale=lambda number: 22.0 + number % 7)
 

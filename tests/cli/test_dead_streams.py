@@ -11,7 +11,7 @@ import pytest
 from tests.cli.test_bad_input import IMAGE, ROOT, slowly
 from tests.report.samples import both
 from tests.servers import HOST, reply, serving
-from tracebench.report import result_file
+from tracebench.report.files import result_file
 
 
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -13,8 +13,8 @@ from tests.servers import HOST, answering, reply, serving
 from tracebench.cli.run import exit_status
 from tracebench.model.objectives import Decision
 from tracebench.model.result import Finding, Result, Verdict
-from tracebench.report import result_file
-from tracebench.report.result_file import dumps
+from tracebench.report.files import result_file
+from tracebench.report.files.result_file import dumps
 
 TARGET = ("--image", IMAGE, "--rest-url", "http://127.0.0.1:9")
 

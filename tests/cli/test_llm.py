@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from tests.load.language.caching_server import How, caching, limit_of
 from tests.servers import HOST
 from tracebench.cli import cli
-from tracebench.cli.llm_options import SpreadValue, key_header, language
-from tracebench.cli.prompt_files import read_prompts
+from tracebench.cli.options.llm_options import SpreadValue, key_header, language
+from tracebench.cli.options.prompt_files import read_prompts
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Prompt, Spread
 

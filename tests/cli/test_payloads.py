@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tracebench.cli.payloads import read_payloads
+from tracebench.cli.options.payloads import read_payloads
 from tracebench.model.errors import UsageError
 from tracebench.system.input_files import MOST_BYTES
 

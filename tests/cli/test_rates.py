@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tracebench.cli.load_values import Rate, UntilStable, schedule
+from tracebench.cli.options.load_values import Rate, UntilStable, schedule
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Segment, Stability
 

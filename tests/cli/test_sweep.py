@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.test_bad_input import IMAGE, complaint, tracebench
 from tests.servers import HOST, answering, reply, serving
-from tracebench.cli.load_values import Loads
+from tracebench.cli.options.load_values import Loads
 
 
 @pytest.mark.parametrize(

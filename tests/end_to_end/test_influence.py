@@ -19,7 +19,7 @@ from tracebench.load.peers.clients import Job, Sample
 from tracebench.model.errors import TargetError
 from tracebench.model.plan import Influence, Payload, Payloads, Plan, Targets
 from tracebench.model.result import TargetResult
-from tracebench.report import result_file
+from tracebench.report.files import result_file
 
 pytestmark = pytest.mark.alone
 

@@ -16,8 +16,8 @@ from tracebench.benchmark import run, try_once
 from tracebench.cli import dry_run
 from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
 from tracebench.model.result import Result
-from tracebench.report.result_file import dumps
-from tracebench.report.table import render
+from tracebench.report.answer.table import render
+from tracebench.report.files.result_file import dumps
 
 pytestmark = pytest.mark.alone
 

@@ -17,7 +17,7 @@ from tracebench import benchmark
 from tracebench.analysis import summary
 from tracebench.load.engine.progress import Progress, Watcher
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
-from tracebench.report.table import render
+from tracebench.report.answer.table import render
 
 ROOT = Path(__file__).parents[2]
 

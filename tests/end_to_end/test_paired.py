@@ -22,8 +22,8 @@ from tracebench.benchmark import run
 from tracebench.model.components import CLIENT_PARTS
 from tracebench.model.plan import Payload, Target
 from tracebench.model.result import Result
-from tracebench.report.result_file import dumps, loads
-from tracebench.report.table import render
+from tracebench.report.answer.table import render
+from tracebench.report.files.result_file import dumps, loads
 
 ROOT = Path(__file__).parents[2]
 PAYLOAD = Payload(b"\x89PNG" * 200, "image/png", "x.png", "image")

@@ -10,7 +10,7 @@ from tracebench.benchmark import run
 from tracebench.load.engine.progress import Watcher
 from tracebench.model.errors import TargetError
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
-from tracebench.report import table
+from tracebench.report.answer import table
 from tracebench.report.figures import figure
 
 PAYLOAD = Payload(b"\x89PNG" * 200, "image/png", "x.png", "image")

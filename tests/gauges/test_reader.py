@@ -18,7 +18,7 @@ from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Tls, Watched
 from tracebench.model.requests import Requests
 from tracebench.model.result import TargetResult
-from tracebench.report.result_file import dumps, loads
+from tracebench.report.files.result_file import dumps, loads
 
 PAYLOAD = Payload(b"{}", "application/json", "q.json", "json")
 LOAD: dict[str, Any] = {"requests": None, "duration_s": 2.5}

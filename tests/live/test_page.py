@@ -16,8 +16,8 @@ from tests.report.pages import EVIL, hostile
 from tests.report.samples import both, result, streamed, target
 from tests.report.sweep_samples import ALL as SWEEPS
 from tests.report.test_page import Found, compared
+from tracebench.report.files.result_file import loads_any
 from tracebench.report.page.page import write
-from tracebench.report.result_file import loads_any
 
 pytestmark = pytest.mark.live
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.report.samples import own_parts, result, streamed, target
 from tracebench.model.result import Result
-from tracebench.report.result_file import dumps, loads
+from tracebench.report.files.result_file import dumps, loads
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 EVIL = "</script><script>window.hijacked = 1</script><img src=x onerror='window.hijacked = 2'>"

@@ -10,9 +10,9 @@ from tests.report.samples import both, result, target
 from tracebench.analysis.objectives.gates import gate_of, judge, overall
 from tracebench.model.result import Result
 from tracebench.model.stream_result import Goodput
-from tracebench.report import junit
-from tracebench.report.gate_lines import last_line, render
-from tracebench.report.result_file import dumps, loads
+from tracebench.report.answer.gate_lines import last_line, render
+from tracebench.report.files import junit
+from tracebench.report.files.result_file import dumps, loads
 
 GATES = ("p50 > 15ms", "rest.p50 > 1s", "rest.p999 > 1s", "rest.errors.share > 99%")
 

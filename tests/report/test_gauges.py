@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from tests.report.samples import both, gauged, streamed
+from tracebench.report.answer.gauge_lines import gauge_lines
+from tracebench.report.answer.table import render
 from tracebench.report.figures.figure import make
-from tracebench.report.gauge_lines import gauge_lines
-from tracebench.report.table import render
 
 
 def test_a_line_each() -> None:

@@ -16,9 +16,9 @@ from tracebench.compare import compare_results
 from tracebench.model.comparison import RunComparison
 from tracebench.model.result import Result
 from tracebench.model.sweep import Step, Sweep
+from tracebench.report.files.result_file import dumps, loads_any
 from tracebench.report.page.page import MOST_BYTES, render, write
 from tracebench.report.page.units import Unit
-from tracebench.report.result_file import dumps, loads_any
 
 Found = Result | Sweep | RunComparison
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.test_bad_input import IMAGE
 from tests.report.samples import ALL, OWN_MS, both, own_parts, result, target
-from tracebench.cli.options import plan as planned
+from tracebench.cli.options.plan_options import plan as planned
 from tracebench.cli.run import run
 from tracebench.model.plan import Plan
 from tracebench.model.result import Difference, Exemplar

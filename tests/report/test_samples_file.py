@@ -12,7 +12,7 @@ from tests.records import Timings, record
 from tracebench.model.columns import PAGE_ROWS
 from tracebench.model.exchange import Exchange, Lost, Timing
 from tracebench.model.measurement import Record
-from tracebench.report.samples_file import columns_of, write
+from tracebench.report.files.samples_file import columns_of, write
 
 EPOCH_NS = 1_700_000_000 * 10**9
 OWN = Timing(8 * MS, {"inference": 5 * MS, "prefill": MS, "tokenize": MS, "network": MS}, "otlp")

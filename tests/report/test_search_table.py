@@ -9,8 +9,8 @@ from tests.report.search_samples import ALL
 from tracebench.cli.search import exit_status
 from tracebench.model.search import Search
 from tracebench.report.figures.sweep_figure import draw, make
-from tracebench.report.result_file import dumps, loads_any
-from tracebench.report.search_table import as_sweep, render
+from tracebench.report.files.result_file import dumps, loads_any
+from tracebench.report.tables.search_table import as_sweep, render
 
 
 @pytest.mark.parametrize("shown", ALL.values(), ids=ALL)

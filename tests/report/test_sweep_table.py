@@ -10,7 +10,7 @@ from tests.report.sweep_samples import ALL
 from tracebench.analysis.scaling.scale import scale
 from tracebench.model.result import Finding, Verdict
 from tracebench.model.sweep import Sweep
-from tracebench.report.sweep_table import render
+from tracebench.report.tables.sweep_table import render
 
 
 @pytest.mark.parametrize("shown", ALL.values(), ids=ALL)

@@ -23,8 +23,8 @@ from tracebench.analysis.findings.outcome import interrupted
 from tracebench.analysis.numbers import milliseconds
 from tracebench.model.exchange import Outcome
 from tracebench.model.result import Detail, ErrorCount, Result
+from tracebench.report.answer.table import render
 from tracebench.report.figures.figure import make
-from tracebench.report.table import render
 
 LINK = "http://localhost:16686/search?" + "x" * 200
 

@@ -13,8 +13,8 @@ from tests.report.sweep_samples import ALL as SWEEPS
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
-from tracebench.report import sweep_table
-from tracebench.report.result_file import dumps, loads, loads_any
+from tracebench.report.files.result_file import dumps, loads, loads_any
+from tracebench.report.tables import sweep_table
 
 TARGET = {
     "requests",
@@ -177,6 +177,6 @@ def test_a_terminal_is_given_no_orders() -> None:
 
 def test_the_file_needs_no_plotting() -> None:
     loaded = "{'matplotlib', 'rich'} & set(sys.modules)"
-    code = f"import tracebench.report.result_file, sys; print({loaded})"
+    code = f"import tracebench.report.files.result_file, sys; print({loaded})"
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert printed.stdout.strip() == "set()"

@@ -3,7 +3,7 @@
 from rich.console import Console, Group
 
 from tracebench.model.stream_result import Turn
-from tracebench.report.turn_table import turn_block
+from tracebench.report.tables.turn_table import turn_block
 
 
 def shown(turns: int) -> list[list[str]]:

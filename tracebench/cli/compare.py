@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from tracebench.cli.filling import options
-from tracebench.cli.output_options import PAGE
+from tracebench.cli.options.filling import options
+from tracebench.cli.options.output_options import PAGE
 from tracebench.cli.outputs import Outputs
 from tracebench.model.errors import UsageError
 from tracebench.system import why
@@ -92,7 +92,7 @@ def _sides(files: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 
 def _write(found: "RunComparison", output_json: str | None, outputs: Outputs) -> list[str]:
     """Write the files, and report each on standard error; returns the problems."""
-    from tracebench.report import result_file  # not for --help
+    from tracebench.report.files import result_file  # not for --help
 
     problems = []
     if output_json == "-":
@@ -122,7 +122,7 @@ def _problem(option: str, path: str, error: OSError | ValueError) -> str:
 
 
 def _show(found: "RunComparison", *, whole: bool, err: bool) -> None:
-    from tracebench.report import compare_table  # rich: not for --help
+    from tracebench.report.tables import compare_table  # rich: not for --help
 
     stream = sys.stderr if err else sys.stdout
     color = stream.isatty() and not os.environ.get("NO_COLOR")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tracebench.cli.filling import options
-from tracebench.cli.output_options import DETAIL
+from tracebench.cli.options.filling import options
+from tracebench.cli.options.output_options import DETAIL
 from tracebench.cli.outputs import Outputs, detail_of
 from tracebench.cli.run import measure
 from tracebench.model.errors import UsageError

@@ -8,7 +8,7 @@ from tracebench.load.wire.prompt_request import PLACE, nonce
 from tracebench.model.components import END_TO_END, LEAVES
 from tracebench.model.exchange import Decomposition, Exchange
 from tracebench.model.stream_result import StreamResult
-from tracebench.report.terminal import shortened
+from tracebench.report.tables.terminal import shortened
 from tracebench.system.redaction import HIDDEN, is_secret
 
 

@@ -142,7 +142,7 @@ def baselines(paths: Sequence[str]) -> list[Result]:
     Raises:
         UsageError: a file is none.
     """
-    from tracebench.report import result_file  # not for --help
+    from tracebench.report.files import result_file  # not for --help
 
     return [result_file.loads(read_text("--baseline", path), path) for path in paths]
 

@@ -137,7 +137,7 @@ class Outputs:
         """Write each, and report it on standard error; returns the problems."""
         problems = [*self._told_of_traces(result), *self.write_samples()]
         if self.json is not None:
-            from tracebench.report import result_file  # not for --help
+            from tracebench.report.files import result_file  # not for --help
 
             if self.to_stdout:
                 click.echo(result_file.dumps(result), nl=False)
@@ -145,13 +145,13 @@ class Outputs:
                 with _saving("--output-json", self.json, problems):
                     result_file.write(result, self.json)
         if self.junit is not None and isinstance(result, Result):
-            from tracebench.report import junit  # not for --help
+            from tracebench.report.files import junit  # not for --help
 
             with _saving("--output-junit", self.junit, problems):
                 junit.write(result, self.junit)
         if self.plot is not None:
-            from tracebench.report import search_table  # rich: not for --help
             from tracebench.report.figures import figure, sweep_figure  # matplotlib takes a second
+            from tracebench.report.tables import search_table  # rich: not for --help
 
             with _saving("--output-plot", self.plot, problems):
                 if isinstance(result, Sweep | Search):
@@ -166,7 +166,7 @@ class Outputs:
         """Write every request of the records, which are let go then; returns the problems."""
         problems: list[str] = []
         if self.samples is not None and self.records:
-            from tracebench.report import samples_file  # numpy: not for --help
+            from tracebench.report.files import samples_file  # numpy: not for --help
 
             with _saving("--output-samples", self.samples, problems):
                 samples_file.write(self.samples, self.records)
@@ -178,8 +178,8 @@ class Outputs:
     ) -> None:
         """Write the page, if one is wanted; adds to the problems."""
         if self.html is not None:
-            from tracebench.report import search_table  # rich: not for --help
             from tracebench.report.page import page  # jinja2: not for --help
+            from tracebench.report.tables import search_table  # rich: not for --help
 
             shown = search_table.as_sweep(found) if isinstance(found, Search) else found
             with _saving("--output-html", self.html, problems):
@@ -190,7 +190,7 @@ class Outputs:
         summary = os.environ.get(_SUMMARY)
         if self.markdown is None and not summary:
             return []
-        from tracebench.report import markdown  # rich: not for --help
+        from tracebench.report.answer import markdown  # rich: not for --help
 
         problems: list[str] = []
         text = markdown.render(result)

@@ -6,10 +6,10 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from tracebench.cli.filling import options
 from tracebench.cli.gates import FAIL_IF, Gating, complain
-from tracebench.cli.options import MAPPING
-from tracebench.cli.output_options import ANSWER, SAMPLES
+from tracebench.cli.options.filling import options
+from tracebench.cli.options.output_options import ANSWER, SAMPLES
+from tracebench.cli.options.plan_options import MAPPING
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.run import exit_status, rendered, save
 from tracebench.cli.search import exit_status as search_status
@@ -36,7 +36,7 @@ def report(*, file: str, **given: Any) -> int:
 
     With --fail-if, the saved result is held to these gates instead of its own.
     """
-    from tracebench.report import result_file  # not for --help
+    from tracebench.report.files import result_file  # not for --help
 
     gating = Gating.of(given)
     outputs = Outputs.of(given)

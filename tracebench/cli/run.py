@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from tracebench.cli import standard_streams
-from tracebench.cli.filling import options
 from tracebench.cli.gates import FAIL_IF, NO_GATES, Gating, complain
-from tracebench.cli.gauge_options import GAUGES
-from tracebench.cli.llm_options import LLM
-from tracebench.cli.load_options import LOAD
-from tracebench.cli.options import (
+from tracebench.cli.options.filling import options
+from tracebench.cli.options.gauge_options import GAUGES
+from tracebench.cli.options.llm_options import LLM
+from tracebench.cli.options.load_options import LOAD
+from tracebench.cli.options.output_options import ANSWER, SAMPLES
+from tracebench.cli.options.plan_options import (
     EXPECT,
     FILES,
     INFLUENCE,
@@ -27,10 +28,9 @@ from tracebench.cli.options import (
     plan,
     warn_of_strangers,
 )
-from tracebench.cli.output_options import ANSWER, SAMPLES
+from tracebench.cli.options.target_options import TARGETS
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.progress_line import Live
-from tracebench.cli.target_options import TARGETS
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
@@ -106,12 +106,8 @@ def show(result: Result | Sweep | Search, outputs: Outputs) -> None:
 
 def rendered(result: Result | Sweep | Search, outputs: Outputs) -> str:
     """The table as printed."""
-    from tracebench.report import (  # rich: not for --help
-        gate_lines,
-        search_table,
-        sweep_table,
-        table,
-    )
+    from tracebench.report.answer import gate_lines, table  # rich: not for --help
+    from tracebench.report.tables import search_table, sweep_table  # as above
 
     stream = sys.stderr if outputs.to_stdout else sys.stdout
     color = stream.isatty() and not os.environ.get("NO_COLOR")

@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from tracebench.cli.filling import filled, options
-from tracebench.cli.options import (
+from tracebench.cli.options.filling import filled, options
+from tracebench.cli.options.plan_options import (
     EXPECT,
     MAPPING,
     METHOD,
@@ -21,8 +21,8 @@ from tracebench.cli.options import (
     plan,
     warn_of_strangers,
 )
+from tracebench.cli.options.target_options import TARGETS
 from tracebench.cli.progress_line import Live
-from tracebench.cli.target_options import TARGETS
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan, Targets
 
@@ -73,7 +73,7 @@ def _show_what_comes(planned: Plan) -> None:
 
 def _show(files: Sequence[str], maps: Sequence[str], mapping: str | None) -> None:
     from tracebench.archive import inventory  # numpy: not for --help
-    from tracebench.report import inventory_table as report  # rich: as above
+    from tracebench.report.tables import inventory_table as report  # rich: as above
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     click.echo(report.render(inventory(files, maps, mapping), color=color), color=True)

@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from tracebench.analysis.numbers import rounded
-from tracebench.cli.filling import options
-from tracebench.cli.gauge_options import GAUGES
-from tracebench.cli.llm_options import LLM
-from tracebench.cli.load_options import AMOUNT, MANNER
-from tracebench.cli.load_values import Loads
-from tracebench.cli.options import (
+from tracebench.cli.options.filling import options
+from tracebench.cli.options.gauge_options import GAUGES
+from tracebench.cli.options.llm_options import LLM
+from tracebench.cli.options.load_options import AMOUNT, MANNER
+from tracebench.cli.options.load_values import Loads
+from tracebench.cli.options.output_options import ANSWER, SAMPLES
+from tracebench.cli.options.plan_options import (
     EXPECT,
     FILES,
     INFLUENCE,
@@ -27,11 +28,10 @@ from tracebench.cli.options import (
     plan,
     warn_of_strangers,
 )
-from tracebench.cli.output_options import ANSWER, SAMPLES
+from tracebench.cli.options.target_options import TARGETS
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.progress_line import Live
 from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
-from tracebench.cli.target_options import TARGETS
 from tracebench.load.engine.progress import SweepWatcher, Watcher
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan, Segment

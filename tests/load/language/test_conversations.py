@@ -17,8 +17,8 @@ from tests.load.language.test_prompts import (
 from tracebench.benchmark import run, try_once
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Prompt, Spread
-from tracebench.report.result_file import dumps, loads
-from tracebench.report.table import render
+from tracebench.report.answer.table import render
+from tracebench.report.files.result_file import dumps, loads
 
 TALK: dict[str, Any] = {"turns": 4, "input_tokens": Spread(40), "output_tokens": Spread(12)}
 

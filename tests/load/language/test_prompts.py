@@ -28,7 +28,7 @@ from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Payloads, Plan, Prompt, Spread, Target
 from tracebench.model.result import Result
 from tracebench.model.stream_result import StreamResult
-from tracebench.report.result_file import dumps
+from tracebench.report.files.result_file import dumps
 from tracebench.sweep import sweep
 
 OF_FILE: dict[str, Any] = {"input_tokens": None, "output_tokens": None}

@@ -26,8 +26,8 @@ from tracebench.load.wire.http2 import StreamingHttp2Codec
 from tracebench.model.result import TargetResult
 from tracebench.model.span import Event, Span
 from tracebench.model.stream_result import StreamResult
-from tracebench.report.stream_table import stream_block
-from tracebench.report.terminal import printed
+from tracebench.report.tables.stream_table import stream_block
+from tracebench.report.tables.terminal import printed
 from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.otlp.read_json import read_json
 

@@ -7,7 +7,7 @@ from tests.tracing.mapping.samples import ROOT
 from tracebench.model.exchange import Timing, Undecomposed
 from tracebench.model.inventory import Inventory
 from tracebench.model.span import KINDS, Event, Kind, Link, Span
-from tracebench.report.inventory_table import render
+from tracebench.report.tables.inventory_table import render
 from tracebench.tracing.join.server_spans import ServerSpans, entry_of
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.rule_files import built_in, read_rules

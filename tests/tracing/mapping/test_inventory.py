@@ -8,7 +8,7 @@ from tests.tracing.otlp_samples import RECORDED
 from tests.tracing.samples import SUCCESS, spans_of
 from tracebench.model.inventory import Inventory, Row, Service
 from tracebench.model.span import Link, Span
-from tracebench.report.inventory_table import render
+from tracebench.report.tables.inventory_table import render
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.rule_files import read_rules
 from tracebench.tracing.otlp.sdk_spans import from_sdk

@@ -12,7 +12,7 @@ from tracebench.analysis.numbers import rounded
 from tracebench.model.comparison import Differences, RunComparison, Shift
 from tracebench.model.components import END_TO_END, LATENCY, SERVICE_TIME
 from tracebench.report.figures.figure_style import COMPONENTS, SIZE_IN, save
-from tracebench.report.terminal import shortened
+from tracebench.report.tables.terminal import shortened
 
 _STATISTICS: Final = {"p50_ms": ("o", 0.18), "p95_ms": ("s", -0.18)}
 """Statistic → its mark, and where on the line of its component it stands."""

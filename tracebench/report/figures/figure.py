@@ -28,7 +28,7 @@ from tracebench.report.figures.gauge_figure import (
     shares_over_time,
 )
 from tracebench.report.figures.stream_figure import first_token, gaps, streams_in
-from tracebench.report.terminal import shortened
+from tracebench.report.tables.terminal import shortened
 
 _LABELLED = 0.04
 """Segments below this share of the axis have no label."""

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from tracebench.model.result import Gauge, TargetResult
 from tracebench.report.figures.figure_style import TARGETS
-from tracebench.report.terminal import shortened
+from tracebench.report.tables.terminal import shortened
 
 _LINES: Final = ("-", "--", ":", "-.")
 _LONGEST: Final = 32

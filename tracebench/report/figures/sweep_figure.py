@@ -18,7 +18,7 @@ from tracebench.model.objectives import Limit
 from tracebench.model.result import TargetResult
 from tracebench.model.sweep import LoadKind, Point, Scaling, Sweep
 from tracebench.report.figures.figure_style import COMPONENTS, INVALID, SIZE_IN, save
-from tracebench.report.sweep_table import shown
+from tracebench.report.tables.sweep_table import shown
 
 _AXIS = {"concurrency": "requests in flight (concurrency)", "rate": "requests per second asked for"}
 _PERCENTILES = {

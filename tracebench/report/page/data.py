@@ -7,7 +7,7 @@ from typing import Any, Final
 from tracebench.model.comparison import RunComparison
 from tracebench.model.result import Result
 from tracebench.model.sweep import Sweep
-from tracebench.report.result_file import dumps
+from tracebench.report.files.result_file import dumps
 
 _GIVE_WAY: Final = ("histograms", "blocks", "timeline", "cdf", "exemplars", "tail")
 """What is left out of a page that would be too large, the first first; never of a result file."""

@@ -16,8 +16,8 @@ from tracebench.model.components import END_TO_END
 from tracebench.model.result import Result, TargetResult
 from tracebench.model.statistics import Statistics
 from tracebench.model.sweep import Scaling, Step, Sweep
-from tracebench.report.headline import judgement
-from tracebench.report.influence import influence_lines
+from tracebench.report.answer.headline import judgement
+from tracebench.report.answer.influence import influence_lines
 from tracebench.report.page.command import command
 from tracebench.report.page.differences import DifferenceRow, difference_rows
 from tracebench.report.page.units import Unit

@@ -4,7 +4,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from tracebench.model.objectives import GateResult
 from tracebench.model.result import Result
-from tracebench.report.gate_lines import in_unit, last_line, measured
+from tracebench.report.answer.gate_lines import in_unit, last_line, measured
 from tracebench.system.output_files import replaced
 
 _OUTCOMES = {"failed": "failure", "inconclusive": "error", "broken": "error"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from tracebench.cli.filling import fills
+from tracebench.cli.options.filling import fills
 from tracebench.model.plan import Naming
 
 _LONGEST_LABEL = 100

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import click
 
-from tracebench.cli.filling import filled, fills
-from tracebench.cli.llm_options import key_header, language
-from tracebench.cli.load_options import workload
-from tracebench.cli.load_values import Seconds
-from tracebench.cli.payloads import read_payloads
+from tracebench.cli.options.filling import filled, fills
+from tracebench.cli.options.llm_options import key_header, language
+from tracebench.cli.options.load_options import workload
+from tracebench.cli.options.load_values import Seconds
+from tracebench.cli.options.payloads import read_payloads
 from tracebench.load.peers import CLIENTS
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import (

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tracebench.analysis.numbers import counted, milliseconds, signed
 from tracebench.model.inventory import Inventory, Row, Service
-from tracebench.report.terminal import WIDTH, printed, shortened
+from tracebench.report.tables.terminal import WIDTH, printed, shortened
 
 _UNUSED: Final = "–"
 _UNMAPPED: Final = "unmapped"

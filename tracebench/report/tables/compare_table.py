@@ -13,7 +13,7 @@ from tracebench.analysis.numbers import milliseconds, signed
 from tracebench.model.comparison import Differences, RunComparison, Side
 from tracebench.model.components import COMPONENTS, END_TO_END, LATENCY, SERVICE_TIME
 from tracebench.model.result import Difference
-from tracebench.report.terminal import WIDTH, indented, printed, shortened
+from tracebench.report.tables.terminal import WIDTH, indented, printed, shortened
 
 _HEADINGS: Final = ("ms", "", "A", "B", "B − A", "95 % interval", "", "")
 _STYLES: Final = {"slower": "red", "faster": "green"}

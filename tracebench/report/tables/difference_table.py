@@ -11,7 +11,7 @@ from tracebench.analysis.numbers import milliseconds, signed
 from tracebench.model.components import COMPONENTS, END_TO_END, LEAVES
 from tracebench.model.result import Comparison, Difference
 from tracebench.model.statistics import COMPARED
-from tracebench.report.terminal import indented, shortened
+from tracebench.report.tables.terminal import indented, shortened
 
 _FIRST = "p50_ms"
 """The statistic that the table shows; of the others it tells what differs."""

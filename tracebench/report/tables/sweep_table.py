@@ -21,7 +21,7 @@ from tracebench.model.objectives import Met
 from tracebench.model.result import Detail, Finding, TargetResult
 from tracebench.model.statistics import Statistics
 from tracebench.model.sweep import Law, LoadKind, Point, Scaling, Sweep
-from tracebench.report.terminal import (
+from tracebench.report.tables.terminal import (
     WIDTH,
     finding_line,
     finding_lines,

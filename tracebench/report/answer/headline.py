@@ -10,7 +10,7 @@ from tracebench.analysis.numbers import counted, percent, rounded
 from tracebench.analysis.verdict import usable_for
 from tracebench.model.result import Finding, TargetResult
 from tracebench.model.statistics import SHOWN
-from tracebench.report.terminal import has_estimates
+from tracebench.report.tables.terminal import has_estimates
 
 _OF_MARKS = "too_few_samples"
 

@@ -21,7 +21,7 @@ from tracebench.model.components import BACKLOG, CONNECT, END_TO_END, LEAVES, SE
 from tracebench.model.result import TargetResult
 from tracebench.model.statistics import SHOWN, Statistics
 from tracebench.model.stream_result import StreamResult
-from tracebench.report.terminal import has_estimates, indented, one_line, shortened
+from tracebench.report.tables.terminal import has_estimates, indented, one_line, shortened
 
 ALL_ROWS = 1_000
 _NAME, _NUMBER, _SHARE = len(SERVER_AND_NETWORK), 7, 5

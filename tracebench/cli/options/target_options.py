@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from tracebench.cli.filling import fills
+from tracebench.cli.options.filling import fills
 from tracebench.model.plan import Target, Targets
 from tracebench.system.redaction import redacted
 

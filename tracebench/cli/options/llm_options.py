@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import click
 
-from tracebench.cli.filling import filled, fills
-from tracebench.cli.prompt_files import PromptFile, read_prompts
+from tracebench.cli.options.filling import filled, fills
+from tracebench.cli.options.prompt_files import PromptFile, read_prompts
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import LanguageModel, Spread
 from tracebench.system.input_files import check_file

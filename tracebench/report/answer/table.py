@@ -14,19 +14,19 @@ from tracebench.analysis.interpretation import (
 )
 from tracebench.analysis.numbers import counted
 from tracebench.model.result import Detail, Result, TargetResult
-from tracebench.report.component_table import component_table, note_on_estimates, other_rows
-from tracebench.report.details import (
+from tracebench.report.answer.details import (
     details_above,
     details_below,
     links,
     whole_table,
 )
-from tracebench.report.difference_table import difference_block
-from tracebench.report.gauge_lines import gauge_lines
-from tracebench.report.headline import doubts, facts, headline
-from tracebench.report.influence import influence_lines
-from tracebench.report.stream_table import stream_line
-from tracebench.report.terminal import (
+from tracebench.report.answer.gauge_lines import gauge_lines
+from tracebench.report.answer.headline import doubts, facts, headline
+from tracebench.report.answer.influence import influence_lines
+from tracebench.report.tables.component_table import component_table, note_on_estimates, other_rows
+from tracebench.report.tables.difference_table import difference_block
+from tracebench.report.tables.stream_table import stream_line
+from tracebench.report.tables.terminal import (
     WIDTH,
     cropped,
     finding_line,

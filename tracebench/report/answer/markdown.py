@@ -10,13 +10,14 @@ from tracebench.model.result import Result, TargetResult
 from tracebench.model.search import Search
 from tracebench.model.statistics import SHOWN
 from tracebench.model.sweep import Sweep
-from tracebench.report import gate_lines, search_table, sweep_table
-from tracebench.report.component_table import meaning_of_estimates, rows_of
-from tracebench.report.difference_table import difference_block
-from tracebench.report.headline import doubts, facts, judgement, to_mend
-from tracebench.report.influence import influence_lines
-from tracebench.report.stream_table import stream_line
-from tracebench.report.terminal import WIDTH, printed, sentence
+from tracebench.report.answer import gate_lines
+from tracebench.report.answer.headline import doubts, facts, judgement, to_mend
+from tracebench.report.answer.influence import influence_lines
+from tracebench.report.tables import search_table, sweep_table
+from tracebench.report.tables.component_table import meaning_of_estimates, rows_of
+from tracebench.report.tables.difference_table import difference_block
+from tracebench.report.tables.stream_table import stream_line
+from tracebench.report.tables.terminal import WIDTH, printed, sentence
 
 _MARKS: Final = {"invalid": "❌", "warning": "⚠️"}
 _MOST_ERRORS: Final = 5

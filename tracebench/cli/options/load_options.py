@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from tracebench.cli.filling import filled, fills
-from tracebench.cli.load_values import Rate, Seconds, UntilStable, WarmupValue, schedule
+from tracebench.cli.options.filling import filled, fills
+from tracebench.cli.options.load_values import Rate, Seconds, UntilStable, WarmupValue, schedule
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Workload
 

@@ -1,6 +1,6 @@
 """The options that have the server's own gauges read beside the load."""
 
-from tracebench.cli.filling import fills
+from tracebench.cli.options.filling import fills
 from tracebench.model.plan import Watched
 
 GAUGES = (

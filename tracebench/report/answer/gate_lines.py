@@ -13,7 +13,7 @@ from tracebench.analysis.numbers import rounded
 from tracebench.model.objectives import Decision, GateResult, Unit
 from tracebench.model.result import Result
 from tracebench.model.stream_result import Goodput
-from tracebench.report.terminal import WIDTH, indented, printed
+from tracebench.report.tables.terminal import WIDTH, indented, printed
 
 _STYLES: Final[Mapping[Decision, str]] = {
     "passed": "green",

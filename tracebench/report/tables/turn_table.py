@@ -10,8 +10,8 @@ from rich.text import Text
 from tracebench.analysis.numbers import rounded
 from tracebench.model.statistics import Statistics
 from tracebench.model.stream_result import Turn
-from tracebench.report.component_table import value
-from tracebench.report.terminal import indented
+from tracebench.report.tables.component_table import value
+from tracebench.report.tables.terminal import indented
 
 _MOST: Final = 12
 """Turns that are shown; of more, the first ones and the last."""

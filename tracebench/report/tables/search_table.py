@@ -10,8 +10,8 @@ from tracebench.model.result import Result
 from tracebench.model.search import Level, Search
 from tracebench.model.statistics import Statistics
 from tracebench.model.sweep import Step, Sweep
-from tracebench.report.sweep_table import HEADINGS, MEETS
-from tracebench.report.terminal import WIDTH, indented, printed
+from tracebench.report.tables.sweep_table import HEADINGS, MEETS
+from tracebench.report.tables.terminal import WIDTH, indented, printed
 
 _STYLES: dict[Met, str] = {"met": "green", "missed": "red", "undecided": "yellow"}
 _PERCENTILES = ("p50_ms", "p95_ms", "p99_ms")

@@ -9,10 +9,10 @@ from rich.text import Text
 from tracebench.analysis.interpretation import interpret, interpret_stream, interpret_tail
 from tracebench.analysis.numbers import counted, milliseconds, rounded
 from tracebench.model.result import Result, TargetResult
-from tracebench.report.component_table import component_table, has_more, note_on_estimates
-from tracebench.report.influence import influence_lines
-from tracebench.report.stream_table import stream_block
-from tracebench.report.terminal import finding_lines, indented, sentence
+from tracebench.report.answer.influence import influence_lines
+from tracebench.report.tables.component_table import component_table, has_more, note_on_estimates
+from tracebench.report.tables.stream_table import stream_block
+from tracebench.report.tables.terminal import finding_lines, indented, sentence
 
 _MOST_ERRORS = 20
 """How many reasons are printed; the verdict must stay in sight."""

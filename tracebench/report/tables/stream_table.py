@@ -10,9 +10,9 @@ from tracebench.analysis.numbers import counted, milliseconds, percent, rounded,
 from tracebench.model.components import SERVER_AND_NETWORK
 from tracebench.model.statistics import SHOWN, Statistics
 from tracebench.model.stream_result import StreamResult, Tokens
-from tracebench.report.component_table import value
-from tracebench.report.terminal import indented
-from tracebench.report.turn_table import turn_block, turns_in_short
+from tracebench.report.tables.component_table import value
+from tracebench.report.tables.terminal import indented
+from tracebench.report.tables.turn_table import turn_block, turns_in_short
 
 _SMALL = 0.0005
 """Parts with a smaller share are omitted."""

@@ -1,0 +1,1 @@
+"""The answer at the end of a run: headline, sentences, table, doubts and gates."""

@@ -1,0 +1,1 @@
+"""Files that programs read: the result, every request as a row, gates as JUnit XML."""

@@ -1,0 +1,1 @@
+"""Tables of the terminal, each of one thing: components, differences, streams, sweeps."""
