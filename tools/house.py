@@ -93,8 +93,8 @@ def draw() -> str:
     lines = []
     for name, targets in arrows().items():
         below = ", ".join(target.removeprefix("tracebench.") for target in targets)
-        lines.append(f"{FLOORS[name]}  {name:<24}{f'→ {below}' if below else ''}".rstrip())
-    return "\n".join(sorted(lines, key=lambda line: -int(line[0])))
+        lines.append(f"{FLOORS[name]:>2}  {name:<24}{f'→ {below}' if below else ''}".rstrip())
+    return "\n".join(sorted(lines, key=lambda line: -int(line.split()[0])))
 
 
 def arrows_inside(folder: str) -> dict[str, set[str]]:
