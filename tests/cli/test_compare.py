@@ -233,3 +233,25 @@ def test_the_figure_has_two_panels_for_each_target() -> None:
     labels = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
     assert labels[0] == "end_to_end"
     assert "connect" not in labels
+
+
+@pytest.mark.parametrize(
+    ("gate", "decision", "status"), [("p50 3%", "failed", 1), ("p50 90%", "passed", 0)]
+)
+def test_gates(files: Files, tmp_path: Path, gate: str, decision: str, status: int) -> None:
+    paths, saved = files(run(1), run(2, slower=True)), tmp_path / "compared.json"
+    arguments = ["compare", *paths, "--fail-if-slower", gate, "--output-json", str(saved)]
+    done = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert done.return_value == status
+    data = json.loads(saved.read_text())
+    assert data["decision"] == decision
+    assert {one["expression"] for one in data["gates"]} == {gate}
+    assert done.stdout.splitlines()[-1].startswith(f"gates {decision.upper()}: ")
+
+
+def test_a_gate_that_cannot_be_read_is_refused_before_any_file_is() -> None:
+    done = CliRunner().invoke(
+        cli, ["compare", "/no/such/a.json", "b.json", "--fail-if-slower", "infrence.p95 3%"]
+    )
+    assert isinstance(done.exception, UsageError)
+    assert "infrence" in str(done.exception)

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from tracebench.cli.gates import check_slower, held_to
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.output_options import PAGE
 from tracebench.cli.outputs import Outputs
 from tracebench.model.errors import UsageError
+from tracebench.model.objectives import STATUS
 from tracebench.system import why
 
 if TYPE_CHECKING:
@@ -34,6 +36,13 @@ class _TwoSides(click.Command):
 @click.option("--output-json", metavar="F", help="Write the comparison as JSON; -: to stdout.")
 @click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the differences.")
 @options(PAGE)
+@click.option(
+    "--fail-if-slower",
+    multiple=True,
+    metavar="'inference.p95 3%'",
+    help="Fail (exit status 1) if the whole 95 % interval of B's difference is beyond this share "
+    "of A. Repeatable.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Print every statistic.")
 def compare(
     *,
@@ -41,6 +50,7 @@ def compare(
     output_json: str | None,
     output_plot: str | None,
     output_html: str | None,
+    fail_if_slower: tuple[str, ...],
     verbose: bool,
 ) -> int:
     """Say whether the runs of side B are slower or faster than those of side A, and where.
@@ -58,14 +68,15 @@ def compare(
     outputs = Outputs(None if output_json == "-" else output_json, output_plot, html=output_html)
     from tracebench.compare import compare_runs, load  # numpy: not for --help
 
+    check_slower(fail_if_slower)
     a, b = map(load, sides)
     outputs.check(*a.names, *b.names)
-    found = compare_runs(a, b)
+    found = held_to(compare_runs(a, b), fail_if_slower, (*a.results, *b.results))
     problems = _write(found, output_json, outputs)
     _show(found, whole=verbose, err=output_json == "-")
     if problems:
         raise UsageError("; ".join(problems))
-    return 0
+    return 0 if found.decision is None else STATUS[found.decision]
 
 
 def _sides(files: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -122,8 +133,11 @@ def _problem(option: str, path: str, error: OSError | ValueError) -> str:
 
 
 def _show(found: "RunComparison", *, whole: bool, err: bool) -> None:
-    from tracebench.report.tables import compare_table  # rich: not for --help
+    from tracebench.report.answer import gate_lines  # rich: not for --help
+    from tracebench.report.tables import compare_table  # as above
 
     stream = sys.stderr if err else sys.stdout
     color = stream.isatty() and not os.environ.get("NO_COLOR")
     click.echo(compare_table.render(found, color=color, whole=whole), err=err, color=True)
+    if decided := gate_lines.render_slower(found, color=color):
+        click.echo(decided, err=err, color=True)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import click
 
+from tracebench.model.comparison import RunComparison
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 from tracebench.model.result import Comparison, Result
@@ -188,6 +189,37 @@ def compared(before: Mapping[str, Result], after: Mapping[str, Result]) -> list[
         Comparison(", ".join(before), name, differences, "; ".join(found.caveats))
         for name, differences in found.differences.items()
     ]
+
+
+def check_slower(texts: Sequence[str]) -> None:
+    """Check gates of comparisons before any file is read.
+
+    Raises:
+        UsageError: one cannot be read.
+    """
+    if texts:
+        from tracebench.analysis.objectives import gates  # numpy: not for --help
+
+        for text in texts:
+            gates.slower_gate_of(text)
+
+
+def held_to(found: RunComparison, texts: Sequence[str], results: Sequence[Result]) -> RunComparison:
+    """A comparison with its gates, where there are any.
+
+    Args:
+        found: the comparison.
+        texts: `--fail-if-slower`, as given.
+        results: all that were compared; their numbers must be valid.
+    """
+    if not texts:
+        return found
+    from tracebench.analysis.objectives import gates  # numpy: not for --help
+
+    valid = all(one.verdict.valid for run in results for one in run.targets.values())
+    pairs = [Comparison("A", f"B {name}", one) for name, one in found.differences.items()]
+    judged = gates.judge_slower([gates.slower_gate_of(text) for text in texts], pairs, valid=valid)
+    return replace(found, gates=judged, decision=gates.overall(judged, valid=valid))
 
 
 def complain(result: Result) -> None:

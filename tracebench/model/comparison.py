@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from tracebench.model.objectives import Decision, GateResult
 from tracebench.model.result import Difference
 
 Differences: TypeAlias = Mapping[str, Mapping[str, Difference]]
@@ -50,4 +51,8 @@ class RunComparison:
     three on either side, they are widened by the largest difference within a run instead."""
     caveats: tuple[str, ...]
     """What else differs between the sides, and which runs are not valid."""
+    gates: tuple[GateResult, ...] = ()
+    """The results of `--fail-if-slower`."""
+    decision: Decision | None = None
+    """All gates together; None without gates."""
     schema: str = "tracebench.compare/1"

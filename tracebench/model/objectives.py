@@ -1,13 +1,16 @@
 """What people decide by: limits of a request, objectives of a load, and gates of a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Decision = Literal["passed", "failed", "inconclusive", "broken"]
 """Of a gate: `broken` where the numbers that it asks for are not there, or not valid."""
 Met = Literal["met", "missed", "undecided"]
 """Whether an objective is, as far as its 95 % interval tells."""
 Unit = Literal["ms", "share", "rps"]
+STATUS: Final[Mapping[Decision, int]] = {"passed": 0, "failed": 1, "inconclusive": 3, "broken": 3}
+"""The exit status of each decision, where nothing else determines it."""
 
 
 @dataclass(frozen=True, slots=True)

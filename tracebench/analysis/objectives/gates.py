@@ -190,8 +190,21 @@ def judge(
         for name, target in result.targets.items()
         if gate.target in (None, name)
     )
-    of_pairs = (_slower(gate, pair, result) for gate in slower for pair in comparisons)
-    return (*of_targets, *of_pairs)
+    valid = all(one.verdict.valid for one in result.targets.values())
+    return (*of_targets, *judge_slower(slower, comparisons, valid=valid))
+
+
+def judge_slower(
+    gates: Iterable[SlowerGate], comparisons: Sequence[Comparison], *, valid: bool
+) -> tuple[GateResult, ...]:
+    """Judge what is asked of comparisons alone.
+
+    Args:
+        gates: each is judged for each comparison.
+        comparisons: of `b`, which must not be slower, with `a`.
+        valid: whether the numbers of all compared targets are.
+    """
+    return tuple(_slower(gate, pair, valid) for gate in gates for pair in comparisons)
 
 
 def overall(
@@ -292,7 +305,7 @@ def _goodput(name: str, found: Goodput | None, ended_rps: float) -> _Value | Non
     return _Value(value, (low * scale, high * scale))
 
 
-def _slower(gate: SlowerGate, pair: Comparison, result: Result) -> GateResult:
+def _slower(gate: SlowerGate, pair: Comparison, valid: bool) -> GateResult:
     whole = (gate.expression, f"{pair.b} against {pair.a}")
     found = pair.components.get(gate.component, {}).get(gate.statistic)
     if found is None or not found.a:
@@ -304,7 +317,7 @@ def _slower(gate: SlowerGate, pair: Comparison, result: Result) -> GateResult:
         interval = (found.ci95[0] / found.a, found.ci95[1] / found.a)
     told = _Value(value, interval, "" if interval else "too little for an interval")
     decision, why = _decided(">", told, gate.share)
-    if any(not one.verdict.valid for one in result.targets.values()):
+    if not valid:
         decision, why = "broken", "numbers are not valid: see the verdict"
     why = "; ".join(filter(None, (why, pair.caveat)))
     return GateResult(*whole, value, interval, gate.share, "share", decision, why)

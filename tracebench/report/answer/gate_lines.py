@@ -1,7 +1,7 @@
 """What people decide by, at the end of a run: goodput, gates, and the decision as the last line."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from rich.console import RenderableType
@@ -10,7 +10,8 @@ from rich.text import Text
 
 from tracebench.analysis.interpretation import was_interrupted
 from tracebench.analysis.numbers import rounded
-from tracebench.model.objectives import Decision, GateResult, Unit
+from tracebench.model.comparison import RunComparison
+from tracebench.model.objectives import STATUS, Decision, GateResult, Unit
 from tracebench.model.result import Result
 from tracebench.model.stream_result import Goodput
 from tracebench.report.tables.terminal import WIDTH, indented, printed
@@ -38,22 +39,39 @@ def _parts(result: Result) -> Iterator[RenderableType]:
     for name, target in result.targets.items():
         if target.goodput is not None:
             yield Text(f"{name}: {_goodput(target.goodput)}")
-    if not result.gates:
-        return
-    yield ""
+    if result.gates:
+        yield from ("", *_table(result.gates), Text(last_line(result), style=_style(result)))
+
+
+def render_slower(found: RunComparison, *, width: int = WIDTH, color: bool = False) -> str:
+    """The gates of a comparison, and the decision as the last line; empty without gates."""
+    if not found.gates:
+        return ""
+    word = (found.decision or "").upper()
+    last = (
+        f"gates {word}: {_counts(found.gates)} (exit status {STATUS[found.decision or 'broken']})"
+    )
+    lines = (*_table(found.gates), Text(last, style=_style(found)))
+    return printed(lines, width, color=color)
+
+
+def _style(found: Result | RunComparison) -> str:
+    return _STYLES[found.decision or "broken"]
+
+
+def _table(gates: Sequence[GateResult]) -> Iterator[RenderableType]:
     table = Table(box=None, padding=(0, 1), pad_edge=False, show_header=False)
     for _ in range(3):
         table.add_column(overflow="fold")
-    for gate in result.gates:
+    for gate in gates:
         table.add_row(
             Text(gate.decision, style=_STYLES[gate.decision]),
             _asked(gate),
             measured(gate),
         )
     yield table
-    for why in dict.fromkeys(gate.why for gate in result.gates if gate.why):
-        yield indented(Text(f"{_whose(result, why)}: {why}", style="dim"))
-    yield Text(last_line(result), style=_STYLES[result.decision or "broken"])
+    for why in dict.fromkeys(gate.why for gate in gates if gate.why):
+        yield indented(Text(f"{_whose(gates, why)}: {why}", style="dim"))
 
 
 def _asked(gate: GateResult) -> str:
@@ -62,8 +80,8 @@ def _asked(gate: GateResult) -> str:
     return gate.expression if named else f"{gate.target}  {gate.expression}"
 
 
-def _whose(result: Result, why: str) -> str:
-    return ", ".join(dict.fromkeys(one.expression for one in result.gates if one.why == why))
+def _whose(gates: Sequence[GateResult], why: str) -> str:
+    return ", ".join(dict.fromkeys(one.expression for one in gates if one.why == why))
 
 
 def _goodput(found: Goodput) -> str:
@@ -97,13 +115,17 @@ def _between(interval: tuple[float, float], unit: Unit) -> str:
 
 def last_line(result: Result) -> str:
     """The decision in one line, for people and for `grep`."""
-    counts = Counter(gate.decision for gate in result.gates)
-    told = ", ".join(f"{counts[name]} {name}" for name in _STYLES if counts[name])
+    told = _counts(result.gates)
     word = (result.decision or "").upper()
     invalid = [name for name, one in result.targets.items() if not one.verdict.valid]
     if any(map(was_interrupted, result.targets.values())):
         return f"gates {word}: {told}, of a run that was interrupted (exit status 130)"
     if invalid:
         return f"gates {word}: the numbers of {' and '.join(invalid)} are not valid (exit status 3)"
-    status = {"passed": 0, "failed": 1, "inconclusive": 3}.get(result.decision or "", 2)
+    status = 2 if result.decision == "broken" else STATUS[result.decision or "broken"]
     return f"gates {word}: {told} (exit status {status})"
+
+
+def _counts(gates: Sequence[GateResult]) -> str:
+    counts = Counter(gate.decision for gate in gates)
+    return ", ".join(f"{counts[name]} {name}" for name in _STYLES if counts[name])
