@@ -27,7 +27,13 @@ from tracebench.analysis.statistics.distribution import (
     describe,
     in_order,
 )
-from tracebench.analysis.statistics.rates import Interval, rate_ci95, share_of, wilson
+from tracebench.analysis.statistics.rates import (
+    Interval,
+    rate_ci95,
+    rate_of_blocks_ci95,
+    share_of,
+    wilson,
+)
 from tracebench.analysis.statistics.tail import attribute_tail
 from tracebench.analysis.statistics.timeline import timeline
 from tracebench.analysis.streams import summarise_streams
@@ -187,12 +193,21 @@ def _ci95(load: Measurement, decomposed: int) -> dict[str, Interval]:
     found["errors.share"] = share_of(~succeeded).ci95
     if count := int(np.count_nonzero(succeeded)):
         found["decomposed.share"] = wilson(decomposed / count, count)
-    done_ns = requests.whole(lambda rows: rows.at(DONE))[
-        requests.places(lambda rows: rows.succeeded)
-    ]
-    if rate := rate_ci95(done_ns, requests.due_ns[0], load.duration_s):
+    if rate := _rate_ci95(load):
         found["throughput_rps"] = rate
     return found
+
+
+def _rate_ci95(load: Measurement) -> Interval | None:
+    """The interval of the throughput; between the blocks of a run nothing is sent."""
+    requests = load.requests
+    places = requests.places(lambda rows: rows.succeeded)
+    if load.block_ends:
+        blocks = np.searchsorted(load.block_ends, places, "right")
+        counts = np.bincount(blocks, minlength=len(load.block_ends))
+        return rate_of_blocks_ci95(counts, np.array(load.blocks_s))
+    done_ns = requests.whole(lambda rows: rows.at(DONE))[places]
+    return rate_ci95(done_ns, requests.due_ns[0], load.duration_s)
 
 
 def _clock_offset_ms(clock: ClockOffset | None, epoch_ns: int) -> tuple[float, float] | None:

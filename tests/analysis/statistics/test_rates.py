@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from tracebench.analysis.statistics.rates import rate_ci95, share_below, share_of, wilson
+from tracebench.analysis.statistics.rates import (
+    rate_ci95,
+    rate_of_blocks_ci95,
+    share_below,
+    share_of,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -69,3 +75,19 @@ def test_how_rare_misses_come_together_is_told_by_the_slowest() -> None:
 
 def test_a_failure_is_no_small_miss() -> None:
     assert share_below(np.array([0.5, np.inf, 1.0, 0.0])).value == 0.5
+
+
+def test_a_rate_in_blocks_of_unequal_length_is_covered() -> None:
+    rng, covered, rate = np.random.default_rng(7), 0, 200.0
+    for _ in range(400):
+        seconds = rng.uniform(0.4, 0.8, 12)
+        found = rate_of_blocks_ci95(rng.poisson(rate * seconds), seconds)
+        assert found is not None
+        covered += found[0] <= rate <= found[1]
+    assert 365 <= covered <= 392
+
+
+def test_blocks_at_one_rate_leave_no_doubt_and_few_tell_nothing() -> None:
+    seconds = np.array([0.5, 1.0, 0.5, 0.5, 2.0, 1.0])
+    assert rate_of_blocks_ci95(np.array([50, 100, 50, 50, 200, 100]), seconds) == (100.0, 100.0)
+    assert rate_of_blocks_ci95(np.array([50, 60, 50, 50, 60]), seconds[:5]) is None

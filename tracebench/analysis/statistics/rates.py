@@ -108,3 +108,28 @@ def rate_ci95(done_ns: Int64, begin_ns: int, duration_s: float) -> Interval | No
     half = student_t95(_BATCHES - 1) * float(counts.std(ddof=1)) / sqrt(_BATCHES)
     half *= _BATCHES / duration_s
     return max(0.0, rate - half), rate + half
+
+
+_FEWEST_BLOCKS: Final = 6
+
+
+def rate_of_blocks_ci95(counts: Int64, seconds: npt.NDArray[np.float64]) -> Interval | None:
+    """The 95 % interval of a rate that was measured in blocks with pauses between them.
+
+    Source: the ratio estimator (Cochran 1977, Sampling Techniques, section 6.3), with Student's t.
+
+    Args:
+        counts: events in each block.
+        seconds: the length of each block.
+
+    Returns:
+        Events per second; None for fewer than 6 blocks.
+    """
+    blocks, total_s = len(counts), float(seconds.sum())
+    if blocks < _FEWEST_BLOCKS or total_s <= 0:
+        return None
+    rate = float(counts.sum()) / total_s
+    apart = counts - rate * seconds
+    deviation = sqrt(blocks / (blocks - 1) * float((apart * apart).sum()))
+    half = student_t95(blocks - 1) * deviation / total_s
+    return max(0.0, rate - half), rate + half
