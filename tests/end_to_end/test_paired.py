@@ -193,7 +193,7 @@ def test_names_and_schemes_say_what_to_call_and_how(
             *("--target", f"new-1={one}", "--target", f"remote=grpc://{grpc}"),
             *("--target", f"here=grpc+{socket}", "--requests", "10", "--output-json", str(file)),
         )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in (0, 3), done.stderr  # a busy machine makes numbers not valid
     data = json.loads(file.read_text())
     assert list(data["targets"]) == ["new-1", "remote", "here"]
     assert [one["b"] for one in data["comparisons"]] == ["remote", "here"]
@@ -236,5 +236,5 @@ def test_a_password_of_a_target_is_in_no_output(
         *("--target", f"a={secret}", "--target", f"b={other}"),
         *("--requests", "5", "--output-json", str(file)),
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in (0, 3), done.stderr  # a busy machine makes numbers not valid
     assert "swordfish" not in done.stdout + done.stderr + file.read_text()
