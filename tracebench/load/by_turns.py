@@ -30,8 +30,8 @@ from tracebench.model.plan import Workload
 from tracebench.system.interrupt import interruptible
 
 _TRIED, _TRIED_NS = 5, 1_000_000_000
-"""Fewest trial requests that estimate a target's latency before the run, and their time limit; they do
-not count."""
+"""Fewest trial requests per target and their time limit, to estimate its latency before the run;
+they do not count."""
 _LOOKED_AT: Final = 1_000
 
 
