@@ -64,7 +64,7 @@ class Search:
     """Why the search ended."""
     interrupted: bool
     valid: bool
-    """Whether the search came to a regular end."""
+    """Whether the search ended normally: it was not interrupted and no step failed."""
     levels: tuple[Level, ...]
     """Sorted by load, ascending."""
     steps: tuple[SearchStep, ...]

@@ -193,8 +193,8 @@ OBJECTIVE = (
         Objectives,
         "--slo",
         metavar="'latency.p99 < 50ms'",
-        help="What a load shall meet: METRIC.PERCENTILE < VALUE, or limits of each request "
-        "(METRIC < VALUE), of which --goodput says how many shall meet them.",
+        help="What a load must meet: METRIC.PERCENTILE < VALUE, or limits for each request "
+        "(METRIC < VALUE), to be met by the share of requests given by --goodput.",
     ),
     click.option(
         "--goodput",
@@ -202,7 +202,7 @@ OBJECTIVE = (
         default=0.99,
         show_default=True,
         metavar="SHARE",
-        help="The share of requests that shall meet the limits of --slo.",
+        help="The share of requests that must meet the limits of --slo.",
     ),
 )
 

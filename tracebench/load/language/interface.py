@@ -80,7 +80,7 @@ class Interface:
         return None
 
     def adds_load(self) -> tuple[str, ...]:
-        """Request fields that make the server do extra work; only the user sets them."""
+        """Request fields that make the server do extra work; set through `--extra-body`."""
         return tuple(dict.fromkeys(_costly(self.extra)))
 
 
