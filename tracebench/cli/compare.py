@@ -1,4 +1,4 @@
-"""`tracebench compare`: saved runs against each other."""
+"""`tracebench compare`: compare saved runs."""
 
 import os
 import sys
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from tracebench.model.comparison import RunComparison
 
 _SEPARATOR: Final = "\0"
-"""Stands for `--` where click would take it for the end of the options."""
+"""Replaces `--`, which click would take for the end of the options."""
 _TWO: Final = 2
 
 
 class _TwoSides(click.Command):
-    """A command whose `--` parts two sides; options may stand anywhere."""
+    """A command in which `--` separates two sides; options may appear anywhere."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Keep the separator among the arguments."""
+        """Parse the arguments, keeping the separator among them."""
         return super().parse_args(ctx, [_SEPARATOR if one == "--" else one for one in args])
 
 
@@ -80,10 +80,10 @@ def compare(
 
 
 def _sides(files: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """The files of A, and those of B.
+    """Split the files into side A and side B.
 
     Raises:
-        UsageError: it is not clear which are which.
+        UsageError: the sides are ambiguous.
     """
     marks = files.count(_SEPARATOR)
     if marks == 1:

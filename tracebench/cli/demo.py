@@ -127,7 +127,7 @@ def _pictures(server: "Addresses") -> Plan:
 
 
 def _language(server: "Addresses") -> Plan:
-    """Prompts of 256 tokens and answers of 64; one JSON form for both protocols."""
+    """Prompts of 256 tokens and answers of 64; the same JSON for both protocols."""
     from tracebench.example.language import questions  # the extra `example` is needed only here
 
     return Plan(

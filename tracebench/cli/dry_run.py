@@ -1,4 +1,4 @@
-"""The output of `--dry-run`: one request, its reply, and how its time splits."""
+"""The output of `--dry-run`: one request, its reply, and the components of its time."""
 
 from server_middleware.vocabulary import INFERENCE, SERVER_OTHER
 from tracebench.analysis.numbers import counted
@@ -37,7 +37,7 @@ def render(target: str, trial: Trial) -> str:
 
 
 def _stream(stream: StreamResult | None) -> list[str]:
-    """When its tokens came, and how they were counted."""
+    """Lines on when tokens arrived and how they were counted."""
     if stream is None:
         return []
     if stream.ttft_service is None or stream.generation is None:
@@ -63,7 +63,7 @@ def _reply(exchange: Exchange) -> str:
 
 
 def _shown(name: str, value: str) -> str:
-    """A reply's header, hidden if it is a credential, such as a cookie."""
+    """A header of the reply; the value is hidden if it is a credential, such as a cookie."""
     return HIDDEN if is_secret(name) else value
 
 

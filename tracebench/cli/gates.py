@@ -1,4 +1,4 @@
-"""The options that make a run a test (`--fail-if`, …), and what becomes of its result."""
+"""The options that make a run a test (`--fail-if`, …), and the evaluation of its gates."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -48,7 +48,7 @@ _NAMES: Final = ("fail_if", "fail_if_slower", "baseline", "on_inconclusive")
 
 @dataclass(frozen=True, slots=True)
 class Gating:
-    """What a result is held to."""
+    """The gates and baselines that a result is checked against."""
 
     fail_if: tuple[str, ...] = ()
     fail_if_slower: tuple[str, ...] = ()
@@ -57,10 +57,10 @@ class Gating:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Gating":
-        """What the options say.
+        """Read the gate options.
 
         Raises:
-            UsageError: an option has nothing to work on.
+            UsageError: an option lacks another one that it needs.
         """
         asked = cls(**{name: given[name] for name in _NAMES})
         if asked.baseline and not asked.fail_if_slower:
@@ -77,14 +77,14 @@ class Gating:
         return bool(self.fail_if or self.fail_if_slower)
 
     def check(self, targets: Collection[str], *, limited: bool) -> None:
-        """Check all that can be known before anything is measured.
+        """Check everything that can be checked before the measurement.
 
         Args:
             targets: the names of the run's targets.
             limited: whether the run has limits (`--slo`).
 
         Raises:
-            UsageError: a gate cannot be read, or a baseline.
+            UsageError: a gate or a baseline cannot be read.
         """
         if not self:
             return
@@ -104,12 +104,12 @@ class Gating:
             _check_baseline(path, result, targets)
 
     def check_plan(self, planned: Plan) -> None:
-        """The same, of a plan."""
+        """Check the gates against a plan; see `check`."""
         named = [one.name for one in planned.targets.all]
         self.check(named, limited=planned.objectives.slo is not None)
 
     def judged(self, result: Result) -> Result:
-        """The result with its gates; those that it had stay where none are given."""
+        """The result with its gates evaluated; without gate options, it keeps those that it had."""
         if not self:
             return result
         from tracebench.analysis.objectives import gates  # numpy: not for --help
@@ -131,7 +131,7 @@ class Gating:
         try:
             return compared(before, {"this run": result})
         except UsageError:
-            return []  # nothing succeeded: such a gate is broken, and the result is not lost
+            return []  # nothing succeeded: the gate is broken, but the result is kept
 
 
 NO_GATES: Final = Gating()
@@ -141,7 +141,7 @@ def baselines(paths: Sequence[str]) -> list[Result]:
     """Read saved results.
 
     Raises:
-        UsageError: a file is none.
+        UsageError: a file is not a result file.
     """
     from tracebench.report.files import result_file  # not for --help
 
@@ -171,11 +171,11 @@ def _check_baseline(path: str, result: Result, targets: Collection[str]) -> None
 
 
 def compared(before: Mapping[str, Result], after: Mapping[str, Result]) -> list[Comparison]:
-    """The differences of each target from that of the same name in earlier runs.
+    """The difference of each target from the target of the same name in earlier runs.
 
     Args:
-        before: path → what was read from there.
-        after: the same of what must not be slower.
+        before: path → result of an earlier run.
+        after: the same for the runs that must not be slower.
 
     Raises:
         UsageError: they cannot be compared.
@@ -223,10 +223,10 @@ def held_to(found: RunComparison, texts: Sequence[str], results: Sequence[Result
 
 
 def complain(result: Result) -> None:
-    """Tell of gates that ask for what the run does not have, once everything is saved.
+    """Report broken gates, once everything is saved.
 
     Raises:
-        UsageError: there is one.
+        UsageError: a gate needs something that the run does not have.
     """
     for gate in result.gates:
         target = result.targets.get(gate.target)

@@ -27,14 +27,14 @@ FIGURES = (".png", ".svg", ".pdf")
 SAMPLES = (".csv", ".parquet")
 STDOUT = "-"
 _SUMMARY = "GITHUB_STEP_SUMMARY"
-"""Names a file to append to, in a job of GitHub Actions."""
+"""Environment variable with the path of the job summary, in GitHub Actions."""
 
 
 def detail_of(verbose: bool, quiet: bool) -> Detail:
-    """How much is to be printed.
+    """How much to print.
 
     Raises:
-        UsageError: all, and the table alone.
+        UsageError: both options are given.
     """
     if verbose and quiet:
         raise UsageError("-v and -q exclude each other: give only one")
@@ -46,26 +46,27 @@ class Outputs:
     """The output files of a result."""
 
     json: str | None = None
-    """`-`: standard output, and the table goes to standard error."""
+    """Path; `-`: write JSON to standard output and the table to standard error."""
     plot: str | None = None
     traces: str | None = None
-    """The file of its spans, which are written before the result."""
+    """The file of spans, which are written before the result."""
     markdown: str | None = None
     detail: Detail = "answer"
-    """How much of it is printed."""
+    """How much of the result is printed."""
     junit: str | None = None
-    """Of its gates."""
+    """Path of the JUnit XML file with the gates."""
     html: str | None = None
     samples: str | None = None
     records: list[tuple[str, "Record"]] = field(default_factory=list)
-    """Target → its requests, which become the samples: kept only where there is a file for them."""
+    """Pairs of target and record, from which samples are written; kept only if there is a file for
+    them."""
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Outputs":
-        """What the options ask for; a command may lack some of them.
+        """Read the output options; a command may lack some of them.
 
         Raises:
-            UsageError: they contradict each other.
+            UsageError: two options contradict each other.
         """
         return cls(
             json=given["output_json"],
@@ -79,32 +80,32 @@ class Outputs:
         )
 
     def keep(self, target: str, record: "Record") -> None:
-        """Keep a record until the samples are written, if they are."""
+        """Keep a record until samples are written, if there is a file for them."""
         if self.samples is not None:
             self.records.append((target, record))
 
     def of_step(self, load: float) -> "Outputs":
-        """The samples of one step of a sweep, in a file of their own."""
+        """The outputs of one step of a sweep: samples only, in a separate file."""
         return Outputs(samples=self.samples and str(_of_step(self.samples, f"{load:g}")))
 
     @property
     def to_stdout(self) -> bool:
-        """Whether standard output gets the JSON, and standard error the table."""
+        """Whether the JSON goes to standard output, and the table to standard error."""
         return self.json == STDOUT
 
     @property
     def has_json_file(self) -> bool:
-        """Whether a file has the whole result, so that the table is not all there is."""
+        """Whether the whole result is saved in a file, not only printed."""
         return self.json is not None and not self.to_stdout
 
     def check(self, *inputs: str | None) -> None:
-        """Check that each can be written, before anything is measured, without changing it.
+        """Check before the measurement that each file can be written, without changing it.
 
         Args:
             inputs: input files, which no output may overwrite.
 
         Raises:
-            UsageError: one cannot be written.
+            UsageError: a file cannot be written.
         """
         if self.plot is not None and Path(self.plot).suffix.lower() not in FIGURES:
             raise UsageError(
@@ -134,7 +135,7 @@ class Outputs:
                     taken[realpath(path)] = option
 
     def write(self, result: Result | Sweep | Search) -> list[str]:
-        """Write each, and report it on standard error; returns the problems."""
+        """Write each file, and report it on standard error; returns the problems."""
         problems = [*self._told_of_traces(result), *self.write_samples()]
         if self.json is not None:
             from tracebench.report.files import result_file  # not for --help
@@ -163,7 +164,7 @@ class Outputs:
         return problems + self._markdown(result)
 
     def write_samples(self) -> list[str]:
-        """Write every request of the records, which are let go then; returns the problems."""
+        """Write all requests of the records, then drop the records; returns the problems."""
         problems: list[str] = []
         if self.samples is not None and self.records:
             from tracebench.report.files import samples_file  # numpy: not for --help
@@ -176,7 +177,7 @@ class Outputs:
     def write_page(
         self, found: "Result | Sweep | Search | RunComparison", problems: list[str]
     ) -> None:
-        """Write the page, if one is wanted; adds to the problems."""
+        """Write the page, if requested; problems are appended to `problems`."""
         if self.html is not None:
             from tracebench.report.page import page  # jinja2: not for --help
             from tracebench.report.tables import search_table  # rich: not for --help
@@ -186,7 +187,7 @@ class Outputs:
                 page.write(shown, self.html)
 
     def _markdown(self, result: Result | Sweep | Search) -> list[str]:
-        """Write the answer as Markdown, for the summary of a GitHub job too."""
+        """Write the answer as Markdown, also to the job summary of GitHub Actions."""
         summary = os.environ.get(_SUMMARY)
         if self.markdown is None and not summary:
             return []
@@ -209,7 +210,7 @@ class Outputs:
         return problems
 
     def _told_of_traces(self, result: Result | Sweep | Search) -> list[str]:
-        """Report where the spans, already written, are; returns the problems."""
+        """Report where the spans were written; returns the problems."""
         if self.traces is None:
             return []
         runs = [result] if isinstance(result, Result) else [one.result for one in result.steps]
@@ -230,10 +231,10 @@ def _of_step(path: str, load: str) -> Path:
 
 
 def _check_samples(path: str | None) -> None:
-    """Check that samples can be written in the format that the name asks for.
+    """Check that samples can be written in the format given by the file's suffix.
 
     Raises:
-        UsageError: it is not known, or needs a package that is not there.
+        UsageError: the format is unknown, or needs a package that is not installed.
     """
     if path is None:
         return
@@ -250,12 +251,12 @@ def _check_samples(path: str | None) -> None:
 
 
 def _has_spans(result: Result) -> bool:
-    """Whether any request was made; if not, a traces file is still from an earlier run."""
+    """Whether any request was made; if not, the traces file is from an earlier run."""
     return any(target.requests.started for target in result.targets.values())
 
 
 def _is_of(result: Result, path: str) -> bool:
-    """Whether a traces file is from this run: an earlier one stays if it cannot be replaced."""
+    """Whether a traces file is from this run: if it cannot be replaced, an earlier one remains."""
     traces = Path(path)
     if traces.exists() and not traces.is_file():
         return not _lost_spans(result)  # a pipe or a device
@@ -264,7 +265,7 @@ def _is_of(result: Result, path: str) -> bool:
 
 
 def _lost_spans(result: Result) -> bool:
-    """Whether spans were lost while being written to the file, and not elsewhere."""
+    """Whether spans were lost while being written to the file, rather than elsewhere."""
     elsewhere = result.plan.get("otlp_endpoint") or result.plan.get("forward_otlp")
     findings = (one for target in result.targets.values() for one in target.verdict.findings)
     return not elsewhere and any(one.code == "spans_lost" for one in findings)

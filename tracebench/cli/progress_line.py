@@ -1,7 +1,7 @@
 """The progress of a run: one line on the terminal, redrawn on the engine's ticks.
 
-It is drawn within the window, so it is a plain line: rich's progress bar takes 2 ms per frame, this
-takes 50 µs. Nothing is drawn if standard error is not a terminal.
+It is drawn during the measurement, so it must be cheap: it takes 50 µs per frame, whereas rich's
+progress bar takes 2 ms. Nothing is drawn if standard error is not a terminal.
 """
 
 import shutil
@@ -40,7 +40,7 @@ class Live(Watcher):
         self._last: dict[str, tuple[int, float]] = {}
 
     def begins(self, target: str, address: str, answer: str) -> None:
-        """Show the target, and its answer to the preflight."""
+        """Show the target and its answer to the preflight."""
         self._target = target
         self._last.pop(target, None)
         said = f"{target} answers {excerpt(answer) or 'nothing'}"
@@ -50,7 +50,7 @@ class Live(Watcher):
             click.echo(said, err=True)
 
     def turn(self, target: str) -> None:
-        """Go on with the line of another target."""
+        """Switch to the line of another target."""
         self._target = target
 
     def progress(self, progress: Progress) -> None:
@@ -59,12 +59,12 @@ class Live(Watcher):
             self._write(self._line(progress)[: _width()])
 
     def waits(self, for_what: str) -> None:
-        """Show what the run waits for, and how to continue without it."""
+        """Show what the run is waiting for, and how to continue without it."""
         if self._shown:
             self._write(f"{for_what} (Ctrl-C: go on without)"[: _width()])
 
     def measured(self, target: str, record: "Record") -> None:
-        """Hand the requests on to whoever writes them."""
+        """Pass the requests to `keep`."""
         self._keep(target, record)
 
     def ends(self) -> None:

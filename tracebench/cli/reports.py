@@ -25,7 +25,7 @@ Kept = TypeVar("Kept", Result, Sweep | Search | Result)
 # `tracebench report`: any report, from a saved result.
 
 _NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-"""What a report raises for values of the right types that contradict each other."""
+"""Exceptions that a report may raise for values of the right types that contradict each other."""
 
 
 @click.command(short_help="Print or draw a saved result again.")
@@ -69,7 +69,7 @@ def _judged(result: Result, gating: Gating) -> Result:
 
 
 def _named(result: Kept, given: Mapping[str, Any]) -> Kept:
-    """The result, called by --label where that is given."""
+    """The result, renamed by --label if given."""
     return replace(result, label=given["label"]) if given["label"] else result
 
 

@@ -69,7 +69,7 @@ def run(*, dry_run: bool, **given: Any) -> int:
 
 
 def measure(planned: Plan, outputs: Outputs, gating: Gating = NO_GATES) -> int:
-    """Run the plan, judge, print and save the result; returns the exit status."""
+    """Run the plan; evaluate, print and save the result; returns the exit status."""
     from tracebench.benchmark import run as benchmark  # numpy, grpc, requests: not for --help
 
     live = Live(planned.load.requests, planned.load.duration_s, keep=outputs.keep)
@@ -135,7 +135,7 @@ def show_once(planned: Plan) -> int:
 
 
 def exit_status(result: Result) -> int:
-    """130 for an interrupted run, 3 for invalid numbers, else what the gates say; or 0."""
+    """130 for an interrupted run, 3 for invalid numbers, else set by the gates, or 0."""
     verdicts = [target.verdict for target in result.targets.values()]
     codes = {finding.code for verdict in verdicts for finding in verdict.findings}
     if "interrupted" in codes:
@@ -148,7 +148,7 @@ def exit_status(result: Result) -> int:
 
 
 def warn_of_proxies() -> None:
-    """Warn that a configured proxy is ignored, as it would be part of the measurement."""
+    """Warn that a configured proxy is ignored, because it would distort the measurement."""
     found = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
     if found:
         click.echo(

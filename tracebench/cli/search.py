@@ -144,7 +144,7 @@ class Steps(SweepWatcher):
 
 
 def exit_status(found: Search) -> int:
-    """0 if a load was found, 1 if even the least misses the objective, 3 if neither was shown."""
+    """0 if a load was found, 1 if even the lowest misses the objective, 3 if neither is shown."""
     if found.interrupted:
         return INTERRUPTED
     if not found.valid:

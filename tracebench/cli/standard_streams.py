@@ -1,4 +1,4 @@
-"""Standard output and standard error that may fail: what cannot be printed is dropped.
+"""Standard output and standard error that never fail: what cannot be printed is dropped.
 
 A full disk under a log file, a pipe without a reader, or a missing stream must not lose the
 measurements.
@@ -17,7 +17,7 @@ _STDOUT, _STDERR = 1, 2
 
 
 class _Raw(io.FileIO):
-    """The descriptor; remembers its first error."""
+    """A raw file that remembers its first error instead of raising it."""
 
     failure: OSError | None = None
 
@@ -49,7 +49,7 @@ class StandardStream(io.TextIOWrapper):
         )
 
     def take_failure(self) -> OSError | None:
-        """Why something could not be written since the last call; None if all was."""
+        """Why a write failed since the last call; None if everything was written."""
         error, self._raw.failure = self._raw.failure, None
         return error
 
@@ -69,9 +69,9 @@ def install() -> None:
 
 
 def take_failure() -> OSError | None:
-    """Why something could not be printed on standard output since the last call.
+    """Why printing to standard output failed since the last call.
 
-    None if all was, or if the reader had closed the pipe (`| head`).
+    None if everything was printed, or if the reader had closed the pipe (`| head`).
     """
     error = sys.stdout.take_failure() if isinstance(sys.stdout, StandardStream) else None
     return None if isinstance(error, BrokenPipeError) else error

@@ -96,7 +96,7 @@ class Steps(SweepWatcher):
         self._of_step = Outputs()
         self._first = True
         self.problems: list[str] = []
-        """Why samples could not be written."""
+        """Reasons why samples could not be written."""
 
     def begins(self, load: float) -> Watcher:
         """Show what the targets answer, at the first step only."""
@@ -110,7 +110,7 @@ class Steps(SweepWatcher):
         )
 
     def ends(self, load: float, result: Result) -> None:
-        """Print the step's result in one line; its requests are not kept for longer."""
+        """Print the step's result in one line, and write and drop its requests."""
         self.problems += self._of_step.write_samples()
         targets = ", ".join(
             f"{name} {rounded(target.throughput_rps, 4)}/s"
@@ -130,7 +130,7 @@ def exit_status(found: Sweep) -> int:
 def _planned(
     concurrency: tuple[float, ...] | None, rate: tuple[float, ...] | None, given: dict[str, Any]
 ) -> tuple[Plan, LoadKind, tuple[float, ...] | None]:
-    """The plan of the steps, what varies between them, and its values."""
+    """The plan of the steps, which kind of load varies, and its values (None: automatic)."""
     slots = None
     if rate is not None and concurrency is not None:
         if len(concurrency) != 1:
@@ -142,7 +142,7 @@ def _planned(
         given["duration_s"] = _STEP_S
     first = None if rate is None else (Segment(1.0, 1.0, inf),)
     planned = plan({**given, "concurrency": slots, "rate": first})
-    planned = replace(planned, load=replace(planned.load, schedule_s=None))  # that of a trace
+    planned = replace(planned, load=replace(planned.load, schedule_s=None))  # set by traces
     if rate is not None:
         return planned, "rate", rate or None
     return planned, "concurrency", concurrency or None

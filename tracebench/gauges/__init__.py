@@ -1,6 +1,6 @@
 """The server's own gauges, read once a second while it is loaded.
 
-A page in Prometheus's text format is read by a process of its own, so that neither waiting for it
-nor parsing it holds the engine up. `known` says which gauges are looked for, in which servers'
-words; `page` reads them from a page; `process` does so on time; `reader` is the engine's side.
+A separate process reads a page in Prometheus's text format, so that neither waiting for it nor
+parsing it delays the engine. `known` lists the gauges to look for and their names in each server;
+`page` parses a page; `process` reads it once a second; `reader` is the engine's side.
 """

@@ -1,4 +1,4 @@
-"""Which gauges are looked for: those of known servers, and those that the user names."""
+"""Which gauges to look for: those of known servers, and those named by the user."""
 
 import sys
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _EXAMPLE: Final = "the example"
 
 @cache
 def known() -> tuple[Wanted, ...]:
-    """The gauges of known servers. Of those with one name, the first that is on a page counts."""
+    """Gauges of known servers; if several have the same name, the first one on a page counts."""
     return tuple(
         Wanted(told["name"], metric, told.get("labels", {}), told.get("of_several", "sum"))
         for profile in _profiles()
@@ -30,18 +30,18 @@ def known() -> tuple[Wanted, ...]:
 
 
 def servers() -> str:
-    """The servers whose gauges are known, as a sentence lists them."""
+    """Names of the servers whose gauges are known, for use in a sentence."""
     return ", ".join(one["about"] for one in _profiles() if one["about"] != _EXAMPLE)
 
 
 def named(metrics: Iterable[str]) -> tuple[Wanted, ...]:
-    """Those that the user names.
+    """Parse the metrics named by the user.
 
     Args:
-        metrics: each a metric's name, perhaps with labels in braces, as Prometheus writes them.
+        metrics: metric names, optionally with labels in braces, in Prometheus's notation.
 
     Raises:
-        UsageError: one is no such name.
+        UsageError: a name is invalid.
     """
     return tuple(map(_named, metrics))
 

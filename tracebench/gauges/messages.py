@@ -1,4 +1,4 @@
-"""What the engine and the process that reads gauges tell each other."""
+"""Messages between the engine and the process that reads gauges."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,33 +13,33 @@ class Setup:
 
     url: str
     known: tuple[Wanted, ...]
-    """Those that are looked for in every server."""
+    """Gauges to look for on any server."""
     named: tuple[Wanted, ...]
-    """Those that the user asks for."""
+    """Gauges that the user asked for."""
     verify: str | bool
-    """Certificates to trust, or whether to check any."""
+    """Path of trusted certificates, or whether to verify the server's at all."""
     cert: str | tuple[str, str] | None = None
-    """The client's own, with its key where that is apart."""
+    """Path of the client's certificate, or paths of certificate and key."""
 
 
 class Reading(NamedTuple):
     """The gauges at one moment."""
 
     at_ns: int
-    """On the monotonic clock, which all processes of a machine share."""
+    """Time on the monotonic clock, which all processes of a machine share."""
     values: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Everything that was read so far."""
+    """All readings and failures so far."""
 
     readings: tuple[Reading, ...]
     metrics: Mapping[str, str]
-    """Gauge → what the server calls it."""
+    """Gauge → the server's name for it."""
     tries_ns: tuple[int, ...] = ()
-    """When the page was asked for."""
+    """Start times of all attempts to read the page."""
     failures: tuple[tuple[int, str], ...] = ()
-    """When it could not be read, and why."""
+    """Start time and reason of each failed attempt."""
     on_page: tuple[str, ...] = field(default=())
-    """Names of metrics on the page, for whoever named none of them."""
+    """Names of all metrics on the page, to suggest when a named one is missing."""

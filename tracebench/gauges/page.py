@@ -1,4 +1,4 @@
-"""Reads a page in Prometheus's text format."""
+"""Parses pages in Prometheus's text format."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,7 +12,7 @@ _SELECTOR: Final = re.compile(rf"{_NAME.pattern}(\{{.*\}})?")
 
 
 class PageError(Exception):
-    """It is not in that format; the text says why."""
+    """A page cannot be read; the message says why."""
 
 
 class Sample(NamedTuple):
@@ -28,17 +28,17 @@ class Wanted:
     """A gauge to look for."""
 
     name: str
-    """What it is called in the result."""
+    """Its name in the result."""
     metric: str
-    """What the server calls it."""
+    """The server's name for it."""
     labels: Mapping[str, str] = field(default_factory=dict)
-    """Those that its series must have."""
+    """Labels that its series must have."""
     of_several: Literal["sum", "mean"] = "sum"
-    """What becomes of several series: one for each model or engine."""
+    """How to combine several series, e.g. one per model or engine."""
 
 
 def samples(text: str) -> list[Sample]:
-    """Everything on a page.
+    """Parse all samples on a page.
 
     Raises:
         PageError: it is not in Prometheus's text format.
@@ -49,7 +49,7 @@ def samples(text: str) -> list[Sample]:
             for family in _parser()(text)
             for one in family.samples
         ]
-    except Exception as error:  # the parser raises whatever a line makes it
+    except Exception as error:  # the parser may raise anything on a malformed line
         raise PageError(f"it is not in Prometheus's text format ({error})") from None
     if odd := next((one.metric for one in found if not _NAME.fullmatch(one.metric)), None):
         raise PageError(f"it is not in Prometheus's text format ({odd[:40]!r} names no metric)")
@@ -57,13 +57,13 @@ def samples(text: str) -> list[Sample]:
 
 
 def lines_of(text: str, metrics: Iterable[str]) -> str:
-    """The lines of a page that may be of these metrics: so the others need not be parsed."""
+    """The lines of a page that may belong to these metrics, so that others are not parsed."""
     heads = tuple(metrics)
     return "".join(line for line in text.splitlines(keepends=True) if line.startswith(heads))
 
 
 def value_of(wanted: Wanted, page: Iterable[Sample]) -> float | None:
-    """A gauge's value on a page; None where it is not there, or is no number."""
+    """A gauge's value on a page; None if it is missing or not a number."""
     values = [value for value in _series(wanted, page) if isfinite(value)]
     if not values:
         return None
@@ -71,10 +71,10 @@ def value_of(wanted: Wanted, page: Iterable[Sample]) -> float | None:
 
 
 def selector(text: str) -> tuple[str, Mapping[str, str]]:
-    """A metric's name, and the labels in braces behind it.
+    """Parse a metric's name, and the labels in braces after it.
 
     Raises:
-        PageError: it is not written as a page would.
+        PageError: the text is not in Prometheus's notation.
     """
     if not _SELECTOR.fullmatch(text):
         raise PageError(f"{text!r} is not one metric")
@@ -90,6 +90,6 @@ def _series(wanted: Wanted, page: Iterable[Sample]) -> Iterator[float]:
 
 @cache
 def _parser() -> Callable[[str], Iterable[Any]]:
-    from prometheus_client import parser  # only for who reads gauges
+    from prometheus_client import parser  # only needed to read gauges
 
     return parser.text_string_to_metric_families

@@ -15,11 +15,11 @@ PERIOD_S: Final = 1.0
 _PATIENCE_S: Final = 2.0
 _LARGEST_BYTES: Final = 16 << 20
 _MOST: Final = 100_000
-"""Readings, a day's: later ones are left out."""
+"""Most readings, about a day's worth; later ones are omitted."""
 
 
 class Source:
-    """A page, and what is wanted of it."""
+    """Reads the wanted gauges from a page."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -36,7 +36,7 @@ class Source:
         self._on_page: tuple[str, ...] = ()
 
     def read(self) -> None:
-        """Read the page once; what goes wrong is noted."""
+        """Read the page once; failures are recorded, not raised."""
         if len(self._tries_ns) >= _MOST:
             return
         began_ns = monotonic_ns()
@@ -56,7 +56,7 @@ class Source:
         self._readings.append(Reading(at_ns, values))
 
     def record(self) -> Record:
-        """Everything so far."""
+        """All readings and failures so far."""
         tries_ns, failures = tuple(self._tries_ns), tuple(self._failures)
         return Record(tuple(self._readings), self._metrics, tries_ns, failures, self._on_page)
 
@@ -72,7 +72,7 @@ class Source:
         return content.decode("utf-8", "replace")
 
     def _page(self, text: str) -> list[Sample]:
-        """The page, the first time as a whole; from then on the lines that may matter."""
+        """Parse the page: all of it the first time, later only lines of wanted metrics."""
         lines = lines_of(text, {one.metric for one in self._wanted}) if self._on_page else ""
         if lines:
             return samples(lines)
@@ -90,7 +90,7 @@ def main(descriptor: int) -> None:
 
 
 def _serve(pipe: Pipe, source: Source) -> None:
-    source.read()  # whatever it takes to begin is over before the load
+    source.read()  # start-up costs are paid before the load begins
     pipe.send(source.record())
     due_s = monotonic() + PERIOD_S
     while True:
@@ -103,7 +103,7 @@ def _serve(pipe: Pipe, source: Source) -> None:
 
 
 def _reason(error: Exception) -> str:
-    """In a few words: requests' own repeat the URL."""
+    """A short reason; the messages of `requests` would repeat the URL."""
     match error:
         case PageError():
             return str(error)

@@ -1,4 +1,4 @@
-"""The engine's side: starts the process that reads gauges, and adds what it read to the results."""
+"""The engine's side: starts the process that reads gauges, and adds its readings to results."""
 
 import os
 import socket
@@ -26,28 +26,28 @@ _START_S: Final = 15.0
 _ANSWER_S: Final = 5.0
 _END_S: Final = 5.0
 MOST_POINTS: Final = 600
-"""Of a gauge in the result: more are averaged over equal stretches."""
+"""Most points of a gauge in the result; more are averaged in groups of equal size."""
 _NS_PER_S: Final = 1e9
 
 
 class Gauges:
-    """What the server's own gauges were during the run.
+    """The server's own gauges during the run.
 
     Args:
-        url: of the page; None: nothing is read.
-        asked: the metrics that the user named.
-        pipe: to the process that reads them.
+        url: URL of the page; None: nothing is read.
+        asked: metrics named by the user.
+        pipe: connection to the process that reads the page.
     """
 
     def __init__(self, url: str | None, asked: tuple[str, ...], pipe: Pipe | None) -> None:
         self._url, self._asked, self._pipe = url, asked, pipe
 
     def beside(self, result: TargetResult, requests: Requests) -> TargetResult:
-        """A result with the gauges while its requests were under way.
+        """Add the gauges of the time in which a target's requests were in flight.
 
         Args:
-            result: of one target.
-            requests: all that were sent to it.
+            result: the target's result.
+            requests: all requests sent to the target.
         """
         if self._url is None or not len(requests):
             return result
@@ -61,7 +61,7 @@ class Gauges:
         return replace(result, gauges=found, verdict=verdict)
 
     def _record(self) -> Record:
-        """All that was read so far; nothing where the process is gone."""
+        """All readings so far; empty if the process has died."""
         try:
             if self._pipe is not None:
                 self._pipe.send(None)
@@ -89,11 +89,11 @@ class Gauges:
 
 @contextmanager
 def watching(asked: Watched, tls: Tls) -> Iterator[Gauges]:
-    """Read the gauges that a plan asks for, until this is left.
+    """Read the gauges of a plan until the context ends.
 
     Args:
-        asked: what the plan says of them.
-        tls: whom to trust.
+            asked: the gauges to read.
+            tls: trusted certificates, and the client's own.
 
     Raises:
         UsageError: as `check` does.
@@ -111,15 +111,15 @@ def watching(asked: Watched, tls: Tls) -> Iterator[Gauges]:
             if pipe.poll(_START_S):
                 pipe.recv()
         except (EOFError, OSError):
-            pass  # `beside` says that it is gone
+            pass  # `beside` reports that the process has died
         yield Gauges(url, asked.metrics, pipe)
 
 
 def check(asked: Watched) -> None:
-    """Check what a plan says of gauges.
+    """Check the gauge options of a plan.
 
     Raises:
-        UsageError: the URL is none, or a metric's name, or names come without a URL.
+        UsageError: the URL or a metric's name is invalid, or metrics are named without a URL.
     """
     named(asked.metrics)
     if (url := asked.metrics_url) is None:
@@ -140,7 +140,7 @@ def check(asked: Watched) -> None:
 
 @contextmanager
 def _process() -> Iterator[Pipe]:
-    """Start the process, with the same import path; it ends with the pipe."""
+    """Start the process with the same import path; it ends when the pipe is closed."""
     ours, theirs = socket.socketpair()
     code = (
         f"import sys; sys.path[:] = {sys.path!r}; "
@@ -168,7 +168,7 @@ def _process() -> Iterator[Pipe]:
 
 
 def _between(record: Record, began_ns: int, ended_ns: int) -> Record:
-    """What was read from one time to another."""
+    """The part of a record between two times."""
     return replace(
         record,
         readings=tuple(one for one in record.readings if began_ns <= one.at_ns <= ended_ns),
@@ -178,7 +178,7 @@ def _between(record: Record, began_ns: int, ended_ns: int) -> Record:
 
 
 def _gauge(told: Record, name: str, began_ns: int) -> Gauge | None:
-    """One gauge over time; None where it was never there."""
+    """One gauge over time; None if it was never on the page."""
     points = [
         ((one.at_ns - began_ns) / _NS_PER_S, one.values[name])
         for one in told.readings
@@ -199,7 +199,7 @@ def _gauge(told: Record, name: str, began_ns: int) -> Gauge | None:
 
 
 def _thinned(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Means of equally many points each, where there are too many."""
+    """Reduce points to `MOST_POINTS` by averaging groups of equal size."""
     step = -(-len(points) // MOST_POINTS)
     parts = [points[at : at + step] for at in range(0, len(points), step)]
     return [(_mean(at_s for at_s, _ in one), _mean(value for _, value in one)) for one in parts]

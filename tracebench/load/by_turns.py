@@ -1,8 +1,8 @@
-"""Measure several targets by turns, in short blocks, so that what drifts meets all of them alike.
+"""Measure several targets in short alternating blocks, so that drift affects all of them alike.
 
-A round has a block of each target. While one is loaded, nothing is sent to the others, and its last
-replies are awaited before the next one's turn. Before a block, connections that have died meanwhile
-are renewed, and requests that do not count wake the server up again.
+A round has one block for each target. Only one target is loaded at a time, and its last replies are
+awaited before the next block. Before each block, dead connections are reopened and requests that do
+not count wake the server up.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,8 +30,8 @@ from tracebench.model.plan import Workload
 from tracebench.system.interrupt import interruptible
 
 _TRIED, _TRIED_NS = 5, 1_000_000_000
-"""Requests, at least, that tell before the run how long one takes, and how long they may take where
-that is long; they do not count."""
+"""Fewest trial requests per target and their time limit, to estimate its latency before the run;
+they do not count."""
 _LOOKED_AT: Final = 1_000
 
 
@@ -41,7 +41,7 @@ def measure_by_turns(
     """Load each target as planned, in alternating blocks; each gets the whole load.
 
     An interrupt (SIGINT) ends the run early; the measurements so far are returned. A target that
-    no longer answers is left out from then on, and its measurement says so.
+    no longer answers is skipped from then on, and its measurement says so.
 
     Raises:
         TargetError: not all connections can be opened.
@@ -61,9 +61,9 @@ def measure_by_turns(
 
 
 def orders(names: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:
-    """Who comes first, second and so on in each round, endlessly.
+    """Yield the order of the targets for each round, endlessly.
 
-    The order is random, but in as many rounds as there are targets each has every place once.
+    Orders are random, but over as many rounds as there are targets, each has every place once.
     """
     random, count = Random(f"rounds {seed}"), len(names)
     while True:
@@ -73,20 +73,20 @@ def orders(names: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:
 
 
 class _Turns:
-    """The rounds of a run."""
+    """Runs the rounds."""
 
     def __init__(self, targets: Mapping[str, UnderLoad], load: Workload, watcher: Watcher) -> None:
         self._targets, self._load, self._watcher = targets, load, watcher
         self._interrupted = False
 
     def interrupt(self) -> None:
-        """End the run soon."""
+        """End the run soon; exchanges in flight are cancelled."""
         self._interrupted = True
         for target in self._targets.values():
             target.engine.interrupt()
 
     def run(self) -> None:
-        """Warm up, then go round until each target has had its whole load, or enough of it."""
+        """Warm up, then repeat rounds until each target has had its whole load, or enough of it."""
         medians_ns = {name: self._tried(one) for name, one in self._targets.items()}
         parts = self._parts([one for one in medians_ns.values() if one is not None])
         unstable = self._unstable()
@@ -105,7 +105,7 @@ class _Turns:
                 return
 
     def _unstable(self) -> list[Callable[[], bool]]:
-        """What tells of each target whether its latency is known well enough."""
+        """For each target, a function that tells whether its latency is precise enough."""
         asked = self._load.until_stable
         if asked is None:
             return []
@@ -113,7 +113,7 @@ class _Turns:
         return [partial(UntilStable(asked), one.recorder) for one in records if not one.gave_up]
 
     def _tried(self, target: UnderLoad) -> float | None:
-        """Warm a target up; returns its median latency in ns, None where it does not answer."""
+        """Warm a target up; returns its median latency in ns, or None if it does not answer."""
         if self._interrupted or not target.warm_up():
             return None
         tried = target.engine.record()
@@ -131,7 +131,7 @@ class _Turns:
         return in_parts(whole, block_ns(medians_ns), most_rps)
 
     def _most(self, target: UnderLoad) -> int:
-        """How many requests wake a target up: one a slot, or a connection of an open loop."""
+        """How many requests wake a target up: one per slot, or per connection in an open loop."""
         channels = target.engine.channels
         if self._load.is_open:
             return sum(one.was_opened for one in channels)

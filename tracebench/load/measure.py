@@ -33,9 +33,9 @@ from tracebench.tracing.roots.trace_ids import IdSource
 # When a run may end: as soon as a statistic is known well enough (`--until-stable`).
 
 _MOST_LOOKED_AT: Final = 20_000
-"""Evenly spaced latencies, so that a check within the window takes only a few ms."""
+"""Most latencies examined per check, evenly spaced: a check in the window takes a few ms."""
 _GROWTH: Final = 1.1
-"""By what factor the run must grow before the next check is worthwhile."""
+"""Factor by which the number of requests must grow before the next check."""
 _FEWEST: Final = 100
 _MARGIN: Final = 0.95
 """Allowance for the last replies, which slightly widen the interval again."""
@@ -65,7 +65,7 @@ class UntilStable:
 # Measure one target: connect, warm up, run, and read the record.
 
 _FILES_A_CONNECTION = 3
-"""Its socket, the file that holds its requests, and the mapping of that file."""
+"""File descriptors per connection: its socket, its file of requests, and that file's mapping."""
 _FILES_BESIDE = 128
 
 
@@ -89,7 +89,7 @@ def measure(prepared: PreparedTarget, load: Workload, watcher: Watcher) -> Measu
 
 
 def channel_count(prepared: PreparedTarget, load: Workload) -> int:
-    """How many connections a target is loaded over."""
+    """The number of connections that the load uses."""
     shared = load.connections if prepared.multiplexed else None
     return min(shared or load.concurrency, load.concurrency)
 
@@ -99,24 +99,24 @@ class UnderLoad:
 
     Args:
         prepared: the target.
-        load: as planned.
-        engine: belongs to whoever made this.
+        load: the planned load.
+        engine: opened and closed by the caller.
     """
 
     def __init__(self, prepared: PreparedTarget, load: Workload, engine: Engine) -> None:
         self.prepared, self.load, self.engine = prepared, load, engine
         self.pacing = pacing(load)
-        """Of the whole run."""
+        """Pacing of the whole run."""
         self.observer = kernel.Observer()
         self.same_host = False
         self._recording: Recording | None = None
         self._states: list[PathState] = []
 
     def connect(self) -> None:
-        """Open the connections: all of a closed loop, else one.
+        """Open the connections: all for a closed loop, one for an open loop.
 
         Raises:
-            TargetError: they cannot be opened.
+            TargetError: a connection cannot be opened.
         """
         channels, slots = self.engine.channels, self.load.concurrency
         if why := self.engine.connect(1 if self.load.is_open else len(channels)):
@@ -126,7 +126,7 @@ class UnderLoad:
         self.same_host = channels[0].is_local()
 
     def warm_up(self) -> bool:
-        """Send what comes before the run; returns whether that may go on."""
+        """Send the warm-up requests; returns whether the run may go on."""
         if not self.load.warmup_requests:
             return True
         warmed = self.engine.record()
@@ -137,17 +137,17 @@ class UnderLoad:
         return False
 
     def record(self) -> Recording:
-        """The recording, which begins when it is first asked for."""
+        """The recording; the first call begins it."""
         self._recording = self._recording or self.engine.record()
         return self._recording
 
     def leave(self) -> None:
-        """Note the state of the connections, before they are closed."""
+        """Save the state of the connections before they are closed."""
         channels = self.engine.channels
         self._states = [state for channel in channels for state in channel.path_states()]
 
     def measurement(self, watcher: Watcher) -> Measurement:
-        """Read the record; the engine may be closed."""
+        """Read the record; the engine may already be closed."""
         window = self.engine.close(self.record(), self.pacing.asked_rps)
         return replace(
             _load(window, self.prepared, self._states, self.load, watcher),
@@ -160,7 +160,7 @@ class UnderLoad:
 
 @contextmanager
 def under_load(prepared: PreparedTarget, load: Workload) -> Iterator[UnderLoad]:
-    """Connect to a target, to load it.
+    """Connect to a target, ready to load it.
 
     Raises:
         TargetError: not all connections can be opened.
@@ -197,7 +197,7 @@ def _engine(prepared: PreparedTarget, slots: int, channels: int) -> Iterator[Eng
 
 
 def allow_connections(count: int) -> None:
-    """Raise the limit on open files, if need be.
+    """Raise the limit on open files if necessary.
 
     Raises:
         UsageError: this system does not allow that many connections.
@@ -216,11 +216,11 @@ class Once(NamedTuple):
 
     exchange: Exchange
     times: ServerTimes
-    """What the server said of it."""
+    """Timings reported by the server."""
     streams: Streams
-    """Its stream, where the reply was one."""
+    """The stream of the reply; empty if it was not streamed."""
     closes: bool
-    """The server ended the connection that it had promised to keep."""
+    """Whether the server closed the connection although it had promised to keep it open."""
 
 
 def once(prepared: PreparedTarget) -> Once:
@@ -235,18 +235,18 @@ def once(prepared: PreparedTarget) -> Once:
 
 
 def greet(prepared: PreparedTarget) -> str:
-    """Connect until requests can be sent; returns why that failed, empty on success."""
+    """Connect until requests can be sent; returns the reason of a failure, or an empty string."""
     with _engine(prepared, slots=1, channels=1) as engine:
         return engine.connect(1).partition(": ")[2]
 
 
 def attempt(prepared: PreparedTarget, wait_s: float = 0.0) -> Once:
-    """Make one exchange as the run will; if no connection can be made, its reason says why.
+    """Make one exchange as the run will; without a connection, its `reason` says why.
 
     Args:
         prepared: the target.
-        wait_s: after a reply that streamed, see for so long whether the server ends the connection
-            that it has promised to keep.
+        wait_s: how long to watch, after a streamed reply, for the server closing a connection
+            that it promised to keep open.
     """
     with _engine(prepared, slots=1, channels=1) as engine:
         window = engine.run(ClosedLoop(requests=1), lambda _progress: None)

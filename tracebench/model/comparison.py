@@ -1,4 +1,4 @@
-"""What differs between saved runs: what the reports of `compare` are a function of."""
+"""The differences between saved runs, from which the reports of `compare` are made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ class Side:
     label: str
     files: tuple[str, ...]
     addresses: Mapping[str, str]
-    """Target, as `differences` names it → what was measured."""
+    """Target, as named in `differences` → the address that was measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """The latency of all runs of a side together, at each percentile, from their histograms."""
+    """Latency percentiles of each side, from the merged histograms of its runs."""
 
     percentile: tuple[float, ...]
     a_ms: tuple[float, ...]
@@ -39,18 +39,18 @@ class RunComparison:
     sentences: Mapping[str, str]
     """Target → the answer in one sentence."""
     differences: Mapping[str, Differences]
-    """Target → what differs; the verdicts of all targets are judged together."""
+    """Target → differences; verdicts are Holm-corrected over all targets together."""
     throughput_rps: Mapping[str, Difference]
-    """Target → successes a second, mean over the runs of a side; no verdict."""
+    """Target → successful requests per second, averaged over the runs of a side; no verdict."""
     errors_share: Mapping[str, Difference]
-    """Target → failed and timed-out requests as a fraction of all that ended; no verdict."""
+    """Target → fraction of ended requests that failed or timed out; no verdict."""
     shift: Mapping[str, Shift]
-    """Target → how far the distribution of `end_to_end` moved; only where all runs have it."""
+    """Target → shift of the `end_to_end` distribution; only if all runs have a histogram of it."""
     run_to_run: Literal["measured", "unknown"]
-    """Whether the intervals come from the differences between the runs of a side: with fewer than
-    three on either side, they are widened by the largest difference within a run instead."""
+    """`measured`: intervals reflect the differences between the runs of a side. `unknown`: either
+    side has fewer than three, so they are widened by the largest difference within a run."""
     caveats: tuple[str, ...]
-    """What else differs between the sides, and which runs are not valid."""
+    """Other differences between the sides, and runs that are not valid."""
     gates: tuple[GateResult, ...] = ()
     """The results of `--fail-if-slower`."""
     decision: Decision | None = None

@@ -1,4 +1,4 @@
-"""What a language model's server and the tool agreed on before a run, and what was asked of it."""
+"""What the tool settled with a language model's server before a run, and what it requested."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,49 +9,49 @@ CountedBy = Literal["usage", "tokenizer", "none"]
 
 @dataclass(frozen=True, slots=True)
 class WordCount:
-    """How many tokens a prompt of so many words has: a straight line."""
+    """A linear model of the number of tokens in a prompt, given its number of words."""
 
     overhead: float = 0.0
-    """Tokens beside the words: those of the chat template."""
+    """Tokens that the chat template adds to those of the words."""
     per_word: float = 1.0
     counted_by: CountedBy = "none"
-    """The server's usage, a tokenizer with the server's usage for the overhead, or nobody: then a
-    word is taken for a token."""
+    """Source of the counts: the server's usage; a tokenizer, with the server's usage for the
+    overhead; or none, in which case each word is assumed to be one token."""
     worst: float = 0.0
-    """How far the line is from what was counted, in tokens, at most."""
+    """Largest deviation of the line from the counts, in tokens."""
 
     def words(self, tokens: float) -> int:
-        """How many words come closest to so many tokens."""
+        """The number of words that comes closest to a number of tokens."""
         return round((tokens - self.overhead) / self.per_word)
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How a model's server is asked."""
+    """How requests to a language model's server are made."""
 
     interface: Literal["chat completions", "completions"]
     count: WordCount
     dropped: Mapping[str, str]
-    """Fields that the server refuses → what it said; they are not sent."""
+    """Field that the server rejects → its message; such fields are not sent."""
     adds_load: tuple[str, ...]
-    """Fields of the requests that make the server do more than answer."""
+    """Request fields that make the server do extra work."""
     shares: bool
-    """Prompts begin like earlier ones because the plan says so."""
+    """Whether the plan makes prompts begin like earlier ones."""
     prompts: int = 0
-    """How many different ones there are, or conversations."""
+    """Number of distinct prompts, or of conversations."""
     input_tokens: Sequence[int | None] = ()
-    """What each of them asks for, by `Slot.variant`; None: nobody knows."""
+    """Prompt length of each variant (`Slot.variant`); None if unknown."""
     output_tokens: Sequence[int] = ()
     turns: Sequence[int] = ()
-    """In which turn of a conversation each is sent, from 0 on; empty: there are none."""
+    """Turn of a conversation that each variant belongs to, from 0; empty: no conversations."""
 
     @property
     def asks_lengths(self) -> bool:
-        """Whether the plan says how long prompts are."""
+        """Whether the length of any prompt is known."""
         return any(one is not None for one in self.input_tokens)
 
     def facts(self) -> dict[str, Any]:
-        """For the result file."""
+        """The agreement as plain values, for the result file."""
         known = [one for one in self.input_tokens if one is not None]
         return {
             "interface": self.interface,
@@ -66,7 +66,7 @@ class Agreement:
         }
 
     def told(self) -> list[str]:
-        """For people, a line each."""
+        """The agreement in readable form, one fact per line."""
         facts = self.facts()
         what = f"conversations of {self.turns[-1] + 1} turns" if self.turns else "prompts"
         lines = [f"{self.interface}, {self.prompts:,} different {what}", self._lengths()]

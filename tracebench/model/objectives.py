@@ -1,13 +1,13 @@
-"""What people decide by: limits of a request, objectives of a load, and gates of a run."""
+"""Criteria for decisions: limits of a request, objectives of a load, and gates of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 Decision = Literal["passed", "failed", "inconclusive", "broken"]
-"""Of a gate: `broken` where the numbers that it asks for are not there, or not valid."""
+"""The outcome of a gate; `broken` if the numbers that it needs are missing or not valid."""
 Met = Literal["met", "missed", "undecided"]
-"""Whether an objective is, as far as its 95 % interval tells."""
+"""Whether an objective is met, judged by its 95 % interval."""
 Unit = Literal["ms", "share", "rps"]
 STATUS: Final[Mapping[Decision, int]] = {"passed": 0, "failed": 1, "inconclusive": 3, "broken": 3}
 """The exit status of each decision, where nothing else determines it."""
@@ -15,54 +15,54 @@ STATUS: Final[Mapping[Decision, int]] = {"passed": 0, "failed": 1, "inconclusive
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What each request shall stay below."""
+    """An upper limit for each request."""
 
     metric: str
-    """`latency`, a component, or what is told of a stream."""
+    """`latency`, a component, or a stream metric."""
     most_ms: float
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What a load shall meet."""
+    """A requirement that a load must meet."""
 
     expression: str
-    """As it is written: `latency.p99 < 50ms`."""
+    """As the user wrote it, e.g. `latency.p99 < 50ms`."""
     limits: tuple[Limit, ...]
     share: float | None
-    """Of the requests that shall meet all limits; None: the mean of the one metric shall."""
+    """Fraction of requests that must meet all limits; None: the mean of the only metric must."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveResult:
-    """How far one run met an objective."""
+    """How one run compares with an objective."""
 
     expression: str
     value: float | None
-    """The share of requests that meet the limits, failures among those that do not; of a mean, ms.
-    None where no request tells."""
+    """Fraction of requests that meet the limits (failures do not), or a mean in ms; None if no
+    request has the metric."""
     ci95: tuple[float, float] | None
     bound: float
-    """The share that is to be reached, or the mean in ms to stay below."""
+    """The fraction to reach, or the mean in ms to stay below."""
     count: int
     effective_count: float
-    """How many independent requests would tell as much."""
+    """Number of independent requests that would be equally informative."""
     decision: Met
     is_share: bool = True
-    """Else it is a mean."""
+    """Whether `value` and `bound` are fractions; otherwise they are means in ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """What a gate (`--fail-if`) found at one target."""
+    """The result of a gate (`--fail-if`) for one target."""
 
     expression: str
     target: str
     value: float | None
     interval: tuple[float, float] | None
-    """Of 95 %; None where the samples do not give one."""
+    """95 % interval; None if the samples do not allow one."""
     limit: float
     unit: Unit
     decision: Decision
     why: str = ""
-    """What kept it from a decision, or what the interval does not cover."""
+    """Why there is no decision, or what the interval does not cover."""

@@ -17,56 +17,56 @@ class Payload:
     content_type: str
     name: str
     form: Literal["image", "data", "json"]
-    """Over REST a multipart field, the body as it is, or a JSON body; over gRPC `image_data` for
-    the first two, and the message's JSON mapping for the last."""
+    """How it is sent. REST: `image` as a multipart field, `data` as the raw body, `json` as a JSON
+    body. gRPC: `image` and `data` as `image_data`, `json` as the JSON mapping of the message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of time in which the rate goes evenly from one value to another."""
+    """A period in which the rate changes linearly from one value to another."""
 
     from_rps: float
     to_rps: float
     duration_s: float
-    """Infinite for the last one, where nothing else ends it."""
+    """Infinite if it is the last segment and has no duration of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stability:
-    """How well a statistic shall be known."""
+    """The precision required of a latency statistic (`--until-stable`)."""
 
     statistic: str
-    """`mean_ms`, `p50_ms`, …."""
+    """Name of the statistic: `mean_ms`, `p50_ms`, …."""
     share: float
-    """How far either end of its 95 % interval may lie from it, as a fraction of it."""
+    """Largest distance of either end of the 95 % interval from the value, as a fraction of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Payloads:
-    """What is sent."""
+    """The payloads of the requests, and the order in which they are sent."""
 
     payload: Payload | tuple[Payload, ...] = ()
-    """Several are sent in `order`; with `oip`, none: it is made up from the model's metadata."""
+    """Several are sent in `order`; empty with `oip`: generate one from the model's metadata."""
     order: Order = "rotate"
-    """Of several payloads."""
+    """The order in which several payloads are sent."""
 
     @property
     def all(self) -> tuple[Payload, ...]:
-        """What the requests carry."""
+        """All payloads as a tuple."""
         return self.payload if isinstance(self.payload, tuple) else (self.payload,)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One of those to measure."""
+    """A server to measure."""
 
     name: str
-    """By which the result tells of it: letters, digits, `_` and `-`."""
+    """Its name in the result: letters, digits, `_` and `-`."""
     protocol: Protocol
     address: str
-    """An http(s) URL, or a Unix socket's; over gRPC `[grpc(s)://]HOST:PORT` or `unix:/path`."""
+    """REST: an http(s) or Unix socket URL; gRPC: `[grpc(s)://]HOST:PORT` or `unix:/path`."""
     option: str
-    """What named it on the command line, for messages."""
+    """The command-line option that named it, for messages."""
 
 
 REST: Final = "rest"
@@ -76,18 +76,18 @@ GRPC: Final = "grpc"
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Whom to measure, and whether by turns."""
+    """The servers to measure, and whether their measurements alternate."""
 
     rest_url: str | None = None
     grpc_server: str | None = None
     named: tuple[Target, ...] = ()
-    """Those of `--target`, besides."""
+    """Additional targets, from `--target`."""
     sequential: bool = False
-    """Measure several one after the other, not in alternating blocks."""
+    """Measure several targets one after the other instead of in alternating blocks."""
 
     @property
     def all(self) -> tuple[Target, ...]:
-        """All of them, in the order in which they are told of."""
+        """All targets, in the order in which they are reported."""
         usual = []
         if self.rest_url is not None:
             usual.append(Target(REST, "rest", self.rest_url, "--rest-url"))
@@ -96,28 +96,32 @@ class Targets:
         return (*usual, *self.named)
 
     def first(self, protocol: Protocol) -> Target:
-        """The first that speaks it; there must be one."""
+        """The first target that uses the protocol.
+
+        Raises:
+            StopIteration: there is none.
+        """
         return next(one for one in self.all if one.protocol == protocol)
 
     @property
     def protocols(self) -> frozenset[Protocol]:
-        """What they speak."""
+        """The protocols in use."""
         return frozenset(one.protocol for one in self.all)
 
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """What is called there."""
+    """The endpoint or gRPC method that requests call, and how."""
 
     oip: str | None = None
-    """A model to speak the Open Inference Protocol v2 to."""
+    """Name of the model to call by the Open Inference Protocol v2; None: another interface."""
     grpc_method: str | None = None
     """`package.Service/Method`; None: `inference.InferenceService/Predict`."""
     proto: str | None = None
-    """A .proto file that describes the method; with `descriptor` None as well, the server does."""
+    """A .proto file that describes the method; if `descriptor` is None too, use reflection."""
     proto_path: tuple[str, ...] = ()
     descriptor: str | None = None
-    """A file with a FileDescriptorSet."""
+    """A file with a FileDescriptorSet that describes the method."""
     method: str = "POST"
     field: str = "image"
     headers: tuple[tuple[str, str], ...] = ()
@@ -125,14 +129,14 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Whom to trust, and with which certificate to show who we are."""
+    """Trusted certificates, and the client's own certificate."""
 
     cacert: str | None = None
     insecure: bool = False
     cert: str | None = None
-    """A PEM file with the certificate that the client shows, and those that vouch for it."""
+    """A PEM file with the client's certificate and its chain."""
     key: str | None = None
-    """A PEM file with its private key; None: it is in `cert`."""
+    """A PEM file with the client's private key; None: `cert` contains it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,79 +144,79 @@ class Workload:
     """How much is sent, how fast, and for how long."""
 
     requests: int | None = 100
-    """How many requests to measure for each target; None: as many as fit in `duration_s`."""
+    """Requests to measure for each target; None: as many as fit in `duration_s`."""
     duration_s: float | None = None
     until_stable: Stability | None = None
-    """End the run when the latency is known so well, within the bounds above."""
+    """End the run once the latency is known this precisely; the bounds above still apply."""
     concurrency: int = 1
-    """How many requests may be under way at once."""
+    """Largest number of requests in flight at once."""
     rate: tuple[Segment, ...] | None = None
-    """Open loop: how many requests a second are due; None: see `schedule_s`, else closed loop."""
+    """Open loop: requests due per second. None: `schedule_s` if set, else closed loop."""
     arrival: Arrival = "constant"
     schedule_s: tuple[float, ...] | None = None
-    """Open loop: when each request is due, in seconds from the begin."""
+    """Open loop: when each request is due, in s from the start."""
     seed: int = 0
-    """Of what is drawn at random, trace ids excepted."""
+    """Seed for random choices other than trace ids."""
     warmup: int | Literal["auto"] = 0
-    """How many requests come before those that count; `auto`: what MSER-5 cuts of them."""
+    """Requests sent before those that count; `auto`: MSER-5 trims the start of the run."""
     timeout_s: float = 30.0
     connections: int | None = None
-    """HTTP/2 connections that the slots share; None: one a slot, where every stamp is exact."""
+    """HTTP/2 connections shared by the slots; None: one per slot, so that every stamp is exact."""
 
     @property
     def is_open(self) -> bool:
-        """Whether requests are sent when they are due, not when others were answered."""
+        """Whether requests are sent when due, regardless of earlier replies (open loop)."""
         return self.rate is not None or self.schedule_s is not None
 
     @property
     def ends_by_itself(self) -> bool:
-        """Whether an open loop has a last request that is due."""
+        """Whether the load is an open loop with a finite number of requests."""
         if self.schedule_s is not None:
             return True
         return self.rate is not None and self.rate[-1].duration_s != inf
 
     @property
     def warmup_requests(self) -> int:
-        """How many requests come before the run."""
+        """Number of warm-up requests before the run; 0 for `auto`, which trims the run itself."""
         return 0 if self.warmup == "auto" else self.warmup
 
 
 @dataclass(frozen=True, slots=True)
 class SpanRoutes:
-    """Where spans go, where those of servers come from, and where people look at them."""
+    """Where spans are sent, where server spans come from, and which UI shows them."""
 
     otlp_endpoint: str | None = None
     output_traces: str | None = None
     receive_otlp: str | None = None
-    """`HOST:PORT` at which servers' spans are taken over gRPC; HTTP has the next port."""
+    """`HOST:PORT` at which server spans are received over gRPC; OTLP/HTTP uses the next port."""
     forward_otlp: str | None = None
-    """Where to pass on what is received."""
+    """Where to forward received spans."""
     jaeger: str | None = None
-    """Base URL of Jaeger's UI, which is that of its query API too: to read server spans back."""
+    """Base URL of Jaeger's UI and query API, from which server spans are read back."""
     trace_ui: str | None = None
-    """Base URL of the UI that results link to, where people reach it by another one."""
+    """Base URL for links in results, if users reach the trace UI under a different URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class MappingRules:
-    """Which component a span of a server belongs to, before the built-in profiles say."""
+    """Rules that assign server spans to components, ahead of the built-in profiles."""
 
     maps: tuple[str, ...] = ()
-    """`component=span`: rules that come before those of `mapping` and of the built-in profiles."""
+    """Rules `component=span`, which take precedence over `mapping` and the built-in profiles."""
     mapping: str | None = None
-    """A TOML file of such rules; see docs/mapping.md."""
+    """A TOML file of rules; see docs/mapping.md."""
 
 
 @dataclass(frozen=True, slots=True)
 class Influence:
-    """What to measure of the tool's own influence."""
+    """Which measurements of the tool's own influence to make."""
 
     floor: bool = False
-    """Measure a server that does nothing as well, before each target."""
+    """Before each target, also measure a server that does nothing."""
     observer_effect: bool = False
-    """Draw at random for each request whether tracing is asked for: what does tracing cost?"""
+    """Choose at random which requests are traced, to find out what tracing costs."""
     clients: tuple[str, ...] = ()
-    """Libraries that send the same exchange by turns with the engine, after the run."""
+    """Client libraries that, after the run, send the same exchange in turn with the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,29 +224,29 @@ class Expected:
     """What a reply must be to count as a success."""
 
     expect_status: tuple[str, ...] = ()
-    """HTTP statuses (`200`, `2xx`) and names of gRPC ones that count as a success, each perhaps
-    several, parted by commas; empty: what the protocol calls a success."""
+    """HTTP statuses (`200`, `2xx`) and gRPC status names that count as a success; each item may
+    list several, separated by commas. Empty: whatever the protocol defines as a success."""
     expect_json: tuple[str, ...] = ()
-    """`path=value`, or `path` for any value: what a reply must have to count as a success."""
+    """`path=value`, or `path` for any value: fields that a successful reply must contain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """How replies that stream are read, and what they are held to."""
+    """How streamed replies are requested and read, and their timeout."""
 
     token_path: str | None = None
-    """Keys and places that lead to what an event with a token has (`result.parts[0].text`); None:
-    the known forms, or else every event is a token."""
+    """Path to a field that only events with a token contain (`result.parts[0].text`). None: use
+    the known formats, or else count every event as a token."""
     stream_timeout_s: float | None = None
-    """How long a whole reply may take; None: as long as it goes on."""
+    """Longest duration of a whole streamed reply; None: unlimited."""
     stream: bool | None = None
-    """With `llm`: ask for streams, unless False. With `oip`: call ModelStreamInfer if True. Other
-    streams are noticed, not asked for."""
+    """With `llm`: request streams unless False. With `oip`: call ModelStreamInfer if True. Other
+    streams are recognised, not requested."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A number that is drawn for each request: normally distributed, or the same for all."""
+    """A number drawn for each request from a normal distribution; constant if `sd` is 0."""
 
     mean: float
     sd: float = 0.0
@@ -250,86 +254,86 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt of a file."""
+    """One entry of a prompts file."""
 
     messages: tuple[tuple[str, str], ...] = ()
-    """Role and text of each; empty: its text is made up, `input_tokens` long."""
+    """Role and text of each message; empty: generate a text of `input_tokens` tokens."""
     follow_ups: tuple[str, ...] = ()
-    """What the user says after each answer, in a conversation."""
+    """The user's message after each answer, in a conversation."""
     input_tokens: int | None = None
     output_tokens: int | None = None
-    """How many tokens to ask for; None: as the plan says."""
+    """Tokens to request; None: the plan's default."""
     answer: str = ""
-    """The recorded answer, as long as which the new one shall be if a tokenizer can tell."""
+    """The recorded answer; if a tokenizer can count it, as many tokens are requested."""
     blocks: tuple[int, ...] = ()
-    """Of a text that is made up: equal numbers stand for equal texts of `BLOCK_TOKENS` each."""
+    """Block numbers of a generated text: equal numbers, equal texts of `BLOCK_TOKENS` tokens."""
 
 
 BLOCK_TOKENS: Final = 512
-"""As in Mooncake's traces."""
+"""Tokens per prompt block, as in Mooncake's traces."""
 
 
 @dataclass(frozen=True, slots=True)
 class LanguageModel:
-    """What is asked of a language model, over the OpenAI interface."""
+    """Requests to a language model over the OpenAI interface."""
 
     llm: str | None = None
-    """The model's name; None: nothing here matters."""
+    """The model's name; None: no language model is measured, and the other fields are unused."""
     input_tokens: Spread | None = None
-    """Of the whole prompt, as the server counts; None: 256."""
+    """Length of the whole prompt, as counted by the server; None: 256."""
     output_tokens: Spread | None = None
-    """None: what the prompts say, else 128."""
+    """Tokens to request; None: as given in the prompts file, else 128."""
     prefix_tokens: int = 0
-    """So many of the input tokens are the same in all requests of a run."""
+    """Number of leading input tokens shared by all requests of a run."""
     prompts: tuple[Prompt, ...] = ()
-    """Sent in this order, again and again; empty: they are made up."""
+    """Sent in this order, repeatedly; empty: generate prompts."""
     prompts_file: str | None = None
-    """Where they come from."""
+    """The file that `prompts` were read from."""
     tokenizer: str | None = None
-    """A `tokenizer.json`; None: the server's own counts tell how long a word is."""
+    """Path of a `tokenizer.json`; None: derive tokens per word from the server's own counts."""
     extra_body: str | None = None
-    """A JSON object: more fields of each request."""
+    """A JSON object with additional fields for each request."""
     reuse_prompts: bool = False
-    """Send the same prompts each time, so that a server may have them in its cache."""
+    """Send identical prompts repeatedly, so that a server may have them cached."""
     turns: int = 1
-    """More than 1: conversations of so many requests, each with all that was said before."""
+    """Requests per conversation; if more than 1, each request repeats the conversation so far."""
     think_time_s: Spread = Spread(0.0)
-    """Between an answer and the next turn."""
+    """Pause between an answer and the next turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """What the run is called."""
+    """The user's name for the run."""
 
     label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Objectives:
-    """What the requests, or a load, shall meet."""
+    """What requests, or a load, are required to meet."""
 
     slo: str | None = None
-    """Limits of each request, as `ttft < 200ms, tpot < 25ms`; in a sweep or a search objectives as
-    well, as `latency.p99 < 50ms`."""
+    """Limits for each request, e.g. `ttft < 200ms, tpot < 25ms`; in a sweep or a search also
+    objectives, e.g. `latency.p99 < 50ms`."""
     goodput: float | None = None
-    """In a sweep or a search: the share of requests that shall meet the limits."""
+    """In a sweep or a search: the fraction of requests that must meet the limits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What of the server's own gauges is read during the run."""
+    """Which of the server's own gauges to read during the run."""
 
     metrics_url: str | None = None
-    """A page in Prometheus's text format."""
+    """URL of a page in Prometheus's text format."""
     metrics: tuple[str, ...] = ()
-    """Metrics to read from it besides those of known servers, perhaps with labels in braces."""
+    """Metrics to read besides those of known servers, optionally with labels in braces."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to measure, and how: a part for each thing that a person decides.
+    """What to measure, and how: one part for each kind of decision.
 
-    No two parts have a field of the same name: the result file tells of all fields side by side.
+    Field names are unique across parts, because the result file lists them in one object.
     """
 
     payloads: Payloads

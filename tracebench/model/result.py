@@ -1,4 +1,4 @@
-"""What a run found: the one thing that every report is a function of."""
+"""The result of a run, from which every report is made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from tracebench.model.stream_result import Goodput, StreamResult
 
 @dataclass(frozen=True, slots=True)
 class TcpInfo:
-    """What the kernel knows of the connections (TCP_INFO): medians over them, and a sum."""
+    """Kernel statistics (TCP_INFO): medians over the connections; `retransmits` is a sum."""
 
     min_rtt_ms: float
     rtt_ms: float
@@ -21,12 +21,12 @@ class TcpInfo:
 
 
 Detail: TypeAlias = Literal["table", "answer", "all"]
-"""How much of it is told: the table alone (`-q`), what answers the question, or all (`-v`)."""
+"""How much of a result is printed: only the table (`-q`), the answer, or everything (`-v`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestCounts:
-    """started = succeeded + failed + timed_out + cancelled, always."""
+    """Number of requests by outcome: started = succeeded + failed + timed_out + cancelled."""
 
     started: int
     succeeded: int
@@ -34,13 +34,13 @@ class RequestCounts:
     timed_out: int
     cancelled: int
     sent_again: int = 0
-    """How many of those started were sent a second time, after a keep-alive race or because HTTP/2
-    said that the server had not begun with them."""
+    """Started requests that were sent a second time: after a keep-alive race, or because HTTP/2
+    reported that the server had not processed them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorCount:
-    """Requests that ended for one reason."""
+    """The number of requests that failed for the same reason."""
 
     reason: str
     count: int
@@ -49,42 +49,43 @@ class ErrorCount:
 
 @dataclass(frozen=True, slots=True)
 class Exemplar:
-    """A request that stands for a percentile; 100 is the slowest."""
+    """A request that represents a latency percentile; 100 is the slowest request."""
 
     percentile: float
     trace_id: str
     end_to_end_ms: float
     url: str | None = None
-    """Its page in the trace UI, where one was named."""
+    """The request's page in the trace UI; None if no UI is configured."""
     stamps: Mapping[str, float] = field(default_factory=dict)
-    """`ready`, `sent`, `first_byte`, `arrived`, `done` → ms since it was due, where reached."""
+    """`ready`, `sent`, `first_byte`, `arrived`, `done` → ms since the request was due; absent if
+    not reached."""
     components: Mapping[str, float] = field(default_factory=dict)
-    """Component → ms, as far as known of this request; the leaves add up to its latency."""
+    """Component → ms, as far as known for this request; leaf components add up to its latency."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One doubt about the numbers, or one thing worth knowing, and what mends it."""
+    """A doubt about the numbers or a noteworthy fact, with a hint on how to fix it."""
 
     code: str
     severity: Literal["info", "warning", "invalid"]
     message: str
     hint: str
     brief: str = ""
-    """The message in few words; empty in files that are older than it."""
+    """A short form of the message; empty in older files."""
     fix: str = ""
-    """What of the hint to try first, in few words."""
+    """A short form of the hint: what to try first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the numbers can be trusted, and which of them."""
+    """Whether the numbers can be trusted, and which statistics are precise enough to use."""
 
     valid: bool
     findings: tuple[Finding, ...]
     usable_for: tuple[str, ...] | None = None
-    """The statistics of the latency that are known well enough to decide by, as `mean`, `p50`; none
-    where the numbers are not valid; None in files that are older than this."""
+    """Latency statistics (`mean`, `p50`, …) that are precise enough to base decisions on; empty if
+    the numbers are not valid, None in older files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +98,14 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """The same exchange against a server that does nothing, on loopback."""
+    """The same exchange, measured against a server on loopback that does nothing."""
 
     end_to_end: Statistics
     network: Statistics
     client: Statistics
     throughput_rps: float
     in_the_clear: bool
-    """The target is spoken to over TLS, the floor is not."""
+    """Whether the floor was measured without TLS although the target uses TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,43 +115,47 @@ class Difference:
     a: float
     b: float
     delta: float
-    """Where both were measured by turns, the mean over pairs of blocks: not b − a to the digit."""
+    """If a and b were measured in alternating blocks, the mean over pairs of blocks, which may
+    differ slightly from b − a."""
     ci95: tuple[float, float] | None
-    """None where the samples do not give one."""
+    """None if the samples do not allow one."""
     verdict: Literal["slower", "faster", "no difference shown"] | None = None
-    """What b is, judged together with every other statistic; None where nobody judges it."""
+    """Verdict on b relative to a, Holm-corrected over all statistics; None if this
+    difference is not judged."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCost:
-    """The same exchange, sent by a library by turns with the engine."""
+    """The same exchange, sent by a client library in blocks that alternate with the engine's."""
 
     latency: Statistics | None
-    """Around each call that succeeded; None where none did."""
+    """Duration of successful calls; None if no call succeeded."""
     throughput_rps: float
     failed: int
     errors: tuple[ErrorCount, ...]
     cost_ms: Mapping[str, Difference]
-    """Statistic (`mean_ms`, …) → the library's against the engine's, over pairs of blocks."""
+    """Statistic (`mean_ms`, …) → library (b) minus engine (a), over pairs of blocks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Warmup:
-    """What came before the requests that count, and was left out."""
+    """The warm-up that was removed from the record."""
 
     method: Literal["requests", "MSER-5"]
-    """As many as was said, before the run; or cut from the begin of the run by that rule."""
+    """`requests`: a fixed number was sent before the run; `MSER-5`: that rule trimmed the start of
+    the run."""
     cut: int
+    """The number of requests removed."""
     cut_s: float | None = None
-    """How long they took; None where that was not measured."""
+    """Duration of the removed part; None if it was not measured."""
     cut_mean_ms: float | None = None
     kept_mean_ms: float | None = None
-    """What was cut, and why: the mean latency of those, and of the others."""
+    """Mean latency of the removed requests (`cut_mean_ms`) and of the others (`kept_mean_ms`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObserverEffect:
-    """What tracing costs the server: requests that asked for it against those that did not."""
+    """What tracing costs the server: traced requests (b) compared with untraced ones (a)."""
 
     traced: int
     untraced: int
@@ -161,49 +166,50 @@ class ObserverEffect:
 
 @dataclass(frozen=True, slots=True)
 class TailPart:
-    """What one leaf component adds to the tail."""
+    """What one leaf component contributes to the excess latency of the tail."""
 
     excess_ms: float
     share: float
-    """Of the excess of all; below 0 where the slow requests spend less on it than the others."""
+    """Fraction of the total excess; negative if slow requests spend less time in this component
+    than usual ones."""
     ci95: tuple[float, float] | None
-    """Of the share; None where the slow requests are one event."""
+    """Interval of the share; None if all slow requests stem from a single event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What the slowest requests take longer than the median request, and on what."""
+    """How much longer the slowest requests take than median ones, and in which components."""
 
     count: int
     usual_count: int
-    """How many requests around the median they are compared with."""
+    """Number of requests around the median that the slowest ones are compared with."""
     slowest_ms: float
     usual_ms: float
-    """Mean latencies of both."""
+    """Mean latencies of the slowest requests (`slowest_ms`) and of the median ones (`usual_ms`)."""
     excess_ms: float
-    """The difference; the components' sum to it."""
+    """slowest_ms − usual_ms, which is also the sum over `components`."""
     components: Mapping[str, TailPart]
 
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """One of the server's own gauges, read once a second while it was loaded."""
+    """A gauge of the server, read once a second under load."""
 
     metric: str
-    """What the server calls it."""
+    """The server's own name for the metric."""
     t_s: tuple[float, ...]
-    """When it was read, from when the first request was due; at most 600 times, each the mean of
-    equally many where more were read."""
+    """Time of each reading in s since the first request was due. At most 600 points: if there were
+    more readings, each point is the mean of equally many."""
     value: tuple[float, ...]
     min: float
     median: float
     max: float
-    """Of all that was read."""
+    """`min`, `median` and `max` are over all readings, before averaging."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetResult:
-    """Everything that was learned of one target."""
+    """All results for one target."""
 
     address: str
     requests: RequestCounts
@@ -211,14 +217,14 @@ class TargetResult:
     duration_s: float
     throughput_rps: float
     client_cpu_s: float
-    """CPU time that the tool itself took during the run."""
+    """CPU time that the tool itself used during the run."""
     decomposed: int
     undecomposed: Mapping[str, int]
     server_timing_source: Mapping[str, int]
     stamps: Mapping[str, int]
     tcp: TcpInfo | None
     latency: Statistics | None
-    """None where no request succeeded or timed out."""
+    """None if no request succeeded or timed out."""
     components: Mapping[str, Statistics]
     share: Mapping[str, float]
     exemplars: tuple[Exemplar, ...]
@@ -226,39 +232,41 @@ class TargetResult:
     verdict: Verdict
     floor: Floor | None = None
     warmup: Warmup | None = None
-    """None where nothing was left out, nor looked for."""
+    """None if no warm-up was requested or looked for."""
     tail: Mapping[str, Tail] = field(default_factory=dict)
-    """`slowest_1_percent` and `slowest_5_percent`, where there are enough requests."""
+    """`slowest_1_percent` and `slowest_5_percent`; missing if there are too few requests."""
     observer_effect: ObserverEffect | None = None
     search_url: str | None = None
-    """The list of its traces in the trace UI, where one was named and the spans were exported."""
+    """Link to the target's traces in the trace UI; None if no UI is configured or no spans were
+    exported."""
     clients: Mapping[str, ClientCost] = field(default_factory=dict)
     clock_offset_ms: tuple[float, float] | None = None
-    """How far the server's clock is ahead of the client's: an interval from causality alone, which
-    no other number depends on; None where no spans of the server's came."""
+    """Bounds on how far the server's clock is ahead of the client's, from causality alone; no other
+    number depends on them. None if no server spans arrived."""
     interrupted_at: float | None = None
-    """How much of what was asked for was measured, where the run was interrupted."""
+    """The fraction of the planned load that was measured, if the run was interrupted; else None."""
     parts_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Component → those among `components` that are parts of it: of `inference`, `prefill` and
-    `decode`; of `server_other` those by names of the author's own, the largest first. They are no
-    leaves, and stand in no sum."""
+    """Component → names in `components` of its parts: `prefill` and `decode` of `inference`,
+    custom-named ones of `server_other` (largest first). They are not leaves and are not added
+    to any sum."""
     stream: StreamResult | None = None
-    """None where no reply streamed."""
+    """None if no reply was streamed."""
     blocks: Blocks | None = None
-    """None in a file that is older than they, or where no request succeeded or timed out."""
+    """None in older files, or if no request succeeded or timed out."""
     histograms: Mapping[str, str] = field(default_factory=dict)
-    """The components of `blocks` → HdrHistogram of ns: V2, compressed, base64."""
+    """Component, as in `blocks` → HdrHistogram of ns (V2 encoding, compressed, base64)."""
     goodput: Goodput | None = None
-    """None where no limits were given, or a request tells nothing that they limit."""
+    """None if no limits were given, or if no request has the metrics that they limit."""
     objectives: tuple[ObjectiveResult, ...] = ()
-    """Those of a sweep or a search (`--slo`)."""
+    """Objectives of a sweep or a search (`--slo`)."""
     ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Of `throughput_rps`, `errors.share` and `decomposed.share`, where the run gives them."""
+    """95 % intervals of `throughput_rps`, `errors.share` and `decomposed.share`; missing if the run
+    does not allow one."""
     gauges: Mapping[str, Gauge] = field(default_factory=dict)
-    """What the server told of itself meanwhile: `requests_running`, `requests_waiting`,
-    `kv_cache_usage` (a share), and what was asked for by its own name."""
+    """The server's gauges during the run: `requests_running`, `requests_waiting`, `kv_cache_usage`
+    (a fraction), and metrics requested by name."""
     timeline: Timeline | None = None
-    """None in a file that is older than it, or where no request succeeded or timed out."""
+    """None in older files, or if no request succeeded or timed out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,16 +277,16 @@ class Comparison:
     b: str
     components: Mapping[str, Mapping[str, Difference]]
     caveat: str = ""
-    """What the intervals do not cover."""
+    """Sources of variation that the intervals do not cover."""
     pairs: int = 0
-    """From how many pairs of blocks they come; 0: both were measured one after the other."""
+    """Number of pairs of blocks; 0 if the targets were measured one after the other."""
     block_s: float = 0.0
-    """How long a block took, in the mean."""
+    """Mean duration of a block."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run found: the one thing that every report is a function of."""
+    """The result of a run, from which every report is made."""
 
     tool: Mapping[str, str]
     environment: Mapping[str, Any]
@@ -286,13 +294,13 @@ class Result:
     started_at: str
     targets: Mapping[str, TargetResult]
     comparison: Comparison | None = None
-    """Of two targets."""
+    """The second target compared with the first, if there are exactly two."""
     comparisons: tuple[Comparison, ...] = ()
-    """Of more than two: each with the first."""
+    """Each further target compared with the first, if there are more than two."""
     label: str = ""
-    """What its user calls it."""
+    """The user's name for the run (`--label`)."""
     gates: tuple[GateResult, ...] = ()
-    """What `--fail-if` and `--fail-if-slower` found."""
+    """Results of `--fail-if` and `--fail-if-slower`."""
     decision: Decision | None = None
-    """Of all gates together; None where there are none."""
+    """The combined decision of all gates; None if there are none."""
     schema: str = "tracebench.result/1"

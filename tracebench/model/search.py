@@ -1,4 +1,4 @@
-"""What a search found: the highest load that is shown to meet an objective."""
+"""The result of a search: the highest load shown to meet an objective."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ class SearchStep:
 
     load: float
     seconds: float
-    """That it took of the budget."""
+    """Time taken out of the budget."""
     decision: Met
-    """By all runs at this load until then."""
+    """The decision from all runs at this load so far, including this one."""
     result: Result
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """All runs at one load together."""
+    """All runs at one load, combined."""
 
     load: float
     seconds: float
@@ -34,7 +34,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Highest:
-    """The highest load that is shown to meet the objectives."""
+    """The highest load shown to meet the objectives."""
 
     load: float
     requests: int
@@ -44,30 +44,31 @@ class Highest:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a search found: the one thing that its reports are a function of."""
+    """The result of a search, from which its reports are made."""
 
     slo: str
     by: LoadKind
     arrival: Arrival | None
-    """How requests were spaced; None in closed loops."""
+    """How requests were spaced; None for closed loops."""
     highest: Highest | None
-    """None where no load is shown to meet the objectives."""
+    """None if no load is shown to meet the objectives."""
     goodput_rps: float | None
-    """Requests a second that meet all limits there; None without a load, or of means."""
+    """Requests per second that meet all limits at the highest load; None if there is no such load,
+    or if objectives are means."""
     missed: float | None
-    """The least load that misses them; None where none was measured."""
+    """The lowest load that misses the objectives; None if no measured load does."""
     sentence: str
     budget_s: float
     spent_s: float
     ended: str
-    """Why there are no more steps."""
+    """Why the search ended."""
     interrupted: bool
     valid: bool
-    """Whether it ended by itself."""
+    """Whether the search ended normally: it was not interrupted and no step failed."""
     levels: tuple[Level, ...]
-    """The least load comes first."""
+    """Sorted by load, ascending."""
     steps: tuple[SearchStep, ...]
     scaling: Mapping[str, Scaling]
     label: str = ""
-    """What its user calls it."""
+    """The user's name for the search (`--label`)."""
     schema: str = "tracebench.search/1"

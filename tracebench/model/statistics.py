@@ -1,20 +1,20 @@
-"""The distribution of one value over requests: what reports show of it, and compare."""
+"""The distribution of one value over requests, and which statistics reports show and compare."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 PERMILLE: Final = {"p50_ms": 500, "p90_ms": 900, "p95_ms": 950, "p99_ms": 990, "p999_ms": 999}
-"""The percentiles among the statistics."""
+"""Percentile statistic → its rank per mille."""
 SHOWN: Final = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
-"""Those that the table has a column for; None in a file that is older than the statistic."""
+"""Statistics with a column in the table; a value is None in files older than the statistic."""
 COMPARED: Final = ("mean_ms", "p50_ms", "p95_ms")
-"""Those whose differences are told."""
+"""Statistics whose differences are reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """One component's distribution, in ms. See the result contract for the meaning of each."""
+    """The distribution of one component, in ms."""
 
     count: int
     mean_ms: float
@@ -29,5 +29,5 @@ class Statistics:
     ci95: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     unsupported: tuple[str, ...] = ()
     effective_count: int | None = None
-    """How many independent values would tell as much of the mean; less than `count` where
-    successive requests are correlated."""
+    """Number of independent values that would determine the mean as precisely; less than `count`
+    if successive requests are correlated."""

@@ -1,4 +1,4 @@
-"""What streamed replies tell: first tokens, gaps, counts, turns and goodput."""
+"""Results for streamed replies: first tokens, gaps, counts, turns and goodput."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,26 +9,26 @@ from tracebench.model.statistics import Statistics
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """How many tokens the streams had, in all; None: nobody tells."""
+    """Total tokens of all streams; a count is None if it is unknown."""
 
     input: int | None
     output: int | None
     reasoning: int | None
     cached: int | None
     source: Literal["none", "events", "ids", "usage"]
-    """Who counted those of the output, in the worst case: nobody, we the events that carry some,
-    or the server, by their ids or in a usage."""
+    """The least reliable source of any output count: `none`; `events` (events with tokens, counted
+    by the tool); `ids` or `usage` (sent by the server)."""
     asked_input: int | None = None
     asked_output: int | None = None
-    """How many were asked for; None where it is not known of each request."""
+    """Total tokens requested (input, output); None unless known for every request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gaps:
-    """Gaps between tokens by their position: from `position[i]` on, until the next one."""
+    """Gaps between tokens by position: entry i covers `position[i]` up to the next position."""
 
     position: tuple[int, ...]
-    """The first token is 0; a gap stands where the token behind it does."""
+    """Token number; the first token is 0, and a gap has the number of the token that ends it."""
     p50_ms: tuple[float, ...]
     p95_ms: tuple[float, ...]
 
@@ -38,25 +38,25 @@ class Goodput:
     """Requests that meet every limit."""
 
     share: float
-    """Of all that ended."""
+    """Fraction of all requests that ended."""
     rps: float
     limits: Mapping[str, float]
-    """Metric → ms."""
+    """Metric → upper limit in ms."""
     ci95: tuple[float, float] | None = None
-    """Of the share; None in a file that is older."""
+    """95 % interval of the share; None in older files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The requests of one turn of conversations."""
+    """All requests that are the same turn of a conversation."""
 
     turn: int
-    """From 1 on."""
+    """Number of the turn, starting at 1."""
     count: int
     input_tokens: float | None
-    """Of one request, as the server counts (mean); None: it does not."""
+    """Mean per request, as counted by the server; None if it reports no count."""
     cached_tokens: float | None
-    """The same of those that came from its cache."""
+    """Mean number of input tokens per request taken from the server's cache; None if unknown."""
     output_tokens: float | None
     ttft: Statistics | None
     tpot: Statistics | None
@@ -64,39 +64,39 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class StreamResult:
-    """What streamed replies tell, besides what is told of any. docs/streams.md defines it."""
+    """Results specific to streamed replies; docs/streams.md defines the metrics."""
 
     count: int
-    """Successes whose replies streamed and had a token."""
+    """Successful requests whose streamed reply had at least one token."""
     without_tokens: int
     ttft: Statistics | None
     ttft_service: Statistics | None
     first_text: Statistics | None
     itl: Statistics | None
-    """Of gaps, pooled; its intervals resample requests."""
+    """Gaps pooled over all requests; confidence intervals resample whole requests."""
     tpot: Statistics | None
     generation: Statistics | None
     ending: Statistics | None
     parts: Mapping[str, Mapping[str, Statistics]]
-    """`ttft` and `generation`, each → what it is the sum of, for each request."""
+    """`ttft` and `generation` → the parts that add up to each of them, for every request."""
     tokens: Tokens
     output_tokens_per_s: float | None
-    """Over the steady part of the run: while as many requests were under way as there may be."""
+    """Rate over the steady part of the run, while the maximum number of requests was in flight."""
     events_per_token: float | None
     stamps: Mapping[str, int]
-    """Of events with tokens: `exact`, or `shared` with what came later in the same read."""
+    """Events with tokens by stamp: `exact`, or `shared` with later data in the same read."""
     shared_gaps: float
-    """The share of gaps that lie within one read, of which only the sum is known."""
+    """Fraction of gaps that lie within one read, where only their sum is known."""
     gaps: Gaps | None
     one_token: int
-    """Streams with one output token, or all in one read: they have no `tpot`."""
+    """Streams without `tpot`: they had one output token, or all tokens arrived in one read."""
     goodput: Goodput | None = None
-    """None where no limits were given."""
+    """None if no limits were given."""
     first_token_splits: Mapping[str, int] = field(default_factory=dict)
-    """Of how many the server's own time to the first token tells `network_first` `apart`; in how
-    many its times were `scaled`, because they exceeded what there was by as little as clocks of two
-    processes may; and of how many they were `left_out`, because they did by more."""
+    """Streams by how the server's own time to the first token was used: `apart`, it separates
+    `network_first`; `scaled`, its times were reduced because they exceeded the available time by no
+    more than the clocks of two processes may differ; `left_out`, they exceeded it by more."""
     waited: Statistics | None = None
-    """How long servers stood still because the reader was slow, where they did."""
+    """How long servers were blocked by a slow reader; None if none was."""
     turns: tuple[Turn, ...] = ()
-    """Of conversations, the first turn first; empty where there were none."""
+    """Results by turn, in order; empty if there were no conversations."""

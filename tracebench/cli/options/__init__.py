@@ -1,1 +1,1 @@
-"""The options of the commands: each is declared once, with its type and what it fills."""
+"""The options of the commands: each is declared once, with its type and the field it fills."""

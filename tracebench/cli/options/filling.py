@@ -1,4 +1,4 @@
-"""Declares options, each of which fills a field of a part of the plan."""
+"""Helpers to declare options that fill fields of the plan."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -49,8 +49,8 @@ def fills(
     """Declare the option that fills a field of a part of the plan; its default is the field's.
 
     Args:
-        part: the part with the field.
-        option: as written on the command line.
+        part: the plan's part that has the field.
+        option: the option's name on the command line.
         field: the field's name; None: derived from the option's.
         settings: passed to `click.option`.
     """
@@ -62,7 +62,7 @@ def fills(
 
 
 def filled(part: type[Part], given: Mapping[str, Any]) -> Part:
-    """A part of the plan from the values of the options that fill it."""
+    """Build a part of the plan from the values of the options that fill it."""
     names = {one.name for one in fields(part)}
     return part(
         **{name: value for name, value in given.items() if name in names and value is not None}

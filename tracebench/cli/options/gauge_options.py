@@ -1,4 +1,4 @@
-"""The options that have the server's own gauges read beside the load."""
+"""The options for reading the server's own gauges during the load."""
 
 from tracebench.cli.options.filling import fills
 from tracebench.model.plan import Watched

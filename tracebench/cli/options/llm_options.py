@@ -1,4 +1,4 @@
-"""The options for language models, and the part of the plan made of them."""
+"""The options for language models; builds the plan's part for them."""
 
 import os
 import re
@@ -19,7 +19,7 @@ KEY_VARIABLE: Final = "OPENAI_API_KEY"
 _MOST_TOKENS: Final = 10_000_000
 _DAY_S: Final = 86_400
 _OTHERS: Final = ("prompts", "api_key")
-"""Options that need --llm and fill no field by themselves."""
+"""Options that need --llm but do not fill a field directly."""
 _SPREAD: Final = re.compile(r"([0-9.]+)(?::([0-9.]+))?")
 
 
@@ -32,7 +32,7 @@ class SpreadValue(click.ParamType):  # type: ignore[type-arg] # generic since cl
         self._least, self._most, self._unit = least, most, unit
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Spread:
-        """Read both numbers."""
+        """Parse the mean and the standard deviation."""
         if isinstance(value, Spread):
             return value
         found = _SPREAD.fullmatch(str(value).strip())
@@ -133,10 +133,10 @@ LLM = (
 
 
 def language(given: Mapping[str, Any]) -> tuple[LanguageModel, tuple[float, ...] | None]:
-    """What is asked of a language model, and when its prompts are due, if a file tells.
+    """The language-model part of the plan, and due times if the prompts file has any.
 
     Raises:
-        UsageError: an option lacks --llm, or the file of prompts cannot be read.
+        UsageError: an option needs --llm, or the prompts file cannot be read.
     """
     if given.get("llm") is None:
         part = filled(LanguageModel, {**given, "prompts": None})
@@ -157,10 +157,10 @@ def language(given: Mapping[str, Any]) -> tuple[LanguageModel, tuple[float, ...]
 def key_header(
     given: Mapping[str, Any], headers: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, str], ...]:
-    """The header with the key, if there is one and no other credentials are given.
+    """The authorisation header for the API key, if there is a key and no other credentials.
 
     Raises:
-        UsageError: two are given, or one that no header can carry.
+        UsageError: the key conflicts with an Authorization header, or is not valid in one.
     """
     own = any(name.lower() == "authorization" for name, _ in headers)
     key = given.get("api_key")

@@ -1,4 +1,4 @@
-"""The options that say how much is sent, how fast, and for how long; and the load made of them."""
+"""The options for how much to send, how fast, and for how long; builds the load from them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -93,11 +93,11 @@ LOAD = (*AMOUNT, *SHAPE, *MANNER)
 
 
 def workload(given: Mapping[str, Any], due_s: tuple[float, ...] | None = None) -> Workload:
-    """The load; its slots and its end also depend on other options.
+    """Build the load; the number of slots and the end depend on several options.
 
     Args:
-        given: the options.
-        due_s: when requests are due by what they are made from, unless options say otherwise.
+        given: the values of the options.
+        due_s: due times from the prompts file, used unless an option sets others.
 
     Raises:
         UsageError: two options contradict each other, or the file of arrivals cannot be read.

@@ -25,7 +25,7 @@ class Loads(click.ParamType):  # type: ignore[type-arg] # generic since click 8.
         self._whole = whole
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
-        """Read the list."""
+        """Parse the list."""
         if isinstance(value, tuple):
             return value
         if value == AUTO:
@@ -50,7 +50,7 @@ _TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 
 
 def seconds_of(text: str) -> float | None:
-    """The seconds of `5`, `5s`, `500ms`, `2m` or `1m30s`; None if it is nothing of that kind."""
+    """Parse `5`, `5s`, `500ms`, `2m` or `1m30s` into seconds; None if it is not a duration."""
     parts = _TIME.findall(text)
     if parts and "".join(map("".join, parts)) == text:
         return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
@@ -66,7 +66,7 @@ class Seconds(click.ParamType):  # type: ignore[type-arg] # generic since click 
     name = "duration"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Read it, and refuse what is no duration of a run."""
+        """Parse the duration, and reject values outside the range."""
         number_s = seconds_of(str(value).strip())
         if number_s is None:
             self.fail(
@@ -83,7 +83,7 @@ class WarmupValue(click.IntRange):
     """A number of requests, or `auto`."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Accept `auto`, or a whole number."""
+        """Parse `auto` or a whole number."""
         text = str(value)
         if text != "auto" and not text.isdecimal():
             self.fail(f"{text!r} is neither a number of requests nor 'auto'.", param, ctx)
@@ -106,7 +106,7 @@ class Rate(click.ParamType):  # type: ignore[type-arg] # generic in the newest c
     name = "rate"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[Segment, ...]:
-        """Read the segments; only the last may omit its duration."""
+        """Parse the segments; only the last may omit its duration."""
         *timed, last = (self._segment(text) for text in str(value).split(","))
         if not any(segment.from_rps or segment.to_rps for segment in (*timed, last)):
             self.fail(f"{value!r} sends nothing: give a rate above 0", param, ctx)
@@ -150,10 +150,10 @@ class Rate(click.ParamType):  # type: ignore[type-arg] # generic in the newest c
 
 
 def schedule(path: str) -> tuple[float, ...]:
-    """Read when requests are due: one time in seconds per line, never decreasing, any start.
+    """Read due times from a file: one per line, in seconds, never decreasing, any start.
 
     Raises:
-        UsageError: the file cannot be read, or holds something else.
+        UsageError: the file cannot be read, or has another format.
     """
     lines = read_text("--arrivals", path).split()
     times_s: list[float] = []
@@ -180,12 +180,12 @@ _STATISTICS["p99.9"] = "p999_ms"
 
 
 class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
-    """A latency statistic, and the required relative precision."""
+    """A latency statistic and the required relative precision."""
 
     name = "stability"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Stability:
-        """Read both."""
+        """Parse the statistic and the precision."""
         found = _WRITTEN.fullmatch(str(value).strip())
         statistic = _STATISTICS.get(found[1]) if found else None
         if found is None or statistic is None:

@@ -1,4 +1,4 @@
-"""The options that say where the answer goes, in which forms, and how much of it is told."""
+"""The options for where the answer goes, in which formats, and in how much detail."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ class Label(click.ParamType):  # type: ignore[type-arg] # generic since click 8.
     name = "text"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        """Refuse what would break a line, or fill several."""
+        """Reject control characters and texts that are too long for a line."""
         text = str(value).strip()
         if not text.isprintable():
             self.fail(f"{text!r} has a line break or control character: give one line", param, ctx)
@@ -67,6 +67,6 @@ SAMPLES = (
         help="Write every request as a row. Parquet needs pyarrow (the extra `samples`).",
     ),
 )
-"""For the commands that have single requests."""
+"""Options for commands that record single requests."""
 ANSWER = (*FILES_WRITTEN, *NAMING, *DETAIL)
-"""For every command that prints a result."""
+"""Options for every command that prints a result."""

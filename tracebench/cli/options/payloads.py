@@ -53,7 +53,7 @@ def read_payloads(
 def _is_folder(path: str) -> bool:
     try:
         return Path(path).is_dir()
-    except ValueError:  # a null byte, which reading will report
+    except ValueError:  # a null byte; reading the file reports it
         return False
 
 

@@ -1,4 +1,4 @@
-"""The options that say what to measure and how: each is declared here, once, and fills a field."""
+"""The options for what to measure and how; builds the plan from all options."""
 
 import re
 from collections.abc import Mapping
@@ -90,9 +90,9 @@ def warn_of_strangers(planned: SpanRoutes) -> None:
 # The options that say what to measure, and the plan made from them.
 
 _TOKEN = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
-"""A header's name (RFC 9110, section 5.6.2)."""
+"""A header name: `token` in RFC 9110, section 5.6.2."""
 _TRUSTED = ("cacert", "cert", "key")
-"""Options whose files are opened by several libraries separately."""
+"""Options whose files are opened separately by several libraries."""
 
 _SECONDS = Seconds()
 
@@ -121,7 +121,7 @@ PAYLOAD = (
     ),
 )
 FILES: Final = ("image", "data", "json_file", "payloads", "prompts", "tokenizer")
-"""The options that name files to send, or to make from them what is sent."""
+"""Options that name files to send, or files from which requests are made."""
 EXPECT = (
     fills(
         Expected,
@@ -193,8 +193,8 @@ OBJECTIVE = (
         Objectives,
         "--slo",
         metavar="'latency.p99 < 50ms'",
-        help="What a load shall meet: METRIC.PERCENTILE < VALUE, or limits of each request "
-        "(METRIC < VALUE), of which --goodput says how many shall meet them.",
+        help="What a load must meet: METRIC.PERCENTILE < VALUE, or limits for each request "
+        "(METRIC < VALUE), to be met by the share of requests given by --goodput.",
     ),
     click.option(
         "--goodput",
@@ -202,7 +202,7 @@ OBJECTIVE = (
         default=0.99,
         show_default=True,
         metavar="SHARE",
-        help="The share of requests that shall meet the limits of --slo.",
+        help="The share of requests that must meet the limits of --slo.",
     ),
 )
 
@@ -235,11 +235,11 @@ SPANS_OUT = (
 
 
 def plan(given: Mapping[str, Any]) -> Plan:
-    """Make the plan that the options ask for.
+    """Build the plan from the options.
 
     Args:
-        given: the value of each option, by the field that it fills or by its own name; options
-            that a command lacks may be missing.
+        given: option values, by the field they fill or by the option's name; options that the
+            command does not have may be missing.
 
     Raises:
         UsageError: they contradict each other, or a file cannot be read.
@@ -284,7 +284,7 @@ def _payload(given: Mapping[str, Any]) -> tuple[Payload, ...]:
 
 
 def _header(place: int, text: str) -> tuple[str, str]:
-    """Read the n-th `--header`; it may be secret, so messages repeat its name only."""
+    """Parse the n-th `--header`; its value may be secret, so messages show only its name."""
     name, colon, value = text.partition(":")
     name, value = name.strip(), value.strip()
     if not colon or not _TOKEN.fullmatch(name):

@@ -1,4 +1,4 @@
-"""Reads `--prompts`: lines of text or JSON, ShareGPT's form, and Mooncake's traces."""
+"""Reads `--prompts`: lines of text or JSON, ShareGPT's format, and Mooncake's traces."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -21,18 +21,18 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PromptFile:
-    """What a file of prompts has in it."""
+    """The contents of a prompts file."""
 
     prompts: tuple[Prompt, ...]
     due_s: tuple[float, ...] | None = None
-    """When each is due, from the first one on; None: the file does not say."""
+    """When each prompt is due, in s since the first; None if the file does not say."""
 
 
 def read_prompts(path: str) -> PromptFile:
-    """Read a file of prompts; its form is recognised by itself.
+    """Read a prompts file; its format is detected.
 
     Raises:
-        UsageError: it cannot be read, or has something else in it.
+        UsageError: the file cannot be read, or has another format.
     """
     found = list(_entries(path, read_text("--prompts", path)))
     if not 0 < len(found) <= MOST_PROMPTS:
@@ -42,11 +42,11 @@ def read_prompts(path: str) -> PromptFile:
 
 
 Entry = tuple[str, Prompt, float | None]
-"""Where it stands in the file, what it is, and when it is due, in ms."""
+"""Position in the file (for messages), prompt, and due time in ms (None if not given)."""
 
 
 def _entries(path: str, content: str) -> Iterator[Entry]:
-    """Each prompt of the file; what has nothing to say in ShareGPT's form is left out."""
+    """Yield the prompts of the file; ShareGPT entries without a user message are skipped."""
     start = content.lstrip()[:1]
     if start == "[":
         documents = _parsed(path, "", content)
@@ -77,10 +77,10 @@ def _parsed(path: str, where: str, text: str) -> Any:
 
 
 def _prompt(said: Any) -> Prompt | None:
-    """One entry; None if it has nothing for a user to say.
+    """Parse one entry; None if it has no user message.
 
     Raises:
-        AttributeError, KeyError, TypeError, ValueError: it is of no known form.
+        AttributeError, KeyError, TypeError, ValueError: its format is unknown.
     """
     if isinstance(said, str):
         return Prompt((("user", _text(said)),))
@@ -100,7 +100,7 @@ def _prompt(said: Any) -> Prompt | None:
 
 
 def _conversation(turns: Any, output: int | None) -> Prompt | None:
-    """ShareGPT: what the user says first, and later; the model's recorded words are not sent."""
+    """Parse a ShareGPT conversation: only the user's messages are sent, not recorded answers."""
     said = [(one["from"], _text(one["value"], empty=True)) for one in turns]
     users = [text for who, text in said if who in _USERS and text.strip()]
     answers = [text for who, text in said if who in _MODELS]
@@ -131,10 +131,10 @@ def _count(value: Any, *, least: int = 1) -> int:
 
 
 def _due_s(path: str, entries: list[Entry]) -> tuple[float, ...] | None:
-    """When each is due, from the first on; None unless all tell.
+    """Due times in s since the first entry; None unless all entries have one.
 
     Raises:
-        UsageError: one is due before the one above it.
+        UsageError: an entry is due before the previous one.
     """
     times_ms = [at for _, _, at in entries if at is not None]
     if len(times_ms) < len(entries):

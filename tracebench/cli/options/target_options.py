@@ -1,4 +1,4 @@
-"""The options that say whom to measure."""
+"""The options that select the servers to measure."""
 
 import re
 from typing import Any, Final
@@ -21,7 +21,7 @@ class Named(click.ParamType):  # type: ignore[type-arg] # generic since click 8.
     name = "target"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Target:
-        """Read the name, and from the URL's scheme the protocol."""
+        """Parse the name and the URL, whose scheme determines the protocol."""
         if isinstance(value, Target):
             return value
         name, equals, url = str(value).partition("=")

@@ -1,4 +1,4 @@
-"""What both protocols do with a question: check it, and speak the answer, with its components."""
+"""Shared by both protocols: checks a question and streams the answer, timing each component."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from tracebench.example.language.tokenizer import END, SIZE, encode
 
 MODEL: Final = "tracebench-syllables"
 USUAL_MOST: Final = 16
-"""OpenAI's limit of completions where a request names none."""
+"""Default `max_tokens` of OpenAI's completions."""
 _HOTTEST: Final = 2.0
 
 
@@ -21,26 +21,26 @@ class RefusedError(Exception):
 
 
 class UnknownModelError(RefusedError):
-    """A question to a model that is not here."""
+    """The question names a model that is not served."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a request asks for, as it came."""
+    """A request's parameters, not yet checked."""
 
     prompt: str | tuple[int, ...]
-    """A text or its tokens."""
+    """A text, or its tokens."""
     model: str = ""
-    """Empty: the one that there is."""
+    """Empty: the only model served."""
     most: int | None = None
-    """Tokens to generate; None: until the text ends, or the context does."""
+    """Most tokens to generate; None: until the text ends or the context is full."""
     ignores_end: bool = False
     temperature: float = 1.0
     seed: int = 0
 
 
 def checked(question: Question) -> Asked:
-    """Read a question: that is its preprocessing.
+    """Check a question and tokenise its prompt (its preprocessing).
 
     Raises:
         RefusedError: it cannot be answered.
@@ -66,10 +66,10 @@ def checked(question: Question) -> Asked:
 
 
 def spoken(stream: Generation) -> Iterator[Piece]:
-    """The answer, piece by piece; nobody wants the rest of it once this is closed.
+    """Yield the answer piece by piece; closing the iterator cancels the rest.
 
     Raises:
-        Stopped: the engine ended before.
+        Stopped: the engine ended before the text did.
     """
     try:
         with component(QUEUE):

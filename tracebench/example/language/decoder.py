@@ -35,7 +35,7 @@ class _Graph:
         return name
 
     def weights(self, name: str, rows: int, columns: int) -> str:
-        """Random weights that keep the variance of what they are multiplied with."""
+        """Random weights, scaled to preserve the variance of their input."""
         drawn = self._draw.standard_normal((rows, columns), np.float32)
         return self.constant(name, drawn / np.float32(np.sqrt(rows)))
 
@@ -47,7 +47,7 @@ class _Graph:
         return self.node("MatMul", [x, self.weights(f"{name}.w", rows, columns)], name)
 
     def layer(self, x: str, number: int) -> str:
-        """Attention, then the feed-forward part; each adds to what comes in."""
+        """Attention, then the feed-forward part, each with a residual connection."""
         at = f"layer{number}"
         normed = self.node("LayerNormalization", [x, "ones"], f"{at}.attention.norm")
         asked = self.times(normed, f"{at}.qkv", WIDTH, 3 * WIDTH)
@@ -65,7 +65,7 @@ class _Graph:
 
 
 def build() -> ModelProto:
-    """Build the network: (streams, tokens) → logits of the token that follows each stream."""
+    """Build the network: (streams, tokens) → logits of the next token of each stream."""
     graph = _Graph()
     graph.constant("ones", np.ones(WIDTH, np.float32))
     graph.constant("last", np.array(-1))
@@ -97,12 +97,12 @@ def _model(graph: _Graph) -> ModelProto:
     made = helper.make_graph(graph.nodes, "language", inputs, outputs, graph.constants)
     used = [helper.make_opsetid("", 17), helper.make_opsetid(_CONTRIBUTED, 1)]
     model = helper.make_model(made, opset_imports=used)
-    model.ir_version = 8  # what onnxruntime 1.17 can read
+    model.ir_version = 8  # the newest that onnxruntime 1.17 can read
     return model
 
 
 class Decoder:
-    """The network, and a cache with a place for each of some streams. Not for several threads.
+    """The network, and a KV cache with a place for each of several streams. Not thread-safe.
 
     Args:
         places: how many streams the cache holds.
@@ -110,7 +110,7 @@ class Decoder:
 
     def __init__(self, places: int) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # as much as one core does, on any machine
+        options.intra_op_num_threads = 1  # comparable on any machine
         self._session = onnxruntime.InferenceSession(
             build().SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
@@ -122,28 +122,28 @@ class Decoder:
         }
 
     def read(self, place: int, tokens: list[int], known: int) -> Logits:
-        """Read a prompt, or the rest of one, into the cache.
+        """Read a prompt, or the uncached rest of one, into the cache.
 
         Args:
-            place: of the stream.
-            tokens: at least one.
-            known: how many tokens of the stream the cache has already.
+            place: the stream's place in the cache.
+            tokens: tokens to read, at least one.
+            known: number of the stream's tokens that are cached already.
 
         Returns:
-            (SIZE,) logits of the token that follows.
+            Logits of the next token, shape (SIZE,).
         """
         logits: Logits = self._run(slice(place, place + 1), np.array([tokens]), [known])[0]
         return logits
 
     def step(self, tokens: list[int], known: list[int]) -> Logits:
-        """Take one more token of each of the first streams.
+        """Read one more token for each of the first `len(tokens)` streams.
 
         Args:
-            tokens: one for each of the places 0, 1, ….
-            known: how many tokens the cache has of each already.
+            tokens: one token for each of the places 0, 1, ….
+            known: number of cached tokens at each of these places.
 
         Returns:
-            (len(tokens), SIZE) logits of the tokens that follow.
+            Logits of the next tokens, shape (len(tokens), SIZE).
         """
         return self._run(slice(0, len(tokens)), np.array(tokens)[:, None], known)
 

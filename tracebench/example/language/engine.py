@@ -1,8 +1,8 @@
-"""The scheduler: requests wait for a place; all that have one take each step together.
+"""The scheduler: requests wait for a place in the cache, and all admitted ones advance together.
 
-One thread runs the network. Between two steps it reads one prompt at the most, which keeps all
-others waiting: that is what a long prompt costs them. A step serves all running streams at once and
-takes little longer than for one of them: that is why throughput grows with the load.
+One thread runs the network. Between two steps it reads at most one prompt, during which all other
+streams wait: that is the cost of long prompts. A step serves all running streams at once and takes
+little longer than for a single one: that is why throughput grows with the load.
 """
 
 from collections import deque
@@ -19,31 +19,31 @@ from tracebench.example.language.decoder import CONTEXT, Decoder, Logits
 from tracebench.example.language.tokenizer import END, FIRST_SYLLABLE, SIZE
 
 _USUAL_LENGTH: Final = 100
-"""After about so many tokens a text ends by itself."""
+"""Typical number of tokens after which a text ends by itself."""
 _END_BONUS: Final = float(np.log(SIZE / _USUAL_LENGTH))
 _STEADY: Final = 1e-3
-"""A temperature below it means the most probable token."""
+"""Below this temperature, the most probable token is chosen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request wants."""
+    """The checked parameters of a request."""
 
     prompt: tuple[int, ...]
     most: int
-    """Tokens to generate; with the prompt, no more than `CONTEXT`."""
+    """Most tokens to generate; together with the prompt, at most `CONTEXT`."""
     ignores_end: bool = False
     temperature: float = 1.0
     seed: int = 0
 
 
 class Piece(NamedTuple):
-    """What one step adds to a text."""
+    """The output of one step for one stream."""
 
     token: int
-    """`END` where it adds nothing but the end."""
+    """`END` if the text ends without a further token."""
     finish: str
-    """Why the text ends: `stop` or `length`; empty where it goes on."""
+    """Why the text ends: `stop` or `length`; empty if it continues."""
 
 
 _ADMITTED: Final = Piece(END, "")
@@ -55,30 +55,30 @@ class Stopped(Exception):  # noqa: N818 - an ending, not a mistake
 
 
 class Generation:
-    """One request in the engine. `admitted` comes before `pieces`."""
+    """One request in the engine; call `admitted` before `pieces`."""
 
     def __init__(self, asked: Asked) -> None:
         self.asked = asked
         self.cached = 0
-        """How many tokens of the prompt were in the cache; known once admitted."""
+        """Number of prompt tokens found in the cache; known once admitted."""
         self.cancelled = False
         self.told: SimpleQueue[Piece] = SimpleQueue()
-        """That it is admitted, then the pieces; or that the engine stopped."""
+        """Messages from the engine: admission, then pieces; or that it stopped."""
 
     def admitted(self) -> None:
-        """Wait until the engine begins with it.
+        """Wait until the engine admits the request.
 
         Raises:
-            Stopped: it never will.
+            Stopped: the engine ended first.
         """
         if self.told.get() is _STOPPED:
             raise Stopped
 
     def pieces(self) -> Iterator[Piece]:
-        """The text, piece by piece, as it comes.
+        """Yield the text piece by piece as it is generated.
 
         Raises:
-            Stopped: the rest of it never will.
+            Stopped: the engine ended before the text did.
         """
         finish = ""
         while not finish:
@@ -89,43 +89,42 @@ class Generation:
             yield piece
 
     def cancel(self) -> None:
-        """Nobody wants the rest."""
+        """Tell the engine to stop generating for this request."""
         self.cancelled = True
 
 
 class Load(NamedTuple):
-    """What the engine is at."""
+    """The current load of the engine."""
 
     running: int
     waiting: int
     cache_usage: float
-    """The share of the cache that running streams fill."""
+    """Fraction of the cache filled by running streams."""
     prompt_tokens: int
     cached_tokens: int
     generated_tokens: int
-    """The last three in all, since the engine began."""
+    """The last three are totals since the engine started."""
 
 
 class _Place:
-    """A part of the cache, and the stream that has it."""
+    """A part of the cache, and the stream that occupies it."""
 
     def __init__(self) -> None:
         self.held: list[int] = []
         """The tokens in the cache."""
         self.next = 0
-        """The last token of the stream, which is not in the cache yet."""
+        """The stream's last token, which is not in the cache yet."""
         self.left = 0
         self.stream: Generation | None = None
         self.draw = np.random.default_rng(0)
 
 
 class Engine:
-    """Runs the network for any number of threads, until it is left as a context manager.
+    """Runs the network for any number of threads; a context manager that ends it on exit.
 
     Args:
         places: how many streams run at once; others wait.
-        keeps_prefixes: whether a prompt that begins like an earlier one uses what the cache still
-            has of it.
+        keeps_prefixes: whether prompts reuse the cached prefix of an earlier prompt.
     """
 
     def __init__(self, places: int, *, keeps_prefixes: bool = False) -> None:
@@ -165,7 +164,7 @@ class Engine:
         return generation
 
     def load(self) -> Load:
-        """What it is at, as seen by another thread."""
+        """The current load; may be called from any thread."""
         running = [place for place in self._places if place.stream is not None]
         filled = sum(len(place.held) for place in running)
         return Load(
@@ -187,7 +186,7 @@ class Engine:
             self._stop()
 
     def _has_work(self) -> bool:
-        """Wait until there is some; False once the engine shall end."""
+        """Wait until there is work; False once the engine is asked to end."""
         with self._changed:
             while not (self._ended or self._waiting or any(one.stream for one in self._places)):
                 self._changed.wait()
@@ -209,7 +208,7 @@ class Engine:
         return None
 
     def _free_place(self) -> int | None:
-        """The place for the next request: the one that holds most of its prompt, or the first."""
+        """The free place that holds the longest prefix of the next prompt, or the first one."""
         free = [number for number, place in enumerate(self._places) if place.stream is None]
         if not self._keeps_prefixes or not self._waiting or not free:
             return free[0] if free else None
@@ -218,7 +217,7 @@ class Engine:
 
     def _admit(self, stream: Generation, number: int) -> None:
         place, prompt = self._places[number], stream.asked.prompt
-        known = min(_common(place.held, prompt), len(prompt) - 1)  # the last tells what follows
+        known = min(_common(place.held, prompt), len(prompt) - 1)  # the last one gives the logits
         stream.cached = known
         stream.told.put(_ADMITTED)
         self._prompt_tokens += len(prompt)
@@ -230,7 +229,7 @@ class Engine:
         self._deliver(place, stream, logits)
 
     def _step(self) -> None:
-        """One more token for all; a free place before a running one takes part for nothing."""
+        """Generate one token per stream; free places below a running one are computed too."""
         used = [number for number, place in enumerate(self._places) if place.stream is not None]
         if not used:
             return
@@ -254,7 +253,7 @@ class Engine:
 
 
 def _sampled(logits: Logits, asked: Asked, draw: np.random.Generator) -> int:
-    """Draw a syllable, or the end where it may come."""
+    """Draw the next token: a syllable, or `END` if the text may end."""
     wanted = logits[END:].astype(np.float64)
     wanted[0] = -np.inf if asked.ignores_end else wanted[0] + _END_BONUS
     if asked.temperature >= _STEADY:
@@ -263,7 +262,7 @@ def _sampled(logits: Logits, asked: Asked, draw: np.random.Generator) -> int:
 
 
 def _common(held: list[int], prompt: tuple[int, ...]) -> int:
-    """With how many equal tokens both begin."""
+    """Length of the common prefix."""
     for place, (one, other) in enumerate(zip(held, prompt, strict=False)):
         if one != other:
             return place

@@ -1,4 +1,4 @@
-"""What the demo asks the language model; needs no package of the extra `example`."""
+"""The prompts that the demo sends to the language model; needs no package of extra `example`."""
 
 import json
 import random
@@ -11,13 +11,13 @@ METHOD: Final = "completions.Completions/Complete"
 PROMPT_TOKENS: Final = 256
 ANSWER_TOKENS: Final = 64
 _DIFFERENT: Final = 4
-"""Each is tried once before the load, so few keep the start short."""
+"""Number of distinct prompts: each is tried once before the load, so few keep the start short."""
 _SPACED: Final = FIRST_SYLLABLE + (SIZE - FIRST_SYLLABLE) // 2
-"""The first syllable with a space before it: such ones stay apart when they are cut again."""
+"""The first token with a leading space: such syllables stay separate when tokenised again."""
 
 
 def questions() -> list[bytes]:
-    """Requests as JSON, for both protocols; no two prompts begin alike."""
+    """JSON requests for both protocols; no two prompts begin alike."""
     draw = random.Random(7)
     return [
         json.dumps(

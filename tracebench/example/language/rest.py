@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 _ONE_ONLY: Final = ("n", "best_of")
 _NOT_HERE: Final = ("stop", "logprobs", "tools", "response_format", "echo", "suffix")
-"""What would change the answer, and is not done here."""
+"""Fields that would change the answer and are not supported."""
 _GAUGES: Final = {
     "running": ("gauge", "requests_running", "Streams that take part in each step."),
     "waiting": ("gauge", "requests_waiting", "Requests that wait for a place."),
@@ -41,21 +41,21 @@ _GAUGES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class _Reply:
-    """How one request wants its answer."""
+    """How to answer one request."""
 
     asked: Asked
     chat: bool
     streams: bool
     usage: bool
-    """Tell the usage at the end of the stream."""
+    """Whether to report usage at the end of the stream."""
     usage_each: bool
     ids: bool
-    """Tell the ids of tokens."""
+    """Whether to include token ids."""
     head: Json
-    """What every part of the reply repeats."""
+    """Fields repeated in every part of the reply."""
 
     def told(self, stream: Generation, count: int) -> Json:
-        """The usage, after so many tokens."""
+        """The usage after `count` generated tokens."""
         prompt = len(self.asked.prompt)
         return {
             "prompt_tokens": prompt,
@@ -66,7 +66,7 @@ class _Reply:
 
 
 def create_app(engine: Engine) -> Flask:
-    """The app: `/v1/completions`, `/v1/chat/completions`, `/v1/models`, `/metrics`."""
+    """Create the app: `/v1/completions`, `/v1/chat/completions`, `/v1/models`, `/metrics`."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BYTES
     began = int(time.time())
@@ -109,7 +109,7 @@ def _body() -> Json:
 
 
 def _read(body: Json, *, chat: bool) -> _Reply:
-    """Read a request.
+    """Parse a request body.
 
     Raises:
         RefusedError: it cannot be answered.
@@ -166,7 +166,7 @@ def _prompt(body: Json) -> str | tuple[int, ...]:
 
 
 def _conversation(body: Json) -> str:
-    """The messages as one text, which the assistant goes on with."""
+    """The messages as one text for the assistant to continue."""
     said = []
     for message in _value(body, "messages", list, []):
         match message:
@@ -186,7 +186,7 @@ def _is_text(part: Any) -> bool:
 
 
 def _value(body: Json, name: str, kind: Any, default: Any) -> Any:
-    """A field of the request; null counts as not given."""
+    """A field of the request; null counts as missing."""
     value = body.get(name)
     if value is None:
         return default
@@ -254,7 +254,7 @@ def _refused(error: RefusedError) -> tuple[Response, int]:
 def _http_error(error: HTTPException) -> Any:
     if isinstance(error, BadRequest):
         return _error(f"the body cannot be read: {error.description}", 400)
-    response = error.get_response()  # with the headers that its status asks for
+    response = error.get_response()  # with the headers that its status requires
     response.data = json.dumps({"error": {"message": error.description, "code": error.code}})
     response.content_type = "application/json"
     return response

@@ -1,4 +1,4 @@
-"""The language model over gRPC: one message a token."""
+"""The language model over gRPC: one message per token."""
 
 from collections.abc import Iterator
 
@@ -36,7 +36,7 @@ class Service(CompletionsServicer):
     def Complete(  # noqa: N802 - named by the interface
         self, request: CompletionRequest, context: grpc.ServicerContext
     ) -> Iterator[CompletionChunk]:
-        """Go on with a prompt; INVALID_ARGUMENT or NOT_FOUND where that cannot be."""
+        """Complete a prompt; fails with INVALID_ARGUMENT or NOT_FOUND if it is refused."""
         try:
             asked = checked(_question(request))
         except RefusedError as error:
@@ -59,7 +59,7 @@ class Service(CompletionsServicer):
             yield chunk
 
     def add_to(self, server: grpc.Server) -> None:
-        """Let a server answer with it, and say so by reflection."""
+        """Register the service with a server, including reflection."""
         add_CompletionsServicer_to_server(self, server)  # type: ignore[no-untyped-call] # generated
         names = [one.full_name for one in DESCRIPTOR.services_by_name.values()]
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)

@@ -1,6 +1,6 @@
-"""The vocabulary: all bytes, the end of a text, and syllables, with and without a space before.
+"""The vocabulary: all bytes, an end token, and syllables with and without a leading space.
 
-Any text can be cut into tokens and put together again; an ordinary English word takes two to four.
+Any text can be tokenised and restored; an ordinary English word takes two to four tokens.
 """
 
 import re
@@ -22,7 +22,7 @@ _PIECES: Final = re.compile(f" ?[{_ONSETS}]?[{_NUCLEI}][{_CODAS}]?|.", re.DOTALL
 
 
 def encode(text: str) -> list[int]:
-    """Cut a text into tokens: the longest syllable at each place, else the bytes of a character."""
+    """Tokenise a text: the longest syllable at each position, else the bytes of a character."""
     tokens: list[int] = []
     for piece in _PIECES.findall(text):
         number = _NUMBERS.get(piece)
@@ -34,7 +34,7 @@ def encode(text: str) -> list[int]:
 
 
 def decode(tokens: list[int]) -> str:
-    """Put tokens together again; `END` is no text."""
+    """Turn tokens back into text; `END` adds nothing."""
     return b"".join(map(_content, tokens)).decode("utf-8", "replace")
 
 

@@ -1,7 +1,7 @@
-"""The engine: keeps C exchanges in flight, and writes one row for each that ends.
+"""The engine: keeps C exchanges in flight and writes one row for each that ends.
 
-Within the window replies are kept rather than read, and no span is made or garbage collected. A
-recording may take several windows, between which the connections stay open.
+Within the window, replies are stored rather than parsed, no spans are created, and no garbage is
+collected. A recording may span several windows; connections stay open between them.
 """
 
 import gc
@@ -28,23 +28,23 @@ from tracebench.tracing.roots.trace_ids import IdSource
 
 TICK_NS = 100_000_000
 PATIENCE_NS = 5_000_000_000
-"""The run is given up after no reply for this long or two timeouts, whichever is longer."""
+"""The run is abandoned after this long or two timeouts, whichever is longer, with no reply."""
 RECENT = 100
 """The latency shown during the run is the median of this many latest exchanges."""
 
 
 @dataclass(slots=True)
 class Recording:
-    """What the windows of one recording have yielded so far."""
+    """The rows and counters collected so far by the windows of one recording."""
 
     recorder: RowRecorder
     streams: StreamRecorder
     drawn_before: int
-    """How many ids were drawn before it."""
+    """Number of ids drawn before the recording began."""
     ends: list[int] = field(default_factory=list)
-    """How many rows there were at the end of each window."""
+    """Number of rows at the end of each window."""
     lasted_ns: list[int] = field(default_factory=list)
-    """How long each took, until its last exchange had ended."""
+    """Duration of each window, up to the end of its last exchange."""
     cpu_s: float = 0.0
     stalled_ns: int = 0
     longest_stall_ns: int = 0
@@ -55,23 +55,23 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What the engine recorded, in one window or several."""
+    """A closed recording, made in one window or several."""
 
     recorder: RowRecorder
     streams: StreamRecorder
     ids: Ids
-    """By the draws of its rows."""
+    """The ids, indexed by the draws in the rows."""
     cpu_s: float
     asked_rps: float
     stalled_ns: int
     longest_stall_ns: int
     gc_pause_s: float
     had_enough: bool
-    """`enough` ended it."""
+    """Whether the `enough` callback ended the run."""
     interrupted: bool
     gave_up: str
     ends: Sequence[int]
-    """See `Recording`, as for `lasted_ns`."""
+    """See `Recording`; likewise `lasted_ns`."""
     lasted_ns: Sequence[int]
 
 
@@ -102,11 +102,11 @@ class Engine:
         self._source, self._timeout_ns, self._streaming = source, timeout_ns, streaming
         self._talks = talks
         self.interrupted = False
-        """Someone has asked it to end."""
+        """Whether `interrupt` was called."""
         self._recording: Recording
 
     def connect(self, count: int) -> str:
-        """Open `count` channels; returns why one could not be opened, else an empty string."""
+        """Open `count` channels; returns why one could not be opened, or an empty string."""
         channels = self.channels[:count]
         for channel in channels:
             channel.open()
@@ -118,7 +118,7 @@ class Engine:
         return f"{opened} of {len(channels)} connections were opened: {why}"
 
     def _wait_for(self, channels: Sequence[Channel]) -> None:
-        """Wait until these are open, or one of them has failed."""
+        """Wait until all are open or one has failed."""
         deadline_ns = self._loop.now_ns() + self._timeout_ns
 
         def check() -> None:
@@ -133,7 +133,7 @@ class Engine:
         self._loop.run()
 
     def ends_idle(self, within_ns: int) -> bool:
-        """Wait so long, with nothing to send; returns whether a peer has closed meanwhile."""
+        """Stay idle for this long; returns whether a peer closed a connection meanwhile."""
         before = sum(channel.is_open() for channel in self.channels)
         self._loop.call_at(self._loop.now_ns() + within_ns, self._loop.stop)
         self._loop.run()
@@ -149,13 +149,13 @@ class Engine:
         on_progress: Callable[[Progress], None],
         enough: Callable[[RowRecorder], bool] = lambda _record: False,
     ) -> Window:
-        """Run until the pacing or `enough` ends it; exchanges in flight are finished."""
+        """Record one window until the pacing or `enough` ends it; exchanges in flight finish."""
         recording = self.record()
         self.extend(recording, pacing, on_progress, enough)
         return self.close(recording, pacing.asked_rps)
 
     def record(self) -> Recording:
-        """Begin a recording; that of a former one which is not closed is lost."""
+        """Begin a recording; an earlier one that was not closed is lost."""
         return self._recording_of(self._replies)
 
     def _recording_of(self, replies: Replies) -> Recording:
@@ -195,7 +195,7 @@ class Engine:
         loop.clear_timers()
 
     def close(self, recording: Recording, asked_rps: float) -> Window:
-        """End a recording; `asked_rps` is the mean rate that was asked for, 0 where none was."""
+        """End a recording; `asked_rps` is the requested mean rate, 0 if there was none."""
         recording.recorder.close()
         return Window(
             recorder=recording.recorder,
@@ -216,15 +216,15 @@ class Engine:
     # ── between two windows of a recording ───────────────────────────────────────────────────
 
     def refresh(self, count: int) -> bool:
-        """Renew connections that have died, and send a request over each, which is not recorded.
+        """Reopen dead connections, and send `count` requests that are not recorded.
 
-        They repeat the request that each slot sends first, so that they use up no others.
+        Each repeats the first request of its slot, so that no further payloads are used up.
 
         Args:
-            count: how many slots send one, at most all; they are those that are used first.
+            count: number of slots that send a request, starting with those used first.
 
         Returns:
-            Whether any was answered, or refused, in time.
+            Whether at least one did not time out, or `count` is 0.
         """
         self._renew()
         unheard = self._recording_of(Replies(None, lambda _callback: None))
@@ -237,7 +237,7 @@ class Engine:
         return not count or unheard.recorder.timed_out() < count
 
     def _renew(self) -> None:
-        """Hear of what peers have closed meanwhile, and open those connections again."""
+        """Detect connections that peers have closed meanwhile, and reopen them."""
         self._loop.call_at(self._loop.now_ns(), self._loop.stop)
         self._loop.run()
         self._wait_for([channel for channel in self.channels if channel.renew()])
@@ -273,7 +273,7 @@ class Engine:
                 self._end(slot, now_ns, Outcome.CANCELLED, "cancelled")
 
     def _expire(self) -> None:
-        """End the exchanges that have timed out; run again when the next one may."""
+        """End exchanges that have timed out, and reschedule for the next deadline."""
         now_ns = self._loop.now_ns()
         next_ns = now_ns + min(self._timeout_ns, self._streaming.timeout_ns)
         for slot in self._slots:
@@ -288,7 +288,7 @@ class Engine:
         self._loop.call_at(next_ns, self._expire)
 
     def _limit(self, slot: Slot) -> tuple[int, str, int]:
-        """An exchange's deadline, what it waits for, and the timeout that applies."""
+        """An exchange's deadline (ns), what it waits for, and the timeout that applies (ns)."""
         timeout_ns, whole_ns = self._timeout_ns, self._streaming.timeout_ns
         if not slot.sent_ns:
             return max(slot.asked_ns, slot.ready_ns) + timeout_ns, "connection", timeout_ns
@@ -315,9 +315,10 @@ def _failure(channels: Sequence[Channel]) -> str:
 def no_garbage_collection() -> Iterator[list[float]]:
     """Collect garbage first, then disable it; other code may still trigger a collection.
 
-    Within another such block, which has done so, it only listens.
+    If collection is disabled already, as in a nested block, it only times collections.
 
-    Yields how long each collection took, in s.
+    Yields:
+        A list that grows by the duration of each collection, in s.
     """
     pauses_s: list[float] = []
 

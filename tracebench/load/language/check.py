@@ -1,4 +1,4 @@
-"""Whether what is asked of a language model fits together, before any server is contacted."""
+"""Consistency checks of the language-model options, before any server is contacted."""
 
 from collections.abc import Iterator
 
@@ -8,10 +8,10 @@ from tracebench.model.plan import Plan, Spread
 
 
 def check_language(plan: Plan) -> None:
-    """Check the part of a plan that is about a language model.
+    """Check the language-model part of a plan.
 
     Raises:
-        UsageError: it conflicts with another part, or with itself.
+        UsageError: it conflicts with another part, or within itself.
     """
     extra_fields(plan.language.extra_body)
     if fault := next(_faults(plan), ""):
@@ -67,10 +67,10 @@ def _faults_of_turns(plan: Plan) -> Iterator[str]:
 
 
 def check_interface(plan: Plan, url: str) -> None:
-    """Check that the interface of a URL can do what the plan asks for.
+    """Check that the interface at a URL supports what the plan requires.
 
     Raises:
-        UsageError: it is that of completions, which have one text and no history.
+        UsageError: it is the completions interface, which takes one text and no history.
     """
     if is_chat(url):
         return

@@ -1,7 +1,7 @@
-"""Conversations: requests whose history grows by what the server really answered.
+"""Conversations: requests whose history grows by the server's actual answers.
 
-Its own answers are what a server with a prefix cache has in it: made-up ones of the same length
-would be prefilled again, and the cache would look worse than it is for users.
+A server's prefix cache contains its own answers. Made-up answers of the same length would have to
+be prefilled again, and the cache would look worse than it is for users.
 """
 
 import json
@@ -20,22 +20,22 @@ _NO_MESSAGES: Final = b'"messages": []'
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What a user says in one conversation."""
+    """The user's side of one conversation."""
 
     opening: Sequence[Message]
     follow_ups: Sequence[str]
 
 
 class Conversation:
-    """The conversations of one slot; each of its requests has all that was said before.
+    """The conversations of one slot; each request repeats the conversation so far.
 
     Args:
-        template: a request, with any body.
-        interface: how the model is asked.
-        scripts: what users say, endlessly; slots may share it.
-        outputs: how many tokens to ask for, by the turn.
-        variants: which of the target's requests each turn is.
-        think_ns: draws how long the user thinks.
+        template: a request to the server, with any body.
+        interface: how requests are written.
+        scripts: endless iterator over users' messages; slots may share it.
+        outputs: tokens to request in each turn.
+        variants: index of each turn among the target's requests.
+        think_ns: draws the user's think time, in ns.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Conversation:
         self._template, self._scripts, self._draw_ns = template, scripts, think_ns
         empty = (interface.body((), one).partition(_NO_MESSAGES) for one in outputs)
         self._around = [(before + b'"messages": [', b"]" + after) for before, _, after in empty]
-        """What stands before the messages, and behind them, by the turn."""
+        """For each turn, the parts of the body before and after the messages."""
         self._variants = variants
         self._turn = 0
         self._messages = bytearray()
@@ -61,7 +61,7 @@ class Conversation:
 
     @property
     def body(self) -> bytes:
-        """The next request's."""
+        """The body of the next request."""
         before, after = self._around[self._turn]
         return before + self._messages + after
 
@@ -91,7 +91,7 @@ class Conversation:
     def go_on(self) -> Iterator[None]:
         """See `Talk`."""
         if not self._sent:
-            return  # it is still there
+            return  # not sent yet, so it is still valid
         log, self._log, self._sent = self._log, None, False
         if log is not None and self._turn < self._last_turn():
             answer = yield from spoken(log)

@@ -1,4 +1,4 @@
-"""What is settled with a server before the run: which fields it takes, how it counts tokens."""
+"""Finds out before the run which fields a server accepts and how it counts tokens."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -21,7 +21,7 @@ from tracebench.tracing.roots.trace_ids import IdSource
 _SUCCESS: Final = range(200, 300)
 _REFUSALS: Final = (400, 404, 422)
 _FEWEST_WORDS, _MOST_WORDS = 16, 1_024
-"""Of a prompt that is sent to count its tokens."""
+"""Words in a prompt that is sent to have its tokens counted."""
 
 
 class Said(NamedTuple):
@@ -31,23 +31,23 @@ class Said(NamedTuple):
     media_type: str
     body: bytes
     shown: str
-    """The start of the body, for people, without secrets."""
+    """The start of the body, for messages, with secrets hidden."""
 
 
 Post = Callable[[bytes], Said]
-"""Sends a body to where prompts go."""
+"""Posts a body to the endpoint for prompts."""
 
 
 @dataclass(slots=True)
 class Dialogue:
-    """Asks a server for one token at a time.
+    """Sends prompts to a server, asking for one token each.
 
     Args:
-        post: sends a body.
-        models: tells which models there are, as far as the server does.
-        address: of the server, for messages.
-        interface: what it is asked by; fields that it refuses are dropped from it.
-        reuse: whether prompts may be sent that were sent before.
+        post: posts a request body.
+        models: returns the names of the server's models; empty if it does not say.
+        address: the server's address, for messages.
+        interface: how requests are written; fields that the server rejects are removed from it.
+        reuse: whether prompts may repeat earlier ones.
     """
 
     post: Post
@@ -56,15 +56,15 @@ class Dialogue:
     interface: Interface
     reuse: bool
     dropped: dict[str, str] = field(default_factory=dict)
-    """Field → what the server said about it."""
+    """Rejected field → the server's message."""
 
     def ask(self, messages: Sequence[Message]) -> int:
-        """Send a prompt; returns how many tokens it has by the server's usage, or -1.
+        """Send a prompt; returns its tokens by the server's usage, or -1 if it reports none.
 
         Raises:
-            TargetError: it is not answered.
+            TargetError: the server does not answer it.
         """
-        for _ in range(4):  # each time it may refuse another field
+        for _ in range(4):  # each reply may reject another field
             reply = self.post(self._filled(self.interface.body(messages, 1)))
             if reply.status in _SUCCESS:
                 return self._usage(reply)
@@ -83,12 +83,12 @@ class Dialogue:
         return f": it has no model {self.interface.model!r}: give --llm {' or '.join(there[:3])}"
 
     def ask_words(self, words: int) -> int:
-        """The same with a prompt of so many words, of which the nonce is a part."""
+        """Like `ask`, with a prompt of `words` words, including the nonce."""
         made_up = text(words - NONCE_WORDS, "calibration", 0)
         return self.ask([("user", f"{PLACE.decode()} {made_up}")])
 
     def _filled(self, body: bytes) -> bytes:
-        """A nonce of its own, unless prompts may be reused."""
+        """Insert a fresh nonce, unless prompts may be reused."""
         ids = b"0" * 32 if self.reuse else IdSource().draw()
         return body.replace(PLACE, nonce(ids), 1)
 
@@ -106,15 +106,15 @@ class Dialogue:
 
 
 def count_words(dialogue: Dialogue, tokens: int, tokenizer: Tokenizer | None) -> WordCount:
-    """Find out how many tokens a word has, and what the chat template adds.
+    """Find out how many tokens a word has and how many the chat template adds.
 
-    A few prompts of different lengths are counted, up to that of the run; a straight line through
-    them is exact where each word has as many tokens as the others, as most vocabularies have it.
+    Fits a straight line to the counts of a few prompts, up to the length used in the run. The fit
+    is exact if all words have the same number of tokens, as in most vocabularies.
 
     Args:
-        dialogue: with the server.
-        tokens: how long the prompts of the run are.
-        tokenizer: counts in the server's place.
+        dialogue: the dialogue with the server.
+        tokens: length of the prompts in the run.
+        tokenizer: counts tokens instead of the server.
 
     Raises:
         TargetError: the server does not answer.
@@ -134,7 +134,7 @@ def count_words(dialogue: Dialogue, tokens: int, tokenizer: Tokenizer | None) ->
 
 
 def _by_tokenizer(dialogue: Dialogue, tokenizer: Tokenizer) -> WordCount:
-    """The tokenizer counts words, and the server's usage tells what it adds to them."""
+    """Count words by the tokenizer; the server's usage gives the overhead."""
     made_up = {words: text(words, "calibration", 0) for words in (_FEWEST_WORDS, _MOST_WORDS)}
     fit = _fitted({words: tokenizer.count(one) for words, one in made_up.items()})
     told = dialogue.ask_words(_FEWEST_WORDS)
@@ -143,7 +143,7 @@ def _by_tokenizer(dialogue: Dialogue, tokenizer: Tokenizer) -> WordCount:
 
 
 def _fitted(counted: dict[int, int], by: CountedBy = "none") -> WordCount:
-    """A line by least squares; of a single count one through zero."""
+    """Fit a line by least squares, or through the origin if there is a single count."""
     words, tokens = (np.array(list(one), np.float64) for one in (counted, counted.values()))
     if len(counted) == 1:
         return WordCount(0.0, float(tokens[0] / words[0]), by)
@@ -155,7 +155,7 @@ def _fitted(counted: dict[int, int], by: CountedBy = "none") -> WordCount:
 
 
 def models_at(get: Callable[[str], tuple[int, str, Any]], url: str) -> list[str]:
-    """The names of a server's models, as far as it tells: `GET /v1/models`."""
+    """The names of a server's models (`GET /v1/models`); empty if it does not say."""
     base = url.partition("/chat/completions")[0].removesuffix("/completions")
     with suppress(TargetError, LookupError, TypeError):
         _, _, found = get(f"{base}/models")

@@ -1,4 +1,4 @@
-"""The OpenAI interface: what a request says, and what is left out where the server refuses it."""
+"""The OpenAI interface: the body of a request, without fields that the server rejects."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from tracebench.model.errors import UsageError
 from tracebench.system.redaction import redacted
 
 Message = tuple[str, str]
-"""Role and text."""
+"""Role and text of a message."""
 
 _CHAT, _COMPLETIONS = "/chat/completions", "/completions"
 _OURS: Final = {
@@ -22,31 +22,31 @@ _OURS: Final = {
     "max_completion_tokens": "give --output-tokens N",
     "model": "give --llm MODEL",
 }
-"""Fields that `--extra-body` must not have → what to give instead."""
+"""Fields not allowed in `--extra-body` → what to use instead."""
 _COSTLY: Final = (
     *("continuous_usage_stats", "return_token_ids", "logprobs", "top_logprobs", "prompt_logprobs"),
     *("timings_per_token", "return_progress", "echo"),
 )
 _SEVERAL: Final = ("n", "best_of")
-"""Cost nothing if they are 1."""
+"""Fields that add load unless they are 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """How a model is asked."""
+    """How requests to a model are written."""
 
     model: str
     chat: bool
     stream: bool
     extra: Mapping[str, Any]
     ignore_eos: bool = True
-    """Go on where the model would stop, so that all answers have the length that was asked for."""
+    """Generate past the end of the text, so that all answers have the requested length."""
     include_usage: bool = True
     """Ask for the server's own count of tokens at the end of a stream."""
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
 
     def body(self, messages: Sequence[Message], output_tokens: int) -> bytes:
-        """A request; of completions there is one message, whose role does not matter."""
+        """The body of a request; completions take a single message and ignore its role."""
         said: dict[str, Any] = {"model": self.model}
         if self.chat:
             said["messages"] = [{"role": role, "content": text} for role, text in messages]
@@ -62,10 +62,10 @@ class Interface:
         return json.dumps(said | dict(self.extra), ensure_ascii=False).encode()
 
     def without(self, refusal: str) -> tuple["Interface", str] | None:
-        """The same without what the server refuses, and its name; None: it refuses nothing known.
+        """The interface without the field that a refusal names, and its name; None if unknown.
 
-        A message about `max_tokens` may also be about its size, so it counts only if it names what
-        to use instead.
+        A message about `max_tokens` may be about its size, so it counts only if it names the
+        replacement.
         """
 
         def names(field: str) -> bool:
@@ -80,7 +80,7 @@ class Interface:
         return None
 
     def adds_load(self) -> tuple[str, ...]:
-        """The fields that make the server do more than answer; they are there if asked for."""
+        """Request fields that make the server do extra work; set through `--extra-body`."""
         return tuple(dict.fromkeys(_costly(self.extra)))
 
 
@@ -96,7 +96,7 @@ def extra_fields(text: str | None) -> Mapping[str, Any]:
     """Read `--extra-body`.
 
     Raises:
-        UsageError: it is no JSON object, or has a field that other options set.
+        UsageError: it is not a JSON object, or has a field that other options set.
     """
     try:
         said = json.loads(text or "{}")
@@ -116,7 +116,7 @@ def completions_url(url: str) -> str:
         url: an http(s) URL.
 
     Raises:
-        UsageError: it is another endpoint's.
+        UsageError: the URL belongs to another endpoint.
     """
     parts = urlsplit(url)
     path = parts.path.rstrip("/")
@@ -131,5 +131,5 @@ def completions_url(url: str) -> str:
 
 
 def is_chat(url: str) -> bool:
-    """Whether a URL that can be posted to is that of chat completions."""
+    """Whether an endpoint URL is that of chat completions."""
     return urlsplit(url).path.endswith(_CHAT)

@@ -1,4 +1,4 @@
-"""Lengths that are drawn for each prompt before the run, by the seed."""
+"""Random lengths of prompts, drawn before the run."""
 
 from random import Random
 
@@ -6,13 +6,13 @@ from tracebench.model.plan import Spread
 
 
 def drawn(spread: Spread, count: int, seed: str, least: int = 1) -> list[int]:
-    """So many whole numbers, normally distributed.
+    """Draw whole numbers from a normal distribution.
 
     Args:
-        spread: their mean and standard deviation.
-        count: how many.
-        seed: the same one gives the same numbers.
-        least: smaller ones are drawn again; the mean must not be smaller.
+        spread: mean and standard deviation.
+        count: how many to draw.
+        seed: equal seeds give equal numbers.
+        least: smaller numbers are drawn again; must not exceed the mean.
     """
     if not spread.sd:
         return [round(spread.mean)] * count

@@ -1,4 +1,4 @@
-"""Texts of a given number of words, made up by a seed."""
+"""Texts of a given number of words, generated from a seed."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -18,9 +18,9 @@ def _corpus(seed: str) -> str:
 
 
 def text(words: int, seed: str, start: int) -> str:
-    """So many words, from a place in those that belong to the seed; they begin again at their end.
+    """Take `words` words from the seed's corpus, beginning at `start` and wrapping around.
 
-    All words have one size, so a text is a slice.
+    All words have the same size, so a text is a slice.
     """
     corpus = _corpus(seed)
     at = start % _CORPUS_WORDS * _STEP
@@ -32,7 +32,7 @@ def text(words: int, seed: str, start: int) -> str:
 
 
 def starts(seed: str) -> Iterator[int]:
-    """Places to begin at, endlessly."""
+    """Yield start positions, endlessly."""
     draw = Random(f"starts {seed}").randrange
     while True:
         yield draw(_CORPUS_WORDS)

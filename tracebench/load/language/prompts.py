@@ -1,4 +1,4 @@
-"""The requests of a run against a language model: bodies that are built before it."""
+"""The requests of a run against a language model, whose bodies are built before the run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -30,33 +30,33 @@ from tracebench.tracing.roots.trace_ids import IdSource
 DEFAULT_INPUT: Final = Spread(256)
 DEFAULT_OUTPUT: Final = Spread(128)
 MOST_PROMPTS: Final = 1_000
-"""Prompts that are made up; a longer run sends each again, behind another nonce."""
+"""Largest number of generated prompts; longer runs repeat them, each time with a new nonce."""
 MOST_BYTES: Final = 64 << 20
-"""Of them together."""
+"""Largest total size of generated prompts."""
 _PLACE: Final = PLACE.decode()
 
 
 class Built(NamedTuple):
-    """What a run sends, and what it asks for."""
+    """The requests of a run, and what was agreed on with the server."""
 
     requests: Sequence[Request]
     first: HttpRequest
-    """What to try."""
+    """The request to try before the run."""
     agreement: Agreement
     talks: Sequence[Conversation] = ()
-    """By slot; empty: each request stands for itself."""
+    """One conversation per slot; empty: requests are independent."""
 
 
 def build(plan: Plan, dialogue: Dialogue, template: HttpRequest) -> Built:
-    """Build the requests, after settling with the server what it takes and how it counts.
+    """Build the requests, after finding out what the server accepts and how it counts tokens.
 
     Args:
-        plan: says what to ask for.
-        dialogue: with the server.
-        template: a request to it, with any body.
+        plan: what to request.
+        dialogue: the dialogue with the server.
+        template: a request to the server, with any body.
 
     Raises:
-        UsageError: the prompts cannot be as long, or as short, as the plan says.
+        UsageError: prompts of the planned length are not possible.
         TargetError: the server does not answer.
     """
     asked = plan.language
@@ -85,7 +85,7 @@ def build(plan: Plan, dialogue: Dialogue, template: HttpRequest) -> Built:
 def _conversations(
     plan: Plan, dialogue: Dialogue, template: HttpRequest, writer: "Writer", count: WordCount
 ) -> Built:
-    """A conversation for each slot; request `turn · slots + slot` is that slot's in that turn."""
+    """Build a conversation for each slot; its request in a turn has index turn · slots + slot."""
     asked, slots = plan.language, plan.load.concurrency
     mean = round((asked.input_tokens or DEFAULT_INPUT).mean)
     several = -(-_how_many(plan, mean) // asked.turns)
@@ -112,7 +112,7 @@ def _conversations(
 
 
 def _thinking(spread: Spread, seed: int) -> Callable[[], int]:
-    """Draws how long users think, in ns."""
+    """Return a function that draws think times, in ns."""
     draw = Random(f"think {seed}").gauss
     return lambda: max(round(draw(spread.mean, spread.sd) * 1e9), 0)
 
@@ -130,7 +130,7 @@ def _agreement(plan: Plan, dialogue: Dialogue, count: WordCount) -> Agreement:
 
 
 def with_body(template: HttpRequest, body: bytes) -> HttpRequest:
-    """The same request with another body, into which its nonce is filled if it has a place."""
+    """The request with another body; if that has a place for a nonce, it is filled when sent."""
     head = with_length(template.head, len(body))
     if (at := body.find(PLACE)) < 0:
         return HttpRequest(head, template.tail, body)
@@ -138,7 +138,7 @@ def with_body(template: HttpRequest, body: bytes) -> HttpRequest:
 
 
 def _how_many(plan: Plan, mean_tokens: int) -> int:
-    """How many prompts to make up: one for each request, within bounds."""
+    """How many prompts to generate: one for each request, within bounds."""
     asked = plan.load.requests
     wanted = MOST_PROMPTS if asked is None else asked + plan.load.warmup_requests
     fitting = MOST_BYTES // (mean_tokens * (WORD_SIZE + 1) + 1_000)
@@ -147,7 +147,7 @@ def _how_many(plan: Plan, mean_tokens: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A prompt, and how much it asks for."""
+    """A prompt, its length if known, and the number of tokens to request."""
 
     messages: Sequence[Message]
     input_tokens: int | None
@@ -158,9 +158,9 @@ class Writer:
     """Writes prompts.
 
     Args:
-        asked: what the plan says of them.
-        count: how many tokens a word has.
-        seed: of what is drawn.
+        asked: the plan's description of the prompts.
+        count: converts words to tokens.
+        seed: seed for random lengths and texts.
         tokenizer: counts recorded answers, if there is one.
     """
 
@@ -170,14 +170,14 @@ class Writer:
         self._asked, self._count, self._seed = asked, count, f"{seed}"
         self._tokenizer = tokenizer
         self._run = "" if asked.reuse_prompts else nonce(IdSource().draw()).decode()
-        """Begins what requests share, so that no earlier run has sent it."""
+        """Starts the shared prefix, so that it differs from that of any earlier run."""
         self._place = "" if asked.reuse_prompts else _PLACE
 
     def made_up(self, count: int) -> list[Written]:
-        """So many, of words.
+        """Generate `count` prompts of random words.
 
         Raises:
-            UsageError: they cannot be so short.
+            UsageError: prompts cannot be as short as planned.
         """
         asked, prefix = self._asked, self._prefix()
         own = len(_words(prefix)) + NONCE_WORDS
@@ -196,7 +196,7 @@ class Writer:
         ]
 
     def of_file(self) -> list[Written]:
-        """Those of the plan, in their order."""
+        """The prompts of the prompts file, in their order."""
         outputs = self._outputs(len(self._asked.prompts))
         drawn_starts = starts(self._seed)
         return [
@@ -207,7 +207,7 @@ class Writer:
         ]
 
     def scripts(self, count: int) -> list[Script]:
-        """What users say in conversations, as long in each turn as in the first."""
+        """The user's messages in `count` conversations; all turns are as long as the first."""
         if self._asked.prompts:
             prompts = zip(self.of_file(), self._asked.prompts, strict=True)
             return [Script(one.messages, prompt.follow_ups) for one, prompt in prompts]
@@ -240,10 +240,10 @@ class Writer:
         return self._tokenizer.count(answer) if self._tokenizer is not None else 0
 
     def _prefix(self) -> str:
-        """What all requests of the run begin with.
+        """The text that all requests of the run begin with.
 
         Raises:
-            UsageError: it is too short to differ from that of another run.
+            UsageError: the prefix is too short to differ from that of another run.
         """
         if not self._asked.prefix_tokens:
             return ""
@@ -258,13 +258,13 @@ class Writer:
         return _joined(self._run, text(words - NONCE_WORDS, f"prefix {self._seed}", 0))
 
     def _text(self, prefix: str, tokens: int, start: int) -> str:
-        """A prompt of so many tokens in all: the prefix, its nonce, and words."""
+        """A prompt of `tokens` tokens in total: the prefix, a nonce, and words."""
         before = _joined(prefix, self._place)
         words = self._count.words(tokens) - len(_words(before))
         return _joined(before, text(max(words, 0), self._seed, start))
 
     def _of_blocks(self, blocks: Sequence[int], tokens: int) -> str:
-        """A prompt that begins like others whose first blocks have the same numbers."""
+        """A prompt made of blocks; prompts with the same first block numbers begin alike."""
         each = max(round(BLOCK_TOKENS / self._count.per_word), 1)
         words = max(self._count.words(tokens) - len(_words(self._run)), 1)
         some = islice(blocks, -(-words // each))
@@ -272,7 +272,7 @@ class Writer:
         return _joined(self._run, " ".join(_words(" ".join(parts))[:words]))
 
     def _tokens(self, words: int) -> int:
-        """The fewest tokens that so many words have."""
+        """The fewest tokens that `words` words may have."""
         return -int(-(self._count.overhead + self._count.per_word * words) // 1)
 
 

@@ -1,4 +1,4 @@
-"""A tokenizer from a file, where the server's own counts are not enough; in the extra `llm`."""
+"""A tokenizer from a file, for exact prompt lengths; needs the extra `llm`."""
 
 from typing import Protocol
 
@@ -12,7 +12,7 @@ class Tokenizer(Protocol):
     """Counts tokens."""
 
     def count(self, text: str) -> int:
-        """Those of a text, without any that mark its begin or end."""
+        """The number of tokens in a text, without start and end markers."""
 
 
 class _FromFile:
@@ -26,10 +26,10 @@ class _FromFile:
 
 
 def load(path: str) -> Tokenizer:
-    """Read `--tokenizer`: a `tokenizer.json`, as models of Hugging Face have it.
+    """Read `--tokenizer`: a `tokenizer.json`, as shipped with Hugging Face models.
 
     Raises:
-        UsageError: it is none, or the package `tokenizers` is missing.
+        UsageError: the file is not a tokenizer, or the package `tokenizers` is missing.
     """
     check_file("--tokenizer", path, _MOST_BYTES)
     try:

@@ -1,4 +1,4 @@
-"""What `-v` tells besides: every fact, every row, every finding in full, and links."""
+"""What `-v` adds: every fact, every row, every finding in full, and links."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from tracebench.report.tables.stream_table import stream_block
 from tracebench.report.tables.terminal import finding_lines, indented, sentence
 
 _MOST_ERRORS = 20
-"""How many reasons are printed; the verdict must stay in sight."""
+"""Most reasons printed; the verdict must stay in sight."""
 _OF_ALL = (
     "latency of all: every success and every time-out; the rows above it leave out time-outs and "
     "what was not decomposed"
@@ -23,7 +23,7 @@ _OF_ALL = (
 
 
 def details_above(target: TargetResult, result: Result) -> Iterator[RenderableType]:
-    """The sentences in full, and how the requests went."""
+    """The conclusions in full, and the outcomes of the requests."""
     reading, stream = interpret(target, result.plan, result.environment), target.stream
     streamed = "" if stream is None else interpret_stream(stream)
     if target.verdict.valid:
@@ -58,7 +58,7 @@ def _facts(target: TargetResult) -> Iterator[str]:
 def whole_table(
     target: TargetResult, plan: Mapping[str, Any], width: int
 ) -> Iterator[RenderableType]:
-    """All rows, and what their marks mean."""
+    """All rows of the table, and the meaning of their marks."""
     if not target.components:
         return
     yield component_table(target, width)
@@ -69,7 +69,7 @@ def whole_table(
 
 
 def details_below(target: TargetResult) -> Iterator[RenderableType]:
-    """Streams, the tool's own influence, errors and findings."""
+    """Streams, the tool's own influence, errors, and findings in full."""
     if target.stream is not None:
         yield from (*stream_block(target.stream), "")
     if influence := [indented(Text(line)) for line in influence_lines(target, brief=False)]:
@@ -89,7 +89,7 @@ def _errors(target: TargetResult) -> Iterable[RenderableType]:
 
 
 def links(target: TargetResult) -> Iterator[str]:
-    """Links to the exemplars, of which the last is the slowest."""
+    """Links to the exemplars; the slowest comes last."""
     linked = [one for one in target.exemplars if one.url is not None]
     if linked or target.search_url is not None:
         yield ""

@@ -1,4 +1,4 @@
-"""What people decide by, at the end of a run: goodput, gates, and the decision as the last line."""
+"""The decision at the end of a run: goodput, gates, and the outcome as the last line."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,10 +25,10 @@ _STYLES: Final[Mapping[Decision, str]] = {
 
 
 def render(result: Result, *, width: int = WIDTH, color: bool = False) -> str:
-    """What was asked of the run, and the answer; empty where nothing was.
+    """The goodput and gates of a run, as text; empty if it has none.
 
     Args:
-        result: what was found.
+        result: the result of the run.
         width: the maximum line length.
         color: whether to use terminal codes for colours and weight.
     """
@@ -75,7 +75,7 @@ def _table(gates: Sequence[GateResult]) -> Iterator[RenderableType]:
 
 
 def _asked(gate: GateResult) -> str:
-    """The gate, and where it was judged, said once."""
+    """The gate's expression, with the target unless the expression names it."""
     named = gate.expression.startswith(f"{gate.target}.")
     return gate.expression if named else f"{gate.target}  {gate.expression}"
 
@@ -94,7 +94,7 @@ def _goodput(found: Goodput) -> str:
 
 
 def measured(gate: GateResult) -> str:
-    """The value of a gate, with its interval."""
+    """The measured value of a gate, with its interval."""
     if gate.value is None:
         return "not there"
     interval = "no interval" if gate.interval is None else _between(gate.interval, gate.unit)
@@ -102,7 +102,7 @@ def measured(gate: GateResult) -> str:
 
 
 def in_unit(value: float, unit: Unit) -> str:
-    """A value as people read it."""
+    """Format a value with its unit."""
     if unit == "share":
         return f"{rounded(100 * value)} %"
     return f"{rounded(value)} ms" if unit == "ms" else f"{rounded(value)}/s"

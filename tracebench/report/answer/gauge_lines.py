@@ -7,7 +7,7 @@ from tracebench.model.result import Gauge, TargetResult
 
 
 def gauge_lines(target: TargetResult) -> Iterator[str]:
-    """What each gauge was during the run; nothing where none was read."""
+    """A line for each gauge with its values during the run."""
     if not target.gauges:
         return
     yield "the server's gauges, once a second (least · median · most):"

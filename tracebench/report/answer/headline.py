@@ -1,4 +1,4 @@
-"""What was measured of a target, and what it can be used for: a line each."""
+"""Two lines about a target: what was measured, and what the numbers can be used for."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,7 +16,7 @@ _OF_MARKS = "too_few_samples"
 
 
 def facts(target: TargetResult, plan: Mapping[str, Any]) -> Iterator[str]:
-    """How much was measured: successes and failures, throughput, duration, load."""
+    """Yield the extent of the measurement: outcomes, throughput, duration and load."""
     counts = target.requests
     bad = {"failed": counts.failed + counts.timed_out, "cancelled": counts.cancelled}
     yield f"{counts.succeeded:,} ok" + "".join(f", {n:,} {how}" for how, n in bad.items() if n)
@@ -27,7 +27,7 @@ def facts(target: TargetResult, plan: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _load(plan: Mapping[str, Any]) -> Iterator[str]:
-    """How hard the server was pressed, where the plan is known."""
+    """The load on the server, if the plan is known."""
     rate = plan.get("rate")
     if plan.get("schedule_s"):
         yield "as --arrivals say"
@@ -41,11 +41,11 @@ def _load(plan: Mapping[str, Any]) -> Iterator[str]:
 
 
 def headline(target: TargetResult, *, hint: bool) -> Text:
-    """What the numbers can be used for, and how much there is to mend.
+    """What the numbers can be used for, and the number of findings.
 
     Args:
-        target: what was found.
-        hint: whether to say which option tells all of it.
+        target: the result of the target.
+        hint: whether to name the option that prints all findings.
     """
     word, style = judgement(target)
     more = " (-v)" if hint and target.verdict.findings else ""
@@ -53,7 +53,7 @@ def headline(target: TargetResult, *, hint: bool) -> Text:
 
 
 def to_mend(target: TargetResult) -> str:
-    """How many findings there are: things to fix, and notes."""
+    """The number of findings: things to fix, and notes."""
     severities = [one.severity for one in target.verdict.findings]
     notes = severities.count("info")
     to_fix = len(severities) - notes
@@ -62,7 +62,7 @@ def to_mend(target: TargetResult) -> str:
 
 
 def judgement(target: TargetResult) -> tuple[str, str]:
-    """What the numbers can be used for in a few words, and the style that these are printed in."""
+    """A short phrase on what the numbers can be used for, and the style to print it in."""
     at = "" if target.interrupted_at is None else f" AT {percent(target.interrupted_at)}"
     cut_short = f"INTERRUPTED{at}, " if was_interrupted(target) else ""
     if not target.verdict.valid:
@@ -79,7 +79,7 @@ def judgement(target: TargetResult) -> tuple[str, str]:
 
 
 def doubts(target: TargetResult) -> list[Finding]:
-    """The findings that are more than notes, but for one that is told by the marks of the table."""
+    """Findings that are more than notes, except the one that the table's marks already express."""
     latency = target.latency
     marked = bool(target.components) and latency is not None and has_estimates([latency], SHOWN)
     findings = (one for one in target.verdict.findings if one.severity != "info")

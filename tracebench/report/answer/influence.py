@@ -7,11 +7,11 @@ from tracebench.model.result import ClientCost, Difference, Floor, ObserverEffec
 
 
 def influence_lines(target: TargetResult, *, brief: bool) -> Iterator[str]:
-    """What was measured of the tool's own influence.
+    """Yield the measurements of the tool's own influence.
 
     Args:
-        target: what was found.
-        brief: in lines of at most 78 columns, as long as names are no longer than usual.
+        target: the result of the target.
+        brief: use short lines, of at most 78 columns unless names are unusually long.
     """
     if target.floor is not None:
         yield _floor_in_short(target.floor) if brief else _floor(target.floor)

@@ -1,4 +1,4 @@
-"""The answer as Markdown, for a pull request or the summary of a job."""
+"""The answer as Markdown, for a pull request or a job summary."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#~])")
 
 
 def render(result: Result | Sweep | Search) -> str:
-    """The answer to a run, a sweep or a search: what the terminal shows, as Markdown."""
+    """The answer of a run, sweep or search, as on the terminal, in Markdown."""
     title = [f"## {_plain(result.label)}", ""] if result.label else []
     return "\n".join([*title, *_lines(result)]).rstrip() + "\n"
 
@@ -70,7 +70,7 @@ def _sentences(target: TargetResult, result: Result) -> Iterable[str]:
 
 
 def _table(target: TargetResult) -> Iterator[str]:
-    """Names have no characters that would end the code."""
+    """The table of components; their names cannot contain characters that end inline code."""
     heads = [name.removesuffix("_ms") for name in SHOWN]
     yield f"| ms | {' | '.join(heads)} | share |"
     yield f"|:--|{'--:|' * (len(heads) + 1)}"
@@ -106,5 +106,5 @@ def _verbatim(text: str) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
-    """A text on one line, in which no character means anything to Markdown."""
+    """A text on one line, with all Markdown characters escaped."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

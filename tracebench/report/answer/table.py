@@ -37,10 +37,10 @@ from tracebench.report.tables.terminal import (
 )
 
 LINES = 24
-"""What a target takes, unless it has more doubts than these hold."""
+"""Lines per target, unless it has too many findings to fit."""
 _FEWEST_ROWS = 5
 _MOST_ERRORS = 3
-"""How many reasons of failures have a line."""
+"""Most reasons of failures that are printed."""
 _LEAST_ADDRESS = 16
 
 
@@ -50,10 +50,10 @@ def render(
     """The whole result as text.
 
     Args:
-        result: what was found.
+        result: the result of the run.
         width: the maximum line length, except for links.
         color: whether to use terminal codes for colours and weight.
-        detail: how much is told.
+        detail: how much is printed.
     """
     return printed(_parts(result, width, detail), width, color=color)
 
@@ -81,7 +81,7 @@ def _parts(result: Result, width: int, detail: Detail) -> Iterator[RenderableTyp
 def _table_alone(
     target: TargetResult, plan: Mapping[str, Any], width: int, heading: list[RenderableType]
 ) -> Iterator[RenderableType]:
-    """The table, below the heading only where it has to be told from another."""
+    """The table, with a heading only if there are several targets."""
     yield from heading
     if target.components:
         yield component_table(target, width)
@@ -91,9 +91,9 @@ def _table_alone(
 def _answer(
     target: TargetResult, result: Result, width: int, heading: list[RenderableType]
 ) -> Iterator[RenderableType]:
-    """What was measured, what it is good for, what it says, and what to mend.
+    """What was measured, what it can be used for, the conclusions, the table, and what to fix.
 
-    The table has the lines that the others leave of `LINES`.
+    The table gets the lines of `LINES` that the other parts leave.
     """
     above = [heading, [indented(headline(target, hint=True))], _sentences(target, result)]
     below, mend = _below(target, result.plan), _doubts(target, width)
@@ -111,7 +111,7 @@ def _answer(
 def _heading(
     name: str, target: TargetResult, result: Result, width: int
 ) -> Iterator[RenderableType]:
-    """The target, and at the end of the line what was measured of it."""
+    """The target and, at the end of the line, what was measured."""
     told, title = " · ".join(facts(target, result.plan)), f"{name}  "
     room = width - cell_len(title) - cell_len(told) - 2
     apart = room < min(_LEAST_ADDRESS, cell_len(target.address))
@@ -131,7 +131,7 @@ def _heading(
 
 
 def _sentences(target: TargetResult, result: Result) -> list[RenderableType]:
-    """The sentence, and what follows from it."""
+    """The main conclusion, and what follows from it."""
     if not target.verdict.valid:
         return []
     reading = interpret(target, result.plan, result.environment)
@@ -145,18 +145,18 @@ def _sentences(target: TargetResult, result: Result) -> list[RenderableType]:
 
 
 def _below(target: TargetResult, plan: Mapping[str, Any]) -> list[RenderableType]:
-    """What stands under the table, in its own terms."""
+    """The notes below the table."""
     note = note_on_estimates(target, plan)
     streamed = () if target.stream is None else stream_line(target.stream)
     lines = (*streamed, *gauge_lines(target), *influence_lines(target, brief=True))
     return [*note, *(one_line(line) for line in lines)]
 
 
-# What to mend.
+# What to fix.
 
 
 def _doubts(target: TargetResult, width: int) -> list[RenderableType]:
-    """A line for each finding that is more than a note, and the reasons of failures."""
+    """A line for each finding that is more than a note, and for the reasons of failures."""
     return [*(finding_line(one, width) for one in doubts(target)), *_errors(target)]
 
 

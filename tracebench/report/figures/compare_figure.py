@@ -1,4 +1,4 @@
-"""Saved runs against each other as a figure: differences with intervals, and at each percentile."""
+"""A comparison of saved runs as a figure: differences with intervals, and by percentile."""
 
 from collections.abc import Sequence
 from textwrap import fill
@@ -15,12 +15,12 @@ from tracebench.report.figures.figure_style import COMPONENTS, SIZE_IN, save
 from tracebench.report.tables.terminal import shortened
 
 _STATISTICS: Final = {"p50_ms": ("o", 0.18), "p95_ms": ("s", -0.18)}
-"""Statistic → its mark, and where on the line of its component it stands."""
+"""Statistic → its marker, and its vertical offset from the component's line."""
 _LEAST_SHARE: Final = 0.005
-"""Of the latency: a component with less of it is left out unless it differs."""
+"""Components with a smaller share of the latency are omitted unless they differ."""
 _PLAIN: Final = "#444444"
 _LINE: Final = 130
-"""Letters of a title."""
+"""Longest line of a title, in characters."""
 _SHOWN: Final = {"slower": "#d55e00", "faster": "#009e73"}
 
 
@@ -62,7 +62,7 @@ def _files(files: Sequence[str]) -> str:
 
 
 def _rows(differences: Differences) -> list[Line]:
-    """What is drawn, the first at the top."""
+    """The lines to draw, from top to bottom."""
     whole = differences[END_TO_END]["mean_ms"]
     least = _LEAST_SHARE * max(whole.a, whole.b)
     large = {
@@ -85,7 +85,7 @@ def _components(axes: Axes, rows: Sequence[Line], differences: Differences) -> N
         mark, beside = _STATISTICS[statistic]
         height = len(names) - 1 - names.index(component) + beside
         color = _SHOWN.get(one.verdict or "", _PLAIN)
-        assert one.ci95 is not None  # `_rows` leaves out what has none
+        assert one.ci95 is not None  # `_rows` omits lines without an interval
         axes.plot(one.ci95, (height, height), color=color, linewidth=1.8, zorder=2)
         filled = color if one.verdict in _SHOWN else "white"
         axes.plot(one.delta, height, mark, color=color, markerfacecolor=filled, zorder=3)

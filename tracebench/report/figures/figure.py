@@ -1,4 +1,4 @@
-"""The result as a figure of four panels, more with streams and gauges; needs no display."""
+"""A result as a figure of four panels, or more with streams and gauges; needs no display."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from math import nan
@@ -164,7 +164,7 @@ def _layers(targets: Sequence[TargetResult]) -> Iterator[tuple[str, Look, list[f
 
 
 def _largest_own(targets: Sequence[TargetResult]) -> list[str]:
-    """The custom-named parts that take any time, the largest first."""
+    """The custom-named parts that take any time, largest first."""
     names = dict.fromkeys(name for one in targets for name in one.parts_of.get(SERVER_OTHER, ()))
     sums = {name: sum(_share_of_own(name, one) for one in targets) for name in names}
     return sorted((name for name in names if sums[name]), key=lambda name: -sums[name])
@@ -186,7 +186,7 @@ def _label(
 
 
 def _latency(axes: Axes, targets: Targets) -> None:
-    """Mean and 95th percentile, with confidence intervals if the samples give one."""
+    """Mean and 95th percentile, with confidence intervals if the samples allow them."""
     timed_out = any(one.requests.timed_out for one in targets.values())
     axes.set_title(
         "Latency of successes and time-outs" if timed_out else "Latency of all successes"

@@ -14,7 +14,7 @@ from server_middleware.vocabulary import (
 from tracebench.model.components import BACKLOG, BODY, CLIENT, CONNECT, NETWORK, SERVER_AND_NETWORK
 from tracebench.system.output_files import replaced
 
-if TYPE_CHECKING:  # colours are wanted without a second of matplotlib, too
+if TYPE_CHECKING:  # importing matplotlib takes a second; others only need the colours
     from matplotlib.figure import Figure
 
 # One colour and one hatch for each component, everywhere.

@@ -12,24 +12,24 @@ from tracebench.report.tables.terminal import shortened
 _LINES: Final = ("-", "--", ":", "-.")
 _LONGEST: Final = 32
 _SHARES: Final = ("usage", "ratio", "perc", "fraction", "utilization")
-"""What names of shares end in; those are from 0 to 1."""
+"""Suffixes of metric names that denote fractions from 0 to 1."""
 
 Gauges = Mapping[str, Mapping[str, Gauge]]
 
 
 def gauges_in(targets: Mapping[str, TargetResult]) -> Gauges:
-    """The gauges of those targets that have any."""
+    """Target → its gauges, without targets that have none."""
     return {name: target.gauges for name, target in targets.items() if target.gauges}
 
 
 def counts_over_time(axes: Axes, told: Gauges) -> None:
-    """Everything that is no share."""
+    """Draw the gauges that are not shares."""
     axes.set_title("The server's gauges over time")
     _draw(axes, told, shares=False)
 
 
 def shares_over_time(axes: Axes, told: Gauges) -> None:
-    """Shares, in percent."""
+    """Draw the gauges that are shares, in percent."""
     axes.set_title("The server's gauges over time: shares")
     axes.set_ylabel("%")
     _draw(axes, told, shares=True)

@@ -28,7 +28,7 @@ _PERCENTILES = {
 }
 _GREY = "#777777"
 MET = "#009e73"
-"""Of what is met."""
+"""Colour of objectives that are met."""
 _MARKERS = "osv^DPX*"
 _OUTLINE = [Stroke(linewidth=3.2, foreground="#333333"), Normal()]
 """Outline of lines, whose colours are meant for areas and would be faint on white."""
@@ -103,7 +103,7 @@ _TICKS_APART = 0.05
 
 
 def _apart(loads: Sequence[float], *, logarithmic: bool) -> list[float]:
-    """The loads, without those whose numbers would overlap."""
+    """The loads, without those whose tick labels would overlap."""
     places = [log10(load) if logarithmic else load for load in loads]
     least = _TICKS_APART * (places[-1] - places[0])
     kept = [(loads[-1], places[-1])]
@@ -153,7 +153,7 @@ def _latency(axes: Axes, targets: Mapping[float, TargetResult]) -> None:
 
 
 def _objective(axes: Axes, scaling: Scaling, limits: Sequence[Limit]) -> None:
-    """The limits of the latency, and the last load that meets all objectives."""
+    """Mark the latency limits, and the last load that meets all objectives."""
     for limit in limits:
         if limit.metric in (LATENCY, END_TO_END):
             axes.axhline(limit.most_ms, color=MET, linewidth=1.2, label=f"< {limit.most_ms:g} ms")

@@ -1,4 +1,4 @@
-"""Gates as JUnit XML, which most CI systems show: a test case for each gate and target."""
+"""Gates as JUnit XML, which most CI systems display: one test case per gate and target."""
 
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -21,7 +21,7 @@ def write(result: Result, path: str) -> None:
 
 
 def dumps(result: Result) -> bytes:
-    """The gates as XML. What is undecided counts as the whole run does (`--on-inconclusive`)."""
+    """The gates as XML; inconclusive ones count as the run's decision (`--on-inconclusive`)."""
     suite = Element("testsuite", name="tracebench", timestamp=result.started_at)
     outcomes = [_case(suite, gate, result) for gate in result.gates]
     suite.set("tests", str(len(result.gates)))
@@ -48,7 +48,7 @@ def _case(suite: Element, gate: GateResult, result: Result) -> str:
         kind = "skipped"
     if gate.decision == "inconclusive" and result.decision == "failed":
         others = any(one.decision == "failed" for one in result.gates)
-        kind = "error" if others else "failure"  # it fails the run by itself
+        kind = "error" if others else "failure"  # it alone fails the run
     if kind:
         limit = in_unit(gate.limit, gate.unit)
         said = f"{gate.decision}: {measured(gate)}, limit {limit}"

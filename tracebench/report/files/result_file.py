@@ -33,7 +33,7 @@ def dumps(result: Written) -> str:
 
 
 _NUMBERS: Final = re.compile(r"\[\n\s+(?:[-+.\deE]+|null)(?:,\n\s+(?:[-+.\deE]+|null))*\n\s+\]")
-"""A list of numbers as `indent` writes it, a line each; within a text a line break is escaped."""
+"""A list of numbers as written with `indent`, one per line; in texts, line breaks are escaped."""
 
 
 def _on_one_line(numbers: re.Match[str]) -> str:
@@ -53,13 +53,13 @@ def write(result: Written, path: str) -> None:
 
 
 def _plain(value: Any) -> dict[str, Any]:
-    """Convert what JSON has no type for: a record, or a mapping other than a dict."""
+    """Convert types that JSON lacks: records, and mappings other than dicts."""
     if isinstance(value, Mapping):
         return dict(value)
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
-# Reading the result file: additions by newer versions are ignored, nonsense is refused.
+# Reading the result file: fields of newer versions are ignored, invalid values are rejected.
 
 _KINDS: Final = {
     kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep, Search)
@@ -76,7 +76,7 @@ def loads(text: str, name: str = "the file") -> Result:
     """Read a result file.
 
     Raises:
-        UsageError: it is not one, or has another schema.
+        UsageError: it is not a result file of a run, or has another schema.
     """
     result = loads_any(text, name)
     if not isinstance(result, Result):
@@ -88,7 +88,7 @@ def loads_any(text: str, name: str = "the file") -> Saved:
     """Read the result file of a run, a sweep or a search.
 
     Raises:
-        UsageError: it is none, or has another schema.
+        UsageError: it is not a result file, or has another schema.
     """
     try:
         data = json.loads(text, parse_constant=_refuse_constant)
@@ -114,7 +114,7 @@ def _refuse_constant(constant: str) -> NoReturn:
 
 
 def _other_kind(data: Any) -> str:
-    """Why something without a schema is not a result."""
+    """What a file without a schema seems to be instead, for the message."""
     if isinstance(data, dict) and "resourceSpans" in data:
         return "it holds spans, which `tracebench analyze` reads"
     return "it has no schema"
@@ -145,7 +145,7 @@ def _checked(value: Any, kind: type[dict[str, Any]] | type[list[Any]], where: st
 
 
 def _record(kind: Any, value: Mapping[str, Any], where: str) -> Any:
-    """Build a record from its known fields; unknown ones are from newer versions."""
+    """Build a record from its known fields; unknown ones (of newer versions) are ignored."""
     known = {}
     for field, hint in _fields(kind):
         if field.name in value:
@@ -184,7 +184,7 @@ def _scalar(kind: type, value: Any, where: str) -> Any:
 
 
 def _text(value: Any, where: str) -> str:
-    """A printable text: lone surrogates are refused, control characters replaced."""
+    """A printable text: lone surrogates are rejected, control characters replaced."""
     if not isinstance(value, str):
         raise _WrongError(f"{where} is {str(value)[:40]!r}, not text")
     try:

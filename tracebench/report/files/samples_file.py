@@ -1,4 +1,4 @@
-"""Every request as a row of a CSV or Parquet file: written page by page, off the columns."""
+"""Every request as a row of a CSV or Parquet file, written page by page from the columns."""
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,21 +42,21 @@ _OF_STREAMS: Final = ("ttft", "ttft_service", "first_text", "tpot", "generation"
 _TOKENS: Final = ("input", "output")
 
 Column: TypeAlias = Int64 | list[str]
-"""Integers, `ABSENT` where there is none; or texts, empty where there is none."""
+"""Integers, with `ABSENT` for missing values; or texts, empty if missing."""
 Kept: TypeAlias = Sequence[tuple[str, Record]]
-"""Target and record: several of a target where it was taken in pieces."""
+"""Pairs of target and record; a target measured in several pieces has several records."""
 
 
 def write(path: str, kept: Kept) -> None:
-    """Write all requests: those of each target in the order in which they ended.
+    """Write all requests, for each target in the order in which they ended.
 
     Args:
         path: ends in .csv or .parquet.
-        kept: at least one.
+        kept: at least one pair of target and record.
 
     Raises:
         OSError: it cannot be written; an existing file is unchanged.
-        ImportError: it is to be Parquet, and pyarrow is not installed.
+        ImportError: the format is Parquet and pyarrow is not installed.
     """
     names = columns_of(kept)
     with replaced(path) as file:
@@ -80,7 +80,7 @@ def columns_of(kept: Kept) -> list[str]:
 
 
 def _pages(names: Sequence[str], kept: Kept) -> Iterator[tuple[dict[str, Column], int]]:
-    """The columns of each page, and how many rows it has."""
+    """Yield the columns of each page and its number of rows."""
     for target, record in kept:
         streamed = _StreamColumns.of(record)
         for page in each_request(record.requests, record.times):
@@ -114,19 +114,19 @@ def _of_page(target: str, record: Record, page: RequestsPage) -> dict[str, Colum
 
 
 def _texts(places: Int64, texts: Sequence[str]) -> list[str]:
-    """The texts at these places; none where a place is `ABSENT`."""
+    """The texts at these indices; empty where an index is `ABSENT`."""
     return ["" if at == ABSENT else texts[at] for at in places.tolist()]
 
 
 def _arrivals(page: RequestsPage) -> list[str]:
-    """How the arrival of each reply was had, where there was one."""
+    """How each reply's arrival was stamped; empty if there was no reply."""
     arrived = page.rows[stamps.ARRIVED] != ABSENT
     kinds = np.where(arrived, page.rows[stamps.STAMP], ABSENT)
     return _texts(kinds, [one.value for one in STAMP_KINDS])
 
 
 def _undecomposed(page: RequestsPage) -> list[str]:
-    """Why a success is not decomposed."""
+    """Why each request was not decomposed; empty if it was or did not succeed."""
     problems = page.times[PROBLEM]
     negative = PROBLEMS.index(next(p for p in PROBLEMS if p.name == "NEGATIVE_NETWORK"))
     why = np.where(problems == ABSENT, negative, problems)
@@ -137,7 +137,7 @@ def _undecomposed(page: RequestsPage) -> list[str]:
 def _ids(requests: Requests, draws: Int64) -> tuple[list[str], list[str]]:
     try:
         words = requests.ids.words(draws)
-    except ValueError:  # of another client, which need not write them as hexadecimal digits
+    except ValueError:  # another client need not write ids as hexadecimal digits
         pairs = [requests.ids(draw) for draw in draws.tolist()]
         return [trace for trace, _ in pairs], [span for _, span in pairs]
     high, low, span = (one.tolist() for one in words)
@@ -146,7 +146,7 @@ def _ids(requests: Requests, draws: Int64) -> tuple[list[str], list[str]]:
 
 
 class _StreamColumns:
-    """What is told of the streams of a record, found by the draws of its requests."""
+    """The stream columns of a record, looked up by the draws of its requests."""
 
     def __init__(self, draws: Int64, columns: Mapping[str, Int64]) -> None:
         self._order = np.argsort(draws)
@@ -154,13 +154,13 @@ class _StreamColumns:
 
     @classmethod
     def of(cls, record: Record) -> "_StreamColumns":
-        """Of one record; without streams it has no columns."""
+        """Build them for one record; without streams there are no columns."""
         if record.streams is None or not len(record.streams):
             return cls(np.zeros(0, np.int64), {})
         return cls(*_stream_columns(record.requests, record.streams))
 
     def of_page(self, page: RequestsPage) -> dict[str, Int64]:
-        """The columns of one page; `ABSENT` where a request has no stream."""
+        """The columns of one page; `ABSENT` for requests without a stream."""
         if not len(self._draws):
             return {}
         wanted = page.rows[stamps.DRAW]
@@ -200,11 +200,11 @@ def _cells(column: Column) -> Sequence[Any]:
 
 
 def _write_parquet(file: BinaryIO, names: Sequence[str], kept: Kept) -> None:
-    import pyarrow as pa  # the extra `samples`, 170 MB, is needed only here
+    import pyarrow as pa  # the extra `samples` (170 MB) is needed only here
     from pyarrow import parquet  # as above
 
     texts = pa.dictionary(pa.int32(), pa.string())
-    ids = {"trace_id", "span_id"}  # of which no two are alike
+    ids = {"trace_id", "span_id"}  # all distinct, so a dictionary would not save space
     kinds = {n: pa.string() if n in ids else texts if n in _TEXTS else pa.int64() for n in names}
     schema = pa.schema([*kinds.items()])
     with parquet.ParquetWriter(file, schema, compression="zstd") as rows:

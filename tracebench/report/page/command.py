@@ -1,4 +1,4 @@
-"""The command that measures again, from what a result says of its plan."""
+"""The command line that repeats a measurement, reconstructed from the plan in its result."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +20,7 @@ _OPTIONS: Final = {
     "metrics": "--metric",
     "named": "--target",
 }
-"""Where the field's name is not that of the option."""
+"""Fields whose option has a different name."""
 _DEFAULTS: Final[Mapping[str, Any]] = {
     one.name: one.default
     for part in (Payloads(), *(part.default for part in fields(Plan)))
@@ -28,19 +28,19 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     for one in fields(part)
 }
 _IMPLIED: Final = ("payload", "sent", "prompts")
-"""What other options say, or files."""
+"""Fields that follow from other options or from files."""
 _TARGETS: Final = tuple(one.name for one in fields(Targets))
 
 
 def command(plan: Mapping[str, Any], words: Iterable[str] = ("run",)) -> str:
     """The command line, quoted for a shell.
 
-    Payloads and other files are given by name, as the result has no paths; secrets are given as
-    they are shown elsewhere.
+    Payloads and other files appear by name only, because results contain no paths; secrets appear
+    redacted, as elsewhere.
 
     Args:
-        plan: of the result file.
-        words: which command of tracebench.
+        plan: the plan in the result file.
+        words: the subcommand of tracebench.
     """
     given = [*_payload(plan), *_target(plan)]
     for name, value in plan.items():
@@ -64,7 +64,7 @@ def _payload(plan: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_asked(name: str, value: object, plan: Mapping[str, Any]) -> bool:
-    """Whether a field says more than its default, which no option has to give."""
+    """Whether a field differs from its default, so that its option is needed."""
     if value in (None, False, (), []) or name not in _DEFAULTS:
         return False
     if name == "requests":
@@ -97,14 +97,14 @@ def _option(name: str, value: Any) -> list[str]:
 
 
 def _named(name: str, address: str) -> str:
-    """A target as `--target` takes it: gRPC is told from REST by its scheme."""
+    """The value of `--target`; the URL's scheme distinguishes gRPC from REST."""
     if address.startswith("unix:"):
         return f"{name}=grpc+{address}"
     return f"{name}={address}" if "://" in address else f"{name}=grpc://{address}"
 
 
 def _segment(one: Mapping[str, Any]) -> str:
-    """A part of a rate: `100`, `10:200/60s`."""
+    """One segment of a rate, e.g. `100` or `10:200/60s`."""
     low, high, lasts_s = one["from_rps"], one["to_rps"], one.get("duration_s")
     rate = f"{low:g}" if low == high else f"{low:g}:{high:g}"
     return rate if lasts_s is None else f"{rate}/{lasts_s:g}s"

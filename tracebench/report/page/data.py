@@ -1,4 +1,4 @@
-"""The result itself inside its page: drawn from there, and downloaded from there."""
+"""The result embedded in its page, which draws from it and offers it for download."""
 
 import json
 from collections.abc import Iterator
@@ -10,19 +10,19 @@ from tracebench.model.sweep import Sweep
 from tracebench.report.files.result_file import dumps
 
 _GIVE_WAY: Final = ("histograms", "blocks", "timeline", "cdf", "exemplars", "tail")
-"""What is left out of a page that would be too large, the first first; never of a result file."""
+"""Parts dropped from a page that would be too large, in this order; never from a result file."""
 _EMPTY: Final[dict[str, Any]] = {"histograms": {}, "exemplars": [], "tail": {}}
 
 
 def embedded(found: Result | Sweep | RunComparison, most_bytes: int) -> tuple[str, tuple[str, ...]]:
-    """The text of the result file for a script element, and what had to be left out of it.
+    """The text of the result file for a script element, and the parts dropped from it.
 
     Args:
-        found: what the page is about.
-        most_bytes: how much room there is.
+        found: the result that the page shows.
+        most_bytes: largest size of the text.
 
     Returns:
-        `null`, where nothing helps.
+        The text, which is `null` if dropping parts is not enough, and the names of dropped parts.
     """
     data = json.loads(dumps(found))
     left_out: list[str] = []
@@ -36,7 +36,7 @@ def embedded(found: Result | Sweep | RunComparison, most_bytes: int) -> tuple[st
 
 
 def _emptied(value: Any, name: str) -> Iterator[bool]:
-    """Empty a part wherever it stands; yields True for each that held something."""
+    """Empty every occurrence of a part; yields True for each that was not empty."""
     if isinstance(value, dict):
         if value.get(name):
             value[name] = _EMPTY.get(name)
@@ -49,6 +49,6 @@ def _emptied(value: Any, name: str) -> Iterator[bool]:
 
 
 def _for_script(data: Any) -> str:
-    """JSON that cannot end the element that it stands in."""
+    """JSON in which nothing can end the surrounding script element."""
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,4 +1,4 @@
-"""What differs, as rows of a table, with a drawing of how far each is from no difference."""
+"""Differences as rows of a table, each with a drawing of its distance from zero."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,36 +9,36 @@ from tracebench.model.result import Difference
 
 _ORDER = (END_TO_END, LATENCY, *LEAVES, *INFERENCE_PARTS, SERVER_AND_NETWORK, SERVER_PROCESSING)
 _HALF = 47
-"""How much of the drawing's width lies on either side of no difference, in percent."""
+"""Width of the drawing on either side of zero, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
 class DifferenceRow:
-    """One statistic of one component."""
+    """The difference in one statistic of one component."""
 
     component: str
     is_first: bool
-    """Of its component's rows."""
+    """Whether this is the first row of its component."""
     statistic: str
     found: Difference
     word: str
-    """`slower`, `faster`, or empty where no difference is shown."""
+    """`slower`, `faster`, or empty if no difference is shown."""
     point: float
-    """Where it lies in the drawing, in percent of its width; 50 is no difference."""
+    """Position of the difference in the drawing, in percent of its width; 50 is zero."""
     low: float
     high: float
-    """Of its interval; both are `point` where there is none."""
+    """Ends of the interval in the drawing (`low`, `high`); both equal `point` if there is none."""
 
     @property
     def percent(self) -> float | None:
-        """As a percentage of what it was."""
+        """The difference as a percentage of a; None if a is 0."""
         return 100 * self.found.delta / self.found.a if self.found.a else None
 
 
 def difference_rows(
     components: Mapping[str, Mapping[str, Difference]],
 ) -> tuple[DifferenceRow, ...]:
-    """Rows of every statistic, in one scale."""
+    """Rows for every statistic, all drawn to the same scale."""
     known = [name for name in _ORDER if name in components]
     names = (*known, *(name for name in components if name not in known))
     told = [
@@ -64,7 +64,7 @@ def _ends(one: Difference) -> tuple[float, float]:
 
 
 def _word(one: Difference) -> str:
-    """What is shown: as judged together with the others, or else by its own interval."""
+    """The verdict from judging all statistics together, or else from the interval alone."""
     if one.verdict is not None:
         return "" if one.verdict == "no difference shown" else one.verdict
     if one.ci95 is None or one.ci95[0] <= 0 <= one.ci95[1]:

@@ -1,4 +1,4 @@
-"""A result as one HTML file: text, tables and bars from here; curves are drawn by its script."""
+"""A result as one HTML file: text, tables and bars are rendered here, curves by its script."""
 
 from base64 import b64encode
 from functools import cache
@@ -19,10 +19,10 @@ from tracebench.report.page.waterfall import look_of
 from tracebench.system.output_files import replaced
 
 MOST_BYTES: Final = 1_500_000
-"""Of a page: what mail and chat take."""
+"""Largest size of a page that mail and chat programs usually accept."""
 _HATCHES: Final = {"": "", "//": "up", "\\\\": "down", "xx": "cross", "--": "level", "..": "dots"}
 _LOOKS: Final = {**COMPONENTS, "own": OWN[0]}
-"""The colours of bars by name; the page has no others of its own but in the dark."""
+"""Colours of bars by component name."""
 
 
 def write(found: Result | Sweep | RunComparison, path: str) -> None:
@@ -38,10 +38,10 @@ def write(found: Result | Sweep | RunComparison, path: str) -> None:
 
 
 def render(found: Result | Sweep | RunComparison) -> str:
-    """The page as text: it needs nothing else, and sends nothing anywhere.
+    """Render the page as text; it is self-contained and makes no requests.
 
     Raises:
-        LookupError: the result refers to something that it does not have.
+        LookupError: the result refers to something that it does not contain.
     """
     try:
         return _rendered(found)
@@ -68,7 +68,7 @@ def _rendered(found: Result | Sweep | RunComparison) -> str:
 
 
 def _view(found: Result | Sweep | RunComparison) -> tuple[str, Any]:
-    """Its template, and what is filled in there."""
+    """The name of the template, and the view that fills it."""
     if isinstance(found, Sweep):
         return "sweep.html", of_sweep(found)
     if isinstance(found, RunComparison):
@@ -97,7 +97,7 @@ def _environment() -> Environment:
 
 
 def _hash(text: str) -> str:
-    """What a content security policy admits an inline element by."""
+    """The source expression by which a content security policy admits an inline element."""
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"
 
 

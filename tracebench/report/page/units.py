@@ -1,4 +1,4 @@
-"""The unit that a page tells its times in: one for all of it, so that numbers can be compared."""
+"""The unit of time of a page: the same everywhere, so that numbers can be compared."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +15,7 @@ class Unit:
 
     name: str
     per_ms: float
-    """How many of it are a millisecond."""
+    """Number of units in a millisecond."""
 
     @classmethod
     def fit_for(cls, typical_ms: float) -> "Unit":
@@ -25,17 +25,17 @@ class Unit:
         return cls("µs", 1e3) if 0 < typical_ms < _MICROSECONDS_BELOW_MS else cls("ms", 1.0)
 
     def text(self, ms: float) -> str:
-        """A time, without the unit's name."""
+        """Format a time, without the unit's name."""
         return milliseconds(ms * self.per_ms)
 
     def signed(self, ms: float) -> str:
-        """A difference, without the unit's name."""
+        """Format a difference, without the unit's name."""
         return signed(ms * self.per_ms)
 
     def interval(self, ms: tuple[float, float] | None) -> str:
-        """An interval; empty where there is none."""
+        """Format an interval; empty if there is none."""
         return "" if ms is None else " … ".join(map(self.text, ms))
 
     def signed_interval(self, ms: tuple[float, float] | None) -> str:
-        """An interval of a difference."""
+        """Format an interval of a difference; empty if there is none."""
         return "unknown" if ms is None else " … ".join(map(self.signed, ms))

@@ -1,4 +1,4 @@
-"""What a page shows of each kind of result, so that its template only has to place it."""
+"""The contents of the page for each kind of result; templates only arrange them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from tracebench.report.page.units import Unit
 from tracebench.report.page.waterfall import Bar, Row, Waterfall, look_of, rows, waterfalls
 
 _ALIKE: Final = 8.0
-"""Times the least mean latency: targets further apart than that have a scale each."""
+"""Largest ratio of mean latencies at which all targets are drawn to the same scale."""
 _LOOKS: Final = {"red": "bad", "yellow": "doubtful", "green": "good"}
 _NOTHING_ASKED: Final[tuple[object, ...]] = (None, False, [], (), "")
 
@@ -52,7 +52,7 @@ class TargetView:
 
     @property
     def latency(self) -> Statistics | None:
-        """Of every success and every time-out."""
+        """Latency of all successes and timeouts."""
         return self.found.latency
 
     @property
@@ -63,7 +63,7 @@ class TargetView:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonView:
-    """What differs between two targets, or between two sides of runs."""
+    """Differences between two targets, or between the two sides of a comparison."""
 
     title: str
     a: str
@@ -71,7 +71,7 @@ class ComparisonView:
     notes: tuple[str, ...]
     rows: tuple[DifferenceRow, ...]
     shift: str = ""
-    """The target whose whole distributions can be drawn."""
+    """The target whose full distributions can be drawn; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class RunView:
     facts: Mapping[str, Mapping[str, Any]]
     """Heading → name → value: the plan, the environment, the tool."""
     one_scale: bool
-    """Whether the bars of all targets have the same scale."""
+    """Whether the bars of all targets are drawn to the same scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class LoadView:
     found: TargetResult
     judgement: Judgement
     bars: tuple[tuple[str, Bar], ...]
-    """Look → where its mean time lies in the bar of the load; together as long as the latency."""
+    """Pairs of colour name and section in the load's bar; together as long as the mean latency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class SweepView:
     found: Sweep
     targets: tuple[ScalingView, ...]
     looks: tuple[str, ...]
-    """The components that any of its bars has."""
+    """Names of the colours that occur in any bar."""
     command: str
     facts: Mapping[str, Mapping[str, Any]]
 
@@ -138,7 +138,7 @@ class CompareView:
 
 
 def of_run(result: Result) -> RunView:
-    """What the page of a run shows."""
+    """Build the view of a run."""
     means = [
         one.components[END_TO_END].mean_ms for one in result.targets.values() if one.components
     ]
@@ -202,7 +202,7 @@ def _facts(result: Result) -> dict[str, dict[str, Any]]:
 
 
 def _told(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What was asked for or is known, nested names joined by a point."""
+    """Yield facts that have a value, with nested names joined by dots."""
     for name, value in facts.items():
         if isinstance(value, Mapping):
             yield from ((f"{name}.{inner}", one) for inner, one in _told(value))
@@ -211,7 +211,7 @@ def _told(facts: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _readable(started_at: str) -> str:
-    """The time to the second; as it stands where it is none."""
+    """The time to the second; unchanged if it cannot be parsed."""
     try:
         return datetime.fromisoformat(started_at).strftime("%Y-%m-%d %H:%M:%S %Z").strip()
     except ValueError:
@@ -223,7 +223,7 @@ def _sentence(text: str) -> str:
 
 
 def safe_url(url: str | None) -> str | None:
-    """A link that a browser only follows: result files may come from anyone."""
+    """The URL if it is safe as a link, else None: result files may come from anyone."""
     try:
         return url if url and urlsplit(url).scheme in ("http", "https") else None
     except ValueError:
@@ -234,7 +234,7 @@ def safe_url(url: str | None) -> str | None:
 
 
 def of_sweep(sweep: Sweep) -> SweepView:
-    """What the page of a sweep shows."""
+    """Build the view of a sweep."""
     first = sweep.steps[0].result
     means = [sum(point.mean_ms.values()) for one in sweep.scaling.values() for point in one.points]
     targets = [_scaling(name, one, sweep) for name, one in sweep.scaling.items()]
@@ -286,7 +286,7 @@ def _stacked(mean_ms: Mapping[str, float], whole_ms: float) -> Iterator[tuple[st
 
 
 def of_comparison(found: RunComparison) -> CompareView:
-    """What the page of a comparison shows."""
+    """Build the view of a comparison."""
     differences = tuple(_of_target(name, found) for name in found.differences)
     shown = [row.found.a for one in differences for row in one.rows]
     return CompareView(

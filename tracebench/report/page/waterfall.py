@@ -1,4 +1,4 @@
-"""Components as bars below each other, each beginning where the one before it ends."""
+"""Components as a waterfall: each bar begins where the one above it ends."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,13 +22,13 @@ from tracebench.model.statistics import Statistics
 from tracebench.report.figures.figure_style import COMPONENTS
 
 _QUIET: Final = (BACKLOG, CONNECT)
-"""Rows that are left out where they are zero."""
+"""Components whose rows are omitted if zero."""
 _OUTSIDE: Final = tuple(name for name in LEAVES if name not in SERVER_PARTS)
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stretch of the drawing's width, in percent of it."""
+    """A section of the drawing; both values are in percent of its width."""
 
     begin: float
     width: float
@@ -36,29 +36,29 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A component of a target."""
+    """The row of one component of a target."""
 
     name: str
     kind: Literal["leaf", "part", "sum"]
     statistics: Statistics
     share: float | None
-    """Of the mean latency; None of what has no place in the sum."""
+    """Fraction of the mean latency; None for a row that is not part of the sum."""
     bar: Bar | None
     look: str
     """The name of its colour."""
 
 
 def look_of(component: str) -> str:
-    """The name of a component's colour; parts by names of the author's own share one."""
+    """The name of a component's colour; all custom-named parts share one."""
     return component if component in COMPONENTS else "own"
 
 
 def rows(target: TargetResult, scale_ms: float) -> Iterator[Row]:
-    """The components of a target, in the order of a request's life; sums below their parts.
+    """Yield the components of a target in the order of a request's life; sums follow their parts.
 
     Args:
-        target: what was found.
-        scale_ms: the mean latency that fills the whole width.
+        target: the result of the target.
+        scale_ms: latency that corresponds to the full width.
     """
     if not target.components:
         return
@@ -105,14 +105,14 @@ def _sums(target: TargetResult, server_begin: float, width: float) -> Iterator[R
 
 NO_REPLY: Final = "no reply"
 _STANDING: Final = (50.0, 99.0, 100.0)
-"""The percentiles whose requests are drawn."""
+"""Percentiles whose exemplar requests are drawn."""
 _Stretches = list[tuple[str, list[tuple[float, float]]]]
-"""Component → from when until when, in ms since the request was due."""
+"""Component → its periods (start, end), in ms since the request was due."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What a request spent in a component: one stretch, or one at either end."""
+    """The time that a request spent in a component, in one period or in two."""
 
     name: str
     look: str
@@ -131,12 +131,12 @@ class Waterfall:
 
 
 def label_of(exemplar: Exemplar) -> str:
-    """`p99`, or what is said of the slowest request."""
+    """The heading of an exemplar: its percentile, or a text for the slowest request."""
     return "slowest" if exemplar.percentile == 100 else f"p{exemplar.percentile:g}"
 
 
 def waterfalls(target: TargetResult) -> list[Waterfall]:
-    """The requests at the median and the 99th percentile, and the slowest."""
+    """Waterfalls of the requests at the median and the 99th percentile, and of the slowest."""
     return [
         Waterfall(label_of(one), one, tuple(_pieces(one, target.parts_of)))
         for one in target.exemplars
@@ -145,7 +145,7 @@ def waterfalls(target: TargetResult) -> list[Waterfall]:
 
 
 def _pieces(one: Exemplar, parts_of: Mapping[str, Sequence[str]]) -> Iterator[Piece]:
-    """What is known of a request, in the order of its life."""
+    """Yield the known components of a request, in the order of its life."""
     ready = one.stamps.get("ready", 0.0)
     sent, done = one.stamps.get("sent", ready), one.end_to_end_ms
     arrived = one.stamps.get("arrived")
@@ -164,9 +164,9 @@ def _unanswered(sent: float, done: float) -> _Stretches:
 
 
 def _between(one: Exemplar, sent: float, arrived: float) -> _Stretches:
-    """What passed between the request and its reply.
+    """Divide the time between sending the request and the arrival of its reply.
 
-    Where in the network's time the server's lies is not known: half of it is drawn on either side.
+    How the network time splits around the server's is unknown: half is drawn on either side.
     """
     if NETWORK not in one.components:
         return [(SERVER_AND_NETWORK, [(sent, arrived)])]
@@ -189,7 +189,7 @@ def _parts_of(begin: float, one: Exemplar, names: Sequence[str]) -> Iterator[Pie
 
 
 def _piece(name: str, stretches: Sequence[tuple[float, float]], whole_ms: float) -> Piece | None:
-    """A stretch or two; None where they take no time."""
+    """A piece with its bars; None if they take no time."""
     lasting = [(begin, end - begin) for begin, end in stretches if end > begin]
     if not lasting or not whole_ms:
         return None

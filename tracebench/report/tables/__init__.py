@@ -1,1 +1,1 @@
-"""Tables of the terminal, each of one thing: components, differences, streams, sweeps."""
+"""Tables for the terminal, one module per topic: components, differences, streams, sweeps."""

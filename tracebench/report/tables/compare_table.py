@@ -1,4 +1,4 @@
-"""Saved runs against each other on the terminal: one sentence first, then what differs."""
+"""A comparison of saved runs on the terminal: one sentence first, then the differences."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -19,7 +19,7 @@ _HEADINGS: Final = ("ms", "", "A", "B", "B − A", "95 % interval", "", "")
 _STYLES: Final = {"slower": "red", "faster": "green"}
 _LONGEST_NAME: Final = 18
 _ONE_DIGIT: Final = 9.95
-"""Per cent: from here on there is none behind the point."""
+"""Percentage from which no decimal is shown."""
 _WHOLE: Final = (END_TO_END, LATENCY)
 _UNKNOWN: Final = (
     "run-to-run variance unknown: intervals are widened by the largest difference within a run. "
@@ -33,10 +33,10 @@ def render(
     """A comparison as text.
 
     Args:
-        found: what differs.
+        found: the comparison.
         width: the maximum line length.
         color: whether to use terminal codes for colours and weight.
-        whole: every statistic; else those that are at least 1 % of the latency.
+        whole: show every statistic, not only those of at least 1 % of the latency.
     """
     return printed(_parts(found, whole=whole), width, color=color)
 
@@ -75,7 +75,7 @@ def _tables(differences: Differences, *, whole: bool) -> Iterable[RenderableType
 
 
 def _left_out(small: int, left: int) -> str:
-    """What the tables leave out."""
+    """A line on what the tables omit."""
     below = f"shown but below {100 * LEAST_SHARE:g} % of the latency"
     parts = [f"{small} {'difference' if small == 1 else 'differences'} {below}"] if small else []
     parts += [f"{left} more without a difference shown"] if left else []
@@ -83,12 +83,12 @@ def _left_out(small: int, left: int) -> str:
 
 
 def _is_news(line: Line, differences: Differences) -> bool:
-    """What differs by enough, and is not said by `end_to_end` as well."""
+    """Whether a difference is large enough and not already evident from `end_to_end`."""
     return line.component != SERVICE_TIME and matters(line, differences)
 
 
 def _is_usual(line: Line, differences: Differences) -> bool:
-    """What a reader looks for even where it does not differ."""
+    """Whether readers expect the line even if nothing differs."""
     if line.component == SERVICE_TIME:
         return False
     if line.component in _WHOLE:
@@ -99,7 +99,7 @@ def _is_usual(line: Line, differences: Differences) -> bool:
 
 
 def _table(told: Sequence[Line], others: Sequence[Line]) -> RenderableType:
-    """What differs, and below it what does not as far as is known."""
+    """Lines with a difference, and below them lines without a demonstrated one."""
     table = Table(box=None, padding=(0, 1), collapse_padding=True)
     for heading in _HEADINGS:
         table.add_column(heading, justify="left" if heading == "ms" else "right", no_wrap=True)

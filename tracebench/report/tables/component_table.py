@@ -1,4 +1,4 @@
-"""The table of a target: a row for each component, and below them the sum and the streams."""
+"""The table of a target: a row for each component, then the sum and the stream metrics."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -25,14 +25,14 @@ from tracebench.report.tables.terminal import has_estimates, indented, one_line,
 
 ALL_ROWS = 1_000
 _NAME, _NUMBER, _SHARE = len(SERVER_AND_NETWORK), 7, 5
-"""Widths of columns, the least that they are."""
+"""Minimum widths of columns."""
 _INDENT = 2
 _ABSENT = (BACKLOG, CONNECT)
 """Rows that are omitted if zero."""
 
 
 class Row(NamedTuple):
-    """A component's row; without a name of the result's it stands for several."""
+    """One row of the table, for one component or for several combined."""
 
     label: str
     values: tuple[str, ...]
@@ -42,12 +42,12 @@ class Row(NamedTuple):
 
 
 def component_table(target: TargetResult, width: int, most: int = ALL_ROWS) -> RenderableType:
-    """The components, at most so many of them: those left out have a row together.
+    """The table of components; those beyond `most` share one row.
 
     Args:
-        target: it has components.
-        width: of a line; bars have what the numbers leave of it.
-        most: how many of them; with all, the sum of the server's parts is among them.
+        target: a result with components.
+        width: line length; bars take what the numbers leave.
+        most: largest number of component rows; ALL_ROWS adds the sum of the server's parts.
     """
     rows = rows_of(target, most)
     number = max(_NUMBER, *(len(value) for row in rows for value in row.values))
@@ -71,18 +71,18 @@ def rows_of(target: TargetResult, most: int = ALL_ROWS) -> list[Row]:
 
 
 def other_rows(target: TargetResult) -> int:
-    """How many lines the table takes besides those of the components: the heading, and totals."""
+    """Number of lines other than those of components: the heading, totals and streams."""
     return 1 + sum(1 for _ in (*_totals(target), *_streams(target.stream)))
 
 
 def note_on_estimates(target: TargetResult, plan: Mapping[str, Any]) -> list[RenderableType]:
-    """A line on what `~` means, where it stands."""
+    """A line that explains `~`; empty if the table has none."""
     note = meaning_of_estimates(target, plan)
     return [one_line(note, "dim")] if note else []
 
 
 def meaning_of_estimates(target: TargetResult, plan: Mapping[str, Any]) -> str:
-    """What `~` means and what would remove it; empty where it stands nowhere."""
+    """What `~` means and what would remove it; empty if the table has none."""
     whole, stream = target.latency, target.stream
     if not target.components:
         return ""
@@ -113,7 +113,7 @@ def _values(statistics: Statistics) -> tuple[str, ...]:
 
 
 def _names(target: TargetResult) -> list[str]:
-    """Components in the order of a request's life, parts below what they are of."""
+    """Components in the order of a request's life, each followed by its parts."""
     parts = target.parts_of
     outside = [name for name in LEAVES if name not in SERVER_PARTS]
     server = [one for name in SERVER_PARTS for one in (name, *parts.get(name, ()))]
@@ -142,7 +142,7 @@ def _components(target: TargetResult, most: int) -> Iterator[Row]:
 
 
 def _together(target: TargetResult, leaves: Iterable[str], count: int) -> Row:
-    """One row for what is left out: its mean, so that the column still adds up."""
+    """One row with the mean of all omitted components, so that the column still adds up."""
     share = sum(target.share.get(name, 0.0) for name in leaves)
     mean_ms = milliseconds(share * target.components[END_TO_END].mean_ms)
     values = (mean_ms if name == "mean_ms" else "" for name in SHOWN)

@@ -14,14 +14,14 @@ from tracebench.model.statistics import COMPARED
 from tracebench.report.tables.terminal import indented, shortened
 
 _FIRST = "p50_ms"
-"""The statistic that the table shows; of the others it tells what differs."""
+"""The statistic in the table; differences in the others are listed below it."""
 _NONE = "no difference shown"
 _NAME = 16
-"""The longest name of a target that fits at the head of a column."""
+"""Longest target name that fits in a column heading."""
 
 
 def difference_block(comparison: Comparison) -> RenderableType:
-    """The difference of each component, what is shown of it, and what intervals do not cover."""
+    """The difference of each component, the verdicts, and what the intervals do not cover."""
     title = Text(_title(comparison), style="bold")
     others = [indented(Text(line)) for line in _others(comparison)]
     notes = []
@@ -55,7 +55,7 @@ def _differences(comparison: Comparison) -> RenderableType:
 
 
 def _rows(comparison: Comparison) -> list[str]:
-    """Components in the order of a request's life, without those that take no time anywhere."""
+    """Components in the order of a request's life, without those that take no time in either."""
     after = LEAVES.index(INFERENCE) + 1
     leaves = (*LEAVES[:after], *INFERENCE_PARTS, *LEAVES[after:])
     order = (*leaves, *_own(comparison), END_TO_END)
@@ -73,7 +73,7 @@ def _told(one: Difference, verdict: str) -> str:
 
 
 def _others(comparison: Comparison) -> Iterator[str]:
-    """What differs in the other statistics, and that nothing is shown to where nothing is."""
+    """Yield the differences in the other statistics, or a line that none is shown."""
     shown = False
     for name in COMPARED:
         found = [

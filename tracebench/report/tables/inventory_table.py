@@ -1,4 +1,4 @@
-"""What servers emit, as a terminal table, with rules to paste for what is unmapped."""
+"""Spans that servers emit, as a terminal table, with rules to paste for unmapped ones."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -29,8 +29,8 @@ def render(inventory: Inventory, *, width: int = WIDTH, color: bool = False) -> 
     """The inventory as text.
 
     Args:
-        inventory: what was found.
-        width: the maximum line length, except for rules with long names, which are to be copied.
+        inventory: the spans found.
+        width: the maximum line length, except for rules with long names, which must be copyable.
         color: whether to use terminal codes for colours and weight.
     """
     return printed(_parts(inventory), width, color=color)

@@ -1,4 +1,4 @@
-"""A search as a terminal table: the answer first, then what is known of each load."""
+"""A search as a terminal table: the answer first, then one line for each load."""
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -18,7 +18,7 @@ _PERCENTILES = ("p50_ms", "p95_ms", "p99_ms")
 
 
 def as_sweep(search: Search) -> Sweep:
-    """The longest run at each load, as a sweep: for what draws sweeps."""
+    """The longest run at each load as a sweep, for reports that show sweeps."""
     longest: dict[float, tuple[float, Result]] = {}
     for step in search.steps:
         if step.seconds > longest.get(step.load, (0.0, step.result))[0]:
@@ -38,7 +38,7 @@ def render(search: Search, *, width: int = WIDTH, color: bool = False) -> str:
     """The whole search as text.
 
     Args:
-        search: what was found.
+        search: the result of the search.
         width: the maximum line length.
         color: whether to use terminal codes for colours and weight.
     """

@@ -1,4 +1,4 @@
-"""Streamed replies: a line of what came, and for `-v` first token, gaps, and the parts of each."""
+"""Streamed replies: a summary line, and for `-v` first token, gaps, and the parts of each."""
 
 from collections.abc import Iterator, Mapping
 
@@ -17,7 +17,7 @@ from tracebench.report.tables.turn_table import turn_block, turns_in_short
 _SMALL = 0.0005
 """Parts with a smaller share are omitted."""
 _WAITED_MS = 1.0
-"""A server that hands a chunk over waits some µs in any case."""
+"""Shorter waits are not reported: handing over a chunk always takes some µs."""
 _COUNTED = {
     "usage": "as the server counts",
     "ids": "by the server's ids",
@@ -65,7 +65,7 @@ def _add(table: Table, name: str, whole: Statistics, parts: Mapping[str, Statist
 
 
 def stream_line(stream: StreamResult) -> Iterator[str]:
-    """How much was streamed."""
+    """A line on the amount streamed."""
     tokens, facts = stream.tokens, [counted(stream.count, "stream")]
     if tokens.output is not None:
         facts.append(f"{counted(tokens.output, 'token')} ({_COUNTED[tokens.source]})")
@@ -78,7 +78,7 @@ def stream_line(stream: StreamResult) -> Iterator[str]:
 
 
 def _asked(tokens: Tokens) -> str:
-    """What was asked of a language model, and what it was sent."""
+    """Tokens requested from a language model, and tokens sent to it."""
     told = f"asked for {tokens.asked_output:,}"
     if tokens.input is None:
         return told

@@ -40,9 +40,9 @@ _SHORT: Final = {
     SERVER_AND_NETWORK: "server+net",
 }
 _LEAST_SHARE: Final = 0.002
-"""A component with a smaller share of the time at every load has no column."""
+"""Components with a smaller share of the time at every load have no column."""
 _MOST_COLUMNS: Final = 6
-"""How many components fit in 80 columns: the largest ones; `sum` covers all."""
+"""Number of components that fit in 80 columns: the largest ones; `sum` includes all."""
 MEETS: Final[Mapping[Met, str]] = {"met": "yes", "missed": "NO", "undecided": "?"}
 _PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
 
@@ -53,10 +53,10 @@ def render(
     """The whole sweep as text.
 
     Args:
-        sweep: what was found.
+        sweep: the result of the sweep.
         width: the maximum line length.
         color: whether to use terminal codes for colours and weight.
-        detail: how much is told.
+        detail: how much is printed.
     """
     parts: list[RenderableType] = []
     for name, scaling in sweep.scaling.items():
@@ -130,7 +130,7 @@ def _loads(
 
 
 def _letters(targets: Iterable[TargetResult]) -> dict[str, str]:
-    """A letter for each grave finding of any step, the gravest first."""
+    """Finding code → letter, for all serious findings of any step, most serious first."""
     grave = [one for target in targets for one in grave_findings(target)]
     grave.sort(key=lambda one: one.severity != "invalid")
     codes = dict.fromkeys(one.code for one in grave)
@@ -138,12 +138,12 @@ def _letters(targets: Iterable[TargetResult]) -> dict[str, str]:
 
 
 def grave_findings(target: TargetResult) -> list[Finding]:
-    """What makes the numbers of a step doubtful, or not valid."""
+    """Findings that make the numbers of a step doubtful or invalid."""
     return [one for one in target.verdict.findings if one.severity != "info"]
 
 
 def _marks(target: TargetResult, letters: Mapping[str, str]) -> str:
-    """The letters of what is grave about a step, with a mark where it makes it invalid."""
+    """The letters of a step's serious findings, with a mark if they make it invalid."""
     found = {f"{'!' * (f.severity == 'invalid')}{letters[f.code]}" for f in grave_findings(target)}
     return " ".join(sorted(found))
 
@@ -151,7 +151,7 @@ def _marks(target: TargetResult, letters: Mapping[str, str]) -> str:
 def _legend(
     points: Sequence[Point], targets: Mapping[float, TargetResult], detail: Detail
 ) -> Iterator[RenderableType]:
-    """What the letters stand for, as the last step that has one says it."""
+    """The meaning of each letter, in the words of the last step that has it."""
     said = {one.code: one for p in points for one in grave_findings(targets[p.load])}
     for code, letter in _letters(targets.values()).items():
         brief = said[code].brief or said[code].message
@@ -171,7 +171,7 @@ def _percentile(latency: Statistics | None, name: str) -> str:
 
 
 def shown(points: Sequence[Point]) -> list[str]:
-    """The components whose share of the time is worth showing, in the order of a request."""
+    """Components with a large enough share of the time, in the order of a request's life."""
     most: dict[str, float] = {}
     for name in (*LEAVES, SERVER_AND_NETWORK):
         shares = (p.mean_ms.get(name, 0.0) / sum(p.mean_ms.values()) for p in points if p.mean_ms)

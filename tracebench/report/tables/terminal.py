@@ -1,4 +1,4 @@
-"""Rendering of terminal output as text, and what its parts have in common."""
+"""Renders terminal output as text; helpers shared by all tables."""
 
 from collections.abc import Iterable
 from io import StringIO
@@ -42,26 +42,26 @@ def printed(parts: Iterable[RenderableType | str], width: int, *, color: bool) -
 
 
 def shortened(name: str, longest: int = 16) -> str:
-    """A name shortened to fit a table, in the middle, as many names differ at the end."""
+    """Shorten a name in the middle, because many names differ at the end."""
     if len(name) <= longest:
         return name
     return f"{name[: longest // 2]}…{name[-(longest - longest // 2 - 1) :]}"
 
 
 def cropped(text: str, width: int) -> str:
-    """A text cut to so many columns, with … where something is missing."""
+    """Cut a text to `width` columns, with … in place of what is missing."""
     if cell_len(text) <= width:
         return text
     return f"{set_cell_size(text, max(width - 1, 0)).rstrip()}…"
 
 
 def one_line(text: str, style: str = "") -> RenderableType:
-    """A text that is cut where the line ends."""
+    """A text that is cut at the end of the line instead of wrapped."""
     return indented(Text(text, style=style, overflow="ellipsis", no_wrap=True))
 
 
 def sentence(text: str) -> str:
-    """A sentence as it stands by itself: with a capital, and a full stop."""
+    """Turn a phrase into a sentence, with a capital letter and a full stop."""
     return f"{text[:1].upper()}{text[1:]}."
 
 
@@ -71,15 +71,15 @@ def indented(what: RenderableType, left: int = _INDENT) -> RenderableType:
 
 
 def has_estimates(statistics: Iterable[Statistics], shown: Iterable[str]) -> bool:
-    """Whether a value among those shown is marked as too little known."""
+    """Whether any of the shown values is marked as having too few samples."""
     names = set(shown)
     return any(names.intersection(one.unsupported) for one in statistics)
 
 
 def finding_line(finding: Finding, width: int) -> RenderableType:
-    """A finding in one line: what is wrong, and after a colon what to do about it.
+    """A finding in one line: what is wrong, then a colon and what to do about it.
 
-    What does not fit is cut before the colon.
+    If it does not fit, the part before the colon is cut.
     """
     brief, fix = finding.brief or finding.message, f": {finding.fix}" if finding.fix else ""
     room = width - _INDENT - 2 - cell_len(fix)

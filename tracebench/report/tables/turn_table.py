@@ -1,4 +1,4 @@
-"""Conversations, turn by turn: does the cache help, and what does a longer history cost?"""
+"""Conversations turn by turn: whether the cache helps, and what a longer history costs."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -14,12 +14,12 @@ from tracebench.report.tables.component_table import value
 from tracebench.report.tables.terminal import indented
 
 _MOST: Final = 12
-"""Turns that are shown; of more, the first ones and the last."""
+"""Most turns shown; if there are more, the first ones and the last."""
 _COLUMNS: Final = ("requests", "input", "cached", "ttft p50", "ttft p95", "tpot p50")
 
 
 def turns_in_short(turns: Sequence[Turn]) -> Iterator[str]:
-    """A line: the first turn beside the last."""
+    """One line that compares the first turn with the last."""
     if len(turns) < 2:
         return
     first, last = turns[0], turns[-1]
@@ -34,7 +34,7 @@ def turns_in_short(turns: Sequence[Turn]) -> Iterator[str]:
 
 
 def turn_block(turns: Sequence[Turn]) -> Iterator[RenderableType]:
-    """A line a turn."""
+    """A table with one line per turn."""
     if not turns:
         return
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)

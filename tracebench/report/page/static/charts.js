@@ -19,7 +19,7 @@ const { drawChart, redrawAll } = (() => {
     return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
   };
 
-  /** Axis labels with as many decimals as tell neighbours apart. */
+  /** Axis labels with enough decimals to distinguish neighbours. */
   function ticks(u, values) {
     const step = values.length > 1 ? Math.abs(values[1] - values[0]) : Math.abs(values[0]) || 1;
     const power = Math.max(0, -Math.floor(Math.log10(step)));
@@ -38,7 +38,7 @@ const { drawChart, redrawAll } = (() => {
       return narrow || Math.abs(power - Math.round(power)) < 1e-9 ? String(Number(value.toPrecision(6))) : "";
     });
 
-  /** All values, and no more; a single one in the middle. */
+  /** The range of the values, without padding; a single value is centred. */
   function spread(u, low, high) {
     if (low === null || low === undefined) return [0, 1];
     const aside = low === high ? Math.abs(low) / 10 || 1 : 0;
@@ -73,7 +73,7 @@ const { drawChart, redrawAll } = (() => {
     };
   }
 
-  /** Marks behind and on the curves: stretches of time, whiskers, rings. */
+  /** Marks behind and on the curves: periods of time, whiskers, rings. */
   function drawMarks(u, spec) {
     const { ctx } = u;
     const { left, top, width, height } = u.bbox;
@@ -164,7 +164,7 @@ const { drawChart, redrawAll } = (() => {
     };
   }
 
-  /** Logarithms have no zero: what is not above it has no place there. */
+  /** A logarithmic axis has no zero: values that are not positive are omitted. */
   const positive = (values) => values.map((value) => (value > 0 ? value : null));
 
   function build(chart) {
@@ -182,7 +182,7 @@ const { drawChart, redrawAll } = (() => {
   const linear = (u, x) => (u.scales.x.distr === 3 ? Math.log10(x) : x);
   const back = (u, x) => (u.scales.x.distr === 3 ? 10 ** x : x);
 
-  /** Charts of one time axis are zoomed together, as uPlot does with the mouse. */
+  /** Charts that share a time axis are zoomed together, as uPlot does with the mouse. */
   const together = ({ spec }, change) => drawn
     .filter((one) => one.spec === spec || (spec.sync && one.spec.sync === spec.sync))
     .forEach(change);
@@ -289,7 +289,7 @@ const { drawChart, redrawAll } = (() => {
     drawn.push(chart);
   }
 
-  /** After the width or the colours have changed; zoom and cursor stay. */
+  /** Redraws after a change of width or colours; zoom and cursor are kept. */
   function redrawAll(width) {
     for (const chart of drawn) {
       const wanted = width ?? Math.max(chart.plot.clientWidth, 280);

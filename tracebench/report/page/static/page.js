@@ -1,5 +1,5 @@
 "use strict";
-/* What each figure of the page shows, the theme, and the downloads. */
+/* The contents of each figure on the page, the theme, and the downloads. */
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const UNIT = { name: document.body.dataset.unit, perMs: Number(document.body.dataset.perMs) };
@@ -12,7 +12,7 @@ function save(text, type, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
-/** A cell; one that a spreadsheet would take for a formula is kept as text. */
+/** A CSV cell; text that a spreadsheet would take for a formula is escaped. */
 function csvCell(value) {
   const text = value === null || value === undefined ? "" : String(value);
   const safe = typeof value === "string" && /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
@@ -32,7 +32,7 @@ const numberOf = (name) => Math.max(0, TARGETS.findIndex(([other]) => other === 
 const lookOf = (at) => ({ color: `s${at % 4}`, dash: at % 4 });
 const latencyAxis = (log) => ({ label: `latency, ${UNIT.name}`, log });
 
-/** Values of several curves, each with places of its own, at all places that any of them has. */
+/** Aligns several curves to the union of their x values. */
 function joined(curves, valueAt) {
   const places = [...new Set(curves.flatMap((one) => one.x))].sort((a, b) => a - b);
   return [places, curves.map((one) => places.map((x) => valueAt(one, x)))];
@@ -92,7 +92,7 @@ function percentiles() {
   };
 }
 
-/** Whether a linear axis would press most of the values into one line. */
+/** Whether a linear axis would squeeze most values into one line. */
 const isWide = (values) => {
   const known = values.filter((value) => value > 0).sort((a, b) => a - b);
   return known.length > 0 && known[known.length - 1] > 20 * known[known.length >> 1];
@@ -186,7 +186,7 @@ function gauge(name, metric) {
   const target = DATA.targets[name];
   let { t_s: times, value } = target.gauges[metric];
   let x = { label: "time, s", per: 1 };
-  if (target.timeline) {  // as long as the other curves over time
+  if (target.timeline) {  // same time range as the other curves
     x = timeAxis(target.timeline);
     const [first, last] = [x.values[0] / x.per, x.values[x.values.length - 1] / x.per];
     const [before, after] = [first < times[0] ? [first] : [], last > times[times.length - 1] ? [last] : []];
@@ -202,7 +202,7 @@ function gauge(name, metric) {
   };
 }
 
-/** One figure for each of a server's gauges, made like those that are in the page already. */
+/** Adds a figure for each server gauge, modelled on those already in the page. */
 function addGauges(holder) {
   const { target } = holder.dataset;
   for (const metric of Object.keys(DATA?.targets?.[target]?.gauges ?? {})) {
@@ -292,7 +292,7 @@ const KINDS = {
   "sweep-latency": sweepLatency,
 };
 
-// The page comes to life.
+// Start-up.
 
 document.querySelectorAll(".gauges").forEach(addGauges);
 for (const figure of document.querySelectorAll("figure.chart")) {
