@@ -83,7 +83,7 @@ def summarise_streams(
 
     Args:
         load: what the engine recorded.
-        times: returns the server times of the decomposed requests; called only if there are streams.
+        times: returns the server times of the decomposed requests; None: there are none.
     """
     if load.streams is None:
         return None
@@ -234,7 +234,7 @@ def told_of(them: Answered, times: StreamTimes | None) -> Said:
 
 
 def to_first_token(them: Answered, said: Said, first: FirstTokens) -> dict[str, Int64]:
-    """The parts that sum to the time to the first token, in ns; parts that no request has omitted."""
+    """The parts that sum to the time to the first token, in ns; without parts no request has."""
     client_ns = them.sent - them.scheduled - them.backlog - them.connect
     begin = {BACKLOG: them.backlog, CONNECT: them.connect, CLIENT: client_ns}
     has = {name: (ns != ABSENT).any() for name, ns in said.before_ns.items()}

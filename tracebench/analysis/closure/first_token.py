@@ -27,7 +27,7 @@ BEFORE_FIRST: Final = (QUEUE, PREPROCESSING, PREFILL)
 """Parts of the server's time that end before the first token comes."""
 _ROUNDING_NS: Final = 1_000
 _ROUNDING: Final = 0.001
-"""Tolerated difference between two processes' clocks, as a fraction of a time."""
+"""Tolerated excess between two processes' clocks: this fraction, plus `_ROUNDING_NS`."""
 
 
 def stream_times(chosen: Selection, times: ServerTimes) -> StreamTimes | None:

@@ -49,7 +49,7 @@ def cleaned(name: str) -> str:
 
 @lru_cache(maxsize=1024)
 def shown_as(name: str) -> str:
-    """A name made distinct from tracebench's own components, such as `server.network`."""
+    """A cleaned name, prefixed if it is one of tracebench's own, as in `server.network`."""
     name = cleaned(name)
     return _OF_THE_SERVER + name if name in COMPONENTS else name
 
