@@ -51,8 +51,8 @@ def differences(
     """Compare each target's runs in the components that all of them have.
 
     Args:
-        sides: target → its runs on side A and on side B, at least one each; with fewer than three on
-            either side, they must have blocks.
+        sides: target → its runs on side A and on side B, at least one each; with fewer than three
+            on either side, they must have blocks.
 
     Returns:
         Target → component → statistic → difference; p99 only if all runs support it. Verdicts of

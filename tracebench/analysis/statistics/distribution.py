@@ -26,8 +26,8 @@ SAMPLE_FLOORS: Final = {"p50_ms": 6, "p90_ms": 64, "p95_ms": 130, "p99_ms": 662,
 """Samples below which a percentile has no interval.
 
 With fewer than 6, even the extremes enclose the median with less than 95 % confidence
-(1 − 2 · 0.5⁵ = 94 %). The others are the least n for which rank np + 1.96·√(np(1−p)) + 1 lies inside
-the sample.
+(1 − 2 · 0.5⁵ = 94 %). The others are the least n for which rank np + 1.96·√(np(1−p)) + 1 lies
+inside the sample.
 """
 _MEAN_FLOOR: Final = 6
 _LARGEST_32_BIT: Final = 2**32 - 1

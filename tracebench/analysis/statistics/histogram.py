@@ -49,7 +49,7 @@ class Histogram:
         return _least(np.arange(len(self.counts)) + self.first, self.digits)
 
     def coarse(self) -> "Histogram":
-        """The histogram with 2 significant digits; each of its slots consists of whole ones of 3."""
+        """The histogram with 2 significant digits; its slots consist of whole ones of 3 digits."""
         slots = _slots(self.least_ns, _COARSE)
         counts = np.bincount(slots - slots[0], self.counts).astype(np.int64)
         return Histogram(counts, int(slots[0]), _COARSE)

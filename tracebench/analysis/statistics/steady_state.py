@@ -50,8 +50,8 @@ class Leftover(NamedTuple):
 
     cut: int
     shift: float
-    """How far the mean of all is from the mean after the cut, beyond chance (95 %), as a fraction of
-    the latter."""
+    """How far the mean of all is from the mean after the cut, beyond chance (95 %), as a fraction
+    of the latter."""
 
 
 def truncation(values_ns: Nanoseconds) -> int:

@@ -80,7 +80,7 @@ def _place(count: int, end: int) -> int:
 
 
 def _ranked(values_ns: Nanoseconds, ranks: Sequence[tuple[int, int]]) -> list[Rows]:
-    """The indices of the values between each pair of ranks; of equal values, the later is greater."""
+    """The indices of the values between each pair of ranks; of equals, the later is greater."""
     ordered_ns = in_order(values_ns)
     return [_between(values_ns, ordered_ns, begin, end) for begin, end in ranks]
 
@@ -157,7 +157,8 @@ def _half_widths(slow: _Group, usual: _Group) -> _Sums | None:
     """Half the width of each share's 95 % interval, by a jackknife over blocks of requests.
 
     Blocks keep correlated requests together (Künsch 1989, The jackknife and the bootstrap for
-    general stationary observations, Annals of Statistics 17). The choice of slow requests is taken as given; in simulations the coverage is 90 % to 96 %.
+    general stationary observations, Annals of Statistics 17). The choice of slow requests is taken
+    as given; in simulations the coverage is 90 % to 96 %.
 
     Returns:
         None if leaving out one block removes all the excess: it is a single event.

@@ -64,7 +64,7 @@ class _Ordered:
         self._before = np.cumsum(count) - count
 
     def ms(self, rank: Int64, least: int = 1) -> tuple[float | None, ...]:
-        """Each bucket's value at its rank (from 1); None for buckets of fewer than `least` values."""
+        """Each bucket's value at its rank (from 1); None if it has fewer than `least` values."""
         known = self._count >= least
         found = np.full(len(known), None, object)
         keys = self._keys[(self._before + rank - 1)[known]]
@@ -73,7 +73,7 @@ class _Ordered:
 
 
 def _round_width(span_ns: int, most: int) -> int:
-    """The least width of 1, 2 or 5 times a power of ten that divides a run into `most` buckets."""
+    """The least width, 1, 2 or 5 times a power of ten, that needs at most `most` buckets."""
     least_ns = span_ns // most + 1
     power = int(10 ** (len(str(least_ns)) - 1))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= least_ns)
