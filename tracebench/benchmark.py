@@ -1,4 +1,4 @@
-"""The public Python door: `run(plan)` → `Result`; where load, tracing and analysis meet."""
+"""`run(plan)` → `Result`: the public Python API, joining load, tracing and analysis."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

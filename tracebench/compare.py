@@ -1,4 +1,4 @@
-"""`compare_results(a, b)` → `RunComparison`: saved runs compared; a public Python door."""
+"""`compare_results(a, b)` → `RunComparison`: a comparison of saved runs; public Python API."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`search(plan, …)` → `Search`: the highest load that meets an objective; a public Python door."""
+"""`search(plan, …)` → `Search`: the highest load that meets an objective; public Python API."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

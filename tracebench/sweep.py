@@ -1,4 +1,4 @@
-"""`sweep(plan, …)` → `Sweep`: the same plan over a list of loads; a public Python door."""
+"""`sweep(plan, …)` → `Sweep`: the same plan measured at a list of loads; public Python API."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

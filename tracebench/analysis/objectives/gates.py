@@ -52,7 +52,7 @@ class SlowerGate(NamedTuple):
     share: float
 
 
-# Reading gates.
+# Parsing gates.
 
 _GATE: Final = re.compile(rf"\s*(?P<name>[\w.\-]+)\s*(?P<fails>[<>]=?)\s*{NUMBER}\s*")
 _SLOWER: Final = re.compile(r"\s*(?P<name>[\w.\-]+)\s+(?P<number>[0-9]*\.?[0-9]+)\s*%\s*")
@@ -167,7 +167,7 @@ def slower_gate_of(text: str) -> SlowerGate:
     )
 
 
-# Judging them.
+# Judging gates.
 
 
 def judge(
@@ -252,7 +252,7 @@ def _value(gate: Gate, target: TargetResult) -> _Value | None:
         return None
     value: float = getattr(found, name)
     if name == "max_ms":
-        return _Value(value, (value, value))  # of this run, a fact
+        return _Value(value, (value, value))  # an observation, so exact
     interval = found.ci95.get(name)
     return _Value(value, interval, "" if interval else _too_few(name, found))
 

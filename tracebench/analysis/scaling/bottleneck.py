@@ -16,7 +16,7 @@ from tracebench.model.components import BACKLOG, BODY, CLIENT, CONNECT, NETWORK,
 from tracebench.model.result import TargetResult, TcpInfo
 from tracebench.model.sweep import Bottleneck, Cause, LoadKind, Point, Scaling
 
-# What saturates first: the component that takes most of the time by which latency has grown.
+# What saturates first: the component that accounts for most of the growth in latency.
 
 COMPUTE: Final = (PREPROCESSING, INFERENCE, POSTPROCESSING, SERVER_OTHER)
 """Components in which a server works rather than waits."""

@@ -59,10 +59,10 @@ def moments(values: Nanoseconds) -> Moments:
 # What correlated requests are worth: they carry less information than independent ones.
 #
 # In a closed loop a slow moment of the server hits every slot; a stall puts its requests into
-# the tail together. Non-overlapping batches show how much: the scatter of their means includes
-# whatever correlation there is within them (Law & Carson 1979, A sequential
-# procedure for determining the length of a steady-state simulation, Operations Research 27;
-# Schmeiser 1982).
+# the tail together. Non-overlapping batches show how much: the scatter of their means reflects
+# that of the whole series' mean, whatever the correlation within them (Law & Carson 1979, A
+# sequential procedure for determining the length of a steady-state simulation, Operations
+# Research 27; Schmeiser 1982).
 
 _MOST, _MEASURING, _LEAST = 256, 32, 8
 """Numbers of batches: many detect a weak correlation; few are long enough to measure a strong one,

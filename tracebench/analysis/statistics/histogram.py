@@ -2,8 +2,8 @@
 
 A slot is as wide as 3 significant digits allow: 1,024 slots of equal width for every doubling.
 The slots and the encoding (V2, compressed, as base64) are those of http://hdrhistogram.org; the
-Python package would need setuptools and pbr at run time, and counts 1.3 µs a value, where the
-sorted sample that the percentiles need gives all counts at once.
+Python package would need setuptools and pbr at run time, and takes 1.3 µs to count a value, whereas
+the sorted sample, needed for percentiles anyway, gives all counts at once.
 """
 
 import zlib

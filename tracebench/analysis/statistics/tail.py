@@ -1,7 +1,7 @@
 """Where the slowest requests spend their extra time.
 
 Percentiles of components do not add up; conditional means do: the mean latency of the slowest 1 %,
-less that of the requests around the median, is the sum of the same difference of every component.
+minus that of the requests around the median, is the sum of the same differences of all components.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
