@@ -1,4 +1,4 @@
-"""Archives of spans → the result that the run which wrote them gave: `analyze(paths)`."""
+"""`analyze(paths)` → `Result`: the result of a run, computed again from its archived spans."""
 
 import shlex
 from collections import Counter
@@ -51,17 +51,17 @@ _Requests: TypeAlias = dict[str, read_back.Root]
 
 
 class _Key(NamedTuple):
-    """What requests are grouped by."""
+    """Identifies a group of requests: one target in one run."""
 
     name: str
-    """What the run called the target."""
+    """The target's name in its run."""
     run: str
-    """A run's id; for another client its name and whom it spoke to."""
+    """The run's id; for another client, its name and the address it called."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """The requests of one run to one target, in the order in which they stand."""
+    """The requests of one run to one target, in archive order."""
 
     requests: _Requests
     facts: run_facts.RunFacts | None = None
@@ -69,10 +69,10 @@ class _Group:
     is_ours: bool = True
 
     def load(self) -> Measurement:
-        """What the run knew, or as much as its requests tell."""
+        """The run's measurement, or as much of it as the requests alone reveal."""
         roots = list(self.requests.values())
         if self.facts is not None and self.facts.load["block_ends"]:
-            roots.sort(key=lambda one: one.exchange.done_ns)  # whatever has stored them meanwhile
+            roots.sort(key=lambda one: one.exchange.done_ns)  # storage may have reordered them
         exchanges, mirrors, texts = zip(*roots, strict=True)
         requests, times = Requests.of(exchanges), ServerTimes.of(mirrors)
         sent_ns = (one.sent_ns for one in exchanges)
@@ -86,7 +86,7 @@ class _Group:
 
 
 class _Joined(NamedTuple):
-    """What a group's requests tell, and their servers of them."""
+    """A group's measurement, with the server times of its requests and their decomposition."""
 
     load: Measurement
     times: ServerTimes
@@ -99,17 +99,17 @@ def analyze(
     mapping: str | None = None,
     measured: Callable[[str, Record], object] = lambda target, record: None,
 ) -> Result:
-    """Analyse archives again: of tracebench, of a collector's file exporter, of another client.
+    """Analyse archived spans of tracebench, a collector's file exporter, or another client.
 
     Args:
-        paths: OTLP JSON lines; they are read one after the other, and count as one archive.
-        maps: `component=span`, rules that come before all others.
-        mapping: a TOML file of rules; see docs/mapping.md. Where neither is given, the rules are
-            those of the run.
-        measured: is told of all requests of each target.
+        paths: files of OTLP JSON lines, read in this order as one archive.
+        maps: rules `component=span`, which take precedence over all others.
+        mapping: a TOML file of rules (docs/mapping.md). If neither `maps` nor `mapping` is given,
+            the run's own rules apply.
+        measured: called with each target's name and the record of all its requests.
 
     Raises:
-        UsageError: a file cannot be read, no request is in any, or a rule is wrong.
+        UsageError: a file cannot be read, none holds a request, or a rule is invalid.
     """
     given = mapper_of(maps, mapping) if maps or mapping else None
     archives = Archives(paths)
@@ -118,7 +118,7 @@ def analyze(
     if not groups:
         raise _no_requests(archives, kept, paths)
     damage = unreadable(archives.bad, archives.spans, archives.problem)
-    made = cache(mapper_of)  # one for all targets of a run: a rule may be meant for one of them
+    made = cache(mapper_of)  # shared by a run's targets: a rule may be meant for only one of them
     targets, mappers, rounds = {}, dict[str, Mapper](), dict[str, Rounds]()
     by_turns = _were_by_turns(groups)
     for name, group in _named(groups).items():
@@ -144,15 +144,15 @@ def analyze(
 def inventory(
     paths: Sequence[str], maps: Sequence[str] = (), mapping: str | None = None
 ) -> Inventory:
-    """Take stock of archives: what the servers in them emit, and how it is mapped.
+    """List the spans that servers emit, as found in archives, and how each is mapped.
 
     Args:
-        paths: as for `analyze`, as are `maps` and `mapping`.
-        maps: see there.
-        mapping: see there.
+        paths: files of OTLP JSON lines, read in this order as one archive.
+        maps: rules `component=span`, which take precedence over all others.
+        mapping: a TOML file of rules (docs/mapping.md).
 
     Raises:
-        UsageError: a file cannot be read, no span is in any, or a rule is wrong.
+        UsageError: a file cannot be read, none holds a span, or a rule is invalid.
     """
     archives = Archives(paths)
     services = take_stock(archives, mapper_of(maps, mapping))
@@ -160,7 +160,7 @@ def inventory(
 
 
 def _no_requests(archives: Archives, kept: KeptSpans, paths: Sequence[str]) -> UsageError:
-    """Which side of them is to be added, if it is not there, but cannot be used."""
+    """The error for archives without requests: it names the spans to add, client's or server's."""
     files, kinds = " ".join(map(repr, paths)), {span.kind for span in kept}
     unusable = f" ({archives.bad} more cannot be used: {archives.problem})" if archives.bad else ""
     lacking = (
@@ -175,7 +175,7 @@ def _no_requests(archives: Archives, kept: KeptSpans, paths: Sequence[str]) -> U
 
 
 def _read(archives: Archives) -> tuple[dict[_Key, _Group], KeptSpans]:
-    """Part our root spans, of which only the requests are kept, from all others."""
+    """Separate tracebench's root spans, grouped as requests, from all other spans."""
     groups: dict[_Key, _Group] = {}
     kept = KeptSpans()
     for span in archives:
@@ -207,7 +207,7 @@ def _add_other_clients(groups: dict[_Key, _Group], kept: KeptSpans) -> None:
 
 
 def _named(groups: Mapping[_Key, _Group]) -> dict[str, _Group]:
-    """Called as in their run, and by their run as well where there are several."""
+    """Key the groups by target name, with the run appended if the name is not unique."""
     counts = Counter(key.name for key in groups)
     return {
         key.name if counts[key.name] == 1 else f"{key.name} {key.run}": group
@@ -216,14 +216,14 @@ def _named(groups: Mapping[_Key, _Group]) -> dict[str, _Group]:
 
 
 def _how(groups: Mapping[_Key, _Group]) -> str:
-    """How targets were measured whose rounds are not known."""
+    """How the targets were measured, for groups whose rounds are unknown."""
     told = [group.facts.plan for group in groups.values() if group.facts is not None]
     in_turn = len(told) == len(groups) and all(plan.get("sequential", True) for plan in told)
     return IN_TURN if in_turn else UNKNOWN_ROUNDS
 
 
 def _were_by_turns(groups: Mapping[_Key, _Group]) -> bool:
-    """Whether all are of one run, which alternated between them, and none lacks requests."""
+    """Whether all groups are of one run that alternated between them, and all are complete."""
     told = [group.facts for group in groups.values() if group.facts is not None]
     if len(told) < len(groups) or len({key.run for key in groups}) > 1:
         return False
@@ -252,7 +252,7 @@ def _analysed(
         if not group.facts.plan.get("floor"):
             result = beside_floor(result, None)
     verdict = result.verdict
-    if not group.is_ours:  # of a client that has no kernel stamps, that finding says all
+    if not group.is_ours:  # `other_client` covers its lack of kernel stamps
         others = (one for one in verdict.findings if one.code != "no_kernel_stamps")
         verdict = replace(verdict, findings=tuple(others))
     lost = _without_spans(group, load.requests, times, kept)
@@ -266,7 +266,7 @@ def _with(result: TargetResult, finding: Finding | None) -> TargetResult:
 def _without_spans(
     group: _Group, requests: Requests, times: ServerTimes, kept: KeptSpans
 ) -> Finding | None:
-    """What to say of requests without server spans, where there should be some."""
+    """The finding for requests that lack an expected server span; None if there are none."""
     if not group.is_ours:
         return None
     wanted = requests.places(lambda rows: rows.succeeded)
@@ -290,7 +290,7 @@ def _without_spans(
 def _mapper_of_run(
     facts: run_facts.RunFacts | None, made: Callable[[Sequence[str], str | None], Mapper]
 ) -> tuple[Mapper, Finding | None]:
-    """The mapper of the run itself, and what is to be said where its file is not here."""
+    """The run's own mapper, and a finding if its mapping file is missing here."""
     maps, mapping = facts.rules if facts is not None else ((), None)
     if mapping is not None and not Path(mapping).is_file():
         return made(maps, None), rules_missing(mapping)
@@ -298,7 +298,7 @@ def _mapper_of_run(
 
 
 def _session(groups: Sequence[_Group]) -> Mapping[str, Any]:
-    """When, where and how: of the run, where there was one that says so."""
+    """Tool, environment, plan and start time: the run's own if recorded, else what is known."""
     told = {id(group.facts): group.facts for group in groups}.values()
     sessions = [facts.session for facts in told if facts is not None]
     if len(sessions) == len(groups) and all(one == sessions[0] for one in sessions):

@@ -1,4 +1,4 @@
-"""The public Python door: `run(plan)` → `Result`; where load, tracing and analysis meet."""
+"""`run(plan)` → `Result`: the public Python API, joining load, tracing and analysis."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -52,24 +52,24 @@ from tracebench.tracing.traces import Traces
 
 
 class Trial(NamedTuple):
-    """One exchange of a dry run."""
+    """One exchange of a dry run, decomposed."""
 
     prepared: PreparedTarget
     exchange: Exchange
     decomposition: Decomposition
     stream: StreamResult | None
-    """None where the reply did not stream."""
+    """None if the reply did not stream."""
 
 
 def run(plan: Plan, watcher: Watcher | None = None) -> Result:
-    """Measure the targets of a plan: by turns, or one after the other where it says so.
+    """Measure a plan's targets, in alternating blocks unless the plan says one after the other.
 
     Args:
         plan: what to measure, and how.
-        watcher: is told how it goes; None: nobody.
+        watcher: receives progress; None: no progress is reported.
 
     Raises:
-        TracebenchError: nothing was measured, because the plan or a target is wrong.
+        TracebenchError: nothing was measured: the plan or a target is wrong.
     """
     secrets = Secrets.of(plan).and_headers(exporter_headers())
     with secrets.guard():
@@ -79,7 +79,7 @@ def run(plan: Plan, watcher: Watcher | None = None) -> Result:
 def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
     traces = Traces(plan.traces, plan.mapping, secrets=secrets)
     asked = plan.objectives
-    if asked.slo is not None:  # what cannot be read is told before the load
+    if asked.slo is not None:  # fail on a malformed objective before any load is sent
         limits_of(asked.slo) if asked.goodput is None else objectives_of(asked.slo, asked.goodput)
     gauge_reader.check(plan.gauges)
     prepared = {
@@ -110,7 +110,7 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
 
 
 def try_once(plan: Plan) -> dict[str, Trial]:
-    """Make one exchange with each target, and decompose it.
+    """Make one exchange with each target and decompose it; keyed by target name.
 
     Raises:
         TracebenchError: the plan or a target is wrong.
@@ -131,7 +131,7 @@ def try_once(plan: Plan) -> dict[str, Trial]:
 def _one_by_one(
     plan: Plan, prepared: Mapping[str, PreparedTarget], analysing: "_Analysing", watcher: Watcher
 ) -> dict[str, TargetResult]:
-    """Measure the targets one after the other, each until its result is whole."""
+    """Measure and analyse the targets one after the other."""
     targets: dict[str, TargetResult] = {}
     left = len(prepared)
     for name, ready in prepared.items():
@@ -157,7 +157,7 @@ def _one_by_one(
 def _by_turns(
     plan: Plan, prepared: Mapping[str, PreparedTarget], analysing: "_Analysing", watcher: Watcher
 ) -> tuple[dict[str, TargetResult], dict[str, Rounds]]:
-    """Measure the targets in alternating blocks, and only then look at each."""
+    """Measure the targets in alternating blocks; analyse them once all are done."""
     anchor, late = export.Anchor.now(), Event()
     for name, ready in prepared.items():
         watcher.begins(name, ready.address, ready.answer)
@@ -182,7 +182,7 @@ def _by_turns(
 def _loaded(
     prepared: PreparedTarget, asked: Workload, watcher: Watcher, *, may_fail: bool
 ) -> Measurement:
-    """What the engine measured: nothing where the target has gone, if that may be."""
+    """Measure one target; if it has gone away and `may_fail`, return an empty measurement."""
     try:
         return measure(prepared, asked, watcher)
     except TargetError as error:
@@ -198,7 +198,7 @@ def _floor(prepared: PreparedTarget, load: Workload) -> Floor:
 
 
 def _cleared(result: TargetResult, secrets: Secrets) -> TargetResult:
-    """The result without credentials in its findings, which quote libraries and servers."""
+    """Hide credentials in the findings of a result: they quote libraries and servers."""
     findings = [replace(one, message=secrets.hide(one.message)) for one in result.verdict.findings]
     return replace(result, verdict=replace(result.verdict, findings=tuple(findings)))
 
@@ -208,7 +208,7 @@ def _with(result: TargetResult, *findings: Finding | None) -> TargetResult:
 
 
 class _Analysing:
-    """From what was measured of each target to its result."""
+    """Turns the measurement of each target into its result."""
 
     def __init__(
         self,
@@ -226,13 +226,13 @@ class _Analysing:
         self._received: dict[str, Received | None] = {}
 
     def measure_floors(self) -> None:
-        """Measure a server that does nothing as each target will be, where that was asked for."""
+        """If the plan asks for it, measure a server that does nothing under each target's load."""
         if self._plan.influence.floor:
             load = self._plan.load
             self._floors = {name: _floor(one, load) for name, one in self._prepared.items()}
 
     def collect(self, loads: Mapping[str, Measurement]) -> None:
-        """Wait for the spans of all these targets together: their requests alternated."""
+        """Wait for the spans of all these targets at once, since their requests alternated."""
         asked = [_asked(load, self._prepared[name])[0] for name, load in loads.items()]
         received = self._traces.collect(asked, self._watcher.waits)
         self._received = dict(zip(loads, received, strict=True))
@@ -240,7 +240,7 @@ class _Analysing:
     def __call__(
         self, name: str, load: Measurement, anchor: export.Anchor
     ) -> tuple[TargetResult, Decomposition]:
-        """Analyse the load of one target."""
+        """Analyse the measurement of one target."""
         plan, prepared, waits = self._plan, self._prepared[name], self._watcher.waits
         load = replace(load, slo=plan.objectives.slo or "", goodput=plan.objectives.goodput)
         facts = run_facts.written(prepared.address, load, self._session)
@@ -268,7 +268,7 @@ class _Analysing:
     def _of_traces(
         self, name: str, load: Measurement, one_run: export.Run, joining: JoiningExporter
     ) -> list[Finding]:
-        """Send the spans of a load, and take those of its server."""
+        """Export the client's spans of a load, and collect the server's."""
         prepared, traces, waits = self._prepared[name], self._traces, self._watcher.waits
         requests, times = _asked(load, prepared)
         findings = traces.export(requests, times, prepared.described, one_run, waits, load.streams)
@@ -278,7 +278,7 @@ class _Analysing:
         return findings + traces.read_back(requests, joining, one_run, waits)
 
     def beside_libraries(self, name: str, result: TargetResult) -> tuple[TargetResult, bool]:
-        """Let client libraries send as well; returns whether the user has ended that."""
+        """Add the cost of client libraries; also returns whether the user interrupted that."""
         prepared = self._prepared[name]
         libraries = self._libraries[prepared.described.protocol]
         if not libraries or not result.requests.started:
@@ -299,7 +299,7 @@ class _Analysing:
 def _records(
     load: Measurement, requests: Requests, times: ServerTimes, untraced_from: int, epoch_ns: int
 ) -> Iterator[Record]:
-    """All requests: those that asked for tracing, and then the others, where there are any."""
+    """All requests: first those that asked for tracing, then the others, if any."""
     yield Record(requests, times, load.streams, epoch_ns)
     if len(requests) < len(load.requests):
         others = load.requests.places(lambda rows: rows[VARIANT] >= untraced_from)
@@ -308,7 +308,7 @@ def _records(
 
 
 def _asked(load: Measurement, prepared: PreparedTarget) -> tuple[Requests, ServerTimes]:
-    """The requests that asked for tracing, and what their mirrors said."""
+    """The requests that asked for tracing, and the server times in their replies."""
     places = load.requests.places(lambda rows: rows[VARIANT] < prepared.untraced_from)
     if len(places) == len(load.requests):
         return load.requests, load.times

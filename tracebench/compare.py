@@ -1,4 +1,4 @@
-"""`compare_results(a, b)` → `RunComparison`: saved runs compared; a public Python door."""
+"""`compare_results(a, b)` → `RunComparison`: a comparison of saved runs; public Python API."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,9 +26,9 @@ class Runs:
 
     results: tuple[Result, ...]
     names: tuple[str, ...]
-    """Of the files, for messages."""
+    """File names, for messages; one a result."""
     target: str | None = None
-    """Which target of each; None: those that both sides have."""
+    """The target to compare in every run; None: all targets that both sides have."""
 
 
 def load(arguments: Sequence[str]) -> Runs:
@@ -38,7 +38,8 @@ def load(arguments: Sequence[str]) -> Runs:
         arguments: `FILE` or `FILE:TARGET`, at least one.
 
     Raises:
-        UsageError: a file cannot be read, is no result, or two name different targets.
+        UsageError: a file cannot be read or is not a result, or two arguments name different
+            targets.
     """
     chosen = [_file_and_target(one) for one in arguments]
     targets = {target for _, target in chosen}
@@ -53,7 +54,7 @@ def load(arguments: Sequence[str]) -> Runs:
 
 
 def _file_and_target(argument: str) -> tuple[str, str | None]:
-    """A name with a colon is that of a file, where there is one."""
+    """Split `FILE:TARGET`; an argument that is itself an existing file has no target."""
     file, colon, target = argument.rpartition(":")
     if colon and file and target and not os.path.exists(argument):
         return file, target
@@ -69,19 +70,20 @@ def compare_results(
     a_target: str | None = None,
     b_target: str | None = None,
 ) -> RunComparison:
-    """Compare runs of side B with those of side A.
+    """Compare the runs of side B with the runs of side A.
 
     Args:
-        a: at least one run; three or more on both sides make the runs the sample.
-        b: the same.
-        a_names: what to call them in messages; empty: `A1`, `A2`, ….
-        b_names: the same.
-        a_target: which target of A's runs; None: each that all runs of both sides have, or the
-            only one on each side.
-        b_target: the same of B.
+        a: runs of side A, at least one; with three or more on both sides, each run counts as one
+            value of the sample.
+        b: runs of side B, likewise.
+        a_names: names of A's runs in messages; empty: `A1`, `A2`, ….
+        b_names: names of B's runs; empty: `B1`, `B2`, ….
+        a_target: the target to use from A's runs; None: every target that all runs of both sides
+            have, or the only one on each side.
+        b_target: the target to use from B's runs, likewise.
 
     Raises:
-        UsageError: they cannot be compared; the message says why, and what to change.
+        UsageError: the runs cannot be compared; the message says why, and what to change.
     """
     sides = (
         Runs(tuple(a), tuple(a_names) or _numbered("A", a), a_target),
@@ -91,7 +93,11 @@ def compare_results(
 
 
 def compare_runs(a: Runs, b: Runs) -> RunComparison:
-    """As `compare_results`, of runs with their names."""
+    """Compare two sides like `compare_results`, given runs that carry their names.
+
+    Raises:
+        UsageError: the runs cannot be compared; the message says why, and what to change.
+    """
     if not a.results or not b.results:
         raise UsageError("nothing to compare: give at least one run on each side")
     pairs = _pairs(a, b)
@@ -124,7 +130,7 @@ def _targets(runs: Runs, name: str) -> tuple[TargetResult, ...]:
 
 
 def _pairs(a: Runs, b: Runs) -> dict[str, tuple[str, str]]:
-    """What a pair of targets is called → its target on side A, and on side B."""
+    """The pairs of targets to compare: name of the pair → target on side A, target on side B."""
     if a.target is not None or b.target is not None:
         return _named(_only(a, b), _only(b, a))
     in_all = _in_all(b)
@@ -144,7 +150,7 @@ def _named(of_a: str, of_b: str) -> dict[str, tuple[str, str]]:
 
 
 def _only(side: Runs, other: Runs) -> str:
-    """The target that was chosen; else the one that the other side names, or the only one."""
+    """The target chosen for a side; else the one chosen for the other side, or the only one."""
     known = _in_all(side)
     wanted = side.target if side.target is not None else other.target
     if wanted in known:
@@ -167,10 +173,10 @@ def _listed(runs: Runs) -> str:
 
 
 def _refuse_repeated(a: Runs, b: Runs, pairs: Mapping[str, tuple[str, str]]) -> None:
-    """One run counts once: compared with itself, it would never differ.
+    """Refuse a run that appears twice: compared with itself, it would never differ.
 
     Raises:
-        UsageError: it comes twice.
+        UsageError: a run appears twice.
     """
     for of_a, of_b in pairs.values():
         seen: dict[tuple[object, str], str] = {}
@@ -185,10 +191,10 @@ def _refuse_repeated(a: Runs, b: Runs, pairs: Mapping[str, tuple[str, str]]) -> 
 
 
 def _check(runs: Runs, targets: Sequence[str], *, needs_blocks: bool) -> None:
-    """Check that targets have what is compared.
+    """Check that the targets have the data that a comparison needs.
 
     Raises:
-        UsageError: a run has no successes, or is too old.
+        UsageError: a run has no successful request, or its file is too old.
     """
     for name, one in zip(runs.names, runs.results, strict=True):
         for target in targets:
@@ -212,7 +218,7 @@ def _side(letter: str, runs: Runs, targets: Mapping[str, str]) -> Side:
 def _shifts(
     a: Runs, b: Runs, sides: Mapping[str, tuple[Sequence[TargetResult], Sequence[TargetResult]]]
 ) -> Iterator[tuple[str, Shift]]:
-    """The distributions of both sides.
+    """The percentiles of each target's end-to-end time on both sides, where all runs have them.
 
     Raises:
         UsageError: a histogram is damaged.
@@ -261,7 +267,7 @@ def _caveats(a: Runs, b: Runs, pairs: Mapping[str, tuple[str, str]]) -> Iterator
 
 
 def _of_one_run(a: Runs, b: Runs) -> Iterator[str]:
-    """Targets of one run, whose own comparison knows more: its blocks alternate."""
+    """Warn if both targets are of one run: its own comparison, of alternating blocks, is better."""
     known = {one.tool.get("run_id"): name for name, one in zip(a.names, a.results, strict=True)}
     for one in b.results:
         run_id = one.tool.get("run_id")
@@ -271,7 +277,7 @@ def _of_one_run(a: Runs, b: Runs) -> Iterator[str]:
 
 
 def _left_out(a: Runs, b: Runs, pairs: Mapping[str, tuple[str, str]]) -> Iterator[str]:
-    """Targets that only one side has, where none was chosen."""
+    """List the targets that were not compared because some run lacks them."""
     if a.target is not None or b.target is not None:
         return
     for letter, side, at in (("A", a, 0), ("B", b, 1)):

@@ -1,4 +1,4 @@
-"""`search(plan, …)` → `Search`: the highest load that meets an objective; a public Python door."""
+"""`search(plan, …)` → `Search`: the highest load that meets an objective; public Python API."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,17 +30,17 @@ GOODPUT: Final = 0.99
 _FIRST: Final[dict[LoadKind, float]] = {"concurrency": 1, "rate": 10}
 _LEAST: Final[dict[LoadKind, float]] = {"concurrency": 1, "rate": 0.1}
 _OVERHEAD_S: Final = 0.5
-"""What a step takes beside its load, at first: preflight, warm-up, drain, analysis."""
+"""First estimate of what a step takes beyond its load: preflight, warm-up, drain, analysis."""
 _WARMUP_S: Final = 0.3
-"""Of requests before each step of an open loop: connections are made, caches filled."""
+"""Least warm-up before each open-loop step: it opens connections and fills caches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Within:
-    """Where to search, and for how long."""
+    """The range of loads to search, and the time allowed."""
 
     least: float | None = None
-    """None: from 10 a second (or 1 in flight) on, and below if that is too much."""
+    """Lowest load; None: start at 10 a second (or 1 in flight) and go lower if that is too much."""
     most: float | None = None
     budget_s: float = BUDGET_S
 
@@ -53,16 +53,16 @@ def search(
 ) -> Search:
     """Find the highest load whose whole 95 % interval meets the plan's objectives.
 
-    An interrupt ends it, and so does a step that fails: what was measured until then is returned.
+    An interrupt or a failed step ends the search; the steps measured so far are returned.
 
     Args:
-        plan: what to measure; its `objectives` say what to meet.
-        by: what the loads are.
-        within: the bounds of the loads and of the time.
-        watcher: is told how it goes; None: nobody.
+        plan: what to measure; its `objectives` must give an `slo`.
+        by: whether a load is a concurrency or an arrival rate.
+        within: the range of loads and the time allowed.
+        watcher: receives progress; None: no progress is reported.
 
     Raises:
-        TracebenchError: nothing was measured, because the plan or a target is wrong.
+        TracebenchError: nothing was measured: the plan or the target is wrong.
     """
     plan = _checked(plan)
     bounds = Bounds(
@@ -92,7 +92,7 @@ def _checked(plan: Plan) -> Plan:
 
 
 class _Steps:
-    """What was measured so far."""
+    """The steps measured so far, and the loop that adds to them."""
 
     def __init__(self, plan: Plan, by: LoadKind, watcher: SweepWatcher) -> None:
         self._plan, self._by, self._watcher = plan, by, watcher
@@ -103,16 +103,16 @@ class _Steps:
 
     @property
     def spent_s(self) -> float:
-        """How long the search has taken."""
+        """Seconds since the search began."""
         return monotonic() - self._began_s
 
     @property
     def levels(self) -> list[Level]:
-        """What is known of each load."""
+        """All runs of each load, pooled."""
         return levels(self.seen)
 
     def until_done(self, bounds: Bounds) -> tuple[str, bool]:
-        """Measure until the search ends; returns why it did, and whether by failing."""
+        """Measure until the search ends; returns the reason, and whether it was a failure."""
         load = bounds.first
         try:
             while isinstance(ask := self._next(bounds), Ask):
@@ -128,7 +128,7 @@ class _Steps:
         return ask, False
 
     def _next(self, bounds: Bounds) -> Ask | str:
-        """The next step, which takes longer than its load: so the budget holds."""
+        """Choose the next step; a step's overhead counts too, so that the budget holds."""
         return next_step(self.seen, bounds, self.spent_s + self._overhead_s)
 
     def _last(self) -> Result:
@@ -146,7 +146,7 @@ class _Steps:
         self._watcher.ends(ask.load, result)
 
     def _check(self, target: TargetResult) -> None:
-        """Check at the first step that the objectives ask for what there is."""
+        """Refuse, after the first step, objectives on metrics that no request reports."""
         unknown = [one.expression for one in target.objectives if one.value is None]
         if unknown and not self.done and target.requests.succeeded:
             raise UsageError(
@@ -217,7 +217,7 @@ def _summed_up(
 
 
 def longest_runs(steps: Sequence[SearchStep]) -> dict[float, Result]:
-    """The longest run at each load, which tells most of it."""
+    """The longest run at each load, as the most informative one, by ascending load."""
     found: dict[float, SearchStep] = {}
     for step in steps:
         if step.load not in found or step.seconds > found[step.load].seconds:

@@ -1,4 +1,4 @@
-"""`sweep(plan, …)` → `Sweep`: the same plan over a list of loads; a public Python door."""
+"""`sweep(plan, …)` → `Sweep`: the same plan measured at a list of loads; public Python API."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from tracebench.model.sweep import LoadKind, Scaling, Step, Sweep
 
 INTERRUPTED = "it was interrupted"
 MOST: Final = {"concurrency": 1024, "rate": 100_000}
-"""Where doubling ends at the latest."""
+"""The highest load that doubling reaches."""
 _LEAST: Final[dict[LoadKind, float]] = {"concurrency": 1, "rate": 10}
 _WARMUP_A_SLOT = 2
 
@@ -24,20 +24,20 @@ _WARMUP_A_SLOT = 2
 def sweep(
     plan: Plan, kind: LoadKind, loads: Sequence[float] | None, watcher: SweepWatcher | None = None
 ) -> Sweep:
-    """Measure a plan at each load, the least first.
+    """Measure a plan at each load, in ascending order.
 
-    An interrupt ends it, and so does a step that fails: what was measured until then is returned.
+    An interrupt or a failed step ends the sweep; the steps measured so far are returned.
 
     Args:
-        plan: what to measure at each load; `warmup` is raised to two requests a
-            slot of a closed loop.
-        kind: what the loads are.
-        loads: None: doubled from 1 on (10 a second) until throughput stops growing by more than
-            5 % twice, or the numbers of a step are not valid.
-        watcher: is told how it goes; None: nobody.
+        plan: what to measure at each load; in a closed loop, `warmup` is raised to at least two
+            requests a slot.
+        kind: whether a load is a concurrency or an arrival rate.
+        loads: the loads; None: double from 1 in flight (or 10 a second) until throughput has grown
+            by at most 5 % in two steps running, or the numbers of a step are not valid.
+        watcher: receives progress; None: no progress is reported.
 
     Raises:
-        TracebenchError: nothing was measured, because the plan or a target is wrong.
+        TracebenchError: nothing was measured: the plan or a target is wrong.
     """
     watcher = watcher or SweepWatcher()
     steps: list[Step] = []
@@ -72,9 +72,9 @@ def sweep(
 
 
 def at(plan: Plan, kind: LoadKind, load: float) -> Plan:
-    """The plan of one step."""
+    """The plan for one load of a sweep."""
     file, asked = plan.traces.output_traces, plan.load
-    if file is not None:  # one for each step
+    if file is not None:  # each step writes its own file
         file = str(Path(file).with_stem(f"{Path(file).stem}-{load:g}"))
         plan = replace(plan, traces=replace(plan.traces, output_traces=file))
     if kind == "rate":
@@ -93,7 +93,7 @@ def _doubling(kind: LoadKind) -> Iterator[float]:
 
 
 def _enough(kind: LoadKind, steps: Sequence[Step], *, auto: bool) -> str | None:
-    """Why the sweep should end here, if it should."""
+    """Why the sweep should end here; None: it should go on."""
     load, targets = steps[-1].load, list(_targets(steps[-1:]))
     found = {one.code: one.severity for target in targets for one in target.verdict.findings}
     if "interrupted" in found:

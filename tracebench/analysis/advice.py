@@ -1,7 +1,7 @@
-"""What to do about a finding: advice that fits what was planned, and what was measured.
+"""What to do about a finding: advice that fits the plan and the measurement.
 
 Advice that the plan already follows, or that the figures contradict, is worse than none. So each
-piece says when it fits, and what is told of a finding is what fits.
+piece carries a condition, and a finding shows only the advice whose condition holds.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -15,10 +15,10 @@ from tracebench.model.result import TargetResult
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What was asked for, where, and what came of it."""
+    """What advice depends on: the plan, the environment, and a target's result."""
 
     plan: Mapping[str, Any]
-    """As in the result file; an archive's may hold anything, or nothing."""
+    """The plan as in the result file; read from an archive, it may hold anything or be empty."""
     environment: Mapping[str, Any]
     target: TargetResult
 
@@ -27,38 +27,37 @@ Fits: TypeAlias = Callable[[Situation], bool]
 
 
 def always(_now: Situation) -> bool:
-    """Advice that no plan follows already."""
+    """The condition of advice that fits every situation."""
     return True
 
 
 class Advice(NamedTuple):
-    """One thing to do."""
+    """One action to recommend, and when."""
 
     text: str
     fits: Fits = always
     cause: str = ""
-    """What the finding must be due to for it to help; empty: whatever it is due to."""
+    """The cause of the finding that this helps against; empty: any cause."""
     short: "str | Callable[[Situation], str]" = ""
-    """The same in few words, if possible the option to give: it ends the finding's line. Empty: no
-    line ends in it."""
+    """A few words that end the finding's line, preferably the option to use; empty: none."""
 
 
 Hint: TypeAlias = str | tuple[Advice, ...]
-"""A text is advice that always fits."""
+"""A plain string is advice that always fits."""
 
 
 def pieces(hint: Hint) -> tuple[Advice, ...]:
-    """All the advice of a hint."""
+    """All advice in a hint."""
     return (Advice(hint),) if isinstance(hint, str) else hint
 
 
 def fitting(hint: Hint, now: Situation) -> str:
-    """The advice that fits, in one line; empty where none does."""
+    """The advice that fits, in one line; empty if none does."""
     return "; ".join(one.text for one in pieces(hint) if one.fits(now))
 
 
 def first_fix(advice: Iterable[Advice], now: Situation) -> str:
-    """What fits best, in few words; empty where nothing that fits has a short form."""
+    """The short form of the first advice that fits and has one; empty if there is none."""
     fits = (one.short for one in advice if one.fits(now))
     told = (short if isinstance(short, str) else short(now) for short in fits)
     return next(filter(None, told), "")
@@ -68,59 +67,59 @@ def first_fix(advice: Iterable[Advice], now: Situation) -> str:
 
 
 def is_open(now: Situation) -> bool:
-    """Requests were sent when they were due."""
+    """Open loop: requests were sent when they were due."""
     return by_rate(now) or by_schedule(now)
 
 
 def by_rate(now: Situation) -> bool:
-    """They were due at a rate."""
+    """Open loop with an arrival rate."""
     return bool(now.plan.get("rate"))
 
 
 def by_schedule(now: Situation) -> bool:
-    """They were due at given times."""
+    """Open loop with given arrival times."""
     return bool(now.plan.get("schedule_s"))
 
 
 def one_at_a_time(now: Situation) -> bool:
-    """No two requests were ever under way together."""
+    """At most one request was in flight at a time."""
     return now.plan.get("concurrency") == 1
 
 
 def may_lower_concurrency(now: Situation) -> bool:
-    """It decides how hard the server is pressed, and can be lower."""
+    """Concurrency sets the load (closed loop), and is above 1."""
     return not is_open(now) and not one_at_a_time(now)
 
 
 def cap_was_reached(now: Situation) -> bool:
-    """Requests that were due waited for others to end."""
+    """Open loop in which due requests waited for a free slot, or may have."""
     backlog = now.target.components.get(BACKLOG)
     return is_open(now) and (backlog is None or backlog.max_ms > 0)
 
 
 def timed_out(now: Situation) -> bool:
-    """Some replies did not come in time."""
+    """Some requests timed out."""
     return now.target.requests.timed_out > 0
 
 
 def warms_up_by_itself(now: Situation) -> bool:
-    """`--warmup auto`."""
+    """The run used `--warmup auto`."""
     return now.plan.get("warmup") == "auto"
 
 
 def takes_spans(now: Situation) -> bool:
-    """The server's own spans were asked for."""
+    """The run collected the server's own spans."""
     return given("receive_otlp")(now) or given("jaeger")(now)
 
 
 def reports_parts(now: Situation) -> bool:
-    """The server told some component by its name."""
+    """The server reported at least one named component."""
     named = any(name in now.target.components for name in REPORTED_PARTS)
     return named or bool(now.target.parts_of)
 
 
 def has_one_core(now: Situation) -> bool:
-    """There is no core to be set apart."""
+    """The machine has one core, so none can be set aside."""
     return now.environment.get("cpus") == 1
 
 
@@ -130,22 +129,22 @@ def on_linux(now: Situation) -> bool:
 
 
 def given(name: str) -> Fits:
-    """An option was given."""
+    """A condition: the plan's value of this name is set."""
     return lambda now: bool(now.plan.get(name))
 
 
 def unless(fits: Fits) -> Fits:
-    """The opposite."""
+    """A condition that holds if the given one does not."""
     return lambda now: not fits(now)
 
 
 def both(one: Fits, other: Fits) -> Fits:
-    """Both hold."""
+    """A condition that holds if both given ones do."""
     return lambda now: one(now) and other(now)
 
 
 def _ends_by_itself(now: Situation) -> bool:
-    """The schedule has an end that neither `--requests` nor `--duration` can put off."""
+    """The schedule ends by itself; neither `--requests` nor `--duration` can extend it."""
     rate = now.plan.get("rate")
     last = rate[-1] if isinstance(rate, list) and rate else None
     endless = isinstance(last, dict) and last.get("duration_s") is None

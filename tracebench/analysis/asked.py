@@ -1,4 +1,4 @@
-"""What was asked of a language model, beside what came; and conversations, turn by turn."""
+"""Token counts requested from a language model, and statistics of conversations by turn."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,12 +14,12 @@ from tracebench.model.streams import UNTOLD, Rows
 
 
 def with_asked(tokens: Tokens, variant: Int64, agreement: Agreement | None) -> Tokens:
-    """The tokens of streams, with how many were asked for.
+    """Add the numbers of tokens requested to those counted.
 
     Args:
-        tokens: those that were counted.
-        variant: which of the target's requests each stream answered.
-        agreement: what each of these asked for; None: it is not known.
+        tokens: the tokens counted.
+        variant: index of the target's request that each stream answered; one a stream.
+        agreement: what each of these requests asked for; None: unknown, `tokens` is returned as is.
     """
     if agreement is None:
         return tokens
@@ -31,7 +31,7 @@ def with_asked(tokens: Tokens, variant: Int64, agreement: Agreement | None) -> T
 
 
 def _sum(asked: Sequence[int | None], variant: Int64) -> int | None:
-    """Of what some requests asked for; None if one does not say."""
+    """Tokens requested over all streams; None if any request leaves the number open."""
     if not asked or any(one is None for one in asked):
         return None
     each = np.array(asked, np.int64)
@@ -41,13 +41,13 @@ def _sum(asked: Sequence[int | None], variant: Int64) -> int | None:
 def by_turn(
     rows: Rows, variant: Int64, values_ns: Mapping[str, Int64], agreement: Agreement | None
 ) -> tuple[Turn, ...]:
-    """Conversations, turn by turn.
+    """Statistics of each turn of the conversations; empty if there are none.
 
     Args:
         rows: the streams.
-        variant: which of the target's requests each answered.
-        values_ns: `ttft` and `tpot` of each, in ns; `ABSENT` where it has none.
-        agreement: tells the turn of each request; None: there are no conversations.
+        variant: index of the target's request that each stream answered.
+        values_ns: `ttft` and `tpot` of each stream, in ns; `ABSENT` where it has none.
+        agreement: gives the turn of each request; None: there are no conversations.
     """
     if agreement is None or not agreement.turns:
         return ()

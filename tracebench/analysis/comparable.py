@@ -1,4 +1,4 @@
-"""What a result keeps of a run for comparisons: blocks and histograms of every component."""
+"""What a result keeps for later comparisons: blocks and histograms of every component."""
 
 from collections.abc import Collection, Iterator
 from typing import Final
@@ -16,20 +16,20 @@ from tracebench.model.measurement import Measurement
 from tracebench.model.requests import SCHEDULED, Requests
 
 STREAM: Final = "stream."
-"""Before the names of what streams are told of, which the author's own parts may have too."""
+"""Prefix of stream metrics: a server author's own components may have the same names."""
 _OF_STREAMS: Final = ("ttft", "ttft_service", "first_text", "tpot", "generation", "ending")
 _NS_PER_S: Final = 1e9
 _MOST_BYTES: Final = 195_000
-"""Of the blocks and the histograms of a target, as text."""
+"""Upper bound for the blocks and histograms of a target, as text."""
 _NUMBER_BYTES: Final = 12
 
 
 class Comparable:
-    """Takes the columns of a run one after the other, and keeps blocks and histograms of each.
+    """Collects blocks and histograms from the columns of a run, one column at a time.
 
     Args:
-        load: the run.
-        due_ns: when each success and each time-out was scheduled, in order; one at least.
+        load: the measurement.
+        due_ns: when each success and each time-out was scheduled, ascending; not empty.
     """
 
     def __init__(self, load: Measurement, due_ns: Int64) -> None:
@@ -40,23 +40,23 @@ class Comparable:
         self._histograms: dict[str, Histogram] = {}
 
     def bounds(self, due_ns: Int64) -> Int64:
-        """Where the blocks begin and end among requests that were due then."""
+        """Where the blocks begin and end among requests scheduled at these times."""
         return bounds_of(due_ns, self._starts_ns)
 
     def add(self, name: str, values_ns: Nanoseconds, ordered_ns: Ordered, bounds: Int64) -> None:
-        """Take a column.
+        """Add a column.
 
         Args:
-            name: of the component.
-            values_ns: one at least, in the order of scheduling.
-            ordered_ns: the same, sorted.
-            bounds: of the blocks, among them.
+            name: the component.
+            values_ns: its values in the order of scheduling; not empty.
+            ordered_ns: the same values, sorted.
+            bounds: where the blocks begin and end among the values.
         """
         self._series[name] = series(values_ns, bounds)
         self._histograms[name] = histogram_of(ordered_ns)
 
     def add_streams(self, load: Measurement) -> None:
-        """Take what streamed replies tell, where there are some."""
+        """Add the stream metrics, if any replies streamed."""
         if load.streams is None or not len(load.streams):
             return
         them = answered(load.requests, load.streams)
@@ -68,7 +68,7 @@ class Comparable:
             self._add_gaps(them, bounds)
 
     def _add_gaps(self, them: Answered, bounds: Int64) -> None:
-        """Gaps between tokens, as many as there are tokens behind a gap."""
+        """Add the gaps between tokens, one for each token that follows a gap."""
         between = gaps(them)
         if between is not None:
             reads = np.searchsorted(between.cluster, bounds)
@@ -82,7 +82,7 @@ class Comparable:
 
     @property
     def blocks(self) -> Blocks:
-        """Of all columns so far."""
+        """The blocks of all columns added so far."""
         starts_s = (self._starts_ns - self._began_ns) / _NS_PER_S
         return Blocks(
             start_s=tuple(starts_s.round(6).tolist()),
@@ -91,17 +91,17 @@ class Comparable:
         )
 
     def histograms(self, custom: Collection[str]) -> dict[str, str]:
-        """Of all columns so far, as text.
+        """The encoded histograms of all columns added so far, by name.
 
         Args:
-            custom: parts by names of the author's own, which give way where it would be much.
+            custom: the author's own components, which lose precision first if space runs short.
         """
         numbers = sum(3 * len(self._counts) + 8 for _ in self._series)
         return within(_MOST_BYTES - numbers * _NUMBER_BYTES, self._histograms, [*custom])
 
 
 def _rounds(requests: Requests, ends: Collection[int]) -> Iterator[int]:
-    """When the first request of each round was due."""
+    """When the first request of each non-empty round was due, in ns."""
     due_ns = requests.columns.whole(SCHEDULED) if ends else np.zeros(0, np.int64)
     begin = 0
     for end in ends:

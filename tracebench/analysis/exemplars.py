@@ -1,4 +1,4 @@
-"""Requests that stand for percentiles: each did happen, and has its stamps and components."""
+"""Exemplars: actual requests at percentiles of the latency, with stamps and components."""
 
 from typing import Final, NamedTuple
 
@@ -13,11 +13,11 @@ from tracebench.model.requests import STAMPS, Requests
 from tracebench.model.result import Exemplar
 
 _PERMILLE: Final = (500, 900, 950, 990, 1000)
-"""The last is the slowest request."""
+"""Percentiles, times ten; the last is the slowest request."""
 
 
 class Ranked(NamedTuple):
-    """Requests whose latencies are ranked: every success and every time-out of a record."""
+    """The requests that latency percentiles cover: every success and every time-out."""
 
     requests: Requests
     known: Selection
@@ -25,17 +25,17 @@ class Ranked(NamedTuple):
 
     @classmethod
     def of(cls, requests: Requests) -> "Ranked":
-        """Those of a record."""
+        """Select them from a record."""
         known = ranked(requests)
         return cls(requests, known, known.column(latency))
 
 
 def exemplars(asked: Ranked, decomposition: Decomposition) -> tuple[Exemplar, ...]:
-    """The requests whose latencies the percentiles are.
+    """The requests whose latencies are the percentiles; empty if none can be ranked.
 
     Args:
-        asked: the requests that asked for tracing: an exemplar is to be looked up.
-        decomposition: of the same record.
+        asked: the requests that asked for tracing, since users look up an exemplar's trace.
+        decomposition: the decomposition of the same record.
     """
     if not len(asked.known):
         return ()
@@ -48,7 +48,7 @@ def exemplars(asked: Ranked, decomposition: Decomposition) -> tuple[Exemplar, ..
 
 
 def _place(latency_ns: Nanoseconds, ordered_ns: Ordered, permille: int) -> int:
-    """Where the request stands whose latency is a percentile; of equal ones the later is more."""
+    """The index of the request at a percentile; among equal latencies, the later ranks higher."""
     at = rank(len(ordered_ns), permille) - 1
     value_ns = int(ordered_ns[at])
     before = int(np.searchsorted(ordered_ns, value_ns))
@@ -71,7 +71,7 @@ def _exemplar(
 
 
 def _components(requests: Requests, place: int, decomposition: Decomposition) -> dict[str, float]:
-    """What is told of one request: at least what the client knows of a success."""
+    """The components of one request, in ms; at least the client's view if it succeeded."""
     places = np.array([place])
     alone = decomposition.of_rows(places)
     columns = alone.columns if alone.count else client_view(requests.take(places))
@@ -79,5 +79,5 @@ def _components(requests: Requests, place: int, decomposition: Decomposition) ->
     return {
         name: float(value_ns[0]) / NS_PER_MS
         for name, value_ns in told.items()
-        if len(value_ns) and value_ns[0] >= (name == BODY)  # none stands apart where it is 0
+        if len(value_ns) and value_ns[0] >= (name == BODY)  # a body of 0 does not stand apart
     }

@@ -1,4 +1,4 @@
-"""Why requests did not succeed: reasons grouped, whatever numbers and ids stand in them."""
+"""Reasons why requests failed, grouped regardless of the numbers and ids in them."""
 
 import re
 from collections import Counter
@@ -13,13 +13,13 @@ from tracebench.model.requests import OUTCOME, OUTCOME_CODES, REASON, Requests
 from tracebench.model.result import ErrorCount
 
 MOST_REASONS: Final = 1_000
-"""So many different reasons are kept; what fails for yet another one counts as `OTHER`."""
+"""How many different reasons are kept; failures beyond them count as `OTHER`."""
 OTHER: Final = "other reasons"
 _LONGEST_EXAMPLE: Final = 200
 _MESSAGES: Final = ("grpc-message", "location", "retry-after")
-"""Headers that tell why a request was refused, where the body does not."""
+"""Headers that may say why a request was refused, used if the body does not."""
 _STATUS: Final = re.compile(r"(?:HTTP \d{3}|grpc-status \d+|[A-Z][A-Z_]+)(?=\W|$)")
-"""What a reason begins with: it tells kinds of failures apart, digits and all."""
+"""The status that a reason starts with; kept in full, since it distinguishes failures."""
 _VARIABLE: Final = re.compile(
     r"(?<!\w)'[^']*'(?!\w)"
     r'|"[^"]*"'
@@ -28,20 +28,20 @@ _VARIABLE: Final = re.compile(
     r"|\b[0-9a-fA-F]{8,}\b"  # an id in hexadecimal, which may happen to have no digit
     r"|\w*\d\w*(?:[-.:,+/]+\w*\d\w*)*"  # a number, an address, a time, any word with a digit
 )
-"""What differs from one request to the next: quoted values, ids and numbers."""
+"""Text that varies between requests: quoted values, ids and numbers."""
 _FOLDED: Final = "…"
 _FAILURES: Final = [OUTCOME_CODES[one] for one in (Outcome.FAILED, Outcome.TIMED_OUT)]
 
 
 def count_errors(requests: Requests) -> tuple[ErrorCount, ...]:
-    """Count what failed or timed out by its reason, the most frequent first.
+    """Count failures and time-outs by reason, the most frequent first.
 
-    Reasons of one status that differ in numbers, ids or quoted values alone are one: those stand
-    as … in it.
+    Reasons of one status that differ only in numbers, ids or quoted values are merged; … replaces
+    the parts that differ.
 
     Returns:
-        Each with an example: what the server said in the first such reply, at most 200 printable
-        characters, empty where it said nothing. At most `MOST_REASONS`, and then `OTHER`.
+        At most `MOST_REASONS` reasons, then `OTHER`. Each has an example: what the server said in
+        the first such reply (at most 200 printable characters; empty if it said nothing).
     """
     groups: dict[str, _Group] = {}
     others = 0
@@ -57,7 +57,7 @@ def count_errors(requests: Requests) -> tuple[ErrorCount, ...]:
 
 
 def _counts(requests: Requests) -> Counter[str]:
-    """How many requests failed or timed out for each reason, in the order of their numbers."""
+    """How many requests failed or timed out, by reason number, ascending."""
     found = np.zeros(len(requests.reasons), np.int64)
     for rows in requests.pages():
         failed = np.isin(rows[OUTCOME], _FAILURES)
@@ -67,7 +67,7 @@ def _counts(requests: Requests) -> Counter[str]:
 
 @lru_cache(maxsize=4_096)
 def folded(reason: str) -> str:
-    """A reason without what differs from one request to the next; its status stays as it is."""
+    """A reason with … in place of what varies between requests; its status is kept."""
     status = _STATUS.match(reason)
     at = status.end() if status else 0
     return reason[:at] + _VARIABLE.sub(_FOLDED, reason[at:])
@@ -75,13 +75,13 @@ def folded(reason: str) -> str:
 
 @dataclass(slots=True)
 class _Group:
-    """Failures whose reasons are one when folded."""
+    """Failures whose reasons are equal once folded."""
 
     reason: str
     example: str
     count: int = 0
     differ: bool = False
-    """Not all have the first one's reason."""
+    """Whether the unfolded reasons differ."""
 
     def add(self, reason: str, count: int) -> None:
         self.count += count
@@ -94,7 +94,7 @@ class _Group:
 
 
 def said(reply: Reply) -> str:
-    """What a server said in a reply, as people read it; empty where it said nothing."""
+    """A server's message in a reply, as readable text; empty if there is none."""
     told = [reply.body.decode("utf-8", "replace")]
     told += [f"{name}: {reply.headers[name]}" for name in _MESSAGES if name in reply.headers]
     return next(filter(None, map(printable, told)), "")

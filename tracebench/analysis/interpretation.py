@@ -1,4 +1,4 @@
-"""One sentence about a target: where its time goes, and another about what that suggests."""
+"""Interpretation of a result: one sentence on where the time goes, one on what to do."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -36,10 +36,10 @@ from tracebench.model.exchange import Undecomposed
 from tracebench.model.result import TailPart, TargetResult
 from tracebench.model.stream_result import StreamResult
 
-# What it suggests that one component takes most of the time.
+# What to do if one component takes most of the time.
 
 _ROUND_TRIP_ITSELF: Final = 2.0
-"""Times the least round trip: of what takes no longer, nothing is due to size."""
+"""Multiple of the least round trip; a network time within it does not depend on size."""
 _MOSTLY: Final = 0.5
 _SUGGESTIONS: Final = {
     BACKLOG: "requests wait for a free slot, as the server does not keep up: send less",
@@ -54,7 +54,7 @@ _SUGGESTIONS: Final = {
 
 
 def suggestion(component: str, now: Situation) -> str:
-    """What to look at, or to change, where a component takes most of the time."""
+    """What to look at or change if this component takes most of the time."""
     if own := _own_parts(component, now):
         return own
     if component in _SUGGESTIONS:
@@ -69,7 +69,7 @@ def suggestion(component: str, now: Situation) -> str:
 
 
 def _own_parts(component: str, now: Situation) -> str:
-    """Where parts by names are most of a component, what to do about the largest of them."""
+    """Advice on the largest named part of a component, if named parts are most of it."""
     parts = now.target.parts_of.get(component, ())
     shares = {name: share_of(now.target.components, name, component) for name in parts}
     if sum(shares.values()) < _MOSTLY:
@@ -92,7 +92,7 @@ def _body(now: Situation) -> str:
 
 
 def _server_and_network(now: Situation) -> str:
-    """Nothing tells the two apart: no timing came, or none that can be used."""
+    """Advice if server and network cannot be separated: no usable timing came."""
     useless = {
         reason: count
         for reason, count in now.target.undecomposed.items()
@@ -112,7 +112,7 @@ def _server_other(now: Situation) -> str:
 
 
 def _network(now: Situation) -> str:
-    """Compression shortens only what the path takes: floor and round trip tell whether it does."""
+    """Advise compression only if floor and round trip show that the path itself takes the time."""
     if "network_after_reply_began" in _codes(now):
         return "most of it is after the reply began: a large reply, or a span too short"
     network, floor, tcp = now.target.components[NETWORK], now.target.floor, now.target.tcp
@@ -138,24 +138,24 @@ def _codes(now: Situation) -> set[str]:
     return {one.code for one in now.target.verdict.findings}
 
 
-# One sentence about a target: where its time goes, and another about what that suggests.
+# The two sentences.
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 _COMMON: Final = 0.5
-"""A component that fewer of the requests have is no part of the median one."""
+"""A component that a smaller share of requests has is left out for the median."""
 
 
 class Reading(NamedTuple):
-    """What a result says, in two sentences without full stops."""
+    """The interpretation of a result, in two sentences without full stops."""
 
     fact: str
-    """Empty where the numbers allow none."""
+    """Where the time goes; empty if the numbers do not allow a statement."""
     suggestion: str
-    """Empty where there is nothing to suggest, or nothing to base it on."""
+    """What to do; empty if there is nothing to suggest or no basis for it."""
 
 
 def was_interrupted(target: TargetResult) -> bool:
-    """Whether less was measured than was asked for, because the user ended the run."""
+    """Whether the user ended the run early."""
     return any(one.code == "interrupted" for one in target.verdict.findings)
 
 
@@ -164,18 +164,18 @@ def interpret(
     plan: Mapping[str, Any] = _NOTHING,
     environment: Mapping[str, Any] = _NOTHING,
 ) -> Reading:
-    """Say which component takes the most of a statistic that the verdict allows, and what to do.
+    """Say which component takes most of the time, and what to do about it.
 
     Args:
-        target: what was found.
-        plan: what was asked for, as the result file tells it.
-        environment: where it was measured.
+        target: the result of one target.
+        plan: the plan, as in the result file.
+        environment: the environment, as in the result file.
 
     Returns:
         Such as `inference is 72 % of the mean: 12.3 of 17.1 ms` and `try quantisation, a smaller
-        model or an accelerator`. Of the mean, whose parts add up; else of the median; of what is
-        known too little for either it says so, and suggests nothing. Numbers that are not valid
-        allow nothing.
+        model or an accelerator`. It speaks of the mean, whose parts add up, or else of the median;
+        if neither is known well enough, it says so and suggests nothing. Both are empty if the
+        numbers are not valid.
     """
     if not target.share or not target.verdict.valid:
         return Reading("", "")
@@ -192,14 +192,14 @@ def interpret(
 
 
 def allowed(target: TargetResult) -> str | None:
-    """The statistic to speak of, as `mean_ms`; None where neither mean nor median is known well."""
+    """The statistic to speak of, as `mean_ms`; None if neither mean nor median is well known."""
     known = target.verdict.usable_for
     known = usable_for(target.verdict, target.latency) if known is None else known
     return next((f"{name}_ms" for name in ("mean", "p50") if name in known), None)
 
 
 def _parts(target: TargetResult, statistic: str) -> tuple[dict[str, float], float]:
-    """The leaf components' part of a statistic, and the whole; of the mean they add up to it."""
+    """A statistic of each leaf component, and of the whole; only means add up."""
     whole = target.components[END_TO_END]
     if statistic == "mean_ms":
         parts_ms = {name: share * whole.mean_ms for name, share in target.share.items()}
@@ -221,7 +221,7 @@ def interpret_tail(target: TargetResult) -> str:
 
     Returns:
         Such as `the slowest 1 % take 41 ms longer than the median request, 82 % of that in queue
-        (95 % interval 78 … 86 %)`, of the smallest share that there is; empty where there is none.
+        (95 % interval 78 … 86 %)`, for the smallest share available; empty if there is none.
     """
     name = next((name for name in _TAILS if name in target.tail), None)
     if name is None:
@@ -235,7 +235,7 @@ def interpret_tail(target: TargetResult) -> str:
 
 
 def tail_in_short(target: TargetResult) -> str:
-    """The same in a line, where it is sure and the verdict allows to speak of the tail."""
+    """The tail in one short line; empty if it is uncertain or the verdict rules out the tail."""
     usable = target.verdict.usable_for or ()
     tail = target.tail.get("slowest_1_percent")
     if tail is None or "p99" not in usable:
@@ -249,7 +249,7 @@ def tail_in_short(target: TargetResult) -> str:
 
 
 def _part(component: str, part: TailPart) -> str:
-    """What one component has of the excess, and how surely."""
+    """A component's share of the excess, with its interval."""
     if part.ci95 is not None and part.ci95[0] <= 0:
         return "which no component clearly accounts for: it varies too much"
     said = f"{percent(part.share)} of that in {component.replace('_', ' ')}"
@@ -262,11 +262,11 @@ def _part(component: str, part: TailPart) -> str:
     return f"{said} (95 % interval {100 * low:.0f} … {100 * min(high, 1):.0f} %)"
 
 
-# Where the first token of a stream takes its time, and each one after it.
+# Where the time to the first token goes, and the time of each later token.
 
 
 def interpret_stream(stream: StreamResult) -> str:
-    """Say in one sentence when the first token comes, and the others; empty where none did.
+    """Say in one sentence when the first token comes, and the later ones; empty if none came.
 
     Returns:
         Such as `first token after 50.2 ms (60 % prefill), then 10 ms a token`, in medians.

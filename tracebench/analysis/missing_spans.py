@@ -1,4 +1,4 @@
-"""What came where a request's server span did not: the server's own traces, others, or nothing."""
+"""Why requests lack a server span, judged by the spans that came instead."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -10,30 +10,30 @@ from tracebench.analysis.numbers import counted
 from tracebench.model.span import Span
 
 Cause: TypeAlias = Literal["own_traces", "now_and_then", "headless", "lost", "silent"]
-"""Why a server span is missing, as far as what came tells; the hints of findings name it."""
+"""Likely reason for a missing server span; advice refers to it by name."""
 
 _MOST_LOOKED_AT: Final = 200_000
-"""Spans; what the first of them are tells enough."""
+"""How many spans are examined; that many are representative."""
 _MOST_NAMES: Final = 1_000
 _MOST_NAMED: Final = 3
 _LONGEST_NAME: Final = 60
 _NOW_AND_THEN: Final = 0.5
-"""Of the requests: a server that joins more of them does not ignore the context as such."""
+"""Share of requests; a server that joins more of them does not ignore the trace context."""
 _OF_CALLERS: Final = ("CLIENT", "PRODUCER")
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class OtherSpans(NamedTuple):
-    """What came for one target, beside what was waited for."""
+    """The spans received for one target other than the expected ones."""
 
     spans: int = 0
-    """All that came."""
+    """How many spans came in total."""
     own_traces: int = 0
-    """Traces that a server began by itself: spans without a parent, in traces of nobody's."""
+    """Traces that a server began itself: spans without a parent, in traces unknown to the run."""
     names: Mapping[str, int] = _NONE
-    """How such spans are called, with their service → how many."""
+    """Name and service of such spans → how many."""
     headless: int = 0
-    """Requests of which spans came, but none that is the child of their root span."""
+    """Requests with spans, none of which is a child of the request's root span."""
 
 
 NOTHING: Final = OtherSpans()
@@ -42,15 +42,15 @@ NOTHING: Final = OtherSpans()
 def other_spans(
     spans: Iterable[Span], ours: Collection[str], missing: Collection[str]
 ) -> OtherSpans:
-    """Look at what came.
+    """Classify the spans that came.
 
-    A warm-up's requests are in no collection, but a server that takes their context gives its spans
-    a parent. Roots of callers are not a server's.
+    Warm-up requests are in neither collection, but a server that takes their context gives its
+    spans a parent, so they do not count as its own traces. Nor do callers' root spans.
 
     Args:
-        spans: whatever came; the first 200,000 are looked at.
-        ours: traces that were started here, and what is linked to them.
-        missing: those of them without an entry span.
+        spans: all spans received; the first 200,000 are examined.
+        ours: ids of the traces started here, and of those linked to them.
+        missing: ids of the traces without an entry span.
     """
     seen = 0
     names, headless = Counter[str](), set[str]()
@@ -65,14 +65,14 @@ def other_spans(
 
 
 def _began_a_trace(span: Span, ours: Collection[str]) -> bool:
-    """Whether a server began a trace with it that has nothing to do with the requests."""
+    """Whether this span is the root of a server's own trace, unrelated to the requests."""
     if span.parent_id or span.kind in _OF_CALLERS or span.trace_id in ours:
         return False
     return not any(link.trace_id in ours for link in span.links)
 
 
 def _called(span: Span) -> str:
-    """Its name and service, fit to be printed."""
+    """A span's name and service, in printable characters."""
     service = span.resource.get("service.name", "")
     text = f"{span.name!r} of {service}" if service else repr(span.name)
     line = "".join(filter(str.isprintable, text))
@@ -80,7 +80,13 @@ def _called(span: Span) -> str:
 
 
 def causes(found: OtherSpans, missing: int, wanted: int) -> tuple[Cause, ...]:
-    """What the missing spans are due to, as far as that can be told."""
+    """The likely causes of missing spans.
+
+    Args:
+        found: the spans that came instead.
+        missing: requests without a server span.
+        wanted: requests that should have one.
+    """
     if found.own_traces:
         often = missing >= _NOW_AND_THEN * wanted
         return ("own_traces",) if often else ("own_traces", "now_and_then")
@@ -90,7 +96,7 @@ def causes(found: OtherSpans, missing: int, wanted: int) -> tuple[Cause, ...]:
 
 
 def words(found: OtherSpans) -> str:
-    """What came instead, as a sentence with a space before it; empty where that tells nothing."""
+    """A sentence on what came instead, with a leading space; empty if that is not informative."""
     if found.own_traces:
         most = Counter(found.names).most_common(_MOST_NAMED)
         named = ", ".join(f"{name} ({count:,})" for name, count in most)

@@ -1,4 +1,4 @@
-"""Numbers as people write them: never with an exponent, no digit that means nothing."""
+"""Numbers formatted for people: no exponents, no meaningless digits."""
 
 from decimal import Decimal
 from string import Formatter
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def milliseconds(value: float) -> str:
-    """A time in a table: two decimals where they fit, and at least one digit that is not 0."""
+    """A time in a table: two decimals if they fit, and at least one non-zero digit."""
     if value == 0:
         return "0"
     if abs(value) < 0.01:
@@ -18,22 +18,22 @@ def milliseconds(value: float) -> str:
 
 
 def approximately(value: float) -> str:
-    """The same of an estimate that is hardly known: a decimal less."""
+    """A poorly known time in a table: one decimal less than `milliseconds`."""
     return f"{value:.1f}" if 10 <= abs(value) < 100 else milliseconds(value)
 
 
 def signed(value: float) -> str:
-    """A time, with its sign: of a difference."""
+    """A difference of times, with its sign."""
     return ("+" if value > 0 else "") + milliseconds(value)
 
 
 def rounded(value: float, digits: int = 3) -> str:
-    """A number in a sentence, such as `2,220`, of at most so many significant digits."""
+    """A number in a sentence, such as `2,220`, with at most `digits` significant digits."""
     return f"{Decimal(f'{value:.{digits}g}'):,f}"
 
 
 def percent(share: float) -> str:
-    """A fraction, such as `75 %`: with a decimal below 3 % only, and never as a wrong 100 %."""
+    """A fraction as `75 %`: with a decimal only below 3 %, and never rounded up to 100 %."""
     value = 100 * share
     if abs(value) >= 3:
         text = f"{value:,.0f}"
@@ -42,30 +42,29 @@ def percent(share: float) -> str:
 
 
 def whole_percent(share: float) -> str:
-    """A fraction in a column: `<1 %` is more than none."""
+    """A fraction in a table column, as whole percent; small ones above 0 as `<1 %`."""
     return "<1 %" if 0 < share < 0.005 else f"{100 * share:.0f} %"
 
 
 def counted(number: int, what: str, several: str = "") -> str:
-    """So many of something, as `1 reply` or `1,200 replies`.
+    """A number with its noun, as `1 reply` or `1,200 replies`.
 
     Args:
         number: how many.
-        what: one of them.
-        several: two of them; empty: `what` with an s.
+        what: the noun in the singular.
+        several: the noun in the plural; empty: `what` with an s.
     """
     return f"{number:,} {what if number == 1 else several or f'{what}s'}"
 
 
 class Wording(Formatter):
-    """Fills in a sentence as `str.format` does, with numbers as people write them.
+    """Fills in a template like `str.format`, with numbers formatted for people.
 
-    What asks for `.3g` is given as `rounded` does, what asks for `%` as `percent` does, and
-    `{n:#reply|replies}` as `counted` does.
+    `.3g` formats like `rounded`, `%` like `percent`, and `{n:#reply|replies}` like `counted`.
     """
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        """One number of the sentence."""
+        """Format one field of the template."""
         if format_spec.startswith("#"):
             return counted(value, *format_spec[1:].split("|"))
         if format_spec == "%":

@@ -1,6 +1,6 @@
-"""What streamed replies tell: the time to the first token, the gaps between tokens, and rates.
+"""Metrics of streamed replies: time to the first token, gaps between tokens, and rates.
 
-docs/streams.md defines each number. Every sum holds for each request, to the nanosecond.
+docs/streams.md defines each number. Every sum holds for each request to the nanosecond.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,9 +38,9 @@ from tracebench.model.stream_result import Gaps, StreamResult, Tokens
 from tracebench.model.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams, gaps_ns, places_of
 
 _MOST_SHARED: Final = 0.05
-"""Where more gaps lie within one read, their percentiles are marked."""
+"""Share of gaps within one read above which percentiles of gaps are marked as doubtful."""
 MOSTLY: Final = 0.5
-"""Where more of the streams are buffered, gaps between tokens are not told at all."""
+"""Share of buffered streams above which gaps between tokens are not reported."""
 _ENOUGH_TOKENS: Final = 8
 _FEW_READS: Final = 2
 _MOST_POSITIONS: Final = 200
@@ -48,13 +48,16 @@ _MOST_POSITIONS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The successes that streamed and had a token, in the order of scheduling."""
+    """The successful requests whose reply streamed at least one token, in the order of scheduling.
+
+    Arrays have one value a request unless stated otherwise; times are in ns.
+    """
 
     rows: Rows
-    """Of their streams."""
+    """Their streams, one row a request."""
     first_reads: Int64
     reads: Rows
-    """Of all streams."""
+    """The reads of all streams."""
     scheduled: Int64
     backlog: Int64
     connect: Int64
@@ -63,24 +66,24 @@ class Answered:
     done: Int64
     without_tokens: int
     variant: Int64
-    """Which of the target's requests each was."""
+    """Index of the target's request that was sent."""
     block: Int64
-    """In which block of the run each was sent; never decreasing."""
+    """Block of the run in which each was sent; never decreasing."""
 
     @property
     def waited_ns(self) -> Int64:
-        """From when each was sent until its first token came."""
+        """Time from `sent` to the first token."""
         return np.asarray(self.rows["first_token"] - self.sent)
 
 
 def summarise_streams(
     load: Measurement, times: Callable[[], StreamTimes | None] = lambda: None
 ) -> StreamResult | None:
-    """Summarise the streams of one target; None where there are none.
+    """Summarise the streams of one target; None if there are none.
 
     Args:
         load: what the engine recorded.
-        times: gives what servers told of the requests that are decomposed.
+        times: returns the server times of the decomposed requests; None: there are none.
     """
     if load.streams is None:
         return None
@@ -136,11 +139,11 @@ def _by_the_client_alone(
 
 
 def answered(requests: Requests, streams: Streams, block_ends: Sequence[int] = ()) -> Answered:
-    """Bring requests and their streams together.
+    """Join requests with their streams.
 
     Args:
         requests: the requests.
-        streams: those of their replies that streamed.
+        streams: the streams of those replies that streamed.
         block_ends: as in `Measurement`.
     """
     places = requests.places(lambda rows: rows.succeeded)
@@ -175,9 +178,9 @@ def answered(requests: Requests, streams: Streams, block_ends: Sequence[int] = (
 
 
 def buffered_share(streams: Streams) -> float:
-    """The share of streams that came in so few reads that these tell nothing of the server's pace.
+    """The share of streams that came in too few reads to show the server's pace.
 
-    Short ones may: they do not count.
+    Short streams are not counted, since a few reads are normal for them.
     """
     rows = streams.rows
     long = rows["carrying"] >= _ENOUGH_TOKENS
@@ -186,20 +189,20 @@ def buffered_share(streams: Streams) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What servers said of streams, in the order of these; `ABSENT` where they did not."""
+    """Server times of streams, in ns, one value a stream; `ABSENT` where not reported."""
 
     before_ns: Mapping[str, Int64]
-    """Parts of the time to the first token."""
+    """Component → its part of the time to the first token."""
     decode_ns: Int64
     first_ns: Int64
-    """The server's own time to the first token."""
+    """The time to the first token by the server's own clock."""
     waited_ns: Int64
 
 
 def told_of(them: Answered, times: StreamTimes | None) -> Said:
-    """Bring streams and what servers told together: at a stream's end, or within its events.
+    """Join streams with the server times reported at a stream's end or within its events.
 
-    Who tells of prefill and decoding in events tells no total: only these two are known of him.
+    A server that reports prefill and decoding in events gives no total: only these two are known.
     """
     in_events = {name: them.rows[name] for name in (PREFILL, DECODE)}
     known = {name: np.where(ns == UNTOLD, ABSENT, ns) for name, ns in in_events.items()}
@@ -231,7 +234,7 @@ def told_of(them: Answered, times: StreamTimes | None) -> Said:
 
 
 def to_first_token(them: Answered, said: Said, first: FirstTokens) -> dict[str, Int64]:
-    """What the time to the first token is the sum of; a part that no request has is left out."""
+    """The parts that sum to the time to the first token, in ns; without parts no request has."""
     client_ns = them.sent - them.scheduled - them.backlog - them.connect
     begin = {BACKLOG: them.backlog, CONNECT: them.connect, CLIENT: client_ns}
     has = {name: (ns != ABSENT).any() for name, ns in said.before_ns.items()}
@@ -241,9 +244,9 @@ def to_first_token(them: Answered, said: Said, first: FirstTokens) -> dict[str, 
 
 
 def generation(them: Answered, decode_ns: Int64) -> dict[str, Int64]:
-    """What the time from the first token to the last is the sum of.
+    """The parts that sum to the time from the first token to the last, in ns.
 
-    The server decodes while the network delivers: what exceeds the time that there was is cut.
+    The server decodes while the network delivers, so decoding is capped at that time.
     """
     whole_ns = them.rows["last_token"] - them.rows["first_token"]
     part_ns = np.where(decode_ns == ABSENT, 0, np.minimum(decode_ns, whole_ns))
@@ -252,10 +255,10 @@ def generation(them: Answered, decode_ns: Int64) -> dict[str, Int64]:
 
 
 def time_per_output_token(them: Answered) -> Int64:
-    """Of each request, in ns; `ABSENT` where all its tokens came in one read.
+    """Time per output token of each request, in ns; `ABSENT` if all its tokens came in one read.
 
-    The tokens of the first read that brought some were there at the first token's stamp. Where
-    only their total is known, each event counts as many as the others.
+    All tokens of the first read that brought any count as present at the first token's stamp. If
+    only the total number of tokens is known, they are spread evenly over the events.
     """
     rows = them.rows
     in_first = them.reads["tokens"][them.first_reads].astype(np.int64)
@@ -268,7 +271,7 @@ def time_per_output_token(them: Answered) -> Int64:
 
 
 def by_request(them: Answered) -> dict[str, Int64]:
-    """What has one value a request, in ns; `ABSENT` where one has none."""
+    """The metrics with one value a request, in ns; `ABSENT` where a request has none."""
     rows = them.rows
     text = rows["first_text"] != 0
     return {
@@ -283,9 +286,9 @@ def by_request(them: Answered) -> dict[str, Int64]:
 
 
 def gaps(them: Answered) -> Clustered | None:
-    """The gaps between tokens: a read with k tokens after a gap g has k of g/k.
+    """The gaps between tokens: a read of k tokens after a gap g counts as k gaps of g/k.
 
-    So those of a request sum to the time from its first token to its last.
+    The gaps of a request thus sum to the time from its first token to its last.
     """
     reads, owner, first = _reads_of(them)
     later = np.ones(len(reads), np.bool_)
@@ -298,7 +301,7 @@ def gaps(them: Answered) -> Clustered | None:
 
 
 def _reads_of(them: Answered) -> tuple[Rows, Int64, Int64]:
-    """The reads of these requests, whose each is, and where the first of each request stands."""
+    """The reads of these requests, each read's request, and the index of each request's first."""
     counts = them.rows["reads"].astype(np.int64)
     owner = np.repeat(np.arange(len(counts)), counts)
     first = np.cumsum(counts) - counts
@@ -307,7 +310,7 @@ def _reads_of(them: Answered) -> tuple[Rows, Int64, Int64]:
 
 
 def by_position(them: Answered, between: Clustered) -> Gaps:
-    """Gaps over the position of their tokens, in at most so many stretches of equal length."""
+    """Gaps by token position, in a limited number of stretches of equal length."""
     before = np.cumsum(between.times) - between.times
     began = np.zeros(between.clusters, np.int64)
     first = np.flatnonzero(np.diff(between.cluster, prepend=-1))
@@ -333,7 +336,7 @@ def _described_gaps(found: Clustered, shared: float) -> Statistics:
 
 
 def _described(values_ns: Int64) -> Statistics | None:
-    """Of those that have it."""
+    """Statistics of the values that are present; None if there are none."""
     known_ns = values_ns[values_ns != ABSENT]
     return describe(known_ns) if len(known_ns) else None
 
@@ -358,10 +361,11 @@ def _tokens(rows: Rows) -> Tokens:
 
 
 def _rate(them: Answered) -> float | None:
-    """Output tokens a second, from the first end of a request to the last begin of one.
+    """Output tokens a second, from the first end of a request to the last start of one.
 
-    Before, and after, fewer are under way than there may be. A run in which that is less than half
-    of the time has no steady part: its whole is taken. So it is in each block of a run in several.
+    Outside that period, fewer requests are in flight than allowed. If it is less than half of the
+    run, there is no steady part and the whole run counts. In a run of several blocks, this applies
+    to each block.
     """
     rows = them.rows
     if not len(rows):
@@ -385,7 +389,7 @@ def _rate(them: Answered) -> float | None:
 
 
 def _steady(them: Answered, within: Int64) -> tuple[int, int]:
-    """Between when as many of these requests were under way as there may be."""
+    """Start and end of the period in which as many requests were in flight as allowed, in ns."""
     begin, end = int(them.sent[within].min()), int(them.rows["last_token"][within].max())
     steady = int(them.done[within].min()), int(them.scheduled[within].max())
     if 2 * (steady[1] - steady[0]) > end - begin:

@@ -1,4 +1,4 @@
-"""From what was measured of one target to what is reported of it."""
+"""From the measurement of one target to its result."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -79,19 +79,19 @@ def summarise(
     floor: Floor | None = None,
     traced: Requests | None = None,
 ) -> TargetResult:
-    """Summarise what was measured of one target.
+    """Summarise the measurement of one target.
 
-    `components` and `share` are those of the decomposed requests; where there are none, what the
-    client alone can tell of all successes. `latency`, `exemplars` and `cdf` cover every success
-    and every time-out, the latter at the latency that it had reached.
+    `components` and `share` cover the decomposed requests or, if there are none, the client's view
+    of all successes. `latency`, `exemplars` and `cdf` cover every success and every time-out; a
+    time-out counts with the latency it had reached.
 
     Args:
-        address: the target, as people write it.
+        address: the target's address, for display.
         load: what the engine recorded.
-        decomposition: of the same exchanges.
-        epoch_ns: what to add to the exchanges' times to have ns since the epoch.
-        floor: of a server that does nothing, where that was measured.
-        traced: the requests that asked for tracing, which are those decomposed; None: all did.
+        decomposition: the decomposition of the same exchanges.
+        epoch_ns: offset from the exchanges' times to ns since the epoch.
+        floor: the measurement of a server that does nothing, if there is one.
+        traced: the requests that asked for tracing, the only ones decomposed; None: all requests.
     """
     columns = _columns(load, decomposition)
     known = ranked(load.requests)
@@ -127,7 +127,7 @@ def summarise(
 
 
 def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> TargetResult:
-    """What does not depend on single requests, or on the time of day."""
+    """The parts of the result that need neither single requests nor the time of day."""
     load, decomposition = run.load, run.decomposition
     return TargetResult(
         address=address,
@@ -159,7 +159,7 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
 def _beside_limits(
     found: TargetResult, load: Measurement, decomposition: Decomposition
 ) -> TargetResult:
-    """What was found, and how far it meets what it shall, where that was asked for."""
+    """Add goodput and objectives to a result, if the run has limits."""
     if not load.slo:
         return found
     judged = Judged(load, decomposition)
@@ -169,7 +169,7 @@ def _beside_limits(
 
 
 def _columns(load: Measurement, decomposition: Decomposition) -> Mapping[str, Nanoseconds]:
-    """What is told of the requests: no `body` where none stands apart from the network."""
+    """The component columns to report, without `body` if no request has one."""
     if not decomposition.count:
         return client_view(load.requests)
     if decomposition.bodies:
@@ -183,7 +183,7 @@ def _parts_of(decomposition: Decomposition) -> dict[str, tuple[str, ...]]:
 
 
 def _ci95(load: Measurement, decomposed: int) -> dict[str, Interval]:
-    """The intervals of what counts tell."""
+    """The 95 % intervals of values derived from counts: shares and throughput."""
     requests, found = load.requests, {}
     ended = requests.whole(lambda rows: rows[OUTCOME])
     ended = ended[ended != OUTCOME_CODES[Outcome.CANCELLED]]
@@ -238,7 +238,7 @@ def _sources(decomposition: Decomposition) -> dict[str, int]:
 
 
 def _due_ns(load: Measurement, decomposition: Decomposition) -> Nanoseconds:
-    """When the requests of `_columns` were scheduled."""
+    """When the requests in `_columns` were scheduled, in ns, ascending."""
     return (
         decomposition.scheduled() if decomposition.count else successes(load.requests).column(due)
     )
@@ -247,7 +247,10 @@ def _due_ns(load: Measurement, decomposition: Decomposition) -> Nanoseconds:
 def _components(
     columns: Mapping[str, Nanoseconds], due_ns: Nanoseconds, kept: Comparable | None
 ) -> dict[str, Statistics]:
-    """Describe each component over the requests that have it; `service_time` where it says more."""
+    """Describe each component over the requests that have it.
+
+    `service_time` is left out if it equals `end_to_end` for every request.
+    """
     bounds = np.zeros(0, np.int64) if kept is None else kept.bounds(due_ns)
     found = {}
     for name in columns:
@@ -267,7 +270,7 @@ def _components(
 
 
 def _share(columns: Mapping[str, Nanoseconds]) -> dict[str, float]:
-    """The leaves' fractions of all latency; what a request does not report counts as 0."""
+    """Each leaf component's fraction of the total latency; unreported values count as 0."""
     total_ns = int(columns[END_TO_END].sum())
     shares = {}
     for name in (*LEAVES, SERVER_AND_NETWORK):
@@ -279,7 +282,7 @@ def _share(columns: Mapping[str, Nanoseconds]) -> dict[str, float]:
 
 
 def _timeline(load: Measurement, known: Selection, latency_ns: Nanoseconds) -> Timeline:
-    """Latency over time, with the warm-up that was cut from the record."""
+    """Latency over time, including the warm-up that was removed from the record."""
     begin_ns, due_ns, failed_ns = load.requests.due_ns[0], known.column(due), _failed_ns(load)
     if load.left_out is not None:
         before = ranked(load.left_out)
@@ -289,7 +292,7 @@ def _timeline(load: Measurement, known: Selection, latency_ns: Nanoseconds) -> T
 
 
 def _failed_ns(load: Measurement) -> Nanoseconds:
-    """When failures and time-outs were due."""
+    """When failed and timed-out requests were scheduled, in ns, warm-up included."""
     bad = [OUTCOME_CODES[one] for one in (Outcome.FAILED, Outcome.TIMED_OUT)]
     return np.concatenate(
         [

@@ -1,4 +1,4 @@
-"""Whether the numbers of a run can be trusted: the topics, and the verdict made of them."""
+"""Whether the numbers of a run can be trusted: the findings' topics, and the verdict."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -43,9 +43,10 @@ _JUDGED: Final = (
     language_model,
     otlp_spans,
 )
-"""In the order in which a reader should hear of findings of equal severity."""
+"""Topics with judges, in display order for findings of equal severity."""
 _STATED_ELSEWHERE: Final = (near_floor, archived_run, scale, server_gauges)
-"""Topics without judges: whoever knows more than a run's evidence states their findings."""
+"""Topics without judges: their findings need more than a run's evidence, and are stated by
+the code that has it."""
 TOPICS: Final = (*_JUDGED, *_STATED_ELSEWHERE)
 
 FINDINGS: Final[Mapping[str, FindingKind]] = {
@@ -57,12 +58,12 @@ _JUDGES: Final[Sequence[Callable[[Evidence], Finding | None]]] = [
 
 
 _KNOWN_WITHIN: Final = 0.25
-"""How far either end of its 95 % interval may lie from a statistic that people decide by."""
+"""How far either end of the 95 % interval may lie from a usable statistic, as a fraction of it."""
 _STATISTICS: Final = ("mean_ms", *PERMILLE)
 
 
 def judge(run: Evidence) -> Verdict:
-    """Look for every doubt; the gravest comes first."""
+    """Run every judge; findings are ordered by severity, the gravest first."""
     found = with_findings(Verdict(True, ()), *(judging(run) for judging in _JUDGES))
     return _settled(found, run.latency)
 
@@ -70,12 +71,12 @@ def judge(run: Evidence) -> Verdict:
 def advised(
     targets: Mapping[str, TargetResult], plan: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> dict[str, TargetResult]:
-    """The results, with the advice that fits them in the hints of their findings.
+    """Reduce the hints of findings to the advice that fits the situation.
 
     Args:
-        targets: what was found.
-        plan: what was asked for, as the result file tells it.
-        environment: where it was measured.
+        targets: the results, by name.
+        plan: the plan, as in the result file.
+        environment: the environment, as in the result file.
     """
     return {
         name: _advised(target, Situation(plan, environment, target))
@@ -84,10 +85,10 @@ def advised(
 
 
 def usable_for(verdict: Verdict, latency: Statistics | None) -> tuple[str, ...]:
-    """The statistics of the latency that are known well enough to decide by, as `mean`, `p50`.
+    """The latency statistics that are known well enough to base decisions on, as `mean`, `p50`.
 
-    Their 95 % interval reaches no further than a quarter of their value, and no finding spoils
-    them. Numbers that are not valid can be used for none.
+    Neither end of their 95 % interval is further off than a quarter of the value, and no finding
+    spoils them. Empty if the numbers are not valid.
     """
     if latency is None or not verdict.valid:
         return ()
@@ -98,7 +99,7 @@ def usable_for(verdict: Verdict, latency: Statistics | None) -> tuple[str, ...]:
 
 
 def within(latency: Statistics, statistic: str) -> float:
-    """How far its 95 % interval reaches from a statistic, as a part of it; infinite: unknown."""
+    """How far the 95 % interval reaches from a statistic, as a fraction of it; inf if unknown."""
     value, interval = getattr(latency, statistic), latency.ci95.get(statistic)
     if interval is None or statistic in latency.unsupported:
         return inf
@@ -106,7 +107,7 @@ def within(latency: Statistics, statistic: str) -> float:
 
 
 def _settled(verdict: Verdict, latency: Statistics | None) -> Verdict:
-    """The verdict in which what another finding explains is a note, and what it is good for."""
+    """Demote findings that another explains to notes, and set what the numbers are usable for."""
     ranks = {one.code: SEVERITIES.index(one.severity) for one in verdict.findings}
 
     def explained(one: Finding) -> bool:
@@ -119,7 +120,7 @@ def _settled(verdict: Verdict, latency: Statistics | None) -> Verdict:
 
 
 def _helping(finding: Finding) -> tuple[Advice, ...]:
-    """The advice that a finding was given."""
+    """The pieces of advice in a finding's hint."""
     return tuple(one for one in pieces(FINDINGS[finding.code].hint) if one.text in finding.hint)
 
 

@@ -1,4 +1,4 @@
-"""From what a server reports, spans or a mirror, to exclusive times that never exceed their total.
+"""From server spans or mirrored times to exclusive times that never exceed their total.
 
 Every instant of the entry span belongs to exactly one component, so the times of the components
 add up to it. Times are integers in nanoseconds: the sums are exact.
@@ -14,7 +14,7 @@ from server_middleware.vocabulary import KNOWN_PARTS, MOST_OWN_NAMES, SERVER_OTH
 from tracebench.model.exchange import CameWith, ServerSpan, Timing, Undecomposed
 
 _LONGEST_NS: Final = 2**62
-"""146 years: what is longer is no duration, and would not fit into a column."""
+"""146 years; anything longer is not a plausible duration, and would not fit into a column."""
 
 
 class _Cover(NamedTuple):
@@ -23,26 +23,26 @@ class _Cover(NamedTuple):
     start_ns: int
     end_ns: int
     rank: tuple[int, int, str]
-    """The least wins: the deepest, then the latest started; ids make it independent of order."""
+    """The lowest wins: the deepest, then the latest started; ids break ties regardless of order."""
     component: str
 
 
 def attribute(entry: ServerSpan, spans: Sequence[ServerSpan]) -> Timing | Undecomposed:
     """Divide an entry span among the components of the spans below it.
 
-    An instant belongs to the deepest span that covers it, among equals to the latest started. A
-    span hangs below its parent, or, where that is not among `spans`, below the first span that
-    it is linked to; spans that do not hang below the entry span are ignored. A span without a
-    component gives its time to that of the nearest span above it which has one.
+    An instant belongs to the deepest span that covers it, or the latest started of equally deep
+    ones. A span is placed below its parent or, if that is not among `spans`, below the first span
+    it is linked to; spans that are not below the entry span are ignored. A span without a
+    component counts towards the component of the nearest span above it that has one.
 
     Args:
         entry: the span whose parent is the client's root span.
-        spans: the server's spans of the same trace, and batch spans linked to it, in any order;
-            the entry span may be among them. All on one clock.
+        spans: the server's spans of the same trace, and batch spans linked to it, in any order and
+            on one clock; the entry span may be among them.
 
     Returns:
-        The time of each part that some span names, without `server_other`, which is the rest.
-        MALFORMED where the entry span ends before it starts.
+        The time of each component that a span names, without `server_other`, which is the rest;
+        MALFORMED if the entry span ends before it starts.
     """
     if entry.end_ns < entry.start_ns:
         return Undecomposed.MALFORMED
@@ -81,7 +81,7 @@ def _children(entry: ServerSpan, spans: Iterable[ServerSpan]) -> dict[str, list[
 
 
 def _stretches(covers: Sequence[_Cover]) -> Iterator[tuple[str, int]]:
-    """Sweep over the covers, sorted by start; yields whose each stretch is, and its ns."""
+    """Sweep over the covers, sorted by start; yields each stretch's component and length in ns."""
     edges_ns = sorted({edge for cover in covers for edge in (cover.start_ns, cover.end_ns)})
     open_covers: list[tuple[tuple[int, int, str], _Cover]] = []
     upcoming = deque(covers)
@@ -102,22 +102,21 @@ def mirror_timing(
 ) -> Timing | Undecomposed:
     """Validate the exclusive times that a server copied into its reply.
 
-    Each number may be wrong by half a last digit (at least 1 ns). Where the parts exceed their
-    total by no more than these errors together, they are scaled down to it.
+    Each number may be off by half a unit of its last digit (at least 1 ns). If the parts exceed
+    their total by no more than the sum of these errors, they are scaled down to it.
 
     Args:
-        total_ns: the entry span's time; None where it was not reported.
-        parts_ns: component → time. `server_other` may be among them; it must fit into the total
-            as well, but is not taken over: it is the rest. Others' names are parts of that rest;
-            those that do not fit into it are left out, in their order, for nobody knows whether
-            they are times of the server's, or exclusive.
-        resolution_ns: what one unit of the last digit is worth.
-        came_with: where in the reply they stood.
+        total_ns: the entry span's duration; None if it was not reported.
+        parts_ns: component → time. A `server_other` among them must fit into the total, but is then
+            computed as the rest. Non-standard names are parts of that rest; those that do not
+            fit into it are left out in order, since they may not be exclusive server times.
+        resolution_ns: the value of one unit of the last digit.
+        came_with: where in the reply the times stood.
 
     Returns:
-        The timing; MALFORMED for a standard part that is no duration (negative, NaN, infinite,
-        beyond 146 years), NO_TOTAL, or EXCESS where the standard parts exceed their total by more
-        than rounding.
+        The timing; or MALFORMED if a standard part is not a duration (negative, NaN, infinite,
+        beyond 146 years), NO_TOTAL if there is no total, EXCESS if the standard parts exceed
+        their total by more than rounding.
     """
     known = {part: parts_ns[part] for part in KNOWN_PARTS if part in parts_ns}
     if not all(map(_is_duration, known.values())):
@@ -147,12 +146,13 @@ def mirror_timing(
 
 
 def with_own(timing: Timing, own_ns: Mapping[str, int], rounding_ns: int = 0) -> Timing:
-    """Add parts that are told as mere times, in their order, as far as the rest has room.
+    """Add an author's own components, reported as bare times, in order while the rest has room.
 
     Args:
-        timing: of the same request.
-        own_ns: name → ns; of more than 32 the others are counted.
-        rounding_ns: what exceeds the rest by less is cut off; by more, it is left out.
+        timing: the timing of the same request.
+        own_ns: name → ns; names beyond the 32nd are only counted.
+        rounding_ns: a time that exceeds the rest by no more is cut to fit; otherwise it is left
+            out.
     """
     if not own_ns:
         return timing
@@ -177,9 +177,9 @@ def _is_duration(value_ns: float) -> bool:
 
 
 def _scaled(parts_ns: Mapping[str, int], total_ns: int) -> dict[str, int]:
-    """Shrink parts in proportion; they sum to the total exactly.
+    """Scale parts down in proportion so that they sum to the total exactly.
 
-    Differences of the rounded-down running sums: none is negative, none grows.
+    They are differences of rounded-down running sums, so none is negative and none grows.
     """
     running_ns = list(accumulate(parts_ns.values(), initial=0))
     shrunk_ns = [at_ns * total_ns // running_ns[-1] for at_ns in running_ns]

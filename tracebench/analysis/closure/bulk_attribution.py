@@ -1,7 +1,7 @@
-"""Traces of one form, divided among components together: as `attribution.attribute` does each.
+"""Attribution for many traces of one shape at once; same results as `attribution.attribute`.
 
-A form is which span hangs below which, and what component each is. Its traces differ in times and
-ids alone.
+A shape says which span is below which, and the component of each. Traces of one shape differ only
+in times and ids.
 """
 
 from collections.abc import Sequence
@@ -16,28 +16,28 @@ from tracebench.model.columns import ABSENT, Int64
 from tracebench.model.span_columns import Words
 
 _AT_ONCE: Final = 1 << 20
-"""Moments that are looked at together: some 50 MB."""
+"""Moments processed at a time, which takes some 50 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class TraceShape:
-    """The tree below an entry span; places are those of spans in a trace."""
+    """The tree below an entry span; a place is the index of a span in its trace."""
 
     entry: int
     places: tuple[int, ...]
-    """Of the entry span, and of all that hangs below it."""
+    """The places of the entry span and of all spans below it."""
     depths: tuple[int, ...]
     components: tuple[str, ...]
-    """Whom the own time of each belongs to."""
+    """The component that each span's exclusive time counts towards."""
 
 
 def shape_of(entry: int, parents: Sequence[int], components: Sequence[str | None]) -> TraceShape:
-    """The tree below an entry span.
+    """Find the tree below an entry span.
 
     Args:
-        entry: its place.
-        parents: the place of each span's parent; negative where it is not in the trace.
-        components: of each span; None: that of the span above it.
+        entry: the place of the entry span.
+        parents: the place of each span's parent; negative if it is not in the trace.
+        components: the component of each span; None: inherited from the span above.
     """
     children: dict[int, list[int]] = {}
     for place, parent in enumerate(parents):
@@ -52,16 +52,16 @@ def shape_of(entry: int, parents: Sequence[int], components: Sequence[str | None
 
 
 def attribute_in_bulk(form: TraceShape, start: Int64, end: Int64, ids: Words) -> dict[str, Int64]:
-    """Divide the entry spans of traces of one form among the components.
+    """Divide the entry spans of traces of one shape among the components.
 
     Args:
-        form: of all.
-        start: when each span began, in ns: a row a trace, a column a place.
-        end: when each ended; none before it began.
-        ids: of each span.
+        form: the shape of all these traces.
+        start: start of each span in ns; shape (traces, places).
+        end: end of each span in ns, never before its start; same shape.
+        ids: the span ids; same shape.
 
     Returns:
-        Component → ns, one a trace, `ABSENT` where no span of the component touches the entry
+        Component → ns for each trace, `ABSENT` where no span of the component touches the entry
         span; without `server_other`, which is the rest.
     """
     rows = max(_AT_ONCE // (2 * len(form.places)), 1)
@@ -93,7 +93,7 @@ def _attribute(form: TraceShape, start: Int64, end: Int64, ids: Words) -> dict[s
 
 
 def _ranks(form: TraceShape, start: Int64, ids: Words) -> Int64:
-    """The least wins: the deepest, then the latest started, then the one of the least id."""
+    """Ranks of spans; the lowest wins: the deepest, then the latest started, then the least id."""
     depths = np.broadcast_to(-np.array(form.depths), start.shape)
     order = np.lexsort((ids, -start, depths), axis=1)
     ranks = np.empty(start.shape, np.int64)
@@ -104,7 +104,7 @@ def _ranks(form: TraceShape, start: Int64, ids: Words) -> Int64:
 def _owners(
     moments: Int64, first: Int64, last: Int64, touches: npt.NDArray[np.bool_], ranks: Int64
 ) -> Int64:
-    """For each moment, which column of those that cover it has the least rank."""
+    """For each moment, the column with the lowest rank among those that cover it."""
     best, owner = np.full(moments.shape, ranks.shape[1]), np.zeros(moments.shape, np.int64)
     for place in range(ranks.shape[1]):
         rank = ranks[:, [place]]

@@ -1,8 +1,8 @@
-"""How far the server's clock is ahead of the client's, as far as cause and effect can tell.
+"""Bounds for how far the server's clock is ahead of the client's, from cause and effect.
 
-A server starts on a request after the client sent it, and has ended before the reply arrives. Each
-request so bounds the offset between the clocks; what all allow is an interval as wide as the least
-times under way, in both directions together. No measurement uses it: durations come from one clock.
+A server starts on a request after the client sent it, and ends before the reply arrives, so each
+request bounds the offset between the clocks. The intersection is as wide as the least transit times
+of both directions together. No measurement uses it: each duration comes from a single clock.
 """
 
 from collections.abc import Iterator
@@ -16,20 +16,20 @@ from tracebench.model.requests import ARRIVED, SENT
 from tracebench.model.server_times import STARTED, TOTAL
 
 _STRETCHES: Final = 64
-"""Of a run in which the clocks drift; within each of them they hardly do."""
+"""How many stretches a run with drifting clocks is divided into; within one, drift is small."""
 
 
 def clock_offset(chosen: Selection) -> ClockOffset | None:
     """Bound the offset of the server's clock.
 
-    Where no offset fits all requests, the run is divided into stretches, and the interval spans
-    what fits each of them.
+    If no offset fits all requests, the run is divided into stretches, and the interval spans the
+    offsets that fit each of them.
 
     Args:
-        chosen: requests that were decomposed, and what the server says of each.
+        chosen: decomposed requests with their server times.
 
     Returns:
-        The interval; None where no server says when it began.
+        The interval; None if no server reports when it began.
     """
     started = chosen.column(lambda part: part.told(STARTED))
     told = started != ABSENT
@@ -58,7 +58,7 @@ class _Interval(NamedTuple):
 
 
 class _Bounds(NamedTuple):
-    """Of each request."""
+    """Bounds of the offset, one pair a request."""
 
     low_ns: Nanoseconds
     high_ns: Nanoseconds
@@ -71,7 +71,7 @@ class _Bounds(NamedTuple):
 
 
 def _fitting(bounds: _Bounds) -> Iterator[_Interval]:
-    """What fits all of a stretch; where nothing does, what fits either half."""
+    """The offsets that fit a whole stretch or, if there are none, those that fit its halves."""
     if not (common := bounds.common()).is_empty:
         yield common
         return

@@ -36,19 +36,18 @@ from tracebench.model.exchange import Decomposition, Nanoseconds, Outcome, Undec
 from tracebench.model.requests import OUTCOME, OUTCOME_CODES, Flags, Requests, Rows
 from tracebench.model.server_times import CAME_WITH, PROBLEMS, SOURCES, ServerTimes
 
-# What passes between the begin of a reply and its end, and who may be said to have taken it.
+# The time between the start of a reply and its end, and what it may be attributed to.
 #
-# A timing that came with the head of a reply was written before the rest was made: it says
-# nothing of what followed. That time is `body`: neither the wire's nor the server's, as far as
-# anyone knows.
+# A timing that came with the head of a reply was written before the rest was made, so it does not
+# cover what followed. That time is `body`, which cannot be attributed to network or server.
 
 _LEAST_NS: Final = 1_000_000
 _LEAST_PART: Final = 20
-"""One of so many parts of the latency. A body that took less than either is left to `network`."""
+"""Divisor of the latency: a body shorter than that part of it is left in `network`."""
 
 
 class ReplyTimes(NamedTuple):
-    """One row a request: ns since it was sent, and how long the server says that it took."""
+    """Start and end of each reply, in ns since `sent`, and the server's reported time."""
 
     began_ns: Nanoseconds
     ended_ns: Nanoseconds
@@ -56,10 +55,10 @@ class ReplyTimes(NamedTuple):
 
 
 def body_ns(replies: ReplyTimes, end_to_end_ns: Nanoseconds) -> Nanoseconds:
-    """The time of each reply's rest, where the server's timing came with its head; else 0.
+    """The time of each reply's rest, in ns, if the server's timing came with its head; else 0.
 
-    The head cannot have left before the time in it had passed: where an interim reply (1xx) was the
-    first to arrive, or rounding adds a little, the body begins that much later.
+    The head cannot have left before the time it reports had passed: if an interim reply (1xx)
+    arrived first, or rounding adds a little, the body begins that much later.
     """
     after_head_ns = replies.ended_ns - np.maximum(replies.began_ns, replies.server_ns)
     counts = (after_head_ns > _LEAST_NS) & (after_head_ns * _LEAST_PART > end_to_end_ns)
@@ -67,10 +66,11 @@ def body_ns(replies: ReplyTimes, end_to_end_ns: Nanoseconds) -> Nanoseconds:
 
 
 def network_before_reply_ns(replies: ReplyTimes, network_ns: Nanoseconds) -> Nanoseconds:
-    """How much of the network time passed before the first byte of the reply, at least.
+    """The least network time that passed before the first byte of each reply, in ns.
 
-    Only that can be waiting for the server's span to begin. A span that fits in before the first
-    byte may have ended by then; a longer one goes on behind it, and leaves all to the time before.
+    Only that time can be waiting for the server's span to begin. A span that fits before the first
+    byte may have ended by then; for a longer one, which continues after it, all network time counts
+    as before.
     """
     may_have_ended = replies.server_ns <= replies.began_ns
     before_ns = np.where(may_have_ended, replies.began_ns - replies.server_ns, replies.began_ns)
@@ -82,26 +82,26 @@ def network_before_reply_ns(replies: ReplyTimes, network_ns: Nanoseconds) -> Nan
 # - end_to_end = backlog + connect + client + network + body + server_processing
 # - server_processing = queue + preprocessing + inference + postprocessing + server_other
 #
-# `prefill` and `decode` are parts of `inference`, and parts by names of the author's own of
-# `server_other`; they stand in no sum.
+# `prefill` and `decode` are parts of `inference`, and a server author's own components are parts
+# of `server_other`; neither appears in these sums.
 
 _NOT_REPORTED: Final = -1
-"""Stands in a column for a part that the server did not report."""
+"""Marks a component that the server did not report."""
 _TIMED_OUT: Final = OUTCOME_CODES[Outcome.TIMED_OUT]
 
 
 def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
-    """Divide the latency of every success whose server time is known.
+    """Divide the latency of every success with a known server time into components.
 
     Args:
         requests: in any order.
-        times: what the server says of each; ignored for what did not succeed.
+        times: the server times, row by row; ignored for requests that did not succeed.
 
     Returns:
-        Columns for the leaf components, `server_processing`, `end_to_end`, `service_time` and
-        the parts of some of them, in the order of scheduling, and the reasons why other successes
-        have no row. `server_other` is always the rest; in the other parts −1 says that the server
-        did not report them.
+        Columns in ns, in the order of scheduling, for the leaf components, `server_processing`,
+        `end_to_end`, `service_time` and their parts, and the reasons why other successes have
+        no row. `server_other` is always the rest; other server components are −1 where not
+        reported.
     """
     undecomposed: Counter[Undecomposed] = Counter()
     chosen = Selection(requests, partial(fitting, undecomposed), times)
@@ -133,43 +133,43 @@ def decompose(requests: Requests, times: ServerTimes) -> Decomposition:
 
 
 def client_view(requests: Requests) -> SelectedColumns:
-    """What the client alone can tell of every success.
+    """Divide the latency of every success as far as the client alone can.
 
     Returns:
-        Columns of `end_to_end`, `service_time`, `backlog`, `connect`, `client` and
+        Columns in ns of `end_to_end`, `service_time`, `backlog`, `connect`, `client` and
         `server_and_network`, in the order of scheduling; the last four sum to the first.
     """
     return SelectedColumns(successes(requests), {**CLIENT_SIDE, SERVER_AND_NETWORK: _between})
 
 
 def successes(requests: Requests) -> Selection:
-    """Every success."""
+    """Select every success."""
     return Selection(requests, lambda rows, _: rows.succeeded)
 
 
 def ranked(requests: Requests) -> Selection:
-    """What latencies are told of: every success and every time-out."""
+    """Select the requests that latency statistics cover: every success and every time-out."""
     return Selection(requests, lambda rows, _: rows.succeeded | (rows[OUTCOME] == _TIMED_OUT))
 
 
 def due(part: Subset) -> Nanoseconds:
-    """When a request was scheduled."""
+    """When each request was scheduled, in ns."""
     return part.request(stamps.SCHEDULED)
 
 
 def latency(part: Subset) -> Nanoseconds:
-    """From when a request was scheduled until it was done."""
+    """Time from `scheduled` to `done`, in ns."""
     return np.asarray(sum((part.step(name) for name in stamps.STAMPS[1:]), part.step(stamps.READY)))
 
 
 def reported(column_ns: Nanoseconds) -> Nanoseconds:
-    """What a column holds, without the requests that lack the component; a copy only of some."""
+    """A column without the requests that lack the component; not a copy if all have it."""
     known = column_ns != _NOT_REPORTED
     return column_ns if known.all() else column_ns[known]
 
 
 def fitting(undecomposed: Counter[Undecomposed], rows: Rows, times: PageView | None) -> Flags:
-    """Which successes of a page have a timing that fits; the others are counted."""
+    """Flag the successes of a page whose server timing fits; count the others by reason."""
     assert times is not None
     succeeded, problem = rows.succeeded, times[told.PROBLEM]
     for at in np.unique(problem[succeeded & (problem != ABSENT)]).tolist():
@@ -193,7 +193,7 @@ def _sources(chosen: Selection) -> dict[str, int]:
 
 
 def service_time(part: Subset) -> Nanoseconds:
-    """From when a request was sent until it was done."""
+    """Time from `sent` to `done`, in ns."""
     return part.step(stamps.FIRST_BYTE) + part.step(stamps.ARRIVED) + part.step(stamps.DONE)
 
 
@@ -241,7 +241,7 @@ def _part(name: str, part: Subset) -> Nanoseconds:
 
 
 def _inference(within: Sequence[str], part: Subset) -> Nanoseconds:
-    """What is told of it, and of its parts beside."""
+    """The reported time of `inference`, plus its separately reported parts."""
     return summed([part.told(told.PART + one) for one in (INFERENCE, *within)], _NOT_REPORTED)
 
 
@@ -251,7 +251,7 @@ def _server_other(within: Sequence[str], part: Subset) -> Nanoseconds:
 
 
 def _of_inference(chosen: Selection, times: ServerTimes) -> tuple[str, ...]:
-    """The parts of `inference` that some of the requests tell of."""
+    """The parts of `inference` that at least one request reports."""
 
     def tells(column: str, part: Subset) -> Flags:
         return np.asarray(part.told(column) != ABSENT)
@@ -270,7 +270,7 @@ CLIENT_SIDE: Final[Mapping[str, Formula]] = {
 
 
 def server_side(within: Sequence[str]) -> Mapping[str, Formula]:
-    """The formulas of what servers tell, where some tell of these parts of `inference`."""
+    """The formulas of the server's components, given the reported parts of `inference`."""
     formulas: dict[str, Formula] = {
         NETWORK: _network,
         BODY: _body,

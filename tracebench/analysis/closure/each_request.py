@@ -1,4 +1,4 @@
-"""What is told of every single request, page by page: its components, and those of its stream."""
+"""The components of every single request and of its stream, page by page."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -22,23 +22,23 @@ _NOT_REPORTED: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class RequestsPage:
-    """The requests on one page, in the order in which they ended."""
+    """The requests of one page, in the order in which they ended."""
 
     rows: Rows
     times: PageView
     decomposed: Flags
     components_ns: Mapping[str, Int64]
-    """Name → ns per row, `ABSENT` where nothing is known of it. `end_to_end` is that of every
-    request; the client's own components are those of successes, and the server's of decomposed
-    requests. A part has the name of what it is a part of before its own."""
+    """Name → ns, one value a row, `ABSENT` where unknown. Every request has `end_to_end`, successes
+    have the client's components, and decomposed requests the server's. The name of a part starts
+    with the component it belongs to."""
 
 
 def each_request(requests: Requests, times: ServerTimes) -> Iterator[RequestsPage]:
-    """Divide every request's time, page by page: a page takes some megabytes.
+    """Divide every request's time into components; yields pages of some megabytes each.
 
     Args:
         requests: in any order.
-        times: what servers said of them, row by row.
+        times: their server times, row by row.
     """
     within, own = _parts(times)
     of_server = dict(server_side([*within.values()]))
@@ -60,7 +60,7 @@ def each_request(requests: Requests, times: ServerTimes) -> Iterator[RequestsPag
 
 
 def _parts(times: ServerTimes) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Shown name → part, of the parts of inference; and → spellings, of the author's own."""
+    """Displayed name → part of `inference`; and displayed name → spellings of own components."""
     known = times.parts
     within: dict[str, str] = {f"{INFERENCE}.{one}": one for one in INFERENCE_PARTS if one in known}
     own: dict[str, list[str]] = {}
@@ -70,7 +70,7 @@ def _parts(times: ServerTimes) -> tuple[dict[str, str], dict[str, list[str]]]:
 
 
 def _spread(formula: Formula, rows: Rows, said: PageView, which: Flags) -> Int64:
-    """A column of the whole page from what holds of some rows."""
+    """Evaluate a formula for some rows; the other rows of the page's column are `ABSENT`."""
     values = np.full(rows.count, ABSENT)
     if which.any():
         found = formula(Subset(rows, said, which))

@@ -2,8 +2,8 @@
 
     first_token - sent = network_first + queue + preprocessing + prefill + server_before_first
 
-`network_first` is what the server does not account for: its own time to the first token, on its own
-clock, is taken off. Where nobody tells that, the two parts that depend on it are one,
+`network_first` is what remains after subtracting the server's own time to the first token, by its
+own clock. If the server does not report that, the two parts that depend on it are reported as one,
 `server_and_network`.
 """
 
@@ -27,11 +27,11 @@ BEFORE_FIRST: Final = (QUEUE, PREPROCESSING, PREFILL)
 """Parts of the server's time that end before the first token comes."""
 _ROUNDING_NS: Final = 1_000
 _ROUNDING: Final = 0.001
-"""Of a time, and at least so many ns: by so much two processes' clocks may exceed each other."""
+"""Tolerated excess between two processes' clocks: this fraction, plus `_ROUNDING_NS`."""
 
 
 def stream_times(chosen: Selection, times: ServerTimes) -> StreamTimes | None:
-    """What servers told of the streams among requests; None where they told nothing of use."""
+    """The server times of the streams among requests; None if there are no usable ones."""
     names = {told.PART + name for name in (*BEFORE_FIRST, DECODE)}
     if not names.union((told.FIRST, told.WAITED)).intersection(times.columns.names):
         return None
@@ -54,14 +54,14 @@ def _told(name: str, part: Subset) -> Int64:
 
 
 def server_first(times: StreamTimes, first_sizes: Int64) -> Int64:
-    """The server's own time to the first token, in ns; `ABSENT` where nobody tells.
+    """The server's own time to the first token, in ns; `ABSENT` where not reported.
 
-    That is when it handed over the part with the last byte of the event that carries the token; of
-    a server that does not know what it hands over, what it says of the token itself.
+    It ends when the server handed over the chunk with the last byte of the token's event. If the
+    server does not know its chunks, the time it reports for the token itself is used.
 
     Args:
-        times: what it told.
-        first_sizes: how much of each stream there is up to its first token.
+        times: the server times of the streams.
+        first_sizes: size of each stream, in bytes, up to and including its first token.
     """
     reaches = (times.sizes != ABSENT) & (times.sizes >= first_sizes[:, None])
     chunk = np.take_along_axis(times.at_ns, reaches.argmax(axis=1)[:, None], axis=1)[:, 0]
@@ -70,25 +70,25 @@ def server_first(times: StreamTimes, first_sizes: Int64) -> Int64:
 
 @dataclass(frozen=True, slots=True)
 class FirstTokens:
-    """The time from when each request was sent until its first token came, divided."""
+    """The time of each request from `sent` to its first token, divided into parts."""
 
     parts_ns: Mapping[str, Int64]
-    """They add up to it; 0 where a request lacks a part."""
+    """Name → ns for each request; the parts add up to the whole. 0 where a request lacks a part."""
     apart: Flags
-    """Whose network is told apart from the server."""
+    """The requests for which network and server are separate."""
     scaled: Flags
-    """Whose server's times exceeded the time that there was, by no more than clocks may."""
+    """The requests whose server times exceeded the whole within the tolerance, and were scaled."""
     left_out: Flags
-    """Whose did by more: nothing of them is used."""
+    """The requests whose server times exceeded it by more, and are not used."""
 
 
 def divide(waited_ns: Int64, named_ns: Mapping[str, Int64], server_ns: Int64) -> FirstTokens:
     """Divide the time to the first token.
 
     Args:
-        waited_ns: of each request, from `sent` on.
-        named_ns: what the server tells of parts of its own; `ABSENT` where it does not.
-        server_ns: its own time to the first token; `ABSENT` where it is not known.
+        waited_ns: the time of each request from `sent` to its first token.
+        named_ns: component → the server's times for it; `ABSENT` where not reported.
+        server_ns: the server's own time to the first token; `ABSENT` where unknown.
     """
     known_ns = {name: np.where(ns == ABSENT, 0, ns) for name, ns in named_ns.items()}
     apart = server_ns != ABSENT
@@ -107,12 +107,12 @@ def divide(waited_ns: Int64, named_ns: Mapping[str, Int64], server_ns: Int64) ->
 
 
 def _exceeds(part_ns: Int64, whole_ns: Int64) -> Flags:
-    """Where a part is longer than the whole by more than two clocks may be apart."""
+    """Flag the parts that exceed their whole by more than clocks may differ."""
     return np.asarray(part_ns - whole_ns > _ROUNDING_NS + _ROUNDING * whole_ns)
 
 
 def _fitted(parts_ns: Mapping[str, Int64], sums_ns: Int64) -> dict[str, Int64]:
-    """Parts, scaled so that they add up to these sums: differences of their running ones."""
+    """Scale parts so that they add up exactly to these sums, by differences of running sums."""
     running_ns = np.zeros_like(sums_ns)
     ends_ns = {name: (running_ns := running_ns + ns) for name, ns in parts_ns.items()}
     found, before_ns, per_ns = {}, np.zeros_like(sums_ns), sums_ns / np.maximum(running_ns, 1)

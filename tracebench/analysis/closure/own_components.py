@@ -1,8 +1,8 @@
-"""Parts of a server's time by names of its author's own: what they are called, which are shown.
+"""A server author's own components: how they are named, and which are shown.
 
-They are parts of `server_other`; `prefill` and `decode`, which are those of `inference`, are no
-such names. Names come from outside (spans, reply headers), so they are made
-fit for every output here, and kept apart from the names that tracebench gives itself.
+They are parts of `server_other`; `prefill` and `decode`, which are parts of `inference`, do not
+count as own names. Names come from outside (spans, reply headers), so they are made safe for every
+output here, and kept distinct from tracebench's own names.
 """
 
 import re
@@ -26,41 +26,41 @@ from tracebench.model.statistics import Statistics
 _UNUSUAL: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _OF_THE_SERVER: Final = "server."
 _MISFITS: Final = 0.01
-"""A name that does not fit into more of its replies is not shown at all: what is left of it would
-be the mean of those in which it happened to be small."""
+"""Share of its replies in which a component may exceed the server's time. Beyond it, the component
+is not shown: the remaining values would be biased towards small ones."""
 
 
 class OwnComponents(NamedTuple):
-    """The own parts of a run's requests."""
+    """The own components of a run's requests."""
 
     formulas: Mapping[str, Formula]
-    """Name → ns per request, −1 where it was not reported; the largest in sum comes first."""
+    """Name → ns for each request, `absent_ns` where not reported; by descending total."""
     left_out: Mapping[str, int]
-    """Name → requests in which its time did not fit."""
+    """Name → how many requests had a time that did not fit into the server's."""
     unlisted: int
-    """So many more names there were, at least."""
+    """How many more names there were, at least."""
 
 
 @lru_cache(maxsize=1024)
 def cleaned(name: str) -> str:
-    """A name in characters that every output takes; at most 64 of them."""
+    """A name reduced to at most 64 characters that every output accepts."""
     return _UNUSUAL.sub("_", name[:LONGEST_NAME])
 
 
 @lru_cache(maxsize=1024)
 def shown_as(name: str) -> str:
-    """What a part is called beside tracebench's own components: `server.network`, for one."""
+    """A cleaned name, prefixed if it is one of tracebench's own, as in `server.network`."""
     name = cleaned(name)
     return _OF_THE_SERVER + name if name in COMPONENTS else name
 
 
 def own_components(chosen: Selection, times: ServerTimes, absent_ns: int) -> OwnComponents:
-    """Choose the own parts to show, and give their columns.
+    """Choose the own components to show, and provide their columns.
 
     Args:
         chosen: the decomposed requests.
-        times: what the servers said of all.
-        absent_ns: stands for what a request does not report.
+        times: the server times of all requests.
+        absent_ns: the value for a component that a request does not report.
     """
     spellings: dict[str, list[str]] = {}
     for name in sorted(set(times.parts).difference(KNOWN_PARTS)):
@@ -87,7 +87,7 @@ def _tells(column: str, part: Subset) -> Flags:
 
 
 def _tallied(chosen: Selection, names: Sequence[str]) -> tuple[int, int]:
-    """How often a part is reported under any of its names, and its time in sum."""
+    """How many requests report a component under any of its names, and its total time in ns."""
     count = total_ns = 0
     for part, name in product(chosen.parts, names):
         told = part.told(PART + name)
@@ -97,12 +97,12 @@ def _tallied(chosen: Selection, names: Sequence[str]) -> tuple[int, int]:
 
 
 def _together(names: Sequence[str], absent_ns: int, part: Subset) -> Nanoseconds:
-    """What several spellings of one name tell together."""
+    """The sum of a component's times over all spellings of its name, in ns."""
     return summed([part.told(PART + name) for name in names], absent_ns)
 
 
 def share_of(components: Mapping[str, Statistics], name: str, whole: str = END_TO_END) -> float:
-    """A component's fraction of another; where a request does not report it, it counts as 0."""
+    """A component's fraction of another; requests that do not report it count as 0."""
     if name not in components or whole not in components:
         return 0.0
     part, all_of_it = components[name], components[whole]

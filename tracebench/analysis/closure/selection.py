@@ -1,7 +1,7 @@
-"""Some requests of a record, in the order of scheduling, and columns of what is told of them.
+"""Selected requests of a record, in the order of scheduling, and columns of their values.
 
-A column is made when it is asked for and belongs to whoever asked: of ten million requests each
-takes 80 MB, so that no more than a few are held at once.
+A column is computed on access and not kept here: for ten million requests each takes 80 MB, so only
+a few should be held at once.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ Order = npt.NDArray[np.uint32]
 
 
 class Subset:
-    """The chosen requests of one page."""
+    """The selected requests of one page."""
 
     __slots__ = ("_chosen", "_rows", "_times")
 
@@ -34,23 +34,23 @@ class Subset:
 
     @property
     def places(self) -> Int64:
-        """Of the requests, in the record."""
+        """Indices of the selected requests in the record."""
         return np.flatnonzero(self._chosen) + self._rows.start
 
     def request(self, name: str) -> Int64:
-        """A column of the requests."""
+        """A column of the requests, by name."""
         return np.asarray(self._rows[name][self._chosen])
 
     def step(self, name: str) -> Int64:
-        """How long a stamp came after the one before it; 0 where it was not reached."""
+        """Time from the previous stamp to this one, in ns; 0 where it was not reached."""
         return np.asarray(self._rows.step(name)[self._chosen])
 
     def at(self, name: str) -> Int64:
-        """When a stamp was reached; `ABSENT` where it was not."""
+        """When a stamp was reached, in ns; `ABSENT` where it was not."""
         return np.asarray(self._rows.at(name)[self._chosen])
 
     def told(self, name: str) -> Int64:
-        """A column of what the servers said; `ABSENT` where they did not."""
+        """A column of the server times, by name; `ABSENT` where not reported."""
         if self._times is None:
             return np.full(len(self), ABSENT)
         return np.asarray(self._times[name][self._chosen])
@@ -60,12 +60,12 @@ Formula = Callable[[Subset], Int64]
 
 
 class Selection:
-    """The requests of a record that were chosen, in the order of scheduling.
+    """The selected requests of a record, in the order of scheduling.
 
     Args:
         requests: the record.
-        choose: which, of a page, and of what servers said of it.
-        times: what they said; None: it does not matter.
+        choose: flags the rows to select, given a page of requests and one of server times.
+        times: the server times, row by row; None: not needed.
     """
 
     def __init__(
@@ -86,20 +86,24 @@ class Selection:
         return self._count
 
     def column(self, formula: Formula) -> Int64:
-        """What the formula gives, of every request."""
-        order = self._order  # first: it takes a column for as long as it is made
+        """The formula's value for every request."""
+        order = self._order  # first, since computing it takes the memory of a column
         return _arranged(self._joined(formula), order)
 
     def count(self, which: Callable[[Subset], Flags]) -> int:
-        """Of how many requests something holds."""
+        """The number of requests that are flagged."""
         return sum(int(np.count_nonzero(which(part))) for part in self.parts)
 
     def greatest(self, formula: Formula) -> int:
-        """The greatest value of any request, at least 0."""
+        """The greatest value of the formula over all requests; at least 0."""
         return max((int(formula(part).max(initial=0)) for part in self.parts), default=0)
 
     def place(self, at: int) -> int:
-        """Where in the record a request stands."""
+        """The index in the record of the selection's request number `at`.
+
+        Raises:
+            IndexError: there is no such request.
+        """
         within = at if self._order is None else int(self._order[at])
         for part in self.parts:
             if within < len(part):
@@ -109,7 +113,7 @@ class Selection:
 
     @cached_property
     def _order(self) -> Order | None:
-        """What puts requests into the order of scheduling; None where they are in it."""
+        """The permutation to the order of scheduling; None if the requests are in that order."""
         scheduled = self._joined(lambda part: part.request(SCHEDULED))
         if (scheduled[1:] >= scheduled[:-1]).all():
             return None
@@ -125,7 +129,7 @@ class Selection:
 
 
 class SelectedColumns(Mapping[str, Nanoseconds]):
-    """Columns by name, each made when it is asked for."""
+    """Columns by name, each computed on access."""
 
     def __init__(self, selection: Selection, formulas: Mapping[str, Formula]) -> None:
         self._selection, self._formulas = selection, formulas
@@ -144,7 +148,7 @@ class SelectedColumns(Mapping[str, Nanoseconds]):
 
 
 class Without(Mapping[str, Nanoseconds]):
-    """The same columns but one."""
+    """A mapping of columns with one of them left out."""
 
     def __init__(self, columns: Mapping[str, Nanoseconds], left_out: str) -> None:
         self._columns = columns

@@ -1,4 +1,4 @@
-"""Where two sources tell of one request: whether they agree."""
+"""Whether two sources of server times for the same request agree."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -19,43 +19,43 @@ from tracebench.model.requests import Flags
 from tracebench.model.server_times import DIFFERS, ServerTimes
 
 _STAMPS_NS: Final = 1_000
-"""What trace backends keep of a time: microseconds."""
+"""Resolution of times in trace backends: a microsecond."""
 _STAMPED_APART: Final = 0.02
-"""Of a part: two clocks read one after the other around the same work."""
+"""Tolerated difference, as a fraction: two clocks are read in succession around the same work."""
 _TOTAL_APART: Final = (1_000_000, 0.10)
-"""ns, and part of it, by which a span may be shorter than a mirror's total: instrumentations begin
-and end one inside the other, and a reply's timing is made in between."""
+"""How much shorter than a mirror's total a span may be, in ns and as a fraction: instrumentations
+nest, and a reply's timing is made in between."""
 
 
 class Told(NamedTuple):
-    """What one source tells of many requests; `ABSENT` where it does not tell of a part."""
+    """The times that one source reports for many requests, in ns; `ABSENT` where not reported."""
 
     total_ns: Int64
     parts_ns: Mapping[str, Int64]
 
     def take(self, some: Flags) -> "Told":
-        """What is told of some of them."""
+        """Select the flagged requests."""
         return Told(self.total_ns[some], {name: ns[some] for name, ns in self.parts_ns.items()})
 
     def part(self, name: str) -> Int64:
-        """One part, with those that it is made of."""
+        """One component's time, including the parts it is made of."""
         absent = np.broadcast_to(np.int64(ABSENT), len(self.total_ns))
         told = [self.parts_ns[one] for one in _made_of(name) if one in self.parts_ns]
         return summed(told) if len(told) > 1 else told[0] if told else absent
 
 
 EXACT_NS: Final = 2**52
-"""Times below it are exact as floating-point numbers, so that both ways below say the same."""
+"""Times below this are exact as floats, so that `differences` and `differences_alike` agree."""
 
 
 def differences(mirror: Timing, spans: Timing) -> dict[str, int]:
-    """What the spans of a request tell more of each component than its reply does, in ns.
+    """How much longer each component is by a request's spans than by its reply, in ns.
 
-    A mirror's total is made before the span ends, so only one that exceeds the span's counts. A
-    name of somebody's own counts where both have it: it may be a proxy's.
+    A mirror's total is taken before the span ends, so the total only counts if it exceeds the
+    span. A non-standard component only counts if both sources have it: it may be a proxy's.
 
     Returns:
-        Those by more than what the mirror was rounded to, and clocks are apart.
+        Component → difference, where it exceeds the mirror's rounding and the clock tolerance.
     """
     names = [*REPORTED_PARTS, *(mirror.parts_ns.keys() & spans.parts_ns.keys())]
     told = {name: (_part_ns(mirror, name), _part_ns(spans, name)) for name in dict.fromkeys(names)}
@@ -76,12 +76,12 @@ def _part_ns(timing: Timing, name: str) -> int:
 
 
 def _made_of(name: str) -> tuple[str, ...]:
-    """A part and its own parts: one source may tell of these, the other of the whole."""
+    """A component and its parts: one source may report the parts, the other only the whole."""
     return (name, *INFERENCE_PARTS) if name == INFERENCE else (name,)
 
 
 def _resolution_ns(mirror: Timing) -> int:
-    """What one unit of the last digit is worth, as far as the numbers show it."""
+    """The value of one unit of the last digit in ns, as inferred from the numbers."""
     values_ns = [one for one in (mirror.total_ns, *mirror.parts_ns.values()) if one]
     digit_ns = 1
     while values_ns and not any(one % (digit_ns * 10) for one in values_ns):
@@ -90,14 +90,14 @@ def _resolution_ns(mirror: Timing) -> int:
 
 
 def differences_alike(mirror: Told, spans: Told) -> dict[str, Int64]:
-    """The same of many requests at once.
+    """The differences between both sources, as in `differences`, for many requests at once.
 
     Args:
-        mirror: what the replies tell; a total for each.
-        spans: what their spans tell.
+        mirror: the times in the replies; each has a total.
+        spans: the times from the spans, row by row.
 
     Returns:
-        Component → ns, one a request; `ABSENT` where both agree.
+        Component → ns for each request; `ABSENT` where both agree.
     """
     rounding_ns = _resolutions_ns(mirror) + _STAMPS_NS
     both = [name for name in mirror.parts_ns if name in spans.parts_ns]
@@ -127,7 +127,7 @@ def _resolutions_ns(mirror: Told) -> Int64:
 
 
 def differing(chosen: Selection, times: ServerTimes) -> dict[str, Differing]:
-    """Component → how often and how far two sources of a request are apart, the farthest first."""
+    """Component → how often and how far the two sources differ, the largest difference first."""
     found = {}
     for name in times.differing:
         apart_ns = chosen.column(partial(_apart, name))

@@ -1,1 +1,1 @@
-"""What differs between two sides that were measured alike."""
+"""Differences between two sides that were measured alike."""

@@ -17,7 +17,7 @@ from tracebench.model.components import (
 from tracebench.model.result import Difference
 
 LEAST_SHARE: Final = 0.01
-"""Of the whole: a smaller difference may be shown, but decides nothing."""
+"""Fraction of the whole; a smaller difference, even if shown, does not matter in practice."""
 _AT: Final = {
     "p50_ms": "at the median",
     "mean_ms": "in the mean",
@@ -30,7 +30,7 @@ _SUMS: Final = (SERVICE_TIME, SERVER_PROCESSING, LATENCY, END_TO_END)
 
 
 class Line(NamedTuple):
-    """One statistic of one component."""
+    """The difference of one statistic of one component."""
 
     component: str
     statistic: str
@@ -38,15 +38,15 @@ class Line(NamedTuple):
 
     @property
     def is_shown(self) -> bool:
-        """Whether there is a word for it."""
+        """Whether the difference has a verdict of slower or faster."""
         return self.difference.verdict in ("slower", "faster")
 
 
 def lines(differences: Differences) -> list[Line]:
-    """Every statistic: parts in the order of a request's life, then what they sum to, streams last.
+    """All statistics as lines: parts in the order of a request's life, their sums, then streams.
 
     Args:
-        differences: of one target.
+        differences: the differences of one target.
     """
     order = [*LEAVES, SERVER_AND_NETWORK, *INFERENCE_PARTS]
     custom = [one for one in differences if one not in COMPONENTS and not one.startswith(_STREAM)]
@@ -63,7 +63,7 @@ def lines(differences: Differences) -> list[Line]:
 
 
 def matters(line: Line, differences: Differences) -> bool:
-    """Whether a difference is at least 1 % of the latency, or of a stream's own number."""
+    """Whether a difference is at least 1 % of the latency, or of the stream metric it is in."""
     delta = abs(line.difference.delta)
     return delta > 0 and delta >= LEAST_SHARE * _whole(line, differences)
 
@@ -77,11 +77,11 @@ def _whole(line: Line, differences: Differences) -> float:
 
 
 def answer(differences: Differences, errors: Difference) -> str:
-    """Say what is shown, and where.
+    """Say in one sentence which differences are shown, and in which components.
 
     Args:
-        differences: of one target; they have `end_to_end`.
-        errors: shares of requests that failed.
+        differences: the differences of one target; `end_to_end` must be among them.
+        errors: the shares of requests that failed.
     """
     shown = [one for one in lines(differences) if one.is_shown and matters(one, differences)]
     whole = [one for one in shown if one.component == END_TO_END]
@@ -101,7 +101,7 @@ def _of_the_whole(first: Line, shown: Sequence[Line]) -> str:
 
 
 def _causes(statistic: str, shown: Sequence[Line]) -> list[tuple[str, Difference]]:
-    """The components that are parted no further, the largest difference first."""
+    """The components that have no parts of their own, the largest difference first."""
     leaves = {*LEAVES, SERVER_AND_NETWORK}
     found = [
         (one.component, one.difference)
@@ -113,7 +113,7 @@ def _causes(statistic: str, shown: Sequence[Line]) -> list[tuple[str, Difference
 
 
 def _of_parts(shown: Sequence[Line], differences: Differences) -> str:
-    """Where the latency as a whole does not differ."""
+    """The sentence if parts differ, but the latency as a whole does not."""
     whole = differences[END_TO_END]["p50_ms"]
     text = f"No difference of the latency is shown ({_interval(whole)} at the median)"
     if not shown:

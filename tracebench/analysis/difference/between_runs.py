@@ -1,10 +1,10 @@
-"""What differs between runs that were measured at different times.
+"""Differences between runs that were measured at different times.
 
-The interval within a run says how well that run's own statistic is known. It says nothing of what
-changes from one run to the next: the machine's temperature and clock, where memory came to lie,
-neighbours. Only several runs a side tell that, and with three or more on both they are the sample.
-With fewer, what a run changed within itself stands in for it, which is a lower bound of a kind, so
-that a comparison of single runs is the weaker one, and says so.
+The interval within a run says how well that run's own statistic is known. It does not cover changes
+from one run to the next: the machine's temperature and clock, memory layout, neighbours. Only
+several runs a side reveal those; with three or more on both sides, the runs are the sample. With
+fewer, the change within each run stands in for them. That is roughly a lower bound, so a comparison
+of single runs is weaker, and says so.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from tracebench.model.result import Difference, TargetResult
 from tracebench.model.statistics import Statistics
 
 ENOUGH_RUNS: Final = 3
-"""On either side, for the runs to be the sample."""
+"""Runs needed on each side for the runs to be the sample."""
 COMPARED: Final = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
 STREAM: Final = "stream."
 _OF_STREAMS: Final = (
@@ -28,15 +28,15 @@ _OF_STREAMS: Final = (
 )
 
 Runs: TypeAlias = Sequence[TargetResult]
-"""Of one target, on one side."""
+"""The runs of one target on one side."""
 
 
 class _Judged(NamedTuple):
-    """A difference, and how often chance alone gives one as large."""
+    """A difference and its p-value."""
 
     difference: Difference
     p: float | None
-    """None where that is not known, or where there is nothing to judge."""
+    """None if unknown, or if there is nothing to judge."""
 
 
 class _Key(NamedTuple):
@@ -48,15 +48,15 @@ class _Key(NamedTuple):
 def differences(
     sides: Mapping[str, tuple[Runs, Runs]],
 ) -> dict[str, dict[str, dict[str, Difference]]]:
-    """Compare targets, in the components that all their runs have.
+    """Compare each target's runs in the components that all of them have.
 
     Args:
-        sides: target → its runs on side A, and on side B; at least one each, which have blocks
-            where there are fewer than three on either side.
+        sides: target → its runs on side A and on side B, at least one each; with fewer than three
+            on either side, they must have blocks.
 
     Returns:
-        Target → component → statistic → difference; p99 only where all runs support it. The
-        verdicts are judged together by Holm's rule.
+        Target → component → statistic → difference; p99 only if all runs support it. Verdicts of
+        all of them are corrected together by Holm's rule.
     """
     judged = {
         _Key(target, component, statistic): one
@@ -75,7 +75,7 @@ def differences(
 
 
 def described(target: TargetResult) -> dict[str, Statistics]:
-    """Everything that has a distribution: components, streams' numbers, and `latency`."""
+    """All statistics of a target: components, stream metrics, and `latency`."""
     found = dict(target.components)
     if target.blocks is not None and LATENCY in target.blocks.components and target.latency:
         found[LATENCY] = target.latency
@@ -88,18 +88,18 @@ def described(target: TargetResult) -> dict[str, Statistics]:
 class _Side(NamedTuple):
     runs: Runs
     statistics: Sequence[Statistics]
-    """Of one component, in each run."""
+    """The statistics of one component, one a run."""
 
 
 def _in_all(a: Runs, b: Runs) -> list[tuple[str, list[Statistics], list[Statistics]]]:
-    """Each component that all runs have, with its statistics in those of A and of B."""
+    """Each component that all runs have, with its statistics in A's runs and in B's."""
     of_a, of_b = [described(one) for one in a], [described(one) for one in b]
     names = [name for name in of_a[0] if all(name in one for one in (*of_a, *of_b))]
     return [(name, [one[name] for one in of_a], [one[name] for one in of_b]) for name in names]
 
 
 def _judge(component: str, statistic: str, a: _Side, b: _Side) -> _Judged | None:
-    """One statistic; None for a p99 that is not supported."""
+    """Judge the difference of one statistic; None for an unsupported p99."""
     values_a, values_b = (
         [float(getattr(one, statistic)) for one in side.statistics] for side in (a, b)
     )
@@ -121,7 +121,7 @@ def _judge(component: str, statistic: str, a: _Side, b: _Side) -> _Judged | None
 
 
 def _by_welch(a: Sequence[float], b: Sequence[float]) -> _Judged:
-    """Runs are the sample (Welch 1947, Biometrika 34)."""
+    """Judge with runs as the sample, by Welch's t-test (Welch 1947, Biometrika 34)."""
     of_a, of_b = variance(a) / len(a), variance(b) / len(b)
     degrees = (of_a + of_b) ** 2 / (of_a**2 / (len(a) - 1) + of_b**2 / (len(b) - 1))
     error, delta = sqrt(of_a + of_b), fmean(b) - fmean(a)
@@ -131,9 +131,9 @@ def _by_welch(a: Sequence[float], b: Sequence[float]) -> _Judged:
 
 
 def _within_runs(statistic: str, a: _Side, b: _Side, wander: float) -> _Judged:
-    """MOVER's interval (see comparison.py) of each side's mean, widened on both ends.
+    """Judge by MOVER's interval (see comparison.py) of the sides' means, widened by `wander`.
 
-    For the verdict, the end towards 0 is taken for that of a normal distribution.
+    For the p-value, the end nearest 0 is taken as that of a normal distribution.
     """
     mean_a, below_a, above_a = _mean(statistic, a.statistics)
     mean_b, below_b, above_b = _mean(statistic, b.statistics)
@@ -148,7 +148,7 @@ def _within_runs(statistic: str, a: _Side, b: _Side, wander: float) -> _Judged:
 
 
 def _mean(statistic: str, runs: Sequence[Statistics]) -> tuple[float, float, float]:
-    """Of a side's runs, and how far its interval reaches below and above."""
+    """The mean over a side's runs, and how far its interval reaches below and above."""
     values = [float(getattr(one, statistic)) for one in runs]
     ends = [one.ci95[statistic] for one in runs]
     below = hypot(*(value - low for value, (low, _) in zip(values, ends, strict=True)))
@@ -157,9 +157,9 @@ def _mean(statistic: str, runs: Sequence[Statistics]) -> tuple[float, float, flo
 
 
 def _wander(component: str, statistic: str, a: _Side, b: _Side) -> float | None:
-    """The largest difference between the halves of any run, or between the runs of a side.
+    """The largest difference between the halves of a run, or between the runs of a side, in ms.
 
-    None where a run has no such halves.
+    None if a run does not have this statistic for its halves.
     """
     found = []
     for side in (a, b):

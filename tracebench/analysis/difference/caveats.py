@@ -1,4 +1,4 @@
-"""What else differs between runs that are compared: the plan, the machine, how valid they are."""
+"""Caveats of a comparison of runs: different plans or machines, invalid or partial runs."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -9,7 +9,7 @@ Facts = Mapping[str, Any]
 
 
 class _Fact(NamedTuple):
-    """Something that both sides should share, and how its value is told."""
+    """A property that both sides should share, and how to word its value."""
 
     name: str
     of: Callable[[Result], Any]
@@ -32,7 +32,7 @@ def _told_payload(value: Any) -> str:
 
 
 def _told_rate(value: Any) -> str:
-    """Segments as they are written on the command line."""
+    """A rate's segments, as written on the command line."""
     if not isinstance(value, list | tuple) or not value:
         return "a closed loop"
     return ",".join(_told_segment(one) if isinstance(one, Mapping) else str(one) for one in value)
@@ -77,11 +77,11 @@ _LONGEST: Final = 60
 
 
 def unlike(a: Sequence[Result], b: Sequence[Result]) -> Iterator[str]:
-    """What should be the same on both sides, and is not: a line each.
+    """Properties that should be the same on both sides, but differ: one line each.
 
     Args:
-        a: the runs of one side, at least one.
-        b: the same of the other.
+        a: the runs of side A, at least one.
+        b: the runs of side B, at least one.
     """
     for fact in _SHARED:
         of_a, of_b = ([_plain(fact.of(one)) for one in side] for side in (a, b))
@@ -90,26 +90,26 @@ def unlike(a: Sequence[Result], b: Sequence[Result]) -> Iterator[str]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as a result file has it, so that one that was just made compares with a saved one."""
+    """A value in the form of result files, so that fresh results compare with saved ones."""
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     return value
 
 
 def _told(fact: _Fact, values: Sequence[Any]) -> str:
-    """What the runs of one side have, each value once."""
+    """The values of one side's runs, each once, in words."""
     texts = dict.fromkeys(map(fact.told, values))
     text = " or ".join(texts)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def doubts(names: Sequence[str], runs: Sequence[Result], targets: Sequence[str]) -> Iterator[str]:
-    """Which runs are not valid, or were cut short: a line each.
+    """Runs that are not valid or were interrupted: one line each.
 
     Args:
-        names: of the runs, as the user gave them.
+        names: the names of the runs, as the user gave them.
         runs: the runs.
-        targets: which target of each is compared.
+        targets: the target to compare in each run.
     """
     for name, run, target in zip(names, runs, targets, strict=True):
         verdict = run.targets[target].verdict

@@ -1,4 +1,4 @@
-"""What a client library costs its users, against the engine."""
+"""The latency that a client library adds, compared with the engine."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ from tracebench.model.result import ClientCost, Difference, ErrorCount
 from tracebench.model.statistics import COMPARED, Statistics
 
 _LEAST_PAIRS: Final = 6
-"""With fewer pairs of blocks there is no interval."""
+"""Pairs of blocks needed for an interval."""
 
 
 def client_cost(engine: Sequence[Block], library: Sequence[Block]) -> ClientCost:
-    """Compare blocks that were sent by turns.
+    """Compare a client library with the engine, from alternating blocks.
 
-    Each statistic's cost is the mean of its differences within the pairs, so that what drifts
-    between pairs cancels out; its interval is Student's t over them (blocks are long enough for
-    requests of different blocks to be independent).
+    Each statistic's cost is the mean of its differences within the pairs, so that drift between
+    pairs cancels out; its interval is Student's t over these differences (blocks are long enough
+    for requests of different blocks to be independent).
 
     Args:
-        engine: a block for each round.
-        library: the same, in the same order.
+        engine: the engine's block of each round.
+        library: the library's blocks, in the same order.
     """
     latency_ns = np.concatenate([np.zeros(0, np.int64), *(one.latency_ns for one in library)])
     errors: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What differs between two sides: two targets, or requests with and without tracing."""
+"""Differences between two sides: two targets, or requests with and without tracing."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ from tracebench.model.statistics import COMPARED, Statistics
 # Targets side by side.
 
 _CHANGED: Final = {"not_stationary", "warmup_too_short", "noisy_neighbour"}
-"""What tells that a machine, or a server, was not the same throughout."""
+"""Findings which show that the machine or the server changed during the run."""
 
 
 IN_TURN: Final = "measured one after the other"
@@ -36,16 +36,16 @@ UNKNOWN_ROUNDS: Final = "compared without rounds, of which the archive does not 
 def compare(
     a_name: str, a: TargetResult, b_name: str, b: TargetResult, how: str = IN_TURN
 ) -> Comparison:
-    """Set two targets side by side whose blocks are not known to pair.
+    """Compare two targets whose blocks cannot be paired.
 
-    It tells of the components that both have; the verdicts of all of them are judged together.
+    It covers the components that both have; their verdicts are corrected together (Holm).
 
     Args:
-        a_name: what the first is called.
-        a: its result.
-        b_name: what the second is called.
-        b: its result.
-        how: it came about, for the caveat.
+        a_name: name of the first target.
+        a: result of the first target.
+        b_name: name of the second target.
+        b: result of the second target.
+        how: how they were measured, for the caveat.
     """
     found = {
         (component, name): difference(name, a.components[component], b.components[component])
@@ -62,7 +62,7 @@ def compare(
 
 
 def compared(result: Result, rounds: Mapping[str, Rounds], how: str = IN_TURN) -> Result:
-    """A result with the comparisons of its targets; see `compare_all`."""
+    """Add the comparisons of its targets to a result; see `compare_all`."""
     found = compare_all(result.targets, rounds, how)
     if len(result.targets) == 2:
         return replace(result, comparison=found[0] if found else None)
@@ -72,12 +72,12 @@ def compared(result: Result, rounds: Mapping[str, Rounds], how: str = IN_TURN) -
 def compare_all(
     targets: Mapping[str, TargetResult], rounds: Mapping[str, Rounds], how: str = IN_TURN
 ) -> tuple[Comparison, ...]:
-    """Compare each target with the first; of those without any success nothing is told.
+    """Compare each target with the first; targets without a success are left out.
 
     Args:
-        targets: as they are told of.
-        rounds: what was measured of each by turns.
-        how: those came about that are not there.
+        targets: the results, by name.
+        rounds: the rounds of each target that was measured in alternating blocks.
+        how: how the targets that are not in `rounds` were measured.
     """
     (a, *others) = targets
     known = [b for b in others if targets[a].components and targets[b].components]
@@ -89,7 +89,7 @@ def compare_all(
 def _compare_paired(
     a: str, others: Sequence[str], targets: Mapping[str, TargetResult], rounds: Mapping[str, Rounds]
 ) -> Iterator[Comparison]:
-    """Compare from pairs of blocks; the verdicts of all comparisons are judged together."""
+    """Compare targets by pairs of blocks; all verdicts are corrected together (Holm)."""
     found = {b: estimates(rounds[a], rounds[b], _common(targets[a], targets[b])) for b in others}
     shown = holm.shown({(b, *key): one.p for b, of_b in found.items() for key, one in of_b.items()})
     for b, of_b in found.items():
@@ -124,7 +124,7 @@ def _common(a: TargetResult, b: TargetResult) -> list[str]:
 def _by_component(
     found: Mapping[tuple[str, str], Difference], shown: Collection[tuple[str, str]]
 ) -> dict[str, dict[str, Difference]]:
-    """Differences by component and statistic, each with its verdict."""
+    """Regroup differences by component and statistic, each with its verdict."""
     components: dict[str, dict[str, Difference]] = {}
     for (component, name), one in found.items():
         verdict = holm.word(one.delta, is_shown=(component, name) in shown)
@@ -133,7 +133,7 @@ def _by_component(
 
 
 def _too_few(a: Rounds, b: Rounds, found: Mapping[tuple[str, str], Estimate]) -> str:
-    """What has no interval, and how long a run would give it one."""
+    """The caveat naming what has no interval, and the duration that would give it one."""
     known = {name for (_, name), one in found.items() if one.ci95 is not None}
     lacking = [name for name in COMPARED if name not in known]
     if not lacking:
@@ -146,7 +146,7 @@ def _too_few(a: Rounds, b: Rounds, found: Mapping[tuple[str, str], Estimate]) ->
 
 
 def _not_by_turns(targets: Mapping[str, TargetResult], how: str) -> str:
-    """What is not in the intervals of targets whose blocks do not pair."""
+    """The caveat naming what the intervals of unpaired targets do not cover."""
     known = f"{how}: the intervals do not cover what changed in between"
     changed = [
         name
@@ -159,11 +159,11 @@ def _not_by_turns(targets: Mapping[str, TargetResult], how: str) -> str:
 
 
 def difference(name: str, a: Statistics, b: Statistics) -> Difference:
-    """One statistic's difference, with its 95 % interval where both have one of their own.
+    """The difference of one statistic, with a 95 % interval if both sides have one.
 
-    The interval is MOVER's, which needs nothing but the two intervals and keeps their asymmetry
-    (Zou & Donner 2008, Construction of confidence limits about effect measures, Statistics in
-    Medicine 27). The two samples are taken as independent.
+    The interval is MOVER's, which only needs the two intervals and keeps their asymmetry (Zou &
+    Donner 2008, Construction of confidence limits about effect measures, Statistics in Medicine
+    27). It assumes that the two samples are independent.
     """
     of_a: float = getattr(a, name)
     of_b: float = getattr(b, name)
@@ -178,9 +178,9 @@ def difference(name: str, a: Statistics, b: Statistics) -> Difference:
 
 
 def _p_value(one: Difference) -> float:
-    """How often chance alone makes such a difference: what its 95 % interval tells of that.
+    """The two-sided p-value of a difference, derived from its 95 % interval.
 
-    The side towards 0 counts, as 1.96 standard errors.
+    The half of the interval towards 0 is taken as 1.96 standard errors.
     """
     if one.ci95 is None:
         return 1.0
@@ -188,21 +188,21 @@ def _p_value(one: Difference) -> float:
     return two_sided_p(one.delta / half * Z95, inf) if half else float(one.delta == 0)
 
 
-# The observer effect: what a server pays for being traced.
+# The observer effect: the cost of tracing for the server.
 
 
 def observer_effect(requests: Requests, untraced_from: int) -> ObserverEffect | None:
-    """Compare requests that asked for tracing with those of the same run that did not.
+    """Compare the requests of a run that asked for tracing with those that did not.
 
-    The latter are the variants from `untraced_from` on.
+    Untraced requests are those whose variant is `untraced_from` or higher.
 
-    Because it was drawn at random for each request, whatever drifts or comes in bursts meets both
-    alike, and each is a random sample of the same moments: their intervals take the values as
-    independent even where the series is correlated (Neyman 1923; Imbens & Rubin 2015, Causal
-    Inference, chapter 6). What a traced request leaves behind for the next one is not seen.
+    Tracing is drawn at random for each request, so drift and bursts affect both kinds alike, and
+    each kind is a random sample of the same moments. Intervals therefore treat the values as
+    independent even if the series is correlated (Neyman 1923; Imbens & Rubin 2015, Causal
+    Inference, chapter 6). Effects of a traced request on the next one are not detected.
 
     Returns:
-        Differences of `end_to_end` between successes; None where either kind has none.
+        Differences of `end_to_end` between successes; None if either kind has no success.
     """
     chosen = successes(requests)
     latency_ns = chosen.column(latency)

@@ -1,9 +1,9 @@
-"""The difference of two targets that were measured by turns, from pairs of their blocks.
+"""Differences between two targets measured in alternating blocks, from pairs of blocks.
 
-Whatever changes from one round to the next meets both blocks of a pair, and is no part of their
-difference; the order within a round is random, so that what changes within one favours neither.
-The pairs alone say how far a difference can be trusted: how the requests of a block depend on each
-other does not matter.
+Changes from one round to the next affect both blocks of a pair, and cancel out of their difference;
+the order within a round is random, so that changes within it favour neither target. The precision
+of a difference follows from the pairs alone: dependence between the requests of a block does not
+matter.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,20 +26,20 @@ from tracebench.model.requests import SCHEDULED
 from tracebench.model.statistics import COMPARED, PERMILLE
 
 Series: TypeAlias = npt.NDArray[np.float64]
-"""A statistic of successive blocks, in ms; NaN where a block has none."""
+"""A statistic of successive blocks, in ms; NaN where a block does not have it."""
 
 LEAST_PAIRS: Final = 6
-"""With fewer there is no interval."""
+"""Pairs needed for an interval."""
 
 
 class _Manner(NamedTuple):
     """How a statistic is compared."""
 
     trimmed: float
-    """The share of the differences that is left out at either end. Means are of all blocks: so
-    those of the components add up. What disturbs a few blocks must not decide on percentiles."""
+    """Share of the differences left out at either end: 0 for means, so that those of components add
+    up; above 0 for percentiles, so that a few disturbed blocks do not decide them."""
     least_requests: int
-    """In the usual block: where it has fewer, several rounds are one block."""
+    """Requests needed in a typical block; with fewer, several rounds are merged into one block."""
 
 
 _MANNERS: Final = {
@@ -49,27 +49,27 @@ _MANNERS: Final = {
 }
 
 
-# What was measured of a target in each round.
+# The measurements of a target in each round.
 
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """What a target's requests took, and in which round each was sent."""
+    """The component times of a target's requests, and the rounds they belong to."""
 
     columns: Mapping[str, Nanoseconds]
-    """Component → ns per request, in the order of scheduling; −1: not reported."""
+    """Component → ns for each request, in the order of scheduling; −1: not reported."""
     bounds: Int64
-    """Where each round begins among them, and where the last one ends."""
+    """Index of each round's first request, and the end of the last round."""
     blocks_s: tuple[float, ...]
-    """How long its block of each round took."""
+    """Duration of the target's block in each round."""
 
 
 def rounds_of(load: Measurement, decomposition: Decomposition) -> Rounds:
-    """Part what was measured by rounds.
+    """Divide a measurement into rounds.
 
     Args:
-        load: in blocks, one a round; or in the only one that there was.
-        decomposition: of the same requests, or of those among them that were traced.
+        load: the measurement, with one block a round; without blocks it counts as a single round.
+        decomposition: the decomposition of the same requests, or of the traced ones among them.
     """
     if decomposition.count:
         columns, due_ns = decomposition.columns, decomposition.scheduled()
@@ -83,7 +83,7 @@ def rounds_of(load: Measurement, decomposition: Decomposition) -> Rounds:
 
 
 def pair_count(a: Rounds, b: Rounds) -> int:
-    """How many rounds have a block of both."""
+    """The number of rounds that have a block of both targets."""
     return min(len(a.bounds), len(b.bounds)) - 1
 
 
@@ -91,34 +91,34 @@ def pair_count(a: Rounds, b: Rounds) -> int:
 
 
 _t95: Final = cache(critical_t)
-"""It is found by halving, and asked for anew for each statistic of each component."""
+"""Cached: it is computed by bisection, and needed for each statistic of each component."""
 
 
 class Estimate(NamedTuple):
-    """A difference b − a in ms."""
+    """An estimated difference b − a, in ms."""
 
     delta: float
     ci95: tuple[float, float] | None
-    """95 %; None where there are too few pairs."""
+    """The 95 % interval; None if there are too few pairs."""
     p: float
-    """How often chance alone makes a difference that is as large; 1 where there is no interval."""
+    """The two-sided p-value; 1 if there is no interval."""
 
 
 def estimate(a: Series, b: Series, statistic: str) -> Estimate | None:
-    """The difference of a statistic, and how well it is known.
+    """Estimate the difference of a statistic, with its interval.
 
-    It is the mean of the differences within the pairs, trimmed for percentiles, and its interval
+    It is the mean of the differences within the pairs, trimmed for percentiles; its interval is
     Student's t with winsorised variance (Yuen & Dixon 1973, The approximate behaviour and
     performance of the two-sample trimmed t, Biometrika 60; for pairs Wilcox 2012, Introduction to
     robust estimation and hypothesis testing, section 5.9).
 
     Args:
-        a: the statistic of each block.
-        b: the same of the other target's blocks, in the same order.
+        a: the statistic of each block of target A.
+        b: the statistic of target B's blocks, in the same order.
         statistic: `mean_ms`, `p50_ms` or `p95_ms`.
 
     Returns:
-        None where no pair has it on both sides.
+        The estimate; None if no pair has the statistic on both sides.
     """
     differences = np.sort((b - a)[~np.isnan(b - a)])
     count, trimmed = len(differences), int(_MANNERS[statistic].trimmed * len(differences))
@@ -140,12 +140,12 @@ def estimate(a: Series, b: Series, statistic: str) -> Estimate | None:
 
 
 def estimates(a: Rounds, b: Rounds, components: Sequence[str]) -> dict[tuple[str, str], Estimate]:
-    """The differences b − a by component and statistic.
+    """Estimate all differences b − a, by component and statistic.
 
     Args:
-        a: one target.
-        b: the other.
-        components: which both have.
+        a: the rounds of target A.
+        b: the rounds of target B.
+        components: the components that both have.
     """
     edges = {name: _edges(a, b, name) for name in COMPARED}
     found = {}
@@ -162,7 +162,7 @@ def estimates(a: Rounds, b: Rounds, components: Sequence[str]) -> dict[tuple[str
 
 
 def rounds_a_block(a: Rounds, b: Rounds, statistic: str) -> int:
-    """How many rounds are one block for a statistic, so that blocks have requests enough."""
+    """How many rounds to merge into one block, so that blocks have enough requests."""
     rounds = pair_count(a, b)
     if not rounds:
         return 1
@@ -171,19 +171,20 @@ def rounds_a_block(a: Rounds, b: Rounds, statistic: str) -> int:
 
 
 def _edges(a: Rounds, b: Rounds, statistic: str) -> Int64:
-    """Where blocks begin and end, in rounds."""
+    """Where blocks begin and end, as indices of rounds."""
     rounds = pair_count(a, b)
     blocks = max(1, rounds // rounds_a_block(a, b, statistic))
     return np.arange(blocks + 1) * rounds // blocks
 
 
 def series(values_ns: Nanoseconds, bounds: Int64, statistic: str) -> Series:
-    """A statistic of each block.
+    """Compute a statistic of each block.
 
     Args:
-        values_ns: of the requests, in the order of scheduling; −1: not reported.
-        bounds: where each block begins among them, and where the last one ends.
-        statistic: see `estimate`.
+        values_ns: a component's time for each request, in the order of scheduling; −1: not
+            reported.
+        bounds: index of each block's first request, and the end of the last block.
+        statistic: `mean_ms`, `p50_ms` or `p95_ms`.
     """
     blocks = (reported(values_ns[first:end]) for first, end in pairwise(bounds.tolist()))
     return np.array([_described(one, statistic) for one in blocks]) / NS_PER_MS
@@ -198,9 +199,9 @@ def _described(values_ns: Nanoseconds, statistic: str) -> float:
 
 
 def _quantile(ordered_ns: Nanoseconds, p: float) -> float:
-    """Interpolated at p·(n + 1), so that blocks of different numbers of requests compare.
+    """A quantile interpolated at p·(n + 1), so that blocks of different sizes compare.
 
-    The k-th of n values is at k/(n + 1) of its distribution, in the mean (Hyndman & Fan 1996,
+    On average, the k-th of n values lies at k/(n + 1) of its distribution (Hyndman & Fan 1996,
     Sample quantiles in statistical packages, The American Statistician 50, definition 6).
     """
     at = min(max(p * (len(ordered_ns) + 1) - 1, 0.0), len(ordered_ns) - 1.0)

@@ -1,1 +1,1 @@
-"""What can be said against a run: one file a topic, and the verdict made of them."""
+"""Findings: reasons to doubt or qualify the numbers of a run, one file a topic."""

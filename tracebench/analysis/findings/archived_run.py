@@ -1,4 +1,4 @@
-"""What is to be said of a result that was read from an archive."""
+"""Findings about results read from an archive."""
 
 from typing import Final
 
@@ -21,7 +21,7 @@ _UNREADABLE_ARCHIVE: Final = FindingKind(
 
 
 def unreadable(bad: int, spans: int, problem: str) -> Finding | None:
-    """Of what could not be read: `bad` lines or spans, beside so many that could."""
+    """The finding for `bad` unreadable lines or spans beside `spans` good ones; None if none."""
     return weigh(_UNREADABLE_ARCHIVE, bad / (bad + spans) if bad else 0.0, bad=bad, why=problem)
 
 
@@ -41,7 +41,7 @@ _NO_RUN_FACTS: Final = FindingKind(
 
 
 def facts_lost() -> Finding | None:
-    """Of root spans of ours without what their run knew."""
+    """The finding for root spans of tracebench without the facts of their run."""
     return weigh(_NO_RUN_FACTS, 1)
 
 
@@ -56,7 +56,7 @@ _RULES_MISSING: Final = FindingKind(
 
 
 def rules_missing(path: str) -> Finding | None:
-    """Of a run whose file of mapping rules is not where it was."""
+    """The finding for a run whose mapping file is missing."""
     return weigh(_RULES_MISSING, 1, path=path)
 
 
@@ -71,7 +71,7 @@ _UNTRACED_MISSING: Final = FindingKind(
 
 
 def untraced_missing() -> Finding | None:
-    """Of a run with `--observer-effect`: no spans were made for half of its requests."""
+    """The finding for a run with `--observer-effect`: half of its requests have no spans."""
     return weigh(_UNTRACED_MISSING, 1)
 
 
@@ -91,7 +91,7 @@ _OTHER_CLIENT: Final = FindingKind(
 
 
 def other_client() -> Finding | None:
-    """Of requests that another client made."""
+    """The finding for requests sent by another client."""
     return weigh(_OTHER_CLIENT, 1)
 
 

@@ -1,6 +1,6 @@
-"""What a finding is made of, and how one is made from what a run is judged by.
+"""Kinds of findings, and how a finding is made from the evidence of a run.
 
-A finding grows with one number, its value; the levels say from which value on it is how severe.
+Each finding has one number, its value; the levels of its kind map that value to a severity.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,20 +23,20 @@ class FindingKind(NamedTuple):
     """One kind of finding."""
 
     code: str
-    """What programs know it by, and users look up in docs/verdict.md."""
+    """Stable identifier for programs; docs/verdict.md lists them."""
     levels: Sequence[tuple[float, Severity]]
-    """(limit, severity), ascending: the last limit that the value is above counts."""
+    """(limit, severity), ascending: the last limit that the value exceeds applies."""
     message: str
-    """A template; it is given the value and whatever else is the evidence."""
+    """Template of the message, filled in with the value and other evidence."""
     hint: Hint
     """What to do about it; see advice.py."""
     brief: str
-    """The message in one line of the table, a template as well; the fix follows it."""
+    """Template of the message as one line of the table; the fix follows it."""
     explained_by: Collection[str] = ()
-    """Codes of findings that name the cause: beside one that is at least as grave, this one is
-    only a note, so that one cause is said once."""
+    """Codes of findings that name the cause: beside one that is at least as grave, this one is only
+    a note, so that each cause is reported once."""
     spoils: Collection[str] = ()
-    """The statistics that it makes useless from `warning` on."""
+    """Statistics that it makes unusable if it is at least a `warning`."""
 
 
 INFO, WARNING, INVALID = (((0.0, severity),) for severity in SEVERITIES)
@@ -44,14 +44,14 @@ INFO, WARNING, INVALID = (((0.0, severity),) for severity in SEVERITIES)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What a run is judged by."""
+    """Everything a run is judged by."""
 
     load: Measurement
     decomposition: Decomposition
     requests: RequestCounts
     stamps: Mapping[str, int]
     latency_ns: Nanoseconds
-    """Of every success and every time-out, in the order of scheduling."""
+    """Latencies of every success and every time-out, in the order of scheduling."""
     latency: Statistics | None
     components: Mapping[str, Statistics]
     floor: Floor | None = None
@@ -60,23 +60,23 @@ class Evidence:
 
 
 def part_of(part: float, whole: float) -> float:
-    """A share; 0 of nothing."""
+    """`part` as a fraction of `whole`; 0 if `whole` is 0."""
     return part / whole if whole else 0.0
 
 
 def weigh(
     kind: FindingKind, value: float, *, because: Collection[str] = (), **evidence: object
 ) -> Finding | None:
-    """Judge one value.
+    """Make a finding if its value exceeds a limit.
 
     Args:
-        kind: what it is.
-        value: what the severity depends on; shares are fractions.
-        because: what it is due to, where advice depends on that.
-        evidence: what else the message tells.
+        kind: the kind of finding.
+        value: the number that decides the severity; shares are fractions.
+        because: the causes, if advice depends on them.
+        evidence: further values for the message.
 
     Returns:
-        The finding, or None where the value is above none of its limits.
+        The finding, or None if the value exceeds no limit.
     """
     passed = [severity for limit, severity in kind.levels if value > limit]
     return state(kind, passed[-1], because, value=value, **evidence) if passed else None
@@ -85,15 +85,15 @@ def weigh(
 def state(
     kind: FindingKind, severity: Severity, because: Collection[str] = (), **evidence: object
 ) -> Finding:
-    """Word a finding whose severity is known.
+    """Make a finding of known severity.
 
-    Its hint is all the advice that helps: `advised` leaves out what does not fit.
+    Its hint holds all advice for its causes; `advised` later removes what does not fit.
 
     Args:
-        kind: what it is.
-        severity: how grave it is.
-        because: what it is due to, where advice depends on that.
-        evidence: what the message tells.
+        kind: the kind of finding.
+        severity: its severity.
+        because: the causes, if advice depends on them.
+        evidence: the values for the message.
     """
     helping = [one for one in pieces(kind.hint) if not one.cause or one.cause in because]
     message, brief = (Wording().format(text, **evidence) for text in (kind.message, kind.brief))
@@ -109,7 +109,7 @@ def state(
 
 
 def with_findings(verdict: Verdict, *more: Finding | None) -> Verdict:
-    """A verdict with more findings; the gravest still comes first."""
+    """Add findings to a verdict, the gravest first; None is ignored."""
     findings = [finding for finding in (*verdict.findings, *more) if finding is not None]
     findings.sort(key=lambda finding: SEVERITIES.index(finding.severity), reverse=True)
     valid = all(finding.severity != "invalid" for finding in findings)

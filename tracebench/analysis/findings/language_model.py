@@ -1,4 +1,4 @@
-"""Whether a language model was asked as the plan says."""
+"""Findings about whether a language model was asked as planned."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Whether the load was made as asked: by a tool with time to spare, on connections that last."""
+"""Findings about whether the load was generated as asked, by a tool with time to spare."""
 
 from collections import Counter
 from itertools import pairwise
@@ -77,19 +77,19 @@ _RATE_NOT_MET: Final = FindingKind(
     "{achieved_rps:.4g}/s were sent, {asked_rps:.4g}/s asked for",
 )
 _FEWEST: Final = 20
-"""Requests below which a rate is that of a few gaps."""
+"""Requests needed for a meaningful rate; fewer have only a few gaps."""
 _FAILED: Final = OUTCOME_CODES[Outcome.FAILED]
 
 
 def _rate_not_met(run: Evidence) -> Finding | None:
-    """Compare from the first that was due until the last that was due or sent."""
+    """Compare the rates from the first request due to the last one due or sent."""
     requests = run.load.requests
     if not run.load.asked_rps or len(requests) < _FEWEST:
         return None
     sent, last_sent_ns = 0, 0
     for rows in requests.pages():
         at_ns = rows.at(SENT)
-        # Where nobody accepts, the tool was still on time.
+        # If nothing accepts connections, the tool was still on time.
         at_ns = np.where((at_ns == ABSENT) & (rows[OUTCOME] == _FAILED), rows.at(READY), at_ns)
         sent += int(np.count_nonzero(at_ns != ABSENT))
         last_sent_ns = max(last_sent_ns, int(at_ns.max()))
@@ -106,7 +106,7 @@ def _rate_not_met(run: Evidence) -> Finding | None:
 
 
 def _by_blocks(load: Measurement) -> tuple[int, int]:
-    """How long all blocks of a run took for their arrivals, and how much longer to send them."""
+    """The total time of a run's arrivals over all blocks, and the delay in sending them, in ns."""
     scheduled = load.requests.whole(lambda rows: rows[SCHEDULED])
     sent = load.requests.whole(lambda rows: rows.at(SENT))
     due_ns = late_ns = 0

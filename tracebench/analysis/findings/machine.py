@@ -1,4 +1,4 @@
-"""What the run was made with: the machine's CPUs, clocks, memory and stamps, and the payload."""
+"""Findings about the machine (CPUs, clocks, memory, kernel stamps) and the payload."""
 
 from typing import Final
 
@@ -132,7 +132,7 @@ _CLOCK_STEPPED: Final = FindingKind(
     "the wall clock stepped by {step_ms:+.3g} ms",
 )
 _SLEWING: Final = 500e-6
-"""How fast NTP may turn a clock without stepping it (adjtime(2))."""
+"""The rate at which NTP may slew a clock without stepping it (adjtime(2))."""
 _STEP_S: Final = 1e-3
 
 

@@ -1,4 +1,4 @@
-"""What a run is held against: the floor, which any server has, and client libraries."""
+"""Findings from comparison with the floor (a server that does nothing) and client libraries."""
 
 from dataclasses import replace
 from typing import Final
@@ -20,11 +20,11 @@ from tracebench.model.result import Finding, Floor, TargetResult
 
 
 def describe_floor(load: Measurement, *, in_the_clear: bool) -> Floor:
-    """Describe what was measured of the null server.
+    """Describe the measurement of the null server.
 
     Args:
-        load: it has a success.
-        in_the_clear: the target itself is spoken to over TLS.
+        load: the measurement, with at least one success.
+        in_the_clear: the target uses TLS, but the null server was measured without.
     """
     columns = client_view(load.requests)
     count = len(columns[END_TO_END])
@@ -38,7 +38,7 @@ def describe_floor(load: Measurement, *, in_the_clear: bool) -> Floor:
 
 
 def beside_floor(target: TargetResult, floor: Floor | None) -> TargetResult:
-    """Set a floor beside a target and say whether they are close; without one, whether to ask."""
+    """Add a floor to a result, with a finding if it is close; without one, suggest measuring it."""
     finding = _unknown(target) if floor is None else _close(target, floor)
     verdict = with_findings(target.verdict, finding)
     return replace(target, floor=floor, verdict=verdict)
@@ -59,7 +59,7 @@ _FLOOR_UNKNOWN: Final = FindingKind(
     "a median of {median_ms:.3g} ms is near what any server has",
 )
 _FAST_MS: Final = 1.0
-"""A median latency below this may be close: floors of loopback lie between 0.05 ms and 1 ms."""
+"""Median latency below which a target may be near the floor; loopback floors are 0.05 to 1 ms."""
 
 
 def _unknown(target: TargetResult) -> Finding | None:
@@ -85,7 +85,7 @@ _CLOSE_TO_FLOOR: Final = FindingKind(
     "the median {what} is {value:.2g} times the floor's",
 )
 _CLOSE: Final = 2.0
-"""Medians within so many times the floor's are close to it."""
+"""Multiple of the floor's median within which a target's median is close to it."""
 
 
 def _close(target: TargetResult, floor: Floor) -> Finding | None:
@@ -114,7 +114,7 @@ _CLIENTS_CUT_SHORT: Final = FindingKind(
 
 
 def clients_cut_short(rounds: int, why: str) -> Finding:
-    """What to say where libraries could not be compared in as many rounds as was planned."""
+    """The finding for a comparison of client libraries in fewer rounds than planned."""
     return state(_CLIENTS_CUT_SHORT, "warning", value=rounds, why=why)
 
 

@@ -1,4 +1,4 @@
-"""What is to be said of spans that servers send over OTLP, of their clock, and of our own spans."""
+"""Findings about servers' OTLP spans, the servers' clock, and tracebench's own spans."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -19,8 +19,7 @@ from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.model.result import Finding
 
 _MOST_UNJOINED: Final = 0.05
-"""Of the requests; where more have no server span, what is said of the others is not said of the
-run."""
+"""Share of requests without a server span above which the others do not represent the run."""
 _TAKE_THE_CONTEXT: Final = (
     Advice(
         "let the server accept the caller's context: the W3C traceparent, in HTTP headers or "
@@ -34,7 +33,7 @@ _TAKE_THE_CONTEXT: Final = (
         cause="now_and_then",
     ),
 )
-"""Of a server that begins traces of its own."""
+"""Advice for a server that begins its own traces."""
 
 _LOW_JOIN_SHARE: Final = FindingKind(
     "low_join_share",
@@ -75,14 +74,14 @@ _LOW_JOIN_SHARE: Final = FindingKind(
 def low_join_share(
     missing: int, uncovered: int, wanted: int, reason: str, found: OtherSpans
 ) -> Finding | None:
-    """What to say where answered requests have no server span.
+    """The finding for answered requests without a server span; None if it is too few to matter.
 
     Args:
-        missing: so many have none.
-        uncovered: so many of these have no mirror either.
-        wanted: all.
-        reason: why no more was waited for.
-        found: what came instead.
+        missing: requests without a server span.
+        uncovered: those among them without a mirror, too.
+        wanted: all requests that should have one.
+        reason: why the wait for spans ended.
+        found: the spans that came instead.
     """
     share, because = part_of(missing, wanted), causes(found, missing, wanted)
     evidence = {"missing": missing, "wanted": wanted, "reason": reason, "came": words(found)}
@@ -109,7 +108,7 @@ _TRACES_MISSING: Final = FindingKind(
 
 
 def traces_missing(missing: int, asked: int, reason: str, found: OtherSpans) -> Finding | None:
-    """What to say where traces could not be read back from a backend, and what it has instead."""
+    """The finding for traces that a backend did not return, and what it has instead."""
     because: tuple[str, ...] = ("lost",)
     came = ""
     if found.own_traces:
@@ -140,7 +139,7 @@ _SPANS_REFUSED: Final = FindingKind(
 
 
 def spans_refused(refused: Mapping[str, int]) -> Finding | None:
-    """What to say where the receiver did not take all that was sent to it; reason → count."""
+    """The finding for spans that the receiver refused, given reason → count; None if none."""
     reasons = "; ".join(f"{reason} ({count})" for reason, count in refused.items() if count)
     return weigh(_SPANS_REFUSED, sum(refused.values()), reasons=reasons)
 
@@ -171,7 +170,7 @@ _SPANS_LOST: Final = FindingKind(
 
 
 def spans_lost(failed: int, reason: str) -> Finding:
-    """What to say where spans could not be exported."""
+    """The finding for spans that could not be exported."""
     return state(_SPANS_LOST, "warning", value=failed, reason=reason)
 
 
@@ -190,11 +189,11 @@ _UNFIT_RULES: Final = FindingKind(
 
 
 def unfit_rules(rules: Sequence[str], decomposed: int) -> Finding | None:
-    """What to say where rules fit nothing that servers tell.
+    """The finding for mapping rules that match no span; None if all match.
 
     Args:
-        rules: as they were given with `--map`.
-        decomposed: of so many requests something is told; of none, other findings say so.
+        rules: the rules, as given with `--map`.
+        decomposed: the number of decomposed requests; if 0, other findings cover it.
     """
     return weigh(_UNFIT_RULES, decomposed and len(rules), rules=", ".join(map(repr, rules)))
 
@@ -215,12 +214,12 @@ _UNUSABLE_SPANS: Final = FindingKind(
 
 
 def unusable_spans(bad: int, good: int, why: str) -> Finding | None:
-    """What to say of spans that came and have times that no request can have, or no ids.
+    """The finding for spans with impossible times or without ids; None if there are none.
 
     Args:
-        bad: so many.
-        good: so many others came.
-        why: the first of them cannot be used.
+        bad: the number of unusable spans.
+        good: the number of usable spans.
+        why: why the first of them is unusable.
     """
     return weigh(_UNUSABLE_SPANS, part_of(bad, bad + good), bad=bad, why=why)
 
@@ -243,7 +242,7 @@ _MOST_NAMED: Final = 5
 
 
 def _sources_disagree(run: Evidence) -> Finding | None:
-    """Say by how much, and about what, the spans differ from what replies tell."""
+    """Report by how much, and in which components, spans differ from the times in replies."""
     found = run.decomposition
     parts = ", ".join(
         f"{name} by {rounded(one.median_ns / NS_PER_MS)} ms (median of {one.requests})"
@@ -269,7 +268,7 @@ _CLOCK_MOVED: Final = FindingKind(
 
 
 def _clock_moved(run: Evidence) -> Finding | None:
-    """Say where no one offset between the clocks fits all requests."""
+    """Report if no single offset between the clocks fits all requests."""
     clock = run.decomposition.clock
     return weigh(_CLOCK_MOVED, clock.moved_ns / NS_PER_MS) if clock is not None else None
 

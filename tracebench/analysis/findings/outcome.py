@@ -1,4 +1,4 @@
-"""Whether the run came to its end: what failed, and what ended it early."""
+"""Findings about failed requests and about runs that ended early."""
 
 from math import inf
 from typing import Final
@@ -95,7 +95,7 @@ def _not_stable(run: Evidence) -> Finding | None:
 
 
 def _mostly_timed_out(now: Situation) -> bool:
-    """What failed otherwise is not due to the load, or to impatience."""
+    """Whether most failures are time-outs; others are not due to load or a short time-out."""
     return now.target.requests.timed_out > now.target.requests.failed
 
 
@@ -153,7 +153,7 @@ _INTERRUPTED: Final = FindingKind(
 
 
 def interrupted(counts: RequestCounts, when: str) -> Finding:
-    """What to say where the user ended the run; `when` follows the word."""
+    """The finding for a run that the user ended; `when` follows the word `interrupted`."""
     cancelled, started = counts.cancelled, counts.started
     return state(_INTERRUPTED, "warning", cancelled=cancelled, started=started, when=when)
 

@@ -1,4 +1,4 @@
-"""Whether the parts that a server reports fit into its time, and explain it."""
+"""Findings about whether the components a server reports fit into its time and explain it."""
 
 from operator import itemgetter
 from typing import Final
@@ -20,7 +20,7 @@ from tracebench.model.exchange import Undecomposed
 from tracebench.model.result import Finding
 
 _LEAST_SHARE: Final = 0.05
-"""Of the latency: time of the server's that is less explains nothing to anyone."""
+"""Share of the latency below which the server's time is not worth explaining."""
 
 
 _NEGATIVE_NETWORK: Final = FindingKind(
@@ -97,7 +97,7 @@ _COMPONENTS_OUTSIDE_REQUESTS: Final = FindingKind(
 
 
 def _components_outside_requests(run: Evidence) -> Finding | None:
-    """Of requests that may lack components; it explains little where little is unexplained."""
+    """Report requests that may lack components, unless little of the time is unexplained."""
     share = part_of(run.decomposition.strays, run.decomposition.count)
     if share and share_of(run.components, SERVER_OTHER) <= _LEAST_SHARE:
         return state(_COMPONENTS_OUTSIDE_REQUESTS, "info", value=share)
@@ -119,11 +119,11 @@ _NAMES_LEFT_OUT: Final = FindingKind(
     "{value:#custom-named timing} left out",
 )
 _NAMES: Final = 5
-"""So many names a sentence can hold."""
+"""Most names to list in a sentence."""
 
 
 def _names_left_out(run: Evidence) -> Finding | None:
-    """Of parts whose times cannot be exclusive times of the server's."""
+    """Report components whose times cannot be exclusive times of the server."""
     left_out = sorted(run.decomposition.left_out.items(), key=itemgetter(1), reverse=True)
     shown = ", ".join(f"{name} ({count})" for name, count in left_out[:_NAMES])
     more = f" and {len(left_out) - _NAMES} more" if len(left_out) > _NAMES else ""

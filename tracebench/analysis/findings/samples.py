@@ -1,4 +1,4 @@
-"""Whether there are samples enough, and how many independent ones they are worth."""
+"""Findings about the number of samples, and how many independent ones they are worth."""
 
 from collections.abc import Collection, Mapping
 from math import ceil
@@ -33,12 +33,12 @@ def _correlated_samples(run: Evidence) -> Finding | None:
 
 
 def times_as_many(latency: Statistics | None, among: Collection[str] = tuple(PERMILLE)) -> int:
-    """About how many times as many requests would give an interval to each of those percentiles.
+    """Roughly how many times as many requests give every one of these percentiles an interval.
 
-    It is an estimate: each percentile has a correlation of its own, which this leaves out.
+    An estimate, since it ignores that correlation differs between percentiles.
 
     Args:
-        latency: what is known.
+        latency: the statistics of the latency; None: there are none.
         among: the percentiles of interest, as `p95_ms`.
     """
     if latency is None:
@@ -49,7 +49,7 @@ def times_as_many(latency: Statistics | None, among: Collection[str] = tuple(PER
 
 
 def amount(plan: Mapping[str, Any], times: int) -> str:
-    """The option that asks for so many times as many requests; empty where no number does."""
+    """The option that asks for `times` as many requests; empty if no number can express that."""
     for name, option in (("duration_s", "--duration"), ("requests", "--requests")):
         asked = plan.get(name)
         if isinstance(asked, int | float) and asked > 0:

@@ -1,4 +1,4 @@
-"""What is to be said of the server's own gauges, which the run read beside the load."""
+"""Findings about the server's own gauges, read while the load ran."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -8,7 +8,7 @@ from tracebench.analysis.findings.finding import INFO, WARNING, FindingKind, wei
 from tracebench.model.result import Finding
 
 _NAMED: Final = 5
-"""So many metrics of a page are told of, as examples."""
+"""How many metrics of a page to name as examples."""
 
 _UNREAD: Final = FindingKind(
     "gauges_unread",
@@ -25,7 +25,7 @@ _UNREAD: Final = FindingKind(
 
 
 def unread(url: str, failed: int, tries: int, why: str) -> Finding | None:
-    """Of a page that was not always there, or is none."""
+    """The finding for a metrics page that could not always be read; None if it could."""
     share = failed / tries if tries else 1.0
     return weigh(_UNREAD, share, url=url, failed=failed, tries=tries, why=why)
 
@@ -40,7 +40,7 @@ _UNKNOWN: Final = FindingKind(
 
 
 def unknown(url: str, servers: str, metrics: Sequence[str]) -> Finding | None:
-    """Of a page without any of the known gauges."""
+    """The finding for a metrics page without any known gauge."""
     count, some = len(metrics), _some(metrics)
     return weigh(_UNKNOWN, 1, url=url, servers=servers, count=count, some=some)
 
@@ -60,7 +60,7 @@ _ABSENT: Final = FindingKind(
 
 
 def absent(url: str, names: Sequence[str], metrics: Sequence[str]) -> Finding | None:
-    """Of metrics that were asked for, and are not there."""
+    """The finding for requested metrics that the page does not have."""
     return weigh(_ABSENT, 1, url=url, names=", ".join(names), some=_some(metrics))
 
 
@@ -74,7 +74,7 @@ _TOO_SHORT: Final = FindingKind(
 
 
 def too_short(tries: int) -> Finding | None:
-    """Of a run within which they were asked for so many times, and never came."""
+    """The finding for a run that ended before the first gauges came, after `tries` reads."""
     return weigh(_TOO_SHORT, 1.0 / (1 + tries))
 
 

@@ -1,4 +1,4 @@
-"""Whether the server's timing covers a reply: none came, or some passed before it or behind it."""
+"""Findings about server timing: whether it came, and how much time it leaves uncovered."""
 
 from typing import Final
 
@@ -19,11 +19,11 @@ from tracebench.model.exchange import Nanoseconds, Undecomposed
 from tracebench.model.result import Finding
 
 PATH_ROUND_TRIPS: Final = 10
-"""What takes longer is not the path: a warm connection needs one, a cold one with a large body a
-few. The least round trip counts: the smoothed one contains the server's time wherever its kernel
-delays an acknowledgement until the reply."""
+"""Round trips beyond which a time is not due to the path: a warm connection needs one, a cold one
+with a large body a few. The least round trip is used: the smoothed one includes the server's time
+if its kernel delays acknowledgements until the reply."""
 LIKE_THE_FLOOR: Final = 2.0
-"""Times the network of a server that does nothing: that much may be the kernels and wake-ups."""
+"""Multiple of the floor's network time that kernels and wake-ups may account for."""
 
 
 _NO_SERVER_TIMING: Final = FindingKind(
@@ -74,7 +74,7 @@ def _not_decomposed(run: Evidence) -> Finding | None:
     reasons = "; ".join(f"{reason.value} ({count})" for reason, count in counts.items())
     undecomposed = sum(counts.values())
     share = part_of(undecomposed, undecomposed + run.decomposition.count)
-    if set(counts) == {Undecomposed.NEGATIVE_NETWORK}:  # which has a finding of its own
+    if set(counts) == {Undecomposed.NEGATIVE_NETWORK}:  # has its own finding
         return state(_NOT_DECOMPOSED, "info", value=share, reasons=reasons)
     return weigh(_NOT_DECOMPOSED, share, reasons=reasons)
 
@@ -207,7 +207,7 @@ def _network_after_reply_began(run: Evidence) -> Finding | None:
     if NETWORK not in run.components:
         return None
     network_ms = run.components[NETWORK].p50_ms
-    if network_ms <= _LEAST_AFTER_MS:  # what passed after the reply began is a part of it
+    if network_ms <= _LEAST_AFTER_MS:  # the time after the reply began is part of it
         return None
     after_ns = run.decomposition.columns[NETWORK] - run.decomposition.before_reply()
     after_ms = min(_median_ms(after_ns), network_ms)  # two estimates of a median may cross

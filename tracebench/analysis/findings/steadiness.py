@@ -1,4 +1,4 @@
-"""Whether the latencies are those of one steady server: over time, its workers and its payloads."""
+"""Findings about steadiness of the latency: over time, across workers, and across payloads."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -37,7 +37,8 @@ _NOT_STATIONARY: Final = FindingKind(
     "latency {moved} {before_ms:.3g} → {after_ms:.3g} ms after {at:%} of the run",
 )
 _EVEN: Final = 0.10
-"""An open loop whose halves differ by more has a rate that changes, so its latency may too."""
+"""Relative difference of an open loop's halves beyond which its rate changes by design, and its
+latency may change with it."""
 
 
 def _not_stationary(run: Evidence) -> Finding | None:
@@ -84,7 +85,7 @@ def _warmup_too_short(run: Evidence) -> Finding | None:
     return weigh(_WARMUP_TOO_SHORT, found.shift, cut=found.cut, count=len(run.latency_ns))
 
 
-# Whether all slots meet the same server: connections often stay with one of its workers.
+# Whether all slots get the same service: connections often stay with one worker of a server.
 
 _UNEVEN_SLOTS: Final = FindingKind(
     "uneven_slots",
@@ -100,9 +101,9 @@ _UNEVEN_SLOTS: Final = FindingKind(
     "the slowest of {slots} slots is {value:%} above the usual",
 )
 _FEWEST_A_SLOT: Final = 30
-"""Requests of a slot, for a median that means something."""
+"""Requests of a slot needed for a meaningful median."""
 _STRICT: Final = (3.8906 / 1.9600) ** 2
-"""From 95 % to 99.99 %: it is the slowest of many."""
+"""Variance factor from 95 % to 99.99 % confidence, as the slot is the slowest of many."""
 
 
 def _uneven_slots(run: Evidence) -> Finding | None:
@@ -121,7 +122,7 @@ def _uneven_slots(run: Evidence) -> Finding | None:
 
 
 class Slowest(NamedTuple):
-    """The slot with the greatest median, beside the median slot."""
+    """The median latency of the slowest slot, and that of the median slot."""
 
     slowest_ns: float
     usual_ns: float
@@ -129,9 +130,9 @@ class Slowest(NamedTuple):
 
 
 def by_slot(requests: Requests) -> list[Nanoseconds]:
-    """The latencies of each slot's successes, in any order.
+    """The latencies of each slot's successes, in any order; slots without any are left out.
 
-    They are sorted into their places page by page: to sort all takes five times their memory.
+    They are distributed page by page: sorting all at once would take five times their memory.
     """
     chosen = successes(requests)
     slots = chosen.greatest(lambda part: part.request(SLOT)) + 1
@@ -147,11 +148,11 @@ def by_slot(requests: Requests) -> list[Nanoseconds]:
 
 
 def slowest(slots: Sequence[Nanoseconds]) -> Slowest | None:
-    """Find a slot that is slower than the others, beyond chance.
+    """Find a slot that is slower than the others beyond chance.
 
     Returns:
-        None where the 99.99 % interval of its median reaches down to the median slot's, or where
-        fewer than two slots have 30 requests.
+        The slot; None if the 99.99 % interval of its median includes the median slot's, or if fewer
+        than two slots have 30 requests.
     """
     known = [np.sort(slot) for slot in slots if len(slot) >= _FEWEST_A_SLOT]
     if len(known) < 2:
@@ -165,7 +166,7 @@ def slowest(slots: Sequence[Nanoseconds]) -> Slowest | None:
     return Slowest(medians[most], usual_ns, len(known))
 
 
-# Whether a payload is answered faster when it comes again, as a cache would.
+# Whether a repeated payload is answered faster, as by a cache.
 
 _CACHED_REPLIES: Final = FindingKind(
     "cached_replies",
@@ -180,7 +181,7 @@ _CACHED_REPLIES: Final = FindingKind(
     "a payload's second reply took {value:%} less: a cache?",
 )
 _FEWEST_PAYLOADS: Final = 6
-"""Payloads: that chance makes the second reply the faster one for all has then less than 2 %."""
+"""Payloads needed: the probability that all second replies are faster by chance is then < 2 %."""
 _MOST_SHARE: Final = 0.9
 
 
@@ -198,7 +199,7 @@ def _cached_replies(run: Evidence) -> Finding | None:
 
 
 class FirstAndSecond(NamedTuple):
-    """Median latencies of the first and of the second reply to a payload."""
+    """Median latencies of first and second replies to the same payload."""
 
     first_ns: float
     second_ns: float
@@ -206,10 +207,11 @@ class FirstAndSecond(NamedTuple):
 
 
 def first_and_second(requests: Requests) -> FirstAndSecond | None:
-    """Compare the first with the second reply only: a warm-up takes longer than that to pass.
+    """Compare first and second replies only, since a warm-up lasts longer than two replies.
 
     Returns:
-        None where fewer than six payloads were answered twice, or not nine in ten were faster.
+        The medians; None if fewer than six payloads were answered twice, or fewer than nine in ten
+        were faster the second time.
     """
     if not any(rows[VARIANT].any() for rows in requests.pages()):
         return None  # a single payload, as in most runs

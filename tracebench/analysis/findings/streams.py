@@ -1,4 +1,4 @@
-"""Whether the numbers of streamed replies mean what people take them for."""
+"""Findings about whether the metrics of streamed replies mean what they seem to."""
 
 from typing import Final
 
@@ -196,7 +196,7 @@ def _prefix_cached(run: Evidence) -> Finding | None:
     in_template = agreed.count.overhead * run.stream.count if agreed is not None else 0
     share = part_of((tokens.cached or 0) - in_template, tokens.input or 0)
     if share > _NEARLY and agreed is not None and agreed.shares:
-        return state(_PREFIX_CACHED, "info", value=share)  # it was asked for
+        return state(_PREFIX_CACHED, "info", value=share)  # caching was intended
     return weigh(_PREFIX_CACHED, share)
 
 
@@ -243,7 +243,7 @@ _WINDOW_THROTTLED: Final = FindingKind(
 
 
 def _window_throttled(run: Evidence) -> Finding | None:
-    """HTTP/2's own windows do not matter: each is 2 GiB, which no stream of tokens fills."""
+    """Report closed TCP windows; HTTP/2's own, 2 GiB each, are never filled by a token stream."""
     streams, closed = run.load.streams, run.load.closed_windows or 0
     if streams is None or not len(streams):
         return None
@@ -251,7 +251,7 @@ def _window_throttled(run: Evidence) -> Finding | None:
 
 
 def _failed(run: Evidence, why: str) -> int:
-    """How many requests failed for a reason that begins like this."""
+    """How many requests failed for a reason that starts with this text."""
     return sum(one.count for one in run.errors if one.reason.startswith(why))
 
 

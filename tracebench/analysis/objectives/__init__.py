@@ -1,1 +1,1 @@
-"""What people decide by: limits of each request, objectives, gates, and a search for a load."""
+"""Limits of requests, objectives, gates, and the search for the highest load that meets them."""

@@ -1,4 +1,4 @@
-"""Gates (`--fail-if`): decided by whole 95 % intervals, never by a number alone."""
+"""Gates (`--fail-if`), decided by whole 95 % intervals, never by a point estimate alone."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -31,20 +31,20 @@ Interval = tuple[float, float]
 
 
 class Gate(NamedTuple):
-    """What must not be."""
+    """A condition on a target that makes the run fail."""
 
     expression: str
     target: str | None
     """None: any target."""
     path: Path
     fails: str
-    """`>`, `>=`, `<` or `<=`: how a value that fails stands to the limit."""
+    """`>`, `>=`, `<` or `<=`: the relation of a failing value to the limit."""
     limit: float
     unit: Unit
 
 
 class SlowerGate(NamedTuple):
-    """What must not be slower by more than a share of what it is compared with."""
+    """A condition on a comparison: B must not be slower than A by more than a share of A."""
 
     expression: str
     component: str
@@ -52,7 +52,7 @@ class SlowerGate(NamedTuple):
     share: float
 
 
-# Reading gates.
+# Parsing gates.
 
 _GATE: Final = re.compile(rf"\s*(?P<name>[\w.\-]+)\s*(?P<fails>[<>]=?)\s*{NUMBER}\s*")
 _SLOWER: Final = re.compile(r"\s*(?P<name>[\w.\-]+)\s+(?P<number>[0-9]*\.?[0-9]+)\s*%\s*")
@@ -63,23 +63,23 @@ _COUNTED: Final[Mapping[str, Unit]] = {
     "goodput.rps": "rps",
     "throughput_rps": "rps",
 }
-"""What is told of a whole run, and no statistic of a metric."""
+"""Values of a whole run that are not statistics of a metric."""
 _GOODPUT: Final = ("goodput.share", "goodput.rps")
 _STREAM: Final = "stream."
 _ALWAYS_VALID: Final = frozenset({"errors.share", "decomposed.share"})
-"""What is counted, and so is right whatever the verdict says of times."""
+"""Values from counts, which are correct even if the verdict rejects the times."""
 
 
 def gate_of(text: str, targets: Collection[str], *, limited: bool = True) -> Gate:
-    """Read a gate: `rest.inference.p95_ms > 20`, `errors.share > 0.1%`, `throughput_rps < 50`.
+    """Parse a gate: `rest.inference.p95_ms > 20`, `errors.share > 0.1%`, `throughput_rps < 50`.
 
     Args:
-        text: as it was given.
+        text: the gate, as the user wrote it.
         targets: the names of the run's targets.
-        limited: whether the run has limits, of which goodput tells.
+        limited: whether the run has limits, which gates on goodput need.
 
     Raises:
-        UsageError: it is none, or asks for what cannot be there.
+        UsageError: the text is not a gate, or asks for a value that the run cannot have.
     """
     found, whole = _GATE.fullmatch(text), f"--fail-if {text!r}"
     if found is None:
@@ -106,7 +106,7 @@ _WANTED: Final = {
 
 
 def _whose(name: str, targets: Collection[str]) -> tuple[str | None, Path]:
-    """Whether a name begins with that of a target: what is a metric without is none."""
+    """Split off a leading target name; a name that is already a metric has none."""
     path, (head, dot, rest) = _path(name), name.partition(".")
     if _is_ours(path) or not dot or head not in targets:
         return None, path
@@ -139,7 +139,7 @@ def _check(path: Path, targets: Collection[str], whole: str) -> None:
 
 
 def _limit(number: str, unit: str | None, kind: Unit) -> float | None:
-    """A limit in the unit of its quantity; None where it is in another one."""
+    """A limit in the unit of its quantity; None if its own unit does not match."""
     if kind == "ms":
         return milliseconds_of(number, unit)
     value = float(number)
@@ -150,10 +150,10 @@ def _limit(number: str, unit: str | None, kind: Unit) -> float | None:
 
 
 def slower_gate_of(text: str) -> SlowerGate:
-    """Read what must not be slower: `inference.p95 3%`.
+    """Parse a gate on a comparison, such as `inference.p95 3%`.
 
     Raises:
-        UsageError: it is nothing that is compared.
+        UsageError: the text is malformed, or names something that is not compared.
     """
     found, whole = _SLOWER.fullmatch(text), f"--fail-if-slower {text!r}"
     path = path_of(found["name"]) if found else None
@@ -167,7 +167,7 @@ def slower_gate_of(text: str) -> SlowerGate:
     )
 
 
-# Judging them.
+# Judging gates.
 
 
 def judge(
@@ -176,13 +176,13 @@ def judge(
     slower: Iterable[SlowerGate] = (),
     comparisons: Sequence[Comparison] = (),
 ) -> tuple[GateResult, ...]:
-    """Judge every gate at every target that it is meant for.
+    """Judge every gate on every target it applies to.
 
     Args:
-        result: of the run.
-        gates: what is asked of its targets.
-        slower: what is asked of comparisons.
-        comparisons: of `b`, which must not be slower, with `a`.
+        result: the result of the run.
+        gates: the gates on its targets.
+        slower: the gates on comparisons.
+        comparisons: the comparisons of `b`, which must not be slower, with `a`.
     """
     of_targets = (
         _judged(gate, name, target)
@@ -210,12 +210,12 @@ def judge_slower(
 def overall(
     gates: Sequence[GateResult], *, valid: bool, on_inconclusive: OnInconclusive | None = None
 ) -> Decision | None:
-    """The decision of all gates together; None where there are none.
+    """The decision of all gates together; None if there are no gates.
 
     Args:
-        gates: each at each target.
-        valid: whether the numbers of all targets are.
-        on_inconclusive: what those that are undecided count as; None: as such.
+        gates: the result of each gate on each target.
+        valid: whether the numbers of all targets are valid.
+        on_inconclusive: what undecided gates count as; None: as undecided.
     """
     found = {one.decision for one in gates}
     if not found:
@@ -233,7 +233,7 @@ class _Value(NamedTuple):
     value: float
     interval: Interval | None
     why: str = ""
-    """There is no interval."""
+    """Why there is no interval; empty if there is one."""
 
 
 def _judged(gate: Gate, name: str, target: TargetResult) -> GateResult:
@@ -265,7 +265,7 @@ def _value(gate: Gate, target: TargetResult) -> _Value | None:
         return None
     value: float = getattr(found, name)
     if name == "max_ms":
-        return _Value(value, (value, value))  # of this run, a fact
+        return _Value(value, (value, value))  # an observation, so exact
     interval = found.ci95.get(name)
     return _Value(value, interval, "" if interval else _too_few(name, found))
 
@@ -324,7 +324,7 @@ def _slower(gate: SlowerGate, pair: Comparison, valid: bool) -> GateResult:
 
 
 def _decided(fails: str, found: _Value, limit: float) -> tuple[Decision, str]:
-    """Failed where the whole interval is beyond the limit, passed where all of it is within."""
+    """Fail if the whole interval is beyond the limit, pass if all is within; with a reason."""
     if found.interval is None:
         return "inconclusive", found.why
     low, high = found.interval
@@ -344,9 +344,9 @@ _MOST_TIMES: Final = 100
 
 
 def _more(value: float, interval: Interval, limit: float) -> str:
-    """How many more requests it takes, if the value stays.
+    """How many more requests a decision takes, if the value stays the same.
 
-    Intervals shrink by the square root of that; where nothing happened at all, faster.
+    Intervals shrink with the square root of their number; faster if no event occurred at all.
     """
     side, apart = (
         (interval[1] - value if limit > value else value - interval[0]),

@@ -1,4 +1,4 @@
-"""Goodput and objectives: how many requests meet every limit (`--slo`)."""
+"""Goodput and objectives: the share of requests that meet every limit (`--slo`)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -36,11 +36,11 @@ _SUCCEEDED: Final = OUTCOME_CODES[Outcome.SUCCEEDED]
 
 @dataclass(frozen=True)
 class Judged:
-    """The requests that ended, in the order of scheduling, and what is known of each.
+    """The requests that ended, in the order of scheduling, to be judged by limits.
 
-    A failure meets no limit. A success without the metric meets it where the metric does not apply
-    (a single token has no time per token, a cached answer no inference); where its server times
-    are not known, it is left out.
+    A failure meets no limit. A success to which the metric does not apply meets the limit (a single
+    token has no time per token, a cached answer no inference); a success with unknown server times
+    is left out.
     """
 
     load: Measurement
@@ -61,15 +61,15 @@ class Judged:
 
     @property
     def ended_rps(self) -> float:
-        """Requests that ended, for each second."""
+        """Requests that ended, per second."""
         return len(self._draws) / self.load.duration_s if self.load.duration_s else 0.0
 
     def has(self, metric: str) -> bool:
-        """Whether any request tells of it."""
+        """Whether any request has a value of this metric."""
         return self._known(metric) is not None
 
     def meeting(self, limits: Iterable[Limit]) -> Share | None:
-        """How many meet all limits; None where no request tells of one of them."""
+        """The share that meets all limits; None if no request has the metric of one of them."""
         severity = np.where(self._succeeded, 0.0, inf)
         known = np.ones(len(severity), np.bool_)
         for limit in limits:
@@ -82,7 +82,7 @@ class Judged:
         return share_below(severity[known]) if known.any() else None
 
     def _known(self, metric: str) -> tuple[Int64, Flags] | None:
-        """Its value for each request, in ns, `ABSENT` where it does not apply; and who tells."""
+        """A metric of each request in ns, `ABSENT` if not applicable; and flags: is it known?"""
         if metric not in self._cache:
             self._cache[metric] = self._found(metric)
         return self._cache[metric]
@@ -102,7 +102,7 @@ class Judged:
         return self._placed(self._draws[self._succeeded], view[metric])
 
     def _of_stream(self, metric: str) -> tuple[Int64, Flags] | None:
-        """A success without a token has no first one in time."""
+        """A stream metric, as in `_known`; a success without a token misses limits on the first."""
         if self.load.streams is None:
             return None
         them = answered(self.load.requests, self.load.streams)
@@ -122,7 +122,7 @@ class Judged:
 
 
 def unknown_metrics(judged: Judged) -> list[str]:
-    """The metrics that `--slo` limits, and that no request of a run tells of."""
+    """The metrics limited by `--slo` for which no request of a run has a value."""
     limits = [limit for one in _objectives(judged.load) if one.share for limit in one.limits]
     if not len(judged.load.requests):
         return []
@@ -130,7 +130,7 @@ def unknown_metrics(judged: Judged) -> list[str]:
 
 
 def goodput(judged: Judged) -> Goodput | None:
-    """How many requests meet every limit; None where nothing is limited, or one is not known."""
+    """The requests that meet every limit; None without limits, or if one's metric is unknown."""
     limits = [limit for one in _objectives(judged.load) if one.share for limit in one.limits]
     found = judged.meeting(limits) if limits else None
     if found is None:
@@ -143,8 +143,8 @@ def objectives(judged: Judged, target: TargetResult) -> tuple[ObjectiveResult, .
     """How far a run of a sweep, or of a search, met each of its objectives.
 
     Args:
-        judged: its requests.
-        target: its statistics.
+        judged: the requests of the run.
+        target: the statistics of the run.
     """
     if judged.load.goodput is None:
         return ()
@@ -166,7 +166,7 @@ def _of_share(asked: Objective, bound: float, found: Share | None) -> ObjectiveR
 
 
 def _of_mean(asked: Objective, found: Statistics | None) -> ObjectiveResult:
-    """A mean has no value for what failed: those who ask for one look at `errors` too."""
+    """Judge a mean. Failures have no value and do not count; `errors` covers them."""
     bound_ms = asked.limits[0].most_ms
     if found is None:
         nothing = (None, None, bound_ms, 0, 0.0)
@@ -182,7 +182,7 @@ def _of_mean(asked: Objective, found: Statistics | None) -> ObjectiveResult:
 
 
 def _objectives(load: Measurement) -> Sequence[Objective]:
-    """Those of a sweep; of a run, limits that all requests shall meet."""
+    """The objectives of a sweep; for a single run, its limits, to be met by all requests."""
     if not load.slo:
         return ()
     if load.goodput is None:

@@ -1,4 +1,4 @@
-"""What the runs of a search tell of each load, all of those at one load together."""
+"""The levels of a search: all runs at one load, pooled."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,21 +15,21 @@ class Seen:
 
     load: float
     seconds: float
-    """That it took."""
+    """Duration of the run, overhead included."""
     requests: int
     objectives: tuple[ObjectiveResult, ...]
     overloaded: bool = False
-    """The load could not be made, or too many requests failed: it is beyond what is sought."""
+    """The load could not be generated, or too many requests failed: it is too high."""
     valid: bool = True
-    """Whether the numbers may count as meeting anything."""
+    """Whether the numbers are valid, and so may count as meeting an objective."""
 
 
 def levels(seen: Sequence[Seen]) -> list[Level]:
-    """Pool the runs of each load; the least load comes first.
+    """Pool the runs of each load; ascending by load.
 
-    A quiet moment has few misses, and shows little of how they come together, so that it looks
-    surer than it is. How much they do grows smoothly with the load: where the loads beside one were
-    measured at least as long, it is taken to be no less than between these.
+    A quiet moment has few misses, which show little of how misses cluster, so its interval would be
+    too narrow. Clustering grows smoothly with the load: if the neighbouring loads were measured at
+    least as long, the clustering at a load is taken to be at least that interpolated between them.
     """
     loads = sorted({one.load for one in seen})
     runs = [[one for one in seen if one.load == load] for load in loads]
@@ -84,14 +84,14 @@ def _level(runs: Sequence[Seen], found: tuple[ObjectiveResult, ...]) -> Level:
 
 
 def _pooled(runs: Iterable[ObjectiveResult]) -> ObjectiveResult:
-    """The same objective, over all requests of several runs."""
+    """Pool the results of one objective over all requests of several runs."""
     runs = list(runs)
     known = [one for one in runs if one.value is not None and one.effective_count]
     if len(known) < 2:
         return known[0] if known else runs[0]
     first = known[0]
     count = sum(one.count for one in known)
-    # Variances add: of a share, each run's is its own inflation times that of as many requests.
+    # Variances add: a run's share has its own inflation times the variance of as many requests.
     worth = count**2 / sum(one.count**2 / one.effective_count for one in known)
     value = sum((one.value or 0.0) * one.count for one in known) / count
     is_share = first.is_share
@@ -119,7 +119,7 @@ def _pooled_mean_ci95(
 
 
 def decided(interval: tuple[float, float] | None, bound: float, *, is_share: bool) -> Met:
-    """Met where the whole interval does, missed where all of it does not."""
+    """Met if the whole interval meets the bound, missed if none of it does, else undecided."""
     low, high = interval or (0.0, inf)
     if is_share:
         return "met" if low >= bound else "missed" if high < bound else "undecided"

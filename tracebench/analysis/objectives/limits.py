@@ -1,4 +1,4 @@
-"""One grammar of limits: `METRIC < VALUE` for requests, `METRIC.PERCENTILE < VALUE` for loads."""
+"""The grammar of limits: `METRIC < VALUE` for requests, `METRIC.PERCENTILE < VALUE` for loads."""
 
 import re
 from difflib import get_close_matches
@@ -12,34 +12,34 @@ from tracebench.model.objectives import Limit, Objective
 from tracebench.model.result import TargetResult
 from tracebench.model.statistics import PERMILLE, Statistics
 
-# Metrics and statistics, by the names that people write.
+# Metrics and statistics, by the names that users write.
 
 LATENCY: Final = "latency"
-"""Of every success and every time-out, where `end_to_end` is of what was decomposed."""
+"""Covers every success and every time-out, whereas `end_to_end` covers decomposed requests."""
 STREAMED: Final = ("ttft", "ttft_service", "first_text", "itl", "tpot", "generation", "ending")
-"""What is told of streams, with `stream.` before it or without."""
+"""Stream metrics; users may prefix them with `stream.`."""
 POOLED: Final = "itl"
-"""Has many values a request."""
+"""The metric that has many values a request."""
 METRICS: Final = frozenset({LATENCY, *COMPONENTS, *INFERENCE_PARTS, *STREAMED})
 STATISTICS: Final = {name.removesuffix("_ms"): name for name in ("mean_ms", *PERMILLE, "max_ms")}
 _SPELLINGS: Final = {**STATISTICS, **{name: name for name in STATISTICS.values()}}
 _SPELLINGS.update({"p99.9": "p999_ms", "p99.9_ms": "p999_ms"})
 _OWN: Final = f"{SERVER_OTHER}."
 _GIVEN: Final = (_OWN, "server.")
-"""Begins of names that the author of a server gave, beyond doubt."""
+"""Prefixes that mark a name as given by the server's author."""
 _STREAM: Final = "stream."
 
 
 class Path(NamedTuple):
-    """What a dotted name leads to."""
+    """A dotted name, divided into metric and statistic."""
 
     metric: str
     statistic: str | None
-    """A field of `Statistics`; None: the name ends with the metric."""
+    """A field of `Statistics`; None: the name gives only a metric."""
 
 
 def path_of(text: str) -> Path:
-    """Part a metric from its statistic; a statistic alone is that of the latency."""
+    """Divide a name into metric and statistic; a statistic alone refers to the latency."""
     for spelling in sorted(_SPELLINGS, key=len, reverse=True):
         if text == spelling:
             return Path(LATENCY, _SPELLINGS[spelling])
@@ -49,23 +49,23 @@ def path_of(text: str) -> Path:
 
 
 def _plain(metric: str) -> str:
-    """Without what only says whose it is."""
+    """A metric's name without the prefix of its owner."""
     bare = metric.removeprefix(_STREAM)
     return bare if bare in STREAMED else metric
 
 
 def own_name(metric: str) -> str:
-    """A part by a name of the author's own may be written behind `server_other.`."""
+    """The name of an own component without the optional prefix `server_other.`."""
     return metric.removeprefix(_OWN)
 
 
 def refuse_slips(metric: str, whole: str) -> None:
-    """Refuse a name that is nearly, but not quite, one of ours.
+    """Refuse a name that is almost one of tracebench's metrics.
 
-    Any other name may be one that the author of the server gave: only the result tells.
+    Any other name may be a component named by the server's author, known only from the result.
 
     Raises:
-        UsageError: it looks like a slip of the pen.
+        UsageError: the name looks like a misspelt metric.
     """
     if metric in METRICS or metric.startswith(_GIVEN):
         return
@@ -77,7 +77,7 @@ def refuse_slips(metric: str, whole: str) -> None:
 
 
 def statistics_of(target: TargetResult, metric: str) -> Statistics | None:
-    """What a metric's name leads to at a target; None where nothing tells of it."""
+    """The statistics of a metric at a target; None if the target does not have it."""
     if metric == LATENCY:
         return target.latency
     if metric in STREAMED:
@@ -86,19 +86,19 @@ def statistics_of(target: TargetResult, metric: str) -> Statistics | None:
     return target.components.get(own_name(metric))
 
 
-# Values: a number, and perhaps its unit.
+# Values: a number with an optional unit.
 
 NUMBER: Final = r"(?P<number>[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(?P<unit>ms|s|us|µs|%|/s)?"
 _MS: Final = {None: 1.0, "ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3}
 
 
 def milliseconds_of(number: str, unit: str | None) -> float | None:
-    """A time in ms, which is also what a bare number is; None where it is no finite time."""
+    """A time in ms, the default unit; None if it is not a finite time."""
     value = float(number) * _MS.get(unit, inf)
     return value if value < inf else None
 
 
-# Limits and objectives, as `--slo` takes them.
+# Limits and objectives, as given to `--slo`.
 
 _COMPARED: Final = re.compile(rf"\s*(?P<name>[\w.\-]+)\s*<=?\s*{NUMBER}\s*")
 _HOW: Final = (
@@ -108,10 +108,10 @@ _HOW: Final = (
 
 
 def limits_of(text: str) -> tuple[Limit, ...]:
-    """Read the limits of each request: `ttft < 200ms, tpot < 25ms`.
+    """Parse limits of each request: `ttft < 200ms, tpot < 25ms`.
 
     Raises:
-        UsageError: a part of the text is none.
+        UsageError: a part of the text is not a limit.
     """
     found = []
     for part in text.split(","):
@@ -126,14 +126,14 @@ def limits_of(text: str) -> tuple[Limit, ...]:
 
 
 def objectives_of(text: str, share: float) -> tuple[Objective, ...]:
-    """Read objectives; all limits of each request together are one: that enough meet them.
+    """Parse objectives; all limits of requests form one: that a share of requests meets them all.
 
     Args:
-        text: as `ttft.p95 < 200ms, tpot < 25ms`.
-        share: how many of the requests shall meet the limits.
+        text: the objectives, as `ttft.p95 < 200ms, tpot < 25ms`.
+        share: the fraction of requests that must meet the limits.
 
     Raises:
-        UsageError: a part of the text is neither.
+        UsageError: a part of the text is neither a limit nor an objective.
     """
     objectives, limits, written = [], [], []
     for part in text.split(","):

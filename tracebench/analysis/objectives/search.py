@@ -1,13 +1,14 @@
-"""The search for the highest load that meets an objective, in noise and within a budget of time.
+"""The search for the highest load that meets an objective, under noise and within a time budget.
 
-Two things are taken for granted, and said in docs/search.md: the more load, the more requests miss
-their limits; and near the load that is sought their share is about a power of the load. From all
-that was seen a posterior follows for that load and that power. First, loads are doubled until one
-misses; then a load near the posterior's median is measured, where a run tells most, until it is
-known roughly; then the load that promises most, in the time that is left, to be *shown* to meet the
+Two assumptions, stated in docs/search.md: more load makes more requests miss their limits; and near
+the sought load, the share of misses is roughly a power of the load. All runs together give a
+posterior for that load and that power. First, loads are doubled until one misses. Then loads near
+the posterior's median are measured, where a run is most informative, until the sought load is known
+roughly; then those with the best prospect, in the time left, of being *shown* to meet the
 objective.
 
-What counts in the end is no model: the whole 95 % interval of a load's own requests meets it.
+The final answer does not depend on the model: the whole 95 % interval of a load's own requests must
+meet the objective.
 
 Sources: Waeber, Frazier & Henderson 2013, Bisection search with noisy responses, SIAM Journal on
 Control and Optimization 51 (measure at the median); Frazier 2018, arXiv 1807.02811 (expected gain).
@@ -31,57 +32,57 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a search may do."""
+    """The limits of a search."""
 
     least: float
     most: float
     first: float
-    """Where doubling begins."""
+    """The load at which doubling begins."""
     budget_s: float
     whole: bool = False
-    """Loads are whole numbers."""
+    """Whether loads are whole numbers."""
 
 
 class Ask(NamedTuple):
-    """What to measure next."""
+    """The next load to measure, and for how long."""
 
     load: float
     seconds: float
 
 
-# The posterior of the load that is sought.
+# The posterior of the sought load.
 
 _POWERS: Final = np.array([2.0, 4.0, 6.0, 9.0, 13.0, 20.0, 40.0])
-"""How steeply the share of misses grows: with which power of the load."""
+"""Candidate powers of the load with which the share of misses grows."""
 _LOADS: Final = 240
 _ROUGH, _ROUGHER = 0.15, 0.3
-"""How far the power law may be off, as a fraction: near what is sought, and at a share e times as
-great or small."""
+"""How far the power law may be off, as a fraction: near the sought load, and where the share of
+misses is e times greater or smaller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Posterior:
-    """What is known of the load at which the objective is just met."""
+    """The distribution of the load at which the objective is just met."""
 
     loads: Floats
     weight: Floats
-    """Load × power; they sum to 1."""
+    """Shape (loads, powers); the weights sum to 1."""
 
     def quantile(self, share: float) -> float:
-        """The load that so much of the weight is below of."""
+        """The load below which this share of the weight lies."""
         below = np.cumsum(self.weight.sum(1))
         return float(self.loads[min(int(np.searchsorted(below, share)), len(self.loads) - 1)])
 
     @property
     def spread(self) -> float:
-        """The standard deviation, as a fraction."""
+        """The standard deviation of the load, as a fraction of it."""
         logs, weight = np.log(self.loads), self.weight.sum(1)
         mean = float(logs @ weight)
         return sqrt(max(float(weight @ (logs - mean) ** 2), 0.0))
 
 
 def posterior(known: Sequence[Level], low: float, high: float) -> Posterior:
-    """What all runs tell of the load that is sought, if it lies between two loads."""
+    """The posterior of the sought load given all runs, if it lies between `low` and `high`."""
     loads = np.geomspace(low, high, _LOADS)
     likely = np.zeros((_LOADS, len(_POWERS)))
     for level in known:
@@ -93,7 +94,7 @@ def posterior(known: Sequence[Level], low: float, high: float) -> Posterior:
 
 
 def _excess(sought: Floats, load: float) -> Floats:
-    """By which factor, as a logarithm, misses exceed what is allowed: for each load and power."""
+    """Log of the factor by which misses exceed the allowed share; shape (loads, powers)."""
     return np.asarray(np.log(load / sought)[:, None] * _POWERS)
 
 
@@ -107,7 +108,7 @@ def _log_likelihood(found: ObjectiveResult, excess: Floats) -> Floats:
     allowed, misses = 1 - found.bound, (1 - value) * count
     off = log((misses + 0.5) / (count + 1) / allowed)
     rough = (_ROUGH + _ROUGHER * abs(off)) ** 2
-    told = min(1.0, 1 / (rough * max(misses, 0.5)))  # a power law is not worth more than that
+    told = min(1.0, 1 / (rough * max(misses, 0.5)))  # limits the trust in the power law
     share = np.minimum(allowed * np.exp(np.minimum(excess, 50.0)), 1 - 1e-9)
     return np.asarray(told * (misses * np.log(share) + (count - misses) * np.log1p(-share)))
 
@@ -119,40 +120,41 @@ def _mean_error(found: ObjectiveResult) -> float:
     return (found.ci95[1] - found.ci95[0]) / (2 * Z95 * found.value)
 
 
-# What to do next.
+# Choosing the next step.
 
 _FEWEST: Final = 100
-"""Requests of a first look at a load."""
+"""Least requests of a first look at a load."""
 _LOOK: Final = 1 / 40
-"""Of the budget: the longest first look."""
+"""The longest first look, as a fraction of the budget."""
 _ROUGHLY: Final = 0.04
 _EXPLORING: Final = 0.12
-"""Of the budget, at most, until what is sought is known so roughly."""
+"""Most of the budget, as a fraction, to spend until the spread is within `_ROUGHLY`."""
 _STEP: Final = 0.04
 _AT: Final = 0.35
-"""Of the posterior: below the median, where runs may count for what is shown as well."""
+"""Quantile of the posterior to measure: below the median, so that runs may also count towards
+showing that the objective is met."""
 _SAFE: Final = 0.3
-"""Of what is sought: a load that is met for certain, and worth no more than none."""
+"""Fraction of the sought load that stands in for the best met load while there is none."""
 _SLICE: Final = 0.2
-"""Of the time that is left, before it is decided anew."""
+"""Part of the remaining time to measure before deciding again."""
 _LEAST_SLICE: Final = 0.04
-"""Of the budget: shorter runs decide nothing."""
+"""The shortest run, as a fraction of the budget; shorter ones decide nothing."""
 _SHORTEST_S: Final = 1.0
 _CLOSE: Final = 1.02
-"""Loads that differ by less are one."""
+"""Ratio below which two loads count as the same."""
 _HOPELESS: Final = 0.05
-"""A lower chance is not taken."""
+"""Loads with a lower chance of being shown to meet the objective are not tried."""
 _WORTHWHILE: Final = 0.01
-"""A gain below that, in expectation, is not worth the time."""
+"""Least expected gain that is worth the time."""
 
 
 def next_step(seen: Sequence[Seen], bounds: Bounds, spent_s: float) -> Ask | str:
-    """What to measure next, or why the search ends.
+    """The next step to measure, or the reason why the search ends.
 
     Args:
         seen: all runs so far.
         bounds: what the search may do.
-        spent_s: how much of the budget is gone.
+        spent_s: how much of the budget is used up.
     """
     known, left_s = levels(seen), bounds.budget_s - spent_s
     if left_s < _SHORTEST_S:
@@ -178,7 +180,7 @@ def _is_met(known: Sequence[Level], load: float) -> bool:
 def _opening(
     known: Sequence[Level], bounds: Bounds, left_s: float
 ) -> Ask | str | tuple[float, float]:
-    """Double, or halve, until loads on both sides are known; then these."""
+    """Double or halve until the sought load is bracketed; then return the bracket."""
     if not known:
         return _look(bounds.first, bounds, left_s)
     missed = [one.load for one in known if one.decision == "missed"]
@@ -198,7 +200,7 @@ def _opening(
 
 
 def _look(load: float, bounds: Bounds, left_s: float) -> Ask:
-    """A first look: enough requests at high loads, not too long at low ones."""
+    """A first look at a load: long enough for some requests, but not too long at low loads."""
     load = max(round(load), 1) if bounds.whole else load
     wanted_s = _FEWEST / load if not bounds.whole else _LOOK * bounds.budget_s
     return Ask(load, min(left_s, max(_SHORTEST_S, min(wanted_s, _LOOK * bounds.budget_s))))
@@ -207,14 +209,14 @@ def _look(load: float, bounds: Bounds, left_s: float) -> Ask:
 def _new(
     load: float, known: Sequence[Level], bounds: Bounds, low: float, high: float
 ) -> float | None:
-    """A load near this one that may be measured; None where there is none between."""
+    """A load near this one that may be measured; None if there is none within the bracket."""
     if not bounds.whole:
         return float(f"{load:.3g}")
     return float(min(max(round(load), int(low) + 1), int(high) - 1)) if high - low > 1 else None
 
 
 def _confirm(known: Sequence[Level], found: Posterior, bounds: Bounds, left_s: float) -> Ask | str:
-    """The load whose measurement promises the greatest gain, and half of the time for it."""
+    """Measure the load with the greatest expected gain, for a part of the remaining time."""
     best = max((one.load for one in known if one.decision == "met"), default=None)
     floor = best or _SAFE * found.quantile(0.5)
     lowest, highest = floor, float(found.loads[-1])
@@ -237,7 +239,7 @@ def _confirm(known: Sequence[Level], found: Posterior, bounds: Bounds, left_s: f
 
 
 def _chance(load: float, left_s: float, known: Sequence[Level], found: Posterior) -> float:
-    """How likely a load is shown to meet every objective in the time that is left."""
+    """The probability that a load is shown to meet every objective in the time left."""
     nearest = min(known, key=lambda one: abs(log(one.load / load)))
     rate = nearest.requests / max(nearest.seconds, 1e-9)
     rate *= min(load / nearest.load, 1.5)
@@ -255,7 +257,7 @@ _NEAR: Final = 1.3
 
 
 def _excess_near(load: float, which: int, known: Sequence[Level]) -> float:
-    """How many requests near a load are worth as much as an independent one."""
+    """How many requests near a load are worth one independent request."""
     near = [
         one.objectives[which]
         for one in known
@@ -269,13 +271,13 @@ def _excess_near(load: float, which: int, known: Sequence[Level]) -> float:
 def _meets(
     one: ObjectiveResult, excess: Floats, worth: float, before: ObjectiveResult | None
 ) -> Floats:
-    """The probability that the whole interval meets a bound after some more requests.
+    """The probability that the whole interval meets the bound after more requests.
 
     Args:
-        one: the objective, as a load nearby tells of it.
-        excess: by which factor, as a logarithm, misses exceed what is allowed.
-        worth: of how many independent requests more.
-        before: what is known of that load already.
+        one: the objective's result at a load nearby.
+        excess: log of the factor by which misses exceed the allowed share.
+        worth: the number of additional requests, as independent ones.
+        before: the objective's result at that load so far; None: not measured yet.
     """
     count = worth + (before.effective_count if before else 0.0)
     if one.is_share:
@@ -289,5 +291,5 @@ def _meets(
 
 
 def _normal(z: Floats) -> Floats:
-    """The normal distribution."""
+    """The distribution function of the standard normal distribution."""
     return np.asarray((1 + np.vectorize(erf)(z / sqrt(2))) / 2)

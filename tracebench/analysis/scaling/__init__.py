@@ -1,1 +1,1 @@
-"""How a target scales over a list of loads."""
+"""How a target scales over a range of loads."""

@@ -1,4 +1,4 @@
-"""What saturates first as the load grows: found, and said in one sentence."""
+"""What saturates first as the load grows: detection, and a sentence about it."""
 
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -16,10 +16,10 @@ from tracebench.model.components import BACKLOG, BODY, CLIENT, CONNECT, NETWORK,
 from tracebench.model.result import TargetResult, TcpInfo
 from tracebench.model.sweep import Bottleneck, Cause, LoadKind, Point, Scaling
 
-# What saturates first: the component that takes most of the time by which latency has grown.
+# What saturates first: the component that accounts for most of the growth in latency.
 
 COMPUTE: Final = (PREPROCESSING, INFERENCE, POSTPROCESSING, SERVER_OTHER)
-"""Where a server works, rather than waits."""
+"""Components in which a server works rather than waits."""
 _GROUPS: Final = (
     (CLIENT,),
     (CONNECT, NETWORK),
@@ -28,27 +28,27 @@ _GROUPS: Final = (
     COMPUTE,
     (SERVER_AND_NETWORK,),
 )
-"""What grows for one reason."""
+"""Components that grow for the same reason."""
 _UNMOVED: Final = 0.25
 """Growth, as a fraction of the mean latency at the base, below which a server is not saturated."""
 _DELAYED_ACK_MS: Final = 40.0
-"""Linux holds an acknowledgement back for so long while it waits for a reply to carry it: by that
-the smoothed round trip may grow where the server, and not the path, is slow."""
+"""How long Linux delays an acknowledgement, waiting for a reply to carry it. The smoothed round
+trip may grow by as much if the server is slow and the path is not."""
 
 
 def bottleneck(
     base: Point, past: Point, tcp: TcpInfo | None, tcp_past: TcpInfo | None
 ) -> Bottleneck | None:
-    """Say what saturates first.
+    """Find what saturates first.
 
     Args:
-        base: the least load.
-        past: the least load past the knee.
-        tcp: what the kernel knew of the path at the base.
-        tcp_past: and past the knee.
+        base: the lowest load.
+        past: the lowest load past the knee.
+        tcp: the kernel's figures for the path at the base.
+        tcp_past: the kernel's figures for the path past the knee.
 
     Returns:
-        None where nothing takes longer than it did.
+        The bottleneck; None if no component takes longer than at the base.
     """
     growth_ms = {name: ms - base.mean_ms.get(name, 0.0) for name, ms in past.mean_ms.items()}
     groups = [[name for name in group if name in growth_ms] for group in _GROUPS]
@@ -56,7 +56,7 @@ def bottleneck(
     component = max(most, key=lambda name: growth_ms[name], default="")
     grown_ms = sum(growth_ms[name] for name in most)
     if growth_ms.get(BACKLOG, 0.0) > grown_ms and grown_ms < _UNMOVED * sum(base.mean_ms.values()):
-        component = BACKLOG  # elsewhere it follows from whatever is short
+        component = BACKLOG  # otherwise backlog only results from the real bottleneck
     if growth_ms.get(component, 0.0) <= 0:
         return None
     cause = _cause(component, growth_ms[component], tcp, tcp_past)
@@ -86,16 +86,16 @@ def _cause(component: str, growth_ms: float, tcp: TcpInfo | None, past: TcpInfo 
 
 
 def _path_growth_ms(tcp: TcpInfo, past: TcpInfo) -> float:
-    """By how much a round trip of the path itself takes longer, without the server's part in it."""
+    """Growth of the path's own round trip in ms, without the server's share in it."""
     return max(past.min_rtt_ms - tcp.min_rtt_ms, past.rtt_ms - tcp.rtt_ms - _DELAYED_ACK_MS)
 
 
 def _at_a_time(cause: Cause, base: Point, past: Point) -> float | None:
-    """How many requests get done side by side.
+    """How many requests are processed at a time.
 
-    Where they wait, those that do not: Little's law over the server's parts without its queue.
-    Where their work takes longer because they share cores, that work as it is alone, times their
-    throughput: the number of cores' worth that is had (utilisation law).
+    If requests wait: those that do not, by Little's law over the server's components except its
+    queue. If their work takes longer because they share cores: their undisturbed work times the
+    throughput, which is the number of cores' worth available (utilisation law).
     """
     work = {name: past.in_flight[name] for name in COMPUTE if name in past.in_flight}
     if not work or cause in ("client", "cap", "path", "body"):
@@ -105,12 +105,12 @@ def _at_a_time(cause: Cause, base: Point, past: Point) -> float | None:
     return sum(work.values())
 
 
-# What saturates first, in one sentence, and what that suggests.
+# The sentence on what saturates first, and what to do about it.
 
 _MOST_OF_IT: Final = 0.6
-"""Of what is done side by side, from where on one component is what the others wait for."""
+"""Share of the work in progress from which on one component is what the requests wait for."""
 _ALIKE: Final = 0.4
-"""Of the greatest growth, from where on another component is named with it."""
+"""Share of the greatest growth from which on another component is named as well."""
 _ABOUT_ONE: Final = (0.75, 1.25)
 _OF_THE_MODEL: Final = ", and for the model batching, quantisation or an accelerator"
 _SUGGESTIONS: Final = {
@@ -135,13 +135,13 @@ def sentence(
     usable: Mapping[float, TargetResult],
     measured: Mapping[float, TargetResult],
 ) -> str:
-    """Say what saturates first, by which evidence, and what that suggests; no full stop.
+    """Say what saturates first, on what evidence, and what to do; no full stop.
 
     Args:
-        kind: what the loads are.
-        scaling: all but this sentence.
-        usable: load → the results that count.
-        measured: load → all results.
+        kind: whether a load is a concurrency or an arrival rate.
+        scaling: the scaling, complete except for this sentence.
+        usable: load → result, for the results that count.
+        measured: load → result, for all results.
     """
     points = [one for one in scaling.points if one.load in usable]
     if len(points) < 2:
@@ -162,18 +162,18 @@ def sentence(
 
 
 _EXPLODED: Final = 5.0
-"""Times the latency of the least load, from where on it is what people notice, whatever
+"""Multiple of the latency at the lowest load from which on latency is the problem, whatever
 throughput does."""
 _TOLD: Final = ("p99_ms", "p95_ms", "p50_ms")
-"""The percentiles that are looked at, the first that has exploded is named."""
+"""Percentiles to check, in this order; the first that has exploded is named."""
 
 
 def _exploded(
     kind: LoadKind, points: Sequence[Point], measured: Mapping[float, TargetResult]
 ) -> str | None:
-    """What to say where throughput still grows, but latency shows that requests wait.
+    """The sentence if throughput still grows, but latency shows that requests wait; else None.
 
-    Steps that are not valid count here: their latency may be why they are not.
+    Invalid steps count here, since their latency may be what makes them invalid.
     """
     base, most = measured[points[0].load].latency, max(one.throughput_rps for one in points)
     for point, name in product(points[1:], _TOLD):
@@ -240,7 +240,7 @@ def _subject(found: Bottleneck, base: Point, past: Point) -> str:
 
 
 def _busiest(past: Point) -> str | None:
-    """The component in which nearly all are that are not waiting."""
+    """The component that holds most of the requests that are not waiting; None if none does."""
     work = {name: past.in_flight.get(name, 0.0) for name in COMPUTE}
     most = max(work, key=lambda name: work[name])
     return most if work[most] >= _MOST_OF_IT * sum(work.values()) else None
@@ -267,7 +267,7 @@ def _evidence(kind: LoadKind, found: Bottleneck, base: Point, past: Point) -> st
 
 
 def _stretched(base: Point, past: Point) -> list[str]:
-    """The components that share what is short, the most important first."""
+    """The components that compete for the scarce resource, by descending growth."""
     growth_ms = {n: past.mean_ms.get(n, 0.0) - base.mean_ms.get(n, 0.0) for n in COMPUTE}
     least_ms = _ALIKE * max(growth_ms.values())
     return sorted((n for n in COMPUTE if growth_ms[n] >= least_ms), key=lambda n: -growth_ms[n])

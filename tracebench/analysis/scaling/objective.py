@@ -1,4 +1,4 @@
-"""Up to which load a target meets what it shall (`--slo`)."""
+"""The highest load up to which a target meets its objectives (`--slo`)."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -11,9 +11,9 @@ from tracebench.model.search import Level
 from tracebench.model.sweep import LoadKind
 
 OF_THE_TOOL: Final = frozenset({"client_saturated", "loop_lag"})
-"""What numbers are invalid for by the tool's fault, and tells that it is the limit."""
+"""Findings that invalidate numbers because the tool itself is the limit."""
 _OVERLOADED: Final = frozenset({"rate_not_met", "errors", "no_successes"})
-"""What they are invalid for where a load is too much."""
+"""Findings that invalidate numbers because the load is too high."""
 
 
 def invalid_for(target: TargetResult) -> set[str]:
@@ -22,12 +22,12 @@ def invalid_for(target: TargetResult) -> set[str]:
 
 
 def is_overloaded(target: TargetResult) -> bool:
-    """Whether the load could not be made, or too many requests failed."""
+    """Whether the load could not be generated, or too many requests failed."""
     return bool(invalid_for(target) & (_OVERLOADED | OF_THE_TOOL))
 
 
 def meets(target: TargetResult) -> Met | None:
-    """Whether a load meets all objectives; None where there are none."""
+    """Whether a load meets all objectives; None if there are no objectives."""
     if not target.objectives:
         return None
     decisions = {one.decision for one in target.objectives}
@@ -37,7 +37,7 @@ def meets(target: TargetResult) -> Met | None:
 
 
 def highest_met(targets: Mapping[float, TargetResult]) -> float | None:
-    """The last load that meets the objectives, with none below it that misses them."""
+    """The highest load that meets the objectives, with none below missing them; else None."""
     highest = None
     for load in sorted(targets):
         met = meets(targets[load])
@@ -49,7 +49,7 @@ def highest_met(targets: Mapping[float, TargetResult]) -> float | None:
 
 
 def objective_sentence(kind: LoadKind, slo: str, targets: Mapping[float, TargetResult]) -> str:
-    """Up to which load the objectives are met, and what becomes of the next; no full stop."""
+    """A sentence on the last load that meets the objectives and on the next one; no full stop."""
     loads, highest = sorted(targets), highest_met(targets)
     if highest is None:
         first = loads[0]
@@ -73,14 +73,14 @@ def search_sentence(
     *,
     by_tool: bool = False,
 ) -> str:
-    """What a search found, in one sentence; no full stop.
+    """The result of a search in one sentence; no full stop.
 
     Args:
-        kind: what the loads are.
-        slo: what they were held to.
-        levels: each load, the least first.
-        arrival: how requests were spaced in an open loop.
-        by_tool: at the least load that misses it, the tool was the limit.
+        kind: whether a load is a concurrency or an arrival rate.
+        slo: the objectives.
+        levels: the loads, ascending.
+        arrival: how requests were spaced in an open loop; None: closed loop.
+        by_tool: the tool was the limit at the lowest load that misses the objectives.
     """
     spaced = {None: "", "poisson": " (Poisson arrivals)", "constant": " (evenly spaced)"}[arrival]
     met = [one for one in levels if one.decision == "met"]
@@ -102,7 +102,7 @@ def search_sentence(
 
 
 def _why(target: TargetResult) -> str:
-    """What speaks most against a load."""
+    """The strongest reason against a load."""
     if is_overloaded(target):
         return ", ".join(sorted(invalid_for(target)))
     against = sorted(target.objectives, key=lambda one: one.decision == "met")
@@ -110,7 +110,7 @@ def _why(target: TargetResult) -> str:
 
 
 def found(one: ObjectiveResult) -> str:
-    """How far an objective is met, in a few words."""
+    """The measured value of an objective and its bound, in a few words."""
     if one.value is None:
         return "no request tells of it"
     if not one.is_share:
@@ -122,7 +122,7 @@ def found(one: ObjectiveResult) -> str:
 
 
 def _percent(share: float) -> str:
-    """With digits enough to tell it from all."""
+    """A share in percent, with enough digits to distinguish it from 100 %."""
     return rounded(100 * share, 4) if share > 0.9 else rounded(100 * share)
 
 

@@ -11,9 +11,9 @@ import numpy as np
 from tracebench.model.sweep import Law
 
 _LEAST_POINTS: Final = 4
-"""Three parameters go through any three points."""
+"""Points needed for a fit: three parameters fit any three points exactly."""
 _FITS_WITHIN: Final = 0.10
-"""Deviation from a measured throughput up to which the law is said to hold."""
+"""Largest relative deviation from a measured throughput at which the law is said to hold."""
 
 Floats = Sequence[float]
 
@@ -21,15 +21,15 @@ Floats = Sequence[float]
 def fit(concurrency: Floats, throughput_rps: Floats) -> Law | None:
     """Fit the law: N / X = a + σa(N − 1) + κaN(N − 1), with a = 1/λ, is linear in a, σa and κa.
 
-    Each equation is weighed by its X / N, so that it is relative deviations that are made least.
-    A coefficient that comes out negative means nothing; it is 0 then, and the rest fitted again.
+    Each equation is weighted by its X / N, so that relative deviations are minimised. A coefficient
+    that comes out negative is meaningless; it is set to 0, and the rest fitted again.
 
     Args:
-        concurrency: different ones, ascending.
-        throughput_rps: measured at each; above 0.
+        concurrency: distinct values, ascending.
+        throughput_rps: the throughput measured at each; above 0.
 
     Returns:
-        The law, or None of fewer than 4 points.
+        The law, or None if there are fewer than 4 points.
     """
     if len(concurrency) < _LEAST_POINTS:
         return None
@@ -55,6 +55,6 @@ def fit(concurrency: Floats, throughput_rps: Floats) -> Law | None:
 
 
 def predict(law: Law, concurrency: float) -> float:
-    """The throughput in requests a second that the law gives for a concurrency."""
+    """The throughput, in requests a second, that the law predicts for a concurrency."""
     n = concurrency
     return law.lambda_rps * n / (1 + law.sigma * (n - 1) + law.kappa * n * (n - 1))

@@ -25,18 +25,18 @@ from tracebench.model.result import Finding, TargetResult
 from tracebench.model.sweep import Bottleneck, LoadKind, Point, Scaling
 
 _GROWN: Final = 1.05
-"""Throughput that gains less in a step has not grown."""
+"""Factor that throughput must exceed in a step to count as grown."""
 _SATURATED: Final[dict[LoadKind, frozenset[str]]] = {
     "concurrency": frozenset(),
     "rate": frozenset({"rate_not_met", "not_stationary"}),
 }
-"""What a run past the capacity is invalid for, and a sweep looks for."""
+"""Findings that make a run past the capacity invalid, yet are what a sweep looks for."""
 _EFFICIENT: Final = {"concurrency": 0.75, "rate": 0.95}
-"""The share of the throughput of a server without waiting below which a load is past the knee."""
+"""Share of the throughput without any waiting below which a load is past the knee."""
 _FLAT: Final = 0.5
-"""Elasticity of throughput (1: it grows as load does) below which it counts as saturated."""
+"""Elasticity of throughput (1: proportional to load) below which it counts as saturated."""
 _NEGLIGIBLE_MS: Final = 0.01
-"""A component that takes less at the least load has no growth that would mean anything."""
+"""Time at the lowest load below which a component's relative growth is meaningless."""
 
 Targets = Mapping[float, TargetResult]
 
@@ -70,12 +70,12 @@ KINDS: Final = (_STEPS_NOT_VALID, _LITTLES_LAW)
 
 
 def scale(kind: LoadKind, targets: Targets, slo: str | None = None) -> Scaling:
-    """Say how a target scales.
+    """Describe how a target scales.
 
     Args:
-        kind: what the loads are.
-        targets: load → what was measured of the target there; at least one.
-        slo: what each load was held to.
+        kind: whether a load is a concurrency or an arrival rate.
+        targets: load → the target's result at that load; not empty.
+        slo: the objectives that each load was judged by; None: none.
     """
     targets = dict(sorted(targets.items()))
     usable = {load: target for load, target in targets.items() if _usable(kind, target)}
@@ -104,7 +104,7 @@ def scale(kind: LoadKind, targets: Targets, slo: str | None = None) -> Scaling:
 
 
 def has_stopped_growing(throughputs_rps: Sequence[float]) -> bool:
-    """Whether throughput gained at most 5 % in each of the last two steps."""
+    """Whether neither of the last two steps raised throughput by more than 5 %."""
     return len(throughputs_rps) > 2 and all(
         throughputs_rps[at] <= _GROWN * max(throughputs_rps[:at]) for at in (-2, -1)
     )
@@ -141,7 +141,7 @@ def _points(kind: LoadKind, targets: Targets, base: TargetResult | None) -> list
 
 
 def _mean_ms(target: TargetResult) -> dict[str, float]:
-    """Over all decomposed requests, those that do not have the component as well: a true sum."""
+    """Each component's mean over all decomposed requests, with or without it: means add up."""
     if not target.share:
         return {}
     whole_ms = target.components[END_TO_END].mean_ms
@@ -149,14 +149,14 @@ def _mean_ms(target: TargetResult) -> dict[str, float]:
 
 
 def _slope(kind: LoadKind, known: Sequence[Point]) -> float:
-    """Throughput for each unit of load where nothing waits."""
+    """Throughput per unit of load if nothing waits."""
     return 1.0 if kind == "rate" else known[0].throughput_rps / known[0].load
 
 
 def _first_bottleneck(
     kind: LoadKind, known: Sequence[Point], targets: Targets
 ) -> Bottleneck | None:
-    """What takes the time by which latency has grown, at the first load past the knee."""
+    """The cause of the growth in latency at the first load past the knee."""
     if len(known) < 2 or not _is_flat(kind, known):
         return None
     slope = _slope(kind, known)
@@ -168,7 +168,7 @@ def _first_bottleneck(
 def _is_flat(kind: LoadKind, known: Sequence[Point]) -> bool:
     if kind == "rate":
         return any(one.throughput_rps < _EFFICIENT[kind] * one.load for one in known)
-    best_rps = max(one.throughput_rps for one in known[:-1])  # one noisy step is no growth
+    best_rps = max(one.throughput_rps for one in known[:-1])  # one low step is no growth
     gained = log(max(known[-1].throughput_rps / best_rps, 1.0))
     return gained < _FLAT * log(known[-1].load / known[-2].load)
 
@@ -182,9 +182,9 @@ def _findings(kind: LoadKind, points: Sequence[Point], usable: Targets) -> tuple
 
 
 def _little(concurrency: float, target: TargetResult) -> Finding | None:
-    """Little's law: the mean numbers in the components sum to the concurrency.
+    """Check Little's law: the mean numbers of requests in the components sum to the concurrency.
 
-    At both ends of the window slots idle, each for no longer than the slowest request took.
+    Slots are idle at both ends of the window, each for no longer than the slowest request took.
     """
     found = target.throughput_rps * target.components[END_TO_END].mean_ms / 1e3
     edges = target.components[END_TO_END].max_ms / 1e3 / target.duration_s

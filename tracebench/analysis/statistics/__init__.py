@@ -1,1 +1,1 @@
-"""What a series of latencies tells of its distribution, and how far it can be trusted."""
+"""Statistics of a series of latencies, and how far they can be trusted."""

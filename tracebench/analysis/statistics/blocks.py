@@ -1,8 +1,8 @@
-"""A run cut into successive blocks, which tell how far its statistics wander.
+"""A run divided into successive blocks, which show how much its statistics vary over time.
 
-Blocks are long, so that requests of different ones hardly depend on each other, and few, so that
-a result file stays small. Percentiles of a whole cannot be had from those of its blocks: both
-halves of a run are therefore described by themselves.
+Blocks are long, so that requests of different blocks hardly depend on each other, and few, so that
+a result file stays small. Percentiles of a half cannot be derived from those of its blocks, so both
+halves of a run are described separately.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,24 +18,24 @@ from tracebench.model.statistics import PERMILLE
 
 USUAL: Final = 32
 MOST: Final = 64
-"""Rounds of a paired run are merged with their neighbours until there are no more."""
+"""Most blocks of a run; rounds of a paired run are merged with their neighbours to keep to it."""
 _SHORTEST: Final = 20
-"""Requests in a block, at least; and values for a 95th percentile of one."""
+"""Least requests in a block, and least values for a block's 95th percentile."""
 _OF_HALVES: Final = ("mean_ms", "p50_ms", "p95_ms", "p99_ms")
 _DIGITS: Final = 6
-"""Of ms: nothing is known of less than a nanosecond."""
+"""Decimals of values in ms: nothing is known below a nanosecond."""
 
 
 def block_starts(scheduled_ns: Int64, rounds_ns: Sequence[int] = ()) -> Int64:
-    """When blocks begin.
+    """Choose when blocks begin.
 
     Args:
-        scheduled_ns: when each request was due, in order.
-        rounds_ns: where rounds of a run that alternates between targets begin, which are blocks
-            then; empty: blocks of equal numbers of requests are made, an even number of them.
+        scheduled_ns: when each request was due, ascending.
+        rounds_ns: starts of the rounds of a run that alternates between targets; they become the
+            blocks. Empty: make an even number of blocks with equal numbers of requests.
 
     Returns:
-        At least one begin where there are requests; each is later than the one before.
+        Block starts in ns, strictly ascending; at least one if there are requests.
     """
     if len(rounds_ns):
         every = -(-len(rounds_ns) // MOST)
@@ -46,30 +46,30 @@ def block_starts(scheduled_ns: Int64, rounds_ns: Sequence[int] = ()) -> Int64:
 
 
 def bounds_of(scheduled_ns: Int64, starts_ns: Int64) -> Int64:
-    """Where blocks begin and end among some requests; what came before the first belongs to it.
+    """Where blocks begin and end among requests; the first block includes anything before it.
 
     Args:
-        scheduled_ns: when each request was due, in order.
-        starts_ns: when the blocks begin.
+        scheduled_ns: when each request was due, ascending.
+        starts_ns: when the blocks begin, ascending.
 
     Returns:
-        One more than there are blocks, from 0 to the number of requests.
+        Indices from 0 to the number of requests, one more than there are blocks.
     """
     inner = np.searchsorted(scheduled_ns, starts_ns[1:])
     return np.concatenate(([0], inner, [len(scheduled_ns)]))
 
 
 def among(known: Nanoseconds, bounds: Int64) -> Int64:
-    """The same bounds among fewer values: the places that `known` tells, ascending."""
+    """Translate bounds to a subset of the values, given its ascending indices `known`."""
     return np.asarray(np.searchsorted(known, bounds))
 
 
 def series(values_ns: Nanoseconds, bounds: Int64) -> BlockSeries:
-    """Describe a column block by block, and in halves.
+    """Describe a column for each block, and for each half of the run.
 
     Args:
-        values_ns: in the order of scheduling.
-        bounds: of the blocks, among them.
+        values_ns: the values, in the order of scheduling.
+        bounds: where the blocks begin and end among them.
     """
     totals_ns = _sums(values_ns, bounds)
     counts = np.diff(bounds)
@@ -86,7 +86,7 @@ def series(values_ns: Nanoseconds, bounds: Int64) -> BlockSeries:
 
 
 def _sums(values_ns: Nanoseconds, bounds: Int64) -> Int64:
-    """Of each block; `reduceat` knows no empty ones."""
+    """The sum of each block; `np.add.reduceat` cannot handle empty ones."""
     sums_ns, filled = np.zeros(len(bounds) - 1, np.int64), np.diff(bounds) > 0
     if len(values_ns):
         sums_ns[filled] = np.add.reduceat(values_ns, bounds[:-1][filled])

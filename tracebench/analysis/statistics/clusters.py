@@ -1,7 +1,7 @@
-"""A sample whose values come in clusters: the gaps between tokens, many of each request.
+"""Samples whose values come in clusters, such as the gaps between the tokens of each request.
 
-Values of one cluster resemble each other, so in the intervals a cluster counts once, however many
-values it has.
+Values of one cluster resemble each other, so each cluster counts once in the intervals, however
+many values it has.
 """
 
 from math import sqrt
@@ -16,13 +16,13 @@ from tracebench.model.columns import Int64
 from tracebench.model.statistics import PERMILLE, Statistics
 
 FEWEST_CLUSTERS: Final = 30
-"""Fewer tell too little of how much clusters differ: there are no intervals."""
+"""Clusters needed for intervals; fewer reveal too little about how much clusters differ."""
 
 Float64 = npt.NDArray[np.float64]
 
 
 class Clustered(NamedTuple):
-    """Values in ns, each of which counts so many times, and belongs to one of the clusters."""
+    """A clustered sample: values in ns, the weight and the cluster of each, number of clusters."""
 
     ns: Float64
     times: Int64
@@ -31,10 +31,10 @@ class Clustered(NamedTuple):
 
 
 def describe_clustered(sample: Clustered) -> Statistics:
-    """Describe a sample; `effective_count` is that of the clusters.
+    """Describe a clustered sample; `effective_count` is the number of clusters.
 
-    The interval of the mean is that of a ratio of cluster totals. Those of percentiles are
-    Woodruff's (1952): the quantiles at p give or take the error of the share of values below.
+    The mean's interval is that of a ratio of cluster totals. Intervals of percentiles are
+    Woodruff's (1952): the quantiles at p plus and minus the error of the share of values below.
     """
     order = np.argsort(sample.ns, kind="stable")
     values, reached = sample.ns[order], np.cumsum(sample.times[order])
@@ -68,7 +68,7 @@ def describe_clustered(sample: Clustered) -> Statistics:
 
 
 def _error(sample: Clustered, values: Float64, mean: float) -> float | None:
-    """Half the 95 % interval of the mean of some values; None where there are too few clusters."""
+    """Half the width of the mean's 95 % interval; None if there are too few clusters."""
     if sample.clusters < FEWEST_CLUSTERS:
         return None
     sums = np.bincount(sample.cluster, (values - mean) * sample.times, sample.clusters)

@@ -1,4 +1,4 @@
-"""How much a long series tells of its mean: moments, and what correlation takes away."""
+"""How well a long series determines its mean: moments, and the loss through correlation."""
 
 from math import sqrt
 from typing import Final, NamedTuple
@@ -8,14 +8,14 @@ import numpy.typing as npt
 
 from tracebench.model.exchange import Nanoseconds
 
-# Student's t and the normal distribution, as far as 95 % intervals need them.
+# Quantiles of Student's t and the normal distribution for 95 % intervals.
 
 Z95: Final = 1.959963984540054
 """The 97.5 % quantile of the normal distribution."""
 
 
 def student_t95(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t, within 0.001 from five degrees of freedom on.
+    """The 97.5 % quantile of Student's t, accurate to 0.001 for five or more degrees of freedom.
 
     Source: Abramowitz & Stegun, Handbook of Mathematical Functions, 26.7.5.
     """
@@ -29,22 +29,22 @@ def student_t95(degrees: int) -> float:
     return z + sum(term / float(degrees) ** power for power, term in enumerate(terms, 1))
 
 
-# Mean, variance and kurtosis of a long series, without a copy of it as floats.
+# Mean, variance and kurtosis of a long series, without copying it to floats.
 
 _BLOCK: Final = 65_536
 
 
 class Moments(NamedTuple):
-    """Of a population: divided by n."""
+    """Population moments (divided by n)."""
 
     mean: float
     variance: float
     kurtosis: float
-    """Beyond that of a normal distribution; 0 where the variance is."""
+    """Excess over a normal distribution; 0 if the variance is 0."""
 
 
 def moments(values: Nanoseconds) -> Moments:
-    """Sum up the powers of what each value differs from the mean, block by block."""
+    """Compute the moments of a series, block by block to save memory."""
     mean = float(values.mean())
     squares = fourths = 0.0
     for at in range(0, len(values), _BLOCK):
@@ -56,36 +56,36 @@ def moments(values: Nanoseconds) -> Moments:
     return Moments(mean, variance, kurtosis)
 
 
-# What correlated requests are worth: successive ones tell less than independent ones would.
+# What correlated requests are worth: they carry less information than independent ones.
 #
-# In a closed loop a slow moment of the server meets every slot; a stall puts its requests into
-# the tail together. Non-overlapping batches tell how much: their means scatter as the whole
-# series' mean would, whatever the correlation within them (Law & Carson 1979, A sequential
-# procedure for determining the length of a steady-state simulation, Operations Research 27;
-# Schmeiser 1982).
+# In a closed loop a slow moment of the server hits every slot; a stall puts its requests into
+# the tail together. Non-overlapping batches show how much: the scatter of their means reflects
+# that of the whole series' mean, whatever the correlation within them (Law & Carson 1979, A
+# sequential procedure for determining the length of a steady-state simulation, Operations
+# Research 27; Schmeiser 1982).
 
 _MOST, _MEASURING, _LEAST = 256, 32, 8
-"""Batches: many find a weak correlation; few are long enough to measure a strong one, and more
-than about 30 make its interval hardly better (Schmeiser 1982)."""
+"""Numbers of batches: many detect a weak correlation; few are long enough to measure a strong one,
+and more than about 30 hardly improve its interval (Schmeiser 1982)."""
 _SHORTEST: Final = 16
-"""Values in a batch, at least."""
+"""Least values in a batch."""
 _Z_ONE_SIDED: Final = 1.6448536269514722
-"""What independent values exceed by chance in 5 % of the series."""
+"""The normal quantile that independent values exceed by chance in 5 % of all series."""
 
 _Floats = npt.NDArray[np.float64]
 
 
 def inflation(values_ns: Nanoseconds, sample: Moments) -> float:
-    """How many times the variance of a series' mean is that of as many independent values.
+    """The variance of a series' mean, relative to that of as many independent values.
 
     Args:
-        values_ns: in the order of time.
-        sample: their moments.
+        values_ns: the series, in the order of time.
+        sample: its moments.
 
     Returns:
-        1 where no correlation shows (independent series are taken for correlated in 5 % of all
-        cases), or the series is too short to tell (below 128). Otherwise above 1, with Student's
-        allowance for its own uncertainty. A series of n is worth n / inflation values.
+        1 if no correlation is detected (false alarms: 5 % of independent series) or the series is
+        too short to tell (below 128). Otherwise above 1, widened by Student's t for its own
+        uncertainty. A series of n values is worth n / inflation independent ones.
     """
     if sample.variance == 0:
         return 1.0
@@ -96,15 +96,15 @@ def inflation(values_ns: Nanoseconds, sample: Moments) -> float:
 
 
 def exceedance_inflation(values_ns: Nanoseconds, limit_ns: int) -> float:
-    """The same of the share of values above a limit: what an interval of a percentile needs."""
+    """The inflation for the share of values above a limit, as a percentile's interval needs it."""
     return share_inflation(values_ns > limit_ns)
 
 
 def share_inflation(flags: npt.NDArray[np.bool_]) -> float:
-    """The same of the share of requests of which something holds.
+    """The inflation for the share of requests that are flagged.
 
     Args:
-        flags: of each request, in the order of time; at least one.
+        flags: one a request, in the order of time; not empty.
     """
     share = float(np.count_nonzero(flags)) / len(flags)
     variance = share * (1 - share)
@@ -117,13 +117,13 @@ def share_inflation(flags: npt.NDArray[np.bool_]) -> float:
 
 
 def _count(length: int) -> int:
-    """How many batches to begin with: a power of two, so that pairs can be merged."""
+    """How many batches to start with: a power of two, so that pairs can be merged."""
     most = min(_MOST, length // _SHORTEST)
     return 1 << (most.bit_length() - 1) if most else 1
 
 
 def _whole(series: npt.NDArray[np.generic], batches: int) -> npt.NDArray[np.generic]:
-    """The series without the few at its begin that would not fill a batch."""
+    """The series without the first few values that would not fill a batch."""
     return series[len(series) % batches :]
 
 
@@ -143,12 +143,12 @@ def _inflation(means: _Floats, size: int, variance: float, kurtosis: float) -> f
 
 
 def _merged(means: _Floats) -> _Floats:
-    """Batches twice as long."""
+    """The means of batches twice as long, from pairs of neighbours."""
     return np.asarray(means.reshape(-1, 2).mean(1))
 
 
 def _ratio(means: _Floats, count: int, variance: float) -> float:
-    """The variance of batch means, as a multiple of what independent values would give."""
+    """The variance of batch means, as a multiple of that of independent values."""
     return count / len(means) * float(means.var(ddof=1)) / variance
 
 

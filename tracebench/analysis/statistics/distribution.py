@@ -1,7 +1,7 @@
-"""What a sample of latencies tells of its distribution, and how far that can be trusted.
+"""Statistics of a sample of latencies, with confidence intervals.
 
-Percentiles are nearest-rank: each is a latency that occurred. Where successive requests are
-correlated, the confidence intervals count them as the fewer independent ones that they are worth.
+Percentiles are nearest-rank: each is a latency that occurred. If successive requests are
+correlated, the intervals use the smaller number of independent requests that they are worth.
 """
 
 from math import ceil, floor, sqrt
@@ -25,9 +25,9 @@ NS_PER_MS: Final = 1e6
 SAMPLE_FLOORS: Final = {"p50_ms": 6, "p90_ms": 64, "p95_ms": 130, "p99_ms": 662, "p999_ms": 6_636}
 """Samples below which a percentile has no interval.
 
-Of fewer than 6, even the least and the greatest enclose the median with less than 95 %
-(1 − 2 · 0.5⁵ = 94 %). The others are where rank np + 1.96·√(np(1−p)) + 1 has come to lie inside
-the sample.
+With fewer than 6, even the extremes enclose the median with less than 95 % confidence
+(1 − 2 · 0.5⁵ = 94 %). The others are the least n for which rank np + 1.96·√(np(1−p)) + 1 lies
+inside the sample.
 """
 _MEAN_FLOOR: Final = 6
 _LARGEST_32_BIT: Final = 2**32 - 1
@@ -41,17 +41,18 @@ Ordered = npt.NDArray[np.uint32] | npt.NDArray[np.int64]
 def describe(
     values_ns: Nanoseconds, *, independent: bool = False, ordered_ns: Ordered | None = None
 ) -> Statistics:
-    """Describe a sample.
+    """Describe a sample of latencies.
 
-    The standard deviation is the sample's (n − 1; 0 for one value). The interval of the mean is
-    Student's t; those of the percentiles are the order statistics at ranks
+    The standard deviation is the sample's (n − 1; 0 for one value). The mean's interval is
+    Student's t; those of percentiles are the order statistics at ranks
     np ± 1.96·√(np(1−p)), rounded outwards (Hahn & Meeker, Statistical Intervals, section 5.2).
-    Both are wider where the series is correlated, each by what batches of its own quantity tell.
+    Both are widened if the series is correlated, each by the inflation found in batches of its
+    own quantity.
 
     Args:
-        values_ns: at least one latency, in the order of time.
-        independent: they are known to be, however the series looks.
-        ordered_ns: the same, sorted, where that is known already.
+        values_ns: the latencies, in the order of time; not empty.
+        independent: the values are known to be independent, even if the series looks correlated.
+        ordered_ns: the same values, sorted, if available.
     """
     ordered_ns = in_order(values_ns) if ordered_ns is None else ordered_ns
     count = len(ordered_ns)
@@ -83,12 +84,12 @@ def describe(
 def _interval(
     name: str, series_ns: Nanoseconds | None, ordered_ns: Ordered
 ) -> tuple[int, int] | None:
-    """A percentile's interval; None where the sample is worth too little for one.
+    """A percentile's 95 % interval in ns; None if the sample is worth too few values for one.
 
     Args:
         name: a key of PERMILLE.
-        series_ns: in the order of time; None: independent values.
-        ordered_ns: the same, sorted.
+        series_ns: the values in the order of time; None: they are independent.
+        ordered_ns: the same values, sorted.
     """
     count, permille = len(ordered_ns), PERMILLE[name]
     if count < SAMPLE_FLOORS[name]:
@@ -103,17 +104,17 @@ def _interval(
 
 
 def rank(count: int, permille: int) -> int:
-    """The nearest rank of a percentile: the least that has p·n values at or below it; from 1."""
+    """The nearest rank of a percentile, from 1: the least with p·n values at or below it."""
     return max(1, -(-permille * count // 1000))
 
 
 def interval_ranks(count: int, permille: int, excess: float = 1.0) -> tuple[int, int]:
-    """The ranks, from 1, whose values enclose a percentile with about 95 % confidence.
+    """The ranks (from 1) whose values enclose a percentile with about 95 % confidence.
 
     Args:
-        count: of the values.
-        permille: which percentile, ten times.
-        excess: how many times the variance is that of independent values.
+        count: number of values.
+        permille: the percentile, times ten.
+        excess: the variance relative to that of independent values.
     """
     p = permille / 1000
     half = Z95 * sqrt(excess * count * p * (1 - p))
@@ -121,7 +122,7 @@ def interval_ranks(count: int, permille: int, excess: float = 1.0) -> tuple[int,
 
 
 def in_order(values_ns: Nanoseconds) -> Ordered:
-    """A sample sorted, in half the memory where all of it is below 4.29 s."""
+    """Sort a sample; it takes half the memory if all values are below 4.29 s."""
     narrow = len(values_ns) and values_ns.min() >= 0 and values_ns.max() <= _LARGEST_32_BIT
     ordered_ns = values_ns.astype(np.uint32 if narrow else np.int64)
     ordered_ns.sort()
@@ -129,13 +130,13 @@ def in_order(values_ns: Nanoseconds) -> Ordered:
 
 
 def curve(values_ns: Nanoseconds) -> Curve:
-    """Reduce a sample to at most 200 points of its distribution, denser in the tail.
+    """Reduce a sample to at most 200 points of its distribution function, denser in the tail.
 
     Args:
-        values_ns: at least one latency, in any order.
+        values_ns: the latencies, in any order; not empty.
 
     Returns:
-        The least latency as quantile 0, then latencies that occurred, up to the greatest as 1.
+        Latencies that occurred, from the least (quantile 0) to the greatest (quantile 1).
     """
     ordered_ns = in_order(values_ns)
     count = len(ordered_ns)

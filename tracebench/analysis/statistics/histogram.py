@@ -1,9 +1,9 @@
-"""Histograms that any HdrHistogram library reads, from sorted samples.
+"""Histograms that any HdrHistogram library can read, from sorted samples.
 
 A slot is as wide as 3 significant digits allow: 1,024 slots of equal width for every doubling.
 The slots and the encoding (V2, compressed, as base64) are those of http://hdrhistogram.org; the
-Python package would need setuptools and pbr at run time, and counts 1.3 µs a value, where the
-sorted sample that the percentiles need gives all counts at once.
+Python package would need setuptools and pbr at run time, and takes 1.3 µs to count a value, whereas
+the sorted sample, needed for percentiles anyway, gives all counts at once.
 """
 
 import zlib
@@ -21,17 +21,17 @@ from tracebench.model.columns import Int64
 DIGITS: Final = 3
 _COARSE: Final = 2
 _HALVES: Final = {_COARSE: 7, DIGITS: 10}
-"""Significant digits → of how many slots for a doubling it is the logarithm."""
+"""Significant digits → binary logarithm of the number of slots a doubling."""
 
 _PAYLOAD: Final = Struct(">IIIIQQd")
-"""Cookie, length of the counts, an offset, digits, least and greatest value, ratio."""
+"""Header: cookie, length of the counts, offset, digits, least and greatest value, ratio."""
 _OUTER: Final = Struct(">II")
 _COOKIE: Final = 0x1C849303 | 0x10
 _COMPRESSED: Final = 0x1C849304 | 0x10
 _MOST_BYTES: Final = 9
-"""Of one count."""
+"""Most bytes of one encoded count."""
 _MOST_INFLATED: Final = 2**20
-"""Bytes: more than all slots of 54 doublings can take."""
+"""Most decompressed bytes accepted; more than all slots of 54 doublings can take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Histogram:
     """How many values fell into each slot."""
 
     counts: Int64
-    """Of successive slots, the first of which is number `first`; both ends are not 0."""
+    """Counts of successive slots from number `first` on; neither end is 0."""
     first: int
     digits: int = DIGITS
 
@@ -49,17 +49,17 @@ class Histogram:
         return _least(np.arange(len(self.counts)) + self.first, self.digits)
 
     def coarse(self) -> "Histogram":
-        """The same in slots of 2 digits, of which each is made up of whole ones of 3."""
+        """The histogram with 2 significant digits; its slots consist of whole ones of 3 digits."""
         slots = _slots(self.least_ns, _COARSE)
         counts = np.bincount(slots - slots[0], self.counts).astype(np.int64)
         return Histogram(counts, int(slots[0]), _COARSE)
 
 
 def histogram_of(ordered_ns: Ordered) -> Histogram:
-    """Count a sample.
+    """Make a histogram of a sample.
 
     Args:
-        ordered_ns: at least one value, ascending; what is below 0 counts as 0.
+        ordered_ns: the values, ascending; not empty. Values below 0 count as 0.
     """
     ends_ns = np.maximum(ordered_ns[[0, -1]].astype(np.int64), 0)
     first, last = _slots(ends_ns, DIGITS).tolist()
@@ -69,7 +69,7 @@ def histogram_of(ordered_ns: Ordered) -> Histogram:
 
 
 def encoded(histogram: Histogram) -> str:
-    """Write a histogram: V2, compressed, base64."""
+    """Encode a histogram: V2, compressed, base64."""
     end_ns = _least(np.array([histogram.first + len(histogram.counts)]), histogram.digits)
     counts = _varints(_runs(histogram))
     head = (len(counts), 0, histogram.digits, 1, max(int(end_ns[0]) - 1, 2), 1.0)
@@ -78,10 +78,10 @@ def encoded(histogram: Histogram) -> str:
 
 
 def decoded(text: str) -> Histogram:
-    """Read a histogram that `encoded` wrote.
+    """Decode a histogram written by `encoded`.
 
     Raises:
-        ValueError: it is damaged, or not of a kind that `encoded` writes.
+        ValueError: the text is damaged, or not in the form that `encoded` writes.
     """
     raw = b64decode(text, validate=True)
     try:
@@ -99,7 +99,7 @@ def decoded(text: str) -> Histogram:
 
 
 def merged(histograms: Sequence[Histogram]) -> Histogram:
-    """All values together; in slots of 2 digits where one of them has these."""
+    """Add up histograms; the sum has 2 significant digits if any of them does."""
     if len({one.digits for one in histograms}) > 1:
         histograms = [one.coarse() if one.digits == DIGITS else one for one in histograms]
     first = min(one.first for one in histograms)
@@ -111,7 +111,7 @@ def merged(histograms: Sequence[Histogram]) -> Histogram:
 
 
 def quantiles_ms(histogram: Histogram, shares: Sequence[float]) -> list[float]:
-    """The values that such shares of all are at or below, each the middle of its slot."""
+    """The quantiles at these shares (0 to 1), in ms, each as the middle of its slot."""
     reached = np.cumsum(histogram.counts)
     wanted = np.clip(np.ceil(np.asarray(shares) * reached[-1]), 1, reached[-1])
     slots = np.searchsorted(reached, wanted) + histogram.first
@@ -122,15 +122,15 @@ def quantiles_ms(histogram: Histogram, shares: Sequence[float]) -> list[float]:
 def within(
     room_bytes: int, histograms: Mapping[str, Histogram], custom: Sequence[str]
 ) -> dict[str, str]:
-    """Write the histograms of a target, so that its result stays small.
+    """Encode the histograms of a target within a size limit.
 
-    Where they would take too much, those of custom-named parts get 2 digits; where that is not
-    enough, all do.
+    If they are too large, those of custom components are reduced to 2 digits; if that is not
+    enough, all are.
 
     Args:
-        room_bytes: how much all may take.
-        histograms: by component.
-        custom: the parts with names of the author's own.
+        room_bytes: the limit for all of them together.
+        histograms: the histograms by component.
+        custom: the components named by the server's author.
     """
     written = {name: encoded(one) for name, one in histograms.items()}
     for coarse in (custom, tuple(histograms)):
@@ -141,7 +141,7 @@ def within(
 
 
 def _slots(values_ns: Int64, digits: int) -> Int64:
-    """The number of each value's slot."""
+    """The slot number of each value."""
     half = _HALVES[digits]
     bits = np.frexp(values_ns.astype(np.float64))[1]
     doublings = np.maximum(bits - (half + 1), 0)
@@ -156,7 +156,7 @@ def _least(slots: Int64, digits: int) -> Int64:
 
 
 def _runs(histogram: Histogram) -> Int64:
-    """The counts from slot 0 on; where several slots in a row are empty, minus how many."""
+    """The counts from slot 0 on; a run of empty slots becomes minus its length."""
     filled = np.flatnonzero(histogram.counts)
     empty = np.diff(filled + histogram.first, prepend=-1) - 1
     pairs = np.stack((np.where(empty == 1, 0, -empty), histogram.counts[filled]), axis=1)
@@ -165,9 +165,9 @@ def _runs(histogram: Histogram) -> Int64:
 
 
 def _varints(values: Int64) -> bytes:
-    """ZigZag LEB128: 7 bits a byte, the lowest first.
+    """Encode values as ZigZag LEB128: 7 bits a byte, the lowest first.
 
-    All bytes of a value but its last have the eighth bit.
+    All bytes of a value except the last have the eighth bit set.
     """
     zigzag = ((values << 1) ^ (values >> 63)).astype(np.uint64)
     longest = max(-(-int(zigzag.max()).bit_length() // 7), 1)
@@ -181,7 +181,7 @@ def _varints(values: Int64) -> bytes:
 
 
 def _values(data: bytes) -> Int64:
-    """What `_varints` wrote."""
+    """Decode what `_varints` wrote."""
     octets = np.frombuffer(data, np.uint8).astype(np.uint64)
     last = octets < 0x80
     if not len(octets) or not last[-1]:
@@ -198,7 +198,7 @@ def _unpacked(values: Int64, digits: int) -> Histogram:
     """The inverse of `_runs`.
 
     Raises:
-        ValueError: there are more slots than any number of nanoseconds needs.
+        ValueError: there are more slots than 64-bit nanoseconds can need.
     """
     ends = np.cumsum(np.where(values < 0, -values, 1))
     if not 0 < ends[-1] <= 54 << _HALVES[digits] or not (values > 0).any():

@@ -1,4 +1,4 @@
-"""Intervals of shares and of rates: what a count of events tells of what it will be again."""
+"""Confidence intervals of shares and rates, from counts of events."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -15,24 +15,24 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Of how many requests something holds."""
+    """The share of requests with some property."""
 
     value: float
     count: int
     effective_count: float
-    """How many independent requests would tell as much."""
+    """The number of independent requests that would be as informative."""
 
     @property
     def ci95(self) -> Interval:
-        """See `wilson`."""
+        """The 95 % interval; see `wilson`."""
         return wilson(self.value, self.effective_count)
 
 
 def share_of(flags: npt.NDArray[np.bool_]) -> Share:
-    """A share, and what correlation leaves of its count.
+    """The share of flagged requests, with its effective count under correlation.
 
     Args:
-        flags: of each request, in the order of time; at least one.
+        flags: one a request, in the order of time; not empty.
     """
     count = len(flags)
     value = float(np.count_nonzero(flags)) / count
@@ -40,19 +40,17 @@ def share_of(flags: npt.NDArray[np.bool_]) -> Share:
 
 
 _SLOWEST: Final = 0.05
-"""Enough requests, in any run that is worth one, to tell how they come together."""
+"""Share of the slowest requests; enough in any useful run to show how they cluster."""
 
 
 def share_below(severity: npt.NDArray[np.float64]) -> Share:
-    """The share of requests that stay below 1.
+    """The share of requests whose severity is below 1.
 
-    Those that do not are often few, or none, and their number then tells nothing of how they come
-    together; the slowest 5 % do, and theirs is nearly the same: what makes a request miss its limit
-    also makes it one of these.
+    Misses are often too few to show how they cluster. The slowest 5 % do show it, and cluster in
+    nearly the same way: what makes a request miss its limit also puts it among these.
 
     Args:
-        severity: of each request, in the order of time: a time as a multiple of its limit; at least
-            one.
+        severity: each request's time as a multiple of its limit, in the order of time; not empty.
     """
     count, good = len(severity), severity < 1
     slowest = severity > np.quantile(severity, 1 - _SLOWEST, method="lower")
@@ -61,41 +59,41 @@ def share_below(severity: npt.NDArray[np.float64]) -> Share:
 
 
 def wilson(share: float, count: float) -> Interval:
-    """The 95 % interval of a share; it holds near 0 and 1 too.
+    """The 95 % interval of a share, also valid near 0 and 1.
 
     Source: Wilson 1927, Probable inference, Journal of the American Statistical Association 22.
 
     Args:
-        share: as it was found.
-        count: of independent values, above 0.
+        share: the observed share.
+        count: the number of independent values, above 0.
     """
     square = Z95 * Z95
     middle = (share + square / (2 * count)) / (1 + square / count)
     half = Z95 * sqrt(share * (1 - share) / count + square / (4 * count * count))
     half /= 1 + square / count
-    # Of none, or of all, one end is known: rounding would miss it.
+    # For a share of 0 or 1, one end is known exactly: rounding would miss it.
     return (max(0.0, middle - half) if share else 0.0), (
         min(1.0, middle + half) if share < 1 else 1.0
     )
 
 
 _BATCHES: Final = 16
-"""Long ones, so that what is correlated mostly lies within one (Schmeiser 1982)."""
+"""Few and long, so that most correlation lies within a batch (Schmeiser 1982)."""
 _FEWEST: Final = 4 * _BATCHES
 _GAPS: Final = 1.1
-"""Times its duration that a run may last: beyond that it stood still in between."""
+"""Multiple of its duration that a run may span; beyond it, the run had pauses."""
 
 
 def rate_ci95(done_ns: Int64, begin_ns: int, duration_s: float) -> Interval | None:
-    """The 95 % interval of a rate, from how many requests were done in each stretch of the run.
+    """The 95 % interval of a rate, from the number of requests done in each stretch of a run.
 
     Args:
-        done_ns: when each was done, in any order.
+        done_ns: when each request was done, in any order.
         begin_ns: when the run began.
         duration_s: how long it lasted, without pauses.
 
     Returns:
-        Events a second; None of fewer than 64 requests, or where the run stood still.
+        Requests a second; None with fewer than 64 requests, or if the run had pauses.
     """
     if len(done_ns) < _FEWEST or duration_s <= 0:
         return None

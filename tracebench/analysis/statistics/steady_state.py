@@ -1,4 +1,4 @@
-"""Warm-up and steady state: where it begins, whether it lasts, and whether a run may end."""
+"""Steady state: where it begins after the warm-up, whether it lasts, and when a run may end."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,48 +17,48 @@ from tracebench.model.result import Warmup
 MSER_5: Final = "MSER-5"
 _BATCH: Final = 5
 _FEWEST: Final = 100
-"""Latencies below which neither a warm-up nor a drift can be told from chance."""
+"""Latencies needed to tell a warm-up or a drift from chance."""
 _BATCHES: Final = 20
 _PETTITT_95: Final = 64
-"""What Pettitt's statistic of 20 values reaches in 5.0 % of all orders (of 4 million drawn)."""
+"""Critical value of Pettitt's statistic for 20 values at 5 % (from 4 million random orders)."""
 _MEDIAN_OF_SQUARES: Final = 0.4549
-"""Of standard normal values. From it the scatter of neighbours is had, to which neither a trend
-nor a shift adds."""
+"""Median of squared standard normal values; it converts the median squared difference of
+neighbours, to which neither a trend nor a shift adds, into a variance."""
 _WORTH: Final = 10
-"""Independent latencies that a batch is worth, at least: its neighbours are independent then."""
+"""Least independent latencies that a batch is worth, so that neighbours are independent."""
 
 
 class Drift(NamedTuple):
-    """Where a series changes most, and from what to what."""
+    """The point where a series changes most, with the levels before and after."""
 
     at: float
-    """The share of the series before it."""
+    """The share of the series that lies before it."""
     before_ms: float
     after_ms: float
 
     @property
     def change(self) -> float:
-        """As a share of what it was before."""
+        """The change as a fraction of the level before."""
         return abs(self.after_ms - self.before_ms) / self.before_ms if self.before_ms else 0.0
 
 
 class Leftover(NamedTuple):
-    """What MSER-5 would still cut of a series, and what that would do to its mean.
+    """What MSER-5 would still cut from a series, and the effect on its mean.
 
-    Where it would cut all that it may, there is no steady state yet: that is for `drift` to say.
+    If it would cut the most it may, there is no steady state yet; `drift` reports that.
     """
 
     cut: int
     shift: float
-    """How much further the mean of all is from that of the others than chance takes it (95 %), as
-    a share of the latter."""
+    """How far the mean of all is from the mean after the cut, beyond chance (95 %), as a fraction
+    of the latter."""
 
 
 def truncation(values_ns: Nanoseconds) -> int:
-    """How many of the first latencies to cut by MSER-5, at most half.
+    """How many of the first latencies MSER-5 cuts, at most half.
 
-    It is the cut at which what is left has the least standard error of the mean, were it
-    independent; of batches of 5, which smooth (White 1997, An effective truncation heuristic for
+    The cut minimises the standard error of the mean of the remaining values, treated as
+    independent; batches of 5 smooth the series (White 1997, An effective truncation heuristic for
     bias reduction in simulation output, Simulation 69; Franklin & White 2008, Stationarity tests
     and MSER-5, Winter Simulation Conference).
     """
@@ -66,7 +66,7 @@ def truncation(values_ns: Nanoseconds) -> int:
     if len(values_ns) < _FEWEST:
         return 0
     means = values_ns[: batches * _BATCH].reshape(batches, _BATCH).mean(1)
-    means -= means[batches // 2 :].mean()  # so that the squares lose no digits
+    means -= means[batches // 2 :].mean()  # keeps the digits of the squares
     left = np.arange(batches, 0, -1)
     sums = np.cumsum(means[::-1])[::-1]
     squares = np.cumsum(means[::-1] ** 2)[::-1]
@@ -75,14 +75,14 @@ def truncation(values_ns: Nanoseconds) -> int:
 
 
 def settled(load: Measurement, warmup: int | Literal["auto"]) -> Measurement:
-    """Leave the warm-up out of a run, and note what was left out.
+    """Remove the warm-up from a run, and record what was removed.
 
-    What was cut counts nowhere, as requests of `--warmup N` do not; what is only known of the whole
-    run (CPU time, stalls of the loop, garbage collection) is taken as even.
+    Removed requests count nowhere, like those of `--warmup N`. Values known only for the whole run
+    (CPU time, stalls of the loop, garbage collection) are reduced in proportion.
 
     Args:
-        load: of the whole run.
-        warmup: how many requests came before the run, or `auto`: cut by MSER-5.
+        load: the measurement of the whole run.
+        warmup: the number of requests sent before the run, or `auto`: cut by MSER-5.
     """
     if warmup != "auto":
         over = len(load.requests) or not (load.interrupted or load.gave_up)
@@ -119,13 +119,14 @@ def settled(load: Measurement, warmup: int | Literal["auto"]) -> Measurement:
 def settled_together(
     loads: Mapping[str, Measurement], warmup: int | Literal["auto"]
 ) -> dict[str, Measurement]:
-    """The same of targets that were measured by turns: whole rounds are left out, the same of all.
+    """Remove the warm-up of targets measured in alternating blocks, by whole rounds.
 
-    So what is left still pairs. The longest warm-up decides, up to half of the rounds.
+    The same rounds are removed from every target, so that the rest still pairs. The longest
+    warm-up decides, up to half of the rounds.
 
     Args:
-        loads: each in blocks, one a round.
-        warmup: see `settled`.
+        loads: the measurement of each target, with one block a round.
+        warmup: the number of requests sent before the run, or `auto`: cut by MSER-5.
     """
     if warmup != "auto":
         return {name: settled(load, warmup) for name, load in loads.items()}
@@ -135,7 +136,7 @@ def settled_together(
 
 
 def _rounds_to_cut(load: Measurement) -> int:
-    """How many rounds have a request in them that MSER-5 would cut."""
+    """How many rounds contain a request that MSER-5 would cut."""
     known = ranked(load.requests)
     first = truncation(known.column(latency))
     if not first:
@@ -166,7 +167,7 @@ def _without_rounds(load: Measurement, cut: int) -> Measurement:
 
 
 def leftover(values_ns: Nanoseconds) -> Leftover:
-    """What of a series looks like warm-up that was not left out."""
+    """What still looks like warm-up in a series."""
     cut = truncation(values_ns)
     if not cut or cut >= len(values_ns) // 2 - _BATCH:
         return Leftover(0, 0.0)
@@ -178,13 +179,13 @@ def leftover(values_ns: Nanoseconds) -> Leftover:
 
 
 def drift(values_ns: Nanoseconds) -> Drift | None:
-    """Find a trend or a shift of the level: 5 % of all stationary series show one by chance.
+    """Find a trend or a shift of the level; 5 % of all stationary series show one by chance.
 
-    The test is Pettitt's for a change at an unknown place, on 20 batch means (Pettitt 1979, A
+    The test is Pettitt's for a change at an unknown point, on 20 batch means (Pettitt 1979, A
     non-parametric approach to the change-point problem, Applied Statistics 28).
 
     Returns:
-        None where there is none, or where the series is worth too little to tell.
+        The drift; None if there is none, or if the series is worth too few values to tell.
     """
     size = len(values_ns) // _BATCHES
     if len(values_ns) < _FEWEST:
@@ -210,10 +211,11 @@ def stable(values_ns: Nanoseconds, statistic: str, share: float) -> bool | None:
     Args:
         values_ns: the latencies so far, in the order of time.
         statistic: `mean_ms`, `p50_ms`, ….
-        share: how far either end of its 95 % interval may lie from it, as a fraction of it.
+        share: how far either end of the 95 % interval may lie from the statistic, as a fraction of
+            it.
 
     Returns:
-        None where the requests so far are worth too little for an interval.
+        None if the latencies so far are worth too few values for an interval.
     """
     found = describe(values_ns)
     if statistic not in found.ci95:

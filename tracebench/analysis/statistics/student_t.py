@@ -1,4 +1,4 @@
-"""Student's t distribution: how rare a value is, and which values enclose 95 %."""
+"""Student's t distribution: p-values and critical values."""
 
 from math import copysign, exp, inf, lgamma, log, log1p
 from typing import Final
@@ -9,11 +9,12 @@ _TINY: Final = 1e-300
 
 
 def two_sided_p(t: float, degrees: float) -> float:
-    """How often a value of Student's t is as far from 0 as `t`, or further.
+    """The probability that Student's t is at least as far from 0 as `t`.
 
     Args:
-        t: may be infinite, which gives 0.
-        degrees: of freedom, above 0; need not be whole. Infinite: the normal distribution.
+        t: the value; may be infinite, which gives 0.
+        degrees: degrees of freedom, above 0, not necessarily whole. Infinite: the normal
+            distribution.
     """
     if degrees == inf:
         degrees = 1e9
@@ -25,11 +26,11 @@ def two_sided_p(t: float, degrees: float) -> float:
 
 
 def critical_t(degrees: float, p: float = 0.05) -> float:
-    """The value that Student's t exceeds, on either side, with probability `p`.
+    """The value that the magnitude of Student's t exceeds with probability `p`.
 
     Args:
-        degrees: of freedom, above 0; need not be whole.
-        p: of both sides together, above 0 and below 1.
+        degrees: degrees of freedom, above 0, not necessarily whole.
+        p: the probability of both sides together, above 0 and below 1.
     """
     low, high = 0.0, 1.0
     while two_sided_p(high, degrees) > p:
@@ -43,8 +44,8 @@ def critical_t(degrees: float, p: float = 0.05) -> float:
 def _incomplete_beta(a: float, b: float, x: float) -> float:
     """The regularised incomplete beta function, by its continued fraction.
 
-    Source: DLMF 8.17.22, evaluated by Lentz's method; it converges fast below the mean, so that
-    above it the complement is taken.
+    Source: DLMF 8.17.22, evaluated by Lentz's method. It converges fast below the mean, so the
+    complement is used above it.
     """
     if x <= 0 or x >= 1:
         return 0.0 if x <= 0 else 1.0
@@ -70,5 +71,5 @@ def _fraction(a: float, b: float, x: float) -> float:
 
 
 def _kept(value: float) -> float:
-    """Away from 0, by which it would be divided."""
+    """Keep a value away from 0, since it is a divisor."""
     return value if abs(value) > _TINY else copysign(_TINY, value)

@@ -1,7 +1,7 @@
-"""What the slowest requests spend their extra time on.
+"""Where the slowest requests spend their extra time.
 
 Percentiles of components do not add up; conditional means do: the mean latency of the slowest 1 %,
-less that of the requests around the median, is the sum of the same difference of every component.
+minus that of the requests around the median, is the sum of the same differences of all components.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,11 +17,11 @@ from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import Tail, TailPart
 
 _SLOWEST: Final = {"slowest_1_percent": 100, "slowest_5_percent": 20}
-"""Name → one of how many."""
+"""Name → the divisor of the number of requests that gives the group's size."""
 _FEWEST: Final = 20
-"""Slow requests, for a mean of theirs that means something."""
+"""Slow requests needed for a meaningful mean."""
 _USUAL: Final = (45, 55)
-"""Around the median: between these percentiles."""
+"""The requests around the median lie between these percentiles."""
 _BLOCKS: Final = 16
 
 _Sums = npt.NDArray[np.float64]
@@ -29,7 +29,7 @@ Rows = npt.NDArray[np.int64]
 
 
 class _Group(NamedTuple):
-    """Some requests, by block: sums of each column (columns × blocks), and how many."""
+    """A group of requests by block: sums of each column, shape (columns, blocks), and counts."""
 
     sums_ns: _Sums
     counts: npt.NDArray[np.int64]
@@ -39,19 +39,20 @@ class _Group(NamedTuple):
         return np.asarray(self.sums_ns.sum(1) / self.counts.sum())
 
     def means_without_ns(self) -> _Sums:
-        """Each column's mean where one block is left out: columns × blocks."""
+        """Each column's mean with one block left out; shape (columns, blocks)."""
         left_ns = self.sums_ns.sum(1, keepdims=True) - self.sums_ns
         return np.asarray(left_ns / (self.counts.sum() - self.counts))
 
 
 def attribute_tail(columns: Mapping[str, Nanoseconds]) -> dict[str, Tail]:
-    """Divide what the slowest 1 % and 5 % take longer than the requests around the median.
+    """Divide the excess of the slowest 1 % and 5 % over the requests around the median.
 
     Args:
-        columns: of `end_to_end` and of the leaves, which sum to it, in the order of time.
+        columns: `end_to_end` and the leaf components, which sum to it, in the order of time.
 
     Returns:
-        Nothing for a share of which there are fewer than 20 requests, or which takes no longer.
+        Name of the group → its tail; groups of fewer than 20 requests, or without excess, are
+        left out.
     """
     end_to_end_ns = columns[END_TO_END]
     count = len(end_to_end_ns)
@@ -79,7 +80,7 @@ def _place(count: int, end: int) -> int:
 
 
 def _ranked(values_ns: Nanoseconds, ranks: Sequence[tuple[int, int]]) -> list[Rows]:
-    """The places of the values between ranks, as if sorted; of equal values the later is more."""
+    """The indices of the values between each pair of ranks; of equals, the later is greater."""
     ordered_ns = in_order(values_ns)
     return [_between(values_ns, ordered_ns, begin, end) for begin, end in ranks]
 
@@ -127,9 +128,9 @@ def _divide(leaves: Sequence[str], of_slow: _Group, of_usual: _Group) -> Tail | 
 def _sums(
     columns: Mapping[str, Nanoseconds], groups: Sequence[Rows]
 ) -> Iterator[tuple[str, list[_Sums]]]:
-    """The sums of each leaf that is reported, by group and block.
+    """The sums of each reported leaf component, by group and block.
 
-    What a request does not report counts as 0. Each column is asked for once.
+    Unreported values count as 0. Each column is accessed once, since it is computed on access.
     """
     for name in (*LEAVES, SERVER_AND_NETWORK):
         if name in columns:
@@ -148,19 +149,19 @@ def _counts(rows: Rows, count: int) -> npt.NDArray[np.int64]:
 
 
 def _blocks(rows: Rows, count: int) -> Rows:
-    """The block of the run that each row lies in."""
+    """The block of the run that each row belongs to."""
     return np.asarray(rows * _BLOCKS // count)
 
 
 def _half_widths(slow: _Group, usual: _Group) -> _Sums | None:
-    """Of each share's 95 % interval: the jackknife over blocks of successive requests.
+    """Half the width of each share's 95 % interval, by a jackknife over blocks of requests.
 
-    Blocks keep what is correlated together (Künsch 1989, The jackknife and the bootstrap for
-    general stationary observations, Annals of Statistics 17). Which requests are slow is taken as
-    given; in simulations it covers 90 % to 96 %.
+    Blocks keep correlated requests together (Künsch 1989, The jackknife and the bootstrap for
+    general stationary observations, Annals of Statistics 17). The choice of slow requests is taken
+    as given; in simulations the coverage is 90 % to 96 %.
 
     Returns:
-        None where without one block nothing is left of the excess: it is one event.
+        None if leaving out one block removes all the excess: it is a single event.
     """
     if any(group.counts.max() == group.counts.sum() for group in (slow, usual)):
         return None

@@ -1,4 +1,4 @@
-"""Latency over time, in so few buckets that a result can carry it and a page can draw it."""
+"""Latency over time, in few enough buckets for a result to store and a page to draw."""
 
 from typing import Final
 
@@ -11,24 +11,24 @@ from tracebench.model.exchange import Nanoseconds
 
 MOST: Final = 500
 _INSIDE: Final = MOST - 2
-"""Buckets in the length of a run: those at its ends may stick out on both sides."""
+"""Most buckets within the length of a run; those at its ends may extend beyond it."""
 _FOR_P95: Final = 20
 _NS_PER_S: Final = 1e9
 _VALUE_BITS: Final = 52
-"""Of a sort key, below the bucket's number: 52 days in ns."""
+"""Bits of a sort key below the bucket's number: 52 days in ns."""
 _MOST_STALLS: Final = 20
 _STALL: Final = 5
-"""Times the median latency without a request that ends: shorter ones are not told."""
+"""Least stall to report: this multiple of the median latency passes without a request ending."""
 
 
 def timeline(due_ns: Int64, latency_ns: Nanoseconds, failed_ns: Int64, begin_ns: int) -> Timeline:
-    """Reduce latencies to buckets of a round length, no more of them than requests or 500.
+    """Reduce latencies to at most 500 buckets of a round length, and no more than requests.
 
     Args:
-        due_ns: when each success and each time-out was scheduled, in order; one at least.
-        latency_ns: of these.
+        due_ns: when each success and each time-out was scheduled, ascending; not empty.
+        latency_ns: the latencies of these.
         failed_ns: when each failure and each time-out was scheduled, in any order.
-        begin_ns: when the first request that counts was due; the others are warm-up.
+        begin_ns: when the first request after the warm-up was due.
     """
     every_ns = np.concatenate((due_ns[[0, -1]], failed_ns)) - begin_ns
     low_ns, high_ns = int(every_ns.min()), int(every_ns.max())
@@ -59,12 +59,12 @@ class _Ordered:
     def __init__(self, at: Int64, latency_ns: Nanoseconds, count: Int64) -> None:
         keys = at << _VALUE_BITS
         keys += np.minimum(latency_ns, (1 << _VALUE_BITS) - 1)
-        keys.sort()  # one sort of all is faster than one of each
+        keys.sort()  # sorting all at once is faster than sorting each bucket
         self._keys, self._count = keys, count
         self._before = np.cumsum(count) - count
 
     def ms(self, rank: Int64, least: int = 1) -> tuple[float | None, ...]:
-        """The values at these ranks, from 1; None where a bucket has fewer values than `least`."""
+        """Each bucket's value at its rank (from 1); None if it has fewer than `least` values."""
         known = self._count >= least
         found = np.full(len(known), None, object)
         keys = self._keys[(self._before + rank - 1)[known]]
@@ -73,7 +73,7 @@ class _Ordered:
 
 
 def _round_width(span_ns: int, most: int) -> int:
-    """The least length of 1, 2 or 5 times a power of ten that fits a run into so many buckets."""
+    """The least width, 1, 2 or 5 times a power of ten, that needs at most `most` buckets."""
     least_ns = span_ns // most + 1
     power = int(10 ** (len(str(least_ns)) - 1))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= least_ns)
@@ -82,10 +82,10 @@ def _round_width(span_ns: int, most: int) -> int:
 def _stalls_s(
     due_ns: Int64, latency_ns: Nanoseconds, begin_ns: int
 ) -> tuple[tuple[float, float], ...]:
-    """The longest stretches in which requests were in flight and none succeeded, in time order.
+    """The longest stretches with requests in flight but none succeeding, in time order.
 
-    When the n-th request ends, the one that is due next is in flight already, or the stretch begins
-    only when it is due.
+    When the n-th request ends, the next due one is in flight already, or the stretch begins only
+    when it is due.
     """
     ended_ns = due_ns + latency_ns
     ended_ns.sort()
