@@ -42,8 +42,9 @@ def test_a_queue_before_one_worker() -> None:
     assert found.valid, found.ended
     assert found.spent_s <= BUDGET_S
     assert found.highest is not None, found.sentence
-    # How far below depends on what else the machine does: that is no fault of the search.
-    assert 0.1 * exact < found.highest.load < 1.05 * exact, found.sentence
+    # How far below depends on what else the machine does: that is no fault of the search. In so
+    # short a budget a level may be a second long: too short to see the queue at its longest.
+    assert 0.1 * exact < found.highest.load < 1.3 * exact, found.sentence
     assert found.missed is not None
     assert found.missed > found.highest.load
     (objective,) = found.highest.objectives

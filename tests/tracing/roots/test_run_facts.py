@@ -34,6 +34,13 @@ def test_a_load_comes_back(run: Measurement) -> None:
     assert (facts.address, facts.session) == ("http://model:5000", {"plan": {"seed": 1}})
 
 
+def test_the_requests_of_a_warm_up_are_not_told() -> None:
+    cut = replace(FULL, left_out=BARE.requests)
+    facts = run_facts.read(run_facts.written("x", cut, {"plan": {}}))
+    assert facts is not None
+    assert facts.load_of(cut.requests, cut.times) == FULL
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"load": 1}', None])
 def test_anything_else_is_nothing(text: object) -> None:
     assert run_facts.read(text) is None

@@ -17,7 +17,7 @@ _RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
 
 _TUPLES: Final = ("governors", "block_ends", "blocks_s")
 
-_RECORD: Final = ("requests", "times", "streams", "agreement")
+_RECORD: Final = ("requests", "times", "left_out", "streams", "agreement")
 """The fields of a `Measurement` that are not written: records, which the root spans hold, and what
 was asked by each of a target's requests, as spans do not tell which of them they are."""
 
