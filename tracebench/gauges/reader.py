@@ -1,11 +1,7 @@
 """The engine's side: starts the process that reads gauges, and adds its readings to results."""
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
 from statistics import median
@@ -20,6 +16,7 @@ from tracebench.model.errors import UsageError
 from tracebench.model.plan import Tls, Watched
 from tracebench.model.requests import Requests
 from tracebench.model.result import Finding, Gauge, TargetResult
+from tracebench.system.child_process import Child
 from tracebench.system.redaction import redacted
 
 _START_S: Final = 15.0
@@ -92,8 +89,8 @@ def watching(asked: Watched, tls: Tls) -> Iterator[Gauges]:
     """Read the gauges of a plan until the context ends.
 
     Args:
-            asked: the gauges to read.
-            tls: trusted certificates, and the client's own.
+        asked: the gauges to read.
+        tls: trusted certificates, and the client's own.
 
     Raises:
         UsageError: as `check` does.
@@ -105,14 +102,14 @@ def watching(asked: Watched, tls: Tls) -> Iterator[Gauges]:
     cert = (tls.cert, tls.key) if tls.cert and tls.key else tls.cert
     verify = False if tls.insecure else tls.cacert or True
     setup = Setup(url, known(), named(asked.metrics), verify, cert)
-    with _process() as pipe:
+    with closing(Child("tracebench.gauges.process", _END_S)) as child:
         try:
-            pipe.send(setup)
-            if pipe.poll(_START_S):
-                pipe.recv()
+            child.pipe.send(setup)
+            if child.pipe.poll(_START_S):
+                child.pipe.recv()
         except (EOFError, OSError):
             pass  # `beside` reports that the process has died
-        yield Gauges(url, asked.metrics, pipe)
+        yield Gauges(url, asked.metrics, child.pipe)
 
 
 def check(asked: Watched) -> None:
@@ -136,35 +133,6 @@ def check(asked: Watched) -> None:
             f"--metrics-url {redacted(url)!r} is not a valid URL: "
             "write it as http://HOST:PORT/metrics"
         )
-
-
-@contextmanager
-def _process() -> Iterator[Pipe]:
-    """Start the process with the same import path; it ends when the pipe is closed."""
-    ours, theirs = socket.socketpair()
-    code = (
-        f"import sys; sys.path[:] = {sys.path!r}; "
-        f"from tracebench.gauges.process import main; main({theirs.fileno()})"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        pass_fds=[theirs.fileno()],
-        env=dict(os.environ),
-        start_new_session=True,  # Ctrl-C reaches only the engine
-    )
-    theirs.close()
-    pipe = Pipe(ours.detach())
-    try:
-        yield pipe
-    finally:
-        pipe.close()
-        try:
-            process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def _between(record: Record, began_ns: int, ended_ns: int) -> Record:

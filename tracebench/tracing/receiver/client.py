@@ -1,13 +1,8 @@
 """The engine's side of the receiver: starts its process, and fetches the spans."""
 
-import os
-import socket
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from multiprocessing.connection import Connection as Pipe
 from time import monotonic, monotonic_ns, sleep
 from types import TracebackType
 from typing import Final, NamedTuple
@@ -16,6 +11,7 @@ from tracebench.analysis.missing_spans import NOTHING, OtherSpans
 from tracebench.model.columns import Int64
 from tracebench.model.errors import UsageError
 from tracebench.model.span_columns import Spans
+from tracebench.system.child_process import Child
 from tracebench.tracing.otlp.destination import destination_of
 from tracebench.tracing.receiver.completeness import Gathering, Patience, Roots
 from tracebench.tracing.receiver.messages import Fetch, Fetched, Ready, Setup
@@ -34,6 +30,7 @@ _START_S: Final = 30.0
 _ANSWER_S: Final = 30.0
 _POLL_S: Final = 0.1
 _FORWARDING_S: Final = 5.0
+_QUIET: Final = {"GRPC_VERBOSITY": "NONE"}
 
 
 class Waiting(NamedTuple):
@@ -97,7 +94,8 @@ class Receiver:
         if forward is not None:
             destination_of(forward)
         self._problem = ""
-        self._process, self._pipe = _start()
+        self._child = Child("tracebench.tracing.receiver.process", _FORWARDING_S, _QUIET)
+        self._pipe = self._child.pipe
         try:
             self._pipe.send(Setup(at, forward, self._bounds))
             ready = self._first_word()
@@ -125,17 +123,12 @@ class Receiver:
 
     def close(self) -> None:
         """End the process; uncollected spans are lost."""
-        self._pipe.close()
-        try:
-            self._process.wait(_FORWARDING_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._child.close()
 
     @property
     def pid(self) -> int:
         """The id of its process."""
-        return self._process.pid
+        return self._child.pid
 
     def collect(
         self,
@@ -235,26 +228,3 @@ class Receiver:
         except (EOFError, OSError):
             pass
         return Ready(failure="the address: the receiver's process did not start")
-
-
-def _start() -> tuple[subprocess.Popen[bytes], Pipe]:
-    """Start a Python process with the same import path, and a pipe to it.
-
-    It is not a fork, because gRPC's threads do not survive one, nor a `multiprocessing.Process`,
-    which would run the caller's main module again.
-    """
-    ours, theirs = socket.socketpair()
-    code = (
-        f"import sys; sys.path[:] = {sys.path!r}; "
-        f"from tracebench.tracing.receiver.process import main; main({theirs.fileno()})"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        pass_fds=[theirs.fileno()],
-        env={**os.environ, "GRPC_VERBOSITY": "NONE"},
-        start_new_session=True,  # Ctrl-C reaches only the engine
-    )
-    theirs.close()
-    return process, Pipe(ours.detach())
