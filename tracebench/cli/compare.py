@@ -1,22 +1,17 @@
 """`tracebench compare`: compare saved runs."""
 
-import os
-import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from tracebench.cli.gates import check_slower, held_to
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.output_options import PAGE
-from tracebench.cli.outputs import Outputs
+from tracebench.cli.outputs import Outputs, detail_of
+from tracebench.cli.run import save
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import STATUS
-from tracebench.system import why
-
-if TYPE_CHECKING:
-    from tracebench.model.comparison import RunComparison
 
 _SEPARATOR: Final = "\0"
 """Replaces `--`, which click would take for the end of the options."""
@@ -65,17 +60,15 @@ def compare(
     unknown, and the intervals are widened by what changed within the runs.
     """  # noqa: D301 - click wants the character, not its name
     sides = _sides(files)
-    outputs = Outputs(None if output_json == "-" else output_json, output_plot, html=output_html)
+    detail = detail_of(verbose, quiet=False)
+    outputs = Outputs(json=output_json, plot=output_plot, html=output_html, detail=detail)
     from tracebench.compare import compare_runs, load  # numpy: not for --help
 
     check_slower(fail_if_slower)
     a, b = map(load, sides)
     outputs.check(*a.names, *b.names)
     found = held_to(compare_runs(a, b), fail_if_slower, (*a.results, *b.results))
-    problems = _write(found, output_json, outputs)
-    _show(found, whole=verbose, err=output_json == "-")
-    if problems:
-        raise UsageError("; ".join(problems))
+    save(found, outputs)
     return 0 if found.decision is None else STATUS[found.decision]
 
 
@@ -99,45 +92,3 @@ def _sides(files: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
             "one --, as in A1.json A2.json -- B1.json B2.json"
         )
     return files[:1], files[1:]
-
-
-def _write(found: "RunComparison", output_json: str | None, outputs: Outputs) -> list[str]:
-    """Write the files, and report each on standard error; returns the problems."""
-    from tracebench.report.files import result_file  # not for --help
-
-    problems = []
-    if output_json == "-":
-        click.echo(result_file.dumps(found), nl=False)
-    elif output_json is not None:
-        try:
-            result_file.write(found, output_json)
-        except (OSError, ValueError) as error:
-            problems.append(_problem("--output-json", output_json, error))
-        else:
-            click.echo(f"wrote {output_json}", err=True)
-    if outputs.plot is not None:
-        from tracebench.report.figures import compare_figure  # matplotlib takes a second
-
-        try:
-            compare_figure.draw(found, outputs.plot)
-        except (OSError, ValueError) as error:
-            problems.append(_problem("--output-plot", outputs.plot, error))
-        else:
-            click.echo(f"wrote {outputs.plot}", err=True)
-    outputs.write_page(found, problems)
-    return problems
-
-
-def _problem(option: str, path: str, error: OSError | ValueError) -> str:
-    return f"cannot write {option} {path!r} ({why(error)}): give another path"
-
-
-def _show(found: "RunComparison", *, whole: bool, err: bool) -> None:
-    from tracebench.report.answer import gate_lines  # rich: not for --help
-    from tracebench.report.tables import compare_table  # as above
-
-    stream = sys.stderr if err else sys.stdout
-    color = stream.isatty() and not os.environ.get("NO_COLOR")
-    click.echo(compare_table.render(found, color=color, whole=whole), err=err, color=True)
-    if decided := gate_lines.render_slower(found, color=color):
-        click.echo(decided, err=err, color=True)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracebench.model.comparison import Reported, RunComparison, Saved
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Detail, Result
 from tracebench.model.search import Search
@@ -20,7 +21,6 @@ from tracebench.system import why
 from tracebench.system.output_files import check_writable, replaced
 
 if TYPE_CHECKING:
-    from tracebench.model.comparison import RunComparison
     from tracebench.model.measurement import Record  # numpy: not for --help
 
 FIGURES = (".png", ".svg", ".pdf")
@@ -134,9 +134,15 @@ class Outputs:
                 if Path(path).is_file() or not Path(path).exists():
                     taken[realpath(path)] = option
 
-    def write(self, result: Result | Sweep | Search) -> list[str]:
+    def write(self, result: Reported) -> list[str]:
         """Write each file, and report it on standard error; returns the problems."""
-        problems = [*self._told_of_traces(result), *self.write_samples()]
+        if isinstance(result, RunComparison):
+            return self._write_reports(result)
+        before = [*self._told_of_traces(result), *self.write_samples()]
+        return [*before, *self._write_reports(result), *self._markdown(result)]
+
+    def _write_reports(self, result: Reported) -> list[str]:
+        problems: list[str] = []
         if self.json is not None:
             from tracebench.report.files import result_file  # not for --help
 
@@ -151,17 +157,14 @@ class Outputs:
             with _saving("--output-junit", self.junit, problems):
                 junit.write(result, self.junit)
         if self.plot is not None:
-            from tracebench.report.figures import figure, sweep_figure  # matplotlib takes a second
-            from tracebench.report.tables import search_table  # rich: not for --help
-
             with _saving("--output-plot", self.plot, problems):
-                if isinstance(result, Sweep | Search):
-                    drawn = result if isinstance(result, Sweep) else search_table.as_sweep(result)
-                    sweep_figure.draw(drawn, self.plot)
-                else:
-                    figure.draw(result, self.plot)
-        self.write_page(result, problems)
-        return problems + self._markdown(result)
+                _draw(result, self.plot)
+        if self.html is not None:
+            from tracebench.report.page import page  # jinja2: not for --help
+
+            with _saving("--output-html", self.html, problems):
+                page.write(_shown(result), self.html)
+        return problems
 
     def write_samples(self) -> list[str]:
         """Write all requests of the records, then drop the records; returns the problems."""
@@ -174,19 +177,7 @@ class Outputs:
             self.records.clear()
         return problems
 
-    def write_page(
-        self, found: "Result | Sweep | Search | RunComparison", problems: list[str]
-    ) -> None:
-        """Write the page, if requested; problems are appended to `problems`."""
-        if self.html is not None:
-            from tracebench.report.page import page  # jinja2: not for --help
-            from tracebench.report.tables import search_table  # rich: not for --help
-
-            shown = search_table.as_sweep(found) if isinstance(found, Search) else found
-            with _saving("--output-html", self.html, problems):
-                page.write(shown, self.html)
-
-    def _markdown(self, result: Result | Sweep | Search) -> list[str]:
+    def _markdown(self, result: Saved) -> list[str]:
         """Write the answer as Markdown, also to the job summary of GitHub Actions."""
         summary = os.environ.get(_SUMMARY)
         if self.markdown is None and not summary:
@@ -209,7 +200,7 @@ class Outputs:
                 click.echo(f"warning: cannot append to ${_SUMMARY} ({why(error)})", err=True)
         return problems
 
-    def _told_of_traces(self, result: Result | Sweep | Search) -> list[str]:
+    def _told_of_traces(self, result: Saved) -> list[str]:
         """Report where the spans were written; returns the problems."""
         if self.traces is None:
             return []
@@ -223,6 +214,29 @@ class Outputs:
             swept = not isinstance(result, Result)
             click.echo(f"wrote {_of_step(self.traces, 'LOAD') if swept else self.traces}", err=True)
         return []
+
+
+def _shown(result: Reported) -> Result | Sweep | RunComparison:
+    """What figures and pages show; the loads of a search are those of a sweep."""
+    from tracebench.report.tables import search_table  # rich: not for --help
+
+    return search_table.as_sweep(result) if isinstance(result, Search) else result
+
+
+def _draw(result: Reported, path: str) -> None:
+    from tracebench.report.figures import (  # matplotlib takes a second
+        compare_figure,
+        figure,
+        sweep_figure,
+    )
+
+    shown = _shown(result)
+    if isinstance(shown, RunComparison):
+        compare_figure.draw(shown, path)
+    elif isinstance(shown, Sweep):
+        sweep_figure.draw(shown, path)
+    else:
+        figure.draw(shown, path)
 
 
 def _of_step(path: str, load: str) -> Path:

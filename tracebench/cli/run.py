@@ -31,7 +31,9 @@ from tracebench.cli.options.plan_options import (
 from tracebench.cli.options.target_options import TARGETS
 from tracebench.cli.outputs import Outputs
 from tracebench.cli.progress_line import Live
+from tracebench.model.comparison import Reported, RunComparison
 from tracebench.model.errors import UsageError
+from tracebench.model.objectives import STATUS
 from tracebench.model.plan import Plan
 from tracebench.model.result import Result
 from tracebench.model.search import Search
@@ -79,7 +81,7 @@ def measure(planned: Plan, outputs: Outputs, gating: Gating = NO_GATES) -> int:
     return exit_status(result)
 
 
-def save(result: Result | Sweep | Search, outputs: Outputs) -> None:
+def save(result: Reported, outputs: Outputs) -> None:
     """Write and print the result; Ctrl-C in the meantime does not lose it.
 
     Files come first, and each is attempted: if one fails, or standard output does, the others are
@@ -99,15 +101,15 @@ def save(result: Result | Sweep | Search, outputs: Outputs) -> None:
         click.echo(f"warning: the table could not be printed ({why(error)})", err=True)
 
 
-def show(result: Result | Sweep | Search, outputs: Outputs) -> None:
+def show(result: Reported, outputs: Outputs) -> None:
     """Print the table: coloured on a terminal, plain elsewhere and with NO_COLOR."""
     click.echo(rendered(result, outputs), err=outputs.to_stdout, color=True)
 
 
-def rendered(result: Result | Sweep | Search, outputs: Outputs) -> str:
+def rendered(result: Reported, outputs: Outputs) -> str:
     """The table as printed."""
     from tracebench.report.answer import gate_lines, table  # rich: not for --help
-    from tracebench.report.tables import search_table, sweep_table  # as above
+    from tracebench.report.tables import compare_table, search_table, sweep_table  # as above
 
     stream = sys.stderr if outputs.to_stdout else sys.stdout
     color = stream.isatty() and not os.environ.get("NO_COLOR")
@@ -115,11 +117,13 @@ def rendered(result: Result | Sweep | Search, outputs: Outputs) -> str:
         return sweep_table.render(result, color=color, detail=outputs.detail)
     if isinstance(result, Search):
         return search_table.render(result, color=color)
-    parts = (
-        table.render(result, color=color, detail=outputs.detail),
-        gate_lines.render(result, color=color),
-    )
-    return "\n".join(filter(None, parts))
+    if isinstance(result, RunComparison):
+        shown = compare_table.render(result, color=color, whole=outputs.detail == "all")
+        decided = gate_lines.render_slower(result, color=color)
+    else:
+        shown = table.render(result, color=color, detail=outputs.detail)
+        decided = gate_lines.render(result, color=color)
+    return "\n".join(filter(None, (shown, decided)))
 
 
 def show_once(planned: Plan) -> int:
@@ -142,9 +146,7 @@ def exit_status(result: Result) -> int:
         return INTERRUPTED
     if not all(verdict.valid for verdict in verdicts):
         return INVALID
-    return {"failed": FAILED, "inconclusive": INVALID, "broken": INVALID}.get(
-        result.decision or "", 0
-    )
+    return 0 if result.decision is None else STATUS[result.decision]
 
 
 def warn_of_proxies() -> None:

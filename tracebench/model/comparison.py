@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tracebench.model.objectives import Decision, GateResult
-from tracebench.model.result import Difference
+from tracebench.model.result import Difference, Result
+from tracebench.model.search import Search
+from tracebench.model.sweep import Sweep
 
 Differences: TypeAlias = Mapping[str, Mapping[str, Difference]]
 """Component → statistic (`mean_ms`, `p50_ms`, `p95_ms`, `p99_ms`) → difference."""
@@ -56,3 +58,9 @@ class RunComparison:
     decision: Decision | None = None
     """All gates together; None without gates."""
     schema: str = "tracebench.compare/1"
+
+
+Saved: TypeAlias = Result | Sweep | Search
+"""What a command measured, and `report` shows again."""
+Reported: TypeAlias = Saved | RunComparison
+"""Everything that has a table, a figure, a page and a file."""

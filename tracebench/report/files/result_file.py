@@ -9,7 +9,7 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from tracebench.model.comparison import RunComparison
+from tracebench.model.comparison import Reported, Saved
 from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
 from tracebench.model.result import Result, TargetResult
@@ -21,11 +21,8 @@ from tracebench.system.redaction import scrubbed
 
 # The result file: a Result as JSON.
 
-Saved = Result | Sweep | Search
-Written = Saved | RunComparison
 
-
-def dumps(result: Written) -> str:
+def dumps(result: Reported) -> str:
     """The result file's text."""
     whole = {"schema": result.schema} | _plain(result)  # the schema first
     text = json.dumps(whole, default=_plain, indent=2, allow_nan=False, ensure_ascii=False)
@@ -40,7 +37,7 @@ def _on_one_line(numbers: re.Match[str]) -> str:
     return f"[{', '.join(numbers[0][1:-1].replace(',', ' ').split())}]"
 
 
-def write(result: Written, path: str) -> None:
+def write(result: Reported, path: str) -> None:
     """Write the result file.
 
     Raises:
