@@ -39,6 +39,7 @@ from tracebench.model.requests import VARIANT, Requests
 from tracebench.model.result import Finding, Floor, Result, TargetResult
 from tracebench.model.server_times import ServerTimes
 from tracebench.model.stream_result import StreamResult
+from tracebench.model.streams import Streams
 from tracebench.system.environment import environment, plan_facts
 from tracebench.system.interrupt import interruptible
 from tracebench.system.redaction import Secrets
@@ -249,7 +250,7 @@ class _Analysing:
         requests, times = _asked(load, prepared)
         joining = self._traces.joining()
         joining.add(requests, times)
-        findings = self._of_traces(name, load, one_run, joining)
+        findings = self._of_traces(name, requests, times, load.streams, one_run, joining)
         joined = joining.joined(waits)
         for record in _records(load, *joined, prepared.untraced_from, anchor.offset_ns):
             self._watcher.measured(name, record)
@@ -266,12 +267,17 @@ class _Analysing:
         return result, decomposition
 
     def _of_traces(
-        self, name: str, load: Measurement, one_run: export.Run, joining: JoiningExporter
+        self,
+        name: str,
+        requests: Requests,
+        times: ServerTimes,
+        streams: Streams | None,
+        one_run: export.Run,
+        joining: JoiningExporter,
     ) -> list[Finding]:
-        """Export the client's spans of a load, and collect the server's."""
-        prepared, traces, waits = self._prepared[name], self._traces, self._watcher.waits
-        requests, times = _asked(load, prepared)
-        findings = traces.export(requests, times, prepared.described, one_run, waits, load.streams)
+        """Export the client's spans of the requests, and collect the server's."""
+        described, traces, waits = self._prepared[name].described, self._traces, self._watcher.waits
+        findings = traces.export(requests, times, described, one_run, waits, streams)
         if name not in self._received:
             (self._received[name],) = traces.collect([requests], waits)
         findings += traces.receive(self._received.pop(name), requests, times, joining, waits)

@@ -108,12 +108,13 @@ def summarise(
         floor=floor,
         stream=summarise_streams(load, decomposition.streams),
         errors=count_errors(load.requests),
+        judged=Judged(load, decomposition) if load.slo else None,
     )
-    found = _beside_limits(_found(address, evidence, columns), load, decomposition)
-    some = traced if traced and len(traced) < len(load.requests) else None
-    asked = Ranked.of(some) if some else Ranked(load.requests, known, latency_ns)
+    asked = Ranked(load.requests, known, latency_ns)
+    if traced is not None and len(traced) < len(load.requests):
+        asked = Ranked.of(traced)
     found = replace(
-        found,
+        _beside_limits(_found(address, evidence, columns), evidence.judged),
         exemplars=exemplars(asked, decomposition),
         timeline=_timeline(load, known, latency_ns) if len(known) else None,
         clock_offset_ms=_clock_offset_ms(decomposition.clock, epoch_ns),
@@ -156,13 +157,10 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
     )
 
 
-def _beside_limits(
-    found: TargetResult, load: Measurement, decomposition: Decomposition
-) -> TargetResult:
+def _beside_limits(found: TargetResult, judged: Judged | None) -> TargetResult:
     """Add goodput and objectives to a result, if the run has limits."""
-    if not load.slo:
+    if judged is None:
         return found
-    judged = Judged(load, decomposition)
     met = goodput(judged)
     stream = found.stream and replace(found.stream, goodput=met)
     return replace(found, stream=stream, goodput=met, objectives=objectives(judged, found))

@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from tracebench.analysis.advice import Hint, always, pieces
 from tracebench.analysis.numbers import Wording
+from tracebench.analysis.objectives.goodput import Judged
 from tracebench.model.exchange import Decomposition, Nanoseconds
 from tracebench.model.measurement import Measurement
 from tracebench.model.result import ErrorCount, Finding, Floor, RequestCounts, Verdict
@@ -57,6 +58,8 @@ class Evidence:
     floor: Floor | None = None
     stream: StreamResult | None = None
     errors: Sequence[ErrorCount] = ()
+    judged: Judged | None = None
+    """The requests to be judged by limits; None without limits."""
 
 
 def part_of(part: float, whole: float) -> float:

@@ -15,7 +15,7 @@ from tracebench.analysis.findings.finding import (
     state,
     weigh,
 )
-from tracebench.analysis.objectives.goodput import Judged, unknown_metrics
+from tracebench.analysis.objectives.goodput import unknown_metrics
 from tracebench.model.exchange import Undecomposed
 from tracebench.model.result import Finding
 
@@ -165,9 +165,9 @@ _LIMIT_WITHOUT_VALUES: Final = FindingKind(
 
 
 def _limit_without_values(run: Evidence) -> Finding | None:
-    if not run.load.slo:
+    if run.judged is None:
         return None
-    unknown = unknown_metrics(Judged(run.load, run.decomposition))
+    unknown = unknown_metrics(run.judged)
     return weigh(_LIMIT_WITHOUT_VALUES, len(unknown), names=", ".join(unknown))
 
 

@@ -1,6 +1,6 @@
 """Goodput and objectives: the share of requests that meet every limit (`--slo`)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import inf
@@ -59,6 +59,14 @@ class Judged:
     def _succeeded(self) -> Flags:
         return np.asarray(self._ended.column(lambda part: part.request(OUTCOME)) == _SUCCEEDED)
 
+    @cached_property
+    def _streamed(self) -> tuple[Int64, Mapping[str, Int64]]:
+        """The draws of the requests whose replies streamed, and every stream metric of each."""
+        if self.load.streams is None:
+            return np.zeros(0, np.int64), {}
+        them = answered(self.load.requests, self.load.streams)
+        return them.rows["draw"].astype(np.int64), by_request(them)
+
     @property
     def ended_rps(self) -> float:
         """Requests that ended, per second."""
@@ -103,13 +111,10 @@ class Judged:
 
     def _of_stream(self, metric: str) -> tuple[Int64, Flags] | None:
         """A stream metric, as in `_known`; a success without a token misses limits on the first."""
-        if self.load.streams is None:
+        draws, values = self._streamed
+        if metric not in values or not len(draws):
             return None
-        them = answered(self.load.requests, self.load.streams)
-        values = by_request(them)
-        if metric not in values or not len(them.rows):
-            return None
-        values_ns, told = self._placed(them.rows["draw"].astype(np.int64), values[metric])
+        values_ns, told = self._placed(draws, values[metric])
         late = np.iinfo(np.int64).max
         return np.where(told, values_ns, late), np.ones(len(told), np.bool_)
 
