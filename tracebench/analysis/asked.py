@@ -5,10 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from tracebench.analysis.statistics.distribution import describe
-from tracebench.model.columns import ABSENT, Int64
+from tracebench.analysis.statistics.distribution import describe_present
+from tracebench.model.columns import Int64
 from tracebench.model.language import Agreement
-from tracebench.model.statistics import Statistics
 from tracebench.model.stream_result import Tokens, Turn
 from tracebench.model.streams import UNTOLD, Rows
 
@@ -62,8 +61,8 @@ def by_turn(
                 input_tokens=_mean(rows["input"][these]),
                 cached_tokens=_mean(rows["cached"][these]),
                 output_tokens=_mean(rows["output"][these]),
-                ttft=_described(values_ns["ttft"][these]),
-                tpot=_described(values_ns["tpot"][these]),
+                ttft=describe_present(values_ns["ttft"][these]),
+                tpot=describe_present(values_ns["tpot"][these]),
             )
         )
     return tuple(found)
@@ -72,8 +71,3 @@ def by_turn(
 def _mean(counts: Int64) -> float | None:
     known = counts[counts != UNTOLD]
     return float(known.mean()) if len(known) else None
-
-
-def _described(values_ns: Int64) -> Statistics | None:
-    known_ns = values_ns[values_ns != ABSENT]
-    return describe(known_ns) if len(known_ns) else None

@@ -18,7 +18,7 @@ from tracebench.analysis.closure.first_token import (
     server_first,
 )
 from tracebench.analysis.statistics.clusters import Clustered, describe_clustered
-from tracebench.analysis.statistics.distribution import NS_PER_MS, describe, rank
+from tracebench.analysis.statistics.distribution import NS_PER_MS, describe, describe_present, rank
 from tracebench.model import requests as stamps
 from tracebench.model.columns import ABSENT, Int64
 from tracebench.model.components import (
@@ -106,7 +106,7 @@ def summarise_streams(
             "scaled": int(first.scaled.sum()),
             "left_out": int(first.left_out.sum()),
         },
-        waited=_described(said.waited_ns[said.waited_ns > 0]),
+        waited=describe_present(said.waited_ns[said.waited_ns > 0]),
     )
 
 
@@ -120,12 +120,12 @@ def _by_the_client_alone(
     return StreamResult(
         count=len(rows),
         without_tokens=them.without_tokens,
-        ttft=_described(values_ns["ttft"]),
-        ttft_service=_described(values_ns["ttft_service"]),
-        first_text=_described(values_ns["first_text"]),
-        tpot=None if between is None else _described(values_ns["tpot"]),
-        generation=_described(values_ns["generation"]),
-        ending=_described(values_ns["ending"]),
+        ttft=describe_present(values_ns["ttft"]),
+        ttft_service=describe_present(values_ns["ttft_service"]),
+        first_text=describe_present(values_ns["first_text"]),
+        tpot=None if between is None else describe_present(values_ns["tpot"]),
+        generation=describe_present(values_ns["generation"]),
+        ending=describe_present(values_ns["ending"]),
         itl=None if between is None else _described_gaps(between, shared),
         parts={},
         tokens=_tokens(rows),
@@ -333,12 +333,6 @@ def _described_gaps(found: Clustered, shared: float) -> Statistics:
     statistics = describe_clustered(found)
     marked = tuple(PERMILLE) if shared > _MOST_SHARED else statistics.unsupported
     return replace(statistics, unsupported=marked)
-
-
-def _described(values_ns: Int64) -> Statistics | None:
-    """Statistics of the values that are present; None if there are none."""
-    known_ns = values_ns[values_ns != ABSENT]
-    return describe(known_ns) if len(known_ns) else None
 
 
 def _parts(columns: Mapping[str, Int64]) -> dict[str, Statistics]:

@@ -200,18 +200,22 @@ def _prefix_cached(run: Evidence) -> Finding | None:
     return weigh(_PREFIX_CACHED, share)
 
 
+_LESS_LAG: Final = (
+    Advice(
+        "give the tool a core of its own (taskset)",
+        unless(has_one_core),
+        short="give it a core (taskset)",
+    ),
+    Advice("lower the load", short="lower the load"),
+)
+"""What lets the tool read in time."""
 _CLIENT_TOKEN_LAG: Final = FindingKind(
     "client_token_lag",
     ((_NEARLY, "info"), (0.25, "warning")),
     "{value:%} of the gaps between tokens lie within one read, so that only their sum is known: "
     "percentiles of `itl` are marked; `ttft`, `tpot` and `generation` do not depend on them",
     (
-        Advice(
-            "give the tool a core of its own (taskset)",
-            unless(has_one_core),
-            short="give it a core (taskset)",
-        ),
-        Advice("lower the load", short="lower the load"),
+        *_LESS_LAG,
         Advice("a server that sends several tokens at once looks the same"),
     ),
     "{value:%} of the gaps between tokens lie in one read",
@@ -229,12 +233,7 @@ _WINDOW_THROTTLED: Final = FindingKind(
     "{count:#stream|streams}: a sender had to wait for its reader, so tokens came later than the "
     "server could have sent them, if the reader was this tool",
     (
-        Advice(
-            "give the tool a core of its own (taskset)",
-            unless(has_one_core),
-            short="give it a core (taskset)",
-        ),
-        Advice("lower the load", short="lower the load"),
+        *_LESS_LAG,
         Advice("raise the receive buffer (sysctl net.ipv4.tcp_rmem)"),
         Advice("run nothing else here that reads from the network"),
     ),

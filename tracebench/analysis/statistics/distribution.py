@@ -17,6 +17,7 @@ from tracebench.analysis.statistics.correlation import (
     moments,
     student_t95,
 )
+from tracebench.model.columns import ABSENT
 from tracebench.model.exchange import Nanoseconds
 from tracebench.model.result import Curve
 from tracebench.model.statistics import PERMILLE, Statistics
@@ -149,3 +150,9 @@ def curve(values_ns: Nanoseconds) -> Curve:
 
 def _at(ordered_ns: Ordered, place: int) -> float:
     return float(ordered_ns[place - 1]) / NS_PER_MS
+
+
+def describe_present(values_ns: Nanoseconds) -> Statistics | None:
+    """Like `describe`, of the values that are not `ABSENT`; None if there are none."""
+    known_ns = values_ns[values_ns != ABSENT]
+    return describe(known_ns) if len(known_ns) else None

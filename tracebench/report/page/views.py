@@ -22,6 +22,7 @@ from tracebench.report.page.command import command
 from tracebench.report.page.differences import DifferenceRow, difference_rows
 from tracebench.report.page.units import Unit
 from tracebench.report.page.waterfall import Bar, Row, Waterfall, look_of, rows, waterfalls
+from tracebench.report.tables.terminal import sentence
 
 _ALIKE: Final = 8.0
 """Largest ratio of mean latencies at which all targets are drawn to the same scale."""
@@ -54,6 +55,12 @@ class TargetView:
     def latency(self) -> Statistics | None:
         """Latency of all successes and timeouts."""
         return self.found.latency
+
+    @property
+    def longest_stall_s(self) -> tuple[float, float] | None:
+        """The start and the end of the longest stall, from the start of the run; None without."""
+        stalls = () if self.found.timeline is None else self.found.timeline.stalls_s
+        return max(stalls, key=lambda stall: stall[1] - stall[0], default=None)
 
     @property
     def leaves(self) -> list[Row]:
@@ -166,7 +173,7 @@ def _target(name: str, one: TargetResult, result: Result, scale_ms: float | None
     reading = interpret(one, result.plan, result.environment)
     streamed = "" if one.stream is None else interpret_stream(one.stream)
     told = (reading.fact, reading.suggestion, streamed, interpret_tail(one))
-    sentences = [_sentence(text) for text in told if text]
+    sentences = [sentence(text) for text in told if text]
     return TargetView(
         name=name,
         found=one,
@@ -191,7 +198,7 @@ def _differences(result: Result) -> Iterator[ComparisonView]:
             title=f"{found.b} against {found.a}",
             a=found.a,
             b=found.b,
-            notes=(_sentence(found.caveat),) if found.caveat else (),
+            notes=(sentence(found.caveat),) if found.caveat else (),
             rows=difference_rows(found.components),
         )
 
@@ -216,10 +223,6 @@ def _readable(started_at: str) -> str:
         return datetime.fromisoformat(started_at).strftime("%Y-%m-%d %H:%M:%S %Z").strip()
     except ValueError:
         return started_at
-
-
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 
 def safe_url(url: str | None) -> str | None:
@@ -260,7 +263,7 @@ def _scaling(name: str, found: Scaling, sweep: Sweep) -> ScalingView:
     return ScalingView(
         name=name,
         address=steps[0].result.targets[name].address,
-        sentence=_sentence(found.sentence),
+        sentence=sentence(found.sentence),
         found=found,
         loads=tuple(
             LoadView(

@@ -98,10 +98,10 @@ def meaning_of_estimates(target: TargetResult, plan: Mapping[str, Any]) -> str:
     return ""
 
 
-def value(statistics: Statistics, key: str) -> str:
-    """The statistic as text; empty if the result is older than the statistic."""
-    number = getattr(statistics, key)
-    if number is None:
+def value(statistics: Statistics | None, key: str) -> str:
+    """The statistic as text; empty without one, or if the result is older than the statistic."""
+    number = None if statistics is None else getattr(statistics, key)
+    if statistics is None or number is None:
         return ""
     if key in statistics.unsupported:
         return f"~{approximately(number)}"

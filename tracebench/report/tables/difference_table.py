@@ -7,11 +7,11 @@ from rich.table import Table
 from rich.text import Text
 
 from server_middleware.vocabulary import INFERENCE, INFERENCE_PARTS
-from tracebench.analysis.numbers import milliseconds, signed
+from tracebench.analysis.numbers import counted, milliseconds, signed
 from tracebench.model.components import COMPONENTS, END_TO_END, LEAVES
 from tracebench.model.result import Comparison, Difference
 from tracebench.model.statistics import COMPARED
-from tracebench.report.tables.terminal import indented, shortened
+from tracebench.report.tables.terminal import indented, sentence, shortened
 
 _FIRST = "p50_ms"
 """The statistic in the table; differences in the others are listed below it."""
@@ -26,16 +26,14 @@ def difference_block(comparison: Comparison) -> RenderableType:
     others = [indented(Text(line)) for line in _others(comparison)]
     notes = []
     if comparison.caveat:
-        note = f"{comparison.caveat[:1].upper()}{comparison.caveat[1:]}."
-        notes.append(indented(Text(note, style="dim")))
+        notes.append(indented(Text(sentence(comparison.caveat), style="dim")))
     return Group(title, _differences(comparison), *others, *notes)
 
 
 def _title(comparison: Comparison) -> str:
     how = ""
     if comparison.pairs:
-        pairs = "1 pair" if comparison.pairs == 1 else f"{comparison.pairs:,} pairs"
-        how = f", by {pairs} of blocks of {comparison.block_s:.2g} s"
+        how = f", by {counted(comparison.pairs, 'pair')} of blocks of {comparison.block_s:.2g} s"
     return f"{comparison.b} against {comparison.a}{how}"
 
 

@@ -4,14 +4,14 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tracebench.analysis.numbers import milliseconds, rounded
+from tracebench.analysis.numbers import counted, rounded
 from tracebench.model.objectives import Met, ObjectiveResult
 from tracebench.model.result import Result
 from tracebench.model.search import Level, Search
-from tracebench.model.statistics import Statistics
 from tracebench.model.sweep import Step, Sweep
+from tracebench.report.tables.component_table import value
 from tracebench.report.tables.sweep_table import HEADINGS, MEETS
-from tracebench.report.tables.terminal import WIDTH, indented, printed
+from tracebench.report.tables.terminal import WIDTH, indented, printed, sentence
 
 _STYLES: dict[Met, str] = {"met": "green", "missed": "red", "undecided": "yellow"}
 _PERCENTILES = ("p50_ms", "p95_ms", "p99_ms")
@@ -43,15 +43,14 @@ def render(search: Search, *, width: int = WIDTH, color: bool = False) -> str:
         color: whether to use terminal codes for colours and weight.
     """
     name, target = next(iter(search.steps[0].result.targets.items()))
-    sentence = f"{search.sentence[:1].upper()}{search.sentence[1:]}."
     goodput = (
         "" if search.goodput_rps is None else f"Goodput there: {rounded(search.goodput_rps)}/s."
     )
-    runs = f"{len(search.steps)} run{'s' * (len(search.steps) != 1)} in {search.spent_s:.0f} s"
+    runs = f"{counted(len(search.steps), 'run')} in {search.spent_s:.0f} s"
     parts: list[RenderableType] = [
         Text(f"{name}  {target.address}", style="bold", overflow="ellipsis", no_wrap=True),
         "",
-        indented(Text(sentence, style="bold")),
+        indented(Text(sentence(search.sentence), style="bold")),
         *([indented(Text(goodput))] if goodput else []),
         "",
         _levels(search),
@@ -75,19 +74,12 @@ def _levels(search: Search) -> RenderableType:
             rounded(level.load, 4),
             f"{level.seconds:.0f}",
             f"{level.requests:,}",
-            *(_percentile(target.latency, name) for name in _PERCENTILES),
+            *(value(target.latency, name) for name in _PERCENTILES),
             _found(level),
             MEETS[level.decision],
             style=_STYLES[level.decision],
         )
     return table
-
-
-def _percentile(latency: Statistics | None, name: str) -> str:
-    if latency is None:
-        return ""
-    mark = "~" if name in latency.unsupported else ""
-    return mark + milliseconds(getattr(latency, name))
 
 
 def _found(level: Level) -> str:

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from server_middleware.vocabulary import INFERENCE, POSTPROCESSING, PREPROCESSING, SERVER_OTHER
 from tracebench.analysis.numbers import (
-    approximately,
     counted,
     milliseconds,
     percent,
@@ -19,8 +18,8 @@ from tracebench.analysis.numbers import (
 from tracebench.model.components import LEAVES, SERVER_AND_NETWORK
 from tracebench.model.objectives import Met
 from tracebench.model.result import Detail, Finding, TargetResult
-from tracebench.model.statistics import Statistics
 from tracebench.model.sweep import Law, LoadKind, Point, Scaling, Sweep
+from tracebench.report.tables.component_table import value
 from tracebench.report.tables.terminal import (
     WIDTH,
     finding_line,
@@ -119,7 +118,7 @@ def _loads(
             f"{point.load:,g}",
             milliseconds(point.throughput_rps),
             "" if point.utilisation is None else whole_percent(point.utilisation),
-            *(_percentile(target.latency, name) for name in _PERCENTILES),
+            *(value(target.latency, name) for name in _PERCENTILES),
             whole_percent(point.client_cpu),
             f"{failed:,}" if failed else "",
             *([MEETS[point.meets or "undecided"]] if held else []),
@@ -161,15 +160,6 @@ def _legend(
         yield one_line("! the numbers of this step are not valid for that reason", "dim")
 
 
-def _percentile(latency: Statistics | None, name: str) -> str:
-    if latency is None:
-        return ""
-    value_ms = getattr(latency, name)
-    if name in latency.unsupported:
-        return f"~{approximately(value_ms)}"
-    return milliseconds(value_ms)
-
-
 def shown(points: Sequence[Point]) -> list[str]:
     """Components with a large enough share of the time, in the order of a request's life."""
     most: dict[str, float] = {}
@@ -208,10 +198,10 @@ def _streams(kind: LoadKind, targets: Mapping[float, TargetResult]) -> Iterable[
         table.add_row(
             f"{load:,g}",
             "" if rate is None else milliseconds(rate),
-            _percentile(one.ttft, "p50_ms"),
-            _percentile(one.ttft, "p95_ms"),
-            _percentile(one.tpot, "p50_ms"),
-            _percentile(one.itl, "p95_ms"),
+            value(one.ttft, "p50_ms"),
+            value(one.ttft, "p95_ms"),
+            value(one.tpot, "p50_ms"),
+            value(one.itl, "p95_ms"),
             *([] if one.goodput is None else [whole_percent(one.goodput.share)]),
         )
     yield table

@@ -62,7 +62,7 @@ def one_line(text: str, style: str = "") -> RenderableType:
 
 def sentence(text: str) -> str:
     """Turn a phrase into a sentence, with a capital letter and a full stop."""
-    return f"{text[:1].upper()}{text[1:]}."
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
 
 
 def indented(what: RenderableType, left: int = _INDENT) -> RenderableType:
