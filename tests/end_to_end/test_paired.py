@@ -94,9 +94,7 @@ def test_a_longer_run_has_intervals_and_words(paired: Result) -> None:
         for name, one in paired.comparison.components.items()
         if name in CLIENT_PARTS
     )
-    one, other = (target.components.keys() for target in paired.targets.values())
-    if one == other:  # a busy machine may make the rest of some replies late: `body` of one alone
-        assert sums == pytest.approx(paired.comparison.components["end_to_end"]["mean_ms"].delta)
+    assert sums == pytest.approx(paired.comparison.components["end_to_end"]["mean_ms"].delta)
     assert all(one.floor is not None for one in paired.targets.values())
 
 

@@ -58,6 +58,17 @@ def test_only_what_both_have_is_compared() -> None:
     assert set(found.components["client"]) == {"mean_ms", "p50_ms", "p95_ms"}
 
 
+def test_a_body_of_one_side_alone_counts_as_none_on_the_other() -> None:
+    late = replace(ANY, components={"end_to_end": sample(9, 8, 10), "body": sample(4, 3, 5)})
+    none = replace(ANY, components={"end_to_end": sample(5, 4, 6)}, decomposed=1)
+    found = compare("a", none, "b", late).components["body"]["mean_ms"]
+    assert (found.a, found.b, found.delta, found.ci95) == (0, 4, 4, (3, 5))
+    found = compare("a", late, "b", none).components["body"]["mean_ms"]
+    assert (found.a, found.b, found.delta, found.ci95) == (4, 0, -4, (-5, -3))
+    unknown = replace(none, decomposed=0)
+    assert "body" not in compare("a", late, "b", unknown).components
+
+
 def test_real_samples() -> None:
     slower = SUCCESS._replace(done_ns=SUCCESS.done_ns + MS)
     found = compare("a", target([SUCCESS] * 200), "b", target([slower] * 200))

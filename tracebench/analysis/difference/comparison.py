@@ -19,6 +19,7 @@ from tracebench.analysis.difference.paired import (
 from tracebench.analysis.statistics.correlation import Z95
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.analysis.statistics.student_t import two_sided_p
+from tracebench.model.components import BODY
 from tracebench.model.requests import VARIANT, Requests
 from tracebench.model.result import Comparison, Difference, ObserverEffect, Result, TargetResult
 from tracebench.model.statistics import COMPARED, Statistics
@@ -29,6 +30,20 @@ _CHANGED: Final = {"not_stationary", "warmup_too_short", "noisy_neighbour"}
 """Findings which show that the machine or the server changed during the run."""
 
 
+_NO_TIME: Final = Statistics(
+    count=0,
+    mean_ms=0.0,
+    std_ms=0.0,
+    min_ms=0.0,
+    p50_ms=0.0,
+    p90_ms=0.0,
+    p95_ms=0.0,
+    p99_ms=0.0,
+    p999_ms=0.0,
+    max_ms=0.0,
+    ci95=dict.fromkeys(COMPARED, (0.0, 0.0)),
+)
+"""The statistics of what takes no time in any request."""
 IN_TURN: Final = "measured one after the other"
 UNKNOWN_ROUNDS: Final = "compared without rounds, of which the archive does not tell"
 
@@ -47,9 +62,10 @@ def compare(
         b: result of the second target.
         how: how they were measured, for the caveat.
     """
+    of_a, of_b = _comparable(a, b), _comparable(b, a)
     found = {
-        (component, name): difference(name, a.components[component], b.components[component])
-        for component in _common(a, b)
+        (component, name): difference(name, of_a[component], of_b[component])
+        for component in _common(of_a, of_b)
         for name in COMPARED
     }
     shown = holm.shown({key: _p_value(one) for key, one in found.items()})
@@ -90,13 +106,18 @@ def _compare_paired(
     a: str, others: Sequence[str], targets: Mapping[str, TargetResult], rounds: Mapping[str, Rounds]
 ) -> Iterator[Comparison]:
     """Compare targets by pairs of blocks; all verdicts are corrected together (Holm)."""
-    found = {b: estimates(rounds[a], rounds[b], _common(targets[a], targets[b])) for b in others}
+    sides = {
+        b: (_comparable(targets[a], targets[b]), _comparable(targets[b], targets[a]))
+        for b in others
+    }
+    found = {b: estimates(rounds[a], rounds[b], _common(*sides[b])) for b in others}
     shown = holm.shown({(b, *key): one.p for b, of_b in found.items() for key, one in of_b.items()})
     for b, of_b in found.items():
+        before, after = sides[b]
         differences = {
             (component, name): Difference(
-                getattr(targets[a].components[component], name),
-                getattr(targets[b].components[component], name),
+                getattr(before[component], name),
+                getattr(after[component], name),
                 one.delta,
                 one.ci95,
             )
@@ -117,8 +138,18 @@ def _compare_paired(
         )
 
 
-def _common(a: TargetResult, b: TargetResult) -> list[str]:
-    return [component for component in a.components if component in b.components]
+def _comparable(one: TargetResult, other: TargetResult) -> Mapping[str, Statistics]:
+    """The components of a target, with a `body` of 0 where only the other one has any.
+
+    A result leaves `body` out if no reply had one; without it the differences would not add up.
+    """
+    if BODY not in other.components or BODY in one.components or not one.decomposed:
+        return one.components
+    return {**one.components, BODY: replace(_NO_TIME, count=one.decomposed)}
+
+
+def _common(a: Mapping[str, Statistics], b: Mapping[str, Statistics]) -> list[str]:
+    return [component for component in a if component in b]
 
 
 def _by_component(
