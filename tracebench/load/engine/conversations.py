@@ -1,8 +1,8 @@
 """Dispatch of conversations: a slot waits for its answer, thinks, and sends the next turn.
 
-The answer becomes part of the next request, so it has to be read before that can be sent: a little
-at a time, as other streams' stamps must not suffer, and while the user thinks, if users do. What it
-takes beyond that is between `ready` and `sent`, and so the tool's own time.
+The answer becomes part of the next request, so it must be read before that can be sent: in small
+slices, so that the stamps of other streams stay exact, and while the user thinks, if there is a
+think time. Reading that takes longer falls between `ready` and `sent`, and is the tool's own time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,33 +17,33 @@ from tracebench.load.wire.codec import Slot, StreamLog
 
 
 class Talk(Protocol):
-    """One slot's conversations, one after the other."""
+    """The conversations of one slot, one after the other."""
 
     def hear(self, log: StreamLog) -> None:
-        """Take the answer to what was sent last; it is not read yet."""
+        """Take the answer to the last request, to be read by `go_on`."""
 
     def go_on(self) -> Iterator[None]:
-        """Make the next request, a little at a time: another turn, or a new conversation.
+        """Make the next request in small steps: another turn, or the first of a new conversation.
 
-        Without an answer to the last one, a new conversation begins.
+        Without an answer to the last request, a new conversation begins.
         """
 
     @property
     def variant(self) -> int:
-        """Which of the target's requests that is; it tells the turn."""
+        """The index of the next request among the target's; it identifies the turn."""
 
     def think_ns(self) -> int:
-        """How long the user thinks before it; 0 at the begin of a conversation."""
+        """The think time before the next request, in ns; 0 at the start of a conversation."""
 
 
 def dispatch_of(talks: Sequence[Talk], pacing: Pacing, ledger: Ledger, loop: Loop) -> Dispatch:
     """Make the dispatch for a pacing.
 
     Args:
-        talks: by the number of the slot; empty: each request stands for itself.
-        pacing: closed, if there are any.
-        ledger: of the window.
-        loop: of the engine.
+        talks: the conversations of each slot; empty: requests are independent.
+        pacing: a closed loop if there are conversations.
+        ledger: the window's ledger.
+        loop: the engine's event loop.
     """
     if talks and isinstance(pacing, ClosedLoop):
         return ConversationDispatch(talks, pacing, ledger, loop)
@@ -51,7 +51,7 @@ def dispatch_of(talks: Sequence[Talk], pacing: Pacing, ledger: Ledger, loop: Loo
 
 
 class ConversationDispatch(ClosedDispatch):
-    """Each slot goes on with its conversation once it is free."""
+    """Continues each slot's conversation once the slot is free."""
 
     def __init__(
         self, talks: Sequence[Talk], pacing: ClosedLoop, ledger: Ledger, loop: Loop
@@ -59,7 +59,7 @@ class ConversationDispatch(ClosedDispatch):
         super().__init__(pacing, ledger, loop)
         self._talks = talks
         self._waiting: dict[Slot, int] = {}
-        """Slots that have nothing under way → when their last exchange ended."""
+        """Slots without an exchange in flight → when their last exchange ended, in ns."""
 
     def begin(self, slots: Sequence[Slot], now_ns: int) -> None:
         """Start every slot."""
@@ -67,18 +67,18 @@ class ConversationDispatch(ClosedDispatch):
         super().begin(slots, now_ns)
 
     def freed(self, slot: Slot, at_ns: int) -> None:
-        """Prepare the slot's next exchange, or let the slot leave."""
+        """Prepare the slot's next exchange, or retire the slot."""
         if not self._ledger.goes_on(at_ns):
             return super().freed(slot, at_ns)
         self._waiting[slot] = at_ns
         return self._prepare(slot, at_ns, self._talks[slot.number].go_on())
 
     def idle(self) -> bool:
-        """Whether all think: then nobody waits for a server."""
+        """Whether all users are thinking, so that no reply is awaited."""
         return len(self._waiting) == self._taking_part
 
     def finish(self) -> None:
-        """Let every slot leave when it is free, and those that think at once."""
+        """Retire every slot when it is free, and those whose users think at once."""
         super().finish()
         self._release()
 
@@ -86,9 +86,9 @@ class ConversationDispatch(ClosedDispatch):
         self._talks[slot.number].hear(log)
 
     def _prepare(self, slot: Slot, at_ns: int, work: Iterator[None]) -> None:
-        """Make the next request, with a look for replies in between."""
+        """Make the next request, letting the loop check for replies between slices."""
         if slot not in self._waiting:
-            return None  # it has left
+            return None  # retired meanwhile
         until_ns = self._loop.now_ns() + SLICE_NS
         for _ in work:
             if (now_ns := self._loop.now_ns()) >= until_ns:
@@ -102,14 +102,14 @@ class ConversationDispatch(ClosedDispatch):
 
     def _send(self, slot: Slot, due_ns: int) -> None:
         if slot not in self._waiting:
-            return  # it has left
+            return  # retired meanwhile
         del self._waiting[slot]
         super().freed(slot, due_ns)
         if self._ledger.started >= self._ledger.most_started:
             self._release()
 
     def _release(self) -> None:
-        """Nothing more will start: let those that think leave, however long they meant to."""
+        """Retire all slots whose users think: no further exchange will start."""
         waiting, self._waiting = self._waiting, {}
         for slot, at_ns in waiting.items():
             super().freed(slot, at_ns)

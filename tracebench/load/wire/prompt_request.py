@@ -1,12 +1,12 @@
-"""Prompts whose first words no other request has: they are filled in as each request leaves.
+"""Prompts whose first words are unique: a nonce, filled in as each request is sent.
 
-A server that caches prefixes has then nothing to reuse, however often a prompt is sent: in the
-preflight, the warm-up, other blocks, other steps, or a later run. The words are made from the
+A server that caches prefixes then has nothing to reuse, however often a prompt is sent: in the
+preflight, the warm-up, other blocks, other steps, or a later run. The nonce is derived from the
 request's trace id, which is never drawn twice, so nothing has to be remembered.
 
-Every word has four letters, so a nonce has the same size each time, and was chosen because it is
-one token in the vocabularies of Llama 3 and 4, Qwen, DeepSeek and Mistral, with a space before it
-or without: a prompt of N words has N tokens there.
+Every word has four letters, so that all nonces have the same size, and is one token in the
+vocabularies of Llama 3 and 4, Qwen, DeepSeek and Mistral, with or without a space before it: there,
+a prompt of N words has N tokens.
 """
 
 import re
@@ -34,17 +34,17 @@ WORDS: Final = (
     rows wall exam cool
     """
 ).split()
-"""256 of them: one for each value of a byte."""
+"""256 words, one for each value of a byte."""
 WORD_SIZE: Final = len(WORDS[0])
 NONCE_WORDS: Final = 8
 _DIGITS: Final = 2 * NONCE_WORDS
 _LENGTH: Final = re.compile(rb"(?i)(?<=\r\ncontent-length: )\d+")
 PLACE: Final = b" ".join([b"####"] * NONCE_WORDS)
-"""Stands in a body where the nonce belongs."""
+"""Marks the place of the nonce in a body."""
 
 
 def nonce(ids: bytes) -> bytes:
-    """Eight words from the first 64 bits of a trace id, of the size of `PLACE`; takes 1 µs.
+    """Make eight words from the first 64 bits of a trace id, of the size of `PLACE`, in 1 µs.
 
     Args:
         ids: 32 or more hexadecimal digits.
@@ -53,7 +53,7 @@ def nonce(ids: bytes) -> bytes:
 
 
 def with_length(head: bytes, size: int) -> bytes:
-    """A request's head that tells another size of its body."""
+    """Replace the Content-Length in the head of a request."""
     return _LENGTH.sub(b"%d" % size, head, count=1)
 
 
@@ -62,7 +62,7 @@ class PromptRequest(HttpRequest):
     """A request with a nonce in its body."""
 
     nonce_at: int
-    """Where `PLACE` begins in the body."""
+    """Offset of `PLACE` in the body."""
 
     def buffers(self, ids: bytes) -> list[bytes]:
         """See `HttpRequest.buffers`."""
