@@ -17,7 +17,7 @@ from tracebench.example.serve import spawned as example
 from tracebench.load.peers import CLIENTS
 from tracebench.load.peers.null_server import HOST, spawned
 from tracebench.model.plan import Influence, Payload, Payloads, Plan, Targets, Workload
-from tracebench.model.result import TargetResult
+from tracebench.model.results.result import TargetResult
 
 PAYLOAD = Payload(bytes(24_000), "application/octet-stream", "zeros", "data")
 DURATION_S, OBSERVED_S = 1.0, 10.0

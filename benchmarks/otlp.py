@@ -17,9 +17,9 @@ import numpy as np
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from benchmarks.receiver import BATCH, ROUTE, cpu_s, over_grpc, over_http
-from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns
-from tracebench.model.requests import DRAW, LOST, Requests, stamp_columns
-from tracebench.model.server_times import PartNames, ServerTimes, TimesPage
+from tracebench.model.record.columns import ABSENT, PAGE_ROWS, Columns
+from tracebench.model.record.requests import DRAW, LOST, Requests, stamp_columns
+from tracebench.model.record.server_times import PartNames, ServerTimes, TimesPage
 from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.receiver.client import Receiver
 from tracebench.tracing.receiver.collect import collect

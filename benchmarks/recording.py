@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tracebench.analysis.closure.decomposition import decompose
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.summary.summary import summarise
 from tracebench.load.recording.read_record import ReadRecord, read_record
 from tracebench.load.recording.replies import Replies
 from tracebench.load.recording.rows import PAGE_BYTES, PLAIN, ROW_BYTES, RowRecorder, plain_tag

@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from server_middleware.apps import instrument
     from server_middleware.components.component import component
     from server_middleware.context.scope import Handle, this_request
+    from server_middleware.http.apps import instrument
 
 __version__ = "0.1.0"
 
@@ -22,7 +22,7 @@ __all__ = ["Handle", "component", "instrument", "this_request"]
 _HOMES: Final = {
     "Handle": "server_middleware.context.scope",
     "component": "server_middleware.components.component",
-    "instrument": "server_middleware.apps",
+    "instrument": "server_middleware.http.apps",
     "this_request": "server_middleware.context.scope",
 }
 

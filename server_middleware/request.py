@@ -26,9 +26,9 @@ from server_middleware.otel_internals import (
     span_in,
     with_span,
 )
-from server_middleware.recorder import RequestRecorder
+from server_middleware.recording.recorder import RequestRecorder
+from server_middleware.recording.stream import Stream, Unit
 from server_middleware.spans.configured_tracer import tracer
-from server_middleware.stream import Stream, Unit
 from server_middleware.vocabulary import QUEUE, TRACEPARENT
 
 # Whether a request asks for its timings.

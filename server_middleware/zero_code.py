@@ -21,7 +21,7 @@ from server_middleware.context.scope import Scope, get_current
 from server_middleware.context.threads import follow_threads, leave_threads
 from server_middleware.harmless import harmless
 from server_middleware.mirror import headers
-from server_middleware.recorder import RequestRecorder
+from server_middleware.recording.recorder import RequestRecorder
 from server_middleware.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
 
 # The mirror of a server whose spans are made by other instrumentation: it watches them.

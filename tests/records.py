@@ -7,17 +7,17 @@ from typing import Any
 from tracebench.analysis.closure.decomposition import decompose
 from tracebench.analysis.closure.selection import Selection
 from tracebench.analysis.difference.comparison import observer_effect
-from tracebench.analysis.failures import said
+from tracebench.analysis.summary.failures import said
 from tracebench.load.engine.engine import Window
 from tracebench.load.recording.read_record import Read, ReadRecord, read_record
 from tracebench.load.recording.replies import Replies
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.recording.spill import Spill
-from tracebench.model.exchange import Decomposition, Exchange, Reply, Timing, Undecomposed
 from tracebench.model.measurement import Measurement
-from tracebench.model.requests import IdsAsText, Requests
-from tracebench.model.result import ObserverEffect
-from tracebench.model.server_times import ServerTimes
+from tracebench.model.record.exchange import Decomposition, Exchange, Reply, Timing, Undecomposed
+from tracebench.model.record.requests import IdsAsText, Requests
+from tracebench.model.record.server_times import ServerTimes
+from tracebench.model.results.result import ObserverEffect
 
 Timings = Sequence[Timing | Undecomposed]
 

@@ -6,6 +6,7 @@ of tools/house.py; CONTRIBUTING.md draws them.
 
 import ast
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,8 @@ IMPURE = {
 }
 LONGEST_FILE, LONGEST_FUNCTION = 400, 40
 MEDIAN_FUNCTION = 8
+MOST_ENTRIES = 12
+"""Of a folder below the top level, whose entries are the floors that tools/house.py draws."""
 
 
 def functions(module: str) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
@@ -92,6 +95,14 @@ def test_rooms_are_small(module: str) -> None:
 def test_most_functions_are_short() -> None:
     sizes = sorted(length(function) for module in MODULES for function in functions(module))
     assert sizes[len(sizes) // 2] <= MEDIAN_FUNCTION
+
+
+@pytest.mark.parametrize("folder", sorted({MODULES[module].parent for module in MODULES}))
+def test_folders_have_few_entries(folder: Path) -> None:
+    entries = [one.name for one in folder.iterdir() if one.is_dir() or one.suffix == ".py"]
+    entries = [one for one in entries if not one.startswith(("__", "build"))]
+    if folder != ROOT / "tracebench":
+        assert len(entries) <= MOST_ENTRIES, sorted(entries)
 
 
 def test_the_drawing_in_the_paper_is_true() -> None:

@@ -34,6 +34,7 @@ PARTED = (
     "tracebench.load",
     "tracebench.tracing",
     "tracebench.analysis",
+    "tracebench.model",
     "tracebench.report",
     "server_middleware",
 )

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from tracebench import __version__
 from tracebench.analysis.closure.decomposition import decompose
+from tracebench.analysis.closure.missing_spans import other_spans
 from tracebench.analysis.difference.comparison import IN_TURN, UNKNOWN_ROUNDS, compared
 from tracebench.analysis.difference.paired import Rounds, rounds_of
 from tracebench.analysis.findings.archived_run import (
@@ -20,20 +21,19 @@ from tracebench.analysis.findings.archived_run import (
     unreadable,
     untraced_missing,
 )
+from tracebench.analysis.findings.client.near_floor import beside_floor
 from tracebench.analysis.findings.finding import with_findings
-from tracebench.analysis.findings.near_floor import beside_floor
-from tracebench.analysis.findings.otlp_spans import low_join_share, unfit_rules
-from tracebench.analysis.missing_spans import other_spans
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.findings.server.otlp_spans import low_join_share, unfit_rules
+from tracebench.analysis.summary.summary import summarise
 from tracebench.analysis.verdict import advised
-from tracebench.model.columns import ABSENT
 from tracebench.model.errors import UsageError
-from tracebench.model.exchange import Decomposition, Undecomposed
-from tracebench.model.inventory import Inventory
 from tracebench.model.measurement import Measurement, Record
-from tracebench.model.requests import Requests
-from tracebench.model.result import Finding, Result, TargetResult
-from tracebench.model.server_times import PROBLEM, SOURCE, SOURCES, ServerTimes
+from tracebench.model.record.columns import ABSENT
+from tracebench.model.record.exchange import Decomposition, Undecomposed
+from tracebench.model.record.requests import Requests
+from tracebench.model.record.server_times import PROBLEM, SOURCE, SOURCES, ServerTimes
+from tracebench.model.results.inventory import Inventory
+from tracebench.model.results.result import Finding, Result, TargetResult
 from tracebench.tracing.archives.span_files import Archives
 from tracebench.tracing.join import other_clients
 from tracebench.tracing.join.join import Source, join

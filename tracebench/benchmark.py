@@ -12,34 +12,38 @@ from tracebench.analysis.closure.decomposition import decompose
 from tracebench.analysis.difference.client_cost import client_cost
 from tracebench.analysis.difference.comparison import compared, observer_effect
 from tracebench.analysis.difference.paired import Rounds, rounds_of
+from tracebench.analysis.findings.client.near_floor import (
+    beside_floor,
+    clients_cut_short,
+    describe_floor,
+)
 from tracebench.analysis.findings.finding import with_findings
-from tracebench.analysis.findings.near_floor import beside_floor, clients_cut_short, describe_floor
-from tracebench.analysis.findings.otlp_spans import unfit_rules
 from tracebench.analysis.findings.outcome import interrupted
+from tracebench.analysis.findings.server.otlp_spans import unfit_rules
 from tracebench.analysis.objectives.limits import limits_of, objectives_of
 from tracebench.analysis.statistics.steady_state import settled, settled_together
-from tracebench.analysis.streams import summarise_streams
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.streams.streams import summarise_streams
+from tracebench.analysis.summary.summary import summarise
 from tracebench.analysis.verdict import advised
 from tracebench.gauges import reader as gauge_reader
 from tracebench.gauges.reader import Gauges
 from tracebench.load.by_turns import measure_by_turns
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import measure, once
 from tracebench.load.peers import clients
 from tracebench.load.peers.floor import measure_floor
 from tracebench.load.peers.interleaved import interleaved
 from tracebench.load.prepare.targets import prepare
+from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError
-from tracebench.model.exchange import Decomposition, Exchange
 from tracebench.model.measurement import Measurement, Record
 from tracebench.model.plan import Plan, Workload
-from tracebench.model.requests import VARIANT, Requests
-from tracebench.model.result import Finding, Floor, Result, TargetResult
-from tracebench.model.server_times import ServerTimes
-from tracebench.model.stream_result import StreamResult
-from tracebench.model.streams import Streams
+from tracebench.model.record.exchange import Decomposition, Exchange
+from tracebench.model.record.requests import VARIANT, Requests
+from tracebench.model.record.server_times import ServerTimes
+from tracebench.model.record.streams import Streams
+from tracebench.model.results.result import Finding, Floor, Result, TargetResult
+from tracebench.model.results.stream_result import StreamResult
 from tracebench.system.environment import environment, plan_facts
 from tracebench.system.interrupt import interruptible
 from tracebench.system.redaction import Secrets

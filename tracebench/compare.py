@@ -10,10 +10,10 @@ from tracebench.analysis.difference.answer import answer
 from tracebench.analysis.difference.between_runs import ENOUGH_RUNS, differences
 from tracebench.analysis.difference.caveats import doubts, unlike
 from tracebench.analysis.statistics.histogram import decoded, merged, quantiles_ms
-from tracebench.model.comparison import RunComparison, Shift, Side
 from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
-from tracebench.model.result import Difference, Result, TargetResult
+from tracebench.model.results.comparison import RunComparison, Shift, Side
+from tracebench.model.results.result import Difference, Result, TargetResult
 from tracebench.report.files import result_file
 from tracebench.system.input_files import read_text
 

@@ -17,12 +17,12 @@ from tracebench.analysis.scaling.objective import (
 )
 from tracebench.analysis.scaling.scale import scale
 from tracebench.benchmark import run
-from tracebench.load.engine.progress import SweepWatcher
+from tracebench.load.progress import SweepWatcher
 from tracebench.model.errors import TracebenchError, UsageError
 from tracebench.model.plan import Plan
-from tracebench.model.result import Result, TargetResult
-from tracebench.model.search import Highest, Level, Search, SearchStep
-from tracebench.model.sweep import LoadKind
+from tracebench.model.results.result import Result, TargetResult
+from tracebench.model.results.search import Highest, Level, Search, SearchStep
+from tracebench.model.results.sweep import LoadKind
 from tracebench.sweep import INTERRUPTED, MOST, at
 
 BUDGET_S: Final = 600.0

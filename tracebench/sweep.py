@@ -8,11 +8,11 @@ from typing import Final
 
 from tracebench.analysis.scaling.scale import has_stopped_growing, scale
 from tracebench.benchmark import run
-from tracebench.load.engine.progress import SweepWatcher
+from tracebench.load.progress import SweepWatcher
 from tracebench.model.errors import TracebenchError
 from tracebench.model.plan import Plan, Segment
-from tracebench.model.result import TargetResult
-from tracebench.model.sweep import LoadKind, Scaling, Step, Sweep
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.sweep import LoadKind, Scaling, Step, Sweep
 
 INTERRUPTED = "it was interrupted"
 MOST: Final = {"concurrency": 1024, "rate": 100_000}

@@ -13,7 +13,7 @@ from tracebench.analysis.difference.comparison import compare
 from tracebench.analysis.findings.steadiness import slowest
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.analysis.statistics.tail import attribute_tail
-from tracebench.model.exchange import Nanoseconds
+from tracebench.model.record.exchange import Nanoseconds
 
 RUNS = 1000
 ANY = target([SUCCESS])

@@ -8,7 +8,7 @@ from benchmarks.long.check import Check, at_least, at_most, covers
 from tests.analysis.series import latencies, normal, true_ms
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.analysis.statistics.steady_state import stable
-from tracebench.model.exchange import Nanoseconds
+from tracebench.model.record.exchange import Nanoseconds
 
 STATISTICS = ("mean_ms", "p50_ms", "p90_ms", "p95_ms", "p99_ms")
 RUNS = 1000

@@ -17,12 +17,12 @@ from tests.pitfalls.fifo import (
     pollaczek_khinchine_s,
 )
 from tracebench.load.engine.pacing import arrivals_ns
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare.targets import prepare
+from tracebench.load.progress import Watcher
 from tracebench.model.plan import Payloads, Plan, Segment, Targets, Workload
-from tracebench.model.requests import SENT
+from tracebench.model.record.requests import SENT
 
 SERVICE_MS = 10.0
 SECONDS = 100.0

@@ -7,7 +7,7 @@ import numpy as np
 from benchmarks.long.check import Check, at_least, at_most, five_per_cent
 from tests.analysis.series import latencies, normal, warming_up
 from tracebench.analysis.statistics.steady_state import drift, leftover, truncation
-from tracebench.model.exchange import Nanoseconds
+from tracebench.model.record.exchange import Nanoseconds
 
 RUNS = 200
 

@@ -20,7 +20,7 @@ from tracebench.benchmark import run
 from tracebench.example import picture
 from tracebench.model.components import LEAVES
 from tracebench.model.plan import Payload, Payloads, Plan, Target, Targets, Workload
-from tracebench.model.result import Comparison, Result
+from tracebench.model.results.result import Comparison, Result
 
 SLOWER = 0.05
 

@@ -14,11 +14,11 @@ from tracebench.analysis.difference.paired import Rounds, rounds_of, series
 from tracebench.example import picture
 from tracebench.example.serve import spawned
 from tracebench.load.by_turns import measure_by_turns
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.prepare.targets import prepare
+from tracebench.load.progress import Watcher
 from tracebench.model.plan import Payload, Payloads, Plan, Target, Targets, Workload
-from tracebench.model.requests import SCHEDULED
-from tracebench.model.statistics import COMPARED
+from tracebench.model.record.requests import SCHEDULED
+from tracebench.model.results.statistics import COMPARED
 
 COMPONENTS = ("client", "network", "preprocessing", "inference", "server_other", "end_to_end")
 

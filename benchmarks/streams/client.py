@@ -17,10 +17,10 @@ import numpy as np
 
 from benchmarks.streams import method
 from benchmarks.streams.cells import Cell
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import measure
 from tracebench.load.prepare.targets import prepare
+from tracebench.load.progress import Watcher
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets, Tls, Workload
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.model.streams import gaps_ns
+from tracebench.model.record.streams import gaps_ns
 
 Int64 = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]

@@ -9,7 +9,7 @@ from server_middleware.context.outside_requests import strays
 from server_middleware.context.scope import Handle, Scope, get_current, inherited, set_current
 from server_middleware.harmless import complain
 from server_middleware.otel_internals import attach, get_context, span_in, with_span
-from server_middleware.recorder import Together
+from server_middleware.recording.recorder import Together
 from server_middleware.spans.configured_tracer import tracer
 
 

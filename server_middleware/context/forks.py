@@ -12,7 +12,7 @@ from opentelemetry import trace
 from server_middleware.context.outside_requests import set_passing, strays
 from server_middleware.context.scope import get_current, inherited, set_current
 from server_middleware.otel_internals import attach, get_context, without_span
-from server_middleware.recorder import this_process
+from server_middleware.recording.recorder import this_process
 from server_middleware.spans.configured_tracer import tracer_of
 
 

@@ -16,7 +16,7 @@ from opentelemetry import context as otel
 from opentelemetry import trace
 
 from server_middleware.otel_internals import attach, get_context
-from server_middleware.recorder import RequestRecorder, Together
+from server_middleware.recording.recorder import RequestRecorder, Together
 from server_middleware.spans.api_tracer import Tracer
 
 

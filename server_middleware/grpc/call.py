@@ -12,9 +12,9 @@ from server_middleware.grpc import conventions
 from server_middleware.grpc.context import Aborting, telling
 from server_middleware.harmless import complain, harmless
 from server_middleware.mirror import timings
-from server_middleware.recorder import RequestRecorder
+from server_middleware.recording.recorder import RequestRecorder
+from server_middleware.recording.stream import Stream
 from server_middleware.request import Request, sampled
-from server_middleware.stream import Stream
 from server_middleware.vocabulary import (
     BENCHMARK_HEADER,
     SERVER_TIMING_HEADER,

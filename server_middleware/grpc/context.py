@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from server_middleware.stream import Stream
+from server_middleware.recording.stream import Stream
 
 
 def telling(context: Any) -> Any:

@@ -12,9 +12,9 @@ from server_middleware.harmless import harmless
 from server_middleware.http import conventions
 from server_middleware.http.event_stream import comments, takes_comments
 from server_middleware.http.wrapper import Outside
-from server_middleware.recorder import RequestRecorder
+from server_middleware.recording.recorder import RequestRecorder
+from server_middleware.recording.stream import Stream
 from server_middleware.request import Attributes, Request, sampled
-from server_middleware.stream import Stream
 from server_middleware.vocabulary import BENCHMARK_HEADER, TIMING_HEADER, TRACEPARENT
 
 Message = MutableMapping[str, Any]

@@ -5,7 +5,7 @@ from inspect import isclass
 from typing import Any, Final, TypeAlias, cast
 
 from server_middleware.http.asgi import Asgi
-from server_middleware.http.wsgi import Wsgi
+from server_middleware.http.wsgi.wsgi import Wsgi
 
 # What Flask knows about a request.
 
@@ -91,19 +91,19 @@ def _bentoml(app: Any, proxy_shares_clock: bool) -> None:
 
 
 def _aiohttp(app: Any, proxy_shares_clock: bool) -> None:
-    from server_middleware.http import aiohttp  # it needs aiohttp
+    from server_middleware.http.native import aiohttp  # it needs aiohttp
 
     aiohttp.hook(app, proxy_shares_clock)
 
 
 def _tornado(app: Any, proxy_shares_clock: bool) -> None:
-    from server_middleware.http import tornado  # it needs Tornado
+    from server_middleware.http.native import tornado  # it needs Tornado
 
     tornado.hook(app, proxy_shares_clock)
 
 
 def _sanic(app: Any, proxy_shares_clock: bool) -> None:
-    from server_middleware.http import sanic  # it needs Sanic
+    from server_middleware.http.native import sanic  # it needs Sanic
 
     sanic.hook(app, proxy_shares_clock)
 

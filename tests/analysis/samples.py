@@ -6,10 +6,10 @@ from typing import Any
 
 from tests.records import decomposed, measured
 from tracebench.analysis.interpretation import interpret
-from tracebench.analysis.summary import summarise
-from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
+from tracebench.analysis.summary.summary import summarise
 from tracebench.model.measurement import Measurement
-from tracebench.model.result import Finding, TargetResult, TcpInfo
+from tracebench.model.record.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
+from tracebench.model.results.result import Finding, TargetResult, TcpInfo
 
 MS = 1_000_000
 NO_TIMING = Undecomposed.NO_TIMING

@@ -6,7 +6,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.model.exchange import Nanoseconds
+from tracebench.model.record.exchange import Nanoseconds
 
 SPREAD = 0.5
 TYPICAL_NS = 10e6

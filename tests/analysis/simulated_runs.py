@@ -10,9 +10,9 @@ import numpy.typing as npt
 from tests.analysis.samples import SUCCESS, target
 from tracebench.analysis.statistics.blocks import series
 from tracebench.analysis.statistics.distribution import describe
-from tracebench.model.blocks import Blocks
-from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import RequestCounts, TargetResult
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.results.blocks import Blocks
+from tracebench.model.results.result import RequestCounts, TargetResult
 
 ANY = target([SUCCESS])
 PHI = 0.6

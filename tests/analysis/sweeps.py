@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from tests.analysis.samples import MS, SUCCESS
 from tests.records import decomposed, measured
-from tracebench.analysis.summary import summarise
-from tracebench.model.exchange import Timing
-from tracebench.model.result import Finding, TargetResult, TcpInfo, Verdict
+from tracebench.analysis.summary.summary import summarise
+from tracebench.model.record.exchange import Timing
+from tracebench.model.results.result import Finding, TargetResult, TcpInfo, Verdict
 
 LOADS = (1, 2, 4, 8, 16)
 NEAR = TcpInfo(0.05, 0.1, 0, 1)

@@ -14,13 +14,13 @@ from tests.analysis.samples import CANCELLED, FAILED, MS, NEAR, SUCCESS, TIMED_O
 from tests.plans import changed, plan_of
 from tests.records import decomposed
 from tracebench.analysis.advice import Situation, fitting
-from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
+from tracebench.analysis.findings.client.near_floor import beside_floor, describe_floor
 from tracebench.analysis.interpretation import interpret
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.summary.summary import summarise
 from tracebench.analysis.verdict import FINDINGS, advised
-from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed
 from tracebench.model.plan import Payload, Payloads, Plan, Segment, Stability
-from tracebench.model.result import TargetResult, TcpInfo
+from tracebench.model.record.exchange import Exchange, Stamp, Timing, Undecomposed
+from tracebench.model.results.result import TargetResult, TcpInfo
 from tracebench.system.environment import plan_facts
 
 PAYLOAD = Payload(b"{}", "application/json", "in.json", "json")

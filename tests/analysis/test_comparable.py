@@ -22,12 +22,12 @@ from tests.records import decomposed, measured
 from tests.report.samples import result
 from tracebench.analysis.closure.decomposition import decompose
 from tracebench.analysis.statistics.histogram import decoded, quantiles_ms
-from tracebench.analysis.summary import summarise
-from tracebench.model import server_times as told
-from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns, Int64
-from tracebench.model.exchange import Timing
+from tracebench.analysis.summary.summary import summarise
 from tracebench.model.measurement import Measurement
-from tracebench.model.requests import (
+from tracebench.model.record import server_times as told
+from tracebench.model.record.columns import ABSENT, PAGE_ROWS, Columns, Int64
+from tracebench.model.record.exchange import Timing
+from tracebench.model.record.requests import (
     CONNECT,
     DRAW,
     LOST,
@@ -42,9 +42,9 @@ from tracebench.model.requests import (
     Requests,
     stamp_columns,
 )
-from tracebench.model.result import TargetResult
-from tracebench.model.server_times import ServerTimes
-from tracebench.model.statistics import Statistics
+from tracebench.model.record.server_times import ServerTimes
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.statistics import Statistics
 from tracebench.report.files.result_file import dumps, loads
 
 CUSTOM = tuple(f"a-step-of-the-author-s-own-{at}" for at in range(20))

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.analysis.samples import FAILED
-from tracebench.analysis.failures import MOST_REASONS, OTHER, count_errors, folded, said
-from tracebench.model.exchange import Exchange, Reply
-from tracebench.model.requests import Requests
-from tracebench.model.result import ErrorCount
+from tracebench.analysis.summary.failures import MOST_REASONS, OTHER, count_errors, folded, said
+from tracebench.model.record.exchange import Exchange, Reply
+from tracebench.model.record.requests import Requests
+from tracebench.model.results.result import ErrorCount
 
 SILENT = Reply("", {}, b"")
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tracebench.analysis.findings.otlp_spans import low_join_share, traces_missing
-from tracebench.analysis.missing_spans import NOTHING, OtherSpans, causes, other_spans
-from tracebench.model.result import Finding
-from tracebench.model.span import Kind, Link, Span
+from tracebench.analysis.closure.missing_spans import NOTHING, OtherSpans, causes, other_spans
+from tracebench.analysis.findings.server.otlp_spans import low_join_share, traces_missing
+from tracebench.model.record.span import Kind, Link, Span
+from tracebench.model.results.result import Finding
 
 OURS = {f"{n:032x}" for n in range(1, 101)}
 MISSING = {f"{n:032x}" for n in range(91, 101)}

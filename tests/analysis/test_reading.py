@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from tests.analysis.samples import FAILED, MS, NO_TIMING, SUCCESS, load, read, target
-from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
+from tracebench.analysis.findings.client.near_floor import beside_floor, describe_floor
 from tracebench.analysis.interpretation import interpret, interpret_tail, tail_in_short
 from tracebench.model.components import LEAVES
-from tracebench.model.exchange import Timing, Undecomposed
-from tracebench.model.result import Tail, TailPart, TargetResult, TcpInfo
+from tracebench.model.record.exchange import Timing, Undecomposed
+from tracebench.model.results.result import Tail, TailPart, TargetResult, TcpInfo
 
 
 def test_the_whole_sentence() -> None:

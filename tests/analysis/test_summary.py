@@ -19,10 +19,10 @@ from tests.analysis.samples import (
     target,
 )
 from tests.records import decomposed, measured, record
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.summary.summary import summarise
 from tracebench.model.components import LEAVES
-from tracebench.model.exchange import Exchange, Reply, Stamp, Timing, Undecomposed
-from tracebench.model.result import ErrorCount, RequestCounts
+from tracebench.model.record.exchange import Exchange, Reply, Stamp, Timing, Undecomposed
+from tracebench.model.results.result import ErrorCount, RequestCounts
 
 
 def lasting(end_to_end_ms: int, trace_id: str = "c" * 32) -> Exchange:

@@ -20,15 +20,15 @@ from tests.analysis.samples import (
     target,
 )
 from tests.records import decomposed
+from tracebench.analysis.findings.client.near_floor import describe_floor
 from tracebench.analysis.findings.finding import SEVERITIES
-from tracebench.analysis.findings.near_floor import describe_floor
-from tracebench.analysis.findings.otlp_spans import spans_lost
+from tracebench.analysis.findings.server.otlp_spans import spans_lost
 from tracebench.analysis.statistics.steady_state import settled
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.summary.summary import summarise
 from tracebench.analysis.verdict import advised, usable_for
-from tracebench.model.exchange import Exchange, Stamp, Timing, Undecomposed
 from tracebench.model.measurement import Measurement
-from tracebench.model.result import TargetResult, TcpInfo, Verdict
+from tracebench.model.record.exchange import Exchange, Stamp, Timing, Undecomposed
+from tracebench.model.results.result import TargetResult, TcpInfo, Verdict
 
 ENOUGH = 7_000
 NEAR_WIRE = Timing(9_900_000, {"inference": 9 * MS}, "mirror")

@@ -29,7 +29,7 @@ from tracebench.model.plan import (
     Targets,
     Workload,
 )
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 from tracebench.report.files.result_file import dumps
 
 REQUESTS = 40

@@ -17,8 +17,8 @@ from tests.example.pictures import COFFEE
 from tests.example.programs import program, told
 from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
-from tracebench.model.result import Result
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
+from tracebench.model.results.result import Result
 from tracebench.tracing.jaeger.fetch import Waits, read_back
 from tracebench.tracing.jaeger.query_api import QueryApi
 

@@ -12,7 +12,7 @@ from tests.report.samples import both, result, target
 from tests.servers import HOST, answering, reply, serving
 from tracebench.cli.run import exit_status
 from tracebench.model.objectives import Decision
-from tracebench.model.result import Finding, Result, Verdict
+from tracebench.model.results.result import Finding, Result, Verdict
 from tracebench.report.files import result_file
 from tracebench.report.files.result_file import dumps
 

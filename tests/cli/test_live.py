@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from tracebench.cli.progress_line import Live
+from tracebench.cli.output.progress_line import Live
 
 
 def seen(monkeypatch: pytest.MonkeyPatch, act: Callable[[Live], None]) -> str:

@@ -8,8 +8,8 @@ import pytest
 
 from tests.report.samples import both, result, target
 from tracebench.analysis.findings.finding import with_findings
-from tracebench.analysis.findings.otlp_spans import spans_lost
-from tracebench.cli.outputs import Outputs
+from tracebench.analysis.findings.server.otlp_spans import spans_lost
+from tracebench.cli.output.outputs import Outputs
 from tracebench.cli.run import save
 from tracebench.model.errors import UsageError
 

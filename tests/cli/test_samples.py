@@ -10,7 +10,8 @@ from click.testing import CliRunner, Result
 
 from tests.cli.test_bad_input import IMAGE
 from tests.servers import HOST, answering, reply, serving
-from tracebench.cli import cli, outputs
+from tracebench.cli import cli
+from tracebench.cli.output import outputs
 from tracebench.model.errors import UsageError
 
 TIMED = reply(b"ok", "200 OK", 'X-Timing-Info: {"inference": 0.0004, "server_processing": 0.0005}')

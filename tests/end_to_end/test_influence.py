@@ -18,7 +18,7 @@ from tracebench.benchmark import run
 from tracebench.load.peers.clients import Job, Sample
 from tracebench.model.errors import TargetError
 from tracebench.model.plan import Influence, Payload, Payloads, Plan, Targets
-from tracebench.model.result import TargetResult
+from tracebench.model.results.result import TargetResult
 from tracebench.report.files import result_file
 
 pytestmark = pytest.mark.alone

@@ -16,7 +16,7 @@ from tests.servers import free_ports
 from tracebench.benchmark import run
 from tracebench.example.language import questions
 from tracebench.model.plan import Calls, Payload, Payloads, Plan, SpanRoutes, Targets, Workload
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 
 pytestmark = pytest.mark.slow
 

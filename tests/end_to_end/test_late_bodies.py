@@ -15,7 +15,7 @@ from tracebench.archive import analyze
 from tracebench.benchmark import run, try_once
 from tracebench.cli import dry_run
 from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 from tracebench.report.answer.table import render
 from tracebench.report.files.result_file import dumps
 

@@ -14,8 +14,8 @@ import pytest
 from tests.end_to_end.old_servers import old_grpc, old_rest
 from tests.servers import HOST, answering, reply, serving
 from tracebench import benchmark
-from tracebench.analysis import summary
-from tracebench.load.engine.progress import Progress, Watcher
+from tracebench.analysis.summary import summary
+from tracebench.load.progress import Progress, Watcher
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.report.answer.table import render
 

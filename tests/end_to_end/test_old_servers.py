@@ -7,7 +7,7 @@ import pytest
 from tests.end_to_end.old_servers import STAGES_S, old_grpc, old_rest
 from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 
 REQUESTS = 60
 

@@ -21,7 +21,7 @@ from tests.servers import HOST, Script, free_ports, read_request, reply, serving
 from tracebench.benchmark import run
 from tracebench.model.components import CLIENT_PARTS
 from tracebench.model.plan import Payload, Target
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 from tracebench.report.answer.table import render
 from tracebench.report.files.result_file import dumps, loads
 

@@ -14,7 +14,7 @@ from tests.servers import free_ports
 from tracebench.archive import analyze
 from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
-from tracebench.model.result import TargetResult
+from tracebench.model.results.result import TargetResult
 
 pytestmark = pytest.mark.alone
 

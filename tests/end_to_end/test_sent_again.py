@@ -14,7 +14,7 @@ from tests.servers import HOST, answering, free_ports, reply, serving
 from tracebench.archive import analyze
 from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
-from tracebench.model.result import Finding, TargetResult
+from tracebench.model.results.result import Finding, TargetResult
 
 pytestmark = pytest.mark.alone
 

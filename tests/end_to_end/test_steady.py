@@ -10,7 +10,7 @@ import pytest
 from tests.servers import HOST, Script, read_request, reply, serving
 from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
-from tracebench.model.result import TargetResult
+from tracebench.model.results.result import TargetResult
 
 pytestmark = pytest.mark.alone
 

@@ -16,9 +16,9 @@ from tests.servers import wait_for
 from tracebench.archive import analyze
 from tracebench.benchmark import run
 from tracebench.model.plan import Payload
-from tracebench.model.result import TargetResult
-from tracebench.model.statistics import Statistics
-from tracebench.model.stream_result import StreamResult
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.statistics import Statistics
+from tracebench.model.results.stream_result import StreamResult
 
 PAYLOAD = Payload(b"{}", "application/json", "x.json", "json")
 REQUESTS, DECODING_MS = 24, 1e3 * TOKEN_S * TOKENS

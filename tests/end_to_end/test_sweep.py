@@ -20,9 +20,9 @@ from tests.example.programs import program, told
 from tests.middleware.serving import waitress_serving
 from tests.servers import HOST, answering, reply, serving
 from tools.house import ROOT
-from tracebench.load.engine.progress import SweepWatcher, Watcher
+from tracebench.load.progress import SweepWatcher, Watcher
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
-from tracebench.model.sweep import Sweep
+from tracebench.model.results.sweep import Sweep
 from tracebench.sweep import sweep
 
 pytestmark = pytest.mark.alone

@@ -7,7 +7,7 @@ import pytest
 
 from tests.end_to_end.old_servers import old_grpc, old_rest
 from tracebench.benchmark import run
-from tracebench.load.engine.progress import Watcher
+from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.report.answer import table

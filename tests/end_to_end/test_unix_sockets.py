@@ -24,7 +24,7 @@ from tracebench.model.plan import (
     Targets,
     Workload,
 )
-from tracebench.model.result import TargetResult
+from tracebench.model.results.result import TargetResult
 
 pytestmark = pytest.mark.alone
 

@@ -16,8 +16,8 @@ from tracebench.gauges.messages import Reading, Record
 from tracebench.gauges.reader import MOST_POINTS, _between, _gauge, check, watching
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Tls, Watched
-from tracebench.model.requests import Requests
-from tracebench.model.result import TargetResult
+from tracebench.model.record.requests import Requests
+from tracebench.model.results.result import TargetResult
 from tracebench.report.files.result_file import dumps, loads
 
 PAYLOAD = Payload(b"{}", "application/json", "q.json", "json")

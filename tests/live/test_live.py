@@ -21,7 +21,7 @@ from tests.servers import free_ports
 from tracebench.archive import analyze, inventory
 from tracebench.benchmark import run
 from tracebench.model.plan import Calls, Payload, Payloads, Plan, SpanRoutes, Targets, Workload
-from tracebench.model.result import Result, TargetResult
+from tracebench.model.results.result import Result, TargetResult
 
 pytestmark = pytest.mark.live
 

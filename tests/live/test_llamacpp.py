@@ -16,7 +16,7 @@ from tests.plans import changed
 from tests.servers import free_ports
 from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Payloads, Plan, Prompt, Spread, Targets, Workload
-from tracebench.model.result import TargetResult
+from tracebench.model.results.result import TargetResult
 
 pytestmark = pytest.mark.live
 

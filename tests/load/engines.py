@@ -20,7 +20,7 @@ from tracebench.load.recording.read_record import Read
 from tracebench.load.recording.replies import Learn
 from tracebench.load.wire import http1
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest
-from tracebench.model.exchange import Exchange, Outcome
+from tracebench.model.record.exchange import Exchange, Outcome
 from tracebench.tracing.roots.trace_ids import IdSource
 
 Connect = Callable[[Owner, Ledger], Connection]

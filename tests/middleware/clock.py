@@ -24,6 +24,6 @@ class Clock:
 def stopped(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The clock of each request that begins from now on in this test."""
     clock = Clock()
-    monkeypatch.setattr("server_middleware.recorder.perf_counter_ns", clock)
-    monkeypatch.setattr("server_middleware.recorder.time_ns", clock)
+    monkeypatch.setattr("server_middleware.recording.recorder.perf_counter_ns", clock)
+    monkeypatch.setattr("server_middleware.recording.recorder.time_ns", clock)
     return clock

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from server_middleware.recorder import RequestRecorder
+from server_middleware.recording.recorder import RequestRecorder
 from server_middleware.request import Request
 from tests.middleware.span_samples import PARENT_ID
 from tests.middleware.wsgi_client import GETTER

@@ -15,8 +15,8 @@ from server_middleware import component, instrument
 from tests.middleware import grpc_service
 from tests.middleware.serving import post, uvicorn_serving, waitress_serving
 from tests.middleware.span_samples import ASKING, PARENT_ID, TRACE_ID, Spans
-from tracebench.model.exchange import Reply, Timing
-from tracebench.model.server_times import ServerTimes
+from tracebench.model.record.exchange import Reply, Timing
+from tracebench.model.record.server_times import ServerTimes
 from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
 from tracebench.tracing.join.join import renamed
 from tracebench.tracing.join.server_spans import ServerSpans, entry_of

@@ -11,7 +11,7 @@ from server_middleware.components.component import is_name
 from server_middleware.mirror import MOST_NAMES, headers
 from server_middleware.vocabulary import REPORTED_PARTS, UNLISTED
 from tests.middleware.span_samples import Spans
-from tracebench.model.exchange import Reply, Timing
+from tracebench.model.record.exchange import Reply, Timing
 from tracebench.tracing.mirror import timings
 
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server_middleware import recorder as module
 from server_middleware.context.scope import Scope
-from server_middleware.recorder import RequestRecorder, Together
+from server_middleware.recording import recorder as module
+from server_middleware.recording.recorder import RequestRecorder, Together
 from server_middleware.vocabulary import REPORTED_PARTS
 from tracebench.analysis.closure.attribution import attribute
-from tracebench.model.exchange import ServerSpan, Timing
+from tracebench.model.record.exchange import ServerSpan, Timing
 
 
 class Clock:

@@ -8,9 +8,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind
 
-from server_middleware.recorder import RequestRecorder
+from server_middleware.recording.recorder import RequestRecorder
+from server_middleware.recording.stream import Stream
 from server_middleware.request import Request
-from server_middleware.stream import Stream
 from server_middleware.vocabulary import STREAM_CHUNKS
 from tests.middleware.clock import Clock
 from tests.middleware.lean import begun_both, lean, provider_of

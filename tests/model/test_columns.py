@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracebench.model.columns import ABSENT, PAGE_ROWS, Columns, Int64, narrowed, widened
+from tracebench.model.record.columns import ABSENT, PAGE_ROWS, Columns, Int64, narrowed, widened
 
 WIDTHS = [(np.uint8, 2**8), (np.uint16, 2**16), (np.uint32, 2**32)]
 EDGES = [0, 1, -1, ABSENT, ABSENT + 1, 2**63 - 1, 70_000]

@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracebench.model.columns import ABSENT, Int64
-from tracebench.model.exchange import (
+from tracebench.model.record.columns import ABSENT, Int64
+from tracebench.model.record.exchange import (
     CameWith,
     Exchange,
     HandedOver,
@@ -20,8 +20,8 @@ from tracebench.model.exchange import (
     Timing,
     Undecomposed,
 )
-from tracebench.model.requests import DONE, FIRST_BYTE, SENT, STAMPS, Requests
-from tracebench.model.server_times import MOST_PARTS, SOURCES, ServerTimes
+from tracebench.model.record.requests import DONE, FIRST_BYTE, SENT, STAMPS, Requests
+from tracebench.model.record.server_times import MOST_PARTS, SOURCES, ServerTimes
 
 WAITS_NS = st.sampled_from([-7, 0, 1, 255, 256, 65_535, 2**32 - 1, 2**32, 2**32 + 1, 2**40])
 NAMES = st.sampled_from(["queue", "inference", "part ", "left out x", "a", ""])

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 from tests.report.samples import own_parts, result, streamed, target
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 from tracebench.report.files.result_file import dumps, loads
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}

@@ -20,12 +20,12 @@ from tests.load.streams.exact_streams import (
 from tests.records import decomposed, effect, measured
 from tracebench.analysis.difference.client_cost import client_cost
 from tracebench.analysis.difference.comparison import compare
-from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.findings.client.near_floor import beside_floor, describe_floor
+from tracebench.analysis.summary.summary import summarise
 from tracebench.analysis.verdict import advised
-from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
 from tracebench.model.measurement import Block
-from tracebench.model.result import Gauge, Result, TargetResult, TcpInfo
+from tracebench.model.record.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
+from tracebench.model.results.result import Gauge, Result, TargetResult, TcpInfo
 
 MS = 1_000_000
 PARTS_MS = {"preprocessing": 4.0, "inference": 11.0, "postprocessing": 0.5}

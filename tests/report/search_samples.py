@@ -8,7 +8,7 @@ from tracebench.analysis.objectives.levels import Seen, levels
 from tracebench.analysis.scaling.objective import search_sentence
 from tracebench.analysis.scaling.scale import scale
 from tracebench.model.objectives import Met, ObjectiveResult
-from tracebench.model.search import Highest, Search, SearchStep
+from tracebench.model.results.search import Highest, Search, SearchStep
 
 SLO = "p99 < 50ms"
 

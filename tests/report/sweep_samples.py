@@ -5,8 +5,8 @@ from dataclasses import replace
 from tests.analysis.sweeps import Times, closed, cores, pool, target
 from tests.report.samples import result
 from tracebench.analysis.scaling.scale import scale
-from tracebench.model.result import TargetResult
-from tracebench.model.sweep import LoadKind, Step, Sweep
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.sweep import LoadKind, Step, Sweep
 
 Targets = dict[float, TargetResult]
 

@@ -8,7 +8,14 @@ import pytest
 from tests.report.samples import ALL, both, result, target
 from tests.report.test_table import row
 from tracebench.analysis.verdict import FINDINGS
-from tracebench.model.result import Detail, ErrorCount, Finding, Result, TargetResult, Verdict
+from tracebench.model.results.result import (
+    Detail,
+    ErrorCount,
+    Finding,
+    Result,
+    TargetResult,
+    Verdict,
+)
 from tracebench.report.answer.table import render
 
 DETAILS: tuple[Detail, ...] = ("answer", "all")

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from tests.report.samples import ALL, both, buffered, own_parts, result, streamed, target
 from tracebench.model.components import LEAVES
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 from tracebench.report.figures.figure import draw, make
 from tracebench.report.figures.figure_style import COMPONENTS
 

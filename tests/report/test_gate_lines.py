@@ -8,8 +8,8 @@ from rich.cells import cell_len
 
 from tests.report.samples import both, result, target
 from tracebench.analysis.objectives.gates import gate_of, judge, overall
-from tracebench.model.result import Result
-from tracebench.model.stream_result import Goodput
+from tracebench.model.results.result import Result
+from tracebench.model.results.stream_result import Goodput
 from tracebench.report.answer.gate_lines import last_line, render
 from tracebench.report.files import junit
 from tracebench.report.files.result_file import dumps, loads

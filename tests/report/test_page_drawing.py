@@ -12,7 +12,7 @@ from tests.report.samples import ALL, OWN_MS, both, own_parts, result, target
 from tracebench.cli.options.plan_options import plan as planned
 from tracebench.cli.run import run
 from tracebench.model.plan import Plan
-from tracebench.model.result import Difference, Exemplar
+from tracebench.model.results.result import Difference, Exemplar
 from tracebench.report.page.command import command
 from tracebench.report.page.differences import difference_rows
 from tracebench.report.page.views import of_run

@@ -9,9 +9,9 @@ from pyarrow import parquet
 from tests.analysis.samples import FAILED, MS, NO_TIMING, SUCCESS, TIMED_OUT, TIMING, shifted
 from tests.load.streams.exact_streams import Streamed, chat, streams, tokens
 from tests.records import Timings, record
-from tracebench.model.columns import PAGE_ROWS
-from tracebench.model.exchange import Exchange, Lost, Timing
 from tracebench.model.measurement import Record
+from tracebench.model.record.columns import PAGE_ROWS
+from tracebench.model.record.exchange import Exchange, Lost, Timing
 from tracebench.report.files.samples_file import columns_of, write
 
 EPOCH_NS = 1_700_000_000 * 10**9

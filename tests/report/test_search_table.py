@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from tests.report.search_samples import ALL
 from tracebench.cli.search import exit_status
-from tracebench.model.search import Search
+from tracebench.model.results.search import Search
 from tracebench.report.figures.sweep_figure import draw, make
 from tracebench.report.files.result_file import dumps, loads_any
 from tracebench.report.tables.search_table import as_sweep, render

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.report.sweep_samples import ALL
-from tracebench.model.sweep import Sweep
+from tracebench.model.results.sweep import Sweep
 from tracebench.report.figures.sweep_figure import draw, make
 
 

@@ -8,8 +8,8 @@ from rich.cells import cell_len
 
 from tests.report.sweep_samples import ALL
 from tracebench.analysis.scaling.scale import scale
-from tracebench.model.result import Finding, Verdict
-from tracebench.model.sweep import Sweep
+from tracebench.model.results.result import Finding, Verdict
+from tracebench.model.results.sweep import Sweep
 from tracebench.report.tables.sweep_table import render
 
 

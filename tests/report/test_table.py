@@ -21,8 +21,8 @@ from tests.report.samples import (
 from tracebench.analysis.findings.finding import with_findings
 from tracebench.analysis.findings.outcome import interrupted
 from tracebench.analysis.numbers import milliseconds
-from tracebench.model.exchange import Outcome
-from tracebench.model.result import Detail, ErrorCount, Result
+from tracebench.model.record.exchange import Outcome
+from tracebench.model.results.result import Detail, ErrorCount, Result
 from tracebench.report.answer.table import render
 from tracebench.report.figures.figure import make
 

@@ -11,8 +11,8 @@ import pytest
 from tests.report.samples import ALL, OWN_MS, both, own_parts
 from tests.report.sweep_samples import ALL as SWEEPS
 from tracebench.model.errors import UsageError
-from tracebench.model.result import Result
-from tracebench.model.sweep import Sweep
+from tracebench.model.results.result import Result
+from tracebench.model.results.sweep import Sweep
 from tracebench.report.files.result_file import dumps, loads, loads_any
 from tracebench.report.tables import sweep_table
 

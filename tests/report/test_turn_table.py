@@ -2,7 +2,7 @@
 
 from rich.console import Console, Group
 
-from tracebench.model.stream_result import Turn
+from tracebench.model.results.stream_result import Turn
 from tracebench.report.tables.turn_table import turn_block
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.plans import plan_of
 from tracebench.model.errors import TargetError
 from tracebench.model.plan import Calls, Payloads, Plan, Targets
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 from tracebench.system.redaction import (
     Secrets,
     cleared,

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from server_middleware.vocabulary import SERVER_PARTS
-from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
+from tracebench.model.record.exchange import Exchange, Outcome, Reply, Stamp, Timing, Undecomposed
 from tracebench.tracing.roots.export import Anchor, Run, export
 from tracebench.tracing.roots.target_attributes import TargetAttributes, grpc, rest
 

@@ -11,10 +11,10 @@ from tests.tracing.jaeger.jaegers import NOTHING, ROOT, TRACE, answering, modern
 from tests.tracing.otlp_samples import request, span
 from tests.tracing.samples import MIRROR, REST, RUN, SUCCESS, TIMED_OUT
 from tracebench.model.errors import TargetError
-from tracebench.model.exchange import Undecomposed
 from tracebench.model.plan import SpanRoutes
-from tracebench.model.requests import Requests
-from tracebench.model.result import TargetResult
+from tracebench.model.record.exchange import Undecomposed
+from tracebench.model.record.requests import Requests
+from tracebench.model.results.result import TargetResult
 from tracebench.tracing.jaeger.fetch import Waits
 from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.otlp.destination import check_listening

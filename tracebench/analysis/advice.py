@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from server_middleware.vocabulary import REPORTED_PARTS
 from tracebench.model.components import BACKLOG
-from tracebench.model.result import TargetResult
+from tracebench.model.results.result import TargetResult
 
 
 @dataclass(frozen=True, slots=True)

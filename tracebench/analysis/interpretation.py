@@ -20,7 +20,7 @@ from tracebench.analysis.advice import (
     takes_spans,
 )
 from tracebench.analysis.closure.own_components import share_of
-from tracebench.analysis.findings.server_timing import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
+from tracebench.analysis.findings.server.server_timing import LIKE_THE_FLOOR, PATH_ROUND_TRIPS
 from tracebench.analysis.numbers import percent, rounded
 from tracebench.analysis.verdict import usable_for
 from tracebench.model.components import (
@@ -32,9 +32,9 @@ from tracebench.model.components import (
     NETWORK,
     SERVER_AND_NETWORK,
 )
-from tracebench.model.exchange import Undecomposed
-from tracebench.model.result import TailPart, TargetResult
-from tracebench.model.stream_result import StreamResult
+from tracebench.model.record.exchange import Undecomposed
+from tracebench.model.results.result import TailPart, TargetResult
+from tracebench.model.results.stream_result import StreamResult
 
 # What to do if one component takes most of the time.
 

@@ -6,30 +6,25 @@ from math import inf
 from typing import Any, Final
 
 from tracebench.analysis.advice import Advice, Situation, first_fix, fitting, pieces
-from tracebench.analysis.findings import (
-    archived_run,
-    language_model,
-    load_generator,
-    machine,
-    near_floor,
-    otlp_spans,
-    outcome,
-    reported_parts,
-    samples,
-    server_gauges,
-    server_timing,
-    steadiness,
-    streams,
-)
+from tracebench.analysis.findings import archived_run, outcome, samples, steadiness
+from tracebench.analysis.findings.client import load_generator, machine, near_floor
 from tracebench.analysis.findings.finding import (
     SEVERITIES,
     Evidence,
     FindingKind,
     with_findings,
 )
+from tracebench.analysis.findings.server import (
+    language_model,
+    otlp_spans,
+    reported_parts,
+    server_gauges,
+    server_timing,
+    streams,
+)
 from tracebench.analysis.scaling import scale
-from tracebench.model.result import Finding, TargetResult, Verdict
-from tracebench.model.statistics import PERMILLE, Statistics
+from tracebench.model.results.result import Finding, TargetResult, Verdict
+from tracebench.model.results.statistics import PERMILLE, Statistics
 
 _JUDGED: Final = (
     outcome,

@@ -6,9 +6,9 @@ import sys
 import click
 
 from tracebench import __version__
-from tracebench.cli import standard_streams
 from tracebench.cli.compare import compare
 from tracebench.cli.demo import demo, serve
+from tracebench.cli.output import standard_streams
 from tracebench.cli.reports import analyze, report
 from tracebench.cli.run import INTERRUPTED, run
 from tracebench.cli.search import search

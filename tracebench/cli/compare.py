@@ -5,10 +5,10 @@ from typing import Final
 
 import click
 
-from tracebench.cli.gates import check_slower, held_to
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.output_options import PAGE
-from tracebench.cli.outputs import Outputs, detail_of
+from tracebench.cli.output.gates import check_slower, held_to
+from tracebench.cli.output.outputs import Outputs, detail_of
 from tracebench.cli.run import save
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import STATUS

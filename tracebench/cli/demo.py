@@ -8,7 +8,7 @@ import click
 
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.output_options import DETAIL
-from tracebench.cli.outputs import Outputs, detail_of
+from tracebench.cli.output.outputs import Outputs, detail_of
 from tracebench.cli.run import measure
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import (

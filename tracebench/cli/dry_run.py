@@ -6,8 +6,8 @@ from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.benchmark import Trial
 from tracebench.load.wire.prompt_request import PLACE, nonce
 from tracebench.model.components import END_TO_END, LEAVES
-from tracebench.model.exchange import Decomposition, Exchange
-from tracebench.model.stream_result import StreamResult
+from tracebench.model.record.exchange import Decomposition, Exchange
+from tracebench.model.results.stream_result import StreamResult
 from tracebench.report.tables.terminal import shortened
 from tracebench.system.redaction import HIDDEN, is_secret
 

@@ -6,18 +6,18 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from tracebench.cli.gates import FAIL_IF, Gating, complain
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.output_options import ANSWER, SAMPLES
 from tracebench.cli.options.plan_options import MAPPING
-from tracebench.cli.outputs import Outputs
+from tracebench.cli.output.gates import FAIL_IF, Gating, complain
+from tracebench.cli.output.outputs import Outputs
 from tracebench.cli.run import exit_status, rendered, save
 from tracebench.cli.search import exit_status as search_status
 from tracebench.cli.sweep import exit_status as sweep_status
 from tracebench.model.errors import UsageError
-from tracebench.model.result import Result
-from tracebench.model.search import Search
-from tracebench.model.sweep import Sweep
+from tracebench.model.results.result import Result
+from tracebench.model.results.search import Search
+from tracebench.model.results.sweep import Sweep
 from tracebench.system.input_files import read_text
 
 Kept = TypeVar("Kept", Result, Sweep | Search | Result)

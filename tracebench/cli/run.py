@@ -6,8 +6,6 @@ from typing import Any
 
 import click
 
-from tracebench.cli import standard_streams
-from tracebench.cli.gates import FAIL_IF, NO_GATES, Gating, complain
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.gauge_options import GAUGES
 from tracebench.cli.options.llm_options import LLM
@@ -29,15 +27,17 @@ from tracebench.cli.options.plan_options import (
     warn_of_strangers,
 )
 from tracebench.cli.options.target_options import TARGETS
-from tracebench.cli.outputs import Outputs
-from tracebench.cli.progress_line import Live
-from tracebench.model.comparison import Reported, RunComparison
+from tracebench.cli.output import standard_streams
+from tracebench.cli.output.gates import FAIL_IF, NO_GATES, Gating, complain
+from tracebench.cli.output.outputs import Outputs
+from tracebench.cli.output.progress_line import Live
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import STATUS
 from tracebench.model.plan import Plan
-from tracebench.model.result import Result
-from tracebench.model.search import Search
-from tracebench.model.sweep import Sweep
+from tracebench.model.results.comparison import Reported, RunComparison
+from tracebench.model.results.result import Result
+from tracebench.model.results.search import Search
+from tracebench.model.results.sweep import Sweep
 from tracebench.system import why
 from tracebench.system.interrupt import interruptible
 

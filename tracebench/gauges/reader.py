@@ -8,14 +8,14 @@ from statistics import median
 from typing import Final
 from urllib.parse import urlsplit
 
-from tracebench.analysis.findings import server_gauges
 from tracebench.analysis.findings.finding import with_findings
+from tracebench.analysis.findings.server import server_gauges
 from tracebench.gauges.known import known, named, servers
 from tracebench.gauges.messages import Record, Setup
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Tls, Watched
-from tracebench.model.requests import Requests
-from tracebench.model.result import Finding, Gauge, TargetResult
+from tracebench.model.record.requests import Requests
+from tracebench.model.results.result import Finding, Gauge, TargetResult
 from tracebench.system.child_process import Child
 from tracebench.system.redaction import redacted
 

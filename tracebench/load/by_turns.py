@@ -16,7 +16,6 @@ import numpy as np
 
 from tracebench.load.engine.engine import no_garbage_collection
 from tracebench.load.engine.pacing import ClosedLoop, Part, block_ns, in_parts
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import (
     UnderLoad,
@@ -25,6 +24,7 @@ from tracebench.load.measure import (
     channel_count,
     under_load,
 )
+from tracebench.load.progress import Watcher
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Workload
 from tracebench.system.interrupt import interruptible

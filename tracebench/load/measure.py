@@ -14,18 +14,18 @@ from tracebench.load.engine.engine import Engine, Recording, Window
 from tracebench.load.engine.kernel import PathState
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, done_share, pacing, warm_up
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import PreparedTarget
+from tracebench.load.progress import Watcher
 from tracebench.load.recording.read_record import ReadRecord, Record, hidden, read_record
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.streams.tokens import asked_tokens
 from tracebench.model.errors import TargetError, UsageError
-from tracebench.model.exchange import Exchange
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Stability, Workload
-from tracebench.model.result import TcpInfo
-from tracebench.model.server_times import ServerTimes
-from tracebench.model.streams import Streams
+from tracebench.model.record.exchange import Exchange
+from tracebench.model.record.server_times import ServerTimes
+from tracebench.model.record.streams import Streams
+from tracebench.model.results.result import TcpInfo
 from tracebench.system.interrupt import interruptible
 from tracebench.system.open_files import allow_open_files
 from tracebench.tracing.roots.trace_ids import IdSource

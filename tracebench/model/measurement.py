@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tracebench.model.exchange import Nanoseconds
 from tracebench.model.language import Agreement
 from tracebench.model.plan import Stability
-from tracebench.model.requests import Requests
-from tracebench.model.result import TcpInfo, Warmup
-from tracebench.model.server_times import ServerTimes
-from tracebench.model.streams import Streams
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.record.requests import Requests
+from tracebench.model.record.server_times import ServerTimes
+from tracebench.model.record.streams import Streams
+from tracebench.model.results.result import TcpInfo, Warmup
 
 
 @dataclass(frozen=True, slots=True)

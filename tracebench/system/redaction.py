@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
 
 from tracebench.model.errors import TracebenchError
 from tracebench.model.plan import Plan
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 
 REDACTED: Final = "REDACTED"
 HIDDEN: Final = "(hidden)"

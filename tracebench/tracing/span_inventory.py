@@ -15,8 +15,8 @@ from server_middleware.vocabulary import (
     SERVER_PROCESSING,
 )
 from tracebench.analysis.statistics.distribution import NS_PER_MS
-from tracebench.model.inventory import Row, Service, What
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
+from tracebench.model.results.inventory import Row, Service, What
 from tracebench.tracing.join.server_spans import ServerSpans
 from tracebench.tracing.mapping.mapper import Mapped, Mapper
 from tracebench.tracing.mapping.precedence import by_service, service_of

@@ -5,14 +5,18 @@ from contextlib import ExitStack
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
-from tracebench.analysis.findings.otlp_spans import spans_lost, traces_missing, unusable_spans
-from tracebench.analysis.missing_spans import NOTHING, OtherSpans
+from tracebench.analysis.closure.missing_spans import NOTHING, OtherSpans
+from tracebench.analysis.findings.server.otlp_spans import (
+    spans_lost,
+    traces_missing,
+    unusable_spans,
+)
 from tracebench.model.plan import MappingRules, SpanRoutes
-from tracebench.model.requests import SCHEDULED, Requests
-from tracebench.model.result import Finding, TargetResult
-from tracebench.model.server_times import ServerTimes
-from tracebench.model.span import Span
-from tracebench.model.streams import Streams
+from tracebench.model.record.requests import SCHEDULED, Requests
+from tracebench.model.record.server_times import ServerTimes
+from tracebench.model.record.span import Span
+from tracebench.model.record.streams import Streams
+from tracebench.model.results.result import Finding, TargetResult
 from tracebench.system import why
 from tracebench.system.redaction import NO_SECRETS, Secrets, cleared
 from tracebench.tracing.jaeger import fetch, links

@@ -5,8 +5,8 @@ import pytest
 
 from tracebench.analysis.closure.attribution import attribute
 from tracebench.analysis.closure.bulk_attribution import attribute_in_bulk, shape_of
-from tracebench.model.columns import ABSENT
-from tracebench.model.exchange import ServerSpan, Timing
+from tracebench.model.record.columns import ABSENT
+from tracebench.model.record.exchange import ServerSpan, Timing
 
 PARENTS = (-2, 0, 1, 0, 7, -1, 2)
 COMPONENTS = (None, "preprocessing", "inference", None, "queue", "queue", None)

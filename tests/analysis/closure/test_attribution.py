@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from server_middleware.vocabulary import REPORTED_PARTS
 from tracebench.analysis.closure.attribution import attribute
-from tracebench.model.exchange import ServerSpan, Timing, Undecomposed
+from tracebench.model.record.exchange import ServerSpan, Timing, Undecomposed
 
 
 def span(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.analysis.samples import SUCCESS
 from tests.records import chosen
 from tracebench.analysis.closure.clock_offset import clock_offset as offset_of
-from tracebench.model.exchange import ClockOffset, Exchange, Timing
+from tracebench.model.record.exchange import ClockOffset, Exchange, Timing
 
 MS = 1_000_000
 BEGAN_NS = 1

@@ -19,8 +19,14 @@ from tests.analysis.samples import (
 from tests.records import decomposed
 from tracebench.analysis.closure.decomposition import client_view, reported
 from tracebench.model.components import LEAVES
-from tracebench.model.exchange import Decomposition, Exchange, Nanoseconds, Timing, Undecomposed
-from tracebench.model.requests import Requests
+from tracebench.model.record.exchange import (
+    Decomposition,
+    Exchange,
+    Nanoseconds,
+    Timing,
+    Undecomposed,
+)
+from tracebench.model.record.requests import Requests
 
 
 def listed(columns: Mapping[str, Nanoseconds]) -> dict[str, list[int]]:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracebench.analysis.closure.first_token import FirstTokens, divide, server_first
-from tracebench.model.columns import ABSENT, Int64
-from tracebench.model.exchange import StreamTimes
+from tracebench.model.record.columns import ABSENT, Int64
+from tracebench.model.record.exchange import StreamTimes
 
 NAMES = ("queue", "preprocessing", "prefill")
 WAITED_NS = st.integers(0, 2**42)

@@ -9,11 +9,11 @@ from tests.analysis.samples import MS, SUCCESS, load, read
 from tests.records import decomposed
 from tests.tracing.mapping.samples import span, timing
 from tracebench.analysis.closure.source_agreement import Told, differences, differences_alike
-from tracebench.analysis.summary import summarise
-from tracebench.model.columns import ABSENT
+from tracebench.analysis.summary.summary import summarise
 from tracebench.model.components import LEAVES
-from tracebench.model.exchange import Reply, Timing, Undecomposed
-from tracebench.model.result import TargetResult
+from tracebench.model.record.columns import ABSENT
+from tracebench.model.record.exchange import Reply, Timing, Undecomposed
+from tracebench.model.results.result import TargetResult
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mirror.timings import read_timing
 

@@ -10,8 +10,8 @@ from tests.analysis.samples import MS, SUCCESS, found, load, read, target
 from tests.records import decomposed
 from tracebench.analysis.verdict import advised
 from tracebench.model.components import CLIENT_PARTS, LEAVES
-from tracebench.model.exchange import CameWith, Exchange, Timing
-from tracebench.model.result import TargetResult, TcpInfo
+from tracebench.model.record.exchange import CameWith, Exchange, Timing
+from tracebench.model.results.result import TargetResult, TcpInfo
 
 LOOPBACK = TcpInfo(min_rtt_ms=0.02, rtt_ms=0.03, retransmits=0, connections=1)
 MANY = {"concurrency": 8}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from server_middleware.vocabulary import REPORTED_PARTS
 from tracebench.analysis.closure.attribution import mirror_timing
-from tracebench.model.exchange import Timing, Undecomposed
+from tracebench.model.record.exchange import Timing, Undecomposed
 
 MS, DIGIT_NS = 1_000_000, 100_000.0  # a mirror in ms, rounded to 0.1
 

@@ -10,11 +10,11 @@ from server_middleware.vocabulary import SERVER_PARTS
 from tests.analysis.samples import MS, SUCCESS, found, load, read, target
 from tests.records import chosen, decomposed
 from tracebench.analysis.closure.own_components import own_components, share_of, shown_as
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.summary.summary import summarise
 from tracebench.model.components import COMPONENTS, LEAVES
-from tracebench.model.exchange import Timing
-from tracebench.model.result import TargetResult
-from tracebench.model.server_times import ServerTimes
+from tracebench.model.record.exchange import Timing
+from tracebench.model.record.server_times import ServerTimes
+from tracebench.model.results.result import TargetResult
 
 
 def timing(own_ms: Mapping[str, float], left_out: tuple[str, ...] = ()) -> Timing:

@@ -7,9 +7,9 @@ import pytest
 from tests.analysis.samples import MS, SUCCESS, found, load
 from tests.records import decomposed
 from tracebench.analysis.closure.source_agreement import differences
-from tracebench.analysis.summary import summarise
-from tracebench.model.exchange import Timing
-from tracebench.model.result import Finding
+from tracebench.analysis.summary.summary import summarise
+from tracebench.model.record.exchange import Timing
+from tracebench.model.results.result import Finding
 
 US = 1_000
 

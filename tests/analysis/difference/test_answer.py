@@ -8,7 +8,7 @@ import pytest
 from tests.report.samples import both, result, target
 from tracebench.analysis.difference.answer import answer, lines, matters
 from tracebench.analysis.difference.caveats import doubts, unlike
-from tracebench.model.result import Difference, Result
+from tracebench.model.results.result import Difference, Result
 
 NO_ERRORS = Difference(0, 0, 0, None)
 Given = dict[str, dict[str, Difference]]

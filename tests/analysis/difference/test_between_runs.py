@@ -10,9 +10,9 @@ from tests.analysis.samples import shifted, target
 from tests.analysis.simulated_runs import ANY, run_of, simulated
 from tests.load.streams.exact_streams import Streamed, chat, streams, tokens
 from tracebench.analysis.difference.between_runs import differences
-from tracebench.model.blocks import Blocks, BlockSeries
-from tracebench.model.result import Difference, TargetResult
-from tracebench.model.statistics import Statistics
+from tracebench.model.results.blocks import Blocks, BlockSeries
+from tracebench.model.results.result import Difference, TargetResult
+from tracebench.model.results.statistics import Statistics
 
 
 def statistics(value_ms: float, half_ms: float) -> Statistics:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tests.analysis.samples import MS, NO_TIMING, SUCCESS, TIMING, target
 from tracebench.analysis.difference.comparison import compare
-from tracebench.model.result import Difference, TargetResult
-from tracebench.model.statistics import Statistics
+from tracebench.model.results.result import Difference, TargetResult
+from tracebench.model.results.statistics import Statistics
 
 ANY = target([SUCCESS])
 

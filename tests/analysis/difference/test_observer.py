@@ -8,8 +8,8 @@ import pytest
 
 from tests.records import effect
 from tests.report.samples import exchange
-from tracebench.model.exchange import Outcome
-from tracebench.model.result import ObserverEffect
+from tracebench.model.record.exchange import Outcome
+from tracebench.model.results.result import ObserverEffect
 
 Floats = npt.NDArray[np.float64]
 STATISTICS = ("mean_ms", "p50_ms", "p95_ms")

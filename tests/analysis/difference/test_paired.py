@@ -22,9 +22,9 @@ from tracebench.analysis.difference.paired import (
     series,
 )
 from tracebench.analysis.statistics.distribution import describe
-from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import Comparison, TargetResult
-from tracebench.model.statistics import COMPARED
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.results.result import Comparison, TargetResult
+from tracebench.model.results.statistics import COMPARED
 
 Floats = npt.NDArray[np.float64]
 

@@ -9,8 +9,8 @@ from tests.analysis.samples import SUCCESS, target
 from tests.analysis.series import consistent, latencies, normal
 from tracebench.analysis.difference.comparison import compare
 from tracebench.analysis.statistics.distribution import describe
-from tracebench.model.exchange import Nanoseconds
-from tracebench.model.statistics import PERMILLE
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.results.statistics import PERMILLE
 
 RUNS = 300
 ANY = target([SUCCESS])

@@ -10,7 +10,7 @@ from tracebench.analysis.advice import pieces
 from tracebench.analysis.findings.finding import SEVERITIES, FindingKind, weigh
 from tracebench.analysis.numbers import Wording
 from tracebench.analysis.verdict import FINDINGS, TOPICS
-from tracebench.model.statistics import PERMILLE
+from tracebench.model.results.statistics import PERMILLE
 
 NAMED = """client_saturated rate_not_met arrivals_not_as_asked not_stationary warmup_too_short
 too_few_samples correlated_samples unexplained_share negative_network clock_stepped errors

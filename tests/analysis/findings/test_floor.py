@@ -4,9 +4,9 @@ import pytest
 
 from tests.records import measured
 from tests.report.samples import exchange, target
-from tracebench.analysis.findings.near_floor import beside_floor, describe_floor
-from tracebench.model.exchange import Outcome
-from tracebench.model.result import Floor, TargetResult
+from tracebench.analysis.findings.client.near_floor import beside_floor, describe_floor
+from tracebench.model.record.exchange import Outcome
+from tracebench.model.results.result import Floor, TargetResult
 
 
 def floor(total_ms: float) -> Floor:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from tests.analysis.samples import CANCELLED, MS, NEAR, NO_TIMING, SUCCESS, load, target
-from tracebench.model.exchange import Exchange, Lost
 from tracebench.model.measurement import Measurement
-from tracebench.model.result import Finding
+from tracebench.model.record.exchange import Exchange, Lost
+from tracebench.model.results.result import Finding
 
 RUN = replace(load([SUCCESS]), duration_s=10.0)
 

@@ -9,10 +9,10 @@ import pytest
 from tests.analysis.samples import MS, NO_TIMING, SUCCESS, TIMING, found, load, severity, target
 from tests.analysis.series import latencies, normal
 from tests.records import decomposed
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.summary.summary import summarise
 from tracebench.analysis.verdict import advised
-from tracebench.model.exchange import Exchange, Nanoseconds, Timing, Undecomposed
-from tracebench.model.result import TargetResult
+from tracebench.model.record.exchange import Exchange, Nanoseconds, Timing, Undecomposed
+from tracebench.model.results.result import TargetResult
 
 
 def closed_loop(series: Nanoseconds, *, slots: int = 1) -> list[Exchange]:

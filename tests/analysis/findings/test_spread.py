@@ -4,9 +4,9 @@ import numpy as np
 
 from tests.records import numbered
 from tracebench.analysis.findings.steadiness import by_slot
-from tracebench.model.columns import Columns
-from tracebench.model.exchange import Outcome
-from tracebench.model.requests import (
+from tracebench.model.record.columns import Columns
+from tracebench.model.record.exchange import Outcome
+from tracebench.model.record.requests import (
     DONE,
     OUTCOME,
     OUTCOME_CODES,

@@ -16,8 +16,8 @@ from tracebench.analysis.objectives.gates import (
 from tracebench.analysis.objectives.limits import Path
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import Decision, GateResult
-from tracebench.model.result import Finding, Result, TargetResult, Verdict
-from tracebench.model.stream_result import Goodput
+from tracebench.model.results.result import Finding, Result, TargetResult, Verdict
+from tracebench.model.results.stream_result import Goodput
 
 TARGETS = ("rest", "grpc")
 

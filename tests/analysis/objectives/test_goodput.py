@@ -9,11 +9,11 @@ from tests.load.streams.exact_streams import DONE, Streamed, chat, delta, event,
 from tests.load.streams.test_pitfalls import TTFT_MS
 from tests.records import record
 from tracebench.analysis.closure.decomposition import decompose
-from tracebench.analysis.summary import summarise
-from tracebench.model.exchange import Exchange, Timing, Undecomposed
+from tracebench.analysis.summary.summary import summarise
 from tracebench.model.measurement import Measurement
-from tracebench.model.result import TargetResult
-from tracebench.model.stream_result import Goodput
+from tracebench.model.record.exchange import Exchange, Timing, Undecomposed
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.stream_result import Goodput
 
 
 def judged(run: Measurement, slo: str, share: float | None = None) -> TargetResult:

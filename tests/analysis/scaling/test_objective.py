@@ -8,7 +8,7 @@ from tests.analysis.sweeps import target
 from tests.report.search_samples import objective
 from tracebench.analysis.scaling.objective import highest_met, meets, objective_sentence
 from tracebench.analysis.scaling.scale import scale
-from tracebench.model.result import TargetResult
+from tracebench.model.results.result import TargetResult
 
 
 def held(within: float, *, invalid: str = "") -> TargetResult:

@@ -3,7 +3,7 @@
 import pytest
 
 from tracebench.analysis.scaling.scalability_law import fit, predict
-from tracebench.model.sweep import Law
+from tracebench.model.results.sweep import Law
 
 LOADS = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
 

@@ -8,8 +8,8 @@ import pytest
 from tests.analysis.sweeps import LOADS, Times, closed, cores, pool, target
 from tracebench.analysis.scaling.scale import has_stopped_growing, scale
 from tracebench.analysis.verdict import FINDINGS
-from tracebench.model.result import TargetResult, TcpInfo
-from tracebench.model.sweep import Scaling
+from tracebench.model.results.result import TargetResult, TcpInfo
+from tracebench.model.results.sweep import Scaling
 
 
 def scaled(times_ms: Callable[[int], Times]) -> Scaling:

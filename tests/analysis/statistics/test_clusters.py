@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tracebench.analysis.statistics.clusters import FEWEST_CLUSTERS, Clustered, describe_clustered
-from tracebench.model.statistics import Statistics
+from tracebench.model.results.statistics import Statistics
 
 REQUESTS, GAPS = 30, 200
 

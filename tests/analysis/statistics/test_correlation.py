@@ -6,7 +6,7 @@ import pytest
 from tests.analysis.series import consistent, latencies, normal, true_ms
 from tracebench.analysis.statistics.correlation import exceedance_inflation, inflation, moments
 from tracebench.analysis.statistics.distribution import SAMPLE_FLOORS, describe
-from tracebench.model.exchange import Nanoseconds
+from tracebench.model.record.exchange import Nanoseconds
 
 
 def coverage(series: Nanoseconds, statistic: str) -> int:

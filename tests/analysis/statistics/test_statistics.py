@@ -16,8 +16,8 @@ from tracebench.analysis.statistics.distribution import (
     interval_ranks,
     rank,
 )
-from tracebench.model.exchange import Nanoseconds
-from tracebench.model.statistics import PERMILLE, Statistics
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.results.statistics import PERMILLE, Statistics
 
 
 def milliseconds(*values_ms: float) -> Nanoseconds:

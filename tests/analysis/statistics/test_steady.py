@@ -11,8 +11,8 @@ from tests.analysis.samples import MS, SUCCESS, TIMED_OUT, load
 from tests.analysis.series import consistent, latencies, normal, warming_up
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.analysis.statistics.steady_state import drift, leftover, settled, stable, truncation
-from tracebench.model.exchange import Exchange
-from tracebench.model.result import Warmup
+from tracebench.model.record.exchange import Exchange
+from tracebench.model.results.result import Warmup
 
 RUNS = 200
 

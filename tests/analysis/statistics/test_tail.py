@@ -10,8 +10,8 @@ from tests.analysis.samples import MS, SUCCESS, target
 from tests.analysis.series import normal
 from tracebench.analysis.interpretation import interpret_tail
 from tracebench.analysis.statistics.tail import attribute_tail
-from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import TailPart
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.results.result import TailPart
 
 ONE, FIVE = "slowest_1_percent", "slowest_5_percent"
 

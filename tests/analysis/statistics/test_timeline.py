@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.analysis.samples import FAILED, SUCCESS, TIMED_OUT, load, shifted, target
 from tests.records import record
 from tracebench.analysis.statistics.timeline import MOST, timeline
-from tracebench.analysis.summary import summarise
-from tracebench.model.exchange import Decomposition
+from tracebench.analysis.summary.summary import summarise
+from tracebench.model.record.exchange import Decomposition
 
 MS = 1_000_000
 NONE = np.zeros(0, np.int64)

@@ -5,9 +5,9 @@ import gzip
 import pytest
 
 from tests.servers import HOST, answering, reply, serving
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
+from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 

@@ -12,7 +12,7 @@ from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.streams.reading import NO_STREAMS
 from tracebench.load.streams.recorder import SLICE_NS, StreamRecorder
 from tracebench.load.wire.codec import Slot, StreamLog
-from tracebench.model.exchange import Stamp
+from tracebench.model.record.exchange import Stamp
 from tracebench.tracing.roots.trace_ids import IdSource
 
 BEGAN_NS, MS = 1_000_000_000, 1_000_000

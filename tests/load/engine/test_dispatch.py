@@ -11,7 +11,7 @@ from tracebench.load.engine.pacing import OpenLoop
 from tracebench.load.streams.reading import NO_STREAMS
 from tracebench.load.streams.recorder import StreamRecorder
 from tracebench.load.wire.codec import Slot
-from tracebench.model.exchange import Outcome, Stamp
+from tracebench.model.record.exchange import Outcome, Stamp
 from tracebench.tracing.roots.trace_ids import IdSource
 
 BEGAN_NS, MS = 1_000_000_000, 1_000_000

@@ -11,7 +11,7 @@ from tests.servers import read_request, reply
 from tracebench.load.engine.engine import Engine
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.wire.http1_pattern import pattern_of
-from tracebench.model.exchange import Exchange, Outcome
+from tracebench.model.record.exchange import Exchange, Outcome
 
 _TRACEPARENT = re.compile(rb"traceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-01")
 WARM_UP, REQUESTS = 150, 300

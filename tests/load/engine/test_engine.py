@@ -13,7 +13,7 @@ from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.wire.codec import CUT_SHORT, NO_REPLY
 from tracebench.load.wire.http1 import read_reply
-from tracebench.model.exchange import Outcome, Stamp
+from tracebench.model.record.exchange import Outcome, Stamp
 from tracebench.tracing.roots.trace_ids import IdSource
 
 

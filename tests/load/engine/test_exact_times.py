@@ -23,7 +23,7 @@ from tracebench.load.wire.codec import NO_REPLY
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.load.wire.http1_pattern import pattern_of
 from tracebench.load.wire.http2 import Http2Codec
-from tracebench.model.exchange import Exchange, Lost, Outcome, Stamp
+from tracebench.model.record.exchange import Exchange, Lost, Outcome, Stamp
 from tracebench.tracing.roots.trace_ids import IdSource
 
 SERVICE_NS = 300 * US

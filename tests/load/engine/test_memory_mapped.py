@@ -19,8 +19,8 @@ from tracebench.load.engine.memory_mapped import MappedRequests, SharedBodies
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest, read_reply
-from tracebench.model.exchange import Outcome
 from tracebench.model.plan import Tls
+from tracebench.model.record.exchange import Outcome
 from tracebench.tracing.roots.target_attributes import rest
 
 BODIES = [bytes([number]) * size for number, size in ((1, 12_000_000), (2, 20_000), (3, 100))]

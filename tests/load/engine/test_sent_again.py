@@ -19,14 +19,14 @@ from tests.tls import ca_file, context, under_tls
 from tracebench.analysis.closure.decomposition import client_view
 from tracebench.load.engine.kernel import PathState, crossing_ns
 from tracebench.load.engine.pacing import ClosedLoop, OpenLoop
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
+from tracebench.load.progress import Watcher
 from tracebench.load.wire.codec import CUT_SHORT, NO_REPLY
-from tracebench.model.exchange import Exchange, Lost, Outcome
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Tls, Workload
-from tracebench.model.requests import Requests
+from tracebench.model.record.exchange import Exchange, Lost, Outcome
+from tracebench.model.record.requests import Requests
 
 pytestmark = pytest.mark.alone
 

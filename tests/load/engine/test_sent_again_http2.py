@@ -21,7 +21,7 @@ from tracebench.load.wire import grpc_reply, http2_frames
 from tracebench.load.wire.codec import NO_REPLY
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.load.wire.http2 import Http2Codec
-from tracebench.model.exchange import Exchange, Lost, Outcome
+from tracebench.model.record.exchange import Exchange, Lost, Outcome
 
 pytestmark = pytest.mark.alone
 

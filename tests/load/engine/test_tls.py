@@ -9,12 +9,12 @@ import trustme
 from tests.plans import plan_of
 from tests.servers import HOST, answering, reply, serving
 from tests.tls import ca_file, context, under_tls
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
+from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError
-from tracebench.model.exchange import Outcome, Stamp
 from tracebench.model.plan import Payload, Plan
+from tracebench.model.record.exchange import Outcome, Stamp
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tracebench.load.engine.kernel import Observer, arrival_wall_ns, path_state
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest, read_reply
-from tracebench.model.exchange import Exchange, Outcome, Timing
+from tracebench.model.record.exchange import Exchange, Outcome, Timing
 from tracebench.tracing.roots.trace_ids import IdSource
 
 REQUEST = HttpRequest(

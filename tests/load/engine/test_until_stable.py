@@ -9,9 +9,9 @@ from tracebench.benchmark import run
 from tracebench.load.measure import UntilStable
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.wire.codec import Slot
-from tracebench.model.exchange import Stamp
 from tracebench.model.plan import Payload, Segment, Stability
-from tracebench.model.result import TargetResult
+from tracebench.model.record.exchange import Stamp
+from tracebench.model.results.result import TargetResult
 
 PAYLOAD = Payload(b"x", "text/plain", "x", "data")
 CLOSE, TOO_CLOSE = Stability("p50_ms", 0.05), Stability("p50_ms", 1e-9)

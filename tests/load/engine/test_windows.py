@@ -16,7 +16,7 @@ from tracebench.load.engine.pacing import ClosedLoop, OpenLoop
 from tracebench.load.recording.read_record import ReadRecord, Record, read_record
 from tracebench.load.wire import http1
 from tracebench.load.wire.http1_pattern import pattern_of
-from tracebench.model.exchange import Exchange, Outcome, Undecomposed
+from tracebench.model.record.exchange import Exchange, Outcome, Undecomposed
 from tracebench.tracing.roots.trace_ids import IdSource
 
 MS = 1_000_000

@@ -26,8 +26,8 @@ from tracebench.cli.dry_run import render
 from tracebench.load.wire.prompt_request import NONCE_WORDS, WORDS, nonce
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Payloads, Plan, Prompt, Spread, Target
-from tracebench.model.result import Result
-from tracebench.model.stream_result import StreamResult
+from tracebench.model.results.result import Result
+from tracebench.model.results.stream_result import StreamResult
 from tracebench.report.files.result_file import dumps
 from tracebench.sweep import sweep
 

@@ -14,9 +14,9 @@ from tracebench.load.peers.floor import measure_floor
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest, rpc
 from tracebench.model.errors import TracebenchError
-from tracebench.model.exchange import Outcome, Stamp
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Payload, Payloads, Plan, Segment, Workload
+from tracebench.model.record.exchange import Outcome, Stamp
 
 PLAN = Plan(
     Payloads(Payload(b"x" * 30_000, "image/png", "x.png", "image")), load=Workload(concurrency=3)

@@ -15,11 +15,11 @@ from tests.load.predicting import predicting
 from tests.servers import HOST, answering, keeping, read_request, reply, serving
 from tests.tls import ca_file, context, grpc_pair, under_tls
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.peers import clients
 from tracebench.load.peers.clients import Job, Sample
 from tracebench.load.prepare import rest, rpc
+from tracebench.load.progress import Watcher
 from tracebench.model.plan import Calls, Influence, Payload, Payloads, Plan, Targets, Tls, Workload
 
 PAYLOAD = Payload(b"\x89PNG" * 10_000, "image/png", "x.png", "image")

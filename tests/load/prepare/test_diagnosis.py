@@ -19,12 +19,12 @@ from tests.servers import HOST, Script, answering, reply, serving
 from tests.tls import context, grpc_pair, under_tls
 from tracebench.load.engine.endpoint import client_tls
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.peers import clients
 from tracebench.load.peers.clients import Job
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepare.targets import check_plan
+from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError, TracebenchError, UsageError
 from tracebench.model.plan import Influence, Payload, Payloads, Plan, Targets, Tls
 

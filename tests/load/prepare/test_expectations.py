@@ -11,9 +11,9 @@ from tracebench.benchmark import run
 from tracebench.load.prepare import expectations
 from tracebench.load.prepare.http_preflight import document
 from tracebench.model.errors import TargetError, UsageError
-from tracebench.model.exchange import Reply
 from tracebench.model.plan import Expected, Payload, Targets
-from tracebench.model.result import TargetResult
+from tracebench.model.record.exchange import Reply
+from tracebench.model.results.result import TargetResult
 
 PAYLOAD = Payload(b'{"a": 1}', "application/json", "a.json", "json")
 LONG = b'{"label": "cat", "scores": [' + b"0.5, " * 1_000 + b'0.5], "last": 1}'

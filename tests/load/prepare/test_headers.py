@@ -12,10 +12,10 @@ import pytest
 from tests.load.predicting import predicting
 from tests.plans import plan_of
 from tests.servers import HOST, keeping, serving
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepare.headers import grpc_metadata, http_headers
+from tracebench.load.progress import Watcher
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets, Workload

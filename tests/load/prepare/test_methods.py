@@ -17,8 +17,8 @@ from tests.tls import ca_file, grpc_pair
 from tracebench.benchmark import run, try_once
 from tracebench.load.prepare import grpc_descriptors
 from tracebench.model.errors import TargetError, TracebenchError, UsageError
-from tracebench.model.exchange import Reply
 from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets
+from tracebench.model.record.exchange import Reply
 
 QUESTION = {
     "name": "cat",

@@ -15,7 +15,7 @@ from tracebench.benchmark import run, try_once
 from tracebench.load.prepare import open_inference
 from tracebench.model.errors import TargetError, TracebenchError, UsageError
 from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import pytest
 
 from tests.plans import plan_of
 from tests.servers import HOST, keeping, read_request, reply, serving
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.measure import measure
 from tracebench.load.prepare import rest
 from tracebench.load.prepare.grpc_preflight import split_address
 from tracebench.load.prepare.rest import complete_url
+from tracebench.load.progress import Watcher
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 

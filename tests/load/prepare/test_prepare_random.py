@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.load.zoo import SERVICE, classify
 from tracebench.load.prepare import grpc_descriptors, open_inference
 from tracebench.model.errors import TracebenchError
-from tracebench.model.exchange import Reply
 from tracebench.model.plan import Payload
+from tracebench.model.record.exchange import Reply
 from tracebench.protos.reflection_pb2 import Response
 
 JSON: Any = st.recursive(

@@ -21,7 +21,7 @@ from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.prepare import unix_sockets
 from tracebench.load.wire.http1 import read_reply
 from tracebench.model.errors import TargetError, UsageError
-from tracebench.model.exchange import Exchange, Lost, Outcome, Stamp
+from tracebench.model.record.exchange import Exchange, Lost, Outcome, Stamp
 from tracebench.tracing.roots.trace_ids import IdSource
 
 

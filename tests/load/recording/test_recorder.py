@@ -10,7 +10,7 @@ import pytest
 
 from tests.load.wire.told import HTTP, recorded
 from tests.records import numbered
-from tracebench.analysis.failures import MOST_REASONS, OTHER, count_errors
+from tracebench.analysis.summary.failures import MOST_REASONS, OTHER, count_errors
 from tracebench.load.recording.read_record import ReadRecord, Record, read_record
 from tracebench.load.recording.replies import MOST_FORMS, Log, Replies
 from tracebench.load.recording.rows import (
@@ -24,8 +24,8 @@ from tracebench.load.recording.rows import (
 )
 from tracebench.load.recording.spill import Spill
 from tracebench.load.wire.codec import RawReply, Slot
-from tracebench.model.columns import PAGE_ROWS
-from tracebench.model.exchange import Lost, Outcome, Reply, Stamp, Timing
+from tracebench.model.record.columns import PAGE_ROWS
+from tracebench.model.record.exchange import Lost, Outcome, Reply, Stamp, Timing
 
 PAGES_AND_A_BIT = 2 * PAGE_ROWS + 10
 REPLY = b'HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Timing-Info: {"total": %.9f}\r\n\r\n'

@@ -14,8 +14,8 @@ from tests.load.wire.told import HTTP, recorded
 from tests.records import numbered
 from tracebench.load.recording.read_record import ReadRecord, Record, read_record
 from tracebench.load.recording.spill import Held, Spill
-from tracebench.model.columns import ABSENT, Columns
-from tracebench.model.requests import Requests
+from tracebench.model.record.columns import ABSENT, Columns
+from tracebench.model.record.requests import Requests
 
 SHARED_MEMORY = Path("/dev/shm")
 

@@ -8,8 +8,8 @@ from typing import Any
 from tests.load.engines import request
 from tests.load.fake_network import WAY_NS, Network, Serve, Socket
 from tracebench.analysis.findings.finding import Evidence
-from tracebench.analysis.streams import summarise_streams
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.streams.streams import summarise_streams
+from tracebench.analysis.summary.summary import summarise
 from tracebench.load.engine.connection import Connection
 from tracebench.load.engine.engine import Engine
 from tracebench.load.engine.pacing import ClosedLoop
@@ -19,10 +19,10 @@ from tracebench.load.streams.tokens import Answer
 from tracebench.load.wire import http1
 from tracebench.load.wire.codec import Codec
 from tracebench.load.wire.http1 import StreamingHttp1Codec
-from tracebench.model.exchange import Decomposition
 from tracebench.model.measurement import Measurement
-from tracebench.model.result import TargetResult
-from tracebench.model.stream_result import StreamResult
+from tracebench.model.record.exchange import Decomposition
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.stream_result import StreamResult
 from tracebench.tracing.roots.trace_ids import IdSource
 
 MS = 1_000_000
@@ -145,7 +145,7 @@ class Streamed:
     @property
     def codes(self) -> set[str]:
         """Of the findings about streams."""
-        from tracebench.analysis.findings.streams import JUDGES  # the tests' own
+        from tracebench.analysis.findings.server.streams import JUDGES  # the tests' own
 
         evidence: Any = Evidence(
             self.load,

@@ -12,7 +12,7 @@ from benchmarks.streams.cells import Bounds, Cell
 from benchmarks.streams.errors import Found, compared
 from benchmarks.streams.forms import Grpc, Sse
 from tests.load.streams.exact_streams import MS
-from tracebench.model.streams import READ, STREAM
+from tracebench.model.record.streams import READ, STREAM
 
 NAME = "0af7651916cd43dd8448eb211c80319c"
 LEFT_NS = np.array([50, 60, 70, 80], np.int64) * MS

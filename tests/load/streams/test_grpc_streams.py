@@ -11,7 +11,7 @@ from tests.load.streams.test_pitfalls import TTFT_MS, mean, outcomes, p50
 from tracebench.load.streams.messages import by_path
 from tracebench.load.wire.grpc_reply import read_streamed
 from tracebench.load.wire.http2 import StreamingHttp2Codec
-from tracebench.model.exchange import Outcome
+from tracebench.model.record.exchange import Outcome
 from tracebench.protos.inference_pb2 import PredictResponse
 
 FAILED = block(("grpc-status", "13"), ("grpc-message", "engine died"))

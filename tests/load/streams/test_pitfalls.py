@@ -21,8 +21,8 @@ from tests.load.streams.exact_streams import (
     tokens,
     usage,
 )
-from tracebench.model.exchange import Outcome
-from tracebench.model.statistics import Statistics
+from tracebench.model.record.exchange import Outcome
+from tracebench.model.results.statistics import Statistics
 
 TTFT_MS = 50 + BOTH_WAYS_MS
 

@@ -20,8 +20,8 @@ from tracebench.benchmark import run, try_once
 from tracebench.cli.dry_run import render
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Payload
-from tracebench.model.result import TargetResult
-from tracebench.model.stream_result import StreamResult
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.stream_result import StreamResult
 
 ASKED = {"stream": True, "max_tokens": 8}
 PAYLOAD = Payload(json.dumps(ASKED).encode(), "application/json", "chat.json", "json")

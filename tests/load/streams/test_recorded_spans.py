@@ -19,13 +19,13 @@ from tests.load.streams.test_grpc_streams import streaming
 from tests.load.streams.test_server_times import comments, stamps
 from tests.tracing.otlp_samples import RECORDED
 from tracebench.analysis.interpretation import interpret_stream
-from tracebench.analysis.streams import summarise_streams
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.streams.streams import summarise_streams
+from tracebench.analysis.summary.summary import summarise
 from tracebench.load.wire.grpc_reply import read_streamed
 from tracebench.load.wire.http2 import StreamingHttp2Codec
-from tracebench.model.result import TargetResult
-from tracebench.model.span import Event, Span
-from tracebench.model.stream_result import StreamResult
+from tracebench.model.record.span import Event, Span
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.stream_result import StreamResult
 from tracebench.report.tables.stream_table import stream_block
 from tracebench.report.tables.terminal import printed
 from tracebench.tracing.join.exporter import JoiningExporter

@@ -28,7 +28,7 @@ from tests.load.streams.test_pitfalls import mean, outcomes, p50
 from tracebench.load.streams.messages import by_path
 from tracebench.load.wire.grpc_reply import read_streamed
 from tracebench.load.wire.http2 import StreamingHttp2Codec
-from tracebench.model.exchange import Outcome
+from tracebench.model.record.exchange import Outcome
 from tracebench.protos.inference_pb2 import PredictResponse
 
 ROLE: Part = (2.0, delta(role="assistant", content=""))

@@ -10,7 +10,7 @@ from tracebench.load.wire import grpc_reply
 from tracebench.load.wire.codec import RawReply
 from tracebench.load.wire.grpc_pattern import pattern_of
 from tracebench.load.wire.grpc_request import PREFIX, literal
-from tracebench.model.exchange import Timing, Undecomposed
+from tracebench.model.record.exchange import Timing, Undecomposed
 from tracebench.protos.inference_pb2 import PredictResponse, TimingInfo
 
 Fields = Sequence[tuple[str, str]]

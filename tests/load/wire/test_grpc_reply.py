@@ -11,7 +11,7 @@ from tests.load.http2_samples import INITIAL, TRAILERS_ONLY, TRAILING, block, me
 from tracebench.load.wire.codec import RawReply
 from tracebench.load.wire.grpc_reply import MOST_MESSAGE_BYTES, read_reply
 from tracebench.load.wire.http2_streams import KEPT_MESSAGE_BYTES
-from tracebench.model.exchange import Reply
+from tracebench.model.record.exchange import Reply
 
 GZIPPED = block((":status", "200"), ("content-type", "application/grpc"), ("grpc-encoding", "gzip"))
 

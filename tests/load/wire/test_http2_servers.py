@@ -13,7 +13,7 @@ from tracebench.load.wire import grpc_reply
 from tracebench.load.wire.codec import Slot
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http2 import Http2Codec
-from tracebench.model.exchange import Reply
+from tracebench.model.record.exchange import Reply
 
 IDS = [b"%032x-%016x" % (n, n) for n in range(1, 401)]
 

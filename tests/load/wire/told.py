@@ -22,7 +22,7 @@ from tracebench.load.recording.spill import Spill
 from tracebench.load.wire import grpc_pattern, grpc_reply, http1, http1_pattern
 from tracebench.load.wire.codec import RawReply, Slot
 from tracebench.load.wire.grpc_request import PREFIX, literal
-from tracebench.model.exchange import Stamp, Timing, Undecomposed
+from tracebench.model.record.exchange import Stamp, Timing, Undecomposed
 from tracebench.protos.inference_pb2 import PredictResponse, TimingInfo
 from tracebench.tracing.mirror import timings
 

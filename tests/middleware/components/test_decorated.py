@@ -22,7 +22,7 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from server_middleware import component
-from server_middleware.recorder import RequestRecorder
+from server_middleware.recording.recorder import RequestRecorder
 from tests.middleware.grpc_service import adding
 from tests.middleware.requests import parts, request
 from tests.middleware.span_samples import Spans, duration_ns, parent_id, span_id

@@ -9,7 +9,7 @@ from opentelemetry import context as otel
 from server_middleware import Handle, component, this_request
 from server_middleware.context.scope import current
 from server_middleware.context.threads import follow_threads
-from server_middleware.recorder import RequestRecorder
+from server_middleware.recording.recorder import RequestRecorder
 from server_middleware.request import Request
 from tests.middleware.requests import parts, request
 from tests.middleware.span_samples import ASKING, PARENT_ID, Spans, parent_id, span_id

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from server_middleware import component, instrument, this_request
 from server_middleware.context.outside_requests import Passing, get_passing, set_passing
 from server_middleware.context.scope import current
-from server_middleware.recorder import RequestRecorder
+from server_middleware.recording.recorder import RequestRecorder
 from tests.middleware.requests import parts, request
 from tests.middleware.span_samples import ASKING, UNSAMPLED, Spans, mirrored
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from opentelemetry.trace import SpanKind, StatusCode
 
 from server_middleware import component, instrument
-from server_middleware.http.aiohttp import _is_official
+from server_middleware.http.native.aiohttp import _is_official
 from tests.middleware.serving import HOST, post
 from tests.middleware.span_samples import (
     ASKING,

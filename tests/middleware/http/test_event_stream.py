@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from server_middleware import instrument
 from server_middleware.http.event_stream import comments, takes_comments
-from server_middleware.recorder import RequestRecorder
+from server_middleware.recording.recorder import RequestRecorder
 from server_middleware.request import Request
 from tests.middleware.clock import Clock
 from tests.middleware.http import token_streams as apps

@@ -17,7 +17,7 @@ from starlette.endpoints import HTTPEndpoint
 from server_middleware import instrument
 from server_middleware.http.app_kind import shape_of
 from server_middleware.http.asgi import Asgi, Asgi2
-from server_middleware.http.wsgi import Wsgi
+from server_middleware.http.wsgi.wsgi import Wsgi
 
 
 def wsgi(environ: Any, start_response: Any) -> list[bytes]:

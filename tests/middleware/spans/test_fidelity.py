@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from server_middleware import component, instrument
-from server_middleware.http.wsgi_input import timed_input
+from server_middleware.http.wsgi.wsgi_input import timed_input
 from tests.middleware.serving import post, uvicorn_serving, waitress_serving
 from tests.middleware.span_samples import ASKING, Spans, mirrored
 from tests.middleware.wsgi_client import call, environ

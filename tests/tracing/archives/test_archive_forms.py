@@ -15,7 +15,7 @@ from tests.tracing.otlp_samples import END_NS, PARENT, RECORDED, SPAN, START_NS,
 from tests.tracing.otlp_samples import message as protobuf
 from tests.tracing.otlp_samples import span as otlp_span
 from tracebench.model.errors import UsageError
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 from tracebench.tracing.archives import unpacking
 from tracebench.tracing.archives.span_files import Archives
 from tracebench.tracing.archives.unpacking import zstd

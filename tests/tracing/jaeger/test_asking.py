@@ -10,7 +10,7 @@ import pytest
 
 from tests.servers import reply
 from tests.tracing.jaeger.jaegers import LEGACY, NOTHING, OTLP, ROOT, TRACE, answering
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 from tracebench.tracing.jaeger.fetch import ReadBack, Waits, read_back
 
 PATIENT = Waits(settle_s=0, quiet_s=60, longest_s=60, pause_s=0)

@@ -8,7 +8,7 @@ import pytest
 from tests.report.samples import target
 from tests.tracing.samples import REST, RUN, SUCCESS
 from tracebench.model.errors import UsageError
-from tracebench.model.requests import Requests
+from tracebench.model.record.requests import Requests
 from tracebench.tracing.jaeger.links import trace_url, with_search, with_traces
 from tracebench.tracing.jaeger.query_api import base_url
 

@@ -5,7 +5,7 @@ import pytest
 from tests.servers import reply
 from tests.tracing.jaeger.jaegers import NOTHING, PAGE, ROOT, TRACE, Answer, answering, modern, old
 from tracebench.model.errors import TargetError
-from tracebench.model.span import Link, Span
+from tracebench.model.record.span import Link, Span
 from tracebench.tracing.jaeger import legacy_json
 from tracebench.tracing.jaeger.query_api import QueryApi, UnreadableError
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 from tests.servers import read_request, reply
 from tests.tracing.jaeger.jaegers import NOTHING, OTLP, ROOT, TRACE, answering, modern, on
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 from tracebench.tracing.jaeger.fetch import ReadBack, Waits, read_back
 from tracebench.tracing.jaeger.query_api import QueryApi
 

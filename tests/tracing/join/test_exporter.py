@@ -28,7 +28,7 @@ from tests.tracing.samples import (
     mirrors,
     spans_of,
 )
-from tracebench.model.exchange import Decomposition, Exchange, Timing, Undecomposed
+from tracebench.model.record.exchange import Decomposition, Exchange, Timing, Undecomposed
 from tracebench.tracing.join.exporter import JoiningExporter
 from tracebench.tracing.join.join import Source
 from tracebench.tracing.otlp.sdk_spans import from_sdk

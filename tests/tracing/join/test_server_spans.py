@@ -1,6 +1,6 @@
 """Server spans by request: links, duplicates, cycles, missing parents; and the entry span."""
 
-from tracebench.model.span import Event, Link, Span
+from tracebench.model.record.span import Event, Link, Span
 from tracebench.tracing.join.server_spans import ServerSpans, entry_of
 
 ROOT = "c" * 16

@@ -7,8 +7,8 @@ import pytest
 
 from tests.records import record
 from tests.tracing.samples import SUCCESS
-from tracebench.model.exchange import Decomposition, Exchange, Undecomposed
-from tracebench.model.span import Span
+from tracebench.model.record.exchange import Decomposition, Exchange, Undecomposed
+from tracebench.model.record.span import Span
 from tracebench.tracing.join.exporter import JoiningExporter
 
 MS = 1_000_000

@@ -8,9 +8,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from tests.tracing.otlp.test_json_lines import lasting
 from tests.tracing.otlp_samples import message
-from tracebench.model import span_columns as columns
-from tracebench.model.span import Span
-from tracebench.model.span_columns import Spans, SpanTable, TraceIndex, together
+from tracebench.model.record import span_columns as columns
+from tracebench.model.record.span import Span
+from tracebench.model.record.span_columns import Spans, SpanTable, TraceIndex, together
 from tracebench.tracing.join.server_spans import KeptSpans
 from tracebench.tracing.otlp.read_protobuf import read_into, read_protobuf
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from tests.tracing.otlp_samples import RECORDED
 from tests.tracing.samples import MIRROR, SUCCESS
-from tracebench.model.columns import Columns
-from tracebench.model.exchange import Exchange, Timing, Undecomposed
-from tracebench.model.requests import Requests
-from tracebench.model.server_times import PartNames, ServerTimes, TimesPage
-from tracebench.model.span import Event, Kind, Link, Span
-from tracebench.model.span_columns import TraceIndex
+from tracebench.model.record.columns import Columns
+from tracebench.model.record.exchange import Exchange, Timing, Undecomposed
+from tracebench.model.record.requests import Requests
+from tracebench.model.record.server_times import PartNames, ServerTimes, TimesPage
+from tracebench.model.record.span import Event, Kind, Link, Span
+from tracebench.model.record.span_columns import TraceIndex
 from tracebench.tracing.join.server_spans import KeptSpans
 from tracebench.tracing.join.span_join import Sheet, SpanJoin
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of

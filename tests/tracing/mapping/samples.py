@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from tracebench.model.exchange import Timing, Undecomposed
-from tracebench.model.span import Event, Kind, Link, Span, Value
+from tracebench.model.record.exchange import Timing, Undecomposed
+from tracebench.model.record.span import Event, Kind, Link, Span, Value
 from tracebench.tracing.join.server_spans import entry_of
 from tracebench.tracing.mapping.mapper import Mapper
 

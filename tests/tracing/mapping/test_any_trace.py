@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tracing.mapping.samples import ROOT
-from tracebench.model.exchange import Timing, Undecomposed
-from tracebench.model.inventory import Inventory
-from tracebench.model.span import KINDS, Event, Kind, Link, Span
+from tracebench.model.record.exchange import Timing, Undecomposed
+from tracebench.model.record.span import KINDS, Event, Kind, Link, Span
+from tracebench.model.results.inventory import Inventory
 from tracebench.report.tables.inventory_table import render
 from tracebench.tracing.join.server_spans import ServerSpans, entry_of
 from tracebench.tracing.mapping.mapper import Mapper

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.tracing.mapping.samples import MS, span, split
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.server_clocks import on_one_clock
 

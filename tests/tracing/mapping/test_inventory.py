@@ -6,8 +6,8 @@ from tests.tracing.mapping.samples import ROOT, span
 from tests.tracing.mapping.test_recorded import recording
 from tests.tracing.otlp_samples import RECORDED
 from tests.tracing.samples import SUCCESS, spans_of
-from tracebench.model.inventory import Inventory, Row, Service
-from tracebench.model.span import Link, Span
+from tracebench.model.record.span import Link, Span
+from tracebench.model.results.inventory import Inventory, Row, Service
 from tracebench.report.tables.inventory_table import render
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.rule_files import read_rules

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.tracing.mapping.samples import MS, span, split
-from tracebench.model.exchange import Timing, Undecomposed
-from tracebench.model.server_times import ServerTimes
-from tracebench.model.span import Value
+from tracebench.model.record.exchange import Timing, Undecomposed
+from tracebench.model.record.server_times import ServerTimes
+from tracebench.model.record.span import Value
 from tracebench.tracing.join.join import renamed as by_rules
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of
 

@@ -7,8 +7,8 @@ import pytest
 from tests.tracing.mapping.samples import MS, at, span, split, timing
 from tools.house import ROOT as ROOT_FOLDER
 from tools.profile_table import table
-from tracebench.model.exchange import HandedOver, StreamTiming, Timing, Undecomposed
-from tracebench.model.span import Event, Link, Span
+from tracebench.model.record.exchange import HandedOver, StreamTiming, Timing, Undecomposed
+from tracebench.model.record.span import Event, Link, Span
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.rule_files import built_in, read_rules
 

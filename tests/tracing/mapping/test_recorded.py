@@ -6,8 +6,8 @@ import pytest
 
 from server_middleware.vocabulary import REPORTED_PARTS
 from tests.tracing.otlp_samples import RECORDED
-from tracebench.model.exchange import HandedOver, StreamTiming, Timing
-from tracebench.model.span import Span
+from tracebench.model.record.exchange import HandedOver, StreamTiming, Timing
+from tracebench.model.record.span import Span
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.otlp.read_json import read_json
 from tracebench.tracing.otlp.read_protobuf import read_protobuf

@@ -8,8 +8,8 @@ from tests.records import record
 from tests.tracing.mapping.samples import ROOT, at, span, split
 from tests.tracing.mapping.test_profiles import infer_request, llm_request, triton_model
 from tests.tracing.samples import SUCCESS
-from tracebench.model.exchange import Timing
-from tracebench.model.span import Link, Span, Value
+from tracebench.model.record.exchange import Timing
+from tracebench.model.record.span import Link, Span, Value
 from tracebench.tracing.join.join import join
 from tracebench.tracing.join.server_spans import KeptSpans
 from tracebench.tracing.mapping.mapper import Mapper, mapper_of

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracebench.model.exchange import Reply, Timing, Undecomposed
+from tracebench.model.record.exchange import Reply, Timing, Undecomposed
 from tracebench.protos.inference_pb2 import PredictResponse, TimingInfo
 from tracebench.tracing.mirror.timings import read_timing
 

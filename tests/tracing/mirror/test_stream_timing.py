@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracebench.model.exchange import HandedOver, Reply, StreamTiming, Timing
+from tracebench.model.record.exchange import HandedOver, Reply, StreamTiming, Timing
 from tracebench.tracing.mirror.stream_timing import read_stream_timing
 from tracebench.tracing.mirror.timings import is_plain, read_timing
 

@@ -17,10 +17,10 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from tests.tracing.archive import requests_in
 from tests.tracing.samples import MIRROR, RUN, SUCCESS, TIMED_OUT, spans_of
 from tracebench.model.errors import UsageError
-from tracebench.model.exchange import Timing, Undecomposed
-from tracebench.model.span import KINDS, Span
-from tracebench.model.span import Event as SpanEvent
-from tracebench.model.span import Link as SpanLink
+from tracebench.model.record.exchange import Timing, Undecomposed
+from tracebench.model.record.span import KINDS, Span
+from tracebench.model.record.span import Event as SpanEvent
+from tracebench.model.record.span import Link as SpanLink
 from tracebench.tracing.archives.span_files import Archives
 from tracebench.tracing.otlp.json_lines import JsonLinesExporter, request_line
 from tracebench.tracing.otlp.read_json import read_json

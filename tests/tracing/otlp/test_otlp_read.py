@@ -24,8 +24,8 @@ from tests.tracing.otlp_samples import (
     span,
 )
 from tests.tracing.otlp_samples import message as protobuf
-from tracebench.model.span import Event, Link, Span
-from tracebench.model.span_columns import SpanTable
+from tracebench.model.record.span import Event, Link, Span
+from tracebench.model.record.span_columns import SpanTable
 from tracebench.tracing.otlp.checks import OtlpError
 from tracebench.tracing.otlp.read_json import read_json
 from tracebench.tracing.otlp.read_protobuf import count, read_into, read_protobuf

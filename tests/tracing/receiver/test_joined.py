@@ -8,9 +8,9 @@ import pytest
 from tests.records import record
 from tests.tracing.samples import MIRROR, SUCCESS, TIMED_OUT
 from tracebench.model.errors import UsageError
-from tracebench.model.exchange import Undecomposed
 from tracebench.model.plan import Payload, SpanRoutes
-from tracebench.model.span_columns import SpanTable
+from tracebench.model.record.exchange import Undecomposed
+from tracebench.model.record.span_columns import SpanTable
 from tracebench.tracing.receiver.client import Received
 from tracebench.tracing.receiver.collect import check_receiver, doubts
 from tracebench.tracing.traces import Traces

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tests.tracing.samples import REST, RUN, SUCCESS, Collected
-from tracebench.model.exchange import Undecomposed
+from tracebench.model.record.exchange import Undecomposed
 from tracebench.tracing.roots.delivery import Delivered
 from tracebench.tracing.roots.export import export
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.load.streams.exact_streams import Streamed, chat, streams, tokens
-from tracebench.model.requests import DRAW
-from tracebench.model.streams import STREAM
+from tracebench.model.record.requests import DRAW
+from tracebench.model.record.streams import STREAM
 from tracebench.tracing.roots.generated import of_streams, of_target, streams_of, text_of
 
 HUGE = " ".join(["9" * 30] * (len(STREAM.names or ()) - 2))

@@ -7,7 +7,7 @@ import pytest
 from tests.analysis.samples import load
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Stability
-from tracebench.model.result import Warmup
+from tracebench.model.results.result import Warmup
 from tracebench.tracing.roots import run_facts
 
 BARE = load([])

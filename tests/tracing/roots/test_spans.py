@@ -21,7 +21,7 @@ from tests.tracing.samples import (
     spans_of,
 )
 from tracebench.model.errors import UsageError
-from tracebench.model.exchange import Exchange, Outcome, Reply, Timing, Undecomposed
+from tracebench.model.record.exchange import Exchange, Outcome, Reply, Timing, Undecomposed
 from tracebench.tracing.otlp.sdk_spans import context_of, from_sdk
 from tracebench.tracing.roots import read_back
 from tracebench.tracing.roots.export import Anchor

@@ -11,7 +11,7 @@ from itertools import accumulate, islice, pairwise
 from typing import Final, NamedTuple
 
 from server_middleware.vocabulary import KNOWN_PARTS, MOST_OWN_NAMES, SERVER_OTHER
-from tracebench.model.exchange import CameWith, ServerSpan, Timing, Undecomposed
+from tracebench.model.record.exchange import CameWith, ServerSpan, Timing, Undecomposed
 
 _LONGEST_NS: Final = 2**62
 """146 years; anything longer is not a plausible duration, and would not fit into a column."""

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from server_middleware.vocabulary import SERVER_OTHER
-from tracebench.model.columns import ABSENT, Int64
-from tracebench.model.span_columns import Words
+from tracebench.model.record.columns import ABSENT, Int64
+from tracebench.model.record.span_columns import Words
 
 _AT_ONCE: Final = 1 << 20
 """Moments processed at a time, which takes some 50 MB."""

@@ -10,10 +10,10 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from tracebench.analysis.closure.selection import Selection
-from tracebench.model.columns import ABSENT
-from tracebench.model.exchange import ClockOffset, Nanoseconds
-from tracebench.model.requests import ARRIVED, SENT
-from tracebench.model.server_times import STARTED, TOTAL
+from tracebench.model.record.columns import ABSENT
+from tracebench.model.record.exchange import ClockOffset, Nanoseconds
+from tracebench.model.record.requests import ARRIVED, SENT
+from tracebench.model.record.server_times import STARTED, TOTAL
 
 _STRETCHES: Final = 64
 """How many stretches a run with drifting clocks is divided into; within one, drift is small."""

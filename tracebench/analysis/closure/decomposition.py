@@ -19,9 +19,6 @@ from tracebench.analysis.closure.first_token import stream_times
 from tracebench.analysis.closure.own_components import own_components
 from tracebench.analysis.closure.selection import Formula, SelectedColumns, Selection, Subset
 from tracebench.analysis.closure.source_agreement import differing
-from tracebench.model import requests as stamps
-from tracebench.model import server_times as told
-from tracebench.model.columns import ABSENT, PageView, summed
 from tracebench.model.components import (
     BACKLOG,
     BODY,
@@ -32,9 +29,12 @@ from tracebench.model.components import (
     SERVER_AND_NETWORK,
     SERVICE_TIME,
 )
-from tracebench.model.exchange import Decomposition, Nanoseconds, Outcome, Undecomposed
-from tracebench.model.requests import OUTCOME, OUTCOME_CODES, Flags, Requests, Rows
-from tracebench.model.server_times import CAME_WITH, PROBLEMS, SOURCES, ServerTimes
+from tracebench.model.record import requests as stamps
+from tracebench.model.record import server_times as told
+from tracebench.model.record.columns import ABSENT, PageView, summed
+from tracebench.model.record.exchange import Decomposition, Nanoseconds, Outcome, Undecomposed
+from tracebench.model.record.requests import OUTCOME, OUTCOME_CODES, Flags, Requests, Rows
+from tracebench.model.record.server_times import CAME_WITH, PROBLEMS, SOURCES, ServerTimes
 
 # The time between the start of a reply and its end, and what it may be attributed to.
 #

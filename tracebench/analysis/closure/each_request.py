@@ -12,10 +12,10 @@ from server_middleware.vocabulary import INFERENCE, INFERENCE_PARTS, KNOWN_PARTS
 from tracebench.analysis.closure.decomposition import CLIENT_SIDE, fitting, server_side
 from tracebench.analysis.closure.own_components import shown_as
 from tracebench.analysis.closure.selection import Formula, Subset
-from tracebench.model.columns import ABSENT, Int64, PageView, summed
 from tracebench.model.components import END_TO_END
-from tracebench.model.requests import Flags, Requests, Rows
-from tracebench.model.server_times import PART, ServerTimes
+from tracebench.model.record.columns import ABSENT, Int64, PageView, summed
+from tracebench.model.record.requests import Flags, Requests, Rows
+from tracebench.model.record.server_times import PART, ServerTimes
 
 _NOT_REPORTED: Final = -1
 

@@ -16,12 +16,12 @@ import numpy as np
 
 from server_middleware.vocabulary import DECODE, PREFILL, PREPROCESSING, QUEUE
 from tracebench.analysis.closure.selection import Selection, Subset
-from tracebench.model import server_times as told
-from tracebench.model.columns import ABSENT, Int64
 from tracebench.model.components import NETWORK_FIRST, SERVER_AND_NETWORK, SERVER_BEFORE_FIRST
-from tracebench.model.exchange import StreamTimes
-from tracebench.model.requests import DRAW, Flags
-from tracebench.model.server_times import ServerTimes
+from tracebench.model.record import server_times as told
+from tracebench.model.record.columns import ABSENT, Int64
+from tracebench.model.record.exchange import StreamTimes
+from tracebench.model.record.requests import DRAW, Flags
+from tracebench.model.record.server_times import ServerTimes
 
 BEFORE_FIRST: Final = (QUEUE, PREPROCESSING, PREFILL)
 """Parts of the server's time that end before the first token comes."""

@@ -16,12 +16,12 @@ import numpy as np
 
 from server_middleware.vocabulary import KNOWN_PARTS, LONGEST_NAME, MOST_OWN_NAMES
 from tracebench.analysis.closure.selection import Formula, Selection, Subset
-from tracebench.model.columns import ABSENT, summed
 from tracebench.model.components import COMPONENTS, END_TO_END
-from tracebench.model.exchange import Nanoseconds
-from tracebench.model.requests import Flags
-from tracebench.model.server_times import LEFT_OUT, PART, UNLISTED, ServerTimes
-from tracebench.model.statistics import Statistics
+from tracebench.model.record.columns import ABSENT, summed
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.record.requests import Flags
+from tracebench.model.record.server_times import LEFT_OUT, PART, UNLISTED, ServerTimes
+from tracebench.model.results.statistics import Statistics
 
 _UNUSUAL: Final = re.compile(r"[^A-Za-z0-9_.-]")
 _OF_THE_SERVER: Final = "server."

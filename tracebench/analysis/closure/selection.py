@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.model.columns import ABSENT, Int64, PageView
-from tracebench.model.exchange import Nanoseconds
-from tracebench.model.requests import SCHEDULED, Flags, Requests, Rows
-from tracebench.model.server_times import ServerTimes
+from tracebench.model.record.columns import ABSENT, Int64, PageView
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.record.requests import SCHEDULED, Flags, Requests, Rows
+from tracebench.model.record.server_times import ServerTimes
 
 _BLOCK: Final = 65_536
 

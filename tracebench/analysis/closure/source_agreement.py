@@ -13,10 +13,10 @@ from server_middleware.vocabulary import (
     SERVER_PROCESSING,
 )
 from tracebench.analysis.closure.selection import Selection, Subset
-from tracebench.model.columns import ABSENT, Int64, summed
-from tracebench.model.exchange import Differing, Timing
-from tracebench.model.requests import Flags
-from tracebench.model.server_times import DIFFERS, ServerTimes
+from tracebench.model.record.columns import ABSENT, Int64, summed
+from tracebench.model.record.exchange import Differing, Timing
+from tracebench.model.record.requests import Flags
+from tracebench.model.record.server_times import DIFFERS, ServerTimes
 
 _STAMPS_NS: Final = 1_000
 """Resolution of times in trace backends: a microsecond."""

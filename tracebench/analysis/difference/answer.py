@@ -5,7 +5,6 @@ from typing import Final, NamedTuple
 
 from server_middleware.vocabulary import INFERENCE_PARTS, SERVER_PROCESSING
 from tracebench.analysis.numbers import rounded, signed
-from tracebench.model.comparison import Differences
 from tracebench.model.components import (
     COMPONENTS,
     END_TO_END,
@@ -14,7 +13,8 @@ from tracebench.model.components import (
     SERVER_AND_NETWORK,
     SERVICE_TIME,
 )
-from tracebench.model.result import Difference
+from tracebench.model.results.comparison import Differences
+from tracebench.model.results.result import Difference
 
 LEAST_SHARE: Final = 0.01
 """Fraction of the whole; a smaller difference, even if shown, does not matter in practice."""

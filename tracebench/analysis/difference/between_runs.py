@@ -16,8 +16,8 @@ from tracebench.analysis.difference.holm import shown, word
 from tracebench.analysis.statistics.correlation import Z95
 from tracebench.analysis.statistics.student_t import critical_t, two_sided_p
 from tracebench.model.components import LATENCY
-from tracebench.model.result import Difference, TargetResult
-from tracebench.model.statistics import Statistics
+from tracebench.model.results.result import Difference, TargetResult
+from tracebench.model.results.statistics import Statistics
 
 ENOUGH_RUNS: Final = 3
 """Runs needed on each side for the runs to be the sample."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 
 Facts = Mapping[str, Any]
 

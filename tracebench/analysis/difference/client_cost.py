@@ -11,8 +11,8 @@ import numpy as np
 from tracebench.analysis.statistics.correlation import student_t95
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.model.measurement import Block
-from tracebench.model.result import ClientCost, Difference, ErrorCount
-from tracebench.model.statistics import COMPARED, Statistics
+from tracebench.model.results.result import ClientCost, Difference, ErrorCount
+from tracebench.model.results.statistics import COMPARED, Statistics
 
 _LEAST_PAIRS: Final = 6
 """Pairs of blocks needed for an interval."""

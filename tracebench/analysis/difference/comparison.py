@@ -20,9 +20,15 @@ from tracebench.analysis.statistics.correlation import Z95
 from tracebench.analysis.statistics.distribution import describe
 from tracebench.analysis.statistics.student_t import two_sided_p
 from tracebench.model.components import BODY
-from tracebench.model.requests import VARIANT, Requests
-from tracebench.model.result import Comparison, Difference, ObserverEffect, Result, TargetResult
-from tracebench.model.statistics import COMPARED, Statistics
+from tracebench.model.record.requests import VARIANT, Requests
+from tracebench.model.results.result import (
+    Comparison,
+    Difference,
+    ObserverEffect,
+    Result,
+    TargetResult,
+)
+from tracebench.model.results.statistics import COMPARED, Statistics
 
 # Targets side by side.
 

@@ -19,11 +19,11 @@ import numpy.typing as npt
 from tracebench.analysis.closure.decomposition import client_view, due, reported, successes
 from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.analysis.statistics.student_t import critical_t, two_sided_p
-from tracebench.model.columns import Int64
-from tracebench.model.exchange import Decomposition, Nanoseconds
 from tracebench.model.measurement import Measurement
-from tracebench.model.requests import SCHEDULED
-from tracebench.model.statistics import COMPARED, PERMILLE
+from tracebench.model.record.columns import Int64
+from tracebench.model.record.exchange import Decomposition, Nanoseconds
+from tracebench.model.record.requests import SCHEDULED
+from tracebench.model.results.statistics import COMPARED, PERMILLE
 
 Series: TypeAlias = npt.NDArray[np.float64]
 """A statistic of successive blocks, in ms; NaN where a block does not have it."""

@@ -4,7 +4,7 @@ from typing import Final
 
 from tracebench.analysis.advice import Advice
 from tracebench.analysis.findings.finding import INFO, WARNING, FindingKind, weigh
-from tracebench.model.result import Finding
+from tracebench.model.results.result import Finding
 
 _UNREADABLE_ARCHIVE: Final = FindingKind(
     "unreadable_archive",

@@ -10,11 +10,11 @@ from typing import Final, Literal, NamedTuple
 from tracebench.analysis.advice import Hint, always, pieces
 from tracebench.analysis.numbers import Wording
 from tracebench.analysis.objectives.goodput import Judged
-from tracebench.model.exchange import Decomposition, Nanoseconds
 from tracebench.model.measurement import Measurement
-from tracebench.model.result import ErrorCount, Finding, Floor, RequestCounts, Verdict
-from tracebench.model.statistics import Statistics
-from tracebench.model.stream_result import StreamResult
+from tracebench.model.record.exchange import Decomposition, Nanoseconds
+from tracebench.model.results.result import ErrorCount, Finding, Floor, RequestCounts, Verdict
+from tracebench.model.results.statistics import Statistics
+from tracebench.model.results.stream_result import StreamResult
 
 Severity = Literal["info", "warning", "invalid"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "invalid")

@@ -21,7 +21,7 @@ from tracebench.analysis.findings.finding import (
     weigh,
 )
 from tracebench.analysis.numbers import percent, rounded
-from tracebench.model.result import Finding, RequestCounts
+from tracebench.model.results.result import Finding, RequestCounts
 
 _NO_SUCCESSES: Final = FindingKind(
     "no_successes",

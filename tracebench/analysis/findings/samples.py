@@ -8,8 +8,8 @@ from tracebench.analysis.advice import LONGER, Advice, Situation
 from tracebench.analysis.findings.finding import Evidence, FindingKind, weigh
 from tracebench.analysis.numbers import rounded
 from tracebench.analysis.statistics.distribution import SAMPLE_FLOORS
-from tracebench.model.result import Finding
-from tracebench.model.statistics import PERMILLE, Statistics
+from tracebench.model.results.result import Finding
+from tracebench.model.results.statistics import PERMILLE, Statistics
 
 _CORRELATED_SAMPLES: Final = FindingKind(
     "correlated_samples",

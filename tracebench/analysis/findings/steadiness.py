@@ -11,9 +11,9 @@ from tracebench.analysis.closure.decomposition import latency, service_time, suc
 from tracebench.analysis.findings.finding import Evidence, FindingKind, part_of, weigh
 from tracebench.analysis.statistics.distribution import NS_PER_MS, interval_ranks, rank
 from tracebench.analysis.statistics.steady_state import drift, leftover
-from tracebench.model.exchange import Nanoseconds
-from tracebench.model.requests import SCHEDULED, SLOT, VARIANT, Requests
-from tracebench.model.result import Finding
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.record.requests import SCHEDULED, SLOT, VARIANT, Requests
+from tracebench.model.results.result import Finding
 
 _NOT_STATIONARY: Final = FindingKind(
     "not_stationary",

@@ -22,9 +22,9 @@ from tracebench.analysis.statistics.distribution import SAMPLE_FLOORS
 from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import Decision, GateResult, Unit
-from tracebench.model.result import Comparison, Result, TargetResult
-from tracebench.model.statistics import COMPARED, Statistics
-from tracebench.model.stream_result import Goodput
+from tracebench.model.results.result import Comparison, Result, TargetResult
+from tracebench.model.results.statistics import COMPARED, Statistics
+from tracebench.model.results.stream_result import Goodput
 
 OnInconclusive = Literal["fail", "pass"]
 Interval = tuple[float, float]

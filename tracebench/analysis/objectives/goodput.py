@@ -18,17 +18,17 @@ from tracebench.analysis.objectives.limits import (
     statistics_of,
 )
 from tracebench.analysis.statistics.rates import Share, share_below
-from tracebench.analysis.streams import answered, by_request
-from tracebench.model.columns import ABSENT, Int64
+from tracebench.analysis.streams.streams import answered, by_request
 from tracebench.model.components import END_TO_END
-from tracebench.model.exchange import Decomposition, Outcome
 from tracebench.model.measurement import Measurement
 from tracebench.model.objectives import Limit, Met, Objective, ObjectiveResult
-from tracebench.model.requests import DRAW, OUTCOME, OUTCOME_CODES, Flags
-from tracebench.model.result import TargetResult
-from tracebench.model.statistics import Statistics
-from tracebench.model.stream_result import Goodput
-from tracebench.model.streams import places_of
+from tracebench.model.record.columns import ABSENT, Int64
+from tracebench.model.record.exchange import Decomposition, Outcome
+from tracebench.model.record.requests import DRAW, OUTCOME, OUTCOME_CODES, Flags
+from tracebench.model.record.streams import places_of
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.statistics import Statistics
+from tracebench.model.results.stream_result import Goodput
 
 _CANCELLED: Final = OUTCOME_CODES[Outcome.CANCELLED]
 _SUCCEEDED: Final = OUTCOME_CODES[Outcome.SUCCEEDED]

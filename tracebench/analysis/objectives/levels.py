@@ -6,7 +6,7 @@ from math import exp, inf, log, sqrt
 
 from tracebench.analysis.statistics.rates import wilson
 from tracebench.model.objectives import Met, ObjectiveResult
-from tracebench.model.search import Level
+from tracebench.model.results.search import Level
 
 
 @dataclass(frozen=True, slots=True)

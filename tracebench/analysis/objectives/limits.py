@@ -9,8 +9,8 @@ from server_middleware.vocabulary import INFERENCE_PARTS, SERVER_OTHER
 from tracebench.model.components import COMPONENTS
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import Limit, Objective
-from tracebench.model.result import TargetResult
-from tracebench.model.statistics import PERMILLE, Statistics
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.statistics import PERMILLE, Statistics
 
 # Metrics and statistics, by the names that users write.
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from tracebench.analysis.objectives.levels import Seen, levels
 from tracebench.analysis.statistics.correlation import Z95
 from tracebench.model.objectives import ObjectiveResult
-from tracebench.model.search import Level
+from tracebench.model.results.search import Level
 
 Floats = npt.NDArray[np.float64]
 

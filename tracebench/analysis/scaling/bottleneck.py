@@ -13,8 +13,8 @@ from server_middleware.vocabulary import (
 )
 from tracebench.analysis.numbers import percent, rounded
 from tracebench.model.components import BACKLOG, BODY, CLIENT, CONNECT, NETWORK, SERVER_AND_NETWORK
-from tracebench.model.result import TargetResult, TcpInfo
-from tracebench.model.sweep import Bottleneck, Cause, LoadKind, Point, Scaling
+from tracebench.model.results.result import TargetResult, TcpInfo
+from tracebench.model.results.sweep import Bottleneck, Cause, LoadKind, Point, Scaling
 
 # What saturates first: the component that accounts for most of the growth in latency.
 

@@ -6,9 +6,9 @@ from typing import Final
 from tracebench.analysis.numbers import rounded
 from tracebench.model.objectives import Met, ObjectiveResult
 from tracebench.model.plan import Arrival
-from tracebench.model.result import TargetResult
-from tracebench.model.search import Level
-from tracebench.model.sweep import LoadKind
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.search import Level
+from tracebench.model.results.sweep import LoadKind
 
 OF_THE_TOOL: Final = frozenset({"client_saturated", "loop_lag"})
 """Findings that invalidate numbers because the tool itself is the limit."""

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from tracebench.model.sweep import Law
+from tracebench.model.results.sweep import Law
 
 _LEAST_POINTS: Final = 4
 """Points needed for a fit: three parameters fit any three points exactly."""

@@ -21,8 +21,8 @@ from tracebench.analysis.scaling.objective import (
     objective_sentence,
 )
 from tracebench.model.components import END_TO_END
-from tracebench.model.result import Finding, TargetResult
-from tracebench.model.sweep import Bottleneck, LoadKind, Point, Scaling
+from tracebench.model.results.result import Finding, TargetResult
+from tracebench.model.results.sweep import Bottleneck, LoadKind, Point, Scaling
 
 _GROWN: Final = 1.05
 """Factor that throughput must exceed in a step to count as grown."""

@@ -11,10 +11,10 @@ from typing import Final
 import numpy as np
 
 from tracebench.analysis.statistics.distribution import NS_PER_MS, in_order, rank
-from tracebench.model.blocks import BlockSeries
-from tracebench.model.columns import Int64
-from tracebench.model.exchange import Nanoseconds
-from tracebench.model.statistics import PERMILLE
+from tracebench.model.record.columns import Int64
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.results.blocks import BlockSeries
+from tracebench.model.results.statistics import PERMILLE
 
 USUAL: Final = 32
 MOST: Final = 64

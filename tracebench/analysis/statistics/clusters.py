@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from tracebench.analysis.statistics.correlation import Z95, student_t95
 from tracebench.analysis.statistics.distribution import NS_PER_MS, SAMPLE_FLOORS, rank
-from tracebench.model.columns import Int64
-from tracebench.model.statistics import PERMILLE, Statistics
+from tracebench.model.record.columns import Int64
+from tracebench.model.results.statistics import PERMILLE, Statistics
 
 FEWEST_CLUSTERS: Final = 30
 """Clusters needed for intervals; fewer reveal too little about how much clusters differ."""

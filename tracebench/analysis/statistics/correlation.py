@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.model.exchange import Nanoseconds
+from tracebench.model.record.exchange import Nanoseconds
 
 # Quantiles of Student's t and the normal distribution for 95 % intervals.
 

@@ -17,10 +17,10 @@ from tracebench.analysis.statistics.correlation import (
     moments,
     student_t95,
 )
-from tracebench.model.columns import ABSENT
-from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import Curve
-from tracebench.model.statistics import PERMILLE, Statistics
+from tracebench.model.record.columns import ABSENT
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.results.result import Curve
+from tracebench.model.results.statistics import PERMILLE, Statistics
 
 NS_PER_MS: Final = 1e6
 SAMPLE_FLOORS: Final = {"p50_ms": 6, "p90_ms": 64, "p95_ms": 130, "p99_ms": 662, "p999_ms": 6_636}

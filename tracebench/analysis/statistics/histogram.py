@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from tracebench.analysis.statistics.distribution import Ordered
-from tracebench.model.columns import Int64
+from tracebench.model.record.columns import Int64
 
 DIGITS: Final = 3
 _COARSE: Final = 2

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracebench.analysis.statistics.correlation import Z95, share_inflation, student_t95
-from tracebench.model.columns import Int64
+from tracebench.model.record.columns import Int64
 
 Interval = tuple[float, float]
 

@@ -9,10 +9,10 @@ import numpy as np
 from tracebench.analysis.closure.decomposition import latency, ranked
 from tracebench.analysis.statistics.correlation import moments
 from tracebench.analysis.statistics.distribution import NS_PER_MS, describe
-from tracebench.model.exchange import Nanoseconds
 from tracebench.model.measurement import Measurement
-from tracebench.model.requests import SCHEDULED
-from tracebench.model.result import Warmup
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.record.requests import SCHEDULED
+from tracebench.model.results.result import Warmup
 
 MSER_5: Final = "MSER-5"
 _BATCH: Final = 5

@@ -13,8 +13,8 @@ import numpy.typing as npt
 from tracebench.analysis.statistics.correlation import student_t95
 from tracebench.analysis.statistics.distribution import NS_PER_MS, Ordered, in_order
 from tracebench.model.components import END_TO_END, LEAVES, SERVER_AND_NETWORK
-from tracebench.model.exchange import Nanoseconds
-from tracebench.model.result import Tail, TailPart
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.results.result import Tail, TailPart
 
 _SLOWEST: Final = {"slowest_1_percent": 100, "slowest_5_percent": 20}
 """Name → the divisor of the number of requests that gives the group's size."""

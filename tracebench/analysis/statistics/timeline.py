@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 
 from tracebench.analysis.statistics.distribution import NS_PER_MS
-from tracebench.model.blocks import Timeline
-from tracebench.model.columns import Int64
-from tracebench.model.exchange import Nanoseconds
+from tracebench.model.record.columns import Int64
+from tracebench.model.record.exchange import Nanoseconds
+from tracebench.model.results.blocks import Timeline
 
 MOST: Final = 500
 _INSIDE: Final = MOST - 2

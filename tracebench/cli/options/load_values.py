@@ -8,7 +8,7 @@ import click
 
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Segment, Stability
-from tracebench.model.statistics import PERMILLE
+from tracebench.model.results.statistics import PERMILLE
 from tracebench.system.input_files import read_text
 
 # `--concurrency` and `--rate` of a sweep: a list of numbers, or `auto`.

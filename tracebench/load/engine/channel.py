@@ -20,7 +20,7 @@ from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.engine.tls import TlsConnection
 from tracebench.load.wire.codec import Slot
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest
-from tracebench.model.exchange import Stamp
+from tracebench.model.record.exchange import Stamp
 
 # A channel: slots that share one connection, and that connection's replacements.
 

@@ -19,7 +19,7 @@ from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.engine.kernel import ANCILLARY_SIZE, arrival_wall_ns
 from tracebench.load.engine.loop import READABLE, WRITABLE, Handler, Loop
 from tracebench.load.wire.codec import Codec, ProtocolError, Slot
-from tracebench.model.exchange import Lost, Stamp
+from tracebench.model.record.exchange import Lost, Stamp
 
 READ_SIZE = 65_536
 MOST_BUFFERS = 64  # join if there are more: sendmsg takes at most 1,024

@@ -11,7 +11,7 @@ from tracebench.load.engine.pacing import ClosedLoop, OpenLoop, Pacing
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.streams.recorder import StreamRecorder
 from tracebench.load.wire.codec import Slot
-from tracebench.model.exchange import Outcome, Stamp
+from tracebench.model.record.exchange import Outcome, Stamp
 
 # The ledger of a window: whether slots may still start, and what happens when exchanges end.
 

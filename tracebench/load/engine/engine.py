@@ -15,15 +15,15 @@ from tracebench.load.engine.conversations import Talk, dispatch_of
 from tracebench.load.engine.dispatch import Ledger
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, Pacing
-from tracebench.load.engine.progress import Progress
+from tracebench.load.progress import Progress
 from tracebench.load.recording.replies import Learn, Replies
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.recording.spill import Spill
 from tracebench.load.streams.reading import NO_STREAMS, Streaming
 from tracebench.load.streams.recorder import StreamRecorder
 from tracebench.load.wire.codec import Slot
-from tracebench.model.exchange import Outcome, Stamp
-from tracebench.model.requests import Ids
+from tracebench.model.record.exchange import Outcome, Stamp
+from tracebench.model.record.requests import Ids
 from tracebench.tracing.roots.trace_ids import IdSource
 
 TICK_NS = 100_000_000

@@ -27,7 +27,7 @@ from tracebench.load.recording.rows import PAGE_BYTES, PLAIN, ROW_BYTES, plain_t
 from tracebench.load.wire.codec import ProtocolError, Slot
 from tracebench.load.wire.http1 import Http1Codec, HttpRequest
 from tracebench.load.wire.http1_pattern import Http1Pattern, Take, unknown
-from tracebench.model.exchange import Stamp
+from tracebench.model.record.exchange import Stamp
 
 MOST_PRIVATE_BYTES: Final = 64 << 20
 """Limit on the copies of all connections together; beyond it, the bodies are shared."""

@@ -15,9 +15,9 @@ from tracebench.load.recording.replies import Learn
 from tracebench.load.streams.reading import NO_STREAMS, Streaming
 from tracebench.load.wire.codec import Codec, RawReply, Request
 from tracebench.model.errors import UsageError
-from tracebench.model.exchange import Reply
 from tracebench.model.language import Agreement
 from tracebench.model.plan import Order, Streamed, Tls
+from tracebench.model.record.exchange import Reply
 from tracebench.system.redaction import NO_SECRETS, Secrets
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 

@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from tracebench.load.engine.endpoint import Endpoint, resolve_unix
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import measure
 from tracebench.load.peers.null_server import HOST, NullProtocol, spawned
+from tracebench.load.progress import Watcher
 from tracebench.load.wire import grpc_reply, http1
 from tracebench.model.errors import TracebenchError
 from tracebench.model.measurement import Measurement

@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.engine.progress import Watcher
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import measure
 from tracebench.load.peers.clients import Job, Sample, Send
+from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError
 from tracebench.model.measurement import Block
 from tracebench.model.plan import Workload

@@ -13,8 +13,8 @@ import grpc
 
 from tracebench.load.wire.codec import RawReply
 from tracebench.model.errors import UsageError
-from tracebench.model.exchange import Reply
 from tracebench.model.plan import Expected, Targets
+from tracebench.model.record.exchange import Reply
 
 Read = Callable[[RawReply], tuple[Reply, str]]
 

@@ -17,7 +17,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
 
 from tracebench.model.errors import TargetError, UsageError, excerpt
-from tracebench.model.exchange import Reply
+from tracebench.model.record.exchange import Reply
 from tracebench.protos.reflection_pb2 import Request, Response
 from tracebench.system.input_files import check_file, read
 

@@ -14,8 +14,8 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 from tracebench.load.prepare.expectations import Content, Read
 from tracebench.load.wire.codec import RawReply
 from tracebench.model.errors import UsageError, excerpt
-from tracebench.model.exchange import Reply
 from tracebench.model.plan import Payload
+from tracebench.model.record.exchange import Reply
 from tracebench.protos import inference_pb2, open_inference_pb2
 
 _TIMING_SWITCH: Final = "enable_timing"

@@ -26,8 +26,8 @@ from tracebench.load.wire import grpc_reply
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http2 import Http2Codec
 from tracebench.model.errors import TargetError, UsageError, excerpt
-from tracebench.model.exchange import Reply
 from tracebench.model.plan import Plan, Target, Tls
+from tracebench.model.record.exchange import Reply
 from tracebench.system.redaction import NO_SECRETS, Secrets, header_shown, redacted
 from tracebench.tracing.roots import target_attributes
 from tracebench.tracing.roots.trace_ids import IdSource, traceparent

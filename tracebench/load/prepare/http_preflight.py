@@ -25,7 +25,7 @@ from tracebench.load.prepare.expectations import Content
 from tracebench.load.prepare.headers import Header
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.model.errors import TargetError, excerpt
-from tracebench.model.exchange import Exchange, Reply
+from tracebench.model.record.exchange import Exchange, Reply
 from tracebench.system.redaction import redacted
 from tracebench.tracing.roots.trace_ids import IdSource, traceparent
 

@@ -30,8 +30,8 @@ from tracebench.load.wire import grpc_reply
 from tracebench.load.wire.grpc_pattern import pattern_of
 from tracebench.load.wire.http2 import StreamingHttp2Codec
 from tracebench.model.errors import TargetError, UsageError, excerpt
-from tracebench.model.exchange import Exchange
 from tracebench.model.plan import Payload, Plan, Target
+from tracebench.model.record.exchange import Exchange
 from tracebench.protos.inference_pb2 import PredictRequest
 
 _LONGEST_ANSWER: Final = 2_000

@@ -7,15 +7,15 @@ from typing import Final
 
 import numpy as np
 
-from tracebench.analysis.failures import MOST_REASONS, OTHER, folded, said
+from tracebench.analysis.summary.failures import MOST_REASONS, OTHER, folded, said
 from tracebench.load.recording.replies import NONE, WHOLE, Log
 from tracebench.load.recording.rows import ROW, RowRecorder, Rows
 from tracebench.load.wire.codec import RawReply
-from tracebench.model import requests as columns_of
-from tracebench.model.columns import ABSENT, Columns, Int64
-from tracebench.model.exchange import Outcome, Reply, Timing
-from tracebench.model.requests import OUTCOME_CODES, Ids, Requests, Texts, stamp_columns
-from tracebench.model.server_times import PartNames, ServerTimes, TimesPage
+from tracebench.model.record import requests as columns_of
+from tracebench.model.record.columns import ABSENT, Columns, Int64
+from tracebench.model.record.exchange import Outcome, Reply, Timing
+from tracebench.model.record.requests import OUTCOME_CODES, Ids, Requests, Texts, stamp_columns
+from tracebench.model.record.server_times import PartNames, ServerTimes, TimesPage
 from tracebench.system.redaction import NO_SECRETS, Secrets
 from tracebench.tracing.mirror import timings
 

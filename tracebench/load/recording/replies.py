@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from tracebench.load.recording.spill import Held, Spill
 from tracebench.load.wire.codec import RawReply
-from tracebench.model.exchange import CameWith
+from tracebench.model.record.exchange import CameWith
 from tracebench.tracing.mirror.layout import Layout
 
 NONE, WHOLE, FIRST_FORM = 0, 1, 2

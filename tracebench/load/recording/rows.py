@@ -15,9 +15,9 @@ import numpy.typing as npt
 from tracebench.load.recording.replies import Replies
 from tracebench.load.recording.spill import Held, Spill
 from tracebench.load.wire.codec import Slot
-from tracebench.model.columns import PAGE_ROWS, Int64
-from tracebench.model.exchange import Outcome, Stamp
-from tracebench.model.requests import LOST_CODES, OUTCOME_CODES, STAMP_CODES
+from tracebench.model.record.columns import PAGE_ROWS, Int64
+from tracebench.model.record.exchange import Outcome, Stamp
+from tracebench.model.record.requests import LOST_CODES, OUTCOME_CODES, STAMP_CODES
 
 PLAIN: Final = Struct("<4qIQ").pack_into
 """Writes the start of a row, which is all that most rows need: new pages are zeroed. The last

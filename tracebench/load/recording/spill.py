@@ -12,7 +12,7 @@ from typing import IO, Final
 
 import numpy as np
 
-from tracebench.model.columns import Page
+from tracebench.model.record.columns import Page
 
 BOUND_BYTES: Final = 64 * 2**20
 """How much of a record is held in memory; the rest goes to the file."""
@@ -147,7 +147,7 @@ class Spill:
             self._writer = None
 
     def keep(self, page: Page) -> Page:
-        """Keep a page of columns; see `tracebench.model.columns.Keep`."""
+        """Keep a page of columns; see `tracebench.model.record.columns.Keep`."""
         size = sum(stored.nbytes for stored in page.values())
         self._room_bytes -= size
         if not self._must_spill():

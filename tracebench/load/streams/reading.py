@@ -18,8 +18,8 @@ from server_middleware.vocabulary import (
 from tracebench.load.streams.events import Cut, Event, cut_for
 from tracebench.load.streams.tokens import DONE, Answer
 from tracebench.load.wire.codec import GRPC_STREAM, Mark, StreamLog
-from tracebench.model.exchange import Stamp
-from tracebench.model.streams import BROKE_OFF, STOPPED
+from tracebench.model.record.exchange import Stamp
+from tracebench.model.record.streams import BROKE_OFF, STOPPED
 
 _AT_ONCE: Final = 16
 """How many events are read between two pauses: about 0.1 ms of work."""

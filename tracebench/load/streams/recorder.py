@@ -9,8 +9,8 @@ import numpy as np
 
 from tracebench.load.streams.reading import StreamFacts, Streaming, Token, read_stream
 from tracebench.load.wire.codec import Slot, StreamLog
-from tracebench.model.exchange import Reply, Timing
-from tracebench.model.streams import READ, STREAM, TOKEN_SOURCES, Streams
+from tracebench.model.record.exchange import Reply, Timing
+from tracebench.model.record.streams import READ, STREAM, TOKEN_SOURCES, Streams
 from tracebench.tracing.mirror.timings import read_timing
 
 SLICE_NS: Final = 500_000

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-from tracebench.model.exchange import Lost, Stamp
+from tracebench.model.record.exchange import Lost, Stamp
 
 # One of the C exchanges that may be in flight at once.
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from tracebench.load.wire.codec import RawReply
 from tracebench.load.wire.grpc_request import PREFIX, literal
-from tracebench.model.exchange import CameWith, Reply, Undecomposed
+from tracebench.model.record.exchange import CameWith, Reply, Undecomposed
 from tracebench.tracing.mirror import timings as mirror
 from tracebench.tracing.mirror.layout import Layout, learn
 from tracebench.tracing.mirror.message_layout import MessageTemplate, timing_starts

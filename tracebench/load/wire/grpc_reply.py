@@ -16,7 +16,7 @@ from tracebench.load.wire.codec import RawReply
 from tracebench.load.wire.grpc_request import PREFIX
 from tracebench.load.wire.http2_streams import KEPT_MESSAGE_BYTES
 from tracebench.model.errors import excerpt
-from tracebench.model.exchange import Reply
+from tracebench.model.record.exchange import Reply
 
 MOST_HEADER_LIST_BYTES: Final = 65_536
 MOST_MESSAGE_BYTES: Final = 16 * 2**20

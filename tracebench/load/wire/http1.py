@@ -17,7 +17,7 @@ from tracebench.load.wire.codec import (
     Slot,
     StreamLog,
 )
-from tracebench.model.exchange import Lost, Reply
+from tracebench.model.record.exchange import Lost, Reply
 
 # Reading kept HTTP/1.1 replies, after the run.
 

@@ -8,7 +8,7 @@ from typing import Final, Literal, Protocol
 from server_middleware.vocabulary import SERVER_TIMING_HEADER
 from tracebench.load.wire import http1
 from tracebench.load.wire.codec import KEPT_BODY_BYTES, RawReply
-from tracebench.model.exchange import CameWith, Reply, Timing, Undecomposed
+from tracebench.model.record.exchange import CameWith, Reply, Timing, Undecomposed
 from tracebench.tracing.mirror import timings
 from tracebench.tracing.mirror.layout import Layout, learn
 from tracebench.tracing.mirror.text_layout import END, TextTemplate

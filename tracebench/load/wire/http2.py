@@ -37,7 +37,7 @@ from tracebench.load.wire.http2_frames import (
 from tracebench.load.wire.http2_framing import Framing, WholeReply
 from tracebench.load.wire.http2_streams import FIRST_WINDOW, LAST_ID, Outflow, Stream, Streams
 from tracebench.model.errors import excerpt
-from tracebench.model.exchange import Lost
+from tracebench.model.record.exchange import Lost
 
 MOST_HEADER_BYTES: Final = 65_536
 MOST_ANSWERS: Final = 1_000

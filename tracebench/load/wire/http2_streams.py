@@ -13,7 +13,7 @@ from tracebench.load.wire.http2_frames import (
     SMALLEST_MAX_FRAME,
     frame_header,
 )
-from tracebench.model.exchange import Lost
+from tracebench.model.record.exchange import Lost
 
 # One HTTP/2 exchange: how much of its request has been sent, and its reply so far.
 

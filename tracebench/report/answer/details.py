@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tracebench.analysis.interpretation import interpret, interpret_stream, interpret_tail
 from tracebench.analysis.numbers import counted, milliseconds, rounded
-from tracebench.model.result import Result, TargetResult
+from tracebench.model.results.result import Result, TargetResult
 from tracebench.report.answer.influence import influence_lines
 from tracebench.report.tables.component_table import component_table, has_more, note_on_estimates
 from tracebench.report.tables.stream_table import stream_block

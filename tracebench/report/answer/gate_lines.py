@@ -10,10 +10,10 @@ from rich.text import Text
 
 from tracebench.analysis.interpretation import was_interrupted
 from tracebench.analysis.numbers import rounded
-from tracebench.model.comparison import RunComparison
 from tracebench.model.objectives import STATUS, Decision, GateResult, Unit
-from tracebench.model.result import Result
-from tracebench.model.stream_result import Goodput
+from tracebench.model.results.comparison import RunComparison
+from tracebench.model.results.result import Result
+from tracebench.model.results.stream_result import Goodput
 from tracebench.report.tables.terminal import WIDTH, indented, printed
 
 _STYLES: Final[Mapping[Decision, str]] = {

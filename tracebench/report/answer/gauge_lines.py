@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tracebench.analysis.numbers import rounded
-from tracebench.model.result import Gauge, TargetResult
+from tracebench.model.results.result import Gauge, TargetResult
 
 
 def gauge_lines(target: TargetResult) -> Iterator[str]:

@@ -8,8 +8,8 @@ from rich.text import Text
 from tracebench.analysis.interpretation import was_interrupted
 from tracebench.analysis.numbers import counted, percent, rounded
 from tracebench.analysis.verdict import usable_for
-from tracebench.model.result import Finding, TargetResult
-from tracebench.model.statistics import SHOWN
+from tracebench.model.results.result import Finding, TargetResult
+from tracebench.model.results.statistics import SHOWN
 from tracebench.report.tables.terminal import has_estimates
 
 _OF_MARKS = "too_few_samples"

@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 
 from tracebench.analysis.numbers import counted, milliseconds, rounded, signed
-from tracebench.model.result import ClientCost, Difference, Floor, ObserverEffect, TargetResult
+from tracebench.model.results.result import (
+    ClientCost,
+    Difference,
+    Floor,
+    ObserverEffect,
+    TargetResult,
+)
 
 
 def influence_lines(target: TargetResult, *, brief: bool) -> Iterator[str]:

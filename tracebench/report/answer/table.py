@@ -13,7 +13,7 @@ from tracebench.analysis.interpretation import (
     tail_in_short,
 )
 from tracebench.analysis.numbers import counted
-from tracebench.model.result import Detail, Result, TargetResult
+from tracebench.model.results.result import Detail, Result, TargetResult
 from tracebench.report.answer.details import (
     details_above,
     details_below,

@@ -11,8 +11,8 @@ from server_middleware.vocabulary import SERVER_OTHER
 from tracebench.analysis.closure.own_components import share_of
 from tracebench.analysis.numbers import counted, milliseconds, percent
 from tracebench.model.components import END_TO_END
-from tracebench.model.result import Result, TargetResult
-from tracebench.model.statistics import Statistics
+from tracebench.model.results.result import Result, TargetResult
+from tracebench.model.results.statistics import Statistics
 from tracebench.report.figures.figure_style import (
     COMPONENTS,
     INVALID,

@@ -5,7 +5,7 @@ from typing import Final
 
 from matplotlib.axes import Axes
 
-from tracebench.model.result import Gauge, TargetResult
+from tracebench.model.results.result import Gauge, TargetResult
 from tracebench.report.figures.figure_style import TARGETS
 from tracebench.report.tables.terminal import shortened
 

@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 
 from server_middleware.vocabulary import DECODE, PREFILL
 from tracebench.analysis.numbers import milliseconds
-from tracebench.model.result import TargetResult
-from tracebench.model.stream_result import StreamResult
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.stream_result import StreamResult
 from tracebench.report.figures.figure_style import COMPONENTS, TARGETS, Look
 
 _PARTS: Mapping[str, Look] = {

@@ -15,8 +15,8 @@ from tracebench.analysis.objectives.limits import LATENCY, objectives_of
 from tracebench.analysis.scaling.scalability_law import predict
 from tracebench.model.components import END_TO_END
 from tracebench.model.objectives import Limit
-from tracebench.model.result import TargetResult
-from tracebench.model.sweep import LoadKind, Point, Scaling, Sweep
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.sweep import LoadKind, Point, Scaling, Sweep
 from tracebench.report.figures.figure_style import COMPONENTS, INVALID, SIZE_IN, save
 from tracebench.report.tables.sweep_table import shown
 

@@ -3,7 +3,7 @@
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from tracebench.model.objectives import GateResult
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 from tracebench.report.answer.gate_lines import in_unit, last_line, measured
 from tracebench.system.output_files import replaced
 

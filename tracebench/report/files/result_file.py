@@ -9,12 +9,12 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
 from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin, get_type_hints
 
-from tracebench.model.comparison import Reported, Saved
 from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
-from tracebench.model.result import Result, TargetResult
-from tracebench.model.search import Search
-from tracebench.model.sweep import Sweep
+from tracebench.model.results.comparison import Reported, Saved
+from tracebench.model.results.result import Result, TargetResult
+from tracebench.model.results.search import Search
+from tracebench.model.results.sweep import Sweep
 from tracebench.system import json_fault
 from tracebench.system.output_files import replaced
 from tracebench.system.redaction import scrubbed

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 import numpy as np
 
 from tracebench.analysis.closure.each_request import RequestsPage, each_request
-from tracebench.analysis.streams import answered, by_request
-from tracebench.model import requests as stamps
-from tracebench.model.columns import ABSENT, Int64
+from tracebench.analysis.streams.streams import answered, by_request
 from tracebench.model.measurement import Record
-from tracebench.model.requests import (
+from tracebench.model.record import requests as stamps
+from tracebench.model.record.columns import ABSENT, Int64
+from tracebench.model.record.requests import (
     LOST_KINDS,
     OUTCOMES,
     STAMP_KINDS,
     STAMPS,
     Requests,
 )
-from tracebench.model.server_times import PROBLEM, PROBLEMS, SOURCE, SOURCES
-from tracebench.model.streams import UNTOLD, Streams
+from tracebench.model.record.server_times import PROBLEM, PROBLEMS, SOURCE, SOURCES
+from tracebench.model.record.streams import UNTOLD, Streams
 from tracebench.system.output_files import replaced
 
 if TYPE_CHECKING:

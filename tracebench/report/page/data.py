@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tracebench.model.comparison import RunComparison
-from tracebench.model.result import Result
-from tracebench.model.sweep import Sweep
+from tracebench.model.results.comparison import RunComparison
+from tracebench.model.results.result import Result
+from tracebench.model.results.sweep import Sweep
 from tracebench.report.files.result_file import dumps
 
 _GIVE_WAY: Final = ("histograms", "blocks", "timeline", "cdf", "exemplars", "tail")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from server_middleware.vocabulary import INFERENCE_PARTS, SERVER_PROCESSING
 from tracebench.model.components import END_TO_END, LATENCY, LEAVES, SERVER_AND_NETWORK
-from tracebench.model.result import Difference
+from tracebench.model.results.result import Difference
 
 _ORDER = (END_TO_END, LATENCY, *LEAVES, *INFERENCE_PARTS, SERVER_AND_NETWORK, SERVER_PROCESSING)
 _HALF = 47

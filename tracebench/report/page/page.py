@@ -9,9 +9,9 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from tracebench.analysis.numbers import milliseconds, rounded
-from tracebench.model.comparison import RunComparison
-from tracebench.model.result import Result
-from tracebench.model.sweep import Sweep
+from tracebench.model.results.comparison import RunComparison
+from tracebench.model.results.result import Result
+from tracebench.model.results.sweep import Sweep
 from tracebench.report.figures.figure_style import COMPONENTS, OWN
 from tracebench.report.page.data import embedded
 from tracebench.report.page.views import of_comparison, of_run, of_sweep, safe_url

@@ -11,11 +11,11 @@ from tracebench.analysis.interpretation import (
     interpret_stream,
     interpret_tail,
 )
-from tracebench.model.comparison import RunComparison
 from tracebench.model.components import END_TO_END
-from tracebench.model.result import Result, TargetResult
-from tracebench.model.statistics import Statistics
-from tracebench.model.sweep import Scaling, Step, Sweep
+from tracebench.model.results.comparison import RunComparison
+from tracebench.model.results.result import Result, TargetResult
+from tracebench.model.results.statistics import Statistics
+from tracebench.model.results.sweep import Scaling, Step, Sweep
 from tracebench.report.answer.headline import judgement
 from tracebench.report.answer.influence import influence_lines
 from tracebench.report.page.command import command

@@ -17,8 +17,8 @@ from tracebench.model.components import (
     NETWORK,
     SERVER_AND_NETWORK,
 )
-from tracebench.model.result import Exemplar, TargetResult
-from tracebench.model.statistics import Statistics
+from tracebench.model.results.result import Exemplar, TargetResult
+from tracebench.model.results.statistics import Statistics
 from tracebench.report.figures.figure_style import COMPONENTS
 
 _QUIET: Final = (BACKLOG, CONNECT)

@@ -10,9 +10,9 @@ from rich.text import Text
 from tracebench.analysis.difference.answer import LEAST_SHARE, Line, lines, matters
 from tracebench.analysis.difference.between_runs import ENOUGH_RUNS
 from tracebench.analysis.numbers import milliseconds, signed
-from tracebench.model.comparison import Differences, RunComparison, Side
 from tracebench.model.components import COMPONENTS, END_TO_END, LATENCY, SERVICE_TIME
-from tracebench.model.result import Difference
+from tracebench.model.results.comparison import Differences, RunComparison, Side
+from tracebench.model.results.result import Difference
 from tracebench.report.tables.terminal import WIDTH, indented, printed, shortened
 
 _HEADINGS: Final = ("ms", "", "A", "B", "B − A", "95 % interval", "", "")

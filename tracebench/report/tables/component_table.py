@@ -18,9 +18,9 @@ from tracebench.analysis.numbers import (
 )
 from tracebench.analysis.verdict import within
 from tracebench.model.components import BACKLOG, CONNECT, END_TO_END, LEAVES, SERVER_AND_NETWORK
-from tracebench.model.result import TargetResult
-from tracebench.model.statistics import SHOWN, Statistics
-from tracebench.model.stream_result import StreamResult
+from tracebench.model.results.result import TargetResult
+from tracebench.model.results.statistics import SHOWN, Statistics
+from tracebench.model.results.stream_result import StreamResult
 from tracebench.report.tables.terminal import has_estimates, indented, one_line, shortened
 
 ALL_ROWS = 1_000

@@ -9,8 +9,8 @@ from rich.text import Text
 from server_middleware.vocabulary import INFERENCE, INFERENCE_PARTS
 from tracebench.analysis.numbers import counted, milliseconds, signed
 from tracebench.model.components import COMPONENTS, END_TO_END, LEAVES
-from tracebench.model.result import Comparison, Difference
-from tracebench.model.statistics import COMPARED
+from tracebench.model.results.result import Comparison, Difference
+from tracebench.model.results.statistics import COMPARED
 from tracebench.report.tables.terminal import indented, sentence, shortened
 
 _FIRST = "p50_ms"

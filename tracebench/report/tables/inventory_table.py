@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tracebench.analysis.numbers import counted, milliseconds, signed
-from tracebench.model.inventory import Inventory, Row, Service
+from tracebench.model.results.inventory import Inventory, Row, Service
 from tracebench.report.tables.terminal import WIDTH, printed, shortened
 
 _UNUSED: Final = "–"

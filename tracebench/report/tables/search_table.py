@@ -6,9 +6,9 @@ from rich.text import Text
 
 from tracebench.analysis.numbers import counted, rounded
 from tracebench.model.objectives import Met, ObjectiveResult
-from tracebench.model.result import Result
-from tracebench.model.search import Level, Search
-from tracebench.model.sweep import Step, Sweep
+from tracebench.model.results.result import Result
+from tracebench.model.results.search import Level, Search
+from tracebench.model.results.sweep import Step, Sweep
 from tracebench.report.tables.component_table import value
 from tracebench.report.tables.sweep_table import HEADINGS, MEETS
 from tracebench.report.tables.terminal import WIDTH, indented, printed, sentence

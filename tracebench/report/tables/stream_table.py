@@ -8,8 +8,8 @@ from rich.text import Text
 
 from tracebench.analysis.numbers import counted, milliseconds, percent, rounded, whole_percent
 from tracebench.model.components import SERVER_AND_NETWORK
-from tracebench.model.statistics import SHOWN, Statistics
-from tracebench.model.stream_result import StreamResult, Tokens
+from tracebench.model.results.statistics import SHOWN, Statistics
+from tracebench.model.results.stream_result import StreamResult, Tokens
 from tracebench.report.tables.component_table import value
 from tracebench.report.tables.terminal import indented
 from tracebench.report.tables.turn_table import turn_block, turns_in_short

@@ -17,8 +17,8 @@ from tracebench.analysis.numbers import (
 )
 from tracebench.model.components import LEAVES, SERVER_AND_NETWORK
 from tracebench.model.objectives import Met
-from tracebench.model.result import Detail, Finding, TargetResult
-from tracebench.model.sweep import Law, LoadKind, Point, Scaling, Sweep
+from tracebench.model.results.result import Detail, Finding, TargetResult
+from tracebench.model.results.sweep import Law, LoadKind, Point, Scaling, Sweep
 from tracebench.report.tables.component_table import value
 from tracebench.report.tables.terminal import (
     WIDTH,

@@ -8,8 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from tracebench.model.result import Finding
-from tracebench.model.statistics import Statistics
+from tracebench.model.results.result import Finding
+from tracebench.model.results.statistics import Statistics
 
 WIDTH = 80
 STYLES = {"invalid": "bold red", "warning": "yellow", "info": "cyan"}

@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tracebench.analysis.numbers import rounded
-from tracebench.model.statistics import Statistics
-from tracebench.model.stream_result import Turn
+from tracebench.model.results.statistics import Statistics
+from tracebench.model.results.stream_result import Turn
 from tracebench.report.tables.component_table import value
 from tracebench.report.tables.terminal import indented
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 from tracebench.system import json_fault
 from tracebench.tracing.jaeger import legacy_json
 from tracebench.tracing.otlp.checks import OnBad, OtlpError

@@ -10,7 +10,7 @@ from sys import intern
 from typing import BinaryIO, Final
 
 from tracebench.model.errors import UsageError
-from tracebench.model.span import Attributes, Span
+from tracebench.model.record.span import Attributes, Span
 from tracebench.system.input_files import opened
 from tracebench.tracing.archives.json_documents import NotJsonError, read_document
 from tracebench.tracing.archives.unpacking import CUT_SHORT, delimited, messages, unpacked

@@ -9,8 +9,8 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
-from tracebench.analysis.missing_spans import NOTHING, OtherSpans, other_spans
-from tracebench.model.span import Span
+from tracebench.analysis.closure.missing_spans import NOTHING, OtherSpans, other_spans
+from tracebench.model.record.span import Span
 from tracebench.tracing.jaeger.query_api import CONNECTIONS, QueryApi, UnreadableError
 from tracebench.tracing.roots.attributes import SERVICE
 

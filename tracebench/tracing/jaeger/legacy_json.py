@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from tracebench.model.span import KINDS, Attributes, Event, Link, Span, Value
+from tracebench.model.record.span import KINDS, Attributes, Event, Link, Span, Value
 from tracebench.tracing.otlp.checks import BadSpanError, OnBad, checked, ignore
 
 NS_PER_US: Final = 1_000

@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import urlencode
 
-from tracebench.model.requests import Requests
-from tracebench.model.result import Exemplar, TargetResult
+from tracebench.model.record.requests import Requests
+from tracebench.model.results.result import Exemplar, TargetResult
 from tracebench.tracing.jaeger.legacy_json import NS_PER_US
 from tracebench.tracing.roots.attributes import PROTOCOL, RUN_ID, SERVICE
 from tracebench.tracing.roots.export import Run

@@ -9,7 +9,7 @@ from urllib.parse import urlencode, urlsplit
 import urllib3
 
 from tracebench.model.errors import TargetError, UsageError
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 from tracebench.system.redaction import redacted
 from tracebench.tracing.jaeger import legacy_json
 from tracebench.tracing.jaeger.legacy_json import NS_PER_US

@@ -8,11 +8,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tracebench.analysis.closure.decomposition import decompose
-from tracebench.model.exchange import Decomposition, Exchange, Timing, Undecomposed
-from tracebench.model.requests import Requests
-from tracebench.model.server_times import ServerTimes
-from tracebench.model.span import Span
-from tracebench.model.span_columns import Spans
+from tracebench.model.record.exchange import Decomposition, Exchange, Timing, Undecomposed
+from tracebench.model.record.requests import Requests
+from tracebench.model.record.server_times import ServerTimes
+from tracebench.model.record.span import Span
+from tracebench.model.record.span_columns import Spans
 from tracebench.tracing.join.join import Source, join
 from tracebench.tracing.join.server_spans import KeptSpans
 from tracebench.tracing.mapping.mapper import Mapper

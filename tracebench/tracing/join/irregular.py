@@ -4,9 +4,9 @@ from itertools import chain
 
 import numpy as np
 
-from tracebench.model.columns import Int64
-from tracebench.model.span import Span
-from tracebench.model.span_columns import TraceIndex, is_trace_id
+from tracebench.model.record.columns import Int64
+from tracebench.model.record.span import Span
+from tracebench.model.record.span_columns import TraceIndex, is_trace_id
 from tracebench.tracing.join.server_spans import KeptSpans, ServerSpans
 
 

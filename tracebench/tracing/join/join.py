@@ -7,10 +7,10 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from server_middleware.vocabulary import SERVER_OTHER
-from tracebench.model.columns import Columns, summed
-from tracebench.model.requests import Requests
-from tracebench.model.server_times import PART, PartNames, ServerTimes, TimesPage
-from tracebench.model.span_columns import TraceIndex, Words
+from tracebench.model.record.columns import Columns, summed
+from tracebench.model.record.requests import Requests
+from tracebench.model.record.server_times import PART, PartNames, ServerTimes, TimesPage
+from tracebench.model.record.span_columns import TraceIndex, Words
 from tracebench.tracing.join.server_spans import KeptSpans
 from tracebench.tracing.join.span_join import Sheet, SpanJoin
 from tracebench.tracing.mapping.mapper import Mapper

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from tracebench.model.exchange import Exchange, Outcome, Reply, Stamp
-from tracebench.model.span import Span
+from tracebench.model.record.exchange import Exchange, Outcome, Reply, Stamp
+from tracebench.model.record.span import Span
 
 _STATUS: Final = (
     "http.response.status_code",

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from tracebench.model.span import Span
-from tracebench.model.span_columns import Spans, SpanTable, TraceIndex, is_trace_id, together
+from tracebench.model.record.span import Span
+from tracebench.model.record.span_columns import Spans, SpanTable, TraceIndex, is_trace_id, together
 from tracebench.tracing.mapping.precedence import Trust, by_service
 
 # Spans recorded by servers, kept until all have arrived, and retrieved by request.

@@ -14,10 +14,10 @@ from tracebench.analysis.closure.source_agreement import (
     differences,
     differences_alike,
 )
-from tracebench.model.columns import ABSENT, Int64, PageView
-from tracebench.model.exchange import Exchange, Timing, Undecomposed
-from tracebench.model.requests import ARRIVED, SENT, Flags, Requests, Rows
-from tracebench.model.server_times import (
+from tracebench.model.record.columns import ABSENT, Int64, PageView
+from tracebench.model.record.exchange import Exchange, Timing, Undecomposed
+from tracebench.model.record.requests import ARRIVED, SENT, Flags, Requests, Rows
+from tracebench.model.record.server_times import (
     PART,
     PROBLEM,
     STRAYS,
@@ -26,8 +26,8 @@ from tracebench.model.server_times import (
     Source,
     TimesPage,
 )
-from tracebench.model.span import Span
-from tracebench.model.span_columns import TraceIndex, Words
+from tracebench.model.record.span import Span
+from tracebench.model.record.span_columns import TraceIndex, Words
 from tracebench.tracing.join.irregular import Oddities
 from tracebench.tracing.join.server_spans import KeptSpans, entry_of
 from tracebench.tracing.mapping.mapper import Mapper

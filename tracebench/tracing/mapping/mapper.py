@@ -13,12 +13,12 @@ from server_middleware.vocabulary import (
     SERVER_PROCESSING,
 )
 from tracebench.analysis.closure.attribution import attribute, with_own
-from tracebench.model.exchange import (
+from tracebench.model.record.exchange import (
     ServerSpan,
     Timing,
     Undecomposed,
 )
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 from tracebench.tracing.mapping.precedence import Trust, least
 from tracebench.tracing.mapping.rule_files import built_in, read_file, read_short
 from tracebench.tracing.mapping.rules import (

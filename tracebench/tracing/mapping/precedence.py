@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 from server_middleware.vocabulary import COMPONENT_ATTRIBUTE, SERVER_PARTS
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 
 
 class Trust(IntEnum):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from server_middleware.vocabulary import SERVER_PROCESSING
 from tracebench.model.errors import UsageError
-from tracebench.model.span import KINDS
+from tracebench.model.record.span import KINDS
 from tracebench.system.input_files import read_text
 from tracebench.tracing.mapping.rules import (
     FIRST_TOKEN,

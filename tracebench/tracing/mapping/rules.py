@@ -8,7 +8,7 @@ from functools import cache
 from typing import Final
 
 from server_middleware.vocabulary import KNOWN_PARTS, SERVER_PROCESSING
-from tracebench.model.span import Attributes, Span
+from tracebench.model.record.span import Attributes, Span
 
 FIRST_TOKEN: Final = "first_token"
 """Not a component: when the first token of a stream was ready, or when each message left."""

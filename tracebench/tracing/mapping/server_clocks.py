@@ -8,7 +8,7 @@ that span: no duration changes, and none is lost by clipping to the entry span.
 from collections import defaultdict, deque
 from collections.abc import Container, Sequence
 
-from tracebench.model.span import Event, Span
+from tracebench.model.record.span import Event, Span
 
 
 def on_one_clock(spans: Sequence[Span]) -> Sequence[Span]:

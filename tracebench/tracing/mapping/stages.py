@@ -6,8 +6,8 @@ from math import isfinite
 from typing import Final, NamedTuple
 
 from server_middleware.vocabulary import INFERENCE, INFERENCE_PARTS
-from tracebench.model.exchange import Undecomposed
-from tracebench.model.span import Span
+from tracebench.model.record.exchange import Undecomposed
+from tracebench.model.record.span import Span
 from tracebench.tracing.mapping.rules import FIRST_TOKEN, TEXT, UNITS_NS, Rule, one_fits
 
 _TEXT: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|ms|us|µs|μs|ns)", re.ASCII)

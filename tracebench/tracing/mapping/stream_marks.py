@@ -10,8 +10,8 @@ from server_middleware.vocabulary import (
     STREAM_CHUNKS,
     STREAM_WAITED_ATTRIBUTE,
 )
-from tracebench.model.exchange import HandedOver, StreamTiming
-from tracebench.model.span import Event, Span
+from tracebench.model.record.exchange import HandedOver, StreamTiming
+from tracebench.model.record.span import Event, Span
 from tracebench.tracing.mapping.stages import Stage
 
 _MOST: Final = 2**62

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from server_middleware.vocabulary import PART_NS
 from tracebench.analysis.closure.bulk_attribution import TraceShape, shape_of
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 from tracebench.tracing.mapping.mapper import Mapper
 from tracebench.tracing.mapping.precedence import Trust
 from tracebench.tracing.mapping.stream_marks import tells_chunks

@@ -16,8 +16,8 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.model.columns import Int64
-from tracebench.model.exchange import Reply, Timing, Undecomposed
+from tracebench.model.record.columns import Int64
+from tracebench.model.record.exchange import Reply, Timing, Undecomposed
 from tracebench.tracing.mirror.timings import is_plain
 
 Floats = npt.NDArray[np.float64]

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from tracebench.model.exchange import Reply
+from tracebench.model.record.exchange import Reply
 from tracebench.tracing.mirror.layout import Floats
 
 _DOUBLE: Final = Struct("<d")

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from server_middleware.vocabulary import STREAM_CHUNKS, STREAM_TIMING_HEADER
-from tracebench.model.exchange import HandedOver, StreamTiming
+from tracebench.model.record.exchange import HandedOver, StreamTiming
 
 STREAM_TIMING_KEY: Final = STREAM_TIMING_HEADER.lower()
 _NS_PER_S: Final = 1e9

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.model.columns import Int64
-from tracebench.model.exchange import Reply
+from tracebench.model.record.columns import Int64
+from tracebench.model.record.exchange import Reply
 from tracebench.tracing.mirror.layout import Floats
 
 END: Final = b"\r"

@@ -21,7 +21,7 @@ from server_middleware.vocabulary import (
 )
 from tracebench.analysis.closure.attribution import mirror_timing
 from tracebench.analysis.closure.own_components import cleaned
-from tracebench.model.exchange import CameWith, Reply, Timing, Undecomposed
+from tracebench.model.record.exchange import CameWith, Reply, Timing, Undecomposed
 from tracebench.protos.inference_pb2 import PredictResponse
 from tracebench.tracing.mirror.stream_timing import STREAM_TIMING_KEY, read_stream_timing
 

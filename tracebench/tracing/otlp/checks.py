@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 from tracebench.model.errors import TracebenchError
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 
 STATUS_ERROR: Final = 2
 DEEPEST: Final = 32

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from tracebench.model.errors import UsageError
-from tracebench.model.span import KINDS, Attributes, Event, Span, Value
+from tracebench.model.record.span import KINDS, Attributes, Event, Span, Value
 from tracebench.system import why
 from tracebench.system.output_files import Writing
 from tracebench.tracing.otlp.checks import STATUS_ERROR

@@ -10,7 +10,7 @@ from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from tracebench.model.span import HEX_DIGITS, KINDS, Attributes, Event, Link, Span, Value
+from tracebench.model.record.span import HEX_DIGITS, KINDS, Attributes, Event, Link, Span, Value
 from tracebench.tracing.otlp.checks import (
     DEEPEST,
     STATUS_ERROR,

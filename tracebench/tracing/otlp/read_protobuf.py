@@ -11,8 +11,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from tracebench.model.span import KINDS, Attributes, Event, Link, Span, Value
-from tracebench.model.span_columns import SpanTable, Words
+from tracebench.model.record.span import KINDS, Attributes, Event, Link, Span, Value
+from tracebench.model.record.span_columns import SpanTable, Words
 from tracebench.tracing.otlp.checks import (
     DEEPEST,
     EARLIEST_NS,

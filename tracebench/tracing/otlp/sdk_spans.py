@@ -15,7 +15,7 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace import Link as SdkLink
 
-from tracebench.model.span import NOTHING, Attributes, Event, Kind, Link, Span
+from tracebench.model.record.span import NOTHING, Attributes, Event, Kind, Link, Span
 
 # The context of an ended span.
 

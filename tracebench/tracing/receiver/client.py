@@ -7,10 +7,10 @@ from time import monotonic, monotonic_ns, sleep
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from tracebench.analysis.missing_spans import NOTHING, OtherSpans
-from tracebench.model.columns import Int64
+from tracebench.analysis.closure.missing_spans import NOTHING, OtherSpans
 from tracebench.model.errors import UsageError
-from tracebench.model.span_columns import Spans
+from tracebench.model.record.columns import Int64
+from tracebench.model.record.span_columns import Spans
 from tracebench.system.child_process import Child
 from tracebench.tracing.otlp.destination import destination_of
 from tracebench.tracing.receiver.completeness import Gathering, Patience, Roots

@@ -7,18 +7,18 @@ from typing import Final
 
 import numpy as np
 
-from tracebench.analysis.findings.otlp_spans import (
+from tracebench.analysis.findings.server.otlp_spans import (
     low_join_share,
     spans_lost,
     spans_refused,
     unusable_spans,
 )
-from tracebench.model.columns import ABSENT
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import SpanRoutes
-from tracebench.model.requests import Requests
-from tracebench.model.result import Finding
-from tracebench.model.server_times import PROBLEM, ServerTimes
+from tracebench.model.record.columns import ABSENT
+from tracebench.model.record.requests import Requests
+from tracebench.model.record.server_times import PROBLEM, ServerTimes
+from tracebench.model.results.result import Finding
 from tracebench.system.interrupt import interruptible
 from tracebench.tracing.otlp.destination import destination_of
 from tracebench.tracing.receiver.client import Received, Receiver, Waiting

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.analysis.missing_spans import NOTHING, OtherSpans, other_spans
-from tracebench.model.columns import Int64
-from tracebench.model.requests import Requests
-from tracebench.model.span_columns import (
+from tracebench.analysis.closure.missing_spans import NOTHING, OtherSpans, other_spans
+from tracebench.model.record.columns import Int64
+from tracebench.model.record.requests import Requests
+from tracebench.model.record.span_columns import (
     Spans,
     TraceIndex,
     Words,

@@ -6,8 +6,8 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
-from tracebench.model.columns import Int64
-from tracebench.model.span_columns import Spans, SpanTable
+from tracebench.model.record.columns import Int64
+from tracebench.model.record.span_columns import Spans, SpanTable
 from tracebench.tracing.otlp.read_json import read_json
 from tracebench.tracing.otlp.read_protobuf import read_into
 from tracebench.tracing.receiver.settings import Bounds

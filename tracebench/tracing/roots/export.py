@@ -13,7 +13,7 @@ from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from server_middleware.vocabulary import SERVER_PROCESSING
-from tracebench.model.exchange import Exchange, Outcome, Timing, Undecomposed
+from tracebench.model.record.exchange import Exchange, Outcome, Timing, Undecomposed
 from tracebench.tracing.roots import attributes
 from tracebench.tracing.roots.delivery import Delivered, Delivery, WireIds, tracer
 from tracebench.tracing.roots.generated import AFTER_NS, NOTHING, Generated, Value

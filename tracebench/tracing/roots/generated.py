@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from tracebench.model.requests import DRAW, Requests
-from tracebench.model.streams import READ, STAMPS, STREAM, UNTOLD, Rows, Streams, gaps_ns
+from tracebench.model.record.requests import DRAW, Requests
+from tracebench.model.record.streams import READ, STAMPS, STREAM, UNTOLD, Rows, Streams, gaps_ns
 
 FIRST_TOKEN: Final = "first_token"
 LAST_TOKEN: Final = "last_token"

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, get_args
 from opentelemetry.semconv.attributes.http_attributes import HTTP_RESPONSE_STATUS_CODE
 
 from server_middleware.vocabulary import SERVER_PROCESSING
-from tracebench.model.exchange import (
+from tracebench.model.record.exchange import (
     CameWith,
     Exchange,
     HandedOver,
@@ -19,7 +19,7 @@ from tracebench.model.exchange import (
     Timing,
     Undecomposed,
 )
-from tracebench.model.span import Span
+from tracebench.model.record.span import Span
 from tracebench.tracing.roots import attributes as names
 from tracebench.tracing.roots.generated import StreamText, text_of
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Stability
-from tracebench.model.requests import Requests
-from tracebench.model.result import TcpInfo, Warmup
-from tracebench.model.server_times import ServerTimes
+from tracebench.model.record.requests import Requests
+from tracebench.model.record.server_times import ServerTimes
+from tracebench.model.results.result import TcpInfo, Warmup
 
 _RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
 """The fields of a `Measurement` that have fields of their own."""

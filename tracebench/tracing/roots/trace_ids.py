@@ -16,8 +16,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tracebench.model.columns import Int64
-from tracebench.model.span_columns import Words
+from tracebench.model.record.columns import Int64
+from tracebench.model.record.span_columns import Words
 
 TRACE_DIGITS: Final = 32
 SIZE: Final = 49

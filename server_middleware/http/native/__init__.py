@@ -1,0 +1,1 @@
+"""Adapters of servers that speak neither WSGI nor ASGI."""

@@ -1,0 +1,1 @@
+"""WSGI: the middleware, and the request and response bodies that it watches."""

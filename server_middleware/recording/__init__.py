@@ -1,0 +1,1 @@
+"""Recording the parts of one request while it is served."""

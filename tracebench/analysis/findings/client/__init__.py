@@ -1,0 +1,1 @@
+"""Findings about the load generator and the machine that it runs on."""

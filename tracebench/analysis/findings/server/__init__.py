@@ -1,0 +1,1 @@
+"""Findings about the server, and about what it reports of itself."""

@@ -1,0 +1,1 @@
+"""Statistics of streamed replies: tokens, gaps, turns of conversations."""

@@ -1,0 +1,1 @@
+"""Summarise one target: its statistics, its failures, what a comparison needs."""

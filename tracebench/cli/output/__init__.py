@@ -1,0 +1,1 @@
+"""Where results go: files, the terminal, the exit status."""

@@ -1,0 +1,1 @@
+"""What a run records, in columns: requests, server times, spans, streams."""
