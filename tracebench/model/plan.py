@@ -162,6 +162,8 @@ class Workload:
     timeout_s: float = 30.0
     connections: int | None = None
     """HTTP/2 connections shared by the slots; None: one per slot, so that every stamp is exact."""
+    bind: tuple[str, ...] = ()
+    """Local addresses that connections are spread over evenly; empty: the system chooses."""
 
     @property
     def is_open(self) -> bool:

@@ -90,7 +90,7 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> PreparedTarget:
     ready = PreparedTarget(
         described=target_attributes.rest(plan.calls.method, url),
         address=redacted(url),
-        endpoint=_endpoint(url, plan.tls),
+        endpoint=_endpoint(url, plan.tls, plan.load.bind),
         repeated=(),
         codec=Http1Codec,
         read=expected.checked(http1.read_reply, document),
@@ -171,12 +171,12 @@ def _streaming(ready: PreparedTarget, codec: type[Http1Codec], url: str) -> Prep
     return replace(ready, described=described, codec=codec, streams=True)
 
 
-def _endpoint(url: str, trust: Tls) -> Endpoint:
+def _endpoint(url: str, trust: Tls, sources: Sequence[str]) -> Endpoint:
     parts, path = urlsplit(url), unix_sockets.rest_path(url)
     if path is not None:
-        return resolve_unix(path)
+        return resolve_unix(path, sources)
     tls = client_tls(trust, protocol="http/1.1") if parts.scheme == "https" else None
-    return resolve(parts.hostname or "", parts.port or _PORTS[parts.scheme], tls)
+    return resolve(parts.hostname or "", parts.port or _PORTS[parts.scheme], tls, sources)
 
 
 def _tried(
