@@ -238,7 +238,8 @@ class _Analysing:
 
     def collect(self, loads: Mapping[str, Measurement]) -> None:
         """Wait for the spans of all these targets at once, since their requests alternated."""
-        asked = [_asked(load, self._prepared[name])[0] for name, load in loads.items()]
+        each = [_asked(load, self._prepared[name]) for name, load in loads.items()]
+        asked = [_traced(*one)[0] for one in each]
         received = self._traces.collect(asked, self._watcher.waits)
         self._received = dict(zip(loads, received, strict=True))
 
@@ -252,16 +253,17 @@ class _Analysing:
         run_id = self._session["tool"]["run_id"]
         one_run = export.Run(run_id, anchor, plan.load.concurrency, facts, name)
         requests, times = _asked(load, prepared)
+        traced = _traced(requests, times)
         joining = self._traces.joining()
         joining.add(requests, times)
-        findings = self._of_traces(name, requests, times, load.streams, one_run, joining)
+        findings = self._of_traces(name, *traced, load.streams, one_run, joining)
         joined = joining.joined(waits)
         for record in _records(load, *joined, prepared.untraced_from, anchor.offset_ns):
             self._watcher.measured(name, record)
         decomposition = decompose(*joined)
         waits(f"summing up {len(requests):,} requests")
         floor, epoch_ns = self._floors.get(name), anchor.offset_ns
-        result = summarise(prepared.address, load, decomposition, epoch_ns, floor, requests)
+        result = summarise(prepared.address, load, decomposition, epoch_ns, floor, traced[0])
         if len(requests) < len(load.requests):
             effect = observer_effect(load.requests, prepared.untraced_from)
             result = replace(result, observer_effect=effect)
@@ -323,3 +325,11 @@ def _asked(load: Measurement, prepared: PreparedTarget) -> tuple[Requests, Serve
     if len(places) == len(load.requests):
         return load.requests, load.times
     return load.requests.take(places), load.times.take(places)
+
+
+def _traced(requests: Requests, times: ServerTimes) -> tuple[Requests, ServerTimes]:
+    """The requests whose trace was asked for (`--trace-share`), and their times."""
+    if not requests.partly_traced:
+        return requests, times
+    places = requests.traced()
+    return requests.take(places), times.take(places)

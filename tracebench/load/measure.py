@@ -285,8 +285,9 @@ def _read(window: Window, prepared: PreparedTarget, watcher: Watcher) -> tuple[R
         watcher.waits(f"reading the {what}: {done:,} of {of:,}")
 
     streams = window.streams.finish(partial(tell, "streams"))
-    facts = (_timeout_ns(prepared), prepared.secrets, streams.faults, streams.timings)
-    how = ReadRecord(prepared.read, window.ids, *facts)
+    facts = (_timeout_ns(prepared), prepared.secrets, streams.faults)
+    copies = prepared.unsampled_from
+    how = ReadRecord(prepared.read, window.ids, *facts, copies, streams.timings)
     return read_record(window.recorder, how, partial(tell, "replies")), replace(streams, timings={})
 
 

@@ -197,6 +197,11 @@ class SpanRoutes:
     """Base URL of Jaeger's UI and query API, from which server spans are read back."""
     trace_ui: str | None = None
     """Base URL for links in results, if users reach the trace UI under a different URL."""
+    trace_share: float = 1.0
+    """Share of the requests whose trace is asked for, drawn at random; the others carry a
+    `traceparent` that is not sampled, and have no spans."""
+    otlp_metrics: bool = True
+    """Whether the run's own metrics are sent to `otlp_endpoint` while it runs."""
 
 
 @dataclass(frozen=True, slots=True)
