@@ -114,9 +114,7 @@ def test_the_way_from_the_run_to_the_dashboard_is_whole() -> None:
     ]
     assert source["url"] == "http://prometheus:9090"
     assert {"collector", "prometheus", "grafana"} <= services.keys()
-    assert any(
-        "--otlp-endpoint=http://collector:4318" in one for one in services["benchmark"]["command"]
-    )
+    assert "--otlp-endpoint=http://collector:4318" in services["benchmark"]["command"]
 
 
 @pytest.mark.parametrize("name", ["prometheus", "grafana", "collector"])

@@ -26,12 +26,8 @@ PAYLOAD = Payload(b'{"inputs": [1]}', "application/json", "in.json", "json")
 @contextmanager
 def exporting(protocol: str, endpoint: str, *by: str, **settings: str) -> Iterator[str]:
     """The server in a process of its own; gives its URL."""
-    environment = {
-        "PYTHONPATH": str(ROOT),
-        **os.environ,
-        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
-        **settings,
-    }
+    address = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+    environment = {"PYTHONPATH": str(ROOT), **os.environ, **address, **settings}
     command = [sys.executable, str(SERVER), protocol, *by]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None

@@ -14,8 +14,8 @@ from tracebench.benchmark import run
 from tracebench.load.prepare import rest
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload
-from tracebench.model.requests import VARIANT, Requests
-from tracebench.model.result import TargetResult
+from tracebench.model.record.requests import VARIANT, Requests
+from tracebench.model.results.result import TargetResult
 
 PAYLOAD = Payload(b"{}", "application/json", "x.json", "json")
 COUNT = 2_000

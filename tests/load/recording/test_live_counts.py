@@ -14,8 +14,8 @@ from tracebench.load.recording.spill import Spill
 from tracebench.load.wire import http1
 from tracebench.load.wire.codec import RawReply, Slot
 from tracebench.load.wire.http1_pattern import pattern_of
-from tracebench.model.exchange import Outcome, Reply, Stamp
 from tracebench.model.progress import BOUNDS_NS, SUCCEEDED
+from tracebench.model.record.exchange import Outcome, Reply, Stamp
 
 MS = 1_000_000
 TIMEOUT_NS = 1_000 * MS

@@ -1,4 +1,4 @@
-"""A receiver of OTLP metrics over gRPC and HTTP, from OpenTelemetry's own messages and servicers."""
+"""A receiver of OTLP metrics over gRPC and HTTP, made of OpenTelemetry's own messages."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor

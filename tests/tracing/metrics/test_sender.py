@@ -13,7 +13,7 @@ from tracebench.benchmark import run
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Naming, Payload, Payloads, Plan, SpanRoutes, Targets, Workload
 from tracebench.model.progress import SUCCEEDED, Progress
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 from tracebench.tracing.metrics import encode
 from tracebench.tracing.metrics.messages import Measured, Setup
 from tracebench.tracing.metrics.sender import Sender
