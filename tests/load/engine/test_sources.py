@@ -4,18 +4,25 @@ import errno
 import pickle
 import socket
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from typing import Any
 
+import grpc
 import pytest
 
 from tests.load.engines import Make, request
+from tests.plans import plan_of
 from tests.servers import HOST, answering, read_request, reply, serving
+from tracebench.benchmark import run, try_once
+from tracebench.cli.dry_run import render
 from tracebench.load.engine.endpoint import Endpoint, Sources, resolve, resolve_unix, sources_of
 from tracebench.load.engine.engine import Engine
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.model.errors import TargetError, UsageError
+from tracebench.model.plan import Payload
 from tracebench.tracing.roots.trace_ids import IdSource
 
 SOURCES = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
@@ -135,3 +142,43 @@ def test_a_connection_that_finds_no_port_fails_alone(make: Make) -> None:
         engine.channels[0].close()
     assert window.recorder.errors == ["", "cannot assign requested address"]
     assert len(window.recorder) == 3
+
+
+@contextmanager
+def noting_peers() -> Iterator[tuple[int, list[str]]]:
+    """A gRPC server that notes where calls come from."""
+    peers: list[str] = []
+
+    def predict(message: bytes, context: Any) -> bytes:
+        peers.append(context.peer().split(":")[1])
+        return b"\n\x03cat"
+
+    handlers = {"Predict": grpc.unary_unary_rpc_method_handler(predict)}
+    server = grpc.server(ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("inference.InferenceService", handlers),)
+    )
+    port = server.add_insecure_port(f"{HOST}:0")
+    server.start()
+    try:
+        yield port, peers
+    finally:
+        server.stop(None).wait()
+
+
+def test_grpc_calls_come_from_there_as_well() -> None:
+    with noting_peers() as (port, peers):
+        payload = Payload(b"x", "image/png", "x.png", "image")
+        load = {"requests": 40, "concurrency": 4, "bind": SOURCES[:2]}
+        result = run(plan_of(payload, grpc_server=f"{HOST}:{port}", **load))
+    assert result.targets["grpc"].requests.succeeded == 40
+    assert result.plan["bind"] == SOURCES[:2]
+    assert set(peers[-40:]) == set(SOURCES[:2])
+
+
+def test_a_dry_run_says_from_where() -> None:
+    payload = Payload(b"{}", "application/json", "x.json", "json")
+    with serving(answering(reply())) as port:
+        plan = plan_of(payload, rest_url=f"http://{HOST}:{port}", bind=SOURCES[:2])
+        (trial,) = try_once(plan).values()
+    assert render("rest", trial).splitlines()[0].endswith("/predict from 127.0.0.2, 127.0.0.3")
