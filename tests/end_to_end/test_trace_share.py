@@ -12,7 +12,9 @@ from tests.servers import HOST, answering, free_ports, read_request, reply, serv
 from tracebench.archive import analyze
 from tracebench.benchmark import run
 from tracebench.load.prepare import rest
+from tracebench.load.progress import Watcher
 from tracebench.model.errors import UsageError
+from tracebench.model.measurement import Record
 from tracebench.model.plan import Payload
 from tracebench.model.record.requests import VARIANT, Requests
 from tracebench.model.results.result import TargetResult
@@ -73,19 +75,14 @@ def test_the_others_ask_for_timings_but_for_no_trace() -> None:
     assert result.plan["sent"]["rest"]["count"] == 2
 
 
-class Keeping:
+class Keeping(Watcher):
     """A watcher that keeps the requests."""
-
-    detailed = False
 
     def __init__(self, kept: list[Requests]) -> None:
         self._kept = kept
 
-    def measured(self, _target: str, record: Any) -> None:
+    def measured(self, target: str, record: Record) -> None:
         self._kept.append(record.requests)
-
-    def __getattr__(self, _name: str) -> Any:
-        return lambda *_: None
 
 
 def shared(port: int, url: str, archive: Path, **more: Any) -> TargetResult:
@@ -126,7 +123,7 @@ def test_without_timings_in_replies_components_are_of_the_traced(tmp_path: Path)
     }, "a trace can be looked up"
 
 
-@pytest.mark.slow
+@pytest.mark.live
 def test_the_middleware_tells_the_timings_of_all(tmp_path: Path) -> None:
     port = free_ports()
     settings = {"OTEL_BSP_SCHEDULE_DELAY": "200"}

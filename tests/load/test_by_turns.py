@@ -21,6 +21,7 @@ from tracebench.load.progress import Progress, Watcher
 from tracebench.model.errors import TargetError
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Payload, Segment, Stability, Target, Workload
+from tracebench.model.progress import Progress
 from tracebench.model.record.requests import SCHEDULED
 
 S = 1_000_000_000

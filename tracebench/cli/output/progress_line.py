@@ -106,7 +106,7 @@ class Live(Watcher):
     def _share_done(self, progress: Progress) -> float:
         if self._duration_s:
             return min(progress.elapsed_s / self._duration_s, 1.0)
-        return progress.finished / self._requests if self._requests else 0.0
+        return min(progress.finished / self._requests, 1.0) if self._requests else 0.0
 
     def _write(self, line: str) -> None:
         sys.stderr.write(f"\r\033[K{line}")

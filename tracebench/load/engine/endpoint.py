@@ -5,7 +5,7 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -114,7 +114,7 @@ def stamped_socket(family: int) -> socket.socket:
 _LATE_PORT: Final = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
 """Linux: `bind` leaves the port to `connect`, which then may use one that another connection to
 elsewhere has. Python names the option only where it was compiled with it."""
-_IP: Final = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
+_IP: Final[Mapping[int, str]] = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 
 
 class Sources:

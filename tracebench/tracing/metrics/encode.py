@@ -55,7 +55,7 @@ _TOLD: Final = {
     TOKENS: "Tokens in the replies",
 }
 _ERROR_TYPE, _STATUS_CODE = "error.type", "http.response.status_code"
-_TOKEN_TYPE: Final = {"gen_ai.token.type": "output"}
+_TOKEN_TYPE: Final[Mapping[str, Value]] = {"gen_ai.token.type": "output"}
 _LABEL, _INSTANCE = "tracebench.label", "service.instance.id"
 _GEN_AI: Final = "gen_ai."
 _TOO_VARIED: Final = frozenset({"url.full"})
@@ -131,7 +131,7 @@ def _points(
     for kind, count in errors.items():
         yield _Point(ERRORS, common | _error(kind, target.protocol), count)
     if progress.tokens:
-        yield _Point(TOKENS, common | _TOKEN_TYPE, progress.tokens)
+        yield _Point(TOKENS, {**common, **_TOKEN_TYPE}, progress.tokens)
 
 
 def _error(kind: str, protocol: str) -> dict[str, Value]:
