@@ -14,7 +14,7 @@ import pytest
 from tests.end_to_end.old_servers import old_grpc, old_rest
 from tests.servers import HOST, answering, reply, serving
 from tracebench import benchmark
-from tracebench.analysis import summary
+from tracebench.analysis.summary import summary
 from tracebench.load.progress import Watcher
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.model.progress import Progress

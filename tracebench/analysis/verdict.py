@@ -6,22 +6,8 @@ from math import inf
 from typing import Any, Final
 
 from tracebench.analysis.advice import Advice, Situation, first_fix, fitting, pieces
-from tracebench.analysis.findings import (
-    archived_run,
-    language_model,
-    load_generator,
-    machine,
-    near_floor,
-    otlp_spans,
-    outcome,
-    own_metrics,
-    reported_parts,
-    samples,
-    server_gauges,
-    server_timing,
-    steadiness,
-    streams,
-)
+from tracebench.analysis.findings import archived_run, outcome, samples, steadiness
+from tracebench.analysis.findings.client import load_generator, machine, near_floor, own_metrics
 from tracebench.analysis.findings.finding import (
     SEVERITIES,
     Evidence,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from time import monotonic, time_ns
 from typing import Final
 
-from tracebench.analysis.findings.own_metrics import metrics_lost, metrics_not_taken
+from tracebench.analysis.findings.client.own_metrics import metrics_lost, metrics_not_taken
 from tracebench.model.progress import Progress
 from tracebench.model.results.result import Finding
 from tracebench.system.child_process import Child
