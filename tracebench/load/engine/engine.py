@@ -15,7 +15,6 @@ from tracebench.load.engine.conversations import Talk, dispatch_of
 from tracebench.load.engine.dispatch import Ledger
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, Pacing
-from tracebench.load.recording.live_counts import SLICE_ROWS
 from tracebench.load.recording.replies import Learn, Replies
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.recording.spill import Spill
@@ -270,7 +269,7 @@ class Engine:
 
     def _tell(self) -> None:
         """Count rows in slices, looking for replies in between."""
-        if self._recording.recorder.tell(SLICE_ROWS):
+        if self._recording.recorder.tell():
             self._loop.call_at(self._loop.now_ns(), self._tell)
 
     def _halt(self, now_ns: int) -> None:

@@ -166,12 +166,17 @@ class RowRecorder:
         """Let `live` count the rows from now on; none has been written."""
         self.live, self.replies.watched = live, live.kept
 
-    def tell(self, most: int) -> bool:
-        """Let `live` count at most so many more rows of this page; returns whether any are left."""
+    def tell(self, most: int | None = None) -> bool:
+        """Let `live` count more rows of this page; returns whether any are left.
+
+        Args:
+            most: how many; None: a slice that takes little time.
+        """
         end = self.at // ROW_BYTES
         if self.live is None or self._told == end:
             return False
-        first, self._told = self._told, min(self._told + most, end)
+        first = self._told
+        self._told = min(first + (self.live.slice_rows if most is None else most), end)
         self.live.take(np.frombuffer(self.page, ROW, self._told)[first:])
         return self._told < end
 
