@@ -20,7 +20,8 @@ from tracebench.model.record.exchange import Outcome, Reply
 from tracebench.model.record.requests import OUTCOMES
 
 _SLICE_ROWS: Final = 1_024
-"""Rows of a slice, which take 40 µs; an eighth of them take as long if replies are kept whole."""
+"""Rows of a slice, which takes 40 µs. Where replies are kept whole, a row takes 0.7 µs, and an
+eighth of them 90 µs."""
 _BOUNDS: Final = np.array(BOUNDS_NS)
 
 Rows = npt.NDArray[np.void]
