@@ -110,13 +110,14 @@ def test_a_server_that_cannot_be_reached_is_named_with_the_start() -> None:
         resolve(HOST, 9, None, SOURCES[:1])
 
 
-def test_a_worker_begins_again_with_the_first() -> None:
+def test_each_worker_begins_with_another_address() -> None:
     local = sources_of(SOURCES)
     assert local is not None
-    copy: Sources = pickle.loads(pickle.dumps(local))
-    with closing(socket.socket()) as made:
-        assert copy.bind(made) == 0
-        assert made.getsockname()[0] == SOURCES[0]
+    for first in range(4):
+        copy: Sources = pickle.loads(pickle.dumps(local.starting_at(first)))
+        with closing(socket.socket()) as made:
+            assert copy.bind(made) == 0
+            assert made.getsockname()[0] == SOURCES[first % 3]
     assert str(copy) == "127.0.0.2, 127.0.0.3, 127.0.0.4"
 
 

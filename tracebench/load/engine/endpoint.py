@@ -123,13 +123,18 @@ class Sources:
     Args:
         addresses: as the system takes them, all of one family.
         family: their family.
+        first: the place of the address that is taken first.
     """
 
-    __slots__ = ("_addresses", "_count", "family")
+    __slots__ = ("_addresses", "_count", "_first", "family")
 
-    def __init__(self, addresses: Sequence[Any], family: int) -> None:
-        self._addresses, self.family = tuple(addresses), family
-        self._count = count()
+    def __init__(self, addresses: Sequence[Any], family: int, first: int = 0) -> None:
+        self._addresses, self.family, self._first = tuple(addresses), family, first
+        self._count = count(first)
+
+    def starting_at(self, first: int) -> "Sources":
+        """The same addresses, taken from this place on: one for each of several processes."""
+        return Sources(self._addresses, self.family, first)
 
     def __str__(self) -> str:
         return ", ".join(str(address[0]) for address in self._addresses)
@@ -144,8 +149,8 @@ class Sources:
         return 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, it begins again with the first address."""
-        return Sources, (self._addresses, self.family)
+        """Pickled, it begins again with its first address."""
+        return Sources, (self._addresses, self.family, self._first)
 
 
 def sources_of(given: Sequence[str]) -> Sources | None:
