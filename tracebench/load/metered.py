@@ -4,13 +4,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from threading import Event
 from time import time_ns
-from typing import TYPE_CHECKING
 
 from tracebench import __version__
 from tracebench.analysis.summary.failures import error_types
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.progress import Watcher
-from tracebench.model.measurement import Measurement
+from tracebench.model.measurement import Measurement, Record
 from tracebench.model.plan import Plan
 from tracebench.model.progress import Progress
 from tracebench.model.results.result import Finding
@@ -18,9 +17,6 @@ from tracebench.system.interrupt import interruptible
 from tracebench.tracing.metrics.messages import Measured, Setup
 from tracebench.tracing.metrics.sender import Sender
 from tracebench.tracing.metrics.settings import metrics_url
-
-if TYPE_CHECKING:
-    from tracebench.model.measurement import Record
 
 
 class Metered(Watcher):
@@ -59,7 +55,7 @@ class Metered(Watcher):
         """After the load."""
         self._watcher.waits(for_what)
 
-    def measured(self, target: str, record: "Record") -> None:
+    def measured(self, target: str, record: Record) -> None:
         """All is known of a target's requests."""
         self._watcher.measured(target, record)
 
