@@ -248,7 +248,7 @@ def _analysed(
     if group.facts is None:
         about = facts_lost() if group.is_ours else other_client()
     else:
-        about = untraced_missing() if group.facts.plan.get("observer_effect") else None
+        about = untraced_missing() if _was_partly_traced(group.facts.plan) else None
         if not group.facts.plan.get("floor"):
             result = beside_floor(result, None)
     verdict = result.verdict
@@ -257,6 +257,11 @@ def _analysed(
         verdict = replace(verdict, findings=tuple(others))
     lost = _without_spans(group, load.requests, times, kept)
     return replace(result, verdict=with_findings(verdict, about, *of_archive, lost))
+
+
+def _was_partly_traced(plan: Mapping[str, Any]) -> bool:
+    share = plan.get("trace_share")
+    return bool(plan.get("observer_effect")) or (isinstance(share, float) and share < 1)
 
 
 def _with(result: TargetResult, finding: Finding | None) -> TargetResult:

@@ -30,6 +30,7 @@ from tracebench.gauges.reader import Gauges
 from tracebench.load.by_turns import measure_by_turns
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import measure, once
+from tracebench.load.metered import Metered, metered
 from tracebench.load.peers import clients
 from tracebench.load.peers.floor import measure_floor
 from tracebench.load.peers.interleaved import interleaved
@@ -99,17 +100,26 @@ def _run(plan: Plan, watcher: Watcher, secrets: Secrets) -> Result:
         "started_at": datetime.now(timezone.utc).isoformat(),
     }
     rounds: Mapping[str, Rounds] = {}
-    with traces, gauge_reader.watching(plan.gauges, plan.tls) as gauges:
-        analysing = _Analysing(plan, prepared, session, traces, gauges, watcher)
+    run_id = session["tool"]["run_id"]
+    with (
+        traces,
+        gauge_reader.watching(plan.gauges, plan.tls) as gauges,
+        metered(watcher, plan, prepared, run_id) as watching,
+    ):
+        analysing = _Analysing(plan, prepared, session, traces, gauges, watching)
         analysing.measure_floors()
         if len(prepared) > 1 and not plan.targets.sequential:
-            targets, rounds = _by_turns(plan, prepared, analysing, watcher)
+            targets, rounds = _by_turns(plan, prepared, analysing, watching)
         else:
-            targets = _one_by_one(plan, prepared, analysing, watcher)
+            targets = _one_by_one(plan, prepared, analysing, watching)
+        lost = watching.finish()
     unfit = traces.unfit()
     targets = {
         name: _with(one, unfit_rules(unfit, one.decomposed)) for name, one in targets.items()
     }
+    if lost is not None:
+        first = next(iter(targets))
+        targets[first] = _with(targets[first], _hidden(lost, secrets))
     targets = advised(targets, session["plan"], session["environment"])
     return compared(Result(**session, targets=targets, label=plan.naming.label), rounds)
 
@@ -204,8 +214,12 @@ def _floor(prepared: PreparedTarget, load: Workload) -> Floor:
 
 def _cleared(result: TargetResult, secrets: Secrets) -> TargetResult:
     """Hide credentials in the findings of a result: they quote libraries and servers."""
-    findings = [replace(one, message=secrets.hide(one.message)) for one in result.verdict.findings]
+    findings = [_hidden(one, secrets) for one in result.verdict.findings]
     return replace(result, verdict=replace(result.verdict, findings=tuple(findings)))
+
+
+def _hidden(finding: Finding, secrets: Secrets) -> Finding:
+    return replace(finding, message=secrets.hide(finding.message))
 
 
 def _with(result: TargetResult, *findings: Finding | None) -> TargetResult:
@@ -222,7 +236,7 @@ class _Analysing:
         session: Mapping[str, Any],
         traces: Traces,
         gauges: Gauges,
-        watcher: Watcher,
+        watcher: Metered,
     ) -> None:
         self._plan, self._prepared, self._session = plan, prepared, session
         self._traces, self._gauges, self._watcher = traces, gauges, watcher
@@ -238,7 +252,8 @@ class _Analysing:
 
     def collect(self, loads: Mapping[str, Measurement]) -> None:
         """Wait for the spans of all these targets at once, since their requests alternated."""
-        asked = [_asked(load, self._prepared[name])[0] for name, load in loads.items()]
+        each = [_asked(load, self._prepared[name]) for name, load in loads.items()]
+        asked = [_traced(*one)[0] for one in each]
         received = self._traces.collect(asked, self._watcher.waits)
         self._received = dict(zip(loads, received, strict=True))
 
@@ -248,20 +263,22 @@ class _Analysing:
         """Analyse the measurement of one target."""
         plan, prepared, waits = self._plan, self._prepared[name], self._watcher.waits
         load = replace(load, slo=plan.objectives.slo or "", goodput=plan.objectives.goodput)
+        self._watcher.loaded(name, load)
         facts = run_facts.written(prepared.address, load, self._session)
         run_id = self._session["tool"]["run_id"]
         one_run = export.Run(run_id, anchor, plan.load.concurrency, facts, name)
         requests, times = _asked(load, prepared)
+        traced = _traced(requests, times)
         joining = self._traces.joining()
         joining.add(requests, times)
-        findings = self._of_traces(name, requests, times, load.streams, one_run, joining)
+        findings = self._of_traces(name, *traced, load.streams, one_run, joining)
         joined = joining.joined(waits)
         for record in _records(load, *joined, prepared.untraced_from, anchor.offset_ns):
             self._watcher.measured(name, record)
         decomposition = decompose(*joined)
         waits(f"summing up {len(requests):,} requests")
         floor, epoch_ns = self._floors.get(name), anchor.offset_ns
-        result = summarise(prepared.address, load, decomposition, epoch_ns, floor, requests)
+        result = summarise(prepared.address, load, decomposition, epoch_ns, floor, traced[0])
         if len(requests) < len(load.requests):
             effect = observer_effect(load.requests, prepared.untraced_from)
             result = replace(result, observer_effect=effect)
@@ -323,3 +340,11 @@ def _asked(load: Measurement, prepared: PreparedTarget) -> tuple[Requests, Serve
     if len(places) == len(load.requests):
         return load.requests, load.times
     return load.requests.take(places), load.times.take(places)
+
+
+def _traced(requests: Requests, times: ServerTimes) -> tuple[Requests, ServerTimes]:
+    """The requests whose trace was asked for (`--trace-share`), and their times."""
+    if not requests.partly_traced:
+        return requests, times
+    places = requests.traced()
+    return requests.take(places), times.take(places)

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.analysis.samples import FAILED
-from tracebench.analysis.summary.failures import MOST_REASONS, OTHER, count_errors, folded, said
+from tests.analysis.samples import CANCELLED, FAILED, SUCCESS, TIMED_OUT
+from tracebench.analysis.summary.failures import (
+    MOST_REASONS,
+    OTHER,
+    count_errors,
+    error_types,
+    folded,
+    said,
+)
 from tracebench.model.record.exchange import Exchange, Reply
 from tracebench.model.record.requests import Requests
 from tracebench.model.results.result import ErrorCount
@@ -100,3 +107,10 @@ def test_any_id_is_folded(one: UUID, other: UUID, token: bytes, number: int) -> 
 @given(st.text(max_size=60))
 def test_folding_never_fails_and_settles(text: str) -> None:
     assert folded(folded(text)) == folded(text)
+
+
+def test_types_are_statuses_or_how_the_requests_ended() -> None:
+    odd = FAILED._replace(reason="--expect-json: no", reply=Reply("200", {}, b""))
+    unanswered = FAILED._replace(reason="connection refused", reply=SILENT)
+    those = [SUCCESS, FAILED, FAILED, odd, unanswered, TIMED_OUT, CANCELLED]
+    assert error_types(Requests.of(those)) == {"500": 2, "failed": 2, "timed_out": 1}

@@ -38,14 +38,17 @@ def composed() -> dict[str, Any]:
 
 
 def test_compose_accepts_the_services(composed: dict[str, Any]) -> None:
-    assert composed.keys() == {"jaeger", "collector", "server", "benchmark"}
+    assert composed.keys() == {
+        *("jaeger", "collector", "prometheus", "grafana"),
+        *("server", "benchmark"),
+    }
 
 
 def test_every_image_has_a_whole_version(composed: dict[str, Any]) -> None:
     images = [service["image"] for service in composed.values() if "image" in service]
     images += re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    assert len(images) == 3
-    assert all(re.search(r":\d+\.\d+\.\d+\b", image) for image in images)
+    assert len(images) == 5
+    assert all(re.search(r":v?\d+\.\d+\.\d+\b", image) for image in images)
 
 
 def test_nothing_is_reachable_from_other_machines(composed: dict[str, Any]) -> None:

@@ -15,8 +15,9 @@ from tests.end_to_end.old_servers import old_grpc, old_rest
 from tests.servers import HOST, answering, reply, serving
 from tracebench import benchmark
 from tracebench.analysis.summary import summary
-from tracebench.load.progress import Progress, Watcher
+from tracebench.load.progress import Watcher
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
+from tracebench.model.progress import Progress
 from tracebench.report.answer.table import render
 
 ROOT = Path(__file__).parents[2]

@@ -18,15 +18,17 @@ from tracebench.model.results.result import TargetResult
 
 pytestmark = pytest.mark.alone
 
+ROOT = Path(__file__).parents[2]
 SERVER = Path(__file__).parent / "otlp_server.py"
 PAYLOAD = Payload(b'{"inputs": [1]}', "application/json", "in.json", "json")
 
 
 @contextmanager
-def exporting(protocol: str, endpoint: str, **settings: str) -> Iterator[str]:
+def exporting(protocol: str, endpoint: str, *by: str, **settings: str) -> Iterator[str]:
     """The server in a process of its own; gives its URL."""
-    environment = {**os.environ, "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **settings}
-    command = [sys.executable, str(SERVER), protocol]
+    address = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+    environment = {"PYTHONPATH": str(ROOT), **os.environ, **address, **settings}
+    command = [sys.executable, str(SERVER), protocol, *by]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         try:

@@ -17,10 +17,11 @@ from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.load.by_turns import measure_by_turns, orders
 from tracebench.load.engine.pacing import ClosedLoop, OpenLoop, Part, block_ns, in_parts, pacing
 from tracebench.load.prepare.targets import prepare
-from tracebench.load.progress import Progress, Watcher
+from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Payload, Segment, Stability, Target, Workload
+from tracebench.model.progress import Progress
 from tracebench.model.record.requests import SCHEDULED
 
 S = 1_000_000_000

@@ -11,8 +11,9 @@ import numpy as np
 
 from tests.plans import plan_of
 from tracebench.benchmark import run
-from tracebench.load.progress import Progress, Watcher
+from tracebench.load.progress import Watcher
 from tracebench.model.plan import Arrival, Payload, Segment
+from tracebench.model.progress import Progress
 from tracebench.model.results.result import TargetResult
 
 PAYLOAD = Payload(b"x", "application/octet-stream", "x", "data")

@@ -96,7 +96,7 @@ def _server_and_network(now: Situation) -> str:
     useless = {
         reason: count
         for reason, count in now.target.undecomposed.items()
-        if reason != Undecomposed.NO_TIMING.value
+        if reason not in (Undecomposed.NO_TIMING.value, Undecomposed.NOT_TRACED.value)
     }
     if useless:
         return f"{max(useless, key=useless.__getitem__)}: see --dry-run"

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tracebench.analysis.advice import Advice, Situation, first_fix, fitting, pieces
 from tracebench.analysis.findings import archived_run, outcome, samples, steadiness
-from tracebench.analysis.findings.client import load_generator, machine, near_floor
+from tracebench.analysis.findings.client import load_generator, machine, near_floor, own_metrics
 from tracebench.analysis.findings.finding import (
     SEVERITIES,
     Evidence,
@@ -39,7 +39,7 @@ _JUDGED: Final = (
     otlp_spans,
 )
 """Topics with judges, in display order for findings of equal severity."""
-_STATED_ELSEWHERE: Final = (near_floor, archived_run, scale, server_gauges)
+_STATED_ELSEWHERE: Final = (near_floor, archived_run, scale, server_gauges, own_metrics)
 """Topics without judges: their findings need more than a run's evidence, and are stated by
 the code that has it."""
 TOPICS: Final = (*_JUDGED, *_STATED_ELSEWHERE)

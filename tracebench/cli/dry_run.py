@@ -4,6 +4,7 @@ from server_middleware.vocabulary import INFERENCE, SERVER_OTHER
 from tracebench.analysis.numbers import counted
 from tracebench.analysis.statistics.distribution import NS_PER_MS
 from tracebench.benchmark import Trial
+from tracebench.load.engine.endpoint import Sources
 from tracebench.load.wire.prompt_request import PLACE, nonce
 from tracebench.model.components import END_TO_END, LEAVES
 from tracebench.model.record.exchange import Decomposition, Exchange
@@ -20,7 +21,7 @@ def render(target: str, trial: Trial) -> str:
     request = request.replace(PLACE.decode(), nonce(exchange.trace_id.encode()).decode())
     text = "\n".join(
         [
-            f"{target} {prepared.address}",
+            f"{target} {prepared.address}{_sources(prepared.endpoint.sources)}",
             *(prepared.agreement.told() if prepared.agreement is not None else ()),
             "",
             *_quoted("> ", request),
@@ -34,6 +35,10 @@ def render(target: str, trial: Trial) -> str:
         ]
     )
     return prepared.secrets.hide(text)
+
+
+def _sources(sources: Sources | None) -> str:
+    return "" if sources is None else f" from {sources}"
 
 
 def _stream(stream: StreamResult | None) -> list[str]:

@@ -52,6 +52,8 @@ def measure_by_turns(
         targets = {
             name: opened.enter_context(under_load(one, load)) for name, one in prepared.items()
         }
+        for target in targets.values():
+            target.detailed = watcher.detailed
         turns = _Turns(targets, load, watcher)
         with interruptible(turns.interrupt), no_garbage_collection():
             turns.run()

@@ -7,6 +7,7 @@ from functools import partial
 from statistics import median
 from typing import Final, NamedTuple
 
+from tracebench.analysis.findings.client.load_generator import NO_PORT_LEFT, SPREAD
 from tracebench.analysis.statistics.steady_state import stable
 from tracebench.load.engine import kernel
 from tracebench.load.engine.channel import Connecting
@@ -16,9 +17,11 @@ from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, done_share, pacing, warm_up
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.progress import Watcher
+from tracebench.load.recording.live_counts import LiveCounts
 from tracebench.load.recording.read_record import ReadRecord, Record, hidden, read_record
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.streams.tokens import asked_tokens
+from tracebench.load.wire import grpc_reply, http1
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Stability, Workload
@@ -80,6 +83,7 @@ def measure(prepared: PreparedTarget, load: Workload, watcher: Watcher) -> Measu
     """
     allow_connections(channel_count(prepared, load))
     with under_load(prepared, load) as target:
+        target.detailed = watcher.detailed
         with interruptible(target.engine.interrupt), target.observer.observing():
             enough = {} if load.until_stable is None else {"enough": UntilStable(load.until_stable)}
             if target.warm_up():
@@ -108,7 +112,8 @@ class UnderLoad:
         self.pacing = pacing(load)
         """Pacing of the whole run."""
         self.observer = kernel.Observer()
-        self.same_host = False
+        self.same_host = self.detailed = False
+        """Whether the server runs on this machine; see `Watcher.detailed`."""
         self._recording: Recording | None = None
         self._states: list[PathState] = []
 
@@ -122,6 +127,8 @@ class UnderLoad:
         if why := self.engine.connect(1 if self.load.is_open else len(channels)):
             some = any(channel.is_open() for channel in channels)
             doubt = f": is --concurrency {slots} too high?" if some else ""
+            if NO_PORT_LEFT in why:
+                doubt = f": {SPREAD}"
             raise TargetError(f"{self.prepared.address}: {why}{doubt}")
         self.same_host = channels[0].is_local()
 
@@ -138,7 +145,10 @@ class UnderLoad:
 
     def record(self) -> Recording:
         """The recording; the first call begins it."""
-        self._recording = self._recording or self.engine.record()
+        if self._recording is None:
+            self._recording = self.engine.record()
+            if self.detailed:
+                self._recording.recorder.watch(_live_counts(self.prepared))
         return self._recording
 
     def leave(self) -> None:
@@ -260,14 +270,24 @@ def attempt(prepared: PreparedTarget, wait_s: float = 0.0) -> Once:
     return Once(exchange, record.times, streams, closes)
 
 
+def _timeout_ns(prepared: PreparedTarget) -> int:
+    """How long a reply may take before its failure counts as a time-out."""
+    return prepared.streaming.timeout_ns if prepared.streams else int(prepared.timeout_s * 1e9)
+
+
+def _live_counts(prepared: PreparedTarget) -> LiveCounts:
+    status_of = grpc_reply.status_of if prepared.multiplexed else http1.status_of
+    return LiveCounts(status_of, prepared.read, _timeout_ns(prepared))
+
+
 def _read(window: Window, prepared: PreparedTarget, watcher: Watcher) -> tuple[Record, Streams]:
     def tell(what: str, done: int, of: int) -> None:
         watcher.waits(f"reading the {what}: {done:,} of {of:,}")
 
     streams = window.streams.finish(partial(tell, "streams"))
-    timeout_ns = prepared.streaming.timeout_ns if prepared.streams else prepared.timeout_s * 1e9
-    facts = (int(timeout_ns), prepared.secrets, streams.faults, streams.timings)
-    how = ReadRecord(prepared.read, window.ids, *facts)
+    facts = (_timeout_ns(prepared), prepared.secrets, streams.faults)
+    copies = prepared.unsampled_from
+    how = ReadRecord(prepared.read, window.ids, *facts, copies, streams.timings)
     return read_record(window.recorder, how, partial(tell, "replies")), replace(streams, timings={})
 
 

@@ -162,6 +162,8 @@ class Workload:
     timeout_s: float = 30.0
     connections: int | None = None
     """HTTP/2 connections shared by the slots; None: one per slot, so that every stamp is exact."""
+    bind: tuple[str, ...] = ()
+    """Local addresses that connections are spread over evenly; empty: the system chooses."""
 
     @property
     def is_open(self) -> bool:
@@ -195,6 +197,11 @@ class SpanRoutes:
     """Base URL of Jaeger's UI and query API, from which server spans are read back."""
     trace_ui: str | None = None
     """Base URL for links in results, if users reach the trace UI under a different URL."""
+    trace_share: float = 1.0
+    """Share of the requests whose trace is asked for, drawn at random; the others carry a
+    `traceparent` that is not sampled, and have no spans."""
+    otlp_metrics: bool = True
+    """Whether the run's own metrics are sent to `otlp_endpoint` while it runs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ LIKELY: Mapping[str, object] = {
     **dict.fromkeys(("why", "reason", "rules", "path", "loads"), "…"),  # which may be cut
     **dict.fromkeys(("achieved_rps", "asked_rps", "count", "started"), 12_345),
     **dict.fromkeys(("before_ms", "after_ms", "waiting_ms", "mean", "median_ms"), 123.4),
-    **dict.fromkeys(("cut", "bad", "asked", "step_ms", "effective"), 1_234),
+    **dict.fromkeys(("cut", "bad", "asked", "step_ms", "effective", "traced"), 1_234),
     **dict.fromkeys(("steps", "slots", "load", "times"), 64),
     **dict.fromkeys(("at", "off"), 0.25),
     "events": 1.25,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.analysis.samples import CANCELLED, MS, NEAR, NO_TIMING, SUCCESS, load, target
 from tracebench.model.measurement import Measurement
-from tracebench.model.record.exchange import Exchange, Lost
+from tracebench.model.record.exchange import Exchange, Lost, Outcome, Reply
 from tracebench.model.results.result import Finding
 
 RUN = replace(load([SUCCESS]), duration_s=10.0)
@@ -179,3 +179,30 @@ def test_a_record_that_stayed_in_memory_is_told() -> None:
     )
     assert "because /tmp is in memory itself (tmpfs): a longer run" in finding.message
     assert severity(RUN, "record_in_memory") is None
+
+
+NO_PORT = SUCCESS._replace(
+    sent_ns=0,
+    first_byte_ns=0,
+    arrived_ns=0,
+    outcome=Outcome.FAILED,
+    reason="cannot connect: cannot assign requested address",
+    reply=Reply("", {}, b""),
+)
+
+
+@pytest.mark.parametrize(
+    ("without", "expected"), [(0, None), (1, "warning"), (10, "warning"), (11, "invalid")]
+)
+def test_no_local_port(without: int, expected: str | None) -> None:
+    run = load([*due(1000 - without), *[NO_PORT] * without])
+    assert severity(run, "no_local_port") == expected
+
+
+def test_that_no_port_was_left_explains_the_errors() -> None:
+    run = load([*due(900), *[NO_PORT] * 100])
+    errors, cause = found(run, "errors"), found(run, "no_local_port")
+    assert errors is not None
+    assert errors.severity == "info"
+    assert cause is not None
+    assert "--bind" in cause.hint

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.load.engines import Make, copied, mapped, request, shared
-from tests.load.fake_network import Network, Socket
+from tests.load.fake_network import Network, Serve, Socket
 from tests.records import exchanges_of
 from tests.servers import reply
 from tracebench.load.engine.engine import Engine, Recording
@@ -44,10 +44,15 @@ class Bench:
     """An engine on a network that stands still until moved, and one recording of it."""
 
     def __init__(
-        self, make: Make = copied, slots: int = 1, timeout_ms: int = 1_000, payloads: int = 1
+        self,
+        make: Make = copied,
+        slots: int = 1,
+        timeout_ms: int = 1_000,
+        payloads: int = 1,
+        answers: Serve | None = None,
     ) -> None:
         self.server = Server()
-        self.network = Network(self.server)
+        self.network = Network(answers or self.server)
         contents = [request(b"x" * (100 + 20_000 * n)) for n in range(payloads)]
         self.engine = Engine(
             self.network.loop,

@@ -14,6 +14,7 @@ from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.wire.grpc_request import GrpcRequest
 from tracebench.load.wire.http1 import HttpRequest
+from tracebench.load.wire.prompt_request import PromptRequest
 from tracebench.model.plan import Influence, Order, Payload, Payloads, Plan, Targets
 from tracebench.protos.inference_pb2 import PredictRequest
 
@@ -81,3 +82,30 @@ def test_each_payload_has_a_twin(order: Order) -> None:
     assert all(900 < drawn.count(place) < 1_100 for place in range(6))
     if order == "rotate":
         assert [place % 3 for place in drawn] == [0, 1, 2] * 2_000
+
+
+def test_an_unsampled_copy_asks_for_timings_and_is_of_the_same_type() -> None:
+    head = b"POST / HTTP/1.1\r\nX-Benchmark: 1\r\ntraceparent: 00-"
+    asking = PromptRequest(head, b"-01\r\n\r\n", b"x" * 50, nonce_at=3)
+    assert rest.unsampled(asking) == PromptRequest(head, b"-00\r\n\r\n", b"x" * 50, nonce_at=3)
+
+
+def test_an_unsampled_grpc_call_asks_in_its_metadata_as_well() -> None:
+    with spawned("grpc") as port:
+        ready = rpc.prepare(plan_of(PAYLOAD, grpc_server=f"{HOST}:{port}", trace_share=0.5))
+    asking, twin = cast(Sequence[GrpcRequest], ready.repeated)
+    assert (asking.tail, twin.tail) == (b"-01", b"-00")
+    assert asking.body == twin.body
+    assert (b"x-benchmark", b"1") in twin.metadata
+    assert (b"x-benchmark", b"1") not in asking.metadata
+    assert ready.unsampled_from == 1
+    assert ready.sizes() == [len(asking.body)]
+
+
+def test_copies_of_several_payloads_keep_their_order() -> None:
+    several = tuple(replace(PAYLOAD, name=f"{n}.png") for n in range(3))
+    with serving(answering(reply())) as port:
+        ready = rest.prepare(plan_of(several, rest_url=f"http://{HOST}:{port}", trace_share=0.3))
+    drawn = first(ready, 300)
+    assert [one % 3 for one in drawn] == [0, 1, 2] * 100
+    assert 0 < sum(one < 3 for one in drawn) < 300

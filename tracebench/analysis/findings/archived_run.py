@@ -71,7 +71,7 @@ _UNTRACED_MISSING: Final = FindingKind(
 
 
 def untraced_missing() -> Finding | None:
-    """The finding for a run with `--observer-effect`: half of its requests have no spans."""
+    """The finding for a run with `--observer-effect` or `--trace-share`: some have no spans."""
     return weigh(_UNTRACED_MISSING, 1)
 
 

@@ -121,7 +121,7 @@ _ERRORS: Final = FindingKind(
         Advice("a longer --timeout waits for slow replies", timed_out, short="raise --timeout"),
     ),
     "{value:%} of the requests failed{late}",
-    explained_by=("no_successes",),
+    explained_by=("no_successes", "no_local_port"),
 )
 
 

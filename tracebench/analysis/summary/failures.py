@@ -8,8 +8,17 @@ from typing import Final
 
 import numpy as np
 
+from tracebench.model.progress import error_type
+from tracebench.model.record.columns import ABSENT
 from tracebench.model.record.exchange import Outcome, Reply
-from tracebench.model.record.requests import OUTCOME, OUTCOME_CODES, REASON, Requests
+from tracebench.model.record.requests import (
+    OUTCOME,
+    OUTCOME_CODES,
+    OUTCOMES,
+    REASON,
+    STATUS,
+    Requests,
+)
 from tracebench.model.results.result import ErrorCount
 
 MOST_REASONS: Final = 1_000
@@ -63,6 +72,18 @@ def _counts(requests: Requests) -> Counter[str]:
         failed = np.isin(rows[OUTCOME], _FAILURES)
         found += np.bincount(rows[REASON][failed], minlength=len(found))
     return +Counter(dict(zip(requests.reasons, found.tolist(), strict=True)))
+
+
+def error_types(requests: Requests) -> Counter[str]:
+    """Count failures and time-outs by `error_type`."""
+    found: Counter[str] = Counter()
+    for rows in requests.pages():
+        failed = np.isin(rows[OUTCOME], _FAILURES)
+        both = zip(rows[OUTCOME][failed].tolist(), rows[STATUS][failed].tolist(), strict=True)
+        for (outcome, status), count in Counter(both).items():
+            text = "" if status == ABSENT else requests.statuses[status]
+            found[error_type(text, OUTCOMES[outcome].value)] += count
+    return found
 
 
 @lru_cache(maxsize=4_096)

@@ -87,6 +87,14 @@ SENDING = (
         type=_POSITIVE,
         help="gRPC: connections to share. [default: one per request in flight]",
     ),
+    fills(
+        Workload,
+        "--bind",
+        multiple=True,
+        metavar="ADDRESS[,…]",
+        help="Connect from these addresses of this machine in turn: each has its own ports for "
+        "connections. Repeatable.",
+    ),
 )
 MANNER = (*ARRIVAL, *SENDING)
 LOAD = (*AMOUNT, *SHAPE, *MANNER)
@@ -105,6 +113,7 @@ def workload(given: Mapping[str, Any], due_s: tuple[float, ...] | None = None) -
     _at_most_one("--requests", given.get("requests"), "--duration", given.get("duration_s"))
     _at_most_one("--rate", given.get("rate"), "--arrivals", given.get("arrivals"))
     load = filled(Workload, given)
+    load = replace(load, bind=_addresses(load.bind))
     if given.get("arrivals") is not None:
         load = replace(load, schedule_s=schedule(given["arrivals"]))
     elif due_s is not None and load.rate is None:
@@ -116,6 +125,14 @@ def workload(given: Mapping[str, Any], due_s: tuple[float, ...] | None = None) -
     if load.duration_s is not None or load.ends_by_itself:
         return replace(load, requests=None)
     return load if load.until_stable is None else replace(load, requests=None, duration_s=LONGEST_S)
+
+
+def _addresses(given: tuple[str, ...]) -> tuple[str, ...]:
+    """The addresses in comma-separated lists, each once."""
+    parts = [part.strip() for text in given for part in text.split(",")]
+    if "" in parts:
+        raise UsageError(f"--bind {','.join(given)!r} has an empty address: write e.g. 10.0.0.5")
+    return tuple(dict.fromkeys(parts))
 
 
 def _at_most_one(name: str, value: object, other_name: str, other: object) -> None:

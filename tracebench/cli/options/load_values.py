@@ -201,3 +201,26 @@ class UntilStable(click.ParamType):  # type: ignore[type-arg] # generic in the n
         if not 0 < share < 1:
             self.fail(f"{value!r}: give a share above 0% and below 100%", param, ctx)
         return Stability(statistic, share)
+
+
+# `--trace-share`, e.g. `1%`.
+
+_SHARE = re.compile(r"([0-9]*\.?[0-9]+) *(%?)")
+
+
+class Share(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
+    """A share above 0 and up to all: `1%` or `0.01`."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Parse the share; a whole number needs its `%`, since 1 could mean both."""
+        if isinstance(value, float):
+            return value
+        found = _SHARE.fullmatch(str(value).strip())
+        if found is None or (not found[2] and float(found[1]) >= 1):
+            self.fail(f"{value!r} is not a share: write e.g. 1% or 0.01", param, ctx)
+        share = float(found[1]) / (100 if found[2] else 1)
+        if not 0 < share <= 1:
+            self.fail(f"{value!r}: give a share above 0% and up to 100%", param, ctx)
+        return share

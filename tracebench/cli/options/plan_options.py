@@ -11,7 +11,7 @@ import click
 from tracebench.cli.options.filling import filled, fills
 from tracebench.cli.options.llm_options import key_header, language
 from tracebench.cli.options.load_options import workload
-from tracebench.cli.options.load_values import Seconds
+from tracebench.cli.options.load_values import Seconds, Share
 from tracebench.cli.options.payloads import read_payloads
 from tracebench.load.peers import CLIENTS
 from tracebench.model.errors import UsageError
@@ -228,7 +228,27 @@ SPANS_OUT = (
         metavar="F.jsonl",
         help="Write all spans as OTLP JSON lines.",
     ),
-    fills(SpanRoutes, "--otlp-endpoint", metavar="URL", help="Also export all spans to this URL."),
+    fills(
+        SpanRoutes,
+        "--otlp-endpoint",
+        metavar="URL",
+        help="Also export all spans to this URL, and the run's own metrics while it runs.",
+    ),
+    fills(
+        SpanRoutes,
+        "--otlp-metrics/--no-otlp-metrics",
+        field="otlp_metrics",
+        help="Whether --otlp-endpoint gets the metrics: requests, latency, errors, once a second. "
+        "[default: --otlp-metrics]",
+    ),
+    fills(
+        SpanRoutes,
+        "--trace-share",
+        type=Share(),
+        metavar="1%",
+        help="Ask for the trace of only this share of the requests, drawn at random, where all "
+        "would be too many. Timings in replies still come for all. [default: 100%]",
+    ),
     fills(SpanRoutes, "--jaeger", metavar="URL", help="Read the server's spans back from Jaeger."),
     fills(SpanRoutes, "--trace-ui", metavar="URL", help="UI for trace links. [default: --jaeger]"),
 )

@@ -24,6 +24,7 @@ from tracebench.model.record.exchange import Lost, Stamp
 READ_SIZE = 65_536
 MOST_BUFFERS = 64  # join if there are more: sendmsg takes at most 1,024
 _CONNECT_AGAIN_NS = 1_000_000
+_LOOPBACK = ("127.", "::1")
 
 _KERNEL, _USER, _SHARED = Stamp.KERNEL, Stamp.USER, Stamp.SHARED  # enum look-ups are slow
 
@@ -69,8 +70,11 @@ class Connection:
         self._receive: Callable[[bytes], Sequence[Slot]] = codec.receive
         self._descriptor = sock.fileno()
         self._closing_ns = endpoint.closing_ns
-        self._connect_error = 0
-        self._connect(endpoint.address)
+        self._connect_error = endpoint.bind(sock)
+        if self._connect_error:
+            loop.watch(self._descriptor, self._connected, WRITABLE)
+        else:
+            self._connect(endpoint.address)
 
     # ── opening ──────────────────────────────────────────────────────────────────────────────
 
@@ -154,13 +158,14 @@ class Connection:
         return self._socket.family not in (socket.AF_INET, socket.AF_INET6)
 
     def is_local(self) -> bool:
-        """Whether both ends have the same address, so the server is on this machine."""
+        """Whether the server is on this machine: both ends have the same address, or loopback's."""
         if self._is_unix():
             return True
         try:
-            return bool(self._socket.getsockname()[0] == self._socket.getpeername()[0])
+            near, far = self._socket.getsockname()[0], self._socket.getpeername()[0]
         except OSError:  # no longer connected
             return False
+        return bool(near == far or far.startswith(_LOOPBACK))
 
     def path_state(self) -> kernel.PathState | None:
         """TCP_INFO, while the connection exists."""

@@ -5,10 +5,12 @@ import os
 import socket
 import ssl
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from tracebench.load.engine import kernel
 from tracebench.model.errors import TargetError, UsageError
@@ -103,6 +105,99 @@ def stamped_socket(family: int) -> socket.socket:
     return made
 
 
+# Where connections come from: local addresses, given by --bind.
+#
+# A connection is identified by both of its ends, so one source address has at most as many
+# connections to one server as this machine has ports for outgoing ones (28,000 on Linux), and a
+# port stays taken for a minute after its connection was closed here first.
+
+_LATE_PORT: Final = getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24)
+"""Linux: `bind` leaves the port to `connect`, which then may use one that another connection to
+elsewhere has. Python names the option only where it was compiled with it."""
+_IP: Final[Mapping[int, str]] = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
+
+
+class Sources:
+    """Local addresses, which new connections take in turn.
+
+    Args:
+        addresses: as the system takes them, all of one family.
+        family: their family.
+        first: the place of the address that is taken first.
+    """
+
+    __slots__ = ("_addresses", "_count", "_first", "family")
+
+    def __init__(self, addresses: Sequence[Any], family: int, first: int = 0) -> None:
+        self._addresses, self.family, self._first = tuple(addresses), family, first
+        self._count = count(first)
+
+    def starting_at(self, first: int) -> "Sources":
+        """The same addresses, taken from this place on: one for each of several processes."""
+        return Sources(self._addresses, self.family, first)
+
+    def __str__(self) -> str:
+        return ", ".join(str(address[0]) for address in self._addresses)
+
+    def bind(self, made: socket.socket) -> int:
+        """Bind a socket to the next address; returns an error number, 0 for none."""
+        address = self._addresses[next(self._count) % len(self._addresses)]
+        try:
+            _bind(made, address)
+        except OSError as error:
+            return error.errno or errno.EADDRNOTAVAIL
+        return 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled, it begins again with its first address."""
+        return Sources, (self._addresses, self.family, self._first)
+
+
+def sources_of(given: Sequence[str]) -> Sources | None:
+    """Check the addresses of `--bind`; None if there are none.
+
+    Raises:
+        UsageError: one is not an address of this machine, or they are of different families.
+    """
+    if not given:
+        return None
+    found = [_local(text) for text in given]
+    families = {family for family, _ in found}
+    if len(families) > 1:
+        raise UsageError(f"--bind {','.join(given)!r} mixes IPv4 and IPv6: give only one of them")
+    return Sources([address for _, address in found], families.pop())
+
+
+def _local(text: str) -> tuple[int, Any]:
+    """The family of a local address, and the address as the system takes it."""
+    try:
+        flags = socket.AI_NUMERICHOST | socket.AI_PASSIVE
+        family, _, _, _, address = socket.getaddrinfo(
+            text, 0, type=socket.SOCK_STREAM, flags=flags
+        )[0]
+    except (socket.gaierror, UnicodeError):
+        raise UsageError(
+            f"--bind {text!r} is not an IP address: give addresses of this machine, e.g. 10.0.0.5"
+        ) from None
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            _bind(probe, address)
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise UsageError(f"--bind {text!r} cannot be used ({_cause(error)})") from None
+        raise UsageError(
+            f"--bind {text!r} is not an address of this machine: "
+            "add it (ip address add), or give one that it has"
+        ) from None
+    return family, address
+
+
+def _bind(made: socket.socket, address: Any) -> None:
+    with suppress(OSError):  # other systems, and old kernels, choose the port here
+        made.setsockopt(socket.IPPROTO_IP, _LATE_PORT, 1)
+    made.bind(address)
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A socket address, and how to connect to it."""
@@ -117,6 +212,12 @@ class Endpoint:
     """How long the server may take to close a connection once it has decided to."""
     make_socket: Callable[[int], socket.socket] = stamped_socket
     """Makes an unconnected socket of a family."""
+    sources: Sources | None = field(default=None, compare=False)
+    """The local addresses of connections; None: the system chooses."""
+
+    def bind(self, made: socket.socket) -> int:
+        """Give a socket its local address; returns an error number, 0 for none."""
+        return 0 if self.sources is None else self.sources.bind(made)
 
     @property
     def unix_path(self) -> str | None:
@@ -124,12 +225,18 @@ class Endpoint:
         return self.address if self.family == _UNIX else None
 
 
-def resolve_unix(path: str) -> Endpoint:
+def resolve_unix(path: str, sources: Sequence[str] = ()) -> Endpoint:
     """Check that a Unix socket accepts connections.
 
     Raises:
         TargetError: it does not.
+        UsageError: `sources` are given, which Unix sockets do not have.
     """
+    if sources:
+        raise UsageError(
+            f"--bind {','.join(sources)!r} does not fit the Unix socket {path!r}, whose "
+            "connections have no address: leave it out"
+        )
     if _UNIX is None:
         raise TargetError(
             f"cannot connect to the Unix socket {path!r}: this system does not support them"
@@ -170,29 +277,55 @@ def _is_socket(path: str) -> bool:
         return True
 
 
-def resolve(host: str, port: int, tls: ssl.SSLContext | None) -> Endpoint:
+def resolve(
+    host: str, port: int, tls: ssl.SSLContext | None, sources: Sequence[str] = ()
+) -> Endpoint:
     """Look up the host, and use the first address that accepts a connection.
+
+    Args:
+        host: the host's name or address.
+        port: its port.
+        tls: the TLS context; None: plaintext.
+        sources: the local addresses to connect from (`--bind`); empty: the system chooses.
 
     Raises:
         TargetError: the host has no address, or none of its addresses accepts.
+        UsageError: a local address cannot be used, or not for this host.
     """
+    local = sources_of(sources)
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         raise TargetError(
             f"cannot resolve the host {host!r} ({_cause(error)}): check the name"
         ) from None
-    for family, _, _, _, address in found:
-        try:
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.settimeout(_PROBE_S)
-                probe.connect(address)
-                return Endpoint(host, port, family, address, tls)
-        except OSError as error:
-            failure = error
+    fitting = [one for one in found if local is None or one[0] == local.family]
+    if not fitting and local is not None:
+        raise UsageError(
+            f"--bind {','.join(sources)!r} is {_IP[local.family]}, but {host!r} has only "
+            f"{_IP[found[0][0]]} addresses: give local addresses of that family"
+        )
+    for family, _, _, _, address in fitting:
+        one = Endpoint(host, port, family, address, tls, sources=local)
+        if not (failure := _probe(one)):
+            return one
+    start = f"from {','.join(sources)} " if sources else ""
     raise TargetError(
-        f"cannot connect to {host}:{port} ({_cause(failure)}): is the server running there?"
+        f"cannot connect {start}to {host}:{port} ({failure}): is the server running there?"
     )
+
+
+def _probe(one: Endpoint) -> str:
+    """Why an endpoint accepts no connection; empty if it does."""
+    try:
+        with socket.socket(one.family, socket.SOCK_STREAM) as probe:
+            probe.settimeout(_PROBE_S)
+            if error := one.bind(probe):
+                return os.strerror(error).lower()
+            probe.connect(one.address)
+    except OSError as error:
+        return _cause(error)
+    return ""
 
 
 def _cause(error: Exception) -> str:

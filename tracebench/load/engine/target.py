@@ -5,7 +5,9 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle, islice, repeat
+from itertools import chain, cycle, islice, repeat
+from math import log, log1p
+from operator import add
 from random import Random
 from typing import Final
 
@@ -59,6 +61,9 @@ class PreparedTarget:
     """What must not be shown, even if another message quotes it."""
     untraced_from: int = sys.maxsize
     """Requests from this index on do not ask for tracing."""
+    unsampled_from: int = 0
+    """Requests from this index on are copies of the first ones with a `traceparent` that is not
+    sampled; 0: there are none. They ask for timings in the reply like the others."""
     streaming: Streaming = NO_STREAMS
     """How to read replies that stream."""
     streams: bool = False
@@ -90,7 +95,7 @@ class PreparedTarget:
 
     def _asking(self) -> Sequence[Request]:
         """The requests that ask for tracing."""
-        return self.repeated[: self.untraced_from]
+        return self.repeated[: self.unsampled_from or self.untraced_from]
 
 
 def streaming(plan: Streamed) -> Streaming:
@@ -154,3 +159,37 @@ def with_untraced(prepared: PreparedTarget, twins: Sequence[Request], seed: int)
         variants=cycle([place + bit for place, bit in zip(which, bits, strict=True)]),
         untraced_from=count,
     )
+
+
+# Unsampled copies: each request again, with a `traceparent` that asks for no trace.
+
+
+def with_unsampled(
+    prepared: PreparedTarget, twins: Sequence[Request], share: float, seed: int
+) -> PreparedTarget:
+    """Let a share of the exchanges, drawn at random one by one, ask for their trace.
+
+    The gaps between those are drawn from the geometric distribution, so the choice follows no
+    period, and costs nothing for the requests in between.
+
+    Args:
+        prepared: asks for traces in all its requests.
+        twins: the unsampled copy of each of them, of the same type.
+        share: the share that asks, above 0 and below 1.
+        seed: the seed of the random choices.
+    """
+    count = len(prepared.repeated)
+    gaps = _gaps(share, Random(f"traced {seed}"))
+    untraced = chain.from_iterable(chain(repeat(count, gap), (0,)) for gap in gaps)
+    return replace(
+        prepared,
+        repeated=[*prepared.repeated, *twins],
+        variants=map(add, prepared.variants or repeat(0), untraced),
+        unsampled_from=count,
+    )
+
+
+def _gaps(share: float, random: Random) -> Iterator[int]:
+    """How many requests in a row are not chosen before each that is (inverse transform)."""
+    while True:
+        yield int(log(1.0 - random.random()) / log1p(-share))

@@ -59,6 +59,8 @@ def _faults_of_turns(plan: Plan) -> Iterator[str]:
         yield "--turns reads the answers from their streams: leave out --no-stream"
     if plan.influence.observer_effect:
         yield "--observer-effect draws for each request, --turns has them in order: give only one"
+    if plan.traces.trace_share < 1:
+        yield "--trace-share draws for each request, --turns has them in order: give only one"
     if prompts and not any(one.follow_ups for one in prompts):
         yield (
             f"--prompts {plan.language.prompts_file!r} has nothing for later turns: give "

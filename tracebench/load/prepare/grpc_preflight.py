@@ -116,7 +116,7 @@ def target(plan: Plan, called: Target) -> GrpcTarget:
     headers = plan.calls.headers
     metadata = grpc_metadata(headers, rest_too="rest" in plan.targets.protocols)
     return GrpcTarget(
-        endpoint=_endpoint(called, plan.tls),
+        endpoint=_endpoint(called, plan.tls, plan.load.bind),
         metadata=metadata,
         timeout_s=plan.load.timeout_s,
         deadline_s=plan.load.timeout_s,
@@ -126,11 +126,12 @@ def target(plan: Plan, called: Target) -> GrpcTarget:
     )
 
 
-def _endpoint(called: Target, trust: Tls) -> Endpoint:
+def _endpoint(called: Target, trust: Tls, sources: Sequence[str]) -> Endpoint:
     if (path := unix_sockets.grpc_path(called.address)) is not None:
-        return resolve_unix(path)
+        return resolve_unix(path, sources)
     secure, host, port = split_address(called.address, called.option)
-    return resolve(host, port, client_tls(trust, protocol="h2") if secure else None)
+    tls = client_tls(trust, protocol="h2") if secure else None
+    return resolve(host, port, tls, sources)
 
 
 def split_address(address: str, option: str = "--grpc-server") -> tuple[bool, str, int]:

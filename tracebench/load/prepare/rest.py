@@ -20,6 +20,7 @@ from tracebench.load.engine.target import (
     PreparedTarget,
     streaming,
     variants,
+    with_unsampled,
     with_untraced,
 )
 from tracebench.load.language.check import check_interface
@@ -90,7 +91,7 @@ def _prepared(plan: Plan, url: str, secrets: Secrets) -> PreparedTarget:
     ready = PreparedTarget(
         described=target_attributes.rest(plan.calls.method, url),
         address=redacted(url),
-        endpoint=_endpoint(url, plan.tls),
+        endpoint=_endpoint(url, plan.tls, plan.load.bind),
         repeated=(),
         codec=Http1Codec,
         read=expected.checked(http1.read_reply, document),
@@ -158,10 +159,12 @@ def _language_model(ready: PreparedTarget, plan: Plan, url: str) -> PreparedTarg
 
 
 def _perhaps_untraced(ready: PreparedTarget, plan: Plan) -> PreparedTarget:
-    if not plan.influence.observer_effect:
-        return ready
-    requests = cast(Sequence[HttpRequest], ready.repeated)
-    return with_untraced(ready, [untraced(one) for one in requests], plan.load.seed)
+    requests, seed = cast(Sequence[HttpRequest], ready.repeated), plan.load.seed
+    if plan.influence.observer_effect:
+        return with_untraced(ready, [untraced(one) for one in requests], seed)
+    if (share := plan.traces.trace_share) < 1:
+        return with_unsampled(ready, [unsampled(one) for one in requests], share, seed)
+    return ready
 
 
 def _streaming(ready: PreparedTarget, codec: type[Http1Codec], url: str) -> PreparedTarget:
@@ -171,12 +174,12 @@ def _streaming(ready: PreparedTarget, codec: type[Http1Codec], url: str) -> Prep
     return replace(ready, described=described, codec=codec, streams=True)
 
 
-def _endpoint(url: str, trust: Tls) -> Endpoint:
+def _endpoint(url: str, trust: Tls, sources: Sequence[str]) -> Endpoint:
     parts, path = urlsplit(url), unix_sockets.rest_path(url)
     if path is not None:
-        return resolve_unix(path)
+        return resolve_unix(path, sources)
     tls = client_tls(trust, protocol="http/1.1") if parts.scheme == "https" else None
-    return resolve(parts.hostname or "", parts.port or _PORTS[parts.scheme], tls)
+    return resolve(parts.hostname or "", parts.port or _PORTS[parts.scheme], tls, sources)
 
 
 def _tried(
@@ -285,8 +288,12 @@ def _repeated(request: requests.PreparedRequest, given: Sequence[Header], host: 
 
 def untraced(request: HttpRequest) -> HttpRequest:
     """A copy of a request that asks for no tracing: not sampled, and without `X-Benchmark`."""
-    head = request.head.replace(_ASKS, b"", 1)
-    return replace(request, head=head, tail=b"-00" + request.tail[len(b"-01") :])
+    return replace(unsampled(request), head=request.head.replace(_ASKS, b"", 1))
+
+
+def unsampled(request: HttpRequest) -> HttpRequest:
+    """A copy of a request that asks for timings in the reply, but for no trace."""
+    return replace(request, tail=b"-00" + request.tail[len(b"-01") :])
 
 
 def _latin(value: str | bytes) -> str:

@@ -6,11 +6,13 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
+from server_middleware.vocabulary import BENCHMARK_HEADER
 from tracebench.load.engine.target import (
     MOST_TRIED,
     PreparedTarget,
     streaming,
     variants,
+    with_unsampled,
     with_untraced,
 )
 from tracebench.load.measure import attempt
@@ -35,6 +37,7 @@ from tracebench.model.record.exchange import Exchange
 from tracebench.protos.inference_pb2 import PredictRequest
 
 _LONGEST_ANSWER: Final = 2_000
+_ASKS: Final = (BENCHMARK_HEADER.lower(), "1")
 
 
 def prepare(plan: Plan, called: Target | None = None) -> PreparedTarget:
@@ -69,10 +72,15 @@ def prepare(plan: Plan, called: Target | None = None) -> PreparedTarget:
         answer=answer,
         variants=variants(plan.payloads.order, plan.load.seed, len(messages)),
     )
-    if not plan.influence.observer_effect:
-        return ready
-    unasked = [method.untimed(message) for message in messages]
-    return with_untraced(ready, aim.requests(method.name, unasked, sampled=False), plan.load.seed)
+    if plan.influence.observer_effect:
+        unasked = [method.untimed(message) for message in messages]
+        twins = aim.requests(method.name, unasked, sampled=False)
+        return with_untraced(ready, twins, plan.load.seed)
+    if (share := plan.traces.trace_share) < 1:
+        timed = replace(aim, metadata=(*aim.metadata, _ASKS))  # as nothing else may ask any more
+        twins = timed.requests(method.name, messages, sampled=False)
+        return with_unsampled(ready, twins, share, plan.load.seed)
+    return ready
 
 
 def _streaming(ready: PreparedTarget, plan: Plan, method: Method) -> PreparedTarget:

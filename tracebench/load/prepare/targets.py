@@ -43,6 +43,7 @@ def check_plan(plan: Plan) -> None:
             "--stream works only with --oip and gRPC targets: other replies that stream are "
             "detected automatically (REST: give the URL of /generate_stream)"
         )
+    _check_share(plan)
     _check_method(plan.calls, targets)
     _check_certificate(plan.tls, targets)
 
@@ -55,6 +56,16 @@ def _check_names(targets: Targets) -> None:
     for name, count in Counter(one.name for one in targets.all).items():
         if count > 1:
             raise UsageError(f"{count} targets are called {name!r}: give each a name of its own")
+
+
+def _check_share(plan: Plan) -> None:
+    share = plan.traces.trace_share
+    if not 0 < share <= 1:
+        raise UsageError(f"--trace-share {share:g} is not a share above 0 and up to 1")
+    if share < 1 and plan.influence.observer_effect:
+        raise UsageError(
+            "--trace-share and --observer-effect both draw which requests are traced: give only one"
+        )
 
 
 def _check_method(calls: Calls, targets: Targets) -> None:

@@ -58,6 +58,8 @@ class ReadRecord:
     """Secrets to hide wherever a failed reply, or its reason, repeats them."""
     faults: Mapping[int, str] = field(default_factory=dict)
     """Draw → why a complete reply counts as failed."""
+    untraced_from: int = 0
+    """Variants from this one on are copies of the first ones that ask for no trace; 0: none are."""
     timings: Mapping[int, Timing] = field(default_factory=dict)
     """Draw → timing from the end of a stream; takes precedence over that in the head."""
 
@@ -242,6 +244,10 @@ class _Reader:
             columns_of.REASON: page.reason,
             columns_of.LOST: np.where(rows["lost"] == 0, ABSENT, rows["lost"].astype(np.int64) - 1),
         }
+        if count := self._how.untraced_from:
+            variant = copied[columns_of.VARIANT]
+            told |= {columns_of.TRACED: (variant < count).astype(np.int64)}
+            told |= {columns_of.VARIANT: variant % count}
         return stamp_columns(scheduled, stamps) | copied | told
 
 

@@ -6,6 +6,7 @@ timings is appended to a log. Replies that match no pattern, or failed, are kept
 after the window.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Final, Protocol
@@ -94,6 +95,7 @@ class Replies:
         "_whole",
         "latest",
         "logs",
+        "watched",
     )
 
     def __init__(self, learn: Learn | None, later: Later) -> None:
@@ -103,6 +105,8 @@ class Replies:
         """The log of the latest reply; None: it was kept whole."""
         self._candidate: RawReply | None = None
         self._tried = 0
+        self.watched: deque[RawReply] | None = None
+        """Also takes each reply that is kept whole; None: nobody looks."""
 
     def begin(self, spill: Spill) -> None:
         """Discard the replies taken, but keep the patterns.
@@ -110,7 +114,7 @@ class Replies:
         Args:
             spill: holds the texts from now on.
         """
-        self._spill, self._pages = spill, 0
+        self._spill, self._pages, self.watched = spill, 0, None
         self._pieces: list[Held] = []
         self._whole = bytearray()
         """Whole replies, concatenated."""
@@ -140,6 +144,8 @@ class Replies:
     def _keep(self, raw: RawReply) -> None:
         parts = b"".join([part for one in raw for part in (_SIZE.pack(len(one)), one)])
         self._whole += b"%c" % len(raw) + parts
+        if self.watched is not None:
+            self.watched.append(raw)
         if len(self._whole) > _PIECE_BYTES:
             self._hand_over()
         if self._learn is not None and self._candidate is None and self._tried < _MOST_TRIED:

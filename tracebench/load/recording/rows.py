@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tracebench.load.recording.live_counts import LiveCounts
 from tracebench.load.recording.replies import Replies
 from tracebench.load.recording.spill import Held, Spill
 from tracebench.load.wire.codec import Slot
@@ -76,7 +77,18 @@ class RowRecorder:
         spill: holds full pages.
     """
 
-    __slots__ = ("_codes", "_pages", "_thinned", "_written", "at", "page", "replies", "spill")
+    __slots__ = (
+        "_codes",
+        "_pages",
+        "_thinned",
+        "_told",
+        "_written",
+        "at",
+        "live",
+        "page",
+        "replies",
+        "spill",
+    )
 
     def __init__(self, replies: Replies, spill: Spill) -> None:
         self.replies, self.spill = replies, spill
@@ -86,6 +98,10 @@ class RowRecorder:
         self.page, self.at = _new_page(), 0
         self._codes: dict[str, int] = {"": 0}
         self._thinned: list[Int64] = []
+        self.live: LiveCounts | None = None
+        """Counts the rows as they come; None: nobody looks."""
+        self._told = 0
+        """How many rows of this page it has counted."""
 
     def __len__(self) -> int:
         return self._written + self.at // ROW_BYTES
@@ -146,15 +162,28 @@ class RowRecorder:
         self._hand_over(self.page[: self.at])
         self.at = 0
 
+    def watch(self, live: LiveCounts) -> None:
+        """Let `live` count the rows from now on; none has been written."""
+        self.live, self.replies.watched = live, live.kept
+
+    def tell(self, most: int | None = None) -> bool:
+        """Let `live` count more rows of this page; returns whether any are left.
+
+        Args:
+            most: how many; None: a slice that takes little time.
+        """
+        end = self.at // ROW_BYTES
+        if self.live is None or self._told == end:
+            return False
+        first = self._told
+        self._told = min(first + (self.live.slice_rows if most is None else most), end)
+        self.live.take(np.frombuffer(self.page, ROW, self._told)[first:])
+        return self._told < end
+
     def take_pages(self) -> Iterator[Held]:
         """The pages, in order; each is released when the next one is requested."""
         while self._pages:
             yield self._pages.pop(0)
-
-    def recent_ns(self, most: int) -> Int64:
-        """The latencies of the latest exchanges on this page, at most `most`."""
-        count = self.at // ROW_BYTES
-        return self._latencies(max(count - most, 0), count)
 
     def latencies_ns(self, most: int) -> Int64:
         """Evenly spaced latencies since the start of the window, about `most` at most."""
@@ -171,6 +200,8 @@ class RowRecorder:
         return int(np.count_nonzero(rows["outcome"] == _TIMED_OUT))
 
     def _hand_over(self, page: mmap.mmap | bytes) -> None:
+        self.tell(PAGE_ROWS)
+        self._told = 0
         self._thinned.append(self._latencies(0, self.at // ROW_BYTES, _THIN))
         self._written += self.at // ROW_BYTES
         self._pages.append(self.spill.hold(page))

@@ -44,8 +44,7 @@ def read_reply(raw: RawReply) -> tuple[Reply, str]:
     except HPACKError as error:
         return Reply("", {}, b""), f"the reply's headers cannot be read: {excerpt(str(error))}"
     http_status = headers.pop(":status", "")
-    number = headers.get("grpc-status")
-    status = http_status if number is None else _STATUS_NAMES.get(number, f"grpc-status {number}")
+    status = _status(headers, http_status)
     body = b""
     try:
         _check_status(status, http_status, headers)
@@ -53,6 +52,20 @@ def read_reply(raw: RawReply) -> tuple[Reply, str]:
     except _MalformedError as error:
         return Reply(status, headers, body), excerpt(str(error))
     return Reply(status, headers, body, _late(raw[2])), ""
+
+
+def status_of(raw: RawReply) -> str:
+    """The status of a kept reply; empty if it cannot be read."""
+    try:
+        headers = _headers(raw[0], raw[2])
+    except HPACKError:
+        return ""
+    return _status(headers, headers.get(":status", ""))
+
+
+def _status(headers: Mapping[str, str], http_status: str) -> str:
+    number = headers.get("grpc-status")
+    return http_status if number is None else _STATUS_NAMES.get(number, f"grpc-status {number}")
 
 
 def read_streamed(raw: RawReply) -> tuple[Reply, str]:

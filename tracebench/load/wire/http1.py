@@ -76,6 +76,11 @@ def read_reply(raw: RawReply) -> tuple[Reply, str]:
     return reply, "" if 200 <= status < 300 else f"HTTP {status}"
 
 
+def status_of(raw: RawReply) -> str:
+    """The status code of a kept reply, from its first line alone."""
+    return raw[0][9:12].decode("latin-1")
+
+
 def ends_with_connection(kept: bytes) -> bool:
     """Whether the reply's body lasts until the server closes (RFC 9112, section 6.3)."""
     return _ends_with_connection(_read(kept))

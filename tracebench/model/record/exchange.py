@@ -175,6 +175,7 @@ class Undecomposed(Enum):
     NO_TOTAL = "the reported timing has no total"
     EXCESS = "the reported parts exceed their total"
     NEGATIVE_NETWORK = "the server reported more time than the client waited"
+    NOT_TRACED = "not traced (--trace-share), and the reply has no timing"
 
 
 class ClockOffset(NamedTuple):

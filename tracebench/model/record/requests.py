@@ -28,6 +28,8 @@ STAMPS: Final = (READY, SENT, FIRST_BYTE, ARRIVED, DONE)
 """The stamps after `scheduled`; each is stored as ns since the last stamp that was reached."""
 CONNECT, WRITE_LAG, SLOT, VARIANT, DRAW = "connect", "write_lag", "slot", "variant", "draw"
 OUTCOME, STAMP, REASON, STATUS, LOST = "outcome", "stamp", "reason", "status", "lost"
+TRACED: Final = "traced"
+"""0 where a request's trace was not asked for; the column is missing if all were."""
 OUTCOMES: Final = tuple(Outcome)
 STAMP_KINDS: Final = tuple(Stamp)
 LOST_KINDS: Final = tuple(Lost)
@@ -217,6 +219,15 @@ class Requests:
         """
         draws = self.columns.whole(DRAW)
         return self.ids.words(draws if places is None else draws[places])
+
+    @property
+    def partly_traced(self) -> bool:
+        """Whether only a share of the requests asked for its trace."""
+        return TRACED in self.columns.names
+
+    def traced(self) -> Int64:
+        """The indices of the requests that asked for their trace."""
+        return self.places(lambda rows: np.asarray(rows[TRACED] != 0))
 
     def successes(self) -> dict[str, str]:
         """Trace id → span id of every success, in the order in which they ended."""

@@ -30,6 +30,7 @@ Source: TypeAlias = Literal["otlp", "mirror", "backend"]
 SOURCES: Final[tuple[Source, ...]] = ("otlp", "mirror", "backend")
 PROBLEMS: Final = tuple(Undecomposed)
 NO_TIMING: Final = PROBLEMS.index(Undecomposed.NO_TIMING)
+NOT_TRACED: Final = PROBLEMS.index(Undecomposed.NOT_TRACED)
 CAME_WITH_COLUMN: Final = "came_with"
 CAME_WITH: Final[tuple[CameWith, ...]] = ("end", "head", "stream")
 STANDARD: Final = frozenset(KNOWN_PARTS)

@@ -65,6 +65,8 @@ def _payload(plan: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_asked(name: str, value: object, plan: Mapping[str, Any]) -> bool:
     """Whether a field differs from its default, so that its option is needed."""
+    if value is False and _DEFAULTS.get(name) is True:
+        return True
     if value in (None, False, (), []) or name not in _DEFAULTS:
         return False
     if name == "requests":
@@ -79,6 +81,8 @@ def _option(name: str, value: Any) -> list[str]:
     option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
     if value is True:
         return [option]
+    if value is False:
+        return [option.replace("--", "--no-", 1)]
     if name == "rate":
         return [option, ",".join(map(_segment, value))]
     if name == "until_stable":

@@ -8,8 +8,16 @@ import numpy as np
 
 from server_middleware.vocabulary import SERVER_OTHER
 from tracebench.model.record.columns import Columns, summed
-from tracebench.model.record.requests import Requests
-from tracebench.model.record.server_times import PART, PartNames, ServerTimes, TimesPage
+from tracebench.model.record.requests import TRACED, Requests
+from tracebench.model.record.server_times import (
+    NO_TIMING,
+    NOT_TRACED,
+    PART,
+    PROBLEM,
+    PartNames,
+    ServerTimes,
+    TimesPage,
+)
 from tracebench.model.record.span_columns import TraceIndex, Words
 from tracebench.tracing.join.server_spans import KeptSpans
 from tracebench.tracing.join.span_join import Sheet, SpanJoin
@@ -46,6 +54,9 @@ def join(
         sheet = Sheet(requests, rows, mirror, mirrors, page, rows.all)
         for one in joins:
             one.fill(sheet)
+        if requests.partly_traced:
+            silent = (page.columns[PROBLEM] == NO_TIMING) & (mirror[PROBLEM] == NO_TIMING)
+            page.columns[PROBLEM][silent & (rows[TRACED] == 0)] = NOT_TRACED
         columns.append(page.columns, rows.count)
         on_page(rows.start + rows.count)
     return mirrors.overlaid(ServerTimes(columns, names.unlisted))

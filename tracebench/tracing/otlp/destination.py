@@ -10,6 +10,7 @@ from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExport
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
 from opentelemetry.sdk.environment_variables import (
     OTEL_EXPORTER_OTLP_HEADERS,
+    OTEL_EXPORTER_OTLP_METRICS_HEADERS,
     OTEL_EXPORTER_OTLP_TRACES_HEADERS,
 )
 from opentelemetry.sdk.trace.export import SpanExporter
@@ -20,7 +21,11 @@ from tracebench.model.errors import TargetError, UsageError
 from tracebench.system.redaction import redacted
 
 GRPC_PORT = 4317
-_HEADERS = (OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_TRACES_HEADERS)
+_HEADERS = (
+    OTEL_EXPORTER_OTLP_HEADERS,
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS,
+    OTEL_EXPORTER_OTLP_METRICS_HEADERS,
+)
 _TRACES_PATH = "/v1/traces"
 _PATIENCE_S = 3.0
 _SCHEMES = ("http", "https", "grpc", "grpcs")
@@ -44,11 +49,11 @@ def exporter_for(endpoint: str) -> SpanExporter:
     """
     one = destination_of(endpoint)
     if one.http:
-        return OverHttp(one.address, session=_session(one.address))
+        return OverHttp(one.address, session=session_for(one.address))
     return OverGrpc(one.address, insecure=not one.secure)
 
 
-def _session(url: str) -> requests.Session:
+def session_for(url: str) -> requests.Session:
     """A session in which ~/.netrc does not override an Authorization from the environment."""
     session = requests.Session()
     given = any(name.lower() == "authorization" for name, _ in exporter_headers())

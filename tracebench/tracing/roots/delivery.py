@@ -142,7 +142,7 @@ class _Sink:
 
 def _export(batch: Sequence[ReadableSpan], exporter: SpanExporter) -> str:
     """Export one batch; returns why it failed, empty on success."""
-    with _listening() as words:
+    with listening() as words:
         try:
             if exporter.export(batch) is SpanExportResult.SUCCESS:
                 return ""
@@ -164,7 +164,7 @@ class _Words(logging.Handler):
 
 
 @contextmanager
-def _listening() -> Iterator[list[str]]:
+def listening() -> Iterator[list[str]]:
     """Collect what OpenTelemetry's exporters log, the only place where they say why they fail.
 
     With a handler installed, Python does not print it on standard error either.

@@ -13,6 +13,7 @@ from opentelemetry.semconv.attributes.error_attributes import ERROR_TYPE
 from opentelemetry.trace import SpanKind, StatusCode, Tracer
 
 from server_middleware.vocabulary import SERVER_PROCESSING
+from tracebench.model.progress import error_type
 from tracebench.model.record.exchange import Exchange, Outcome, Timing, Undecomposed
 from tracebench.tracing.roots import attributes
 from tracebench.tracing.roots.delivery import Delivered, Delivery, WireIds, tracer
@@ -141,14 +142,8 @@ def _of_exchange(exchange: Exchange, described: TargetAttributes) -> dict[str, V
     if exchange.lost is not None:
         own[attributes.LOST] = exchange.lost.value
     if exchange.outcome is not Outcome.SUCCEEDED:
-        own[ERROR_TYPE] = _error_type(exchange)
+        own[ERROR_TYPE] = error_type(exchange.reply.status, exchange.outcome.value)
     return own
-
-
-def _error_type(exchange: Exchange) -> str:
-    """The status if it is the error, else how the exchange ended."""
-    status = exchange.reply.status
-    return exchange.outcome.value if status in ("", "OK") or status[0] == "2" else status
 
 
 def _of_timing(timing: Timing | Undecomposed) -> dict[str, Value]:

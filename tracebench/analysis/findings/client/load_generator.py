@@ -14,6 +14,7 @@ from tracebench.analysis.advice import (
     by_rate,
     by_schedule,
     cap_was_reached,
+    given,
     has_one_core,
     unless,
 )
@@ -220,6 +221,32 @@ def _sent_again(run: Evidence) -> Finding | None:
     return weigh(_SENT_AGAIN, part_of(counts.total(), run.requests.started), causes=causes)
 
 
+NO_PORT_LEFT: Final = "cannot assign requested address"
+"""The reason, in the system's words (EADDRNOTAVAIL), why a connection found no local port."""
+SPREAD: Final = "spread the connections over several addresses of this machine with --bind"
+
+_NO_LOCAL_PORT: Final = FindingKind(
+    "no_local_port",
+    ((0.0, "warning"), (0.01, "invalid")),
+    "{value:%} of the requests found no free local port for a new connection: to one server, an "
+    "address has only those of the system's range, and each stays taken for a minute after use",
+    (
+        Advice(SPREAD, unless(given("bind")), short="give --bind A,B"),
+        Advice("give --bind more addresses of this machine", given("bind"), short="more --bind"),
+        Advice(
+            "let the server keep connections alive, or widen the range "
+            "(sysctl net.ipv4.ip_local_port_range)"
+        ),
+    ),
+    "{value:%} of the requests found no local port",
+)
+
+
+def _no_local_port(run: Evidence) -> Finding | None:
+    without = sum(one.count for one in run.errors if NO_PORT_LEFT in one.reason)
+    return weigh(_NO_LOCAL_PORT, part_of(without, run.requests.started))
+
+
 KINDS: Final = (
     _CLIENT_SATURATED,
     _RATE_NOT_MET,
@@ -227,6 +254,7 @@ KINDS: Final = (
     _ARRIVALS_NOT_AS_ASKED,
     _CONNECTION_CHURN,
     _SENT_AGAIN,
+    _NO_LOCAL_PORT,
 )
 JUDGES: Final = (
     _client_saturated,
@@ -235,4 +263,5 @@ JUDGES: Final = (
     _arrivals_not_as_asked,
     _connection_churn,
     _sent_again,
+    _no_local_port,
 )

@@ -16,6 +16,7 @@ from tracebench.analysis.findings.finding import (
 )
 from tracebench.analysis.numbers import rounded
 from tracebench.analysis.statistics.distribution import NS_PER_MS
+from tracebench.model.record.exchange import Undecomposed
 from tracebench.model.results.result import Finding
 
 _MOST_UNJOINED: Final = 0.05
@@ -252,6 +253,46 @@ def _sources_disagree(run: Evidence) -> Finding | None:
     return weigh(_SOURCES_DISAGREE, share, both=found.with_both, parts=parts)
 
 
+_TRACED_SHARE: Final = FindingKind(
+    "traced_share",
+    INFO,
+    "{traced:,} of the {count:#request} were traced (--trace-share): {known}",
+    (
+        Advice(
+            "a higher --trace-share knows the components of more requests",
+            cause="unknown",
+            short="higher --trace-share",
+        ),
+    ),
+    "{traced:,} of {count:#request} were traced",
+)
+
+
+def _traced_share(run: Evidence) -> Finding | None:
+    """Report how many requests were traced, and what is not known of the others."""
+    requests = run.load.requests
+    if not requests.partly_traced:
+        return None
+    traced, found = len(requests.traced()), run.decomposition
+    untold = found.undecomposed.get(Undecomposed.NOT_TRACED, 0)
+    known = "exemplars are among those; the others are divided by the timings in their replies"
+    if untold or not found.count:
+        known = (
+            f"exemplars are among those, and components and tail are of the {found.count:,} "
+            "requests that could be decomposed; counts, latency and throughput are of all"
+        )
+    because = ("unknown",) if untold or not found.count else ()
+    return state(
+        _TRACED_SHARE,
+        "info",
+        because,
+        value=traced,
+        traced=traced,
+        count=len(requests),
+        known=known,
+    )
+
+
 _CLOCK_MOVED: Final = FindingKind(
     "clock_moved",
     INFO,
@@ -281,9 +322,11 @@ KINDS: Final = (
     _UNFIT_RULES,
     _UNUSABLE_SPANS,
     _SOURCES_DISAGREE,
+    _TRACED_SHARE,
     _CLOCK_MOVED,
 )
 JUDGES: Final = (
     _sources_disagree,
+    _traced_share,
     _clock_moved,
 )

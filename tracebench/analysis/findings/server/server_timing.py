@@ -70,7 +70,11 @@ _NOT_DECOMPOSED: Final = FindingKind(
 def _not_decomposed(run: Evidence) -> Finding | None:
     if _reported_nothing(run):
         return None
-    counts = run.decomposition.undecomposed
+    counts = {
+        reason: count
+        for reason, count in run.decomposition.undecomposed.items()
+        if reason is not Undecomposed.NOT_TRACED  # has its own finding
+    }
     reasons = "; ".join(f"{reason.value} ({count})" for reason, count in counts.items())
     undecomposed = sum(counts.values())
     share = part_of(undecomposed, undecomposed + run.decomposition.count)

@@ -1,0 +1,1 @@
+"""The run's own metrics, exported over OTLP while it runs."""
