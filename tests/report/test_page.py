@@ -18,7 +18,7 @@ from tracebench.model.results.result import Result
 from tracebench.model.results.sweep import Step, Sweep
 from tracebench.report.files.result_file import dumps, loads_any
 from tracebench.report.page.page import MOST_BYTES, render, write
-from tracebench.report.page.units import Unit
+from tracebench.report.units import Unit
 
 Found = Result | Sweep | RunComparison
 

@@ -20,9 +20,9 @@ from tracebench.report.answer.headline import judgement
 from tracebench.report.answer.influence import influence_lines
 from tracebench.report.page.command import command
 from tracebench.report.page.differences import DifferenceRow, difference_rows
-from tracebench.report.page.units import Unit
 from tracebench.report.page.waterfall import Bar, Row, Waterfall, look_of, rows, waterfalls
 from tracebench.report.tables.terminal import sentence
+from tracebench.report.units import Unit
 
 _ALIKE: Final = 8.0
 """Largest ratio of mean latencies at which all targets are drawn to the same scale."""
