@@ -60,6 +60,11 @@ def render(several: Several[Result], *, width: int = WIDTH, color: bool = False)
     return printed(parts, width, color=color)
 
 
+def heading(name: str, *, color: bool = False) -> str:
+    """The name of a result, above its own answer."""
+    return printed([Text(f"── {name} ──", style="bold")], WIDTH, color=color)
+
+
 def _table(found: list[Row]) -> RenderableType:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for heading in HEADINGS:
