@@ -53,10 +53,7 @@ def report(*, files: tuple[str, ...], **given: Any) -> int:
         else:
             _check_several(files, results, outputs, gating, given)
         _check_style(files, results, outputs)
-        labels = [getattr(one, "label", "") for one in results]
-        names = names_of(files, labels) if len(files) > 1 else [""]
-        found = Several(dict(zip(names, results, strict=True)))
-        shown = found if len(files) > 1 else results[0]
+        shown = results[0] if len(files) == 1 else _several(files, results)
         rendered(shown, outputs)  # before anything is written
         save(shown, outputs)
     except _NONSENSE as error:
@@ -108,6 +105,12 @@ def _check_several(
                 f"{files[0]} is a {_kind(results[0])}, but {file} is a {_kind(one)}: give results "
                 "of one kind"
             )
+
+
+def _several(files: Sequence[str], results: Sequence[Reported]) -> Several[Any]:
+    """The results by their names."""
+    labels = [getattr(one, "label", "") for one in results]  # comparisons have none
+    return Several(dict(zip(names_of(files, labels), results, strict=True)))
 
 
 def _kind(result: Reported) -> str:

@@ -123,9 +123,8 @@ def _together(several: Several[Any], detail: Detail, *, color: bool) -> str:
     parts = [several_table.render(several, color=color)] if runs else []
     if detail != "table" or not runs:
         for name, one in several.results.items():
-            parts.append(
-                f"{several_table.heading(name, color=color)}\n{_alone(one, detail, color=color)}"
-            )
+            parts.append(several_table.heading(name, color=color))
+            parts.append(_alone(one, detail, color=color))
     return "\n\n".join(parts)
 
 
