@@ -34,6 +34,7 @@ from tracebench.cli.output.progress_line import Live
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import STATUS
 from tracebench.model.plan import Plan
+from tracebench.model.results.comparison import Reported, RunComparison
 from tracebench.model.results.result import Detail, Result
 from tracebench.model.results.search import Search
 from tracebench.model.results.sweep import Sweep

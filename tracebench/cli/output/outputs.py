@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracebench.model.errors import UsageError
+from tracebench.model.results.comparison import Reported, RunComparison, Saved
 from tracebench.model.results.result import Detail, Result
 from tracebench.model.results.search import Search
 from tracebench.model.results.sweep import Sweep

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from tracebench.analysis.difference.answer import Line, lines, matters
 from tracebench.analysis.numbers import rounded
 from tracebench.model.components import END_TO_END, LATENCY, SERVICE_TIME
+from tracebench.model.results.comparison import Differences, RunComparison, Shift
 from tracebench.report.figures.figure_style import COMPONENTS, SIZE_IN, plainly, save
 from tracebench.report.several import Several, title, together
 from tracebench.report.tables.terminal import shortened

@@ -12,6 +12,7 @@ from tracebench.analysis.interpretation import (
     interpret_tail,
 )
 from tracebench.model.components import END_TO_END
+from tracebench.model.results.comparison import RunComparison
 from tracebench.model.results.result import Difference, Result, TargetResult
 from tracebench.model.results.statistics import Statistics
 from tracebench.model.results.sweep import LoadKind, Scaling, Step, Sweep
