@@ -1,6 +1,6 @@
 """The figure of runs: its header and panels hold what the results say, whatever these are."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.figure import FigureBase
+from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
@@ -18,10 +18,16 @@ from tests.report.samples import ALL, both, own_parts, result, streamed, target
 from tools.color_vision import SIMULATED, distance
 from tracebench.model.errors import UsageError
 from tracebench.model.results.result import Result, TargetResult
+from tracebench.report.figures import header
+from tracebench.report.figures.component_panel import components
 from tracebench.report.figures.figure import draw, make
 from tracebench.report.figures.figure_style import TARGETS
-from tracebench.report.figures.latency_panels import rarity
-from tracebench.report.several import Several, names_of
+from tracebench.report.figures.latency_panels import distribution, over_time, rarity
+from tracebench.report.figures.tail_panel import tails
+from tracebench.report.several import Several, Shown, names_of, targets_of, together
+from tracebench.report.units import Unit
+
+Panel = Callable[[SubFigure, Sequence[Shown], Unit], None]
 
 
 @pytest.mark.parametrize("shown", ALL.values(), ids=ALL)
@@ -38,14 +44,21 @@ def test_formats(suffix: str, start: bytes, tmp_path: Path) -> None:
     assert file.read_bytes().startswith(start)
 
 
-def parts(found: Result | Several[Result]) -> list[FigureBase]:
-    """The header, then the panels."""
-    top, *rows = make(found).subfigs
-    return [top, *(panel for row in rows for panel in row.subfigs)]
+def said(found: Result | Several[Result]) -> list[str]:
+    """The texts of the header."""
+    return [piece.text for line in header.lines(together(found)) for piece in line]
+
+
+def panel(draw_panel: Panel, found: Result | Several[Result]) -> list[Axes]:
+    """The axes of one panel."""
+    part = Figure().subfigures(1, 1)
+    draw_panel(part, list(targets_of(together(found))), Unit("ms", 1.0))
+    return part.axes
 
 
 def texts(part: FigureBase | Axes) -> list[str]:
-    return [text for one in part.findobj(Text) if (text := one.get_text())]  # type: ignore[attr-defined]
+    found = part.findobj(lambda one: isinstance(one, Text))
+    return [one.get_text() for one in found if isinstance(one, Text) and one.get_text()]
 
 
 def marked(axes: Axes, marker: str) -> list[Line2D]:
@@ -70,7 +83,7 @@ def four() -> Result:
 
 def test_the_header_says_what_was_found_and_how_it_was_measured() -> None:
     shown = replace(result(rest=target()), label="nightly", environment={"platform": "Linux-6.1"})
-    told = texts(parts(shown)[0])
+    told = said(shown)
     assert told[0] == "nightly"
     assert told[1].startswith("Inference is ")
     assert "USABLE FOR mean, p50, p95" in told
@@ -80,23 +93,37 @@ def test_the_header_says_what_was_found_and_how_it_was_measured() -> None:
 
 
 def test_of_two_targets_the_difference_comes_first() -> None:
-    told = texts(parts(both())[0])
+    told = said(both())
     assert told[0].startswith("grpc is ")
-    assert " faster than rest at the median (95 % interval " in told[0]
+    assert told[0].endswith(" faster than rest at the median.")
+    assert told[1].startswith("Difference at the median: -")
     assert {"rest", "grpc"} <= set(told)
 
 
+def panels(found: Result) -> list[SubFigure]:
+    return [one for row in make(found).subfigs[1:] for one in row.subfigs]
+
+
 def test_numbers_that_are_not_valid_are_said_not_to_be_in_every_panel() -> None:
-    header, *panels = parts(result(rest=target(20, failed=20), grpc=target()))
-    assert any(one.startswith("NOT VALID: do not trust") for one in texts(header))
-    assert ["NOT VALID: rest" in texts(panel) for panel in panels] == [True] * 4
-    assert not any("NOT VALID" in one for panel in parts(both()) for one in texts(panel))
+    shown = result(rest=target(20, failed=20), grpc=target())
+    assert any(one.startswith("NOT VALID: do not trust") for one in said(shown))
+    assert ["NOT VALID: rest" in texts(one) for one in panels(shown)] == [True] * 4
+    assert not any("NOT VALID" in text for one in panels(both()) for text in texts(one))
 
 
-def test_a_label_is_no_formula() -> None:
+def test_a_target_without_successes_does_not_take_the_look_of_another() -> None:
+    shown = result(rest=target(20, failed=20), grpc=target())
+    strip, rows, numbers = panel(components, shown)
+    assert [label.get_text() for label in strip.get_yticklabels()] == ["grpc"]
+    assert marked(rows, TARGETS[1].marker)
+    assert not marked(rows, TARGETS[0].marker)
+    assert "grpc" in texts(numbers)
+
+
+def test_a_label_is_no_formula(tmp_path: Path) -> None:
     shown = replace(result(rest=target()), label=r"$\frac{a}$ _b_ 连接")
-    assert texts(parts(shown)[0])[0] == shown.label
-    make(shown).draw_without_rendering()
+    assert said(shown)[0] == shown.label
+    draw(shown, str(tmp_path / "x.svg"))
 
 
 # Components.
@@ -104,7 +131,7 @@ def test_a_label_is_no_formula() -> None:
 
 def test_each_component_has_a_row_with_its_mean_however_small() -> None:
     one = target()
-    strip, rows = parts(result(rest=one))[1].axes
+    strip, rows, numbers = panel(components, result(rest=one))
     bars = [bar for bar in strip.patches if isinstance(bar, Rectangle)]
     assert sum(bar.get_width() for bar in bars) == pytest.approx(100)
     names = [label.get_text() for label in rows.get_yticklabels()]
@@ -113,7 +140,7 @@ def test_each_component_has_a_row_with_its_mean_however_small() -> None:
     assert min(means) < 0.1 < 10 < max(means)
     assert [at(line) for line in marked(rows, "o")] == pytest.approx(means)
     assert rows.get_xscale() == "log"
-    assert f"{one.components['client'].mean_ms:.3f}" in texts(rows)
+    assert f"{one.components['client'].mean_ms:.3f}" in texts(numbers)
     assert [at(line) for line in marked(rows, "|")] == pytest.approx(
         [one.components[name].p95_ms for name in names]
     )
@@ -123,13 +150,13 @@ def test_each_component_has_a_row_with_its_mean_however_small() -> None:
 
 
 def test_own_parts_follow_the_rest_that_they_belong_to() -> None:
-    _, rows = parts(own_parts())[1].axes
+    _, rows, _ = panel(components, own_parts())
     names = [label.get_text() for label in rows.get_yticklabels()]
     assert names[-4:] == ["server_other", "tokenize ·", "a-step-w…its-own ·", "end_to_end"]
 
 
 def test_four_targets_have_a_bar_a_column_and_a_marker_each() -> None:
-    strip, rows = parts(four())[1].axes
+    strip, rows, numbers = panel(components, four())
     assert [label.get_text() for label in strip.get_yticklabels()] == [
         "rest",
         "grpc",
@@ -138,7 +165,7 @@ def test_four_targets_have_a_bar_a_column_and_a_marker_each() -> None:
     ]
     for look in TARGETS:
         assert marked(rows, look.marker)
-    assert {"rest", "grpc", "rest2", "grpc2"} <= set(texts(rows))
+    assert {"rest", "grpc", "rest2", "grpc2"} <= set(texts(numbers))
 
 
 # Over time.
@@ -146,7 +173,7 @@ def test_four_targets_have_a_bar_a_column_and_a_marker_each() -> None:
 
 def test_latency_over_time_has_a_strip_for_each_target() -> None:
     shown = both()
-    strips = parts(shown)[2].axes
+    strips = panel(over_time, shown)
     assert len(strips) == 2
     for axes, one in zip(strips, shown.targets.values(), strict=True):
         assert one.timeline is not None
@@ -164,7 +191,7 @@ def timed(one: TargetResult, **changes: object) -> Result:
 def test_stalls_and_errors_over_time_are_marked() -> None:
     one = target(200, failed=20)
     assert one.timeline is not None
-    (axes,) = parts(timed(one, stalls_s=((2.0, 3.0), (5.0, 5.5))))[2].axes
+    (axes,) = panel(over_time, timed(one, stalls_s=((2.0, 3.0), (5.0, 5.5))))
     spans = [p.get_extents() for p in axes.patches]
     assert len(spans) == 2
     assert "stalls" in texts(axes)
@@ -174,7 +201,7 @@ def test_stalls_and_errors_over_time_are_marked() -> None:
 
 
 def test_an_older_result_says_that_it_has_no_times() -> None:
-    (axes,) = parts(result(rest=replace(target(), timeline=None)))[2].axes
+    (axes,) = panel(over_time, result(rest=replace(target(), timeline=None)))
     assert "this result has none: an older tracebench wrote it" in texts(axes)
 
 
@@ -184,7 +211,7 @@ def test_an_older_result_says_that_it_has_no_times() -> None:
 def test_percentiles_have_intervals_and_are_hollow_without() -> None:
     one = target()
     assert one.latency is not None
-    (axes,) = parts(result(rest=one))[3].axes
+    (axes,) = panel(distribution, result(rest=one))
     hollow = {round(at(m), 9): m.get_markerfacecolor() == "white" for m in marked(axes, "o")}
     ranks = {"p50_ms": 0.5, "p90_ms": 0.9, "p95_ms": 0.95, "p99_ms": 0.99}
     assert hollow == {
@@ -200,7 +227,7 @@ def test_percentiles_have_intervals_and_are_hollow_without() -> None:
 
 
 def test_a_curve_thins_out_where_samples_support_no_percentile() -> None:
-    (axes,) = parts(result(rest=target()))[3].axes
+    (axes,) = panel(distribution, result(rest=target()))
     sure, rest = axes.lines[:2]
     assert sure.get_linewidth() > rest.get_linewidth()
     assert np.asarray(sure.get_xdata())[-1] == np.asarray(rest.get_xdata())[0]
@@ -215,7 +242,7 @@ def test_the_tail_is_divided_among_components() -> None:
         return 17.0 + number % 7 + (60.0 if number % 50 == 0 else 0.0)
 
     one = target(3_000, scale=slow)
-    (axes,) = parts(result(rest=one))[4].axes
+    (axes,) = panel(tails, result(rest=one))
     tail = one.tail["slowest_1_percent"]
     bars = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
     assert bars[0].get_width() == pytest.approx(max(p.excess_ms for p in tail.components.values()))
@@ -225,18 +252,18 @@ def test_the_tail_is_divided_among_components() -> None:
 
 def test_without_a_tail_the_slowest_request_stands_beside_the_median_one() -> None:
     one = target()
-    (axes,) = parts(result(rest=one))[4].axes
+    (axes,) = panel(tails, result(rest=one))
     usual, slow = (e for e in one.exemplars if e.percentile in (50, 100))
     bars = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
     assert sum(bar.get_width() for bar in bars) == pytest.approx(
         slow.end_to_end_ms - usual.end_to_end_ms, rel=0.02
     )
     assert "slowest (one request each)" in axes.get_xlabel()
-    assert axes.get_title(loc="left").startswith("Tail against median: what the slowest request ")
+    assert axes.get_xlabel().startswith("ms longer, single requests\n")
 
 
 def test_a_single_request_has_no_tail() -> None:
-    (axes,) = parts(result(rest=target(1)))[4].axes
+    (axes,) = panel(tails, result(rest=target(1)))
     assert "too few requests to tell" in texts(axes)
 
 
@@ -244,7 +271,7 @@ def test_a_single_request_has_no_tail() -> None:
 
 
 def test_streams_have_two_more_panels() -> None:
-    first, gaps = (panel.axes[0] for panel in parts(streamed())[5:])
+    first, gaps = (one.axes[0] for one in panels(streamed())[4:])
     widths = [bar.get_width() for bar in first.patches if isinstance(bar, Rectangle)]
     assert sum(widths) == pytest.approx(2 * 50.2)
     assert [np.unique(np.asarray(line.get_ydata())).tolist() for line in gaps.lines] == [[10], [10]]
@@ -258,19 +285,19 @@ def test_streams_have_two_more_panels() -> None:
     ],
 )
 def test_all_panels_have_a_unit_that_fits(one: TargetResult, unit: str) -> None:
-    _, components, _, distribution, tail = parts(result(rest=one))
-    assert components.axes[1].get_xlabel().startswith(f"{unit}: ")
-    assert distribution.axes[0].get_ylabel() == unit
+    parts, _, curves, tail = panels(result(rest=one))
+    assert parts.axes[1].get_xlabel().startswith(f"{unit}: ")
+    assert curves.axes[0].get_ylabel() == unit
     assert f"{unit} longer" in tail.axes[0].get_xlabel()
 
 
 def test_several_runs_share_a_picture_under_their_names() -> None:
     found = Several({"before": result(rest=target()), "after": both()})
-    header, components, times, _, _ = parts(found)
     titles = ["before", "after: rest", "after: grpc"]
-    assert texts(header)[0] == " · ".join(titles)
-    assert [one.get_text() for one in components.axes[0].get_yticklabels()] == titles
-    assert len(times.axes) == 3
+    assert said(found)[0] == " · ".join(titles)
+    strip, *_ = panel(components, found)
+    assert [one.get_text() for one in strip.get_yticklabels()] == titles
+    assert len(panel(over_time, found)) == 3
 
 
 @pytest.mark.parametrize(
@@ -307,5 +334,5 @@ def test_targets_differ_for_colour_blind_people_and_in_grey(how: str) -> None:
 
 
 def test_ranges_are_shaded() -> None:
-    (axes,) = parts(result(rest=target()))[2].axes
+    (axes,) = panel(over_time, result(rest=target()))
     assert any(isinstance(one, PolyCollection) for one in axes.collections)

@@ -9,7 +9,7 @@ from matplotlib.patches import Rectangle
 
 from server_middleware.vocabulary import INFERENCE, SERVER_OTHER
 from tracebench.analysis.closure.own_components import share_of
-from tracebench.analysis.numbers import percent
+from tracebench.analysis.numbers import percent, whole_percent
 from tracebench.model.components import END_TO_END
 from tracebench.model.results.result import TargetResult
 from tracebench.report.figures.figure_style import (
@@ -32,7 +32,10 @@ from tracebench.report.units import Unit
 _LABELLED: Final = 0.06
 """Segments below this share of the bar have no label: the rows below have all."""
 _STRIP_IN, _ROW_IN = 0.34, 0.3
-_MOST_COLUMNS: Final = 4
+_FEWEST_ROWS: Final = 6
+_MOST_COLUMNS, _WITH_SHARES = 4, 2
+"""Most targets with a column of means, and with one of shares, too."""
+_ALL_IN, _MEAN_IN, _SHARES_IN = 3.6, 0.56, 1.05
 _NAME, _HEAD = 16, 9
 _SUM: Final = Look("#ffffff", "")
 
@@ -51,17 +54,23 @@ def components(part: SubFigure, shown: Sequence[Shown], unit: Unit) -> None:
 
     The rows have a logarithmic axis, so that small components are as legible as large ones.
     """
-    known = [one for one in shown if one.target.share]
+    known = [(number, one) for number, one in enumerate(shown) if one.target.share]
+    named = len(shown) > 1
     if not known:
         axes = part.subplots()
         heading(axes, "Where the time goes")
         return empty(axes, "no request succeeded")
-    rows = _rows([one.target for one in known])
-    heights = [_STRIP_IN * len(known), _ROW_IN * len(rows) + 0.4]
-    strip, below = part.subplots(2, 1, height_ratios=heights)
-    heading(strip, "Where the time goes: shares of the mean, and each component")
-    _shares(strip, known)
-    _dots(below, known, rows, unit)
+    rows = _rows([one.target for _, one in known])
+    heights = [_STRIP_IN * len(known), _ROW_IN * max(len(rows), _FEWEST_ROWS) + 0.4]
+    told = known if len(known) <= _MOST_COLUMNS else []
+    column_in = _SHARES_IN if len(told) <= _WITH_SHARES else _MEAN_IN
+    widths_in = [_ALL_IN, len(told) * column_in + 0.01]
+    grid = part.add_gridspec(2, 2, height_ratios=heights, width_ratios=widths_in, wspace=0.0)
+    strip, below = part.add_subplot(grid[0, 0]), part.add_subplot(grid[1, 0])
+    heading(strip, "Where the time goes")
+    _shares(strip, [one for _, one in known], named)
+    _dots(below, known, rows, unit, named)
+    _columns(part.add_subplot(grid[1, 1], sharey=below), told, rows, unit, named)
 
 
 def layers(targets: Sequence[TargetResult]) -> Iterator[tuple[str, Look, list[float]]]:
@@ -111,7 +120,7 @@ def _mean_ms(target: TargetResult, component: str) -> float:
     return 0.0 if found is None else found.mean_ms
 
 
-def _shares(axes: Axes, known: Sequence[Shown]) -> None:
+def _shares(axes: Axes, known: Sequence[Shown], named: bool) -> None:
     """A bar of 100 % for each target."""
     left = [0.0] * len(known)
     for _, look, shares in layers([one.target for one in known]):
@@ -135,7 +144,7 @@ def _shares(axes: Axes, known: Sequence[Shown]) -> None:
                 )
         left = [begin + width for begin, width in zip(left, widths, strict=True)]
     names = [cropped(one.title, _NAME) for one in known]
-    axes.set_yticks(range(len(known)), names if len(known) > 1 else [""])
+    axes.set_yticks(range(len(known)), names if named else [""])
     axes.set_xlim(0, 100)
     axes.set_ylim(len(known) - 0.5, -0.5)
     axes.set_xticks([])
@@ -143,18 +152,19 @@ def _shares(axes: Axes, known: Sequence[Shown]) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _dots(axes: Axes, known: Sequence[Shown], rows: Sequence[_Row], unit: Unit) -> None:
+def _dots(
+    axes: Axes, known: Sequence[tuple[int, Shown]], rows: Sequence[_Row], unit: Unit, named: bool
+) -> None:
     """Mean with its interval, and p95, of each component and target."""
     apart = 0.72 / len(known)
-    for number, one in enumerate(known):
+    for at, (number, one) in enumerate(known):
         for place, row in enumerate(rows):
-            height = place + (number - (len(known) - 1) / 2) * apart
-            _dot(axes, height, one.target, row, unit, number if len(known) > 1 else None)
-    logarithmic(axes.xaxis)
+            height = place + (at - (len(known) - 1) / 2) * apart
+            _dot(axes, height, one.target, row, unit, number if named else None)
+    logarithmic(axes.xaxis, most=6)
     _labels(axes, rows)
-    if len(known) <= _MOST_COLUMNS:
-        _columns(axes, known, rows, unit)
-    axes.set_xlabel(f"{unit.name}: mean with its 95 % interval; | p95 (dotted: too few samples)")
+    note = "mean with its 95 % interval; | p95 (dotted: too few samples)"
+    axes.set_xlabel(f"{unit.name}: {note}", fontsize=9)
     axes.grid(axis="x", color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
 
@@ -210,35 +220,29 @@ def _labels(axes: Axes, rows: Sequence[_Row]) -> None:
         axes.axhline(len(rows) - 1.5, color=SOFT, linewidth=0.8)
 
 
-def _columns(axes: Axes, known: Sequence[Shown], rows: Sequence[_Row], unit: Unit) -> None:
-    """The means as numbers at the right, with shares where there is room for them."""
-    with_shares = len(known) <= 2
-    width = 0.31 if with_shares else 0.17
-    for number, one in enumerate(known):
-        right = 1.0 + width * (number + 1) - (0.13 if with_shares else 0.0)
-        color = look_of_target(number).color if len(known) > 1 else DARK
-        head = cropped(one.title, _HEAD) if len(known) > 1 else f"mean, {unit.name}"
-        _aside(axes, right, -0.78, head, color)
+def _columns(
+    axes: Axes, told: Sequence[tuple[int, Shown]], rows: Sequence[_Row], unit: Unit, named: bool
+) -> None:
+    """The means as numbers beside the rows, with shares where there is room for them."""
+    axes.set_axis_off()
+    width = 1 / max(len(told), 1)
+    with_shares = len(told) <= _WITH_SHARES
+    for at, (number, one) in enumerate(told):
+        right = width * (at + (0.6 if with_shares else 1.0))
+        color = look_of_target(number).color if named else DARK
+        head = cropped(one.title, _HEAD) if named else f"mean, {unit.name}"
+        _number(axes, right, -0.78, head, color)
         for place, row in enumerate(rows):
-            mean_ms = _mean_ms(one.target, row.component)
             if row.component in one.target.components:
-                _aside(axes, right, place, unit.text(mean_ms), color)
+                _number(axes, right, place, unit.text(_mean_ms(one.target, row.component)), color)
             share = _share(one.target, row)
             if with_shares and share is not None:
-                _aside(axes, right + 0.125, place, percent(share), SOFT)
+                _number(axes, right + 0.38 * width, place, whole_percent(share), SOFT)
 
 
-def _aside(axes: Axes, x: float, y: float, text: str, color: str) -> None:
-    axes.text(
-        x,
-        y,
-        text,
-        transform=axes.get_yaxis_transform(),
-        ha="right",
-        va="center",
-        fontsize=8.5,
-        color=color,
-    )
+def _number(axes: Axes, x: float, y: float, text: str, color: str) -> None:
+    where = axes.get_yaxis_transform()
+    axes.text(x, y, text, transform=where, ha="right", va="center", fontsize=8.5, color=color)
 
 
 def _share(target: TargetResult, row: _Row) -> float | None:

@@ -98,9 +98,10 @@ def _mark_invalid(panels: Sequence[SubFigure], shown: Sequence[Shown]) -> None:
         for part in panels:
             part.text(
                 0.99,
-                0.012,
+                0.985,
                 f"NOT VALID{named}",
                 ha="right",
+                va="top",
                 color=INVALID,
                 fontsize=10,
                 fontweight="bold",

@@ -66,10 +66,10 @@ OWN: Final = (
 )
 """Custom-named parts, the largest first; smaller ones stay in `server_other`."""
 TARGETS: Final = (
-    TargetLook("#222222", "", "o", "-"),
-    TargetLook("#cf5f97", "//", "s", "--"),
-    TargetLook("#1c5fa8", "\\\\", "^", "-."),
-    TargetLook("#8a7a00", "xx", "D", ":"),
+    TargetLook("#1c1c1c", "", "o", "-"),
+    TargetLook("#c4568d", "//", "s", "--"),
+    TargetLook("#123f82", "\\\\", "^", "-."),
+    TargetLook("#6b5d00", "xx", "D", ":"),
 )
 INVALID: Final = "#c4320a"
 DARK: Final = "#333333"
@@ -102,15 +102,15 @@ def empty(axes: "Axes", text: str) -> None:
     axes.spines[:].set_color("#cccccc")
 
 
-def logarithmic(axis: "Axis") -> None:
-    """A logarithmic axis with plain numbers, more of them where it spans little."""
+def logarithmic(axis: "Axis", most: int = 9) -> None:
+    """A logarithmic axis with at most so many plain numbers, all powers of ten if it spans much."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # not for the page
 
     low, high = axis.get_view_interval()
     axis.axes.set(**{f"{axis.axis_name}scale": "log"})
     decades = high / low if low > 0 else 1e9
     subs = (1.0, 2.0, 5.0) if decades < 300 else (1.0,)
-    axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+    axis.set_major_locator(LogLocator(subs=subs, numticks=most))
     axis.set_major_formatter(FuncFormatter(lambda value, _place: rounded(value, 2)))
     axis.set_minor_formatter(NullFormatter())
 

@@ -8,7 +8,8 @@ from matplotlib.figure import SubFigure
 from matplotlib.text import Annotation, Text
 
 from tracebench.analysis.interpretation import interpret, interpret_stream, tail_in_short
-from tracebench.analysis.numbers import percent, rounded
+from tracebench.analysis.numbers import percent, rounded, signed
+from tracebench.model.components import END_TO_END
 from tracebench.model.results.result import Comparison, Result
 from tracebench.report.answer.headline import doubts, facts, judgement
 from tracebench.report.figures.figure_style import DARK, INVALID, SOFT, look_of_target
@@ -19,6 +20,8 @@ _JUDGED: Final = {"red": INVALID, "yellow": "#8a5a00", "green": "#1a7f37"}
 _LINE: Final = 140
 """Characters of the usual size that fit on a line."""
 _HEADLINE: Final = 92
+_TIMES: Final = 2.0
+"""From here on a difference is told as a multiple, not in percent."""
 _POINTS_PER_IN: Final = 72
 _LEFT: Final = 0.012
 
@@ -94,26 +97,28 @@ def _headline(several: Several[Result], shown: Sequence[Shown]) -> Iterator[str]
     if len(shown) == 1:
         yield _sentences(shown[0])[0]
     elif len(runs) == 1 and runs[0].comparison is not None:
-        yield _compared(runs[0].comparison)
+        yield from _compared(runs[0].comparison)
     elif len(runs) > 1 or not runs[0].label:
         yield " · ".join(one.title for one in shown)
 
 
-def _compared(one: Comparison) -> str:
-    """Which target is faster at the median, if that is shown."""
-    found = one.components.get("end_to_end", {}).get("p50_ms")
+def _compared(one: Comparison) -> Iterator[str]:
+    """Which target is faster at the median, if that is shown; then its interval."""
+    found = one.components.get(END_TO_END, {}).get("p50_ms")
     if found is None or found.ci95 is None:
-        return f"{one.b} against {one.a}"
-    low, high = sorted(map(abs, found.ci95))
+        yield f"{one.b} against {one.a}"
+        return
     if found.ci95[0] <= 0 <= found.ci95[1]:
-        ends = " … ".join(map(rounded, found.ci95))
-        return f"{one.b} and {one.a} do not differ clearly at the median ({ends} ms)."
-    word = "slower" if found.delta > 0 else "faster"
-    share = f" ({percent(abs(found.delta) / found.a)})" if found.a else ""
-    return (
-        f"{one.b} is {rounded(abs(found.delta))} ms{share} {word} than {one.a} at the median "
-        f"(95 % interval {rounded(low)} … {rounded(high)} ms)."
-    )
+        yield f"No difference between {one.b} and {one.a} is shown at the median."
+    elif found.a and found.b > _TIMES * found.a:
+        yield f"{one.b} takes {rounded(found.b / found.a)} times as long as {one.a} at the median."
+    else:
+        word = "slower" if found.delta > 0 else "faster"
+        share = f" ({percent(abs(found.delta) / found.a)})" if found.a else ""
+        by = f"{rounded(abs(found.delta))} ms{share}"
+        yield f"{one.b} is {by} {word} than {one.a} at the median."
+    ends = " … ".join(map(signed, found.ci95))
+    yield f"Difference at the median: {signed(found.delta)} ms, 95 % interval {ends} ms."
 
 
 def _sentences(one: Shown) -> list[str]:

@@ -30,6 +30,7 @@ from tracebench.report.units import Unit
 _FEW: Final = 60
 """Buckets up to this number are marked by points as well."""
 _TITLE: Final = 40
+_MEANING: Final = "median, p95 (dashed), least to greatest (shaded)"
 
 
 class _TimeUnit(NamedTuple):
@@ -51,7 +52,7 @@ def over_time(part: SubFigure, shown: Sequence[Shown], unit: Unit) -> None:
         why = "this result has none: an older tracebench wrote it" if none else "no success"
         return empty(axes, why)
     strips = part.subplots(len(known), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
-    heading(strips[0], "Latency over time: median, p95 (dashed), least to greatest (shaded)")
+    heading(strips[0], "Latency over time")
     clock = _clock(max(_end_s(timeline) for *_, timeline in known))
     for axes, (number, title, target, timeline) in zip(strips, known, strict=True):
         look = look_of_target(number)
@@ -61,12 +62,15 @@ def over_time(part: SubFigure, shown: Sequence[Shown], unit: Unit) -> None:
         if len(shown) > 1:
             _inside(axes, cropped(title, _TITLE), look)
     values = [one for *_, t in known for one in (*t.min_ms, *t.p50_ms, *t.max_ms) if one]
-    if is_wide(values):
-        logarithmic(strips[0].yaxis)
+    above = 0.3 if len(shown) > 1 else 0.06
+    if is_wide(value * unit.per_ms for value in values):
+        logarithmic(strips[0].yaxis, most=9 if len(known) == 1 else 4)
+        low, high = strips[0].get_ylim()
+        strips[0].set_ylim(low, high * (high / low) ** above)
     else:
-        strips[0].set_ylim(bottom=0)
+        strips[0].set_ylim(0, (1 + above) * max(values, default=1.0) * unit.per_ms)
     strips[len(strips) // 2].set_ylabel(unit.name)
-    strips[-1].set_xlabel(f"{clock.name} since the first request was due")
+    strips[-1].set_xlabel(f"{clock.name}: {_MEANING}", fontsize=9)
 
 
 def _end_s(timeline: Timeline) -> float:
@@ -248,7 +252,8 @@ def _rarity_axis(axes: Axes, rarest: float) -> None:
     ticks = [share for share in _TICKS if rarity(share) <= rarest]
     axes.set_xticks([rarity(one) for one in ticks], [f"p{100 * one:.6g}" for one in ticks])
     axes.set_xlim(-0.03 * rarest, 1.03 * rarest)
-    axes.set_xlabel("percentile: each step is ten times rarer; whiskers: 95 % intervals")
+    note = "whiskers: 95 % intervals; hollow: too few samples"
+    axes.set_xlabel(f"percentile, each step ten times rarer; {note}", fontsize=9)
     axes.grid(color="#e4e4e4", linewidth=0.6)
     axes.set_axisbelow(True)
 

@@ -58,7 +58,7 @@ def first_token(axes: Axes, known: Mapping[str, StreamResult]) -> None:
                 axes.text(begin + width / 2, place, text, ha="center", va="center", bbox=box)
             begin += width
     axes.set_yticks(range(len(known)), list(known))
-    axes.set_ylim(-0.6, len(known) - 0.4)
+    axes.set_ylim(len(known) - 0.4, -0.6)
 
 
 def gaps(axes: Axes, known: Mapping[str, StreamResult]) -> None:

@@ -21,6 +21,8 @@ from tracebench.report.units import Unit
 
 _TAILS: Final = {"slowest_1_percent": "slowest 1 %", "slowest_5_percent": "slowest 5 %"}
 _MOST_BARS: Final = 7
+_FEWEST_ROWS: Final = 3
+"""Room for this many, so that a single bar is no block."""
 _LEAST_BAR: Final = 0.01
 """Components with a smaller share of every target's excess are left out."""
 _LEAVES: Final = frozenset(COMPONENTS)
@@ -56,15 +58,16 @@ def tails(part: SubFigure, shown: Sequence[Shown], unit: Unit) -> None:
     single = not found
     if single:
         found = [one for n, each in enumerate(shown) if (one := _slowest(n, each)) is not None]
-    what = "the slowest request" if single else "the slowest requests"
-    heading(axes, f"Tail against median: what {what} take{'s' if single else ''} longer in")
-    if not any(one.parts_ms for one in found):
-        return empty(axes, "too few requests to tell")
-    _bars(axes, found, len(shown), unit, single=single)
+    heading(axes, "Tail against median")
+    names = _told(found)
+    if not names:
+        return empty(axes, "too few requests to tell" if not found else "nothing: all take as long")
+    _bars(axes, found, names, len(shown), unit, single=single)
     told = [f"{one.title}: " * (len(shown) > 1) + _in_words(one, unit) for one in found]
     left = [each.title for n, each in enumerate(shown) if n not in {one.number for one in found}]
     told += [f"{', '.join(left)}: too few requests"] if left else []
-    axes.set_xlabel("\n".join([f"{unit.name} longer", *told]), fontsize=8.5)
+    what = f"{unit.name} longer{', single requests' * single}"
+    axes.set_xlabel("\n".join([what, *told]), fontsize=8.5)
 
 
 def _in_words(one: _Excess, unit: Unit) -> str:
@@ -104,14 +107,23 @@ def _leaves(one: Exemplar) -> dict[str, float]:
     return {name: ms for name, ms in one.components.items() if name in _LEAVES}
 
 
-def _bars(axes: Axes, found: Sequence[_Excess], count: int, unit: Unit, *, single: bool) -> None:
-    names = _told(found)
+def _bars(
+    axes: Axes,
+    found: Sequence[_Excess],
+    names: Sequence[str],
+    count: int,
+    unit: Unit,
+    *,
+    single: bool,
+) -> None:
     thick = 0.8 / len(found)
     for at, one in enumerate(found):
         for place, name in enumerate(names):
+            if not one.parts_ms.get(name):
+                continue
             height = place + (at - (len(found) - 1) / 2) * thick
             look = look_of_target(one.number) if count > 1 else COMPONENTS[name]
-            value = one.parts_ms.get(name, 0.0) * unit.per_ms
+            value = one.parts_ms[name] * unit.per_ms
             axes.barh(
                 height,
                 value,
@@ -124,7 +136,7 @@ def _bars(axes: Axes, found: Sequence[_Excess], count: int, unit: Unit, *, singl
             _value(axes, height, one, name, unit, small=len(found) > 2)
     axes.axvline(0, color=DARK, linewidth=0.8)
     axes.set_yticks(range(len(names)), names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_ylim(max(len(names), _FEWEST_ROWS) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.3)
     axes.grid(axis="x", color="#e4e4e4", linewidth=0.6)
@@ -133,7 +145,7 @@ def _bars(axes: Axes, found: Sequence[_Excess], count: int, unit: Unit, *, singl
 
 def _value(axes: Axes, height: float, one: _Excess, name: str, unit: Unit, *, small: bool) -> None:
     """The interval of a bar, and what it says beside it."""
-    value_ms, ends_ms = one.parts_ms.get(name, 0.0), one.ci95_ms.get(name)
+    value_ms, ends_ms = one.parts_ms[name], one.ci95_ms.get(name)
     if ends_ms is not None:
         ends = [end * unit.per_ms for end in ends_ms]
         axes.plot(ends, (height, height), color=DARK, linewidth=1.2)
