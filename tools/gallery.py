@@ -54,7 +54,7 @@ class Shown:
 
 REST = "--image coffee.png --rest-url http://127.0.0.1:5000"
 GRPC = "--grpc-server 127.0.0.1:50051"
-LLM = "--llm tiny --rest-url http://127.0.0.1:5000"
+LLM = "--llm tracebench-syllables --rest-url http://127.0.0.1:5000"
 
 SECTIONS = (
     Shown(
@@ -71,7 +71,7 @@ SECTIONS = (
         "REST and gRPC, measured in alternating blocks",
         "Targets differ by colour, marker and line; the numbers beside the rows are means.",
         ("paired.json",),
-        (f"tracebench run {REST} {GRPC} --requests 1000 --warmup 20 --output-json paired.json",),
+        (f"tracebench run {REST} {GRPC} --requests 400 --warmup 10 --output-json paired.json",),
     ),
     Shown(
         "classic",
@@ -88,7 +88,7 @@ SECTIONS = (
         "queue.",
         ("c1.json", "c2.json", "c4.json"),
         tuple(
-            f"tracebench run {REST} --concurrency {n} --requests {400 * n} --warmup 20 "
+            f"tracebench run {REST} --concurrency {n} --requests {200 * n} --warmup 10 "
             f"--label 'concurrency {n}' --output-json c{n}.json"
             for n in (1, 2, 4)
         ),
@@ -100,7 +100,7 @@ SECTIONS = (
         "Throughput with its knee, latency, and each component by load.",
         ("sweep.json",),
         (
-            f"tracebench sweep {REST} --concurrency 1,2,3,4,6,8 --duration 8 "
+            f"tracebench sweep {REST} --concurrency 1,2,3,4,6,8 --duration 6 "
             "--output-json sweep.json",
         ),
     ),
@@ -109,7 +109,7 @@ SECTIONS = (
         "A search for the highest rate that meets an objective",
         "Loads that were tried, and the last that is shown to meet it.",
         ("search.json",),
-        (f"tracebench search {REST} --slo 'p95 < 150ms' --budget 90 --output-json search.json",),
+        (f"tracebench search {REST} --slo 'p95 < 150ms' --budget 60 --output-json search.json",),
     ),
     Shown(
         "compare",
@@ -123,7 +123,7 @@ SECTIONS = (
         "A language model, token by token",
         "Two more panels: the parts of the first token, and the gaps between tokens by position.",
         ("streams.json",),
-        (f"tracebench run {LLM} --concurrency 4 --requests 120 --output-json streams.json",),
+        (f"tracebench run {LLM} --concurrency 4 --requests 80 --output-json streams.json",),
         serve="--llm",
     ),
 )

@@ -40,8 +40,7 @@ def make(found: Result | Several[Result]) -> Figure:
     """The figure: component times, latency, shares, distribution."""
     several = together(found)
     targets = {one.title: one.target for one in targets_of(several)}
-    streams = streams_in(targets)
-    gauged = gauges_in(targets)
+    streams, gauged = streams_in(targets), gauges_in(targets)
     rows = 2 + bool(streams) + bool(gauged)
     width, height = SIZE_IN
     figure = Figure(figsize=(width, height * rows / 2), layout="constrained")

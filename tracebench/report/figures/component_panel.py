@@ -33,9 +33,9 @@ _LABELLED: Final = 0.06
 """Segments below this share of the bar have no label: the rows below have all."""
 _STRIP_IN, _ROW_IN = 0.34, 0.3
 _FEWEST_ROWS: Final = 6
-_MOST_COLUMNS, _WITH_SHARES = 4, 2
+_MOST_COLUMNS, _WITH_SHARES = 4, 1
 """Most targets with a column of means, and with one of shares, too."""
-_ALL_IN, _MEAN_IN, _SHARES_IN = 3.6, 0.56, 1.05
+_ALL_IN, _MEAN_IN, _SHARES_IN = 3.6, 0.6, 1.05
 _NAME, _HEAD = 16, 9
 _SUM: Final = Look("#ffffff", "")
 
