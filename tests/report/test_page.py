@@ -110,6 +110,8 @@ def test_several_results_are_held_and_shown_by_their_names() -> None:
     assert [one["data-result"] for one in downloads] == ["0", "1", "2"]
     assert len([one for one in page.all("button") if "data-copy" in one]) == 3
     assert "3 runs, the first of 2026-11-22 12:00:00" in page.text
+    captions = page.text.count("Latency side by side, in ms")
+    assert (captions, "side by side" in Page.of(render(both())).text) == (1, False)
 
 
 def test_several_sweeps_share_their_curves() -> None:
