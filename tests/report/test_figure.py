@@ -51,9 +51,10 @@ def said(found: Result | Several[Result]) -> list[str]:
 
 def panel(draw_panel: Panel, found: Result | Several[Result]) -> list[Axes]:
     """The axes of one panel."""
-    part = Figure().subfigures(1, 1)
+    part = Figure().subfigures(1, 1, squeeze=False)[0, 0]
     draw_panel(part, list(targets_of(together(found))), Unit("ms", 1.0))
-    return part.axes
+    found: list[Axes] = part.axes
+    return found
 
 
 def texts(part: FigureBase | Axes) -> list[str]:

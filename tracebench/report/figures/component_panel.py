@@ -1,6 +1,7 @@
 """A panel about components: the shares of the mean, and each component by itself."""
 
 from collections.abc import Iterator, Sequence
+from math import inf
 from typing import Final, NamedTuple
 
 from matplotlib.axes import Axes
@@ -33,10 +34,13 @@ _LABELLED: Final = 0.06
 """Segments below this share of the bar have no label: the rows below have all."""
 _STRIP_IN, _ROW_IN = 0.34, 0.3
 _FEWEST_ROWS: Final = 6
+_ASIDE: Final = 0.6
+"""The axis begins at this multiple of the least mean."""
 _MOST_COLUMNS, _WITH_SHARES = 4, 1
 """Most targets with a column of means, and with one of shares, too."""
 _ALL_IN, _MEAN_IN, _SHARES_IN = 3.6, 0.6, 1.05
-_NAME, _HEAD = 16, 9
+_NAME, _HEAD = 16, 7
+"""Longest name beside a bar, and above a column; markers stand for longer ones."""
 _SUM: Final = Look("#ffffff", "")
 
 
@@ -161,6 +165,8 @@ def _dots(
         for place, row in enumerate(rows):
             height = place + (at - (len(known) - 1) / 2) * apart
             _dot(axes, height, one.target, row, unit, number if named else None)
+    least = min(_mean_ms(one.target, row.component) or inf for _, one in known for row in rows)
+    axes.set_xlim(left=_ASIDE * least * unit.per_ms)  # intervals may begin at 0
     logarithmic(axes.xaxis, most=6)
     _labels(axes, rows)
     note = "mean with its 95 % interval; | p95 (dotted: too few samples)"
@@ -227,11 +233,17 @@ def _columns(
     axes.set_axis_off()
     width = 1 / max(len(told), 1)
     with_shares = len(told) <= _WITH_SHARES
+    by_marker = named and any(len(one.title) > _HEAD for _, one in told)
     for at, (number, one) in enumerate(told):
         right = width * (at + (0.6 if with_shares else 1.0))
         color = look_of_target(number).color if named else DARK
-        head = cropped(one.title, _HEAD) if named else f"mean, {unit.name}"
-        _number(axes, right, -0.78, head, color)
+        if by_marker:
+            marker, where = look_of_target(number).marker, axes.get_yaxis_transform()
+            x = right - 0.25 * width
+            axes.plot(x, -0.78, marker, color=color, ms=5, transform=where, clip_on=False)
+        else:
+            head = one.title if named else f"mean, {unit.name}"
+            _number(axes, right, -0.78, head, color)
         for place, row in enumerate(rows):
             if row.component in one.target.components:
                 _number(axes, right, place, unit.text(_mean_ms(one.target, row.component)), color)

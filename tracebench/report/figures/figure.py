@@ -54,7 +54,8 @@ def make(found: Result | Several[Result]) -> Figure:
     row_in = _ROW_IN + _A_TARGET_IN * max(len(shown) - _ROOMY, 0)
     heights = [above_in, row_in, *[_ROW_IN] * (1 + len(extra) // 2)]
     figure = Figure(figsize=(SIZE_IN[0], sum(heights)), layout="constrained")
-    top, *rows = figure.subfigures(len(heights), 1, height_ratios=heights)
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
+    top, *rows = parts[:, 0]
     header.draw(top, told, above_in)
     panels = [part for row in rows for part in row.subfigures(1, 2, wspace=0.03)]
     unit = _unit(shown)

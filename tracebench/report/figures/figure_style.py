@@ -107,7 +107,8 @@ def logarithmic(axis: "Axis", most: int = 9) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter  # not for the page
 
     low, high = axis.get_view_interval()
-    axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+    axes = axis.axes
+    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
     decades = high / low if low > 0 else 1e9
     subs = (1.0, 2.0, 5.0) if decades < 300 else (1.0,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=most))

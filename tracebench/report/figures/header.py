@@ -46,7 +46,8 @@ def lines(several: Several[Result]) -> list[_Line]:
     headline = [_Piece(cropped(told[0], _HEADLINE), 14, bold=True)]
     rest = [[_Piece(cropped(text, _LINE), 11)] for text in told[1:]]
     targets = [line for at, one in enumerate(shown) for line in _target(at, one, only is None)]
-    return [headline, *rest, *targets, [_Piece(cropped(_where(several), _LINE), 8.5, SOFT)]]
+    last = cropped(where(list(several.results.values())), _LINE)
+    return [headline, *rest, *targets, [_Piece(last, 8.5, SOFT)]]
 
 
 def height_in(header: Sequence[_Line]) -> float:
@@ -150,9 +151,8 @@ def _target(number: int, one: Shown, among_others: bool) -> Iterator[_Line]:
         yield [_Piece(cropped(one.title, 40), bold=True), address]
 
 
-def _where(several: Several[Result]) -> str:
+def where(runs: Sequence[Result]) -> str:
     """When the runs were made, and on which machines."""
-    runs = several.results.values()
     dates = sorted({_day(one.started_at) for one in runs})
     machines = dict.fromkeys(_machine(one) for one in runs)
     tools = dict.fromkeys(f"tracebench {one.tool.get('version', '')}".strip() for one in runs)

@@ -17,7 +17,8 @@ from tracebench.model.components import END_TO_END
 from tracebench.model.objectives import Limit
 from tracebench.model.results.result import TargetResult
 from tracebench.model.results.sweep import LoadKind, Point, Scaling, Sweep
-from tracebench.report.figures.figure_style import COMPONENTS, INVALID, SIZE_IN, plainly, save
+from tracebench.report.figures.figure_style import COMPONENTS, DARK, INVALID, SIZE_IN, plainly, save
+from tracebench.report.figures.header import where
 from tracebench.report.several import Several, title, together
 from tracebench.report.tables.sweep_table import shown
 
@@ -81,7 +82,10 @@ def _target(part: SubFigure, run: str, sweep: Sweep, name: str) -> None:
     _growth(growth, points)
     for axes in (throughput, latency, stack, growth):
         _loads(axes, kind, [point.load for point in points])
-    part.suptitle(f"{_headline(scaling)}\n{called}: {address}", fontsize=12)
+    doubt = "" if sweep.valid else "NOT VALID: some loads have no numbers to trust\n"
+    color = DARK if sweep.valid else INVALID
+    told = f"{doubt}{_headline(scaling)}\n{called}: {address}\n{where([sweep.steps[0].result])}"
+    part.suptitle(told, fontsize=11.5, color=color)
     handles, labels = stack.get_legend_handles_labels()
     if handles:
         part.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)

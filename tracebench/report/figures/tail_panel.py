@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
+from matplotlib.patheffects import Normal, Stroke
 
 from tracebench.analysis.numbers import counted, percent
 from tracebench.model.components import SERVER_AND_NETWORK
@@ -20,6 +21,8 @@ from tracebench.report.several import Shown
 from tracebench.report.units import Unit
 
 _TAILS: Final = {"slowest_1_percent": "slowest 1 %", "slowest_5_percent": "slowest 5 %"}
+_OUTLINE: Final = (Stroke(linewidth=3, foreground="white"), Normal())
+"""Outline of intervals, which lie partly on bars."""
 _MOST_BARS: Final = 7
 _FEWEST_ROWS: Final = 3
 """Room for this many, so that a single bar is no block."""
@@ -148,8 +151,9 @@ def _value(axes: Axes, height: float, one: _Excess, name: str, unit: Unit, *, sm
     value_ms, ends_ms = one.parts_ms[name], one.ci95_ms.get(name)
     if ends_ms is not None:
         ends = [end * unit.per_ms for end in ends_ms]
-        axes.plot(ends, (height, height), color=DARK, linewidth=1.2)
-        axes.plot(ends, (height, height), "|", color=DARK, markersize=5)
+        axes.plot(
+            ends, (height, height), color=DARK, linewidth=1.2, marker="|", path_effects=_OUTLINE
+        )
     share = f", {percent(value_ms / one.whole_ms)}" if one.whole_ms > 0 else ""
     beyond = max(0.0, value_ms, *(ends_ms or ())) * unit.per_ms
     axes.annotate(
