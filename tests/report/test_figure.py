@@ -53,8 +53,8 @@ def panel(draw_panel: Panel, found: Result | Several[Result]) -> list[Axes]:
     """The axes of one panel."""
     part = Figure().subfigures(1, 1, squeeze=False)[0, 0]
     draw_panel(part, list(targets_of(together(found))), Unit("ms", 1.0))
-    found: list[Axes] = part.axes
-    return found
+    axes: list[Axes] = part.axes
+    return axes
 
 
 def texts(part: FigureBase | Axes) -> list[str]:

@@ -108,7 +108,7 @@ def _loads(axes: Axes, kind: LoadKind, loads: Sequence[float]) -> None:
     axes.set_axisbelow(True)
 
 
-_TICKS_APART = 0.05
+_TICKS_APART = 0.085
 
 
 def _apart(loads: Sequence[float], *, logarithmic: bool) -> list[float]:
