@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: demo demo-llm test quick check format lint types architecture house verdict bench guard check-long live protos clean
+.PHONY: demo demo-llm test quick check format lint types architecture house verdict gallery bench guard check-long live protos clean
 
 demo: $(VENV)/demo
 	$(RUN)tracebench demo
@@ -43,6 +43,10 @@ house: $(VENV)/dev
 
 verdict: $(VENV)/dev
 	$(RUN)python -m tools.verdict_table
+
+# From the results in docs/gallery; `python -m tools.gallery measure` measures them again.
+gallery: $(VENV)/dev
+	$(RUN)python -m tools.gallery
 
 bench: $(VENV)/dev
 	$(RUN)python -m benchmarks

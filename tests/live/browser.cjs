@@ -67,7 +67,7 @@ async function downloads(page) {
   const found = {};
   for (const name of ["json", "csv"]) {
     const [download] = await Promise.all([
-      page.waitForEvent("download"), page.locator(`[data-download=${name}]`).click(),
+      page.waitForEvent("download"), page.locator(`[data-download=${name}]`).first().click(),
     ]);
     found[name] = fs.readFileSync(await download.path(), "utf8");
   }

@@ -15,7 +15,8 @@ from tests.live.environments import folder
 from tests.report.pages import EVIL, hostile
 from tests.report.samples import both, result, streamed, target
 from tests.report.sweep_samples import ALL as SWEEPS
-from tests.report.test_page import Found, compared
+from tests.report.test_page import PAGES as SEVERAL
+from tests.report.test_page import Found, compared, several
 from tracebench.report.files.result_file import loads_any
 from tracebench.report.page.page import write
 
@@ -39,6 +40,9 @@ PAGES: dict[str, Callable[[], Found]] = {
     "sweep that is not valid": lambda: SWEEPS["invalid"],
     "comparison": compared,
     "hostile": hostile,
+    "several runs": several,
+    "several sweeps": lambda: SEVERAL["several sweeps"],
+    "several comparisons": lambda: SEVERAL["several comparisons"],
 }
 
 
@@ -110,6 +114,9 @@ def test_its_figures_can_be_hovered_zoomed_and_read(name: str, browse: Browse) -
         ("sweep", ["sweep-throughput", "sweep-latency"]),
         ("comparison", ["shift"]),
         ("nothing succeeded", []),
+        ("several runs", ["percentiles", "cdf", *["timeline", "load"] * 5, "gaps"]),
+        ("several sweeps", ["sweep-throughput", "sweep-latency"]),
+        ("several comparisons", ["shift", "shift"]),
     ],
 )
 def test_every_figure_is_drawn(name: str, kinds: list[str], browse: Browse) -> None:

@@ -23,7 +23,7 @@ def test_a_line_each() -> None:
 
 
 def test_two_panels_over_time() -> None:
-    counts, shares = make(gauged()).axes[4:]
+    counts, shares = (panel.axes[0] for panel in make(gauged()).subfigs[-1].subfigs)
     assert [line.get_label() for line in counts.lines] == [
         "requests_running",
         'tokens_total{engine="0"}',
@@ -35,5 +35,5 @@ def test_two_panels_over_time() -> None:
 
 
 def test_no_panels_without() -> None:
-    assert len(make(both()).axes) == 4
-    assert len(make(streamed()).axes) == 6
+    assert len(make(both()).subfigs) == 3, "the header, and two rows"
+    assert len(make(streamed()).subfigs) == 4

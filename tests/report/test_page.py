@@ -6,6 +6,7 @@ from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +19,15 @@ from tracebench.model.results.result import Result
 from tracebench.model.results.sweep import Step, Sweep
 from tracebench.report.files.result_file import dumps, loads_any
 from tracebench.report.page.page import MOST_BYTES, render, write
-from tracebench.report.page.units import Unit
+from tracebench.report.several import Several
+from tracebench.report.units import Unit
 
-Found = Result | Sweep | RunComparison
+Found = Result | Sweep | RunComparison | Several[Any]
+
+
+def several() -> Several[Result]:
+    label = "</script><b>before $1$"
+    return Several({label: result(rest=target()), "1": both(), "0": streamed()})
 
 
 def compared() -> RunComparison:
@@ -36,6 +43,9 @@ PAGES: dict[str, Found] = {
     **{f"sweep: {name}": one for name, one in SWEEPS.items()},
     "comparison": compared(),
     "hostile": hostile(),
+    "several runs": several(),
+    "several sweeps": Several({"old": SWEEPS["both"], "new": SWEEPS["grpc broke off"]}),
+    "several comparisons": Several({"x": compared(), "y": compared()}),
 }
 
 
@@ -84,6 +94,33 @@ def test_the_page_holds_its_result(found: Result | Sweep) -> None:
 def test_a_comparison_is_held_too() -> None:
     found = compared()
     assert Page.of(render(found)).data == json.loads(dumps(found))
+
+
+def test_several_results_are_held_and_shown_by_their_names() -> None:
+    found = several()
+    page = Page.of(render(found))
+    held = {one["name"]: one["result"] for one in page.data["several"]}
+    assert held == {name: json.loads(dumps(one)) for name, one in found.results.items()}
+    names = [*found.results]
+    titles = [names[0], "1: rest", "1: grpc", "0: rest", "0: grpc"]
+    charts = [one["data-target"] for one in page.all("figure") if one["data-kind"] == "timeline"]
+    assert charts == titles
+    assert "1: grpc against rest" in page.text
+    downloads = [one for one in page.all("button") if one.get("data-download") == "json"]
+    assert [one["data-result"] for one in downloads] == ["0", "1", "2"]
+    assert len([one for one in page.all("button") if "data-copy" in one]) == 3
+    assert "3 runs, the first of 2026-11-22 12:00:00" in page.text
+    captions = page.text.count("Latency side by side, in ms")
+    assert (captions, "side by side" in Page.of(render(both())).text) == (1, False)
+
+
+def test_several_sweeps_share_their_curves() -> None:
+    page = Page.of(render(PAGES["several sweeps"]))
+    assert [one["data-kind"] for one in page.all("figure")] == ["sweep-throughput", "sweep-latency"]
+    assert "old: Valid; it ended because throughput stopped growing." in page.text
+    assert "new: grpc" in page.text
+    charts = Page.of(render(PAGES["several comparisons"])).all("figure")
+    assert [one["data-target"] for one in charts] == ["x", "y"]
 
 
 def test_markup_in_a_result_is_text() -> None:

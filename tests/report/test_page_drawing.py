@@ -17,6 +17,7 @@ from tracebench.report.page.command import command
 from tracebench.report.page.differences import difference_rows
 from tracebench.report.page.views import of_run
 from tracebench.report.page.waterfall import Bar, rows, waterfalls
+from tracebench.report.several import together
 from tracebench.system.environment import plan_facts
 
 # Mean components.
@@ -48,8 +49,8 @@ def test_parts_lie_within_their_parent() -> None:
 
 
 def test_targets_that_are_far_apart_have_a_scale_each() -> None:
-    near = of_run(result(a=target(), b=target(scale=lambda _number: 40.0)))
-    far = of_run(result(a=target(), b=target(scale=lambda _number: 4_000.0)))
+    near = of_run(together(result(a=target(), b=target(scale=lambda _number: 40.0))))
+    far = of_run(together(result(a=target(), b=target(scale=lambda _number: 4_000.0))))
     assert (near.one_scale, far.one_scale) == (True, False)
     ends = [one.rows[-1].bar for one in far.targets]
     assert [bar.width for bar in ends if bar] == pytest.approx([100, 100])
@@ -195,4 +196,4 @@ def test_the_command_leaves_out_what_is_as_usual() -> None:
 
 def test_a_plan_of_a_later_version_is_no_obstacle() -> None:
     assert command({"of_the_future": {"x": 1}, "requests": 5}) == "tracebench run --requests 5"
-    assert "--concurrency 4" in of_run(both()).command
+    assert "--concurrency 4" in of_run(together(both())).again[0].command

@@ -30,6 +30,7 @@ class _TwoSides(click.Command):
 @click.argument("files", metavar="A.json[:TARGET]... [--] B.json[:TARGET]...", nargs=-1)
 @click.option("--output-json", metavar="F", help="Write the comparison as JSON; -: to stdout.")
 @click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the differences.")
+@click.option("--output-markdown", metavar="F.md", help="Write the comparison as Markdown.")
 @options(PAGE)
 @click.option(
     "--fail-if-slower",
@@ -45,6 +46,7 @@ def compare(
     output_json: str | None,
     output_plot: str | None,
     output_html: str | None,
+    output_markdown: str | None,
     fail_if_slower: tuple[str, ...],
     verbose: bool,
 ) -> int:
@@ -61,7 +63,13 @@ def compare(
     """  # noqa: D301 - click wants the character, not its name
     sides = _sides(files)
     detail = detail_of(verbose, quiet=False)
-    outputs = Outputs(json=output_json, plot=output_plot, html=output_html, detail=detail)
+    outputs = Outputs(
+        json=output_json,
+        plot=output_plot,
+        html=output_html,
+        markdown=output_markdown,
+        detail=detail,
+    )
     from tracebench.compare import compare_runs, load  # numpy: not for --help
 
     check_slower(fail_if_slower)

@@ -10,7 +10,7 @@ from tracebench.cli.options.filling import options
 from tracebench.cli.options.gauge_options import GAUGES
 from tracebench.cli.options.llm_options import LLM
 from tracebench.cli.options.load_options import LOAD
-from tracebench.cli.options.output_options import ANSWER, SAMPLES
+from tracebench.cli.options.output_options import ANSWER, PLOT_STYLE, SAMPLES
 from tracebench.cli.options.plan_options import (
     EXPECT,
     FILES,
@@ -35,9 +35,10 @@ from tracebench.model.errors import UsageError
 from tracebench.model.objectives import STATUS
 from tracebench.model.plan import Plan
 from tracebench.model.results.comparison import Reported, RunComparison
-from tracebench.model.results.result import Result
+from tracebench.model.results.result import Detail, Result
 from tracebench.model.results.search import Search
 from tracebench.model.results.sweep import Sweep
+from tracebench.report.several import Several
 from tracebench.system import why
 from tracebench.system.interrupt import interruptible
 
@@ -47,7 +48,7 @@ _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 @click.command(short_help="Load a server and split its latency.")
 @options(TARGETS, PAYLOAD, LLM, METHOD, EXPECT, TRUST, LOAD, STREAMED, SLO)
-@options(INFLUENCE, MAPPING, RECEIVE, GAUGES, SPANS_OUT, SAMPLES, ANSWER, FAIL_IF)
+@options(INFLUENCE, MAPPING, RECEIVE, GAUGES, SPANS_OUT, SAMPLES, ANSWER, PLOT_STYLE, FAIL_IF)
 @click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
 def run(*, dry_run: bool, **given: Any) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.
@@ -81,7 +82,7 @@ def measure(planned: Plan, outputs: Outputs, gating: Gating = NO_GATES) -> int:
     return exit_status(result)
 
 
-def save(result: Reported, outputs: Outputs) -> None:
+def save(result: Reported | Several[Any], outputs: Outputs) -> None:
     """Write and print the result; Ctrl-C in the meantime does not lose it.
 
     Files come first, and each is attempted: if one fails, or standard output does, the others are
@@ -101,27 +102,46 @@ def save(result: Reported, outputs: Outputs) -> None:
         click.echo(f"warning: the table could not be printed ({why(error)})", err=True)
 
 
-def show(result: Reported, outputs: Outputs) -> None:
+def show(result: Reported | Several[Any], outputs: Outputs) -> None:
     """Print the table: coloured on a terminal, plain elsewhere and with NO_COLOR."""
     click.echo(rendered(result, outputs), err=outputs.to_stdout, color=True)
 
 
-def rendered(result: Reported, outputs: Outputs) -> str:
+def rendered(result: Reported | Several[Any], outputs: Outputs) -> str:
     """The table as printed."""
+    stream = sys.stderr if outputs.to_stdout else sys.stdout
+    color = stream.isatty() and not os.environ.get("NO_COLOR")
+    if isinstance(result, Several):
+        return _together(result, outputs.detail, color=color)
+    return _alone(result, outputs.detail, color=color)
+
+
+def _together(several: Several[Any], detail: Detail, *, color: bool) -> str:
+    """The runs side by side, then each answer; with -q, only the former."""
+    from tracebench.report.tables import several_table  # rich: not for --help
+
+    runs = all(isinstance(one, Result) for one in several.results.values())
+    parts = [several_table.render(several, color=color)] if runs else []
+    if detail != "table" or not runs:
+        for name, one in several.results.items():
+            parts.append(several_table.heading(name, color=color))
+            parts.append(_alone(one, detail, color=color))
+    return "\n\n".join(parts)
+
+
+def _alone(result: Reported, detail: Detail, *, color: bool) -> str:
     from tracebench.report.answer import gate_lines, table  # rich: not for --help
     from tracebench.report.tables import compare_table, search_table, sweep_table  # as above
 
-    stream = sys.stderr if outputs.to_stdout else sys.stdout
-    color = stream.isatty() and not os.environ.get("NO_COLOR")
     if isinstance(result, Sweep):
-        return sweep_table.render(result, color=color, detail=outputs.detail)
+        return sweep_table.render(result, color=color, detail=detail)
     if isinstance(result, Search):
         return search_table.render(result, color=color)
     if isinstance(result, RunComparison):
-        shown = compare_table.render(result, color=color, whole=outputs.detail == "all")
+        shown = compare_table.render(result, color=color, whole=detail == "all")
         decided = gate_lines.render_slower(result, color=color)
     else:
-        shown = table.render(result, color=color, detail=outputs.detail)
+        shown = table.render(result, color=color, detail=detail)
         decided = gate_lines.render(result, color=color)
     return "\n".join(filter(None, (shown, decided)))
 

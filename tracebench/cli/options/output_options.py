@@ -8,6 +8,8 @@ from tracebench.cli.options.filling import fills
 from tracebench.model.plan import Naming
 
 _LONGEST_LABEL = 100
+STYLES = ("overview", "classic")
+"""Styles of the plot of a run."""
 
 
 class Label(click.ParamType):  # type: ignore[type-arg] # generic since click 8.2 only
@@ -56,6 +58,15 @@ FILES_WRITTEN = (
         help="Write the answer as Markdown. It is also appended to $GITHUB_STEP_SUMMARY, if set.",
     ),
 )
+PLOT_STYLE = (
+    click.option(
+        "--plot-style",
+        type=click.Choice(STYLES),
+        help="overview: components, latency over time, percentiles, tail. classic: component "
+        "times, mean and p95, percentages, CDF.  [default: overview]",
+    ),
+)
+"""For commands that plot runs; sweeps and comparisons have one style."""
 DETAIL = (
     click.option("-v", "--verbose", is_flag=True, help="Print all details and findings in full."),
     click.option("-q", "--quiet", is_flag=True, help="Print the table alone."),

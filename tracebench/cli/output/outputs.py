@@ -17,6 +17,7 @@ from tracebench.model.results.comparison import Reported, RunComparison, Saved
 from tracebench.model.results.result import Detail, Result
 from tracebench.model.results.search import Search
 from tracebench.model.results.sweep import Sweep
+from tracebench.report.several import Several, together
 from tracebench.system import why
 from tracebench.system.output_files import check_writable, replaced
 
@@ -48,6 +49,8 @@ class Outputs:
     json: str | None = None
     """Path; `-`: write JSON to standard output and the table to standard error."""
     plot: str | None = None
+    plot_style: str | None = None
+    """The style of a run's plot; None: the usual one."""
     traces: str | None = None
     """The file of spans, which are written before the result."""
     markdown: str | None = None
@@ -71,6 +74,7 @@ class Outputs:
         return cls(
             json=given["output_json"],
             plot=given["output_plot"],
+            plot_style=given.get("plot_style"),
             traces=given.get("output_traces"),
             markdown=given["output_markdown"],
             detail=detail_of(given["verbose"], given["quiet"]),
@@ -111,6 +115,10 @@ class Outputs:
             raise UsageError(
                 f"--output-plot {self.plot!r} has no known format: end it in {', '.join(FIGURES)}"
             )
+        if self.plot_style is not None and self.plot is None:
+            raise UsageError(
+                f"--plot-style {self.plot_style} has nothing to draw: add --output-plot F.png"
+            )
         _check_samples(self.samples)
         options = {
             "json": self.json if self.has_json_file else None,
@@ -134,16 +142,16 @@ class Outputs:
                 if Path(path).is_file() or not Path(path).exists():
                     taken[realpath(path)] = option
 
-    def write(self, result: Reported) -> list[str]:
+    def write(self, result: Reported | Several[Any]) -> list[str]:
         """Write each file, and report it on standard error; returns the problems."""
-        if isinstance(result, RunComparison):
-            return self._write_reports(result)
-        before = [*self._told_of_traces(result), *self.write_samples()]
+        before: list[str] = []
+        if not isinstance(result, RunComparison | Several):
+            before = [*self._told_of_traces(result), *self.write_samples()]
         return [*before, *self._write_reports(result), *self._markdown(result)]
 
-    def _write_reports(self, result: Reported) -> list[str]:
+    def _write_reports(self, result: Reported | Several[Any]) -> list[str]:
         problems: list[str] = []
-        if self.json is not None:
+        if self.json is not None and not isinstance(result, Several):
             from tracebench.report.files import result_file  # not for --help
 
             if self.to_stdout:
@@ -158,7 +166,7 @@ class Outputs:
                 junit.write(result, self.junit)
         if self.plot is not None:
             with _saving("--output-plot", self.plot, problems):
-                _draw(result, self.plot)
+                _draw(result, self.plot, classic=self.plot_style == "classic")
         if self.html is not None:
             from tracebench.report.page import page  # jinja2: not for --help
 
@@ -177,7 +185,7 @@ class Outputs:
             self.records.clear()
         return problems
 
-    def _markdown(self, result: Saved) -> list[str]:
+    def _markdown(self, result: Reported | Several[Any]) -> list[str]:
         """Write the answer as Markdown, also to the job summary of GitHub Actions."""
         summary = os.environ.get(_SUMMARY)
         if self.markdown is None and not summary:
@@ -216,14 +224,16 @@ class Outputs:
         return []
 
 
-def _shown(result: Reported) -> Result | Sweep | RunComparison:
+def _shown(result: Reported | Several[Any]) -> Any:
     """What figures and pages show; the loads of a search are those of a sweep."""
     from tracebench.report.tables import search_table  # rich: not for --help
 
+    if isinstance(result, Several):
+        return Several({name: _shown(one) for name, one in result.results.items()})
     return search_table.as_sweep(result) if isinstance(result, Search) else result
 
 
-def _draw(result: Reported, path: str) -> None:
+def _draw(result: Reported | Several[Any], path: str, *, classic: bool) -> None:
     from tracebench.report.figures import (  # matplotlib takes a second
         compare_figure,
         figure,
@@ -231,12 +241,13 @@ def _draw(result: Reported, path: str) -> None:
     )
 
     shown = _shown(result)
-    if isinstance(shown, RunComparison):
+    kind = next(iter(together(shown).results.values()))
+    if isinstance(kind, RunComparison):
         compare_figure.draw(shown, path)
-    elif isinstance(shown, Sweep):
+    elif isinstance(kind, Sweep):
         sweep_figure.draw(shown, path)
     else:
-        figure.draw(shown, path)
+        figure.draw(shown, path, classic=classic)
 
 
 def _of_step(path: str, load: str) -> Path:

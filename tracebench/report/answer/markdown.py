@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from tracebench.analysis.interpretation import interpret, interpret_stream, tail_in_short
 from tracebench.analysis.numbers import whole_percent
+from tracebench.model.results.comparison import Reported, RunComparison
 from tracebench.model.results.result import Result, TargetResult
 from tracebench.model.results.search import Search
 from tracebench.model.results.statistics import SHOWN
@@ -13,7 +14,8 @@ from tracebench.model.results.sweep import Sweep
 from tracebench.report.answer import gate_lines
 from tracebench.report.answer.headline import doubts, facts, judgement, to_mend
 from tracebench.report.answer.influence import influence_lines
-from tracebench.report.tables import search_table, sweep_table
+from tracebench.report.several import Several, together
+from tracebench.report.tables import compare_table, search_table, several_table, sweep_table
 from tracebench.report.tables.component_table import meaning_of_estimates, rows_of
 from tracebench.report.tables.difference_table import difference_block
 from tracebench.report.tables.stream_table import stream_line
@@ -24,15 +26,37 @@ _MOST_ERRORS: Final = 5
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|#~])")
 
 
-def render(result: Result | Sweep | Search) -> str:
-    """The answer of a run, sweep or search, as on the terminal, in Markdown."""
-    title = [f"## {_plain(result.label)}", ""] if result.label else []
-    return "\n".join([*title, *_lines(result)]).rstrip() + "\n"
+def render(found: Reported | Several[Any]) -> str:
+    """The answer as on the terminal, in Markdown; several results are headed by their names."""
+    several = together(found)
+    lines = [*_side_by_side(several)] if len(several.results) > 1 else []
+    for name, result in several.results.items():
+        title = name or ("" if isinstance(result, RunComparison) else result.label)
+        lines += [f"## {_plain(title)}", ""] if title else []
+        lines += _lines(result)
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def _lines(result: Result | Sweep | Search) -> Iterable[str]:
+def _side_by_side(several: Several[Any]) -> Iterator[str]:
+    """A table with a line for each target of several runs."""
+    if not all(isinstance(one, Result) for one in several.results.values()):
+        return
+    *heads, last = several_table.HEADINGS
+    yield f"| {' | '.join(heads)} | {last} |"
+    yield f"|:--|{'--:|' * (len(heads) - 1)}:--|"
+    for row in several_table.rows(several):
+        mark = "" if row.valid else f"{_MARKS['invalid']} "
+        values = " | ".join(map(_plain, (*row.values, row.mostly)))
+        yield f"| {mark}{_plain(row.title)} | {values} |"
+    yield ""
+
+
+def _lines(result: Reported) -> Iterable[str]:
     if isinstance(result, Search):
         return _verbatim(search_table.render(result))
+    if isinstance(result, RunComparison):
+        decided = gate_lines.render_slower(result)
+        return _verbatim("\n".join(filter(None, (compare_table.render(result), decided))))
     return _sweep(result) if isinstance(result, Sweep) else _run(result)
 
 

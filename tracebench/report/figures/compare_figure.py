@@ -11,7 +11,8 @@ from tracebench.analysis.difference.answer import Line, lines, matters
 from tracebench.analysis.numbers import rounded
 from tracebench.model.components import END_TO_END, LATENCY, SERVICE_TIME
 from tracebench.model.results.comparison import Differences, RunComparison, Shift
-from tracebench.report.figures.figure_style import COMPONENTS, SIZE_IN, save
+from tracebench.report.figures.figure_style import COMPONENTS, SIZE_IN, plainly, save
+from tracebench.report.several import Several, title, together
 from tracebench.report.tables.terminal import shortened
 
 _STATISTICS: Final = {"p50_ms": ("o", 0.18), "p95_ms": ("s", -0.18)}
@@ -24,7 +25,7 @@ _LINE: Final = 130
 _SHOWN: Final = {"slower": "#d55e00", "faster": "#009e73"}
 
 
-def draw(found: RunComparison, path: str) -> None:
+def draw(found: RunComparison | Several[RunComparison], path: str) -> None:
     """Draw to a file: PNG, SVG or PDF, by its suffix.
 
     Raises:
@@ -33,18 +34,24 @@ def draw(found: RunComparison, path: str) -> None:
     save(make(found), path)
 
 
-def make(found: RunComparison) -> Figure:
+@plainly
+def make(found: RunComparison | Several[RunComparison]) -> Figure:
     """The figure: a row of two panels for each target."""
+    drawn = [
+        (title(name, target, len(one.differences)), one, target)
+        for name, one in together(found).results.items()
+        for target in one.differences
+    ]
     width_in, height_in = SIZE_IN
-    rows = len(found.differences)
-    figure = Figure(figsize=(width_in, height_in * 0.62 * rows), layout="constrained")
-    parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
-    for part, (target, differences) in zip(parts, found.differences.items(), strict=True):
-        _target(part, found, target, differences)
+    figure = Figure(figsize=(width_in, height_in * 0.62 * len(drawn)), layout="constrained")
+    parts = figure.subfigures(len(drawn), 1, squeeze=False)[:, 0]
+    for part, one in zip(parts, drawn, strict=True):
+        _target(part, *one)
     return figure
 
 
-def _target(part: SubFigure, found: RunComparison, target: str, differences: Differences) -> None:
+def _target(part: SubFigure, called: str, found: RunComparison, target: str) -> None:
+    differences = found.differences[target]
     left, right = part.subplots(1, 2)
     _components(left, _rows(differences), differences)
     if target in found.shift:
@@ -54,7 +61,7 @@ def _target(part: SubFigure, found: RunComparison, target: str, differences: Dif
     sides = "   ".join(f"{side.label}: {_files(side.files)}" for side in (found.a, found.b))
     unknown = "   (run-to-run variance unknown)" if found.run_to_run == "unknown" else ""
     sentence = found.sentences[target]
-    part.suptitle(f"{fill(sentence, _LINE)}\n{target}   {sides}{unknown}", fontsize=11)
+    part.suptitle(f"{fill(sentence, _LINE)}\n{called}   {sides}{unknown}", fontsize=11)
 
 
 def _files(files: Sequence[str]) -> str:

@@ -1,260 +1,109 @@
-"""A result as a figure of four panels, or more with streams and gauges; needs no display."""
+"""The figure of a run, or of several: four panels that each say something else, under a header."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from math import nan
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
-from server_middleware.vocabulary import SERVER_OTHER
-from tracebench.analysis.closure.own_components import share_of
-from tracebench.analysis.numbers import counted, milliseconds, percent
-from tracebench.model.components import END_TO_END
-from tracebench.model.results.result import Result, TargetResult
-from tracebench.model.results.statistics import Statistics
-from tracebench.report.figures.figure_style import (
-    COMPONENTS,
-    INVALID,
-    OWN,
-    SIZE_IN,
-    TARGETS,
-    Look,
-    save,
-)
+from tracebench.model.results.result import Result
+from tracebench.model.results.stream_result import StreamResult
+from tracebench.report.figures import classic_figure, header
+from tracebench.report.figures.component_panel import components
+from tracebench.report.figures.figure_style import INVALID, SIZE_IN, plainly, save
 from tracebench.report.figures.gauge_figure import (
     counts_over_time,
     gauges_in,
     shares_over_time,
 )
+from tracebench.report.figures.latency_panels import distribution, over_time
 from tracebench.report.figures.stream_figure import first_token, gaps, streams_in
-from tracebench.report.tables.terminal import shortened
+from tracebench.report.figures.tail_panel import tails
+from tracebench.report.several import Several, Shown, targets_of, together
+from tracebench.report.tables.terminal import cropped
+from tracebench.report.units import Unit
 
-_LABELLED = 0.04
-"""Segments below this share of the axis have no label."""
-_MARKS = (0.5, 0.95, 0.99)
+_ROW_IN = SIZE_IN[1] / 2
+_A_TARGET_IN = 0.3
+"""How much higher the first row gets with each target beyond the fourth."""
+_ROOMY = 4
 
-Targets = Mapping[str, TargetResult]
 
-
-def draw(result: Result, path: str) -> None:
+def draw(found: Result | Several[Result], path: str, *, classic: bool = False) -> None:
     """Draw to a file: PNG, SVG or PDF, by its suffix.
+
+    Args:
+        found: a run, or several.
+        path: the file.
+        classic: draw component times, mean and p95, percentages, and the cumulative distribution.
 
     Raises:
         OSError: it cannot be written.
     """
-    save(make(result), path)
+    save(classic_figure.make(found) if classic else make(found), path)
 
 
-def make(result: Result) -> Figure:
-    """The figure: component times, latency, shares, distribution."""
-    targets = result.targets
-    streams = streams_in(targets)
-    gauged = gauges_in(targets)
-    rows = 2 + bool(streams) + bool(gauged)
-    width, height = SIZE_IN
-    figure = Figure(figsize=(width, height * rows / 2), layout="constrained")
-    panels = figure.subplots(rows, 2)
-    (times, latency), (shares, curves) = panels[:2]
-    if streams:
-        first_token(panels[2][0], streams)
-        gaps(panels[2][1], streams)
-    if gauged:
-        counts_over_time(panels[-1][0], gauged)
-        shares_over_time(panels[-1][1], gauged)
-    _stack(times, targets, share=False)
-    _latency(latency, targets)
-    _stack(shares, targets, share=True)
-    _curves(curves, targets)
-    figure.suptitle(_title(result), fontsize=11)
-    labelled = dict[str, Any]()
-    for axes in (times, *panels[2 : 2 + bool(streams), :1].flat):
-        handles, labels = axes.get_legend_handles_labels()
-        labelled = dict(zip(labels, handles, strict=True)) | labelled
-    if labelled:
-        figure.legend(
-            labelled.values(),
-            labelled.keys(),
-            loc="outside lower center",
-            ncols=7,
-            columnspacing=1.4,
-            frameon=False,
-        )
-    invalid = [name for name, target in targets.items() if not target.verdict.valid]
-    if invalid:
-        text = f"NOT VALID: {', '.join(invalid)}"
-        figure.text(
-            0.5, 0.5, text, color=INVALID, alpha=0.35, fontsize=44, ha="center", rotation=20
-        )
+@plainly
+def make(found: Result | Several[Result]) -> Figure:
+    """The figure: components, latency over time, distribution, tail; then streams and gauges."""
+    several = together(found)
+    shown = list(targets_of(several))
+    told = header.lines(several)
+    above_in = header.height_in(told)
+    extra = _extra(shown)
+    row_in = _ROW_IN + _A_TARGET_IN * max(len(shown) - _ROOMY, 0)
+    heights = [above_in, row_in, *[_ROW_IN] * (1 + len(extra) // 2)]
+    figure = Figure(figsize=(SIZE_IN[0], sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)
+    top, *rows = parts[:, 0]
+    header.draw(top, told, above_in)
+    panels = [part for row in rows for part in row.subfigures(1, 2, wspace=0.03)]
+    unit = _unit(shown)
+    components(panels[0], shown, unit)
+    over_time(panels[1], shown, unit)
+    distribution(panels[2], shown, unit)
+    tails(panels[3], shown, unit)
+    for part, draw_extra in zip(panels[4:], extra, strict=True):
+        draw_extra(part.subplots())
+    _mark_invalid(panels, shown)
     return figure
 
 
-def _title(result: Result) -> str:
-    targets = "   ".join(f"{name}: {target.address}" for name, target in result.targets.items())
-    cut_short = "".join(
-        f"; {name} interrupted at {percent(target.interrupted_at)}"
-        for name, target in result.targets.items()
-        if target.interrupted_at is not None
-    )
-    return f"{targets}\n{_amount(result.plan)} a target, {_pace(result.plan)}{cut_short}"
+def _unit(shown: Sequence[Shown]) -> Unit:
+    known = [one.target.latency.mean_ms for one in shown if one.target.latency is not None]
+    return Unit.fit_for(max(known, default=1.0))
 
 
-def _amount(plan: Mapping[str, Any]) -> str:
-    if plan.get("requests"):
-        return counted(plan["requests"], "request")
-    return f"{plan['duration_s']:g} s" if plan.get("duration_s") else "the whole schedule"
+def _extra(shown: Sequence[Shown]) -> list[Callable[[Axes], None]]:
+    """Two more panels each for streams and for the server's gauges."""
+    targets = {one.title: one.target for one in shown}
+    streams, gauged = streams_in(targets), gauges_in(targets)
+    found = list[Callable[[Axes], None]]()
+    if streams:
+        found += [partial(_first_token, streams=streams), partial(gaps, known=streams)]
+    if gauged:
+        found += [partial(counts_over_time, told=gauged), partial(shares_over_time, told=gauged)]
+    return found
 
 
-def _pace(plan: Mapping[str, Any]) -> str:
-    """The load: the rates of an open loop, or the concurrency of a closed one."""
-    if plan.get("rate"):
-        rates = dict.fromkeys(one[end] for one in plan["rate"] for end in ("from_rps", "to_rps"))
-        return f"{' … '.join(f'{rate:g}' for rate in rates)}/s ({plan.get('arrival')})"
-    if plan.get("schedule_s"):
-        return "sent as scheduled"
-    return f"concurrency {plan.get('concurrency')}"
+def _first_token(axes: Axes, streams: Mapping[str, StreamResult]) -> None:
+    first_token(axes, streams)
+    axes.legend(frameon=False, fontsize=9, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 
-def _empty(axes: Axes, text: str) -> None:
-    axes.text(0.5, 0.5, text, ha="center", va="center", transform=axes.transAxes)
-    axes.set_xticks([])
-    axes.set_yticks([])
-
-
-def _stack(axes: Axes, targets: Targets, *, share: bool) -> None:
-    """Stacked leaf components: mean ms, or percent of the mean."""
-    axes.set_title("Share of mean latency" if share else "Where the time goes: mean")
-    axes.set_ylabel("%" if share else "ms")
-    known = {name: target for name, target in targets.items() if target.share}
-    if not known:
-        return _empty(axes, "no request succeeded")
-    places = range(len(known))
-    scales = [100.0 if share else one.components[END_TO_END].mean_ms for one in known.values()]
-    bottoms = [0.0] * len(known)
-    for label, look, shares in _layers(list(known.values())):
-        heights = [part * scale for part, scale in zip(shares, scales, strict=True)]
-        axes.bar(
-            places,
-            heights,
-            0.55,
-            bottom=bottoms,
-            label=label,
-            color=look.color,
-            hatch=look.hatch,
-            edgecolor="white",
-            linewidth=0.8,
-        )
-        _label(axes, heights, bottoms, max(scales), share=share)
-        bottoms = [low + height for low, height in zip(bottoms, heights, strict=True)]
-    axes.set_xticks(list(places), list(known))
-    axes.set_xlim(-0.6, len(known) - 0.4)
-
-
-def _layers(targets: Sequence[TargetResult]) -> Iterator[tuple[str, Look, list[float]]]:
-    """Leaf components, with the largest parts of `server_other` before it, for each target."""
-    for component, look in COMPONENTS.items():
-        shares = [target.share.get(component, 0.0) for target in targets]
-        if component == SERVER_OTHER:
-            for name, own_look in zip(_largest_own(targets), OWN, strict=False):
-                own = [_share_of_own(name, target) for target in targets]
-                shares = [max(rest - part, 0.0) for rest, part in zip(shares, own, strict=True)]
-                yield shortened(name), own_look, own
-        if any(shares):
-            yield component.replace("_", " "), look, shares
-
-
-def _largest_own(targets: Sequence[TargetResult]) -> list[str]:
-    """The custom-named parts that take any time, largest first."""
-    names = dict.fromkeys(name for one in targets for name in one.parts_of.get(SERVER_OTHER, ()))
-    sums = {name: sum(_share_of_own(name, one) for one in targets) for name in names}
-    return sorted((name for name in names if sums[name]), key=lambda name: -sums[name])
-
-
-def _share_of_own(name: str, target: TargetResult) -> float:
-    known = name in target.parts_of.get(SERVER_OTHER, ())
-    return share_of(target.components, name) if known else 0.0
-
-
-def _label(
-    axes: Axes, heights: Sequence[float], bottoms: Sequence[float], top: float, *, share: bool
-) -> None:
-    for place, (height, low) in enumerate(zip(heights, bottoms, strict=True)):
-        if height > _LABELLED * top:
-            text = f"{height:.1f} %" if share else f"{milliseconds(height)} ms"
-            box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
-            axes.text(place, low + height / 2, text, ha="center", va="center", fontsize=9, bbox=box)
-
-
-def _latency(axes: Axes, targets: Targets) -> None:
-    """Mean and 95th percentile, with confidence intervals if the samples allow them."""
-    timed_out = any(one.requests.timed_out for one in targets.values())
-    axes.set_title(
-        "Latency of successes and time-outs" if timed_out else "Latency of all successes"
-    )
-    axes.set_ylabel("ms")
-    known = [(name, one.latency) for name, one in targets.items() if one.latency is not None]
-    if not known:
-        return _empty(axes, "no request succeeded")
-    width = 0.8 / len(known)
-    for number, (name, latency) in enumerate(known):
-        look = TARGETS[number % len(TARGETS)]
-        places = [place + (number - (len(known) - 1) / 2) * width for place in range(2)]
-        values = [latency.mean_ms, latency.p95_ms]
-        bars = axes.bar(
-            places,
-            values,
-            width * 0.92,
-            label=name,
-            color=look.color,
-            hatch=look.hatch,
-            edgecolor="white",
-            yerr=_whiskers(latency),
-            capsize=4,
-        )
-        marks = ["", "~" if "p95_ms" in latency.unsupported else ""]
-        labels = [f"{mark}{milliseconds(value)}" for mark, value in zip(marks, values, strict=True)]
-        axes.bar_label(bars, labels, padding=3, fontsize=9)
-    axes.set_xticks([0, 1], ["mean", "p95"])
-    axes.margins(y=0.15 if len(known) == 1 else 0.3)
-    if len(known) > 1:
-        axes.legend(frameon=False, loc="upper left")  # the taller bars are on the right
-
-
-def _whiskers(latency: Statistics) -> list[list[float]]:
-    below, above = [], []
-    for name in ("mean_ms", "p95_ms"):
-        value = getattr(latency, name)
-        low, high = latency.ci95.get(name, (nan, nan))  # no cap without an interval
-        below.append(value - low)
-        above.append(high - value)
-    return [below, above]
-
-
-def _curves(axes: Axes, targets: Targets) -> None:
-    """The latency distribution of each target, with the usual percentiles marked."""
-    axes.set_title("Latency distribution")
-    axes.set_xlabel("ms")
-    axes.set_ylabel("% of requests below")
-    known = [(name, one.cdf) for name, one in targets.items() if one.cdf is not None]
-    if not known:
-        return _empty(axes, "no request succeeded")
-    for number, (name, curve) in enumerate(known):
-        color = TARGETS[number % len(TARGETS)].color
-        percent = [100 * quantile for quantile in curve.quantile]
-        line = "-" if number == 0 else "--"
-        axes.step(curve.ms, percent, line, where="post", color=color, label=name, linewidth=1.8)
-    for mark in _MARKS:
-        axes.axhline(100 * mark, color="#999999", linewidth=0.6, linestyle=":")
-        axes.annotate(
-            f"p{100 * mark:.0f}",
-            (1.005, 100 * mark),
-            xycoords=("axes fraction", "data"),
-            fontsize=8,
-            va="center",
-        )
-    widest = max(curve.ms[-1] / max(curve.ms[len(curve.ms) // 2], 1e-9) for _, curve in known)
-    if widest > 20:
-        axes.set_xscale("log")
-    axes.set_ylim(0, 101)
-    if len(known) > 1:
-        axes.legend(frameon=False, loc="lower right")
+def _mark_invalid(panels: Sequence[SubFigure], shown: Sequence[Shown]) -> None:
+    """Say in each panel which targets have numbers not to be trusted: panels may be cut out."""
+    invalid = [one.title for one in shown if not one.target.verdict.valid]
+    if invalid:
+        named = f": {cropped(', '.join(invalid), 36)}" if len(shown) > 1 else ""
+        for part in panels:
+            part.text(
+                0.99,
+                0.985,
+                f"NOT VALID{named}",
+                ha="right",
+                va="top",
+                color=INVALID,
+                fontsize=10,
+                fontweight="bold",
+            )

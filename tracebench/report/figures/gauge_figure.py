@@ -6,7 +6,7 @@ from typing import Final
 from matplotlib.axes import Axes
 
 from tracebench.model.results.result import Gauge, TargetResult
-from tracebench.report.figures.figure_style import TARGETS
+from tracebench.report.figures.figure_style import heading, look_of_target
 from tracebench.report.tables.terminal import shortened
 
 _LINES: Final = ("-", "--", ":", "-.")
@@ -24,13 +24,13 @@ def gauges_in(targets: Mapping[str, TargetResult]) -> Gauges:
 
 def counts_over_time(axes: Axes, told: Gauges) -> None:
     """Draw the gauges that are not shares."""
-    axes.set_title("The server's gauges over time")
+    heading(axes, "The server's gauges over time")
     _draw(axes, told, shares=False)
 
 
 def shares_over_time(axes: Axes, told: Gauges) -> None:
     """Draw the gauges that are shares, in percent."""
-    axes.set_title("The server's gauges over time: shares")
+    heading(axes, "The server's gauges over time: shares")
     axes.set_ylabel("%")
     _draw(axes, told, shares=True)
 
@@ -39,7 +39,7 @@ def _draw(axes: Axes, told: Gauges, *, shares: bool) -> None:
     axes.set_xlabel("s")
     factor, drawn = 100.0 if shares else 1.0, False
     for number, (target, gauges) in enumerate(told.items()):
-        color = TARGETS[number % len(TARGETS)].color
+        color = look_of_target(number).color
         fitting = [(name, one) for name, one in gauges.items() if _is_share(name, one) == shares]
         for place, (name, gauge) in enumerate(fitting):
             label = shortened(name, _LONGEST)

@@ -8,7 +8,7 @@ from server_middleware.vocabulary import DECODE, PREFILL
 from tracebench.analysis.numbers import milliseconds
 from tracebench.model.results.result import TargetResult
 from tracebench.model.results.stream_result import StreamResult
-from tracebench.report.figures.figure_style import COMPONENTS, TARGETS, Look
+from tracebench.report.figures.figure_style import COMPONENTS, Look, heading, look_of_target
 
 _PARTS: Mapping[str, Look] = {
     **COMPONENTS,
@@ -32,7 +32,7 @@ def streams_in(targets: Mapping[str, TargetResult]) -> dict[str, StreamResult]:
 
 def first_token(axes: Axes, known: Mapping[str, StreamResult]) -> None:
     """A bar for each target: the mean time to the first token, in parts."""
-    axes.set_title("The first token: mean")
+    heading(axes, "The first token: mean")
     axes.set_xlabel("ms")
     longest = max(one.ttft.mean_ms for one in known.values() if one.ttft is not None)
     named = set[str]()
@@ -58,12 +58,12 @@ def first_token(axes: Axes, known: Mapping[str, StreamResult]) -> None:
                 axes.text(begin + width / 2, place, text, ha="center", va="center", bbox=box)
             begin += width
     axes.set_yticks(range(len(known)), list(known))
-    axes.set_ylim(-0.6, len(known) - 0.4)
+    axes.set_ylim(len(known) - 0.4, -0.6)
 
 
 def gaps(axes: Axes, known: Mapping[str, StreamResult]) -> None:
     """The gap before each token: median, shaded up to the 95th percentile."""
-    axes.set_title("Gaps between tokens, by position: median, p95 shaded")
+    heading(axes, "Gaps between tokens, by position: median, p95 shaded")
     axes.set_xlabel("token")
     axes.set_ylabel("ms")
     told = {name: one.gaps for name, one in known.items() if one.gaps is not None}
@@ -71,7 +71,7 @@ def gaps(axes: Axes, known: Mapping[str, StreamResult]) -> None:
         axes.text(0.5, 0.5, "no gaps to tell of", ha="center", transform=axes.transAxes)
         return
     for number, (name, found) in enumerate(told.items()):
-        color, line = TARGETS[number % len(TARGETS)].color, "-" if number == 0 else "--"
+        color, line = look_of_target(number).color, look_of_target(number).line
         width = found.position[1] - found.position[0] if len(found.position) > 1 else 1
         position = [*found.position, found.position[-1] + width]
         p50_ms, p95_ms = ([*values, values[-1]] for values in (found.p50_ms, found.p95_ms))

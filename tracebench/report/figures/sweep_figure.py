@@ -17,7 +17,9 @@ from tracebench.model.components import END_TO_END
 from tracebench.model.objectives import Limit
 from tracebench.model.results.result import TargetResult
 from tracebench.model.results.sweep import LoadKind, Point, Scaling, Sweep
-from tracebench.report.figures.figure_style import COMPONENTS, INVALID, SIZE_IN, save
+from tracebench.report.figures.figure_style import COMPONENTS, DARK, INVALID, SIZE_IN, plainly, save
+from tracebench.report.figures.header import where
+from tracebench.report.several import Several, title, together
 from tracebench.report.tables.sweep_table import shown
 
 _AXIS = {"concurrency": "requests in flight (concurrency)", "rate": "requests per second asked for"}
@@ -29,44 +31,48 @@ _PERCENTILES = {
 _GREY = "#777777"
 MET = "#009e73"
 """Colour of objectives that are met."""
+_ABREAST = 2
+"""Targets side by side."""
 _MARKERS = "osv^DPX*"
 _OUTLINE = [Stroke(linewidth=3.2, foreground="#333333"), Normal()]
 """Outline of lines, whose colours are meant for areas and would be faint on white."""
 _TEXT_APART = 0.055
 
 
-def draw(sweep: Sweep, path: str) -> None:
+def draw(found: Sweep | Several[Sweep], path: str) -> None:
     """Draw to a file: PNG, SVG or PDF, by its suffix.
 
     Raises:
         OSError: it cannot be written.
     """
-    save(make(sweep), path)
+    save(make(found), path)
 
 
-def make(sweep: Sweep) -> Figure:
-    """The figure: four panels for each target, the targets side by side."""
-    count = len(sweep.scaling)
-    asked = objectives_of(sweep.slo, 0.5) if sweep.slo else ()
-    limits = [limit for one in asked for limit in one.limits]
+@plainly
+def make(found: Sweep | Several[Sweep]) -> Figure:
+    """The figure: four panels for each target, at most two targets side by side."""
+    drawn = [
+        (name, sweep, target)
+        for name, sweep in together(found).results.items()
+        for target in sweep.scaling
+    ]
+    columns, rows = min(len(drawn), _ABREAST), -(-len(drawn) // _ABREAST)
     width_in, height_in = SIZE_IN
-    figure = Figure(figsize=(width_in * max(1.0, 0.8 * count), height_in), layout="constrained")
-    parts = figure.subfigures(1, count, squeeze=False, wspace=0.04)[0]
-    for part, (name, scaling) in zip(parts, sweep.scaling.items(), strict=True):
-        targets = {s.load: s.result.targets[name] for s in sweep.steps if name in s.result.targets}
-        title = f"{name}: {next(iter(targets.values())).address}"
-        _target(part, title, sweep.kind, scaling, targets, limits)
+    size_in = width_in * max(1.0, 0.8 * columns), height_in * rows
+    figure = Figure(figsize=size_in, layout="constrained")
+    parts = figure.subfigures(rows, columns, squeeze=False, wspace=0.04, hspace=0.04)
+    for part, one in zip(parts.flat, drawn, strict=False):
+        _target(part, *one)
     return figure
 
 
-def _target(
-    part: SubFigure,
-    title: str,
-    kind: LoadKind,
-    scaling: Scaling,
-    targets: Mapping[float, TargetResult],
-    limits: Sequence[Limit],
-) -> None:
+def _target(part: SubFigure, run: str, sweep: Sweep, name: str) -> None:
+    scaling, kind = sweep.scaling[name], sweep.kind
+    targets = {s.load: s.result.targets[name] for s in sweep.steps if name in s.result.targets}
+    asked = objectives_of(sweep.slo, 0.5) if sweep.slo else ()
+    limits = [limit for one in asked for limit in one.limits]
+    address = next(iter(targets.values())).address
+    called = title(run or sweep.label, name, len(sweep.scaling))
     (throughput, latency), (stack, growth) = part.subplots(2, 2)
     points = scaling.points
     _throughput(throughput, kind, scaling)
@@ -76,7 +82,10 @@ def _target(
     _growth(growth, points)
     for axes in (throughput, latency, stack, growth):
         _loads(axes, kind, [point.load for point in points])
-    part.suptitle(f"{_headline(scaling)}\n{title}", fontsize=12)
+    doubt = "" if sweep.valid else "NOT VALID: some loads have no numbers to trust\n"
+    color = DARK if sweep.valid else INVALID
+    told = f"{doubt}{_headline(scaling)}\n{called}: {address}\n{where([sweep.steps[0].result])}"
+    part.suptitle(told, fontsize=11.5, color=color)
     handles, labels = stack.get_legend_handles_labels()
     if handles:
         part.legend(handles, labels, loc="outside lower center", ncols=len(handles), frameon=False)
@@ -99,7 +108,7 @@ def _loads(axes: Axes, kind: LoadKind, loads: Sequence[float]) -> None:
     axes.set_axisbelow(True)
 
 
-_TICKS_APART = 0.05
+_TICKS_APART = 0.085
 
 
 def _apart(loads: Sequence[float], *, logarithmic: bool) -> list[float]:

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin, g
 
 from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
-from tracebench.model.results.comparison import Reported, Saved
+from tracebench.model.results.comparison import Reported, RunComparison
 from tracebench.model.results.result import Result, TargetResult
 from tracebench.model.results.search import Search
 from tracebench.model.results.sweep import Sweep
@@ -59,7 +59,8 @@ def _plain(value: Any) -> dict[str, Any]:
 # Reading the result file: fields of newer versions are ignored, invalid values are rejected.
 
 _KINDS: Final = {
-    kind.__dataclass_fields__["schema"].default: kind for kind in (Result, Sweep, Search)
+    kind.__dataclass_fields__["schema"].default: kind
+    for kind in (Result, Sweep, Search, RunComparison)
 }
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _SCALARS: Final = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
@@ -81,8 +82,8 @@ def loads(text: str, name: str = "the file") -> Result:
     return result
 
 
-def loads_any(text: str, name: str = "the file") -> Saved:
-    """Read the result file of a run, a sweep or a search.
+def loads_any(text: str, name: str = "the file") -> Reported:
+    """Read the result file of a run, a sweep, a search or a comparison.
 
     Raises:
         UsageError: it is not a result file, or has another schema.
@@ -94,7 +95,7 @@ def loads_any(text: str, name: str = "the file") -> Saved:
             raise _WrongError(_other_kind(data))
         if not isinstance(schema, str) or schema not in _KINDS:
             raise UsageError(f"{name} has the schema {schema!r}, which is not read here")
-        result: Saved = _built(_KINDS[schema], data, "")
+        result: Reported = _built(_KINDS[schema], data, "")
     except (RecursionError, ValueError) as error:
         raise _no_result(name, json_fault(error)) from None
     except _WrongError as error:

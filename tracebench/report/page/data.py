@@ -1,30 +1,31 @@
-"""The result embedded in its page, which draws from it and offers it for download."""
+"""The results embedded in a page, which draws from them and offers them for download."""
 
 import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from tracebench.model.results.comparison import RunComparison
-from tracebench.model.results.result import Result
-from tracebench.model.results.sweep import Sweep
 from tracebench.report.files.result_file import dumps
+from tracebench.report.several import Several
 
 _GIVE_WAY: Final = ("histograms", "blocks", "timeline", "cdf", "exemplars", "tail")
 """Parts dropped from a page that would be too large, in this order; never from a result file."""
 _EMPTY: Final[dict[str, Any]] = {"histograms": {}, "exemplars": [], "tail": {}}
 
 
-def embedded(found: Result | Sweep | RunComparison, most_bytes: int) -> tuple[str, tuple[str, ...]]:
+def embedded(several: Several[Any], most_bytes: int) -> tuple[str, tuple[str, ...]]:
     """The text of the result file for a script element, and the parts dropped from it.
 
+    Several results are a list: `{"several": [{"name", "result"}, …]}`.
+
     Args:
-        found: the result that the page shows.
+        several: the results that the page shows.
         most_bytes: largest size of the text.
 
     Returns:
         The text, which is `null` if dropping parts is not enough, and the names of dropped parts.
     """
-    data = json.loads(dumps(found))
+    held = [{"name": n, "result": json.loads(dumps(one))} for n, one in several.results.items()]
+    data = held[0]["result"] if len(held) == 1 else {"several": held}
     left_out: list[str] = []
     for name in ("", *_GIVE_WAY):
         if name and list(_emptied(data, name)):

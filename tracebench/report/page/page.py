@@ -4,7 +4,7 @@ from base64 import b64encode
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
@@ -16,16 +16,19 @@ from tracebench.report.figures.figure_style import COMPONENTS, OWN
 from tracebench.report.page.data import embedded
 from tracebench.report.page.views import of_comparison, of_run, of_sweep, safe_url
 from tracebench.report.page.waterfall import look_of
+from tracebench.report.several import Several, together
 from tracebench.system.output_files import replaced
 
 MOST_BYTES: Final = 1_500_000
 """Largest size of a page that mail and chat programs usually accept."""
+Pageable: TypeAlias = Result | Sweep | RunComparison
+"""What has a page; several of one kind have one together."""
 _HATCHES: Final = {"": "", "//": "up", "\\\\": "down", "xx": "cross", "--": "level", "..": "dots"}
 _LOOKS: Final = {**COMPONENTS, "own": OWN[0]}
 """Colours of bars by component name."""
 
 
-def write(found: Result | Sweep | RunComparison, path: str) -> None:
+def write(found: Pageable | Several[Any], path: str) -> None:
     """Write the page.
 
     Raises:
@@ -37,24 +40,26 @@ def write(found: Result | Sweep | RunComparison, path: str) -> None:
         file.write(page)
 
 
-def render(found: Result | Sweep | RunComparison) -> str:
+def render(found: Pageable | Several[Any]) -> str:
     """Render the page as text; it is self-contained and makes no requests.
 
     Raises:
         LookupError: the result refers to something that it does not contain.
     """
     try:
-        return _rendered(found)
+        return _rendered(together(found))
     except UndefinedError as error:
         raise LookupError(str(error)) from None
 
 
-def _rendered(found: Result | Sweep | RunComparison) -> str:
-    name, view = _view(found)
+def _rendered(several: Several[Any]) -> str:
+    name, view = _view(several)
     style, script = _style(), _script()
     whole = {
         "view": view,
         "unit": view.unit,
+        "held": list(several.results),
+        "comparable": isinstance(next(iter(several.results.values())), Result),
         "style": style,
         "script": script,
         "style_hash": _hash(style),
@@ -63,17 +68,18 @@ def _rendered(found: Result | Sweep | RunComparison) -> str:
     template = _environment().get_template(name)
     empty = template.render(**whole, data="null", left_out=("",))
     room = MOST_BYTES - len(empty.encode(errors="backslashreplace"))
-    data, left_out = embedded(found, room)
+    data, left_out = embedded(several, room)
     return template.render(**whole, data=data, left_out=left_out)
 
 
-def _view(found: Result | Sweep | RunComparison) -> tuple[str, Any]:
+def _view(several: Several[Any]) -> tuple[str, Any]:
     """The name of the template, and the view that fills it."""
-    if isinstance(found, Sweep):
-        return "sweep.html", of_sweep(found)
-    if isinstance(found, RunComparison):
-        return "compare.html", of_comparison(found)
-    return "run.html", of_run(found)
+    kind = next(iter(several.results.values()))
+    if isinstance(kind, Sweep):
+        return "sweep.html", of_sweep(several)
+    if isinstance(kind, RunComparison):
+        return "compare.html", of_comparison(several)
+    return "run.html", of_run(several)
 
 
 @cache

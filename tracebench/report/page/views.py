@@ -1,6 +1,6 @@
 """The contents of the page for each kind of result; templates only arrange them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,16 +13,17 @@ from tracebench.analysis.interpretation import (
 )
 from tracebench.model.components import END_TO_END
 from tracebench.model.results.comparison import RunComparison
-from tracebench.model.results.result import Result, TargetResult
+from tracebench.model.results.result import Difference, Result, TargetResult
 from tracebench.model.results.statistics import Statistics
-from tracebench.model.results.sweep import Scaling, Step, Sweep
+from tracebench.model.results.sweep import LoadKind, Scaling, Step, Sweep
 from tracebench.report.answer.headline import judgement
 from tracebench.report.answer.influence import influence_lines
 from tracebench.report.page.command import command
 from tracebench.report.page.differences import DifferenceRow, difference_rows
-from tracebench.report.page.units import Unit
 from tracebench.report.page.waterfall import Bar, Row, Waterfall, look_of, rows, waterfalls
+from tracebench.report.several import Several, Shown, targets_of, title
 from tracebench.report.tables.terminal import sentence
+from tracebench.report.units import Unit
 
 _ALIKE: Final = 8.0
 """Largest ratio of mean latencies at which all targets are drawn to the same scale."""
@@ -77,22 +78,35 @@ class ComparisonView:
     b: str
     notes: tuple[str, ...]
     rows: tuple[DifferenceRow, ...]
+    throughput_rps: Difference | None = None
+    errors_share: Difference | None = None
+    """Of saved runs, compared: successes per second, and the fraction of requests that failed."""
     shift: str = ""
     """The target whose full distributions can be drawn; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunView:
-    """One run."""
+class Again:
+    """How to repeat one run or sweep."""
 
-    title: str
-    when: str
-    unit: Unit
-    targets: tuple[TargetView, ...]
-    differences: tuple[ComparisonView, ...]
+    name: str
+    """Empty if there is only one."""
     command: str
     facts: Mapping[str, Mapping[str, Any]]
     """Heading → name → value: the plan, the environment, the tool."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """One run, or several together."""
+
+    title: str
+    what: str
+    """How many runs, and when they were made."""
+    unit: Unit
+    targets: tuple[TargetView, ...]
+    differences: tuple[ComparisonView, ...]
+    again: tuple[Again, ...]
     one_scale: bool
     """Whether the bars of all targets are drawn to the same scale."""
 
@@ -121,53 +135,57 @@ class ScalingView:
 
 @dataclass(frozen=True, slots=True)
 class SweepView:
-    """A sweep."""
+    """A sweep, or several of the same kind of load."""
 
     title: str
-    when: str
+    what: str
     unit: Unit
-    found: Sweep
+    kind: LoadKind
+    sweeps: Mapping[str, Sweep]
     targets: tuple[ScalingView, ...]
     looks: tuple[str, ...]
     """Names of the colours that occur in any bar."""
-    command: str
-    facts: Mapping[str, Mapping[str, Any]]
+    again: tuple[Again, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CompareView:
-    """Saved runs, compared."""
+    """Saved runs, compared; or several such comparisons."""
 
     title: str
     unit: Unit
-    found: RunComparison
+    comparisons: Mapping[str, RunComparison]
     differences: tuple[ComparisonView, ...]
 
 
-def of_run(result: Result) -> RunView:
-    """Build the view of a run."""
-    means = [
-        one.components[END_TO_END].mean_ms for one in result.targets.values() if one.components
-    ]
+def of_run(several: Several[Result]) -> RunView:
+    """Build the view of a run, or of several."""
+    shown = list(targets_of(several))
+    runs = several.results
+    means = [one.target.components[END_TO_END].mean_ms for one in shown if one.target.components]
     one_scale = bool(means) and max(means) <= _ALIKE * min(means)
-    targets = (
-        _target(name, one, result, max(means) if one_scale else None)
-        for name, one in result.targets.items()
-    )
+    targets = (_target(one, max(means) if one_scale else None) for one in shown)
+    only = next(iter(runs.values())) if len(runs) == 1 else None
+    addresses = ", ".join(f"{one.title} {one.target.address}" for one in shown)
     return RunView(
-        title=result.label
-        or ", ".join(f"{name} {one.address}" for name, one in result.targets.items()),
-        when=_readable(result.started_at),
+        title=(only.label if only else " · ".join(runs)) or addresses,
+        what=_how_many("run", [one.started_at for one in runs.values()]),
         unit=Unit.fit_for(max(means, default=1.0)),
         targets=tuple(targets),
-        differences=tuple(_differences(result)),
-        command=command(result.plan),
-        facts=_facts(result),
+        differences=tuple(one for name in runs for one in _differences(name, runs[name])),
+        again=tuple(Again(name, command(one.plan), _facts(one)) for name, one in runs.items()),
         one_scale=one_scale,
     )
 
 
-def _target(name: str, one: TargetResult, result: Result, scale_ms: float | None) -> TargetView:
+def _how_many(what: str, started_at: Sequence[str]) -> str:
+    if len(started_at) == 1:
+        return f"one {what}, {_readable(started_at[0])}"
+    return f"{len(started_at)} {what}s, the first of {_readable(min(started_at))}"
+
+
+def _target(shown: Shown, scale_ms: float | None) -> TargetView:
+    name, one, result = shown
     if scale_ms is None:
         scale_ms = one.components[END_TO_END].mean_ms if one.components else 0.0
     reading = interpret(one, result.plan, result.environment)
@@ -190,12 +208,12 @@ def _judgement(target: TargetResult) -> Judgement:
     return Judgement(word, _LOOKS[style.removeprefix("bold ")])
 
 
-def _differences(result: Result) -> Iterator[ComparisonView]:
+def _differences(name: str, result: Result) -> Iterator[ComparisonView]:
     several = result.comparisons
     one = result.comparison
     for found in (*([] if one is None else [one]), *several):
         yield ComparisonView(
-            title=f"{found.b} against {found.a}",
+            title=f"{name}: " * bool(name) + f"{found.b} against {found.a}",
             a=found.a,
             b=found.b,
             notes=(sentence(found.caveat),) if found.caveat else (),
@@ -236,32 +254,48 @@ def safe_url(url: str | None) -> str | None:
 # Sweeps.
 
 
-def of_sweep(sweep: Sweep) -> SweepView:
-    """Build the view of a sweep."""
-    first = sweep.steps[0].result
-    means = [sum(point.mean_ms.values()) for one in sweep.scaling.values() for point in one.points]
-    targets = [_scaling(name, one, sweep) for name, one in sweep.scaling.items()]
+def of_sweep(several: Several[Sweep]) -> SweepView:
+    """Build the view of a sweep, or of several of the same kind of load."""
+    sweeps = several.results
+    points = [
+        point for sweep in sweeps.values() for one in sweep.scaling.values() for point in one.points
+    ]
+    targets = [
+        _scaling(title(run, name, len(sweep.scaling)), name, sweep)
+        for run, sweep in sweeps.items()
+        for name in sweep.scaling
+    ]
     looks = [look for one in targets for load in one.loads for look, _ in load.bars]
-    loads = ",".join(f"{step.load:g}" for step in sweep.steps)
-    plan = {**first.plan, "rate": None, "concurrency": 1, "warmup": first.plan.get("warmup")}
+    first, *_ = sweeps.values()
+    addresses = ", ".join(f"{one.name} {one.address}" for one in targets)
     return SweepView(
-        title=", ".join(f"{one.name} {one.address}" for one in targets),
-        when=_readable(first.started_at),
-        unit=Unit.fit_for(min(means, default=1.0)),
-        found=sweep,
+        title=(first.label if len(sweeps) == 1 else " · ".join(sweeps)) or addresses,
+        what=_how_many(
+            f"sweep of {first.kind}", [one.steps[0].result.started_at for one in sweeps.values()]
+        ),
+        unit=Unit.fit_for(min((sum(one.mean_ms.values()) for one in points), default=1.0)),
+        kind=first.kind,
+        sweeps=sweeps,
         targets=tuple(targets),
         looks=tuple(dict.fromkeys(looks)),
-        command=command(plan, ("sweep", f"--{sweep.kind}", loads)),
-        facts=_facts(first),
+        again=tuple(_sweep_again(name, one) for name, one in sweeps.items()),
     )
 
 
-def _scaling(name: str, found: Scaling, sweep: Sweep) -> ScalingView:
+def _sweep_again(name: str, sweep: Sweep) -> Again:
+    first = sweep.steps[0].result
+    loads = ",".join(f"{step.load:g}" for step in sweep.steps)
+    plan = {**first.plan, "rate": None, "concurrency": 1, "warmup": first.plan.get("warmup")}
+    return Again(name, command(plan, ("sweep", f"--{sweep.kind}", loads)), _facts(first))
+
+
+def _scaling(called: str, name: str, sweep: Sweep) -> ScalingView:
+    found = sweep.scaling[name]
     steps = [step for step in sweep.steps if name in step.result.targets]
     longest = max((sum(point.mean_ms.values()) for point in found.points), default=0.0)
     points = {point.load: point for point in found.points}
     return ScalingView(
-        name=name,
+        name=called,
         address=steps[0].result.targets[name].address,
         sentence=sentence(found.sentence),
         found=found,
@@ -288,24 +322,33 @@ def _stacked(mean_ms: Mapping[str, float], whole_ms: float) -> Iterator[tuple[st
 # Saved runs, compared.
 
 
-def of_comparison(found: RunComparison) -> CompareView:
-    """Build the view of a comparison."""
-    differences = tuple(_of_target(name, found) for name in found.differences)
+def of_comparison(several: Several[RunComparison]) -> CompareView:
+    """Build the view of a comparison, or of several."""
+    comparisons = several.results
+    differences = tuple(
+        _of_target(title(name, target, len(found.differences)), target, found)
+        for name, found in comparisons.items()
+        for target in found.differences
+    )
     shown = [row.found.a for one in differences for row in one.rows]
+    first, *others = comparisons.values()
+    sides = f"B {', '.join(first.b.files)} against A {', '.join(first.a.files)}"
     return CompareView(
-        title=f"B {', '.join(found.b.files)} against A {', '.join(found.a.files)}",
+        title=" · ".join(comparisons) if others else sides,
         unit=Unit.fit_for(max(shown, default=1.0)),
-        found=found,
+        comparisons=comparisons,
         differences=differences,
     )
 
 
-def _of_target(name: str, found: RunComparison) -> ComparisonView:
+def _of_target(called: str, name: str, found: RunComparison) -> ComparisonView:
     return ComparisonView(
-        title=name,
+        title=called,
         a=found.a.label,
         b=found.b.label,
         notes=(found.sentences[name],) if name in found.sentences else (),
         rows=difference_rows(found.differences[name]),
-        shift=name if name in found.shift else "",
+        throughput_rps=found.throughput_rps[name],
+        errors_share=found.errors_share[name],
+        shift=called if name in found.shift else "",
     )

@@ -2,6 +2,7 @@
 /* The contents of each figure on the page, the theme, and the downloads. */
 
 const DATA = JSON.parse(document.getElementById("data").textContent);
+const RESULTS = DATA?.several ?? (DATA ? [{ name: "", result: DATA }] : []);
 const UNIT = { name: document.body.dataset.unit, perMs: Number(document.body.dataset.perMs) };
 
 function save(text, type, name) {
@@ -26,7 +27,15 @@ function saveCsv(rows, name) {
 
 // What figures show.
 
-const TARGETS = Object.entries(DATA?.targets ?? {});
+/** What a target is called: its own name, or that of its result if it is its only target. */
+const titled = (name, target, count) => (!name ? target : count === 1 ? name : `${name}: ${target}`);
+/** Pairs of a title and what a part of each result holds for that target. */
+const allOf = (part) => RESULTS.flatMap(({ name, result }) =>
+  Object.entries(result[part] ?? {}).map(([target, held], at, every) =>
+    [titled(name, target, every.length), held, result, target]));
+const named = (entries, title) => entries.find(([other]) => other === title);
+const TARGETS = allOf("targets");
+const targetNamed = (title) => named(TARGETS, title)?.[1];
 const inUnit = (values) => values.map((value) => (value === null ? null : value * UNIT.perMs));
 const numberOf = (name) => Math.max(0, TARGETS.findIndex(([other]) => other === name));
 const lookOf = (at) => ({ color: `s${at % 4}`, dash: at % 4 });
@@ -145,7 +154,7 @@ function shaded(target, per) {
 }
 
 function timeline(name) {
-  const target = DATA?.targets?.[name];
+  const target = targetNamed(name);
   if (!target?.timeline) return null;
   const one = target.timeline, x = timeAxis(one), { color } = lookOf(numberOf(name));
   const sparse = one.count.some((count) => !count) || one.count.length < 60;
@@ -166,7 +175,7 @@ function timeline(name) {
 }
 
 function load(name) {
-  const target = DATA?.targets?.[name];
+  const target = targetNamed(name);
   if (!target?.timeline) return null;
   const one = target.timeline, x = timeAxis(one);
   const rate = (counts) => counts.map((count) => count / one.bucket_s);
@@ -183,7 +192,7 @@ function load(name) {
 }
 
 function gauge(name, metric) {
-  const target = DATA.targets[name];
+  const target = targetNamed(name);
   let { t_s: times, value } = target.gauges[metric];
   let x = { label: "time, s", per: 1 };
   if (target.timeline) {  // same time range as the other curves
@@ -205,7 +214,7 @@ function gauge(name, metric) {
 /** Adds a figure for each server gauge, modelled on those already in the page. */
 function addGauges(holder) {
   const { target } = holder.dataset;
-  for (const metric of Object.keys(DATA?.targets?.[target]?.gauges ?? {})) {
+  for (const metric of Object.keys(targetNamed(target)?.gauges ?? {})) {
     const figure = document.querySelector("figure.chart").cloneNode(true);
     Object.assign(figure.dataset, { kind: "gauge", target, metric });
     const title = `${target}: ${metric}`;
@@ -240,20 +249,22 @@ function gaps() {
 }
 
 function bySweepLoad(statistics) {
-  const names = Object.keys(DATA?.scaling ?? {});
-  const loads = (DATA?.steps ?? []).map((step) => step.load);
-  const at = (name, value) => DATA.steps.map((step) => {
-    const target = step.result.targets[name];
-    return target ? value(target) ?? null : null;
+  const swept = allOf("scaling").map(([title, , sweep, target]) => ({ title, steps: sweep.steps.flatMap(
+    (step) => (step.result.targets[target] ? [[step.load, step.result.targets[target]]] : [])) }));
+  const loads = [...new Set(swept.flatMap((one) => one.steps.map(([load]) => load)))].sort((a, b) => a - b);
+  const values = (one, value) => loads.map((load) => {
+    const found = one.steps.find(([other]) => other === load);
+    return found ? value(found[1]) ?? null : null;
   });
-  const series = names.flatMap((name, place) => statistics.map(([label, value, width]) => (
-    { label: `${name} ${label}`.trim(), values: at(name, value), ...lookOf(place), width, points: true })));
-  const rings = names.flatMap((name) => DATA.steps.flatMap((step) => {
-    const target = step.result.targets[name];
-    const y = target ? statistics[0][1](target) : null;
-    return target && !target.verdict.valid && y ? [{ x: step.load, y }] : [];
+  const series = swept.flatMap((one, place) => statistics.map(([label, value, width]) => ({
+    label: `${one.title} ${label}`.trim(), values: values(one, value), ...lookOf(place), width,
+    points: true, spanGaps: true,
+  })));
+  const rings = swept.flatMap((one) => one.steps.flatMap(([load, target]) => {
+    const y = statistics[0][1](target);
+    return !target.verdict.valid && y ? [{ x: load, y }] : [];
   }));
-  const label = DATA?.kind === "rate" ? "requests a second" : "requests in flight";
+  const label = RESULTS[0]?.result.kind === "rate" ? "requests a second" : "requests in flight";
   const log = loads.length > 2 && loads[loads.length - 1] > 20 * loads[0];
   return {
     x: { label, values: loads, log, text: (x) => (x === null ? "–" : String(Number(x))) },
@@ -272,16 +283,18 @@ function sweepLatency() {
   return { ...spec, y: latencyAxis(isWide(spec.series.flatMap((one) => one.values))) };
 }
 
-function shift(name) {
-  const found = DATA?.shift?.[name];
+function shift(title) {
+  const entry = named(allOf("differences"), title);
+  const found = entry?.[2].shift[entry[3]];
   if (!found) return null;
+  const { a, b } = entry[2];
   const x = found.percentile.map((value) => rarity(value / 100));
   return {
     x: { ...rareAxis(x[x.length - 1]), values: x },
     y: latencyAxis(isWide([...found.a_ms, ...found.b_ms])),
     series: [
-      { label: DATA.a.label, values: inUnit(found.a_ms), ...lookOf(0) },
-      { label: DATA.b.label, values: inUnit(found.b_ms), ...lookOf(1) },
+      { label: a.label, values: inUnit(found.a_ms), ...lookOf(0) },
+      { label: b.label, values: inUnit(found.b_ms), ...lookOf(1) },
     ],
   };
 }
@@ -338,41 +351,51 @@ addEventListener("resize", () => {
 });
 
 document.querySelectorAll("[data-copy]").forEach((button) => button.addEventListener("click", async () => {
-  const text = button.closest("section").querySelector(".command").textContent;
+  const text = button.closest(".again").querySelector(".command").textContent;
   try {
     await navigator.clipboard.writeText(text);
     button.textContent = "Copied";
   } catch {
-    getSelection().selectAllChildren(button.closest("section").querySelector(".command"));
+    getSelection().selectAllChildren(button.closest(".again").querySelector(".command"));
     button.textContent = "Selected: copy it with Ctrl+C";
   }
 }));
 
 function* statistics() {
   yield ["load", "target", "component", "statistic", "value_ms", "low_ms", "high_ms"];
-  const runs = DATA.steps ? DATA.steps.map((step) => [step.load, step.result]) : [["", DATA]];
-  for (const [load, result] of runs) {
-    for (const [target, found] of Object.entries(result.targets ?? {})) {
-      for (const [component, those] of Object.entries({ ...found.components, latency: found.latency })) {
-        for (const [name, value] of Object.entries(those ?? {})) {
-          if (name.endsWith("_ms")) yield [load, target, component, name.slice(0, -3), value, ...(those.ci95[name] ?? ["", ""])];
+  for (const { name, result } of RESULTS) {
+    const runs = result.steps ? result.steps.map((step) => [step.load, step.result]) : [["", result]];
+    for (const [load, run] of runs) {
+      for (const [target, found] of Object.entries(run.targets ?? {})) {
+        const title = titled(name, target, Object.keys(result.scaling ?? run.targets).length);
+        for (const [component, those] of Object.entries({ ...found.components, latency: found.latency })) {
+          for (const [key, value] of Object.entries(those ?? {})) {
+            if (key.endsWith("_ms")) yield [load, title, component, key.slice(0, -3), value, ...(those.ci95[key] ?? ["", ""])];
+          }
         }
       }
     }
   }
-  for (const [target, components] of Object.entries(DATA.differences ?? {})) {
+  for (const [title, components] of allOf("differences")) {
     for (const [component, those] of Object.entries(components)) {
-      for (const [name, one] of Object.entries(those)) {
-        yield ["", target, component, `${name.slice(0, -3)} difference`, one.delta, ...(one.ci95 ?? ["", ""])];
+      for (const [key, one] of Object.entries(those)) {
+        yield ["", title, component, `${key.slice(0, -3)} difference`, one.delta, ...(one.ci95 ?? ["", ""])];
       }
     }
   }
+}
+
+/** The JSON of one of the results; of an only one, exactly as the page holds it. */
+function saveJson(at) {
+  const { name, result } = RESULTS[at];
+  const text = name ? JSON.stringify(result) : document.getElementById("data").textContent;
+  save(text, "application/json", `tracebench ${name.replace(/[^A-Za-z0-9 _-]+/g, "") || "result"}.json`);
 }
 
 document.querySelectorAll("[data-download]").forEach((button) => {
   button.disabled = !DATA;
   button.addEventListener("click", () => {
     if (button.dataset.download === "csv") saveCsv([...statistics()], "statistics");
-    else save(document.getElementById("data").textContent, "application/json", "tracebench result.json");
+    else saveJson(Number(button.dataset.result));
   });
 });
