@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracebench.cli.help.commands import Helpful
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.output_options import DETAIL
 from tracebench.cli.output.outputs import Outputs, detail_of
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 PORT = click.IntRange(0, 65_535)
 
 
-@click.command(short_help="Run the example model server.")
+@click.command(
+    cls=Helpful, examples=("tracebench serve", "tracebench serve --llm --rest-port 8000")
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--rest-port", type=PORT, default=5000, show_default=True, help="0: any free port.")
 @click.option("--grpc-port", type=PORT, default=50051, show_default=True, help="0: any free port.")
@@ -67,7 +70,7 @@ def serve(**given: Any) -> int:
 FOLDER = Path("tracebench-demo")
 
 
-@click.command(short_help="Measure the example server over both protocols.")
+@click.command(cls=Helpful, examples=("tracebench demo", "tracebench demo --llm"))
 @click.option(
     "--requests", type=click.IntRange(min=1), help="[default: 200; with --llm: 100]", metavar="N"
 )

@@ -6,6 +6,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from tracebench.cli.gates import FAIL_IF, Gating, complain
+from tracebench.cli.help.commands import Helpful
+from tracebench.cli.options.completing import FILE
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.output_options import ANSWER, SAMPLES
 from tracebench.cli.options.plan_options import MAPPING
@@ -28,8 +31,14 @@ _NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Val
 """Exceptions that a report may raise for values of the right types that contradict each other."""
 
 
-@click.command(short_help="Print or draw a saved result again.")
-@click.argument("file", metavar="RESULT.json")
+@click.command(
+    cls=Helpful,
+    examples=(
+        "tracebench report result.json",
+        "tracebench report result.json --output-html page.html --output-plot plot.png",
+    ),
+)
+@click.argument("file", type=FILE, metavar="RESULT.json")
 @options(ANSWER, FAIL_IF)
 def report(*, file: str, **given: Any) -> int:
     """Print a saved result, sweep or search again; the exit status is that of the run.
@@ -76,9 +85,15 @@ def _named(result: Kept, given: Mapping[str, Any]) -> Kept:
 # `tracebench analyze`: every report from archived spans.
 
 
-@click.command(short_help="Split the latency of archived traces.")
-@click.argument("files", metavar="TRACES.jsonl...", nargs=-1, required=True)
-@options(MAPPING, SAMPLES, ANSWER, FAIL_IF)
+@click.command(
+    cls=Helpful,
+    examples=(
+        "tracebench analyze traces.jsonl",
+        "tracebench analyze --map 'inference=forward*' spans.json.gz --output-html page.html",
+    ),
+)
+@click.argument("files", type=FILE, metavar="TRACES.jsonl...", nargs=-1, required=True)
+@options(ANSWER, SAMPLES, MAPPING, FAIL_IF)
 def analyze(
     *, files: tuple[str, ...], maps: tuple[str, ...], mapping: str | None, **given: Any
 ) -> int:

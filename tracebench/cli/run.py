@@ -6,31 +6,31 @@ from typing import Any
 
 import click
 
-from tracebench.cli.options.filling import options
+from tracebench.cli import standard_streams
+from tracebench.cli.gates import FAIL_IF, NO_GATES, Gating, complain
+from tracebench.cli.help.grpc_methods import Calling
+from tracebench.cli.options.filling import headed, options
 from tracebench.cli.options.gauge_options import GAUGES
 from tracebench.cli.options.llm_options import LLM
 from tracebench.cli.options.load_options import LOAD
-from tracebench.cli.options.output_options import ANSWER, SAMPLES
+from tracebench.cli.options.output_options import ANSWER, OUTPUT, SAMPLES
 from tracebench.cli.options.plan_options import (
     EXPECT,
     FILES,
     INFLUENCE,
     MAPPING,
-    METHOD,
     PAYLOAD,
     RECEIVE,
     SLO,
     SPANS_OUT,
     STREAMED,
-    TRUST,
     plan,
     warn_of_strangers,
 )
-from tracebench.cli.options.target_options import TARGETS
-from tracebench.cli.output import standard_streams
-from tracebench.cli.output.gates import FAIL_IF, NO_GATES, Gating, complain
-from tracebench.cli.output.outputs import Outputs
-from tracebench.cli.output.progress_line import Live
+from tracebench.cli.options.target_options import METHOD, TARGETS, TRUST
+from tracebench.cli.outputs import Outputs
+from tracebench.cli.progress_line import Live
+from tracebench.model.comparison import Reported, RunComparison
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import STATUS
 from tracebench.model.plan import Plan
@@ -45,17 +45,35 @@ INTERRUPTED, INVALID, FAILED = 130, 3, 1
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
-@click.command(short_help="Load a server and split its latency.")
-@options(TARGETS, PAYLOAD, LLM, METHOD, EXPECT, TRUST, LOAD, STREAMED, SLO)
-@options(INFLUENCE, MAPPING, RECEIVE, GAUGES, SPANS_OUT, SAMPLES, ANSWER, FAIL_IF)
-@click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
+DRY_RUN = headed(
+    OUTPUT,
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Send one request, show it and its reply, and how its time splits.",
+    ),
+)
+
+
+@click.command(
+    cls=Calling,
+    examples=(
+        "tracebench run --image photo.jpg --rest-url http://127.0.0.1:5000",
+        "tracebench run --json request.json --rest-url http://127.0.0.1:8000/v1/predict",
+        "tracebench run --image photo.jpg --grpc-server 127.0.0.1:50051 --concurrency 8",
+        "tracebench run --llm MODEL --rest-url http://127.0.0.1:8000 --duration 1m",
+        "tracebench run … --rate 100 --duration 30s --output-html page.html",
+        "tracebench run … --dry-run",
+    ),
+)
+@options(TARGETS, PAYLOAD, LOAD, ANSWER, SAMPLES, DRY_RUN, EXPECT, SLO, FAIL_IF)
+@options(METHOD, LLM, STREAMED, MAPPING, RECEIVE, SPANS_OUT, GAUGES, TRUST, INFLUENCE)
 def run(*, dry_run: bool, **given: Any) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.
 
-    \b
-    tracebench run --image photo.jpg --rest-url http://127.0.0.1:5000
-    tracebench run --image photo.jpg --grpc-server 127.0.0.1:50051 --concurrency 8
-    """  # noqa: D301 - click wants the character, not its name
+    By default, 100 requests are sent one after the other. Durations are written 500ms, 5s, 2m or
+    1m30s; a number alone is seconds.
+    """
     gating = Gating.of(given)
     outputs = Outputs.of(given)
     outputs.check(*(given[name] for name in FILES), *gating.baseline)
