@@ -70,7 +70,7 @@ def compare(
     sides = _sides(files)
     detail = detail_of(verbose, quiet=False)
     outputs = Outputs(json=output_json, plot=output_plot, html=output_html, detail=detail)
-    from tracebench.compare import compare_runs, load  # numpy: not for --help
+    from tracebench.studies.compare import compare_runs, load  # numpy: not for --help
 
     check_slower(fail_if_slower)
     a, b = map(load, sides)

@@ -167,10 +167,13 @@ def exit_status(result: Result) -> int:
     return 0 if result.decision is None else STATUS[result.decision]
 
 
-def warn_of_proxies() -> None:
-    """Warn that a configured proxy is ignored, because it would distort the measurement."""
+def proxies() -> str:
+    """A note that configured proxies are ignored, as they would be measured too; else empty."""
     found = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
-    if found:
-        click.echo(
-            f"note: ignoring {', '.join(found)}: requests go directly to the server", err=True
-        )
+    return f"ignoring {', '.join(found)}: requests go directly to the server" if found else ""
+
+
+def warn_of_proxies() -> None:
+    """Print the note of `proxies`, if any."""
+    if note := proxies():
+        click.echo(f"note: {note}", err=True)

@@ -106,8 +106,8 @@ def search(
     planned = planned_search(by, least, most, given)
     warn_of_proxies()
     warn_of_strangers(planned.traces)
-    from tracebench.search import Within  # numpy, grpc, requests: not for --help
-    from tracebench.search import search as measure  # as above
+    from tracebench.studies.search import Within  # numpy, grpc, requests: not for --help
+    from tracebench.studies.search import search as measure  # as above
 
     found = measure(planned, by, Within(least, most, budget), Steps(by))
     save(found, outputs)

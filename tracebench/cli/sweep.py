@@ -80,7 +80,7 @@ def sweep(
     planned, kind, loads = planned_steps(concurrency, rate, given)
     warn_of_proxies()
     warn_of_strangers(planned.traces)
-    from tracebench.sweep import sweep as measure  # numpy, grpc, requests: not for --help
+    from tracebench.studies.sweep import sweep as measure  # numpy, grpc, requests: not for --help
 
     steps = Steps(planned, kind, outputs)
     found = measure(planned, kind, loads, steps)

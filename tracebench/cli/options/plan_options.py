@@ -85,19 +85,28 @@ RECEIVE = headed(
 )
 
 
-def warn_of_strangers(planned: SpanRoutes) -> None:
-    """Warn if other machines can send spans too.
+def strangers(planned: SpanRoutes) -> str:
+    """A warning if other machines can send spans too; else empty.
 
     Raises:
         UsageError: --receive-otlp is not a valid address.
     """
     if planned.receive_otlp is None or bind_of(planned.receive_otlp).is_loopback:
-        return
-    click.echo(
-        f"warning: {planned.receive_otlp} takes spans from anyone who can reach it: there is no "
-        "authentication, so let a firewall admit only the server",
-        err=True,
+        return ""
+    return (
+        f"{planned.receive_otlp} takes spans from anyone who can reach it: there is no "
+        "authentication, so let a firewall admit only the server"
     )
+
+
+def warn_of_strangers(planned: SpanRoutes) -> None:
+    """Print the warning of `strangers`, if any.
+
+    Raises:
+        UsageError: --receive-otlp is not a valid address.
+    """
+    if warning := strangers(planned):
+        click.echo(f"warning: {warning}", err=True)
 
 
 # The options that say what to measure, and the plan made from them.

@@ -190,7 +190,7 @@ def compared(before: Mapping[str, Result], after: Mapping[str, Result]) -> list[
     Raises:
         UsageError: they cannot be compared.
     """
-    from tracebench.compare import compare_results  # numpy: not for --help
+    from tracebench.studies.compare import compare_results  # numpy: not for --help
 
     found = compare_results(
         [*before.values()], [*after.values()], a_names=[*before], b_names=[*after]

@@ -111,7 +111,7 @@ class Outputs:
             raise UsageError(
                 f"--output-plot {self.plot!r} has no known format: end it in {', '.join(FIGURES)}"
             )
-        _check_samples(self.samples)
+        check_samples(self.samples)
         options = {
             "json": self.json if self.has_json_file else None,
             "plot": self.plot,
@@ -163,7 +163,7 @@ class Outputs:
             from tracebench.report.page import page  # jinja2: not for --help
 
             with _saving("--output-html", self.html, problems):
-                page.write(_shown(result), self.html)
+                page.write(shown_as(result), self.html)
         return problems
 
     def write_samples(self) -> list[str]:
@@ -216,7 +216,7 @@ class Outputs:
         return []
 
 
-def _shown(result: Reported) -> Result | Sweep | RunComparison:
+def shown_as(result: Reported) -> Result | Sweep | RunComparison:
     """What figures and pages show; the loads of a search are those of a sweep."""
     from tracebench.report.tables import search_table  # rich: not for --help
 
@@ -230,7 +230,7 @@ def _draw(result: Reported, path: str) -> None:
         sweep_figure,
     )
 
-    shown = _shown(result)
+    shown = shown_as(result)
     if isinstance(shown, RunComparison):
         compare_figure.draw(shown, path)
     elif isinstance(shown, Sweep):
@@ -244,7 +244,7 @@ def _of_step(path: str, load: str) -> Path:
     return Path(path).with_stem(f"{Path(path).stem}-{load}")
 
 
-def _check_samples(path: str | None) -> None:
+def check_samples(path: str | None) -> None:
     """Check that samples can be written in the format given by the file's suffix.
 
     Raises:

@@ -22,7 +22,15 @@ _BAR = 24
 
 
 class Live(Watcher):
-    """A watcher that draws a bar with the current rate and latency."""
+    """A watcher that draws a bar with the current rate and latency.
+
+    Args:
+        requests: how many are planned; None: see `duration_s`.
+        duration_s: how long the load is planned to last; None: unknown.
+        tells_answer: whether to print what each target answers to the preflight.
+        shown: draw even if standard error is not a terminal.
+        keep: told of all requests of a target.
+    """
 
     def __init__(
         self,
@@ -30,11 +38,12 @@ class Live(Watcher):
         duration_s: float | None,
         *,
         tells_answer: bool = True,
+        shown: bool = False,
         keep: Callable[[str, "Record"], object] = lambda target, record: None,
     ) -> None:
         self._keep = keep
         self._requests, self._duration_s = requests, duration_s
-        self._shown = sys.stderr.isatty()
+        self._shown = shown or sys.stderr.isatty()
         self._tells_answer = tells_answer
         self._target = ""
         self._last: dict[str, tuple[int, float]] = {}
