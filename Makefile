@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: demo demo-llm test quick check format lint types architecture house verdict bench guard check-long live protos clean
+.PHONY: notebook python-options demo demo-llm test quick check format lint types architecture house verdict bench guard check-long live protos clean
 
 demo: $(VENV)/demo
 	$(RUN)tracebench demo
@@ -44,6 +44,13 @@ house: $(VENV)/dev
 verdict: $(VENV)/dev
 	$(RUN)python -m tools.verdict_table
 
+python-options: $(VENV)/dev
+	$(RUN)python -m tools.python_options
+
+# ipykernel and nbclient come with the extra `live`.
+notebook: $(VENV)/live
+	$(RUN)python -m tools.notebook
+
 bench: $(VENV)/dev
 	$(RUN)python -m benchmarks
 
@@ -70,11 +77,13 @@ protos:
 clean:
 	rm -rf $(VENV) {.,server_middleware}/{build,dist,*.egg-info} tracebench-demo
 
+# Pip shows what it fetches: it may take minutes. Its "already satisfied" lines are left out.
 $(VENV)/demo: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(RUN)pip install --quiet --upgrade pip
-	$(RUN)pip install --quiet --editable '.[example]'
-	touch $@
+	@echo "Installing tracebench and its example servers into $(VENV)/ (about a minute, once):"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN)pip install --quiet --upgrade pip
+	@$(RUN)pip install --progress-bar off --editable '.[example]' | grep --line-buffered -v 'already satisfied'
+	@touch $@
 
 $(VENV)/dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -1,5 +1,8 @@
 """The example server from the command line: `serve` it alone, or measure it with `demo`."""
 
+import os
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,7 +118,34 @@ def demo(
             warmup=max(planned.load.warmup_requests, 2 * slots),
         )
         traces = SpanRoutes(output_traces=outputs.traces)
-        return measure(replace(planned, load=load, traces=traces), outputs)
+        status = measure(replace(planned, load=load, traces=traces), outputs)
+    if not quiet:
+        click.echo(_next(llm=llm), err=True)
+    return status
+
+
+def _next(*, llm: bool) -> str:
+    """How to go on with a server of one's own."""
+    send = "--llm MODEL" if llm else "--image photo.jpg"
+    url = "http://127.0.0.1:8000" + ("" if llm else "/predict")
+    return (
+        f"\nEverything is explained in {FOLDER / 'page.html'}: open it, or send it.\n"
+        "Next, your own server:\n"
+        f"  {_program()} run {send} --rest-url {url}\n"
+        f"  {_program()} run --help    (other requests, other loads)\n"
+        "How to see inside it, and to compare two versions of it: docs/first-steps.md"
+    )
+
+
+def _program() -> str:
+    """How to call tracebench from here: by its name only if the shell finds this very program."""
+    called = Path(sys.argv[0])
+    if called.name != "tracebench":
+        return "python -m tracebench"
+    found = shutil.which("tracebench")
+    if found is not None and Path(found).resolve() == called.resolve():
+        return "tracebench"
+    return os.path.relpath(called)
 
 
 def _pictures(server: "Addresses") -> Plan:
