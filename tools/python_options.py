@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from tools.house import ROOT
+from tracebench.api.as_options import name_of as name_of
 from tracebench.api.as_options import options_of
 from tracebench.cli.options.completing import FileName
 from tracebench.cli.options.llm_options import SpreadValue

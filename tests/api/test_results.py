@@ -15,6 +15,7 @@ from tracebench.model.result import Result
 from tracebench.studies.compare import compare_results
 
 EVIL = "<script>alert(1)</script>"
+TAGS = "div p b span br table thead tbody tr th td pre ul li"
 
 
 class Seen(HTMLParser):
@@ -59,22 +60,7 @@ def test_the_verdict_of_all_targets_together() -> None:
 def test_html_for_a_notebook(of: Result) -> None:
     text = tracebench.RunResult(of)._repr_html_()
     seen = Seen(text)
-    assert seen.tags <= {
-        "div",
-        "p",
-        "b",
-        "span",
-        "br",
-        "table",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-        "pre",
-        "ul",
-        "li",
-    }
+    assert seen.tags <= {*TAGS.split()}
     assert len(text) < 12_000
     for name, one in of.targets.items():
         assert name in seen.words
@@ -128,11 +114,8 @@ def test_a_picture(suffix: str, tmp_path: Path) -> None:
 
 def test_texts_are_written_where_asked(tmp_path: Path) -> None:
     one = tracebench.RunResult(result(rest=target()))
-    for method, name in (
-        (one.to_html, "p.html"),
-        (one.to_markdown, "a.md"),
-        (one.to_json, "r.json"),
-    ):
+    methods = {"p.html": one.to_html, "a.md": one.to_markdown, "r.json": one.to_json}
+    for name, method in methods.items():
         path = tmp_path / name
         assert method(path) == path.read_text()
         with pytest.raises(tracebench.UsageError, match="cannot write '/no/such/x'"):

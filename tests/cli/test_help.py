@@ -36,7 +36,7 @@ def test_a_page_fits_80_columns_and_begins_with_examples(command: tuple[str, ...
     page = tracebench(*command, "--help").output
     assert max(map(len, page.splitlines())) <= 80
     known = sections(page)
-    assert [*known][0] == "Examples"
+    assert next(iter(known)) == "Examples"
     for line in known["Examples"].splitlines():
         assert not line or line.startswith(f"  {' '.join(('tracebench', *command))}")
     assert "--help" in page
@@ -150,7 +150,8 @@ def test_bash_completes_by_the_script(tmp_path: Path) -> None:
     (tmp_path / "tracebench").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m tracebench "$@"\n')
     (tmp_path / "tracebench").chmod(0o755)
     script = tracebench("completion", "bash").stdout
-    ask = "COMP_WORDS=(tracebench run --conc); COMP_CWORD=2; _tracebench_completion; echo ${COMPREPLY[@]}"
+    ask = "COMP_WORDS=(tracebench run --conc); COMP_CWORD=2; _tracebench_completion"
+    ask += "; echo ${COMPREPLY[@]}"
     path = f"{tmp_path}:{os.environ['PATH']}"
     done = subprocess.run(
         ["bash", "--norc", "-c", f"{script}\n{ask}"],
@@ -174,6 +175,10 @@ def test_methods_are_listed(version: Any, command: str) -> None:
     lines = done.stdout.splitlines()
     assert "zoo.v1.Animals/Classify  zoo.v1.Question → zoo.v1.Answer" in lines
     assert "zoo.v1.Animals/Watch     zoo.v1.Question → stream of zoo.v1.Answer" in lines
+    assert (
+        "zoo.v1.Animals/Count     stream of zoo.v1.Question → zoo.v1.Answer"
+        "  (cannot be measured: it takes a stream)"
+    ) in lines
     assert all(line.startswith("zoo.v1.Animals/") for line in lines)
     assert not asked
 
