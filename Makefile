@@ -82,7 +82,7 @@ $(VENV)/demo: pyproject.toml
 	@echo "Installing tracebench and its example servers into $(VENV)/ (about a minute, once):"
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN)pip install --quiet --upgrade pip
-	@$(RUN)pip install --progress-bar off --editable '.[example]' | grep --line-buffered -v 'already satisfied'
+	@$(RUN)pip install --progress-bar off --editable '.[example]' | sed -u '/already satisfied/d'
 	@touch $@
 
 $(VENV)/dev: pyproject.toml

@@ -66,7 +66,7 @@ def run(*, progress: ShowProgress = False, **options: "Unpack[RunOptions]") -> R
     """
     given, contents = _given(run_command, options)
     with one_line_errors():
-        gating = Gating.of({**given, "output_junit": None})
+        gating = Gating.of(given)
         planned = _with(plan(given), contents)
         gating.check_plan(planned)
         _warn(planned)
@@ -139,7 +139,7 @@ def analyze(*files: Path, **options: "Unpack[AnalyzeOptions]") -> RunResult:
     """
     given = parsed(analyze_command, options, [os.fspath(one) for one in files])
     with one_line_errors():
-        gating = Gating.of({**given, "output_junit": None})
+        gating = Gating.of(given)
         records = watcher_of(False, None)
         result = archive.analyze(given["files"], given["maps"], given["mapping"], records.measured)
         result = replace(result, label=given["label"] or result.label)

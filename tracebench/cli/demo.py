@@ -39,8 +39,20 @@ PORT = click.IntRange(0, 65_535)
     cls=Helpful, examples=("tracebench serve", "tracebench serve --llm --rest-port 8000")
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--rest-port", type=PORT, default=5000, show_default=True, help="0: any free port.")
-@click.option("--grpc-port", type=PORT, default=50051, show_default=True, help="0: any free port.")
+@click.option(
+    "--rest-port",
+    type=PORT,
+    default=5000,
+    show_default=True,
+    help="Port of the REST server; 0: any free port.",
+)
+@click.option(
+    "--grpc-port",
+    type=PORT,
+    default=50051,
+    show_default=True,
+    help="Port of the gRPC server; 0: any free port.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -51,8 +63,10 @@ PORT = click.IntRange(0, 65_535)
     type=click.IntRange(min=1),
     help="Inferences at once; with --llm, streams at once. [default: no limit; with --llm: 8]",
 )
-@click.option("--llm", is_flag=True, help="Serve a small language model instead.")
-@click.option("--prefix-cache", is_flag=True, help="With --llm: reuse prompts' common beginnings.")
+@click.option("--llm", is_flag=True, help="Serve a small language model, not the image classifier.")
+@click.option(
+    "--prefix-cache", is_flag=True, help="With --llm: reuse the common beginnings of prompts."
+)
 @click.option("--otlp-endpoint", metavar="URL", help="Export spans to this OTLP endpoint.")
 def serve(**given: Any) -> int:
     """Serve EfficientNet-Lite0, or a language model, over REST and gRPC until interrupted.
@@ -75,10 +89,16 @@ FOLDER = Path("tracebench-demo")
 
 @click.command(cls=Helpful, examples=("tracebench demo", "tracebench demo --llm"))
 @click.option(
-    "--requests", type=click.IntRange(min=1), help="[default: 200; with --llm: 100]", metavar="N"
+    "--requests",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of requests to each server. [default: 200; with --llm: 100]",
 )
 @click.option(
-    "--concurrency", type=click.IntRange(min=1), help="[default: 1; with --llm: 4]", metavar="N"
+    "--concurrency",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Requests in flight at once. [default: 1; with --llm: 4]",
 )
 @click.option("--llm", is_flag=True, help="Measure a small language model, token by token.")
 @options(DETAIL)

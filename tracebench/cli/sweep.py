@@ -50,7 +50,7 @@ LOADS = headed(
         "--rate",
         type=Loads(whole=False),
         metavar="10,20|auto",
-        help="Step through these request rates (per second) instead.",
+        help="Step through these request rates (per second), not through concurrencies.",
     ),
 )
 

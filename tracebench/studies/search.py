@@ -1,4 +1,4 @@
-"""`search(plan, …)` → `Search`: the highest load that meets an objective; public Python API."""
+"""`search(plan, …)` → `Search`: the highest load that meets an objective."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -128,7 +128,11 @@ METHOD = headed(
 TRUST = headed(
     "TLS",
     fills(
-        Tls, "--cacert", type=FILE, metavar="FILE", help="CA certificates to trust instead (PEM)."
+        Tls,
+        "--cacert",
+        type=FILE,
+        metavar="FILE",
+        help="CA certificates to trust, instead of the system's (PEM).",
     ),
     fills(Tls, "--cert", type=FILE, metavar="FILE", help="Client certificate to present (PEM)."),
     fills(
