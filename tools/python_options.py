@@ -17,7 +17,6 @@ from tracebench.api.as_options import options_of
 from tracebench.cli.options.completing import FileName
 from tracebench.cli.options.llm_options import SpreadValue
 from tracebench.cli.options.load_values import Loads, Rate, Seconds, WarmupValue
-from tracebench.cli.options.target_options import Named
 from tracebench.cli.reports import analyze
 from tracebench.cli.run import run
 from tracebench.cli.search import search
@@ -41,6 +40,8 @@ _CONTENT: Final = {
     "payloads": f"{_PATH} | Sequence[object]",
 }
 """Options that also take values."""
+_TEXTS: Final = ("text", "target", "stability")
+"""Names of the parameter types whose values are texts here too."""
 _PAIRS: Final = ("header", "map", "target")
 """Options whose values are pairs."""
 _HEAD: Final = '''"""The options of the API, as types: written by `make python-options`."""
@@ -79,7 +80,7 @@ def _of_one(option: click.Option) -> str:
         return 'Sequence[float] | float | Literal["auto"]'
     if isinstance(kind, FileName):
         return _PATH
-    assert isinstance(kind, Named) or "text" in str(kind.name), kind
+    assert kind.name in _TEXTS, kind
     return "bool | str" if option.name == "receive_otlp" else "str"
 
 

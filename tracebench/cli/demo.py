@@ -42,6 +42,7 @@ PORT = click.IntRange(0, 65_535)
 @click.option(
     "--rest-port",
     type=PORT,
+    metavar="PORT",
     default=5000,
     show_default=True,
     help="Port of the REST server; 0: any free port.",
@@ -49,6 +50,7 @@ PORT = click.IntRange(0, 65_535)
 @click.option(
     "--grpc-port",
     type=PORT,
+    metavar="PORT",
     default=50051,
     show_default=True,
     help="Port of the gRPC server; 0: any free port.",
@@ -56,11 +58,13 @@ PORT = click.IntRange(0, 65_535)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Threads of each server. [default: 4; with --llm: 64]",
 )
 @click.option(
     "--instances",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Inferences at once; with --llm, streams at once. [default: no limit; with --llm: 8]",
 )
 @click.option("--llm", is_flag=True, help="Serve a small language model, not the image classifier.")

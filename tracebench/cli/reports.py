@@ -89,7 +89,7 @@ def _named(result: Kept, given: Mapping[str, Any]) -> Kept:
     cls=Helpful,
     examples=(
         "tracebench analyze traces.jsonl",
-        "tracebench analyze --map 'inference=forward*' spans.json.gz --output-html page.html",
+        "tracebench analyze spans.json.gz --map 'inference=forward*'",
     ),
 )
 @click.argument("files", type=FILE, metavar="TRACES.jsonl...", nargs=-1, required=True)

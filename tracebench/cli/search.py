@@ -73,6 +73,7 @@ WITHIN = headed(
     click.option(
         "--concurrency",
         type=click.IntRange(min=1),
+        metavar="N",
         help="Upper limit of requests in flight. [default: 256]",
     ),
 )

@@ -33,7 +33,7 @@ _REQUESTS = 20
     cls=Calling,
     examples=(
         "tracebench spans traces.jsonl",
-        "tracebench spans --receive-otlp --image photo.jpg --rest-url http://127.0.0.1:5000",
+        "tracebench spans --receive-otlp --image photo.jpg --rest-url URL",
     ),
 )
 @click.argument("files", type=FILE, metavar="[TRACES.jsonl]...", nargs=-1)

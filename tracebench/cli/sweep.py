@@ -59,7 +59,7 @@ LOADS = headed(
     cls=Calling,
     examples=(
         "tracebench sweep --image photo.jpg --rest-url http://127.0.0.1:5000",
-        "tracebench sweep --image photo.jpg --grpc-server 127.0.0.1:50051 --rate 10,20,40",
+        "tracebench sweep --image photo.jpg --rest-url URL --rate 10,20,40",
     ),
 )
 @options(TARGETS, PAYLOAD, LOADS, AMOUNT, MANNER, ANSWER, SAMPLES, EXPECT, OBJECTIVE)

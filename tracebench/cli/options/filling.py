@@ -70,7 +70,7 @@ def filled(part: type[Part], given: Mapping[str, Any]) -> Part:
 
 
 SUCCESS: Final = "Success, limits and gates"
-SERVER: Final = "What the server tells"
+SERVER: Final = "Spans and gauges"
 """Headings that several files use."""
 
 Declared: TypeAlias = Callable[[Command], Command]

@@ -24,6 +24,7 @@ AMOUNT = headed(
     click.option(
         "--requests",
         type=_POSITIVE,
+        metavar="N",
         help=f"Number of requests. [default: {Workload().requests}; sweep: 5 s per step]",
     ),
     fills(
@@ -48,6 +49,7 @@ SHAPE = headed(
     click.option(
         "--concurrency",
         type=_POSITIVE,
+        metavar="N",
         help="Requests in flight at once; with --rate or --arrivals, the upper limit. "
         f"[default: 1; with --rate or --arrivals: {OPEN_CONCURRENCY}]",
     ),
@@ -77,7 +79,7 @@ ARRIVAL = headed(
 )
 SENDING = headed(
     LOADING,
-    fills(Workload, "--seed", type=int, help="Seed for random choices."),
+    fills(Workload, "--seed", type=int, metavar="N", help="Seed for random choices."),
     fills(
         Workload,
         "--warmup",
@@ -97,6 +99,7 @@ SENDING = headed(
         Workload,
         "--connections",
         type=_POSITIVE,
+        metavar="N",
         help="Connections that gRPC requests share. [default: one per request in flight]",
     ),
 )
