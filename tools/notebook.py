@@ -138,7 +138,7 @@ def _anywhere(made: Any, url: str) -> str:
     for cell in made.cells:
         cell.metadata.clear()
     made.metadata.pop("language_info", None)
-    text = nbformat.writes(made).replace(url, _SHOWN_URL)
+    text = str(nbformat.writes(made)).replace(url, _SHOWN_URL)
     if found := _PATH.search(text):
         sys.exit(f"the notebook has a path of this machine in it: {found[0]}")
     return text

@@ -11,7 +11,7 @@ from tests.report.samples import both, result, target
 from tests.report.search_samples import ALL as SEARCHES
 from tests.report.sweep_samples import ALL as SWEEPS
 from tracebench.api.results import result_of
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 from tracebench.studies.compare import compare_results
 
 EVIL = "<script>alert(1)</script>"
@@ -104,11 +104,10 @@ def test_a_comparison() -> None:
     assert found.to_json().startswith('{\n  "schema": "tracebench.compare/1"')
 
 
-@pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_a_picture(suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"plot.{suffix}"
+def test_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "plot.svg"
     figure = tracebench.RunResult(both()).plot(path)
-    assert path.stat().st_size > 10_000
+    assert path.read_text().startswith("<?xml")
     assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
 
 

@@ -22,7 +22,7 @@ from tests.servers import HOST, answering, reply, serving
 from tools.house import ROOT
 from tracebench.load.progress import SweepWatcher, Watcher
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
-from tracebench.model.sweep import Sweep
+from tracebench.model.results.sweep import Sweep
 from tracebench.studies.sweep import sweep
 
 pytestmark = pytest.mark.alone

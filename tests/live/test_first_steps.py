@@ -23,7 +23,7 @@ def traced() -> str:
     begins, rest = APP.split("app = FastAPI()\n")
     of_instrument = imports.partition("\n\n")
     head = f"{begins}{of_instrument[0]}\n\napp = FastAPI()\n{of_instrument[2]}\n{rest}"
-    return head.split('@app.post("/predict")')[0] + endpoint
+    return str(head.split('@app.post("/predict")')[0] + endpoint)
 
 
 def measured(command: str, folder: Path) -> str:

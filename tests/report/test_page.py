@@ -12,9 +12,9 @@ import pytest
 from tests.report.pages import EVIL, Page, hostile
 from tests.report.samples import ALL, both, result, streamed, target
 from tests.report.sweep_samples import ALL as SWEEPS
-from tracebench.model.comparison import RunComparison
-from tracebench.model.result import Result
-from tracebench.model.sweep import Step, Sweep
+from tracebench.model.results.comparison import RunComparison
+from tracebench.model.results.result import Result
+from tracebench.model.results.sweep import Step, Sweep
 from tracebench.report.files.result_file import dumps, loads_any
 from tracebench.report.page.page import MOST_BYTES, render, write
 from tracebench.report.page.units import Unit

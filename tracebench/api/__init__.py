@@ -2,7 +2,7 @@
 
 from tracebench.api.calls import analyze, compare, read, run, search, sweep
 from tracebench.api.results import ComparisonResult, RunResult, SearchResult, SweepResult
-from tracebench.load.engine.progress import Progress
+from tracebench.load.progress import Progress
 from tracebench.model.errors import TargetError, TracebenchError, UsageError
 
 __all__ = [

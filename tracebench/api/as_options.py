@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 from inspect import Parameter, Signature, signature
 from keyword import iskeyword
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import click
 
@@ -166,7 +166,7 @@ def taken_contents(options: dict[str, Any]) -> tuple[Payload, ...]:
             raise UsageError(
                 f"{name} is a {type(value).__name__}: give a path, or {_CONTENTS[name]}"
             )
-        form = "image" if name == "image" else "data"
+        form: Literal["image", "data"] = "image" if name == "image" else "data"
         return (Payload(bytes(value), kind or "application/octet-stream", _NAME, form),)
     values = value if name == "payloads" else [value]
     return tuple(Payload(_json(one, name), "application/json", _NAME, "json") for one in values)

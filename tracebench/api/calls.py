@@ -16,8 +16,8 @@ from tracebench.api.results import (
     result_of,
 )
 from tracebench.api.watching import EachStep, ShowProgress, watcher_of
-from tracebench.cli.gates import Gating, check_slower, held_to
 from tracebench.cli.options.plan_options import plan, strangers
+from tracebench.cli.output.gates import Gating, check_slower, held_to
 from tracebench.cli.reports import analyze as analyze_command
 from tracebench.cli.run import proxies
 from tracebench.cli.run import run as run_command
@@ -27,7 +27,7 @@ from tracebench.cli.sweep import planned_steps
 from tracebench.cli.sweep import sweep as sweep_command
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Plan
-from tracebench.model.result import Result
+from tracebench.model.results.result import Result
 from tracebench.report.files import result_file
 from tracebench.studies import compare as comparing
 from tracebench.studies.search import Within

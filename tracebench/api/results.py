@@ -8,16 +8,17 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from tracebench.api.watching import Records
-from tracebench.cli.outputs import check_samples, shown_as
-from tracebench.model.comparison import Differences, Reported, RunComparison, Saved
+from tracebench.cli.output.outputs import check_samples, shown_as
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import Decision
-from tracebench.model.result import Comparison, Detail, Result, TargetResult, Verdict
-from tracebench.model.search import Highest, Search, SearchStep
-from tracebench.model.sweep import Scaling, Step, Sweep
-from tracebench.report.answer import gate_lines, markdown, notebook, table
+from tracebench.model.results.comparison import Differences, Reported, RunComparison, Saved
+from tracebench.model.results.result import Comparison, Detail, Result, TargetResult, Verdict
+from tracebench.model.results.search import Highest, Search, SearchStep
+from tracebench.model.results.sweep import Scaling, Step, Sweep
+from tracebench.report.answer import gate_lines, markdown, table
 from tracebench.report.answer.headline import judgement
 from tracebench.report.files import result_file, samples_file
+from tracebench.report.page import notebook
 from tracebench.report.tables import compare_table, search_table, sweep_table
 from tracebench.system import why
 from tracebench.system.output_files import replaced

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-from tracebench.cli.progress_line import Live
-from tracebench.load.engine.progress import Progress, SweepWatcher, Watcher
+from tracebench.cli.output.progress_line import Live
+from tracebench.load.progress import Progress, SweepWatcher, Watcher
 from tracebench.model.measurement import Record
 from tracebench.model.plan import Workload
 

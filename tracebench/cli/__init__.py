@@ -7,8 +7,8 @@ from typing import Final
 import click
 
 from tracebench import __version__
-from tracebench.cli import standard_streams
 from tracebench.cli.help.commands import SETTINGS, LazyGroup, Listed
+from tracebench.cli.output import standard_streams
 from tracebench.model.errors import TracebenchError
 from tracebench.system import why
 from tracebench.system.interrupt import heed_others

@@ -5,7 +5,6 @@ from typing import Final
 
 import click
 
-from tracebench.cli.gates import check_slower, held_to
 from tracebench.cli.help.commands import Helpful
 from tracebench.cli.options.completing import CHANGE_TEXT, FILE
 from tracebench.cli.options.filling import options

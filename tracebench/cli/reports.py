@@ -6,7 +6,6 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from tracebench.cli.gates import FAIL_IF, Gating, complain
 from tracebench.cli.help.commands import Helpful
 from tracebench.cli.options.completing import FILE
 from tracebench.cli.options.filling import options

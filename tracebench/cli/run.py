@@ -6,8 +6,6 @@ from typing import Any
 
 import click
 
-from tracebench.cli import standard_streams
-from tracebench.cli.gates import FAIL_IF, NO_GATES, Gating, complain
 from tracebench.cli.help.grpc_methods import Calling
 from tracebench.cli.options.filling import headed, options
 from tracebench.cli.options.gauge_options import GAUGES
@@ -28,9 +26,10 @@ from tracebench.cli.options.plan_options import (
     warn_of_strangers,
 )
 from tracebench.cli.options.target_options import METHOD, TARGETS, TRUST
-from tracebench.cli.outputs import Outputs
-from tracebench.cli.progress_line import Live
-from tracebench.model.comparison import Reported, RunComparison
+from tracebench.cli.output import standard_streams
+from tracebench.cli.output.gates import FAIL_IF, NO_GATES, Gating, complain
+from tracebench.cli.output.outputs import Outputs
+from tracebench.cli.output.progress_line import Live
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import STATUS
 from tracebench.model.plan import Plan

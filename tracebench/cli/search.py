@@ -26,15 +26,15 @@ from tracebench.cli.options.plan_options import (
     warn_of_strangers,
 )
 from tracebench.cli.options.target_options import METHOD, TARGETS, TRUST
-from tracebench.cli.outputs import Outputs
-from tracebench.cli.progress_line import Live
+from tracebench.cli.output.outputs import Outputs
+from tracebench.cli.output.progress_line import Live
 from tracebench.cli.run import FAILED, INTERRUPTED, INVALID, save, warn_of_proxies
 from tracebench.load.progress import SweepWatcher, Watcher
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan, Segment
-from tracebench.model.result import Result
-from tracebench.model.search import Search
-from tracebench.model.sweep import LoadKind
+from tracebench.model.results.result import Result
+from tracebench.model.results.search import Search
+from tracebench.model.results.sweep import LoadKind
 
 _LOAD = click.FloatRange(min=0, min_open=True, max=1e6)
 WITHIN = headed(

@@ -22,7 +22,7 @@ from tracebench.cli.options.plan_options import (
     warn_of_strangers,
 )
 from tracebench.cli.options.target_options import METHOD, TARGETS, TRUST
-from tracebench.cli.progress_line import Live
+from tracebench.cli.output.progress_line import Live
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan, Targets
 

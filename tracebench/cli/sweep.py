@@ -28,8 +28,8 @@ from tracebench.cli.options.plan_options import (
     warn_of_strangers,
 )
 from tracebench.cli.options.target_options import METHOD, TARGETS, TRUST
-from tracebench.cli.outputs import Outputs
-from tracebench.cli.progress_line import Live
+from tracebench.cli.output.outputs import Outputs
+from tracebench.cli.output.progress_line import Live
 from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
 from tracebench.load.progress import SweepWatcher, Watcher
 from tracebench.model.errors import UsageError

@@ -20,9 +20,9 @@ from tracebench.benchmark import run
 from tracebench.load.progress import SweepWatcher
 from tracebench.model.errors import TracebenchError, UsageError
 from tracebench.model.plan import Plan
-from tracebench.model.result import Result, TargetResult
-from tracebench.model.search import Highest, Level, Search, SearchStep
-from tracebench.model.sweep import LoadKind
+from tracebench.model.results.result import Result, TargetResult
+from tracebench.model.results.search import Highest, Level, Search, SearchStep
+from tracebench.model.results.sweep import LoadKind
 from tracebench.studies.sweep import INTERRUPTED, MOST, at
 
 BUDGET_S: Final = 600.0

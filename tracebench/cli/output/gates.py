@@ -8,7 +8,6 @@ import click
 
 from tracebench.cli.options.completing import CHANGE_TEXT, FILE, GATE_TEXT
 from tracebench.cli.options.filling import SUCCESS, headed
-from tracebench.model.comparison import RunComparison
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 from tracebench.model.results.comparison import RunComparison

@@ -6,8 +6,8 @@ from markupsafe import Markup
 
 from tracebench.analysis.interpretation import interpret, interpret_stream, tail_in_short
 from tracebench.analysis.numbers import whole_percent
-from tracebench.model.result import Result, TargetResult
-from tracebench.model.statistics import SHOWN
+from tracebench.model.results.result import Result, TargetResult
+from tracebench.model.results.statistics import SHOWN
 from tracebench.report.answer import gate_lines
 from tracebench.report.answer.headline import doubts, facts, judgement, to_mend
 from tracebench.report.answer.influence import influence_lines
