@@ -47,6 +47,14 @@ def test_a_line() -> None:
     assert "; grpc " in repr(two)
 
 
+def test_rich_writes_text_in_a_notebook_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of itself it would display each part, and the text would be empty."""
+    usual = str(tracebench.RunResult(both()))
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert str(tracebench.RunResult(both())) == usual
+    assert "inference" in usual
+
+
 def test_the_verdict_of_all_targets_together() -> None:
     good = result(rest=target())
     assert tracebench.RunResult(good).verdict.usable_for == good.targets["rest"].verdict.usable_for

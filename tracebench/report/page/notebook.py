@@ -19,7 +19,8 @@ from tracebench.report.tables.terminal import WIDTH, printed, sentence
 
 _MOST_ERRORS = 5
 _BAR_EM = 12
-_LEFT, _RIGHT = "text-align:left", "text-align:right;font-variant-numeric:tabular-nums"
+_LEFT = "text-align:left;padding:0 .6em"
+_RIGHT = "text-align:right;padding:0 .6em;font-variant-numeric:tabular-nums"
 _RULE = "border-left:4px solid {};padding-left:.7em;margin:.4em 0"
 _GOOD, _FAIR = "#009e73", "#e69f00"
 """Of Okabe and Ito, as in all pictures; each stands beside words that say the same."""
