@@ -12,7 +12,6 @@ from tracebench.cli.output import standard_streams
 from tracebench.model.errors import TracebenchError
 from tracebench.system import why
 from tracebench.system.interrupt import heed_others
-from tracebench.system.redaction import scrubbed
 
 _COMMANDS: Final = {
     "Measure": {
@@ -95,5 +94,7 @@ def _status() -> int:
 
 
 def _complain(message: str, status: int) -> int:
+    from tracebench.system.redaction import scrubbed  # it knows the plan: not for --help
+
     click.echo(f"tracebench: {scrubbed(' '.join(message.split()))}", err=True)
     return status
