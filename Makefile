@@ -77,12 +77,14 @@ protos:
 clean:
 	rm -rf $(VENV) {.,server_middleware}/{build,dist,*.egg-info} tracebench-demo
 
-# Pip shows what it fetches: it may take minutes. Its "already satisfied" lines are left out.
+# Of pip's 200 lines, those of what takes long are shown: packages from 1 MB on, and the installation.
 $(VENV)/demo: pyproject.toml
-	@echo "Installing tracebench and its example servers into $(VENV)/ (about a minute, once):"
+	@echo "Installing tracebench and its example servers into $(VENV)/ (1-2 minutes, once):"
 	@$(PYTHON) -m venv $(VENV)
 	@$(RUN)pip install --quiet --upgrade pip
-	@$(RUN)pip install --progress-bar off --editable '.[example]' | sed -u '/already satisfied/d'
+	@$(RUN)pip install --progress-bar off --editable '.[example]' | sed -un -e \
+	  's/^ *\(Downloading\|Using cached\) \([^-]*\)-[^(]*\(([0-9.]* MB)\)/  \1 \2 \3/p' -e \
+	  's/^Installing collected packages:.*/  Installing all of them/p'
 	@touch $@
 
 $(VENV)/dev: pyproject.toml

@@ -42,7 +42,7 @@ def test_it_goes_as_it_is_written(tmp_path: Path) -> None:
     (tmp_path / "request.json").write_text('{"text": "where does the time of a request go"}')
     (tmp_path / "plain.py").write_text(APP)
     (tmp_path / "app.py").write_text(traced())
-    (tmp_path / "faster.py").write_text(traced().replace("ROUNDS = 200", "ROUNDS = 150"))
+    (tmp_path / "faster.py").write_text(traced().replace("ROUNDS = 1000", "ROUNDS = 750"))
     path = {"PYTHONPATH": f"{ROOT}:{tmp_path}"}
     servers = [
         subprocess.Popen(
