@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
-.PHONY: demo demo-llm test quick check format lint types architecture house verdict gallery bench guard check-long live protos clean
+.PHONY: notebook python-options demo demo-llm test quick check format lint types architecture house verdict gallery bench guard check-long live protos clean
 
 demo: $(VENV)/demo
 	$(RUN)tracebench demo
@@ -47,6 +47,12 @@ verdict: $(VENV)/dev
 # From the results in docs/gallery; `python -m tools.gallery measure` measures them again.
 gallery: $(VENV)/dev
 	$(RUN)python -m tools.gallery
+python-options: $(VENV)/dev
+	$(RUN)python -m tools.python_options
+
+# ipykernel and nbclient come with the extra `live`.
+notebook: $(VENV)/live
+	$(RUN)python -m tools.notebook
 
 bench: $(VENV)/dev
 	$(RUN)python -m benchmarks
@@ -74,11 +80,15 @@ protos:
 clean:
 	rm -rf $(VENV) {.,server_middleware}/{build,dist,*.egg-info} tracebench-demo
 
+# Of pip's 200 lines, those of what takes long are shown: packages from 1 MB on, and the installation.
 $(VENV)/demo: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(RUN)pip install --quiet --upgrade pip
-	$(RUN)pip install --quiet --editable '.[example]'
-	touch $@
+	@echo "Installing tracebench and its example servers into $(VENV)/ (1-2 minutes, once):"
+	@$(PYTHON) -m venv $(VENV)
+	@$(RUN)pip install --quiet --upgrade pip
+	@$(RUN)pip install --progress-bar off --editable '.[example]' | sed -un -e \
+	  's/^ *\(Downloading\|Using cached\) \([^-]*\)-[^(]*\(([0-9.]* MB)\)/  \1 \2 \3/p' -e \
+	  's/^Installing collected packages:.*/  Installing all of them/p'
+	@touch $@
 
 $(VENV)/dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

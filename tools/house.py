@@ -10,11 +10,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FLOORS = {
+    "tracebench.api": 10,
     "tracebench.__main__": 10,
     "tracebench.cli": 9,
-    "tracebench.search": 8,
-    "tracebench.compare": 8,
-    "tracebench.sweep": 7,
+    "tracebench.studies": 8,
     "tracebench.benchmark": 6,
     "tracebench.archive": 5,
     "tracebench.example": 5,

@@ -1,4 +1,4 @@
-"""`run(plan)` → `Result`: the public Python API, joining load, tracing and analysis."""
+"""`run(plan)` → `Result`: joins load, tracing and analysis; `tracebench.run` is built on it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace

@@ -51,8 +51,10 @@ def prometheus(
     config = (CONFIG / "prometheus.yaml").read_text()
     (folder / "prometheus.yaml").write_text(config.replace("collector:8889", collecting[1]))
     url = f"http://{HOST}:{free_port()}"
-    options = (f"--web.listen-address={url.removeprefix('http://')}",)
-    options += (f"--storage.tsdb.path={folder / 'data'}",)
+    options = (
+        f"--web.listen-address={url.removeprefix('http://')}",
+        f"--storage.tsdb.path={folder / 'data'}",
+    )
     command = [program, f"--config.file={folder / 'prometheus.yaml'}", *options]
     with running(command, f"{url}/-/ready", folder / "log"):
         yield url

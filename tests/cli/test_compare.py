@@ -11,12 +11,12 @@ from click.testing import CliRunner, Result
 from tests.report.samples import both, result, target
 from tests.report.sweep_samples import ALL as SWEEPS
 from tracebench.cli import cli
-from tracebench.compare import compare_results
 from tracebench.model.errors import TracebenchError, UsageError
 from tracebench.model.results.result import Result as Found
 from tracebench.report.figures import compare_figure
 from tracebench.report.files.result_file import dumps
 from tracebench.report.tables import compare_table
+from tracebench.studies.compare import compare_results
 
 SLOWER = target(scale=lambda number: 22.0 + number % 7)
 

@@ -9,7 +9,7 @@ from server_middleware import component, instrument
 from tests.analysis.objectives.queue import exact_rate
 from tests.middleware.serving import waitress_serving
 from tracebench.model.plan import Objectives, Payload, Payloads, Plan, Targets, Workload
-from tracebench.search import Within, search
+from tracebench.studies.search import Within, search
 
 pytestmark = [pytest.mark.alone, pytest.mark.slow]
 

@@ -23,7 +23,7 @@ from tools.house import ROOT
 from tracebench.load.progress import SweepWatcher, Watcher
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.model.results.sweep import Sweep
-from tracebench.sweep import sweep
+from tracebench.studies.sweep import sweep
 
 pytestmark = pytest.mark.alone
 

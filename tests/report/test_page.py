@@ -13,7 +13,6 @@ import pytest
 from tests.report.pages import EVIL, Page, hostile
 from tests.report.samples import ALL, both, result, streamed, target
 from tests.report.sweep_samples import ALL as SWEEPS
-from tracebench.compare import compare_results
 from tracebench.model.results.comparison import RunComparison
 from tracebench.model.results.result import Result
 from tracebench.model.results.sweep import Step, Sweep
@@ -21,6 +20,7 @@ from tracebench.report.files.result_file import dumps, loads_any
 from tracebench.report.page.page import MOST_BYTES, render, write
 from tracebench.report.several import Several
 from tracebench.report.units import Unit
+from tracebench.studies.compare import compare_results
 
 Found = Result | Sweep | RunComparison | Several[Any]
 

@@ -5,6 +5,8 @@ from typing import Final
 
 import click
 
+from tracebench.cli.help.commands import Helpful
+from tracebench.cli.options.completing import CHANGE_TEXT, FILE
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.output_options import PAGE
 from tracebench.cli.output.gates import check_slower, held_to
@@ -18,7 +20,7 @@ _SEPARATOR: Final = "\0"
 _TWO: Final = 2
 
 
-class _TwoSides(click.Command):
+class _TwoSides(Helpful):
     """A command in which `--` separates two sides; options may appear anywhere."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -26,17 +28,29 @@ class _TwoSides(click.Command):
         return super().parse_args(ctx, [_SEPARATOR if one == "--" else one for one in args])
 
 
-@click.command(cls=_TwoSides, short_help="Compare saved runs with each other.")
-@click.argument("files", metavar="A.json[:TARGET]... [--] B.json[:TARGET]...", nargs=-1)
-@click.option("--output-json", metavar="F", help="Write the comparison as JSON; -: to stdout.")
-@click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the differences.")
-@click.option("--output-markdown", metavar="F.md", help="Write the comparison as Markdown.")
+@click.command(
+    cls=_TwoSides,
+    examples=(
+        "tracebench compare A.json B.json",
+        "tracebench compare A1.json A2.json A3.json -- B1.json B2.json B3.json",
+        "tracebench compare A.json:rest A.json:grpc",
+    ),
+)
+@click.argument("files", type=FILE, metavar="A.json[:TARGET]... [--] B.json[:TARGET]...", nargs=-1)
+@click.option(
+    "--output-json", type=FILE, metavar="F|-", help="Write the comparison as JSON; -: print it."
+)
+@click.option("--output-plot", type=FILE, metavar="F.png|.svg|.pdf", help="Draw the differences.")
+@click.option(
+    "--output-markdown", type=FILE, metavar="F.md", help="Write the comparison as Markdown."
+)
 @options(PAGE)
 @click.option(
     "--fail-if-slower",
+    type=CHANGE_TEXT,
     multiple=True,
     metavar="'inference.p95 3%'",
-    help="Fail (exit status 1) if the whole 95 % interval of B's difference is beyond this share "
+    help="Exit with status 1 if the whole 95 % interval of B's difference is beyond this share "
     "of A. Repeatable.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="Print every statistic.")
@@ -52,15 +66,10 @@ def compare(
 ) -> int:
     """Say whether the runs of side B are slower or faster than those of side A, and where.
 
-    \b
-    tracebench compare A.json B.json
-    tracebench compare A1.json A2.json A3.json -- B1.json B2.json B3.json
-    tracebench compare A.json:rest A.json:grpc
-
     The files come from `run --output-json`. Targets of the same name are compared, unless
     FILE:TARGET names others. With fewer than three runs on either side, run-to-run variance is
     unknown, and the intervals are widened by what changed within the runs.
-    """  # noqa: D301 - click wants the character, not its name
+    """
     sides = _sides(files)
     detail = detail_of(verbose, quiet=False)
     outputs = Outputs(
@@ -70,7 +79,7 @@ def compare(
         markdown=output_markdown,
         detail=detail,
     )
-    from tracebench.compare import compare_runs, load  # numpy: not for --help
+    from tracebench.studies.compare import compare_runs, load  # numpy: not for --help
 
     check_slower(fail_if_slower)
     a, b = map(load, sides)

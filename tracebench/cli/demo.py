@@ -1,11 +1,15 @@
 """The example server from the command line: `serve` it alone, or measure it with `demo`."""
 
+import os
+import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from tracebench.cli.help.commands import Helpful
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.output_options import DETAIL
 from tracebench.cli.output.outputs import Outputs, detail_of
@@ -31,22 +35,42 @@ if TYPE_CHECKING:
 PORT = click.IntRange(0, 65_535)
 
 
-@click.command(short_help="Run the example model server.")
+@click.command(
+    cls=Helpful, examples=("tracebench serve", "tracebench serve --llm --rest-port 8000")
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--rest-port", type=PORT, default=5000, show_default=True, help="0: any free port.")
-@click.option("--grpc-port", type=PORT, default=50051, show_default=True, help="0: any free port.")
+@click.option(
+    "--rest-port",
+    type=PORT,
+    metavar="PORT",
+    default=5000,
+    show_default=True,
+    help="Port of the REST server; 0: any free port.",
+)
+@click.option(
+    "--grpc-port",
+    type=PORT,
+    metavar="PORT",
+    default=50051,
+    show_default=True,
+    help="Port of the gRPC server; 0: any free port.",
+)
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Threads of each server. [default: 4; with --llm: 64]",
 )
 @click.option(
     "--instances",
     type=click.IntRange(min=1),
+    metavar="N",
     help="Inferences at once; with --llm, streams at once. [default: no limit; with --llm: 8]",
 )
-@click.option("--llm", is_flag=True, help="Serve a small language model instead.")
-@click.option("--prefix-cache", is_flag=True, help="With --llm: reuse prompts' common beginnings.")
+@click.option("--llm", is_flag=True, help="Serve a small language model, not the image classifier.")
+@click.option(
+    "--prefix-cache", is_flag=True, help="With --llm: reuse the common beginnings of prompts."
+)
 @click.option("--otlp-endpoint", metavar="URL", help="Export spans to this OTLP endpoint.")
 def serve(**given: Any) -> int:
     """Serve EfficientNet-Lite0, or a language model, over REST and gRPC until interrupted.
@@ -67,12 +91,18 @@ def serve(**given: Any) -> int:
 FOLDER = Path("tracebench-demo")
 
 
-@click.command(short_help="Measure the example server over both protocols.")
+@click.command(cls=Helpful, examples=("tracebench demo", "tracebench demo --llm"))
 @click.option(
-    "--requests", type=click.IntRange(min=1), help="[default: 200; with --llm: 100]", metavar="N"
+    "--requests",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Number of requests to each server. [default: 200; with --llm: 100]",
 )
 @click.option(
-    "--concurrency", type=click.IntRange(min=1), help="[default: 1; with --llm: 4]", metavar="N"
+    "--concurrency",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Requests in flight at once. [default: 1; with --llm: 4]",
 )
 @click.option("--llm", is_flag=True, help="Measure a small language model, token by token.")
 @options(DETAIL)
@@ -112,7 +142,34 @@ def demo(
             warmup=max(planned.load.warmup_requests, 2 * slots),
         )
         traces = SpanRoutes(output_traces=outputs.traces)
-        return measure(replace(planned, load=load, traces=traces), outputs)
+        status = measure(replace(planned, load=load, traces=traces), outputs)
+    if not quiet:
+        click.echo(_next(llm=llm), err=True)
+    return status
+
+
+def _next(*, llm: bool) -> str:
+    """How to go on with a server of one's own."""
+    send = "--llm MODEL" if llm else "--image photo.jpg"
+    url = "http://127.0.0.1:8000" + ("" if llm else "/predict")
+    return (
+        f"\nEverything is explained in {FOLDER / 'page.html'}: open it, or send it.\n"
+        "Next, your own server:\n"
+        f"  {_program()} run {send} --rest-url {url}\n"
+        f"  {_program()} run --help    (other requests, other loads)\n"
+        "How to see inside it, and to compare two versions of it: docs/first-steps.md"
+    )
+
+
+def _program() -> str:
+    """How to call tracebench from here: by its name only if the shell finds this very program."""
+    called = Path(sys.argv[0])
+    if called.name != "tracebench":
+        return "python -m tracebench"
+    found = shutil.which("tracebench")
+    if found is not None and Path(found).resolve() == called.resolve():
+        return "tracebench"
+    return os.path.relpath(called)
 
 
 def _pictures(server: "Addresses") -> Plan:

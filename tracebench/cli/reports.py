@@ -6,6 +6,8 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from tracebench.cli.help.commands import Helpful
+from tracebench.cli.options.completing import FILE
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.output_options import ANSWER, PLOT_STYLE, SAMPLES
 from tracebench.cli.options.plan_options import MAPPING
@@ -32,8 +34,15 @@ _NONSENSE: Final = (ArithmeticError, AttributeError, LookupError, TypeError, Val
 _KINDS: Final = {Result: "run", Sweep: "sweep", Search: "search", RunComparison: "comparison"}
 
 
-@click.command(short_help="Print or draw saved results again.")
-@click.argument("files", metavar="RESULT.json...", nargs=-1, required=True)
+@click.command(
+    cls=Helpful,
+    examples=(
+        "tracebench report result.json",
+        "tracebench report result.json --output-html page.html --output-plot plot.png",
+        "tracebench report A.json B.json --output-plot both.png",
+    ),
+)
+@click.argument("files", type=FILE, metavar="RESULT.json...", nargs=-1, required=True)
 @options(ANSWER, PLOT_STYLE, FAIL_IF)
 def report(*, files: tuple[str, ...], **given: Any) -> int:
     """Print a saved run, sweep, search or comparison again; the exit status is that of the run.
@@ -155,9 +164,15 @@ def _named(result: Kept, given: Mapping[str, Any]) -> Kept:
 # `tracebench analyze`: every report from archived spans.
 
 
-@click.command(short_help="Split the latency of archived traces.")
-@click.argument("files", metavar="TRACES.jsonl...", nargs=-1, required=True)
-@options(MAPPING, SAMPLES, ANSWER, PLOT_STYLE, FAIL_IF)
+@click.command(
+    cls=Helpful,
+    examples=(
+        "tracebench analyze traces.jsonl",
+        "tracebench analyze spans.json.gz --map 'inference=forward*'",
+    ),
+)
+@click.argument("files", type=FILE, metavar="TRACES.jsonl...", nargs=-1, required=True)
+@options(ANSWER, PLOT_STYLE, SAMPLES, MAPPING, FAIL_IF)
 def analyze(
     *, files: tuple[str, ...], maps: tuple[str, ...], mapping: str | None, **given: Any
 ) -> int:

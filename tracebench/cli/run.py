@@ -6,27 +6,26 @@ from typing import Any
 
 import click
 
-from tracebench.cli.options.filling import options
+from tracebench.cli.help.grpc_methods import Calling
+from tracebench.cli.options.filling import headed, options
 from tracebench.cli.options.gauge_options import GAUGES
 from tracebench.cli.options.llm_options import LLM
 from tracebench.cli.options.load_options import LOAD
-from tracebench.cli.options.output_options import ANSWER, PLOT_STYLE, SAMPLES
+from tracebench.cli.options.output_options import ANSWER, OUTPUT, PLOT_STYLE, SAMPLES
 from tracebench.cli.options.plan_options import (
     EXPECT,
     FILES,
     INFLUENCE,
     MAPPING,
-    METHOD,
     PAYLOAD,
     RECEIVE,
     SLO,
     SPANS_OUT,
     STREAMED,
-    TRUST,
     plan,
     warn_of_strangers,
 )
-from tracebench.cli.options.target_options import TARGETS
+from tracebench.cli.options.target_options import METHOD, TARGETS, TRUST
 from tracebench.cli.output import standard_streams
 from tracebench.cli.output.gates import FAIL_IF, NO_GATES, Gating, complain
 from tracebench.cli.output.outputs import Outputs
@@ -46,17 +45,36 @@ INTERRUPTED, INVALID, FAILED = 130, 3, 1
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 
-@click.command(short_help="Load a server and split its latency.")
-@options(TARGETS, PAYLOAD, LLM, METHOD, EXPECT, TRUST, LOAD, STREAMED, SLO)
-@options(INFLUENCE, MAPPING, RECEIVE, GAUGES, SPANS_OUT, SAMPLES, ANSWER, PLOT_STYLE, FAIL_IF)
-@click.option("--dry-run", is_flag=True, help="Send one request and show how its time splits.")
+DRY_RUN = headed(
+    OUTPUT,
+    click.option(
+        "--dry-run",
+        is_flag=True,
+        help="Send one request, show it and its reply, and how its time splits.",
+    ),
+)
+
+
+@click.command(
+    cls=Calling,
+    examples=(
+        "tracebench run --image photo.jpg --rest-url http://127.0.0.1:5000",
+        "tracebench run --json request.json --rest-url http://127.0.0.1:8000/v1/predict",
+        "tracebench run --image photo.jpg --grpc-server 127.0.0.1:50051 --concurrency 8",
+        "tracebench run --llm MODEL --rest-url http://127.0.0.1:8000 --duration 1m",
+        "tracebench run … --rate 100 --duration 30s --output-html page.html",
+        "tracebench run … --dry-run",
+    ),
+)
+@options(TARGETS, PAYLOAD, LOAD, ANSWER, PLOT_STYLE, SAMPLES, DRY_RUN)
+@options(EXPECT, SLO, FAIL_IF)
+@options(METHOD, LLM, STREAMED, MAPPING, RECEIVE, SPANS_OUT, GAUGES, TRUST, INFLUENCE)
 def run(*, dry_run: bool, **given: Any) -> int:
     """Load a REST or a gRPC server (or both) and split each request's latency.
 
-    \b
-    tracebench run --image photo.jpg --rest-url http://127.0.0.1:5000
-    tracebench run --image photo.jpg --grpc-server 127.0.0.1:50051 --concurrency 8
-    """  # noqa: D301 - click wants the character, not its name
+    By default, 100 requests are sent one after the other. Durations are written 500ms, 5s, 2m or
+    1m30s; a number alone is seconds.
+    """
     gating = Gating.of(given)
     outputs = Outputs.of(given)
     outputs.check(*(given[name] for name in FILES), *gating.baseline)
@@ -169,10 +187,13 @@ def exit_status(result: Result) -> int:
     return 0 if result.decision is None else STATUS[result.decision]
 
 
-def warn_of_proxies() -> None:
-    """Warn that a configured proxy is ignored, because it would distort the measurement."""
+def proxies() -> str:
+    """A note that configured proxies are ignored, as they would be measured too; else empty."""
     found = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
-    if found:
-        click.echo(
-            f"note: ignoring {', '.join(found)}: requests go directly to the server", err=True
-        )
+    return f"ignoring {', '.join(found)}: requests go directly to the server" if found else ""
+
+
+def warn_of_proxies() -> None:
+    """Print the note of `proxies`, if any."""
+    if note := proxies():
+        click.echo(f"note: {note}", err=True)

@@ -1,43 +1,44 @@
 """`tracebench search`: the highest load that meets an objective."""
 
+from collections.abc import Mapping
 from math import inf
 from typing import Any
 
 import click
 
 from tracebench.analysis.numbers import rounded
-from tracebench.cli.options.filling import options
+from tracebench.cli.help.grpc_methods import Calling
+from tracebench.cli.options.filling import headed, options
 from tracebench.cli.options.llm_options import LLM
-from tracebench.cli.options.load_options import SENDING
+from tracebench.cli.options.load_options import LOADING, SENDING
 from tracebench.cli.options.load_values import Seconds
 from tracebench.cli.options.output_options import ANSWER
 from tracebench.cli.options.plan_options import (
     EXPECT,
     FILES,
     MAPPING,
-    METHOD,
     OBJECTIVE,
     PAYLOAD,
     RECEIVE,
     SPANS_OUT,
     STREAMED,
-    TRUST,
     plan,
     warn_of_strangers,
 )
-from tracebench.cli.options.target_options import TARGETS
+from tracebench.cli.options.target_options import METHOD, TARGETS, TRUST
 from tracebench.cli.output.outputs import Outputs
 from tracebench.cli.output.progress_line import Live
 from tracebench.cli.run import FAILED, INTERRUPTED, INVALID, save, warn_of_proxies
 from tracebench.load.progress import SweepWatcher, Watcher
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Segment
+from tracebench.model.plan import Plan, Segment
 from tracebench.model.results.result import Result
 from tracebench.model.results.search import Search
 from tracebench.model.results.sweep import LoadKind
 
 _LOAD = click.FloatRange(min=0, min_open=True, max=1e6)
-WITHIN = (
+WITHIN = headed(
+    LOADING,
     click.option(
         "--by",
         type=click.Choice(["rate", "concurrency"]),
@@ -72,14 +73,21 @@ WITHIN = (
     click.option(
         "--concurrency",
         type=click.IntRange(min=1),
+        metavar="N",
         help="Upper limit of requests in flight. [default: 256]",
     ),
 )
 
 
-@click.command(short_help="Find the highest load that meets an objective.")
-@options(TARGETS, PAYLOAD, LLM, METHOD, EXPECT, TRUST, OBJECTIVE, WITHIN, SENDING, STREAMED)
-@options(MAPPING, RECEIVE, SPANS_OUT, ANSWER)
+@click.command(
+    cls=Calling,
+    examples=(
+        "tracebench search --slo 'latency.p99 < 50ms' --image photo.jpg --rest-url URL",
+        "tracebench search --slo 'ttft < 200ms, tpot < 25ms' --by concurrency …",
+    ),
+)
+@options(TARGETS, PAYLOAD, OBJECTIVE, WITHIN, SENDING, ANSWER, EXPECT)
+@options(METHOD, LLM, STREAMED, MAPPING, RECEIVE, SPANS_OUT, TRUST)
 def search(
     *,
     by: LoadKind,
@@ -90,30 +98,36 @@ def search(
 ) -> int:
     """Find the highest load at which the whole 95 % interval meets an objective.
 
-    \b
-    tracebench search --slo 'latency.p99 < 50ms' --image photo.jpg --rest-url http://127.0.0.1:5000
-    tracebench search --slo 'ttft < 200ms, tpot < 25ms' --goodput 0.99 --by concurrency …
-
     The rate is doubled until the objective is missed; then the loads between are measured for as
     long as it takes to decide. The exit status is 0 if a load meets the objective, 1 if even the
     least misses it, 3 if none could be shown to meet it in the time.
-    """  # noqa: D301 - click wants the character, not its name
+    """
     outputs = Outputs.of(given)
     outputs.check(*(given[name] for name in FILES))
-    if by == "concurrency" and given["concurrency"] is not None:
-        raise UsageError("--concurrency is what --by concurrency raises: give --to instead")
-    if by == "concurrency" and any(one is not None and one % 1 for one in (least, most)):
-        raise UsageError("--by concurrency: give whole numbers for --from and --to")
-    rate = (Segment(1.0, 1.0, inf),) if by == "rate" else None
-    planned = plan({**given, "rate": rate})
+    planned = planned_search(by, least, most, given)
     warn_of_proxies()
     warn_of_strangers(planned.traces)
-    from tracebench.search import Within  # numpy, grpc, requests: not for --help
-    from tracebench.search import search as measure  # as above
+    from tracebench.studies.search import Within  # numpy, grpc, requests: not for --help
+    from tracebench.studies.search import search as measure  # as above
 
     found = measure(planned, by, Within(least, most, budget), Steps(by))
     save(found, outputs)
     return exit_status(found)
+
+
+def planned_search(
+    by: LoadKind, least: float | None, most: float | None, given: Mapping[str, Any]
+) -> Plan:
+    """The plan of a search.
+
+    Raises:
+        UsageError: two options contradict each other, or a file cannot be read.
+    """
+    if by == "concurrency" and given["concurrency"] is not None:
+        raise UsageError("--concurrency is what --by concurrency raises: give --to instead")
+    if by == "concurrency" and any(one is not None and one % 1 for one in (least, most)):
+        raise UsageError("--by concurrency: give whole numbers for --from and --to")
+    return plan({**given, "rate": (Segment(1.0, 1.0, inf),) if by == "rate" else None})
 
 
 class Steps(SweepWatcher):

@@ -10,18 +10,18 @@ from typing import Any
 
 import click
 
+from tracebench.cli.help.grpc_methods import Calling
+from tracebench.cli.options.completing import FILE
 from tracebench.cli.options.filling import filled, options
 from tracebench.cli.options.plan_options import (
     EXPECT,
     MAPPING,
-    METHOD,
     PAYLOAD,
     RECEIVE,
-    TRUST,
     plan,
     warn_of_strangers,
 )
-from tracebench.cli.options.target_options import TARGETS
+from tracebench.cli.options.target_options import METHOD, TARGETS, TRUST
 from tracebench.cli.output.progress_line import Live
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan, Targets
@@ -29,19 +29,21 @@ from tracebench.model.plan import Plan, Targets
 _REQUESTS = 20
 
 
-@click.command(short_help="Show what servers emit and how it is mapped.")
-@click.argument("files", metavar="[TRACES.jsonl]...", nargs=-1)
-@options(MAPPING, RECEIVE, TARGETS, PAYLOAD, METHOD, EXPECT, TRUST)
+@click.command(
+    cls=Calling,
+    examples=(
+        "tracebench spans traces.jsonl",
+        "tracebench spans --receive-otlp --image photo.jpg --rest-url URL",
+    ),
+)
+@click.argument("files", type=FILE, metavar="[TRACES.jsonl]...", nargs=-1)
+@options(TARGETS, PAYLOAD, METHOD, MAPPING, RECEIVE, EXPECT, TRUST)
 def spans(*, files: tuple[str, ...], **given: Any) -> int:
     """Show the spans, events and durations that servers emit, and the component of each.
 
     For whatever is unmapped it prints a rule to paste into a --mapping file. The spans come from
-    files, or from a server that answers 20 requests:
-
-    \b
-    tracebench spans traces.jsonl
-    tracebench spans --receive-otlp --image photo.jpg --rest-url http://127.0.0.1:5000
-    """  # noqa: D301 - click wants the character, not its name
+    files, or from a server that answers 20 requests.
+    """
     if bool(files) == bool(filled(Targets, given).all):
         raise UsageError(
             "give either TRACES.jsonl or a target (--rest-url or --grpc-server) with --receive-otlp"

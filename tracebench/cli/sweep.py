@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from tracebench.analysis.numbers import rounded
-from tracebench.cli.options.filling import options
+from tracebench.cli.help.grpc_methods import Calling
+from tracebench.cli.options.filling import headed, options
 from tracebench.cli.options.gauge_options import GAUGES
 from tracebench.cli.options.llm_options import LLM
-from tracebench.cli.options.load_options import AMOUNT, MANNER
+from tracebench.cli.options.load_options import AMOUNT, LOADING, MANNER
 from tracebench.cli.options.load_values import Loads
 from tracebench.cli.options.output_options import ANSWER, SAMPLES
 from tracebench.cli.options.plan_options import (
@@ -18,17 +19,15 @@ from tracebench.cli.options.plan_options import (
     FILES,
     INFLUENCE,
     MAPPING,
-    METHOD,
     OBJECTIVE,
     PAYLOAD,
     RECEIVE,
     SPANS_OUT,
     STREAMED,
-    TRUST,
     plan,
     warn_of_strangers,
 )
-from tracebench.cli.options.target_options import TARGETS
+from tracebench.cli.options.target_options import METHOD, TARGETS, TRUST
 from tracebench.cli.output.outputs import Outputs
 from tracebench.cli.output.progress_line import Live
 from tracebench.cli.run import INTERRUPTED, INVALID, save, warn_of_proxies
@@ -39,7 +38,8 @@ from tracebench.model.results.result import Result
 from tracebench.model.results.sweep import LoadKind, Sweep
 
 _STEP_S = 5.0
-LOADS = (
+LOADS = headed(
+    LOADING,
     click.option(
         "--concurrency",
         type=Loads(whole=True),
@@ -50,14 +50,20 @@ LOADS = (
         "--rate",
         type=Loads(whole=False),
         metavar="10,20|auto",
-        help="Step through these request rates (per second) instead.",
+        help="Step through these request rates (per second), not through concurrencies.",
     ),
 )
 
 
-@click.command(short_help="Find what saturates first as the load grows.")
-@options(TARGETS, PAYLOAD, LLM, METHOD, EXPECT, TRUST, LOADS, AMOUNT, MANNER, STREAMED)
-@options(OBJECTIVE, INFLUENCE, MAPPING, RECEIVE, GAUGES, SPANS_OUT, SAMPLES, ANSWER)
+@click.command(
+    cls=Calling,
+    examples=(
+        "tracebench sweep --image photo.jpg --rest-url http://127.0.0.1:5000",
+        "tracebench sweep --image photo.jpg --rest-url URL --rate 10,20,40",
+    ),
+)
+@options(TARGETS, PAYLOAD, LOADS, AMOUNT, MANNER, ANSWER, SAMPLES, EXPECT, OBJECTIVE)
+@options(METHOD, LLM, STREAMED, MAPPING, RECEIVE, SPANS_OUT, GAUGES, TRUST, INFLUENCE)
 def sweep(
     *,
     concurrency: tuple[float, ...] | None,
@@ -66,19 +72,15 @@ def sweep(
 ) -> int:
     """Run at increasing loads and report what saturates first.
 
-    \b
-    tracebench sweep --image photo.jpg --rest-url http://127.0.0.1:5000
-    tracebench sweep --image photo.jpg --grpc-server 127.0.0.1:50051 --rate 10,20,40
-
     Each step runs for 5 seconds unless --requests, --duration or --until-stable is given. `auto`
     doubles the load until throughput stops growing.
-    """  # noqa: D301 - click wants the character, not its name
+    """
     outputs = Outputs.of(given)
     outputs.check(*(given[name] for name in FILES))
-    planned, kind, loads = _planned(concurrency, rate, given)
+    planned, kind, loads = planned_steps(concurrency, rate, given)
     warn_of_proxies()
     warn_of_strangers(planned.traces)
-    from tracebench.sweep import sweep as measure  # numpy, grpc, requests: not for --help
+    from tracebench.studies.sweep import sweep as measure  # numpy, grpc, requests: not for --help
 
     steps = Steps(planned, kind, outputs)
     found = measure(planned, kind, loads, steps)
@@ -127,10 +129,14 @@ def exit_status(found: Sweep) -> int:
     return 0 if found.valid else INVALID
 
 
-def _planned(
+def planned_steps(
     concurrency: tuple[float, ...] | None, rate: tuple[float, ...] | None, given: dict[str, Any]
 ) -> tuple[Plan, LoadKind, tuple[float, ...] | None]:
-    """The plan of the steps, which kind of load varies, and its values (None: automatic)."""
+    """The plan of the steps, which kind of load varies, and its values (None: automatic).
+
+    Raises:
+        UsageError: two options contradict each other, or a file cannot be read.
+    """
     slots = None
     if rate is not None and concurrency is not None:
         if len(concurrency) != 1:

@@ -29,7 +29,7 @@ from tracebench.model.plan import Payloads, Plan, Prompt, Spread, Target
 from tracebench.model.results.result import Result
 from tracebench.model.results.stream_result import StreamResult
 from tracebench.report.files.result_file import dumps
-from tracebench.sweep import sweep
+from tracebench.studies.sweep import sweep
 
 OF_FILE: dict[str, Any] = {"input_tokens": None, "output_tokens": None}
 SHORT = {"input_tokens": Spread(64), "output_tokens": Spread(4), "requests": 12}

@@ -1,5 +1,6 @@
 """Each library sends what the engine sends: both are seen by a real server."""
 
+import asyncio
 import re
 import socket
 from collections.abc import Iterator
@@ -73,6 +74,20 @@ def without_boundary(request: bytes) -> tuple[bytes, set[bytes], bytes]:
     found = re.search(rb"boundary=(\w+)", request)
     assert found is not None
     return fields(request.replace(found[1], b"BOUNDARY"))
+
+
+def test_a_library_with_a_loop_runs_beside_the_loop_of_a_notebook() -> None:
+    async def cell(planned: Plan) -> list[Sample]:
+        return sent_by("aiohttp", planned)
+
+    with serving(answering(reply())) as port:
+        planned = Plan(
+            Payloads(PAYLOAD),
+            Targets(rest_url=f"http://{HOST}:{port}"),
+            influence=Influence(clients=("aiohttp",)),
+        )
+        samples = asyncio.run(cell(planned))
+    assert [one.reason for one in samples] == [""] * 6
 
 
 @pytest.mark.parametrize("name", HTTP)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import click
 
@@ -69,7 +69,30 @@ def filled(part: type[Part], given: Mapping[str, Any]) -> Part:
     )
 
 
-def options(*groups: tuple[Callable[[Command], Command], ...]) -> Callable[[Command], Command]:
+SUCCESS: Final = "Success, limits and gates"
+SERVER: Final = "Spans and gauges"
+"""Headings that several files use."""
+
+Declared: TypeAlias = Callable[[Command], Command]
+"""An option: a decorator of a command."""
+
+
+def headed(heading: str, *declared: Declared[Command]) -> tuple[Declared[Command], ...]:
+    """Options that `--help` shows under a heading; equal headings share one section."""
+
+    def under(option: Declared[Command]) -> Declared[Command]:
+        def decorate(command: Command) -> Command:
+            command = option(command)
+            (*_, param) = command.__click_params__  # type: ignore[attr-defined] # set by click
+            param.heading = heading
+            return command
+
+        return decorate
+
+    return tuple(map(under, declared))
+
+
+def options(*groups: tuple[Declared[Command], ...]) -> Declared[Command]:
     """Apply groups of options, in the order in which `--help` shows them."""
 
     def decorate(command: Command) -> Command:

@@ -1,9 +1,10 @@
 """The options for reading the server's own gauges during the load."""
 
-from tracebench.cli.options.filling import fills
+from tracebench.cli.options.filling import SERVER, fills, headed
 from tracebench.model.plan import Watched
 
-GAUGES = (
+GAUGES = headed(
+    SERVER,
     fills(
         Watched,
         "--metrics-url",

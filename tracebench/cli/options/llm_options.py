@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import click
 
-from tracebench.cli.options.filling import filled, fills
+from tracebench.cli.options.completing import FILE
+from tracebench.cli.options.filling import filled, fills, headed
 from tracebench.cli.options.prompt_files import PromptFile, read_prompts
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import LanguageModel, Spread
@@ -55,7 +56,8 @@ class SpreadValue(click.ParamType):  # type: ignore[type-arg] # generic since cl
 _TOKENS: Final = SpreadValue(1, _MOST_TOKENS, "tokens")
 _THINKING: Final = SpreadValue(0, _DAY_S, "seconds")
 _MOST_TURNS: Final = 1_000
-LLM = (
+LLM = headed(
+    "Language models",
     fills(
         LanguageModel,
         "--llm",
@@ -86,6 +88,7 @@ LLM = (
     ),
     click.option(
         "--prompts",
+        type=FILE,
         metavar="FILE",
         help="Prompts to send in order: lines of text or JSON, ShareGPT's form, or a Mooncake "
         "trace, whose times are kept unless --rate or --arrivals says otherwise.",
@@ -99,6 +102,7 @@ LLM = (
     fills(
         LanguageModel,
         "--tokenizer",
+        type=FILE,
         metavar="FILE",
         help="A tokenizer.json that counts tokens. [default: the server's usage]",
     ),

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from tracebench.cli.options.filling import filled, fills
+from tracebench.cli.options.completing import FILE
+from tracebench.cli.options.filling import filled, fills, headed
 from tracebench.cli.options.load_values import Rate, Seconds, UntilStable, WarmupValue, schedule
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Workload
@@ -15,11 +16,15 @@ OPEN_CONCURRENCY = 256
 LONGEST_S = 300.0
 _POSITIVE = click.IntRange(min=1)
 _SECONDS = Seconds()
+LOADING: Final = "Load"
+"""The heading of these options."""
 
-AMOUNT = (
+AMOUNT = headed(
+    LOADING,
     click.option(
         "--requests",
         type=_POSITIVE,
+        metavar="N",
         help=f"Number of requests. [default: {Workload().requests}; sweep: 5 s per step]",
     ),
     fills(
@@ -39,10 +44,12 @@ AMOUNT = (
         "still bound the run. [default bound: 300 s]",
     ),
 )
-SHAPE = (
+SHAPE = headed(
+    LOADING,
     click.option(
         "--concurrency",
         type=_POSITIVE,
+        metavar="N",
         help="Requests in flight at once; with --rate or --arrivals, the upper limit. "
         f"[default: 1; with --rate or --arrivals: {OPEN_CONCURRENCY}]",
     ),
@@ -53,9 +60,15 @@ SHAPE = (
         metavar="R",
         help="Requests per second: constant (100), a ramp (10:200/60s), or steps (10/9s,50/9s).",
     ),
-    click.option("--arrivals", metavar="FILE", help="Send at these times (seconds, one per line)."),
+    click.option(
+        "--arrivals",
+        type=FILE,
+        metavar="FILE",
+        help="File of times at which to send: seconds, one a line.",
+    ),
 )
-ARRIVAL = (
+ARRIVAL = headed(
+    LOADING,
     fills(
         Workload,
         "--arrival",
@@ -64,8 +77,9 @@ ARRIVAL = (
         help="Spacing of requests under --rate.",
     ),
 )
-SENDING = (
-    fills(Workload, "--seed", type=int, help="Seed for random choices."),
+SENDING = headed(
+    LOADING,
+    fills(Workload, "--seed", type=int, metavar="N", help="Seed for random choices."),
     fills(
         Workload,
         "--warmup",
@@ -85,7 +99,8 @@ SENDING = (
         Workload,
         "--connections",
         type=_POSITIVE,
-        help="gRPC: connections to share. [default: one per request in flight]",
+        metavar="N",
+        help="Connections that gRPC requests share. [default: one per request in flight]",
     ),
     fills(
         Workload,

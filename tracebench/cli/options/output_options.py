@@ -1,15 +1,18 @@
 """The options for where the answer goes, in which formats, and in how much detail."""
 
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from tracebench.cli.options.filling import fills
+from tracebench.cli.options.completing import FILE
+from tracebench.cli.options.filling import fills, headed
 from tracebench.model.plan import Naming
 
 _LONGEST_LABEL = 100
 STYLES = ("overview", "classic")
 """Styles of the plot of a run."""
+OUTPUT: Final = "Output"
+"""The heading of these options."""
 
 
 class Label(click.ParamType):  # type: ignore[type-arg] # generic since click 8.2 only
@@ -28,7 +31,8 @@ class Label(click.ParamType):  # type: ignore[type-arg] # generic since click 8.
         return text
 
 
-NAMING = (
+NAMING = headed(
+    OUTPUT,
     fills(
         Naming,
         "--label",
@@ -37,28 +41,34 @@ NAMING = (
         help="Name this run: in the heading, the result file and the Markdown.",
     ),
 )
-PAGE = (
+PAGE = headed(
+    OUTPUT,
     click.option(
         "--output-html",
+        type=FILE,
         metavar="F.html",
         help="Write a page that explains the result: one file that opens without a network.",
     ),
 )
-FILES_WRITTEN = (
+FILES_WRITTEN = headed(
+    OUTPUT,
     *PAGE,
     click.option(
         "--output-json",
+        type=FILE,
         metavar="F|-",
-        help="Write the result as JSON. -: print it; the table goes to standard error.",
+        help="Write the result as JSON; -: print it, and the table to standard error.",
     ),
-    click.option("--output-plot", metavar="F.png|.svg|.pdf", help="Plot the result."),
+    click.option("--output-plot", type=FILE, metavar="F.png|.svg|.pdf", help="Draw the result."),
     click.option(
         "--output-markdown",
+        type=FILE,
         metavar="F.md",
         help="Write the answer as Markdown. It is also appended to $GITHUB_STEP_SUMMARY, if set.",
     ),
 )
-PLOT_STYLE = (
+PLOT_STYLE = headed(
+    OUTPUT,
     click.option(
         "--plot-style",
         type=click.Choice(STYLES),
@@ -67,13 +77,16 @@ PLOT_STYLE = (
     ),
 )
 """For commands that plot runs; sweeps and comparisons have one style."""
-DETAIL = (
+DETAIL = headed(
+    OUTPUT,
     click.option("-v", "--verbose", is_flag=True, help="Print all details and findings in full."),
     click.option("-q", "--quiet", is_flag=True, help="Print the table alone."),
 )
-SAMPLES = (
+SAMPLES = headed(
+    OUTPUT,
     click.option(
         "--output-samples",
+        type=FILE,
         metavar="F.csv|.parquet",
         help="Write every request as a row. Parquet needs pyarrow (the extra `samples`).",
     ),

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import click
 
-from tracebench.cli.options.filling import filled, fills
+from tracebench.cli.options.completing import FILE, LIMIT_TEXT, OBJECTIVE_TEXT, RULE_TEXT
+from tracebench.cli.options.filling import SERVER, SUCCESS, filled, fills, headed
 from tracebench.cli.options.llm_options import key_header, language
 from tracebench.cli.options.load_options import workload
 from tracebench.cli.options.load_values import Seconds, Share
@@ -36,8 +37,14 @@ from tracebench.tracing.receiver.settings import DEFAULT, bind_of
 
 # The options that measure the tool's own influence.
 
-INFLUENCE = (
-    fills(Influence, "--floor", is_flag=True, help="Also measure a server that does nothing."),
+INFLUENCE = headed(
+    "The tool's own influence",
+    fills(
+        Influence,
+        "--floor",
+        is_flag=True,
+        help="Also measure the same exchange against a server that does nothing.",
+    ),
     fills(
         Influence,
         "--observer-effect",
@@ -58,7 +65,8 @@ INFLUENCE = (
 
 # The options of the OTLP receiver.
 
-RECEIVE = (
+RECEIVE = headed(
+    SERVER,
     fills(
         SpanRoutes,
         "--receive-otlp",
@@ -68,23 +76,37 @@ RECEIVE = (
         help="Receive the server's spans: OTLP over gRPC at PORT, over HTTP at PORT + 1. "
         f"[without HOST:PORT: {DEFAULT}]",
     ),
-    fills(SpanRoutes, "--forward-otlp", metavar="URL", help="Forward the received spans."),
+    fills(
+        SpanRoutes,
+        "--forward-otlp",
+        metavar="URL",
+        help="Forward the spans that --receive-otlp takes.",
+    ),
 )
 
 
-def warn_of_strangers(planned: SpanRoutes) -> None:
-    """Warn if other machines can send spans too.
+def strangers(planned: SpanRoutes) -> str:
+    """A warning if other machines can send spans too; else empty.
 
     Raises:
         UsageError: --receive-otlp is not a valid address.
     """
     if planned.receive_otlp is None or bind_of(planned.receive_otlp).is_loopback:
-        return
-    click.echo(
-        f"warning: {planned.receive_otlp} takes spans from anyone who can reach it: there is no "
-        "authentication, so let a firewall admit only the server",
-        err=True,
+        return ""
+    return (
+        f"{planned.receive_otlp} takes spans from anyone who can reach it: there is no "
+        "authentication, so let a firewall admit only the server"
     )
+
+
+def warn_of_strangers(planned: SpanRoutes) -> None:
+    """Print the warning of `strangers`, if any.
+
+    Raises:
+        UsageError: --receive-otlp is not a valid address.
+    """
+    if warning := strangers(planned):
+        click.echo(f"warning: {warning}", err=True)
 
 
 # The options that say what to measure, and the plan made from them.
@@ -96,11 +118,27 @@ _TRUSTED = ("cacert", "cert", "key")
 
 _SECONDS = Seconds()
 
-PAYLOAD = (
-    click.option("--image", metavar="FILE|DIR", help="Image to send, or a folder of images."),
-    click.option("--data", metavar="FILE|DIR", help="Send a file (or a folder's files) unchanged."),
-    click.option("--json", "json_file", metavar="FILE|DIR", help="JSON file to send, or a folder."),
-    click.option("--payloads", metavar="FILE.jsonl", help="Send one JSON request per line."),
+PAYLOAD = headed(
+    "What to send",
+    click.option(
+        "--image", type=FILE, metavar="FILE|DIR", help="Image to send, or a folder of images."
+    ),
+    click.option(
+        "--data",
+        type=FILE,
+        metavar="FILE|DIR",
+        help="File to send unchanged, or a folder of files.",
+    ),
+    click.option(
+        "--json",
+        "json_file",
+        type=FILE,
+        metavar="FILE|DIR",
+        help="JSON file to send, or a folder of JSON files.",
+    ),
+    click.option(
+        "--payloads", type=FILE, metavar="FILE.jsonl", help="Requests to send: one JSON a line."
+    ),
     fills(
         Payloads,
         "--order",
@@ -108,21 +146,26 @@ PAYLOAD = (
         show_default=True,
         help="Order in which several payloads are sent.",
     ),
-    click.option("--content-type", metavar="TYPE", help="Type of --data or --image, else guessed."),
-    fills(Calls, "--method", show_default=True, help="HTTP method."),
-    fills(Calls, "--field", show_default=True, help="Form field of the image."),
+    click.option(
+        "--content-type",
+        metavar="TYPE",
+        help="Content type of --data or --image. [default: guessed from the file's name]",
+    ),
+    fills(Calls, "--method", show_default=True, help="HTTP method of REST requests."),
+    fills(Calls, "--field", show_default=True, help="Form field that carries --image over REST."),
     fills(
         Calls,
         "--header",
         field="headers",
         metavar="K:V",
         multiple=True,
-        help="Extra header. Repeatable.",
+        help="Extra header, or metadata over gRPC. Repeatable.",
     ),
 )
 FILES: Final = ("image", "data", "json_file", "payloads", "prompts", "tokenizer")
 """Options that name files to send, or files from which requests are made."""
-EXPECT = (
+EXPECT = headed(
+    SUCCESS,
     fills(
         Expected,
         "--expect-status",
@@ -139,20 +182,8 @@ EXPECT = (
         "Over REST, only the first KB of a reply is searched.",
     ),
 )
-METHOD = (
-    fills(Calls, "--oip", metavar="MODEL", help="Call this Open Inference Protocol v2 model."),
-    fills(Calls, "--grpc-method", metavar="PKG.SERVICE/METHOD", help="Method to call with --json."),
-    fills(Calls, "--proto", metavar="FILE.proto", help="Defines the method. [default: reflection]"),
-    fills(Calls, "--proto-path", metavar="DIR", multiple=True, help="Import folder of --proto."),
-    fills(Calls, "--descriptor", metavar="FILE.pb", help="FileDescriptorSet with the method."),
-)
-TRUST = (
-    fills(Tls, "--cacert", metavar="FILE", help="Trust these CA certificates (PEM)."),
-    fills(Tls, "--cert", metavar="FILE", help="Client certificate to present (PEM)."),
-    fills(Tls, "--key", metavar="FILE", help="Private key of --cert. [default: in --cert]"),
-    fills(Tls, "--insecure", is_flag=True, help="Do not verify the server's certificate."),
-)
-STREAMED = (
+STREAMED = headed(
+    "Replies that stream",
     fills(
         Streamed,
         "--stream/--no-stream",
@@ -178,20 +209,24 @@ STREAMED = (
         "event is a token]",
     ),
 )
-SLO = (
+SLO = headed(
+    SUCCESS,
     fills(
         Objectives,
         "--slo",
+        type=LIMIT_TEXT,
         metavar="'latency < 50ms'",
         help="Limits of each request, comma-separated: METRIC < VALUE, where METRIC is latency, a "
         "component, or ttft, tpot, … of a stream. Reports the share and the rate of requests that "
         "meet them all (goodput).",
     ),
 )
-OBJECTIVE = (
+OBJECTIVE = headed(
+    SUCCESS,
     fills(
         Objectives,
         "--slo",
+        type=OBJECTIVE_TEXT,
         metavar="'latency.p99 < 50ms'",
         help="What a load must meet: METRIC.PERCENTILE < VALUE, or limits for each request "
         "(METRIC < VALUE), to be met by the share of requests given by --goodput.",
@@ -206,25 +241,33 @@ OBJECTIVE = (
     ),
 )
 
-MAPPING = (
+MAPPING = headed(
+    SERVER,
     fills(
         MappingRules,
         "--map",
         field="maps",
+        type=RULE_TEXT,
         metavar="COMPONENT=SPAN",
         multiple=True,
         help="Map spans to a component, e.g. 'inference=forward*'. Repeatable.",
     ),
     fills(
-        MappingRules, "--mapping", metavar="FILE.toml", help="Rules that map spans to components."
+        MappingRules,
+        "--mapping",
+        type=FILE,
+        metavar="FILE.toml",
+        help="File of rules that map spans to components (docs/mapping.md).",
     ),
 )
 
 
-SPANS_OUT = (
+SPANS_OUT = headed(
+    SERVER,
     fills(
         SpanRoutes,
         "--output-traces",
+        type=FILE,
         metavar="F.jsonl",
         help="Write all spans as OTLP JSON lines.",
     ),
@@ -249,8 +292,15 @@ SPANS_OUT = (
         help="Ask for the trace of only this share of the requests, drawn at random, where all "
         "would be too many. Timings in replies still come for all. [default: 100%]",
     ),
-    fills(SpanRoutes, "--jaeger", metavar="URL", help="Read the server's spans back from Jaeger."),
-    fills(SpanRoutes, "--trace-ui", metavar="URL", help="UI for trace links. [default: --jaeger]"),
+    fills(
+        SpanRoutes, "--jaeger", metavar="URL", help="Read the server's spans back from this Jaeger."
+    ),
+    fills(
+        SpanRoutes,
+        "--trace-ui",
+        metavar="URL",
+        help="Base URL of links to traces. [default: --jaeger]",
+    ),
 )
 
 

@@ -1,12 +1,13 @@
-"""The options that select the servers to measure."""
+"""The options that select the servers to measure, and what to call there."""
 
 import re
 from typing import Any, Final
 
 import click
 
-from tracebench.cli.options.filling import fills
-from tracebench.model.plan import Target, Targets
+from tracebench.cli.options.completing import FILE
+from tracebench.cli.options.filling import fills, headed
+from tracebench.model.plan import Calls, Target, Targets, Tls
 from tracebench.system.redaction import redacted
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -47,7 +48,8 @@ class Named(click.ParamType):  # type: ignore[type-arg] # generic since click 8.
         )
 
 
-TARGETS = (
+TARGETS = headed(
+    "Targets",
     fills(
         Targets,
         "--rest-url",
@@ -77,4 +79,68 @@ TARGETS = (
         is_flag=True,
         help="Measure several targets one after the other, not in alternating blocks.",
     ),
+)
+
+# What to call there, and whom to trust.
+
+LIST_METHODS: Final = "list"
+"""What `--grpc-method` is without a value."""
+METHOD = headed(
+    "What to call",
+    fills(
+        Calls,
+        "--oip",
+        metavar="MODEL",
+        help="Call this model by the Open Inference Protocol v2 (Triton, KServe, MLServer).",
+    ),
+    fills(
+        Calls,
+        "--grpc-method",
+        is_flag=False,
+        flag_value=LIST_METHODS,
+        metavar="[PKG.SERVICE/METHOD]",
+        help="gRPC method to call with --json. Without a value: list the methods that "
+        "--grpc-server offers by reflection, and end.",
+    ),
+    fills(
+        Calls,
+        "--proto",
+        type=FILE,
+        metavar="FILE.proto",
+        help="File that defines --grpc-method. [default: ask the server by reflection]",
+    ),
+    fills(
+        Calls,
+        "--proto-path",
+        type=FILE,
+        metavar="DIR",
+        multiple=True,
+        help="Folder with the imports of --proto. Repeatable.",
+    ),
+    fills(
+        Calls,
+        "--descriptor",
+        type=FILE,
+        metavar="FILE.pb",
+        help="FileDescriptorSet that defines --grpc-method, as protoc writes it.",
+    ),
+)
+TRUST = headed(
+    "TLS",
+    fills(
+        Tls,
+        "--cacert",
+        type=FILE,
+        metavar="FILE",
+        help="CA certificates to trust, instead of the system's (PEM).",
+    ),
+    fills(Tls, "--cert", type=FILE, metavar="FILE", help="Client certificate to present (PEM)."),
+    fills(
+        Tls,
+        "--key",
+        type=FILE,
+        metavar="FILE",
+        help="Private key of --cert (PEM). [default: in --cert]",
+    ),
+    fills(Tls, "--insecure", is_flag=True, help="Accept any certificate of the server."),
 )

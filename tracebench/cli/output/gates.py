@@ -6,30 +6,36 @@ from typing import Any, Final
 
 import click
 
+from tracebench.cli.options.completing import CHANGE_TEXT, FILE, GATE_TEXT
+from tracebench.cli.options.filling import SUCCESS, headed
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Plan
 from tracebench.model.results.comparison import RunComparison
 from tracebench.model.results.result import Comparison, Result
 from tracebench.system.input_files import read_text
 
-FAIL_IF = (
+FAIL_IF = headed(
+    SUCCESS,
     click.option(
         "--fail-if",
+        type=GATE_TEXT,
         multiple=True,
         metavar="'rest.inference.p95_ms > 20'",
-        help="Fail (exit status 1) if the whole 95 % interval of this is beyond the limit, at any "
-        "target or at the one named. Also errors.share, decomposed.share, throughput_rps, "
-        "goodput.share, stream.ttft.p95_ms. Repeatable.",
+        help="Exit with status 1 if the whole 95 % interval of this is beyond the limit, at any "
+        "target or at the one named. Besides components: errors.share, decomposed.share, "
+        "throughput_rps, goodput.share, stream.ttft.p95_ms. Repeatable.",
     ),
     click.option(
         "--fail-if-slower",
+        type=CHANGE_TEXT,
         multiple=True,
         metavar="'inference.p95 3%'",
-        help="Fail if this is slower by more than this share than --baseline; with two targets, "
-        "than the first. Repeatable.",
+        help="Exit with status 1 if this is slower than in --baseline by more than this share; "
+        "with two targets, than at the first. Repeatable.",
     ),
     click.option(
         "--baseline",
+        type=FILE,
         multiple=True,
         metavar="A.json",
         help="Saved result that --fail-if-slower compares with. Repeatable: several runs.",
@@ -37,10 +43,13 @@ FAIL_IF = (
     click.option(
         "--on-inconclusive",
         type=click.Choice(["fail", "pass"]),
-        help="What gates count as whose interval contains the limit. [default: exit status 3]",
+        help="How gates count whose interval contains the limit. [default: exit status 3]",
     ),
     click.option(
-        "--output-junit", metavar="F.xml", help="Write the gates as JUnit XML, a test case each."
+        "--output-junit",
+        type=FILE,
+        metavar="F.xml",
+        help="Write the gates as JUnit XML, a test case each.",
     ),
 )
 _NAMES: Final = ("fail_if", "fail_if_slower", "baseline", "on_inconclusive")
@@ -180,7 +189,7 @@ def compared(before: Mapping[str, Result], after: Mapping[str, Result]) -> list[
     Raises:
         UsageError: they cannot be compared.
     """
-    from tracebench.compare import compare_results  # numpy: not for --help
+    from tracebench.studies.compare import compare_results  # numpy: not for --help
 
     found = compare_results(
         [*before.values()], [*after.values()], a_names=[*before], b_names=[*after]

@@ -119,7 +119,7 @@ class Outputs:
             raise UsageError(
                 f"--plot-style {self.plot_style} has nothing to draw: add --output-plot F.png"
             )
-        _check_samples(self.samples)
+        check_samples(self.samples)
         options = {
             "json": self.json if self.has_json_file else None,
             "plot": self.plot,
@@ -171,7 +171,7 @@ class Outputs:
             from tracebench.report.page import page  # jinja2: not for --help
 
             with _saving("--output-html", self.html, problems):
-                page.write(_shown(result), self.html)
+                page.write(as_drawn(result), self.html)
         return problems
 
     def write_samples(self) -> list[str]:
@@ -224,12 +224,12 @@ class Outputs:
         return []
 
 
-def _shown(result: Reported | Several[Any]) -> Any:
+def as_drawn(result: Reported | Several[Any]) -> Any:
     """What figures and pages show; the loads of a search are those of a sweep."""
     from tracebench.report.tables import search_table  # rich: not for --help
 
     if isinstance(result, Several):
-        return Several({name: _shown(one) for name, one in result.results.items()})
+        return Several({name: as_drawn(one) for name, one in result.results.items()})
     return search_table.as_sweep(result) if isinstance(result, Search) else result
 
 
@@ -240,7 +240,7 @@ def _draw(result: Reported | Several[Any], path: str, *, classic: bool) -> None:
         sweep_figure,
     )
 
-    shown = _shown(result)
+    shown = as_drawn(result)
     kind = next(iter(together(shown).results.values()))
     if isinstance(kind, RunComparison):
         compare_figure.draw(shown, path)
@@ -255,7 +255,7 @@ def _of_step(path: str, load: str) -> Path:
     return Path(path).with_stem(f"{Path(path).stem}-{load}")
 
 
-def _check_samples(path: str | None) -> None:
+def check_samples(path: str | None) -> None:
     """Check that samples can be written in the format given by the file's suffix.
 
     Raises:

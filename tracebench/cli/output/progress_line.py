@@ -44,7 +44,15 @@ class Lately:
 
 
 class Live(Watcher):
-    """A watcher that draws a bar with the current rate, latency and errors."""
+    """A watcher that draws a bar with the current rate, latency and errors.
+
+    Args:
+        requests: how many are planned; None: see `duration_s`.
+        duration_s: how long the load is planned to last; None: unknown.
+        tells_answer: whether to print what each target answers to the preflight.
+        shown: draw even if standard error is not a terminal.
+        keep: told of all requests of a target.
+    """
 
     def __init__(
         self,
@@ -52,11 +60,12 @@ class Live(Watcher):
         duration_s: float | None,
         *,
         tells_answer: bool = True,
+        shown: bool = False,
         keep: Callable[[str, "Record"], object] = lambda target, record: None,
     ) -> None:
         self._keep = keep
         self._requests, self._duration_s = requests, duration_s
-        self._shown = self.detailed = sys.stderr.isatty()
+        self._shown = self.detailed = shown or sys.stderr.isatty()
         self._tells_answer = tells_answer
         self._target = ""
         self._lately: dict[str, Lately] = {}

@@ -1,10 +1,11 @@
 """The classifier over gRPC."""
 
 import grpc
+from grpc_reflection.v1alpha import reflection
 
 from tracebench.example.pictures.answering import answer
 from tracebench.example.pictures.classifier import BadImageError, Classifier
-from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse
+from tracebench.protos.inference_pb2 import DESCRIPTOR, PredictRequest, PredictResponse
 from tracebench.protos.inference_pb2_grpc import (
     InferenceServiceServicer,
     add_InferenceServiceServicer_to_server,
@@ -27,5 +28,7 @@ class Service(InferenceServiceServicer):
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
     def add_to(self, server: grpc.Server) -> None:
-        """Let a server answer with it."""
+        """Register the service with a server, including reflection."""
         add_InferenceServiceServicer_to_server(self, server)  # type: ignore[no-untyped-call] # generated
+        names = [one.full_name for one in DESCRIPTOR.services_by_name.values()]
+        reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), server)

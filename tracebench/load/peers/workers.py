@@ -63,7 +63,12 @@ def run_tasks(
             await _send_awaited(job.slots, call, job.warmup)
             return await _send_awaited(job.slots, call, job.bounds)
 
-    return asyncio.run(block())
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(block())
+    with ThreadPoolExecutor(1) as pool:  # a notebook has a loop, beside which none may run
+        return pool.submit(asyncio.run, block()).result()
 
 
 async def _send_awaited(workers: int, call: AwaitedCall, bounds: ClosedLoop) -> list[Sample]:

@@ -10,8 +10,9 @@ from contextlib import suppress
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
@@ -150,9 +151,8 @@ def pool_of_server(call: ReflectionCall, service: str) -> DescriptorPool:
     method = _spoken(call)
     answer = _ask(call, method, Request(file_containing_symbol=service))
     if answer.HasField("error_response"):
-        raise UsageError(
-            f"the server has no service {service}: it has {_services(call, method) or 'none'}"
-        )
+        known = ", ".join(_services(call, method)) or "none"
+        raise UsageError(f"the server has no service {service}: it has {known}")
     files: dict[str, FileDescriptorProto] = {}
     asked: set[str] = set()
     while True:
@@ -165,6 +165,44 @@ def pool_of_server(call: ReflectionCall, service: str) -> DescriptorPool:
             raise TargetError(f"the service imports more than {_MOST_FILES} files")
         asked.add(missing[0])
         answer = _ask(call, method, Request(file_by_filename=missing[0]))
+
+
+class Offered(NamedTuple):
+    """A method that a server offers."""
+
+    name: str
+    """`package.Service/Method`."""
+    request: str
+    """The message's full name; `stream of …` if it takes a stream."""
+    reply: str
+    callable: bool
+    """Whether tracebench can call it: with one message a request."""
+
+
+def methods_of_server(call: ReflectionCall) -> list[Offered]:
+    """Ask a server for all its methods but those of reflection itself.
+
+    Raises:
+        UsageError: the server does not offer reflection, or does not describe a service.
+        TargetError: its answer is invalid.
+    """
+    found = []
+    for name in _services(call, _spoken(call)):
+        service = pool_of_server(call, name).FindServiceByName(name)
+        found += [_offered(name, one) for one in service.methods]
+    return found
+
+
+def _offered(service: str, method: MethodDescriptor) -> Offered:
+    taken, given = (
+        f"{'stream of ' if streams else ''}{message.full_name}"
+        for streams, message in (
+            (method.client_streaming, method.input_type),
+            (method.server_streaming, method.output_type),
+        )
+    )
+    one_message = method.server_streaming or not method.client_streaming
+    return Offered(f"{service}/{method.name}", taken, given, one_message)
 
 
 def _spoken(call: ReflectionCall) -> str:
@@ -193,10 +231,10 @@ def _ask(call: ReflectionCall, method: str, request: Request) -> Response:
         ) from None
 
 
-def _services(call: ReflectionCall, method: str) -> str:
+def _services(call: ReflectionCall, method: str) -> list[str]:
     answer = _ask(call, method, Request(list_services=""))
     names = [one.name for one in answer.list_services_response.service]
-    return ", ".join(name for name in names if not name.startswith("grpc.reflection."))
+    return [name for name in names if not name.startswith("grpc.reflection.")]
 
 
 def _take(answer: Response, files: dict[str, FileDescriptorProto]) -> None:

@@ -83,6 +83,18 @@ def prepare(plan: Plan, called: Target | None = None) -> PreparedTarget:
     return ready
 
 
+def offered(plan: Plan, called: Target) -> list[grpc_descriptors.Offered]:
+    """The methods that one of the plan's targets offers by reflection.
+
+    Raises:
+        UsageError: the address or a header is wrong, or the server does not offer reflection.
+        TargetError: the target cannot be reached, or its answer is invalid.
+    """
+    aim = target(plan, called)
+    with aim.secrets.guard(), GrpcProbe(aim) as visit:
+        return grpc_descriptors.methods_of_server(visit.call)
+
+
 def _streaming(ready: PreparedTarget, plan: Plan, method: Method) -> PreparedTarget:
     how = streaming(plan.streamed)
     if method is STREAM_INFER and not how.path:

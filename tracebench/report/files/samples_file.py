@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from tracebench.analysis.closure.each_request import RequestsPage, each_request
 from tracebench.analysis.streams.streams import answered, by_request
@@ -64,6 +65,26 @@ def write(path: str, kept: Kept) -> None:
             _write_parquet(file, names, kept)
         else:
             _write_csv(file, names, kept)
+
+
+def arrays(kept: Kept) -> dict[str, npt.NDArray[Any]]:
+    """All requests as arrays, one a column, in the order of the file's rows.
+
+    Texts are empty where they are missing. Numbers are int64, or float64 with NaN where some are
+    missing: all of these are durations, which a float64 holds exactly up to 104 days.
+    """
+    names = columns_of(kept)
+    pages = [columns for columns, _ in _pages(names, kept)]
+    return {name: _joined([columns[name] for columns in pages]) for name in names}
+
+
+def _joined(pieces: Sequence[Column]) -> npt.NDArray[Any]:
+    texts = [text for piece in pieces if isinstance(piece, list) for text in piece]
+    if texts or not pieces:
+        return np.array(texts, np.str_)
+    numbers = np.concatenate([np.asarray(piece, np.int64) for piece in pieces])
+    absent = numbers == ABSENT
+    return np.where(absent, np.nan, numbers) if absent.any() else numbers
 
 
 def columns_of(kept: Kept) -> list[str]:

@@ -30,6 +30,7 @@ def printed(parts: Iterable[RenderableType | str], width: int, *, color: bool) -
         file=file,
         width=width,
         force_terminal=color,
+        force_jupyter=False,  # it would display instead of writing to the file
         no_color=not color,
         color_system="standard" if color else None,
         highlight=False,

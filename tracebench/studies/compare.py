@@ -1,4 +1,4 @@
-"""`compare_results(a, b)` → `RunComparison`: a comparison of saved runs; public Python API."""
+"""`compare_results(a, b)` → `RunComparison`: a comparison of saved runs."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`search(plan, …)` → `Search`: the highest load that meets an objective; public Python API."""
+"""`search(plan, …)` → `Search`: the highest load that meets an objective."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ from tracebench.model.plan import Plan
 from tracebench.model.results.result import Result, TargetResult
 from tracebench.model.results.search import Highest, Level, Search, SearchStep
 from tracebench.model.results.sweep import LoadKind
-from tracebench.sweep import INTERRUPTED, MOST, at
+from tracebench.studies.sweep import INTERRUPTED, MOST, at
 
 BUDGET_S: Final = 600.0
 GOODPUT: Final = 0.99

@@ -1,4 +1,4 @@
-"""`sweep(plan, …)` → `Sweep`: the same plan measured at a list of loads; public Python API."""
+"""`sweep(plan, …)` → `Sweep`: the same plan measured at a list of loads."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
