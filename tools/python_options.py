@@ -16,7 +16,7 @@ from tracebench.api.as_options import name_of as name_of
 from tracebench.api.as_options import options_of
 from tracebench.cli.options.completing import FileName
 from tracebench.cli.options.llm_options import SpreadValue
-from tracebench.cli.options.load_values import Loads, Rate, Seconds, WarmupValue
+from tracebench.cli.options.load_values import Loads, Rate, Seconds, Share, WarmupValue
 from tracebench.cli.reports import analyze
 from tracebench.cli.run import run
 from tracebench.cli.search import search
@@ -74,7 +74,7 @@ def _of_one(option: click.Option) -> str:
         return "int"
     if isinstance(kind, click.types.FloatParamType):
         return "float"
-    if isinstance(kind, Seconds | Rate | SpreadValue):
+    if isinstance(kind, Seconds | Rate | Share | SpreadValue):
         return "float | str"
     if isinstance(kind, Loads):
         return 'Sequence[float] | float | Literal["auto"]'
