@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from tests.gauges import pages
 from tests.plans import plan_of
 from tests.report.samples import both
 from tests.servers import HOST, Script, answering, free_ports, read_request, reply, serving
+from tracebench.archive import analyze
 from tracebench.benchmark import run
 from tracebench.gauges.messages import Reading, Record
 from tracebench.gauges.reader import MOST_POINTS, _between, _gauge, check, watching
@@ -58,6 +60,15 @@ def test_gauges_of_the_run() -> None:
     assert 2 <= len(running.t_s) <= 3
     assert all(0 <= at_s <= target.duration_s for at_s in running.t_s)
     assert not said(target)
+
+
+def test_an_archive_keeps_them(tmp_path: Path) -> None:
+    archive = str(tmp_path / "traces.jsonl")
+    with pages.page(pages.VLLM) as url:
+        target = measured(url, **LOAD, output_traces=archive)
+    again = analyze([archive]).targets["rest"]
+    assert again.gauges == target.gauges
+    assert len(again.gauges) == 3
 
 
 def test_where_nobody_is() -> None:

@@ -9,7 +9,7 @@ from tracebench.analysis.numbers import rounded
 from tracebench.cli.options.filling import options
 from tracebench.cli.options.llm_options import LLM
 from tracebench.cli.options.load_options import SENDING
-from tracebench.cli.options.load_values import Seconds
+from tracebench.cli.options.load_values import ArrivalValue, Seconds
 from tracebench.cli.options.output_options import ANSWER
 from tracebench.cli.options.plan_options import (
     EXPECT,
@@ -31,7 +31,7 @@ from tracebench.cli.output.progress_line import Live
 from tracebench.cli.run import FAILED, INTERRUPTED, INVALID, save, warn_of_proxies
 from tracebench.load.progress import SweepWatcher, Watcher
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Segment
+from tracebench.model.plan import Segment, Workload
 from tracebench.model.results.result import Result
 from tracebench.model.results.search import Search
 from tracebench.model.results.sweep import LoadKind
@@ -64,10 +64,11 @@ WITHIN = (
     ),
     click.option(
         "--arrival",
-        type=click.Choice(["poisson", "constant"]),
+        type=ArrivalValue(),
         default="poisson",
         show_default=True,
-        help="Spacing of requests. Poisson: at random, as those of many independent users.",
+        help="Spacing of requests. Poisson: at random, as those of many independent users; gamma:K "
+        "with K below 1: in bursts.",
     ),
     click.option(
         "--concurrency",
@@ -105,6 +106,8 @@ def search(
     if by == "concurrency" and any(one is not None and one % 1 for one in (least, most)):
         raise UsageError("--by concurrency: give whole numbers for --from and --to")
     rate = (Segment(1.0, 1.0, inf),) if by == "rate" else None
+    if by == "concurrency":
+        given["arrival"] = Workload().arrival  # there is no rate to space
     planned = plan({**given, "rate": rate})
     warn_of_proxies()
     warn_of_strangers(planned.traces)

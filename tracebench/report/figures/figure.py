@@ -28,6 +28,7 @@ from tracebench.report.figures.gauge_figure import (
     shares_over_time,
 )
 from tracebench.report.figures.stream_figure import first_token, gaps, streams_in
+from tracebench.report.figures.turn_figure import first_token_by_turn, tokens_by_turn, turns_in
 from tracebench.report.tables.terminal import shortened
 
 _LABELLED = 0.04
@@ -51,7 +52,8 @@ def make(result: Result) -> Figure:
     targets = result.targets
     streams = streams_in(targets)
     gauged = gauges_in(targets)
-    rows = 2 + bool(streams) + bool(gauged)
+    turns = turns_in(streams)
+    rows = 2 + bool(streams) + bool(turns) + bool(gauged)
     width, height = SIZE_IN
     figure = Figure(figsize=(width, height * rows / 2), layout="constrained")
     panels = figure.subplots(rows, 2)
@@ -59,6 +61,9 @@ def make(result: Result) -> Figure:
     if streams:
         first_token(panels[2][0], streams)
         gaps(panels[2][1], streams)
+    if turns:
+        first_token_by_turn(panels[3][0], turns)
+        tokens_by_turn(panels[3][1], turns)
     if gauged:
         counts_over_time(panels[-1][0], gauged)
         shares_over_time(panels[-1][1], gauged)

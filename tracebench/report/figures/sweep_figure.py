@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import Normal, Stroke
-from matplotlib.ticker import LogLocator
 
 from tracebench.analysis.numbers import rounded
 from tracebench.analysis.objectives.limits import LATENCY, objectives_of
@@ -18,17 +17,16 @@ from tracebench.model.objectives import Limit
 from tracebench.model.results.result import TargetResult
 from tracebench.model.results.sweep import LoadKind, Point, Scaling, Sweep
 from tracebench.report.figures.figure_style import COMPONENTS, INVALID, SIZE_IN, save
+from tracebench.report.figures.load_axes import MET, loads_axis, logarithmic
+from tracebench.report.figures.sweep_streams import draw_panels, panels_of
 from tracebench.report.tables.sweep_table import shown
 
-_AXIS = {"concurrency": "requests in flight (concurrency)", "rate": "requests per second asked for"}
 _PERCENTILES = {
     "p50_ms": ("o-", "#444444"),
     "p95_ms": ("s--", "#e69f00"),
     "p99_ms": ("^:", "#d55e00"),
 }
 _GREY = "#777777"
-MET = "#009e73"
-"""Colour of objectives that are met."""
 _MARKERS = "osv^DPX*"
 _OUTLINE = [Stroke(linewidth=3.2, foreground="#333333"), Normal()]
 """Outline of lines, whose colours are meant for areas and would be faint on white."""
@@ -45,18 +43,29 @@ def draw(sweep: Sweep, path: str) -> None:
 
 
 def make(sweep: Sweep) -> Figure:
-    """The figure: four panels for each target, the targets side by side."""
+    """The figure: four panels for each target, more of streams and gauges; targets side by side."""
     count = len(sweep.scaling)
     asked = objectives_of(sweep.slo, 0.5) if sweep.slo else ()
     limits = [limit for one in asked for limit in one.limits]
     width_in, height_in = SIZE_IN
+    height_in *= max(_rows(sweep, name, limits) for name in sweep.scaling) / 2
     figure = Figure(figsize=(width_in * max(1.0, 0.8 * count), height_in), layout="constrained")
     parts = figure.subfigures(1, count, squeeze=False, wspace=0.04)[0]
     for part, (name, scaling) in zip(parts, sweep.scaling.items(), strict=True):
-        targets = {s.load: s.result.targets[name] for s in sweep.steps if name in s.result.targets}
+        targets = _targets(sweep, name)
         title = f"{name}: {next(iter(targets.values())).address}"
         _target(part, title, sweep.kind, scaling, targets, limits)
     return figure
+
+
+def _targets(sweep: Sweep, name: str) -> dict[float, TargetResult]:
+    """Load → the result of a target."""
+    return {s.load: s.result.targets[name] for s in sweep.steps if name in s.result.targets}
+
+
+def _rows(sweep: Sweep, name: str, limits: Sequence[Limit]) -> int:
+    """How many rows of two panels a target has."""
+    return 2 + (len(panels_of(_targets(sweep, name), limits)) + 1) // 2
 
 
 def _target(
@@ -67,7 +76,9 @@ def _target(
     targets: Mapping[float, TargetResult],
     limits: Sequence[Limit],
 ) -> None:
-    (throughput, latency), (stack, growth) = part.subplots(2, 2)
+    more = panels_of(targets, limits)
+    rows = part.subplots(2 + (len(more) + 1) // 2, 2)
+    (throughput, latency), (stack, growth), *others = rows
     points = scaling.points
     _throughput(throughput, kind, scaling)
     _latency(latency, targets)
@@ -75,7 +86,8 @@ def _target(
     _stack(stack, points)
     _growth(growth, points)
     for axes in (throughput, latency, stack, growth):
-        _loads(axes, kind, [point.load for point in points])
+        loads_axis(axes, kind, [point.load for point in points])
+    draw_panels([axes for pair in others for axes in pair], more, kind, [*targets])
     part.suptitle(f"{_headline(scaling)}\n{title}", fontsize=12)
     handles, labels = stack.get_legend_handles_labels()
     if handles:
@@ -85,32 +97,6 @@ def _target(
 def _headline(scaling: Scaling) -> str:
     head = scaling.sentence.partition(";")[0].partition(":")[0]
     return head[:1].upper() + head[1:]
-
-
-def _loads(axes: Axes, kind: LoadKind, loads: Sequence[float]) -> None:
-    """The loads as ticks, evenly spaced if they were doubled."""
-    axes.set_xlabel(_AXIS[kind])
-    if loads[-1] > 4 * loads[0]:
-        axes.set_xscale("log", base=2)
-    named = _apart(loads, logarithmic=loads[-1] > 4 * loads[0])
-    axes.set_xticks(named, [f"{load:g}" for load in named], minor=False)
-    axes.minorticks_off()
-    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-
-
-_TICKS_APART = 0.05
-
-
-def _apart(loads: Sequence[float], *, logarithmic: bool) -> list[float]:
-    """The loads, without those whose tick labels would overlap."""
-    places = [log10(load) if logarithmic else load for load in loads]
-    least = _TICKS_APART * (places[-1] - places[0])
-    kept = [(loads[-1], places[-1])]
-    for load, place in zip(loads[-2::-1], places[-2::-1], strict=True):
-        if kept[-1][1] - place >= least:
-            kept.append((load, place))
-    return [load for load, _ in reversed(kept)]
 
 
 def _throughput(axes: Axes, kind: LoadKind, scaling: Scaling) -> None:
@@ -148,7 +134,7 @@ def _latency(axes: Axes, targets: Mapping[float, TargetResult]) -> None:
         label = name.removesuffix("_ms")
         axes.plot([load for load, _ in known], values, line, color=color, label=label)
     if known:
-        _logarithmic(axes)
+        logarithmic(axes)
         axes.legend(frameon=False)
 
 
@@ -199,16 +185,8 @@ def _growth(axes: Axes, points: Sequence[Point]) -> None:
         axes.plot(loads, means_ms, marker=marker, color=color, linewidth=2, path_effects=_OUTLINE)
         ends.append((name, means_ms[-1]))
     if ends:
-        _logarithmic(axes)
+        logarithmic(axes)
         _name_lines(axes, ends)
-
-
-def _logarithmic(axes: Axes) -> None:
-    """A logarithmic axis with readable numbers."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(LogLocator(subs=()))
 
 
 def _name_lines(axes: Axes, ends: Sequence[tuple[str, float]]) -> None:
