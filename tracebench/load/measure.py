@@ -11,7 +11,6 @@ from tracebench.analysis.statistics.steady_state import stable
 from tracebench.load.engine import kernel
 from tracebench.load.engine.channel import Connecting
 from tracebench.load.engine.engine import Engine, Recording, Window
-from tracebench.load.engine.hanging_up import HangingUp
 from tracebench.load.engine.kernel import PathState
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, done_share, pacing, warm_up
@@ -19,6 +18,7 @@ from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.progress import Watcher
 from tracebench.load.recording.read_record import ReadRecord, Record, hidden, read_record
 from tracebench.load.recording.rows import RowRecorder
+from tracebench.load.streams.hanging_up import HangingUp
 from tracebench.load.streams.tokens import asked_tokens
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.measurement import Measurement

@@ -12,9 +12,9 @@ from tracebench.analysis.streams.streams import summarise_streams
 from tracebench.analysis.summary.summary import summarise
 from tracebench.load.engine.connection import Connection
 from tracebench.load.engine.engine import Engine
-from tracebench.load.engine.hanging_up import HangingUp
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.recording.read_record import Read, ReadRecord, read_record
+from tracebench.load.streams.hanging_up import HangingUp
 from tracebench.load.streams.reading import Streaming
 from tracebench.load.streams.tokens import Answer
 from tracebench.load.wire import http1

@@ -23,8 +23,8 @@ from tests.load.streams.test_grpc_streams import streaming
 from tests.load.streams.test_pitfalls import TTFT_MS, mean
 from tracebench.analysis.streams.hung_up import went_on
 from tracebench.load.streams.events import cut_for
+from tracebench.load.streams.hanging_up import TokensSoFar
 from tracebench.load.streams.reading import NO_STREAMS
-from tracebench.load.streams.under_way import TokensSoFar
 from tracebench.load.wire.codec import GRPC_STREAM, StreamLog
 from tracebench.load.wire.grpc_reply import read_streamed
 from tracebench.load.wire.http2 import StreamingHttp2Codec

@@ -37,7 +37,9 @@ def with_hung_up(found: StreamResult | None, load: Measurement) -> StreamResult 
         return found
     others = answered(load.requests, load.streams)
     them = answered(load.requests, load.streams, which=lambda rows: rows.abandoned)
-    first = {name: describe_present(_of_both(others, them, name)) for name in OF_THE_FIRST}
+    ttft, ttft_service, first_text = (
+        describe_present(_of_both(others, them, name)) for name in OF_THE_FIRST
+    )
     told = HungUp(
         count=len(lasted_ns),
         after=load.hang_up_after,
@@ -46,7 +48,7 @@ def with_hung_up(found: StreamResult | None, load: Measurement) -> StreamResult 
         ttft=describe_present(by_request(them)["ttft"]),
         lasted=describe(lasted_ns),
     )
-    return replace(found, **first, hung_up=told)
+    return replace(found, ttft=ttft, ttft_service=ttft_service, first_text=first_text, hung_up=told)
 
 
 def _of_both(others: Answered, them: Answered, name: str) -> Int64:

@@ -88,8 +88,7 @@ def summarise(
     """Summarise the measurement of one target.
 
     `components` and `share` cover the decomposed requests or, if there are none, the client's view
-    of all successes. `latency`, `exemplars` and `cdf` cover every success and every time-out; a
-    time-out counts with the latency it had reached.
+    of all successes. `latency`, `exemplars` and `cdf` cover successes and time-outs (as they are).
 
     Args:
         address: the target's address, for display.
@@ -100,8 +99,7 @@ def summarise(
         traced: the requests that asked for tracing, the only ones decomposed; None: all requests.
         gauges: the server's own gauges.
     """
-    columns = _columns(load, decomposition)
-    known = ranked(load.requests)
+    columns, known = _columns(load, decomposition), ranked(load.requests)
     latency_ns = known.column(latency_of)
     kept = Comparable(load, known.column(due)) if len(known) else None
     evidence = Evidence(

@@ -13,13 +13,13 @@ from time import perf_counter, process_time
 from tracebench.load.engine.channel import Channel, Connect
 from tracebench.load.engine.conversations import Talk, dispatch_of
 from tracebench.load.engine.dispatch import Ledger
-from tracebench.load.engine.hanging_up import HangingUp
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, Pacing
 from tracebench.load.progress import Progress
 from tracebench.load.recording.replies import Learn, Replies
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.recording.spill import Spill
+from tracebench.load.streams.hanging_up import HangingUp
 from tracebench.load.streams.reading import NO_STREAMS, Streaming
 from tracebench.load.streams.recorder import StreamRecorder
 from tracebench.load.wire.codec import Slot

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError, Message
 
 from tracebench.load.streams.tokens import Answer
@@ -50,7 +50,7 @@ _CACHED: Final = "cached_tokens"
 def tells_usage(kind: type[Message]) -> bool:
     """Whether a message has `text`, and counts tokens in `usage`, as OpenAI's completions do."""
     fields = kind.DESCRIPTOR.fields_by_name
-    usage: Descriptor | None = fields[_USAGE].message_type if _USAGE in fields else None
+    usage = fields[_USAGE].message_type if _USAGE in fields else None
     if usage is None or _TEXT not in fields or _OUTPUT not in usage.fields_by_name:
         return False
     numbers = [one for name in (_INPUT, _OUTPUT) if (one := usage.fields_by_name.get(name))]

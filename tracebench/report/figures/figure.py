@@ -1,6 +1,6 @@
 """A result as a figure of four panels, or more with streams and gauges; needs no display."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import nan
 from typing import Any
 
@@ -72,8 +72,20 @@ def make(result: Result) -> Figure:
     _stack(shares, targets, share=True)
     _curves(curves, targets)
     figure.suptitle(_title(result), fontsize=11)
+    _legend(figure, (times, *panels[2 : 2 + bool(streams), :1].flat))
+    invalid = [name for name, target in targets.items() if not target.verdict.valid]
+    if invalid:
+        text = f"NOT VALID: {', '.join(invalid)}"
+        figure.text(
+            0.5, 0.5, text, color=INVALID, alpha=0.35, fontsize=44, ha="center", rotation=20
+        )
+    return figure
+
+
+def _legend(figure: Figure, panels: Iterable[Axes]) -> None:
+    """One legend for the parts that these panels show."""
     labelled = dict[str, Any]()
-    for axes in (times, *panels[2 : 2 + bool(streams), :1].flat):
+    for axes in panels:
         handles, labels = axes.get_legend_handles_labels()
         labelled = dict(zip(labels, handles, strict=True)) | labelled
     if labelled:
@@ -85,13 +97,6 @@ def make(result: Result) -> Figure:
             columnspacing=1.4,
             frameon=False,
         )
-    invalid = [name for name, target in targets.items() if not target.verdict.valid]
-    if invalid:
-        text = f"NOT VALID: {', '.join(invalid)}"
-        figure.text(
-            0.5, 0.5, text, color=INVALID, alpha=0.35, fontsize=44, ha="center", rotation=20
-        )
-    return figure
 
 
 def _title(result: Result) -> str:

@@ -88,9 +88,14 @@ def read(text: object) -> RunFacts | None:
 
 
 def _gauge(told: Mapping[str, Any]) -> Gauge:
-    series = {name: tuple(map(float, told[name])) for name in ("t_s", "value")}
-    whole = {name: float(told[name]) for name in ("min", "median", "max")}
-    return Gauge(metric=str(told["metric"]), **series, **whole)
+    return Gauge(
+        metric=str(told["metric"]),
+        t_s=tuple(map(float, told["t_s"])),
+        value=tuple(map(float, told["value"])),
+        min=float(told["min"]),
+        median=float(told["median"]),
+        max=float(told["max"]),
+    )
 
 
 def _plain(value: Any) -> Any:
