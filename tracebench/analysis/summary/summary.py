@@ -88,7 +88,7 @@ def summarise(
     """Summarise the measurement of one target.
 
     `components` and `share` cover the decomposed requests or, if there are none, the client's view
-    of all successes. `latency`, `exemplars` and `cdf` cover successes and time-outs (as they are).
+    of all successes. `latency`, `exemplars` and `cdf` cover successes, and time-outs at the latency reached.
 
     Args:
         address: the target's address, for display.

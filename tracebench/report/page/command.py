@@ -17,6 +17,7 @@ _OPTIONS: Final = {
     "schedule_s": "--arrivals",
     "prompts_file": "--prompts",
     "think_time_s": "--think-time",
+    "ramp_up_s": "--ramp-up",
     "metrics": "--metric",
     "named": "--target",
 }
@@ -85,6 +86,8 @@ def _option(name: str, value: Any) -> list[str]:
         return [option, f"{value['statistic'].removesuffix('_ms')} {100 * value['share']:g}%"]
     if name == "schedule_s":
         return [option, "ARRIVALS"]
+    if name == "hang_up_after":
+        return [option, _hang_up(value)]
     if name == "headers":
         return [text for key, held in value for text in (option, f"{key}: {held}")]
     if name == "named":
@@ -101,6 +104,12 @@ def _named(name: str, address: str) -> str:
     if address.startswith("unix:"):
         return f"{name}=grpc+{address}"
     return f"{name}={address}" if "://" in address else f"{name}=grpc://{address}"
+
+
+def _hang_up(value: Mapping[str, Any]) -> str:
+    """The value of `--hang-up-after`, e.g. `20tokens:0.5`."""
+    limit = f"{value['after_s']:g}s" if value["tokens"] is None else f"{value['tokens']}tokens"
+    return limit if value["share"] == 1 else f"{limit}:{value['share']:g}"
 
 
 def _segment(one: Mapping[str, Any]) -> str:
