@@ -174,8 +174,8 @@ def _interrupted(run: Evidence) -> Finding | None:
 _HUNG_UP: Final = FindingKind(
     "hung_up",
     INFO,
-    "{value:#request was|requests were} hung up by the client after {after}, as asked, of "
-    "{started:,}: their first tokens count, nothing else of them does{lean}; {server}",
+    "the client hung up {value:#request} of {started:,} after {after}, as asked: their first "
+    "tokens count, nothing else of them does{lean}; {server}",
     (
         Advice(
             "compare with a run without --hang-up-after to see what it costs the others",
