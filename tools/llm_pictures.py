@@ -2,7 +2,8 @@
 
 `--measure` measures those results anew first, on the example language model (about five minutes;
 core 0 for the server, core 1 for tracebench). Each picture is what a command of docs/llm.md draws
-with `--output-plot`, in fewer colours; only that of prompt lengths puts several runs side by side.
+with `--output-plot`, in fewer colours; only those of prompt lengths and of turns put several runs
+side by side.
 """
 
 import gzip
@@ -22,21 +23,23 @@ from PIL import Image
 
 from tools.house import ROOT
 from tracebench.model.results.result import Result
+from tracebench.model.results.stream_result import StreamResult
 from tracebench.report.figures.stream_figure import first_token
+from tracebench.report.figures.turn_figure import first_token_by_turn, tokens_by_turn
 from tracebench.report.files import result_file
 
 FOLDER: Final = ROOT / "docs" / "llm"
 MODEL: Final = ("--llm", "tracebench-syllables")
 USERS: Final = (
     *("--input-tokens", "128", "--output-tokens", "32", "--concurrency", "1,2,4,8,12,16"),
-    *("--slo", "ttft < 500ms, tpot < 25ms", "--duration", "15"),
+    *("--slo", "ttft < 500ms, tpot < 25ms", "--duration", "8"),
 )
 PARTS: Final = ("--input-tokens", "256", "--output-tokens", "48", "--concurrency", "12")
 VERSIONS: Final = ("--input-tokens", "128", "--output-tokens", "32", "--concurrency", "6")
 LENGTHS: Final = (64, 256, 1024)
 TURNS: Final = ("--turns", "6", "--input-tokens", "96", "--output-tokens", "32")
 HANG_UP: Final = ("--input-tokens", "128", "--output-tokens", "64", "--rate", "5")
-_COLORS: Final = 48
+_COLORS: Final = 96
 _DPI: Final = 72
 
 
@@ -84,7 +87,7 @@ def measure() -> None:
             measured(
                 "run", f"length-{length}", url, (*lengths, "--requests", "40", "--warmup", "4")
             )
-        whole = (*HANG_UP, "--requests", "300", "--warmup", "12", *gauges)
+        whole = (*HANG_UP, "--requests", "200", "--warmup", "12", *gauges)
         measured("run", "all-listen", url, whole)
         measured("run", "half-hang-up", url, (*whole, "--hang-up-after", "8tokens:0.5"))
     with serving("--instances", "4") as url:
@@ -100,15 +103,16 @@ def draw() -> None:
         folder = Path(name)
         for kept in FOLDER.glob("*.json.gz"):
             (folder / kept.stem).write_bytes(gzip.decompress(kept.read_bytes()))
-        for one in ("users", "parts", "cache"):
+        for one in ("users", "parts"):
             drawn(folder, one, "report", f"{one}.json")
         drawn(folder, "versions", "compare", "old.json", "new.json")
         drawn(folder, "hang-up", "compare", "all-listen.json", "half-hang-up.json")
-        figure = Figure(figsize=(9, 3.2), layout="constrained")
-        of_lengths(figure, folder)
-        picture = BytesIO()
-        figure.savefig(picture, format="png", dpi=_DPI * 1.3)
-        fewer_colours(Image.open(picture), "lengths")
+        for title, make, size in (("lengths", of_lengths, (9, 3.2)), ("cache", of_turns, (12, 4))):
+            figure = Figure(figsize=size, layout="constrained")
+            make(figure, folder)
+            picture = BytesIO()
+            figure.savefig(picture, format="png", dpi=1.3 * _DPI)
+            fewer_colours(Image.open(picture), title)
 
 
 def drawn(folder: Path, name: str, command: str, *files: str) -> None:
@@ -116,7 +120,7 @@ def drawn(folder: Path, name: str, command: str, *files: str) -> None:
     file = folder / f"{name}.png"
     paths = [str(folder / one) for one in files]
     done = subprocess.run(
-        [sys.executable, "-m", "tracebench", command, *paths, "-q", "--output-plot", str(file)],
+        [sys.executable, "-m", "tracebench", command, *paths, "--output-plot", str(file)],
         capture_output=True,
         text=True,
         cwd=folder,
@@ -130,23 +134,34 @@ def drawn(folder: Path, name: str, command: str, *files: str) -> None:
 
 def of_lengths(figure: Figure, folder: Path) -> None:
     """The time to the first token by the length of the prompt, in its parts."""
-    streams = {}
-    for length in LENGTHS:
-        file = folder / f"length-{length}.json"
-        found = result_file.loads_any(file.read_text(), str(file))
-        assert isinstance(found, Result)
-        stream = found.targets["rest"].stream
-        assert stream is not None
-        streams[f"{length:,} tokens"] = stream
     axes = figure.subplots()
-    first_token(axes, streams)
+    first_token(axes, {f"{one:,} tokens": stream_of(folder, f"length-{one}") for one in LENGTHS})
     axes.set_title("The first token by the length of the prompt: mean")
     axes.legend(frameon=False, ncols=6, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 
+def of_turns(figure: Figure, folder: Path) -> None:
+    """The time to the first token by turn, with a cache and without one."""
+    both = {"no cache": stream_of(folder, "no-cache"), "cache": stream_of(folder, "cache")}
+    left, right = figure.subplots(1, 2)
+    first_token_by_turn(left, both)
+    tokens_by_turn(right, both)
+
+
+def stream_of(folder: Path, name: str) -> StreamResult:
+    """The streams of a run that is kept."""
+    file = folder / f"{name}.json"
+    found = result_file.loads_any(file.read_text(), str(file))
+    assert isinstance(found, Result)
+    stream = found.targets["rest"].stream
+    assert stream is not None
+    return stream
+
+
 def fewer_colours(picture: Image.Image, name: str) -> None:
     """Save it small: figures have few colours."""
-    small = picture.convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE)
+    covering = Image.Quantize.MAXCOVERAGE  # thin lines keep their colours
+    small = picture.convert("RGB").quantize(_COLORS, covering, dither=Image.Dither.NONE)
     small.save(FOLDER / f"{name}.png", optimize=True)
 
 

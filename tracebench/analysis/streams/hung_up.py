@@ -19,7 +19,7 @@ OF_THE_FIRST: Final = ("ttft", "ttft_service", "first_text")
 """The metrics that are known once the first token has come."""
 _RUNNING, _WAITING = "requests_running", "requests_waiting"
 _FEWEST_READINGS: Final = 5
-_FEWEST_LEFT: Final = 1.0
+_FEWEST_LEFT: Final = 0.5
 """Requests that a server would have to work on for nobody, on average, to be noticed."""
 
 
