@@ -152,9 +152,7 @@ def test_after_a_time_the_rest_is_said_to_be_the_faster_ones() -> None:
     assert "cannot be seen without its gauges" in found.message
     run = Streamed(streams(chat(tokens())), requests=2, hang_up=AFTER_TOKENS)
     (found,) = (one for one in run.target.verdict.findings if one.code == "hung_up")
-    assert found.message.startswith(
-        "the client hung up 2 requests of 2 after 4 tokens, as asked: "
-    )
+    assert found.message.startswith("the client hung up 2 requests of 2 after 4 tokens, as asked: ")
     assert "faster" not in found.message
 
 

@@ -88,7 +88,7 @@ def summarise(
     """Summarise the measurement of one target.
 
     `components` and `share` cover the decomposed requests or, if there are none, the client's view
-    of all successes. `latency`, `exemplars` and `cdf` cover successes, and time-outs at the latency reached.
+    of all successes. `latency`, `exemplars` and `cdf` cover successes, and time-outs as they are.
 
     Args:
         address: the target's address, for display.
@@ -116,9 +116,8 @@ def summarise(
         judged=Judged(load, decomposition) if load.slo else None,
         gauges=gauges,
     )
-    asked = Ranked(load.requests, known, latency_ns)
-    if traced is not None and len(traced) < len(load.requests):
-        asked = Ranked.of(traced)
+    part = load.requests if traced is None else traced
+    asked = Ranked.of(part) if len(part) < len(load.requests) else Ranked(part, known, latency_ns)
     found = replace(
         _beside_limits(_found(address, evidence, columns), evidence.judged),
         exemplars=exemplars(asked, decomposition),
