@@ -40,7 +40,7 @@ _CONTENT: Final = {
     "payloads": f"{_PATH} | Sequence[object]",
 }
 """Options that also take values."""
-_TEXTS: Final = ("text", "target", "stability")
+_TEXTS: Final = ("text", "target", "stability", "arrival", "hang-up")
 """Names of the parameter types whose values are texts here too."""
 _PAIRS: Final = ("header", "map", "target")
 """Options whose values are pairs."""

@@ -244,7 +244,8 @@ def _analysed(
     group: _Group, kept: KeptSpans, joined: _Joined, *of_archive: Finding | None
 ) -> TargetResult:
     load, times, decomposition = joined
-    result = summarise(group.address, load, decomposition)
+    gauges = {} if group.facts is None else group.facts.gauges
+    result = summarise(group.address, load, decomposition, gauges=gauges)
     if group.facts is None:
         about = facts_lost() if group.is_ours else other_client()
     else:

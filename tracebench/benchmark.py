@@ -21,7 +21,7 @@ from tracebench.analysis.findings.finding import with_findings
 from tracebench.analysis.findings.outcome import interrupted
 from tracebench.analysis.findings.server.otlp_spans import unfit_rules
 from tracebench.analysis.objectives.limits import limits_of, objectives_of
-from tracebench.analysis.statistics.steady_state import settled, settled_together
+from tracebench.analysis.statistics.steady_state import ramped_up, settled, settled_together
 from tracebench.analysis.streams.streams import summarise_streams
 from tracebench.analysis.summary.summary import summarise
 from tracebench.analysis.verdict import advised
@@ -155,7 +155,8 @@ def _one_by_one(
         watcher.begins(name, ready.address, ready.answer)
         load, late = _loaded(ready, plan.load, watcher, may_fail=bool(targets)), Event()
         with interruptible(late.set):  # what is measured must not be lost
-            result, _ = analysing(name, settled(load, plan.load.warmup), anchor)
+            load = ramped_up(settled(load, plan.load.warmup), plan.load.ramp_up_s)
+            result, _ = analysing(name, load, anchor)
         cut_short = load.interrupted
         if late.is_set() and left and not cut_short:
             cut_short = True
@@ -264,7 +265,8 @@ class _Analysing:
         plan, prepared, waits = self._plan, self._prepared[name], self._watcher.waits
         load = replace(load, slo=plan.objectives.slo or "", goodput=plan.objectives.goodput)
         self._watcher.loaded(name, load)
-        facts = run_facts.written(prepared.address, load, self._session)
+        gauges, doubts = self._gauges.during(load.requests)
+        facts = run_facts.written(prepared.address, load, self._session, gauges)
         run_id = self._session["tool"]["run_id"]
         one_run = export.Run(run_id, anchor, plan.load.concurrency, facts, name)
         requests, times = _asked(load, prepared)
@@ -278,14 +280,15 @@ class _Analysing:
         decomposition = decompose(*joined)
         waits(f"summing up {len(requests):,} requests")
         floor, epoch_ns = self._floors.get(name), anchor.offset_ns
-        result = summarise(prepared.address, load, decomposition, epoch_ns, floor, traced[0])
+        result = summarise(
+            prepared.address, load, decomposition, epoch_ns, floor, traced[0], gauges
+        )
         if len(requests) < len(load.requests):
             effect = observer_effect(load.requests, prepared.untraced_from)
             result = replace(result, observer_effect=effect)
-        result = _with(result, *findings)
+        result = _with(result, *findings, *doubts)
         result = self._traces.linked(result, requests, prepared.described, one_run)
-        result = self._gauges.beside(beside_floor(result, floor), load.requests)
-        return result, decomposition
+        return beside_floor(result, floor), decomposition
 
     def _of_traces(
         self,

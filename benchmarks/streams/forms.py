@@ -74,12 +74,20 @@ _OTHER: Final = (
 _ROLE, _TOKEN, _FINISH = _choice(role="assistant"), _choice(content=" the"), _choice("length")
 
 
+def prompt_of(said: dict[str, Any]) -> str:
+    """The text of a prompt; each of its bytes is a token of this server."""
+    parts = [one["content"] for one in said.get("messages", ())] or [said.get("prompt", "")]
+    texts = [one if isinstance(one, str) else "".join(x["text"] for x in one) for one in parts]
+    return "".join(texts)
+
+
 class Sse:
     """HTTP/1.1, one request at a time; every other request is told what models there are."""
 
     def __init__(self) -> None:
         self.answer = b""
         self._come = b""
+        self._prompt_tokens = 0
 
     def requests(self, data: bytes) -> Iterator[Asked]:
         """See `Form`."""
@@ -98,7 +106,9 @@ class Sse:
                 self.answer += _OTHER
                 continue
             name = _name(fields.get("traceparent", ""), fields.get("x-request-id", ""))
-            yield Asked(0, name, json.loads(body))
+            said = json.loads(body)
+            self._prompt_tokens = len(prompt_of(said).encode())
+            yield Asked(0, name, said)
 
     def begin(self, _number: int) -> bytes:
         """See `Form`."""
@@ -110,7 +120,8 @@ class Sse:
 
     def end(self, _number: int, count: int) -> bytes:
         """See `Form`."""
-        usage = {"prompt_tokens": 16, "completion_tokens": count, "total_tokens": 16 + count}
+        told = self._prompt_tokens
+        usage = {"prompt_tokens": told, "completion_tokens": count, "total_tokens": told + count}
         return _FINISH + _event(choices=[], usage=usage) + _chunk("[DONE]") + b"0\r\n\r\n"
 
 

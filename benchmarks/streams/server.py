@@ -5,8 +5,8 @@ send a token; whatever can be made before is. The request says in JSON when its 
 (`first_ms` after it was read), how far apart the others are (`gap_ms`), and how many there are
 (`max_tokens`). At its end (SIGTERM) it writes one line of JSON for each stream to FILE: the trace
 id of its traceparent (`name`), when the kernel received the request (`come_ns`), and when each
-token left (`left_ns`: just before the send), both by CLOCK_MONOTONIC. Nothing of tracebench is in
-it.
+token left (`left_ns`: just before the send), both by CLOCK_MONOTONIC, and the text that was asked
+(`prompt`). Nothing of tracebench is in it.
 """
 
 import gc
@@ -23,9 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from struct import Struct
 from time import monotonic_ns, time_ns
-from typing import Final
+from typing import Any, Final
 
-from benchmarks.streams.forms import Asked, Form, Grpc, Sse
+from benchmarks.streams.forms import Asked, Form, Grpc, Sse, prompt_of
 
 _MS: Final = 1_000_000
 _READ_SIZE: Final = 65_536
@@ -175,7 +175,7 @@ class Server:
     def _begin(self, peer: Peer, asked: Asked, read_ns: int) -> None:
         said = asked.said
         first_ns = read_ns + round(said.get("first_ms", 50) * _MS)
-        gap_ns, count = round(said.get("gap_ms", 10) * _MS), said.get("max_tokens") or 64
+        gap_ns, count = round(said.get("gap_ms", 10) * _MS), _count(said)
         stream = Stream(peer, asked, peer.come_ns, gap_ns, count)
         self.streams.append(stream)
         peer.send(peer.sealed(peer.form.begin(asked.number)))
@@ -195,6 +195,10 @@ class Server:
                 continue  # the client has gone, or reads nothing
             if next_ns:
                 self._call(next_ns, stream)
+
+
+def _count(said: dict[str, Any]) -> int:
+    return int(said.get("max_tokens") or said.get("max_completion_tokens") or 64)
 
 
 def main() -> None:
@@ -219,6 +223,7 @@ def main() -> None:
             for stream in server.streams:
                 name, come_ns = stream.asked.name, stream.come_ns
                 line = {"name": name, "come_ns": come_ns, "left_ns": stream.left_ns}
+                line["prompt"] = prompt_of(stream.asked.said)
                 file.write(json.dumps(line) + "\n")
 
 

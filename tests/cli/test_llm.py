@@ -14,9 +14,10 @@ from tests.load.language.caching_server import How, caching, limit_of
 from tests.servers import HOST
 from tracebench.cli import cli
 from tracebench.cli.options.llm_options import SpreadValue, key_header, language
+from tracebench.cli.options.load_values import ArrivalValue, HangUpValue
 from tracebench.cli.options.prompt_files import read_prompts
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Prompt, Spread
+from tracebench.model.plan import HangUp, Prompt, Spread
 
 URL = ("--rest-url", "http://127.0.0.1:9")
 KEY = "sk-0123456789abcdef"
@@ -150,6 +151,16 @@ def test_what_is_no_spread(text: str) -> None:
         (("--input-tokens", "5"), "--input-tokens goes with --llm MODEL"),
         (("--api-key", KEY), "--api-key goes with --llm MODEL"),
         (("--llm", ""), "--llm is empty"),
+        (("--llm", "m", "--arrival", "gamma:2"), "--arrival gamma:2 spaces the requests of a rate"),
+        (
+            ("--llm", "m", "--ramp-up", "5", "--rate", "3"),
+            "--ramp-up 5 starts the users",
+        ),
+        (("--llm", "m", "--ramp-up", "5", "--warmup", "auto"), "--warmup auto exclude each other"),
+        (
+            ("--llm", "m", "--ramp-up", "5", "--target", "b=http://127.0.0.1:9"),
+            "--ramp-up 5 is for one target at a time",
+        ),
         (("--llm", "m", "--data", __file__), "leave out --image, --data"),
         (("--llm", "m", "--oip", "m"), "--llm and --oip exclude each other"),
         (("--llm", "m", "--grpc-server", "127.0.0.1:9"), "--llm speaks the OpenAI interface"),
@@ -178,6 +189,38 @@ def test_a_file_says_how_long_prompts_are(tmp_path: Path) -> None:
     for option in ("--input-tokens", "--prefix-tokens"):
         shown = refused("--llm", "m", "--prompts", path, option, "64")
         assert f"leave out {option}" in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("20tokens", HangUp(tokens=20)),
+        ("1token:0.5", HangUp(tokens=1, share=0.5)),
+        ("2s", HangUp(after_s=2)),
+        ("1m30s:0.25", HangUp(after_s=90, share=0.25)),
+    ],
+)
+def test_when_to_hang_up(text: str, said: HangUp) -> None:
+    assert HangUpValue().convert(text, None, None) == said
+
+
+@pytest.mark.parametrize("text", ["20", "0tokens", "0s", "2s:0", "2s:1.5", "2s:x", "tokens", "-2s"])
+def test_what_is_no_hang_up(text: str) -> None:
+    with pytest.raises(click.BadParameter) as raised:
+        HangUpValue().convert(text, None, None)
+    assert repr(text) in str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["gamma:0.5", "poisson", "constant", "gamma:1e3"])
+def test_arrivals(text: str) -> None:
+    assert ArrivalValue().convert(text, None, None) == text.replace("1e3", "1000")
+
+
+@pytest.mark.parametrize("text", ["gamma", "gamma:0", "gamma:x", "gamma:inf", "even", "gamma:nan"])
+def test_what_is_no_arrival(text: str) -> None:
+    with pytest.raises(click.BadParameter) as raised:
+        ArrivalValue().convert(text, None, None)
+    assert f"{text!r}: give constant, poisson, or gamma:K" in str(raised.value)
 
 
 # ── the key ──────────────────────────────────────────────────────────────────────────────────

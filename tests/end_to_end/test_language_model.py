@@ -67,9 +67,8 @@ def test_every_stream_is_decomposed(measured: tuple[Result, Path], target: str) 
     stream = found.stream
     assert stream is not None
     assert stream.tokens.output == REQUESTS * TOKENS
-    if target == "rest":
-        assert stream.tokens.source == "usage"
-        assert stream.tokens.input == REQUESTS * questions.PROMPT_TOKENS
+    assert stream.tokens.source == "usage"
+    assert stream.tokens.input == REQUESTS * questions.PROMPT_TOKENS
     assert stream.first_token_splits["apart"] == REQUESTS
     assert set(found.parts_of["inference"]) == {PREFILL, DECODE}
     ttft, generation = stream.parts["ttft"], stream.parts["generation"]

@@ -3,14 +3,15 @@
 import os
 import signal
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.gauges import pages
 from tests.plans import plan_of
-from tests.report.samples import both
 from tests.servers import HOST, Script, answering, free_ports, read_request, reply, serving
+from tracebench.archive import analyze
 from tracebench.benchmark import run
 from tracebench.gauges.messages import Reading, Record
 from tracebench.gauges.reader import MOST_POINTS, _between, _gauge, check, watching
@@ -60,6 +61,15 @@ def test_gauges_of_the_run() -> None:
     assert not said(target)
 
 
+def test_an_archive_keeps_them(tmp_path: Path) -> None:
+    archive = str(tmp_path / "traces.jsonl")
+    with pages.page(pages.VLLM) as url:
+        target = measured(url, **LOAD, output_traces=archive)
+    again = analyze([archive]).targets["rest"]
+    assert again.gauges == target.gauges
+    assert len(again.gauges) == 3
+
+
 def test_where_nobody_is() -> None:
     url = f"http://{HOST}:{free_ports()}/metrics"
     target = measured(url)
@@ -98,8 +108,7 @@ def test_a_run_that_is_over_before() -> None:
 def test_a_process_that_is_gone() -> None:
     requests = Requests.of([])
     with pages.page(pages.VLLM) as url, watching(Watched(url), Tls()) as gauges:
-        (result,) = [both().targets["rest"]]
-        assert gauges.beside(result, requests) is result, "nothing was sent"
+        assert gauges.during(requests) == ({}, []), "nothing was sent"
         assert gauges._pipe is not None
         gauges._pipe.close()
         assert gauges._record().failures[0][1] == "the process that reads it ended"

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from tests.analysis.sweeps import Times, closed, cores, pool, target
-from tests.report.samples import result
+from tests.report.samples import result, streamed
 from tracebench.analysis.scaling.scale import scale
-from tracebench.model.results.result import TargetResult
+from tracebench.model.results.result import Gauge, TargetResult
+from tracebench.model.results.stream_result import Goodput
 from tracebench.model.results.sweep import LoadKind, Step, Sweep
 
 Targets = dict[float, TargetResult]
@@ -40,7 +41,21 @@ def crowded(load: int) -> Times:
     }
 
 
+def of_streams() -> Sweep:
+    """Streams, gauges and limits at two loads, the same at both."""
+    one = streamed().targets["rest"]
+    running = Gauge("running", (1.0, 2.0), (3.0, 5.0), 3.0, 4.0, 5.0)
+    used = Gauge("used", (1.0, 2.0), (0.2, 0.4), 0.2, 0.3, 0.4)
+    gauges = {"requests_running": running, "kv_cache_usage": used}
+    met = Goodput(0.9, 12.0, {"ttft": 60.0, "tpot": 15.0}, (0.8, 0.95))
+    target_of = replace(one, gauges=gauges, goodput=met)
+    made = sweep("concurrency", rest={1: target_of, 2: target_of})
+    return replace(made, slo="ttft < 60ms, tpot < 15ms")
+
+
+OF_STREAMS = of_streams()
 ALL = {
+    "streams": OF_STREAMS,
     "workers": sweep("concurrency", rest=closed(pool(4, waits_in="network"))),
     "both": sweep("concurrency", rest=closed(crowded), grpc=closed(cores(2))),
     "one step": sweep("concurrency", rest=closed(cores(2), (1,))),

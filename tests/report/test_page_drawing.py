@@ -176,6 +176,8 @@ URL = ("--rest-url", "http://127.0.0.1:5000/predict")
         ("--target", "a=grpc+unix:/x", "--label", "it's", "--metrics-url", "http://h/m"),
         ("--slo", "ttft < 200ms", "--stream-timeout", "9", "--receive-otlp"),
         ("--bind", "127.0.0.2,127.0.0.3", "--trace-share", "1%", "--no-otlp-metrics"),
+        ("--ramp-up", "5", "--hang-up-after", "20tokens:0.5"),
+        ("--rate", "3", "--arrival", "gamma:0.5", "--hang-up-after", "2s"),
     ],
 )
 def test_the_command_asks_for_the_same_again(options: tuple[str, ...]) -> None:

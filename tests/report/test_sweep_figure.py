@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.report.sweep_samples import ALL
+from tests.report.sweep_samples import ALL, OF_STREAMS
 from tracebench.model.results.sweep import Sweep
 from tracebench.report.figures.sweep_figure import draw, make
 
@@ -67,3 +67,36 @@ def test_numbers_of_loads_do_not_overlap() -> None:
     assert named[0] == "1"
     assert named[-1] == "19"
     assert len(named) < 19
+
+
+def test_streams_and_gauges_have_panels_of_their_own() -> None:
+    figure = make(OF_STREAMS)
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    titles = [axes.get_title() for axes in shown]
+    assert titles[4:] == [
+        "Output tokens per second",
+        "Tokens per second against the first token (p95), by load",
+        "Time to the first token",
+        "Between tokens",
+        "Goodput: requests that meet every limit",
+        "The server's gauges: median",
+        "The server's gauges that are shares: median",
+    ]
+    tokens, against, first, gaps, goodput, counts, shares = shown[4:]
+    stream = OF_STREAMS.steps[0].result.targets["rest"].stream
+    assert stream is not None
+    assert stream.ttft is not None
+    assert np.asarray(tokens.lines[0].get_ydata()).tolist() == [stream.output_tokens_per_s] * 2
+    assert [text.get_text() for text in against.texts] == ["1", "2"]
+    limits = {line.get_label(): line for line in (*first.lines, *gaps.lines, *against.lines)}
+    assert np.asarray(limits["ttft < 60 ms"].get_ydata()).tolist() == [60, 60]
+    assert np.asarray(limits["tpot < 15 ms"].get_ydata()).tolist() == [15, 15]
+    assert np.asarray(limits["< 60 ms"].get_xdata()).tolist() == [60, 60]
+    assert np.asarray(limits["p50"].get_ydata()).tolist() == [stream.ttft.p50_ms] * 2
+    assert np.asarray(goodput.lines[0].get_ydata()).tolist() == [90, 90]
+    assert np.asarray(counts.lines[0].get_ydata()).tolist() == [4, 4]
+    assert np.asarray(shares.lines[0].get_ydata()).tolist() == [30, 30]
+
+
+def test_a_sweep_without_streams_has_four_panels() -> None:
+    assert len(make(ALL["workers"]).axes) == 4

@@ -276,7 +276,8 @@ def interpret_stream(stream: StreamResult) -> str:
     parts, said = stream.parts.get("ttft", {}), f"{rounded(stream.ttft.p50_ms)} ms"
     if parts and stream.ttft.mean_ms:
         largest = max(parts, key=lambda name: parts[name].mean_ms)
-        share = percent(parts[largest].mean_ms / stream.ttft.mean_ms)
+        whole_ms = sum(one.mean_ms for one in parts.values())  # without those that were hung up
+        share = percent(parts[largest].mean_ms / whole_ms) if whole_ms else "0 %"
         said = f"{said} ({share} {largest.replace('_', ' ')})"
     if stream.tpot is None:
         return f"first token after {said}"

@@ -40,10 +40,19 @@ class Shared(TypedDict, total=False):
     """Seed for random choices."""
     warmup: int | Literal["auto"] | None
     """Requests to send first and not count; auto: trim the start of the run."""
+    ramp_up: float | str | None
+    """Closed loop: start the --concurrency users one after the other over this time, which does not
+    count, instead of all at once."""
+    hang_up_after: str | None
+    """Stop listening to a stream after so many tokens or so long, in this share of the requests.
+    [default share: 1]"""
     timeout: float | str | None
     """Time-out of each request; of a reply that streams, of each gap in it."""
     connections: int | None
     """Connections that gRPC requests share. [default: one per request in flight]"""
+    bind: str | Sequence[str] | None
+    """Connect from these addresses of this machine in turn: each has its own ports for connections.
+    Repeatable."""
     label: str | None
     """Name this run: in the heading, the result file and the Markdown."""
     expect_status: str | Sequence[str] | None
@@ -108,7 +117,13 @@ class Shared(TypedDict, total=False):
     output_traces: str | PathLike[str] | None
     """Write all spans as OTLP JSON lines."""
     otlp_endpoint: str | None
-    """Export all spans by OTLP."""
+    """Also export all spans to this URL, and the run's own metrics while it runs."""
+    otlp_metrics: bool | None
+    """Whether --otlp-endpoint gets the metrics: requests, latency, errors, once a second. [default:
+    --otlp-metrics]"""
+    trace_share: float | str | None
+    """Ask for the trace of only this share of the requests, drawn at random, where all would be too
+    many. Timings in replies still come for all. [default: 100%]"""
     jaeger: str | None
     """Read the server's spans back from this Jaeger."""
     trace_ui: str | None
@@ -140,8 +155,12 @@ class RunOptions(Shared, total=False):
     """Requests per second: constant (100), a ramp (10:200/60s), or steps (10/9s,50/9s)."""
     arrivals: str | PathLike[str] | None
     """File of times at which to send: seconds, one a line."""
-    arrival: Literal["constant", "poisson"] | None
-    """Spacing of requests under --rate."""
+    arrival: str | None
+    """Spacing of requests under --rate. gamma:K comes in bursts with K below 1, and more evenly
+    than poisson with K above."""
+    plot_style: Literal["overview", "classic"] | None
+    """overview: components, latency over time, percentiles, tail. classic: component times, mean
+    and p95, percentages, CDF.  [default: overview]"""
     slo: str | None
     """Limits of each request, comma-separated: METRIC < VALUE, where METRIC is latency, a
     component, or ttft, tpot, … of a stream. Reports the share and the rate of requests that meet
@@ -189,8 +208,9 @@ class SweepOptions(Shared, total=False):
     until_stable: str | None
     """Stop once this statistic is known to within this share; --requests or --duration still bound
     the run. [default bound: 300 s]"""
-    arrival: Literal["constant", "poisson"] | None
-    """Spacing of requests under --rate."""
+    arrival: str | None
+    """Spacing of requests under --rate. gamma:K comes in bursts with K below 1, and more evenly
+    than poisson with K above."""
     slo: str | None
     """What a load must meet: METRIC.PERCENTILE < VALUE, or limits for each request (METRIC <
     VALUE), to be met by the share of requests given by --goodput."""
@@ -231,8 +251,9 @@ class SearchOptions(Shared, total=False):
     """The highest load to try."""
     budget: float | str | None
     """How long the search may take. The longer, the closer to the limit it can prove."""
-    arrival: Literal["poisson", "constant"] | None
-    """Spacing of requests. Poisson: at random, as those of many independent users."""
+    arrival: str | None
+    """Spacing of requests. Poisson: at random, as those of many independent users; gamma:K with K
+    below 1: in bursts."""
     concurrency: int | None
     """Upper limit of requests in flight. [default: 256]"""
 
@@ -242,6 +263,9 @@ class AnalyzeOptions(TypedDict, total=False):
 
     label: str | None
     """Name this run: in the heading, the result file and the Markdown."""
+    plot_style: Literal["overview", "classic"] | None
+    """overview: components, latency over time, percentiles, tail. classic: component times, mean
+    and p95, percentages, CDF.  [default: overview]"""
     map: str | Sequence[str] | Mapping[str, str] | None
     """Map spans to a component, e.g. 'inference=forward*'. Repeatable."""
     mapping: str | PathLike[str] | None

@@ -11,7 +11,7 @@ from tracebench.cli.help.grpc_methods import Calling
 from tracebench.cli.options.filling import headed, options
 from tracebench.cli.options.llm_options import LLM
 from tracebench.cli.options.load_options import LOADING, SENDING
-from tracebench.cli.options.load_values import Seconds
+from tracebench.cli.options.load_values import ArrivalValue, Seconds
 from tracebench.cli.options.output_options import ANSWER
 from tracebench.cli.options.plan_options import (
     EXPECT,
@@ -65,10 +65,11 @@ WITHIN = headed(
     ),
     click.option(
         "--arrival",
-        type=click.Choice(["poisson", "constant"]),
+        type=ArrivalValue(),
         default="poisson",
         show_default=True,
-        help="Spacing of requests. Poisson: at random, as those of many independent users.",
+        help="Spacing of requests. Poisson: at random, as those of many independent users; gamma:K "
+        "with K below 1: in bursts.",
     ),
     click.option(
         "--concurrency",
@@ -127,6 +128,8 @@ def planned_search(
         raise UsageError("--concurrency is what --by concurrency raises: give --to instead")
     if by == "concurrency" and any(one is not None and one % 1 for one in (least, most)):
         raise UsageError("--by concurrency: give whole numbers for --from and --to")
+    if by == "concurrency":
+        given = {**given, "arrival": Workload().arrival}  # there is no rate to space
     return plan({**given, "rate": (Segment(1.0, 1.0, inf),) if by == "rate" else None})
 
 

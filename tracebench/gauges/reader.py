@@ -8,14 +8,13 @@ from statistics import median
 from typing import Final
 from urllib.parse import urlsplit
 
-from tracebench.analysis.findings.finding import with_findings
 from tracebench.analysis.findings.server import server_gauges
 from tracebench.gauges.known import known, named, servers
 from tracebench.gauges.messages import Record, Setup
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Tls, Watched
 from tracebench.model.record.requests import Requests
-from tracebench.model.results.result import Finding, Gauge, TargetResult
+from tracebench.model.results.result import Finding, Gauge
 from tracebench.system.child_process import Child
 from tracebench.system.redaction import redacted
 
@@ -39,23 +38,20 @@ class Gauges:
     def __init__(self, url: str | None, asked: tuple[str, ...], pipe: Pipe | None) -> None:
         self._url, self._asked, self._pipe = url, asked, pipe
 
-    def beside(self, result: TargetResult, requests: Requests) -> TargetResult:
-        """Add the gauges of the time in which a target's requests were in flight.
+    def during(self, requests: Requests) -> tuple[dict[str, Gauge], list[Finding]]:
+        """The gauges while a target's requests were in flight, and doubts about them.
 
         Args:
-            result: the target's result.
-            requests: all requests sent to the target.
+            requests: all requests sent to the target; they have ended.
         """
         if self._url is None or not len(requests):
-            return result
+            return {}, []
         record = self._record()
         began_ns = requests.due_ns[0]
         ended_ns = began_ns + requests.duration_ns
         told = _between(record, began_ns, ended_ns)
         found = {name: gauge for name in record.metrics if (gauge := _gauge(told, name, began_ns))}
-        findings = self._doubts(record, told, found)
-        verdict = with_findings(result.verdict, *findings)
-        return replace(result, gauges=found, verdict=verdict)
+        return found, [one for one in self._doubts(record, told, found) if one is not None]
 
     def _record(self) -> Record:
         """All readings so far; empty if the process has died."""

@@ -20,12 +20,14 @@ from tracebench.load.progress import Watcher
 from tracebench.load.recording.live_counts import LiveCounts
 from tracebench.load.recording.read_record import ReadRecord, Record, hidden, read_record
 from tracebench.load.recording.rows import RowRecorder
+from tracebench.load.streams.hanging_up import HangingUp
 from tracebench.load.streams.tokens import asked_tokens
 from tracebench.load.wire import grpc_reply, http1
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Stability, Workload
 from tracebench.model.record.exchange import Exchange
+from tracebench.model.record.requests import SCHEDULED, Requests
 from tracebench.model.record.server_times import ServerTimes
 from tracebench.model.record.streams import Streams
 from tracebench.model.results.result import TcpInfo
@@ -175,14 +177,20 @@ def under_load(prepared: PreparedTarget, load: Workload) -> Iterator[UnderLoad]:
     Raises:
         TargetError: not all connections can be opened.
     """
-    with _engine(prepared, load.concurrency, channel_count(prepared, load)) as engine:
+    hanging_up = None
+    if load.hang_up_after is not None:
+        hanging_up = HangingUp(load.hang_up_after, load.seed, prepared.streaming)
+    count = channel_count(prepared, load)
+    with _engine(prepared, load.concurrency, count, hanging_up) as engine:
         target = UnderLoad(prepared, load, engine)
         target.connect()
         yield target
 
 
 @contextmanager
-def _engine(prepared: PreparedTarget, slots: int, channels: int) -> Iterator[Engine]:
+def _engine(
+    prepared: PreparedTarget, slots: int, channels: int, hanging_up: HangingUp | None = None
+) -> Iterator[Engine]:
     loop = Loop()
     connecting = Connecting(prepared, loop, channels)
     engine = Engine(
@@ -196,6 +204,7 @@ def _engine(prepared: PreparedTarget, slots: int, channels: int) -> Iterator[Eng
         learn=prepared.learn,
         streaming=prepared.streaming,
         talks=prepared.talks,
+        hanging_up=hanging_up,
     )
     try:
         yield engine
@@ -301,7 +310,8 @@ def _load(
     record, streams = _read(window, prepared, watcher)
     blocks_s = tuple(one / 1e9 for one in window.lasted_ns) if len(window.ends) > 1 else ()
     duration_s = sum(blocks_s) or record.requests.duration_ns / 1e9
-    finished = sum(rows.finished for rows in record.requests.pages())
+    ramp_up_s = load.ramp_up_s or 0.0
+    finished = _finished(record.requests, ramp_up_s)
     return Measurement(
         requests=record.requests,
         times=record.times,
@@ -310,6 +320,7 @@ def _load(
         if prepared.streams
         else None,
         agreement=prepared.agreement,
+        hang_up_after="" if load.hang_up_after is None else str(load.hang_up_after),
         duration_s=duration_s,
         block_ends=tuple(window.ends) if blocks_s else (),
         blocks_s=blocks_s,
@@ -323,9 +334,17 @@ def _load(
         gc_pause_s=window.gc_pause_s,
         record_problem=window.recorder.spill.problem,
         interrupted=window.interrupted,
-        done_share=done_share(load, finished, duration_s),
+        done_share=done_share(load, finished, max(duration_s - ramp_up_s, 0.0)),
         gave_up=prepared.secrets.hide(window.gave_up),
     )
+
+
+def _finished(requests: Requests, ramp_up_s: float) -> int:
+    """How many requests have ended by themselves, without those of a ramp-up."""
+    if not ramp_up_s or not len(requests):
+        return sum(rows.finished for rows in requests.pages())
+    begin_ns = requests.due_ns[0] + round(ramp_up_s * 1e9)
+    return len(requests.places(lambda rows: rows[SCHEDULED] >= begin_ns))
 
 
 def _tcp(states: list[PathState]) -> TcpInfo | None:

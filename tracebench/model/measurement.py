@@ -70,6 +70,8 @@ class Measurement:
     """Tokens requested per request, if all requests ask for the same number; None otherwise."""
     agreement: Agreement | None = None
     """What was settled with a language model's server, and asked of it; None for any other."""
+    hang_up_after: str = ""
+    """When the client was to hang up streams (`20 tokens`); empty if it was not."""
     slo: str = ""
     """What each request should meet, as the user wrote it; empty if nothing was given."""
     goodput: float | None = None

@@ -4,7 +4,11 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final, Literal, TypeAlias
 
-Arrival: TypeAlias = Literal["constant", "poisson"]
+Arrival: TypeAlias = str
+"""How requests are spaced: `constant`, `poisson`, or `gamma:K`, where K is the shape of the gaps'
+gamma distribution: 1 is Poisson, less comes in bursts, more is more even."""
+GAMMA: Final = "gamma:"
+"""What the last of these begins with."""
 Protocol: TypeAlias = Literal["rest", "grpc"]
 Order: TypeAlias = Literal["rotate", "random"]
 
@@ -140,6 +144,24 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class HangUp:
+    """When clients stop listening to a stream, and how many of them do; one limit is given."""
+
+    tokens: int | None = None
+    """After so many tokens."""
+    after_s: float | None = None
+    """After this long, counted from when the request was sent."""
+    share: float = 1.0
+    """The fraction of the requests that are hung up, chosen at random."""
+
+    def __str__(self) -> str:
+        """The limit in words."""
+        if self.tokens is not None:
+            return f"{self.tokens:,} token" + "s" * (self.tokens != 1)
+        return f"{self.after_s:g} s"
+
+
+@dataclass(frozen=True, slots=True)
 class Workload:
     """How much is sent, how fast, and for how long."""
 
@@ -153,6 +175,9 @@ class Workload:
     rate: tuple[Segment, ...] | None = None
     """Open loop: requests due per second. None: `schedule_s` if set, else closed loop."""
     arrival: Arrival = "constant"
+    ramp_up_s: float | None = None
+    """Closed loop: let the slots start one after the other, evenly over this time, which does not
+    count."""
     schedule_s: tuple[float, ...] | None = None
     """Open loop: when each request is due, in s from the start."""
     seed: int = 0
@@ -160,6 +185,8 @@ class Workload:
     warmup: int | Literal["auto"] = 0
     """Requests sent before those that count; `auto`: MSER-5 trims the start of the run."""
     timeout_s: float = 30.0
+    hang_up_after: HangUp | None = None
+    """When clients stop listening to a stream; None: they listen to the end."""
     connections: int | None = None
     """HTTP/2 connections shared by the slots; None: one per slot, so that every stamp is exact."""
     bind: tuple[str, ...] = ()

@@ -73,7 +73,8 @@ class Progress:
     started: int = 0
     latencies: Mapping[str, Latencies] = field(default_factory=dict)
     """`SUCCEEDED`, or the type of error → latencies (end to end) of the requests that ended so and
-    have been counted; cancelled ones are not among them. Empty unless the watcher asks for it."""
+    have been counted, but for those that the client cut short. Empty unless the watcher asks for
+    it."""
 
     @property
     def in_flight(self) -> int:

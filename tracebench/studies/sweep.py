@@ -98,7 +98,7 @@ def _enough(kind: LoadKind, steps: Sequence[Step], *, auto: bool) -> str | None:
     found = {one.code: one.severity for target in targets for one in target.verdict.findings}
     if "interrupted" in found:
         return INTERRUPTED
-    if not any(target.requests.succeeded for target in targets):
+    if not any(target.requests.succeeded or target.requests.abandoned for target in targets):
         return f"no request succeeded at {load:g}"
     if not auto:
         return None

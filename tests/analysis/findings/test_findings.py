@@ -55,6 +55,7 @@ LIKELY: Mapping[str, object] = {
     "known": "[12.3, 23.4] ms",
     "share": 0.02,
     "late": " or timed out",
+    "after": "1,000 tokens",
     "when": " at 17 %",
     "moved": "fell",
     "governors": "powersave",

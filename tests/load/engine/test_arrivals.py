@@ -79,6 +79,25 @@ def arrivals_of(count: int, seed: int = 1) -> list[float]:
     return [at / 1e9 for at in islice(arrivals_ns(STEADY, "poisson", seed), count)]
 
 
+@pytest.mark.parametrize("shape", [0.25, 1.0, 16.0])
+def test_gamma_gaps_have_the_mean_of_the_rate_and_the_spread_of_the_shape(shape: float) -> None:
+    """Their coefficient of variation is 1/√K; its error, and the mean's, are 1 % or so here."""
+    due = islice(arrivals_ns(STEADY, f"gamma:{shape:g}", 3), 40_000)
+    gaps = np.diff(np.array(list(due)) / 1e9)
+    assert gaps.mean() == pytest.approx(0.01, rel=0.03)
+    assert gaps.std() / gaps.mean() == pytest.approx(1 / np.sqrt(shape), rel=0.04)
+
+
+def test_a_gamma_ramp_follows_its_rate_and_its_seed() -> None:
+    ramp = (Segment(0, 200, 10),)
+    due = due_s(ramp, "gamma:100")
+    assert len(due) == pytest.approx(1_000, abs=15)
+    assert due[len(due) // 4] == pytest.approx(5.0, abs=0.1)
+    assert due == due_s(ramp, "gamma:100")
+    assert due != due_s(ramp, "gamma:100", 8)
+    assert all(a <= b for a, b in pairwise(due))
+
+
 def test_a_poisson_ramp_has_the_expected_number() -> None:
     counts = [len(due_s((Segment(0, 100, 10),), "poisson", seed)) for seed in range(200)]
     assert np.mean(counts) == pytest.approx(500, abs=4 * np.sqrt(500 / 200))
@@ -115,6 +134,13 @@ def test_a_schedule_is_replayed() -> None:
     assert plan.is_open
     assert isinstance(replayed, OpenLoop)
     assert list(replayed.arrivals_ns) == [0, 500_000_000, 500_000_000]
+
+
+def test_a_ramp_up_is_that_of_a_closed_loop() -> None:
+    assert pacing(Workload(requests=5, ramp_up_s=2.5)) == ClosedLoop(5, ramp_up_ns=2_500_000_000)
+    timed = pacing(Workload(requests=None, duration_s=2, ramp_up_s=1))
+    assert timed == ClosedLoop(duration_ns=2_000_000_000, ramp_up_ns=1_000_000_000)
+    assert warm_up(Workload(warmup=2, ramp_up_s=1)) == ClosedLoop(requests=2)
 
 
 def test_without_a_rate_the_loop_is_closed() -> None:

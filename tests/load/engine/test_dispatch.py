@@ -1,13 +1,13 @@
-"""Who sends next in an open loop: exact, with a clock that stands until it is moved."""
+"""Who sends next: exact, with a clock that stands until it is moved."""
 
 from array import array
 
 import pytest
 
 from tests.records import Recorded
-from tracebench.load.engine.dispatch import NEVER_SENT, Ledger, OpenDispatch
+from tracebench.load.engine.dispatch import NEVER_SENT, ClosedDispatch, Ledger, OpenDispatch
 from tracebench.load.engine.loop import CLOCK, Loop
-from tracebench.load.engine.pacing import OpenLoop
+from tracebench.load.engine.pacing import ClosedLoop, OpenLoop
 from tracebench.load.streams.reading import NO_STREAMS
 from tracebench.load.streams.recorder import StreamRecorder
 from tracebench.load.wire.codec import Slot
@@ -145,3 +145,67 @@ def test_a_run_that_has_enough_sends_what_is_due_and_no_more(world: World) -> No
     assert world.dispatch.active()
     world.answered(world.sent[-1])
     assert not world.dispatch.active()
+
+
+# ── a closed loop that ramps up ──────────────────────────────────────────────────────────────
+
+
+class Closed(World):
+    """Like `World`, with four slots that start over 40 ms."""
+
+    def __init__(self, pacing: ClosedLoop) -> None:
+        super().__init__(4)
+        self.closed = ClosedDispatch(pacing, self.ledger, self.loop)
+        streams = StreamRecorder(NO_STREAMS, self.loop.now_ns, self.loop.call_at)
+        self.ledger.open(self.recorded.recorder, streams, self.closed.freed, BEGAN_NS, 0)
+
+    def begin(self) -> None:
+        self.closed.begin(self.slots, BEGAN_NS)
+
+
+def test_slots_start_one_after_the_other() -> None:
+    world = Closed(ClosedLoop(requests=2, ramp_up_ns=40 * MS))
+    world.begin()
+    assert world.sent == [0]
+    world.at(9)
+    assert world.sent == [0]
+    world.at(10)
+    world.at(21)
+    assert world.sent == [0, 1, 2], "a late loop makes up for it"
+    world.answered(0)
+    assert world.sent == [0, 1, 2, 0], "who was answered goes on meanwhile"
+    world.at(30)
+    world.at(40)
+    for slot in (1, 2, 3):
+        world.answered(slot)
+    assert world.sent == [0, 1, 2, 0, 3, 1, 2], "two more, once all have started"
+    assert world.closed.active()
+    for slot in (0, 1, 2):
+        world.answered(slot)
+    assert not world.closed.active()
+    due_ms = sorted(due_ms for due_ms, _ in world.rows_ms())
+    assert due_ms == [0, 10, 20, 21, 30, 40, 40]
+
+
+def test_a_duration_begins_when_all_have_started() -> None:
+    world = Closed(ClosedLoop(duration_ns=15 * MS, ramp_up_ns=40 * MS))
+    world.begin()
+    for ms in (10, 20, 30, 40, 54):
+        world.at(ms)
+    world.answered(0)
+    assert world.sent == [0, 1, 2, 3, 0]
+    world.at(55)
+    world.answered(1)
+    assert world.sent == [0, 1, 2, 3, 0]
+
+
+def test_who_has_not_started_leaves_with_an_end() -> None:
+    world = Closed(ClosedLoop(requests=9, ramp_up_ns=40 * MS))
+    world.begin()
+    world.at(10)
+    world.closed.finish()
+    world.answered(0)
+    world.answered(1)
+    assert not world.closed.active()
+    world.at(40)
+    assert world.sent == [0, 1]

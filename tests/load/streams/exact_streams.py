@@ -14,12 +14,14 @@ from tracebench.load.engine.connection import Connection
 from tracebench.load.engine.engine import Engine
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.recording.read_record import Read, ReadRecord, read_record
+from tracebench.load.streams.hanging_up import HangingUp
 from tracebench.load.streams.reading import Streaming
 from tracebench.load.streams.tokens import Answer
 from tracebench.load.wire import http1
 from tracebench.load.wire.codec import Codec
 from tracebench.load.wire.http1 import StreamingHttp1Codec
 from tracebench.model.measurement import Measurement
+from tracebench.model.plan import HangUp
 from tracebench.model.record.exchange import Decomposition
 from tracebench.model.results.result import TargetResult
 from tracebench.model.results.stream_result import StreamResult
@@ -103,12 +105,14 @@ class Streamed:
     read: Read = http1.read_reply
     busy_ms: Sequence[tuple[float, float]] = ()
     """When the client is busy with something else, and for how long."""
+    hang_up: HangUp | None = None
     network: Network = field(init=False)
     load: Measurement = field(init=False)
 
     def __post_init__(self) -> None:
         self.network = Network(self.serve)
         loop, endpoint = self.network.loop, self.network.endpoint
+        how = Streaming(self.path, round(self.stream_timeout_ms * MS), self.message)
         engine = Engine(
             loop,
             lambda owner, ledger: Connection(loop, endpoint, self.codec(), owner, ledger),
@@ -116,7 +120,8 @@ class Streamed:
             channels=self.channels or self.slots,
             timeout_ns=round(self.timeout_ms * MS),
             source=IdSource(),
-            streaming=Streaming(self.path, round(self.stream_timeout_ms * MS), self.message),
+            streaming=how,
+            hanging_up=None if self.hang_up is None else HangingUp(self.hang_up, 1, how),
         )
         assert engine.connect(len(engine.channels)) == ""
         for at_ms, for_ms in self.busy_ms:
@@ -126,11 +131,17 @@ class Streamed:
             channel.close()
         loop.close()
         found = window.streams.finish(lambda _done, _of: None)
-        how = ReadRecord(self.read, window.ids, faults=found.faults, timings=found.timings)
-        record = read_record(window.recorder, how)
+        reading = ReadRecord(self.read, window.ids, faults=found.faults, timings=found.timings)
+        record = read_record(window.recorder, reading)
         duration_s = record.requests.duration_ns / 1e9
         self.load = Measurement(
-            record.requests, record.times, duration_s=duration_s, cpu_s=0, tcp=None, streams=found
+            record.requests,
+            record.times,
+            duration_s=duration_s,
+            cpu_s=0,
+            tcp=None,
+            streams=found,
+            hang_up_after="" if self.hang_up is None else str(self.hang_up),
         )
 
     @property

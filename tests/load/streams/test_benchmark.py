@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,8 @@ import pytest
 from benchmarks.streams.__main__ import broken
 from benchmarks.streams.cells import Bounds, Cell
 from benchmarks.streams.errors import Found, compared
-from benchmarks.streams.forms import Grpc, Sse
+from benchmarks.streams.forms import Grpc, Sse, prompt_of
+from benchmarks.streams.workload import LOADS, Told, came, row
 from tests.load.streams.exact_streams import MS
 from tracebench.model.record.streams import READ, STREAM
 
@@ -73,3 +75,34 @@ def test_the_exact_server_reads_requests_in_any_pieces(size: int) -> None:
     (asked,) = [asked for piece in pieces for asked in sse.requests(piece)]
     assert (asked.name, asked.said["max_tokens"]) == (NAME, 2)
     assert Grpc().answer, "its settings come first"
+
+
+# ── the workload of several tools ────────────────────────────────────────────────────────────
+
+
+def test_what_came_to_the_server() -> None:
+    """The last three of four requests, one a second; two of them begin alike."""
+    prompts = ["before", "abcd", "abcx", "zzzz"]
+    lines = [
+        {"come_ns": at * 10**9, "prompt": one, "left_ns": [at * 10**9 + 1, at * 10**9 + 10**9]}
+        for at, one in enumerate(prompts)
+    ]
+    seen = came(lines, 3)
+    assert (seen.requests, seen.before, seen.different, seen.common) == (3, 1, 3, 3)
+    assert (seen.prompt, seen.answer) == ((4, 4.0, 4), (2, 2))
+    assert (seen.arrivals_rps, seen.spread) == (1.0, 0.0)
+    assert (seen.rps, seen.tokens_per_s) == (1.0, 2.0)
+    line = row(LOADS[1], "tracebench", seen, Told(1.0, 2.1))
+    assert line.endswith("| 3 | 1 | 3 | 3 | 4 | 2 | 1.0 (0.00) | 1.00 → 1.00 | 2 → 2 |")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"messages": [{"content": "ab"}, {"content": "c"}]},
+        {"messages": [{"content": [{"type": "text", "text": "abc"}]}]},
+        {"prompt": "abc"},
+    ],
+)
+def test_the_exact_server_reads_every_form_of_a_prompt(said: dict[str, Any]) -> None:
+    assert prompt_of(said) == "abc"

@@ -8,10 +8,11 @@ from tests.load.fake_network import Serve, Socket
 from tests.load.http2_samples import SETTINGS, TRAILING, block, call, headers, message
 from tests.load.streams.exact_streams import BOTH_WAYS_MS, MS, Streamed
 from tests.load.streams.test_pitfalls import TTFT_MS, mean, outcomes, p50
-from tracebench.load.streams.messages import by_path
+from tracebench.load.streams.messages import by_path, by_usage, tells_usage
 from tracebench.load.wire.grpc_reply import read_streamed
 from tracebench.load.wire.http2 import StreamingHttp2Codec
 from tracebench.model.record.exchange import Outcome
+from tracebench.protos.completions_pb2 import CompletionChunk, Usage
 from tracebench.protos.inference_pb2 import PredictResponse
 
 FAILED = block(("grpc-status", "13"), ("grpc-message", "engine died"))
@@ -115,6 +116,22 @@ def test_where_a_message_has_its_token() -> None:
         run = Called(serve, path=("result",), message=reads)
         assert run.result.count == count
         assert outcomes(run) == {(Outcome.SUCCEEDED, "")}
+
+
+def test_messages_that_tell_their_usage() -> None:
+    """As the example's do: a text a token, the counts in the last message, which may have none."""
+    text = CompletionChunk(text="the").SerializeToString()
+    told = Usage(prompt_tokens=16, completion_tokens=3, cached_tokens=5)
+    end = CompletionChunk(finish_reason="stop", usage=told).SerializeToString()
+    assert tells_usage(CompletionChunk)
+    assert not tells_usage(PredictResponse)
+    serve = streaming(4, first=[text, text, text, end])
+    run = Called(serve, message=partial(by_usage, CompletionChunk))
+    tokens = run.result.tokens
+    assert (tokens.input, tokens.output, tokens.cached) == (16, 3, 5)
+    assert tokens.source == "usage"
+    assert run.result.stamps == {"exact": 3, "shared": 0}
+    assert outcomes(run) == {(Outcome.SUCCEEDED, "")}
 
 
 def test_the_time_there_and_back_is_in_the_first_token() -> None:

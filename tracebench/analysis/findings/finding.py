@@ -4,7 +4,7 @@ Each finding has one number, its value; the levels of its kind map that value to
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple
 
 from tracebench.analysis.advice import Hint, always, pieces
@@ -12,7 +12,14 @@ from tracebench.analysis.numbers import Wording
 from tracebench.analysis.objectives.goodput import Judged
 from tracebench.model.measurement import Measurement
 from tracebench.model.record.exchange import Decomposition, Nanoseconds
-from tracebench.model.results.result import ErrorCount, Finding, Floor, RequestCounts, Verdict
+from tracebench.model.results.result import (
+    ErrorCount,
+    Finding,
+    Floor,
+    Gauge,
+    RequestCounts,
+    Verdict,
+)
 from tracebench.model.results.statistics import Statistics
 from tracebench.model.results.stream_result import StreamResult
 
@@ -60,6 +67,8 @@ class Evidence:
     errors: Sequence[ErrorCount] = ()
     judged: Judged | None = None
     """The requests to be judged by limits; None without limits."""
+    gauges: Mapping[str, Gauge] = field(default_factory=dict)
+    """The server's own gauges, by name."""
 
 
 def part_of(part: float, whole: float) -> float:

@@ -12,6 +12,7 @@ from tracebench.analysis.advice import (
     timed_out,
 )
 from tracebench.analysis.findings.finding import (
+    INFO,
     INVALID,
     WARNING,
     Evidence,
@@ -21,6 +22,7 @@ from tracebench.analysis.findings.finding import (
     weigh,
 )
 from tracebench.analysis.numbers import percent, rounded
+from tracebench.analysis.streams.hung_up import went_on
 from tracebench.model.results.result import Finding, RequestCounts
 
 _NO_SUCCESSES: Final = FindingKind(
@@ -41,6 +43,8 @@ _NO_SUCCESSES: Final = FindingKind(
 def _no_successes(run: Evidence) -> Finding | None:
     if run.requests.succeeded or (not run.requests.started and _ended_early(run)):
         return None
+    if run.requests.abandoned and not run.requests.failed + run.requests.timed_out:
+        return None  # as asked
     return state(_NO_SUCCESSES, "invalid", value=run.requests.started)
 
 
@@ -167,12 +171,53 @@ def _interrupted(run: Evidence) -> Finding | None:
     return interrupted(run.requests, "" if share is None else f" at {percent(share)}")
 
 
+_HUNG_UP: Final = FindingKind(
+    "hung_up",
+    INFO,
+    "the client hung up {value:#request} of {started:,} after {after}, as asked: their first "
+    "tokens count, nothing else of them does{lean}; {server}",
+    (
+        Advice(
+            "compare with a run without --hang-up-after to see what it costs the others",
+            short="compare with a run without it",
+        ),
+    ),
+    "{value:,} hung up after {after}, as asked",
+)
+_LEAN: Final = "; after a time it is the slow ones that are hung up, so the rest is the faster ones"
+_OF_THE_SERVER: Final = {
+    True: "the server went on generating for them, by its gauges",
+    False: "the server stopped generating for them, by its gauges",
+    None: "whether the server went on generating for them cannot be seen without its gauges "
+    "(--metrics-url), for long enough",
+}
+
+
+def _hung_up(run: Evidence) -> Finding | None:
+    found = None if run.stream is None else run.stream.hung_up
+    count = run.requests.abandoned
+    if not count:
+        return None
+    usual_ms = run.latency.mean_ms if run.latency is not None else None
+    server = None if found is None else went_on(run.load, found, usual_ms, run.gauges)
+    after = run.load.hang_up_after
+    return weigh(
+        _HUNG_UP,
+        count,
+        after=after,
+        started=run.requests.started,
+        lean=_LEAN if after.endswith(" s") else "",
+        server=_OF_THE_SERVER[server],
+    )
+
+
 KINDS: Final = (
     _NO_SUCCESSES,
     _GAVE_UP,
     _NOT_STABLE,
     _ERRORS,
     _INTERRUPTED,
+    _HUNG_UP,
 )
 JUDGES: Final = (
     _no_successes,
@@ -180,4 +225,5 @@ JUDGES: Final = (
     _not_stable,
     _errors,
     _interrupted,
+    _hung_up,
 )

@@ -30,7 +30,7 @@ from tracebench.model.results.result import TargetResult
 from tracebench.model.results.statistics import Statistics
 from tracebench.model.results.stream_result import Goodput
 
-_CANCELLED: Final = OUTCOME_CODES[Outcome.CANCELLED]
+_CUT_SHORT: Final = [OUTCOME_CODES[one] for one in (Outcome.CANCELLED, Outcome.ABANDONED)]
 _SUCCEEDED: Final = OUTCOME_CODES[Outcome.SUCCEEDED]
 
 
@@ -49,7 +49,7 @@ class Judged:
 
     @cached_property
     def _ended(self) -> Selection:
-        return Selection(self.load.requests, lambda rows, _: rows[OUTCOME] != _CANCELLED)
+        return Selection(self.load.requests, lambda rows, _: ~np.isin(rows[OUTCOME], _CUT_SHORT))
 
     @cached_property
     def _draws(self) -> Int64:

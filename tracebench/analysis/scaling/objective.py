@@ -82,7 +82,8 @@ def search_sentence(
         arrival: how requests were spaced in an open loop; None: closed loop.
         by_tool: the tool was the limit at the lowest load that misses the objectives.
     """
-    spaced = {None: "", "poisson": " (Poisson arrivals)", "constant": " (evenly spaced)"}[arrival]
+    known = {None: "", "poisson": " (Poisson arrivals)", "constant": " (evenly spaced)"}
+    spaced = known.get(arrival, f" ({arrival} arrivals)")
     met = [one for one in levels if one.decision == "met"]
     missed = [one.load for one in levels if one.decision == "missed"]
     beyond = f"; {missed[0]:g} misses it" if missed else "; none above was tried"

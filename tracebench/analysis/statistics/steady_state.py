@@ -93,6 +93,34 @@ def settled(load: Measurement, warmup: int | Literal["auto"]) -> Measurement:
     if not first:
         return replace(load, warmup=Warmup(MSER_5, 0, 0.0))
     begin_ns = load.requests.exchange(known.place(first)).scheduled_ns
+    kept = _from(load, begin_ns)
+    cut = Warmup(
+        MSER_5,
+        len(load.requests) - len(kept.requests),
+        (begin_ns - load.requests.due_ns[0]) / 1e9,
+        cut_mean_ms=float(latency_ns[:first].mean()) / NS_PER_MS,
+        kept_mean_ms=float(latency_ns[first:].mean()) / NS_PER_MS,
+    )
+    return replace(kept, warmup=cut)
+
+
+def ramped_up(load: Measurement, ramp_up_s: float | None) -> Measurement:
+    """Remove the requests of a ramp-up, in which fewer were in flight than allowed.
+
+    Args:
+        load: the measurement of the whole run, without its warm-up.
+        ramp_up_s: how long the ramp-up took; None: there was none.
+    """
+    if ramp_up_s is None or not len(load.requests):
+        return load
+    kept = _from(load, load.requests.due_ns[0] + round(ramp_up_s * 1e9))
+    before = 0 if load.warmup is None else load.warmup.cut
+    cut = before + len(load.requests) - len(kept.requests)
+    return replace(kept, warmup=Warmup("ramp-up", cut, ramp_up_s))
+
+
+def _from(load: Measurement, begin_ns: int) -> Measurement:
+    """The part of a run whose requests were scheduled from a time on."""
     places = load.requests.places(lambda rows: rows[SCHEDULED] >= begin_ns)
     left_out = load.requests.places(lambda rows: rows[SCHEDULED] < begin_ns)
     kept = load.requests.take(places)
@@ -106,13 +134,6 @@ def settled(load: Measurement, warmup: int | Literal["auto"]) -> Measurement:
         stalled_s=load.stalled_s * left,
         gc_pause_s=load.gc_pause_s * left,
         left_out=load.requests.take(left_out),
-        warmup=Warmup(
-            MSER_5,
-            len(load.requests) - len(kept),
-            (begin_ns - load.requests.due_ns[0]) / 1e9,
-            cut_mean_ms=float(latency_ns[:first].mean()) / NS_PER_MS,
-            kept_mean_ms=float(latency_ns[first:].mean()) / NS_PER_MS,
-        ),
     )
 
 

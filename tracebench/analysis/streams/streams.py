@@ -32,7 +32,8 @@ from tracebench.model.measurement import Measurement
 from tracebench.model.record import requests as stamps
 from tracebench.model.record.columns import ABSENT, Int64
 from tracebench.model.record.exchange import StreamTimes
-from tracebench.model.record.requests import Requests
+from tracebench.model.record.requests import Flags, Requests
+from tracebench.model.record.requests import Rows as OfPage
 from tracebench.model.record.streams import TOKEN_SOURCES, UNTOLD, Rows, Streams, gaps_ns, places_of
 from tracebench.model.results.statistics import PERMILLE, Statistics
 from tracebench.model.results.stream_result import Gaps, StreamResult, Tokens
@@ -138,15 +139,21 @@ def _by_the_client_alone(
     )
 
 
-def answered(requests: Requests, streams: Streams, block_ends: Sequence[int] = ()) -> Answered:
+def answered(
+    requests: Requests,
+    streams: Streams,
+    block_ends: Sequence[int] = (),
+    which: Callable[[OfPage], Flags] = lambda rows: rows.succeeded,
+) -> Answered:
     """Join requests with their streams.
 
     Args:
         requests: the requests.
         streams: the streams of those replies that streamed.
         block_ends: as in `Measurement`.
+        which: selects the requests on a page.
     """
-    places = requests.places(lambda rows: rows.succeeded)
+    places = requests.places(which)
     draws = requests.columns.whole(stamps.DRAW)[places]
     at = streams.places(draws)
     streamed = at != ABSENT

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from tracebench.analysis.statistics.rates import (
 )
 from tracebench.analysis.statistics.tail import attribute_tail
 from tracebench.analysis.statistics.timeline import timeline
+from tracebench.analysis.streams.hung_up import with_hung_up
 from tracebench.analysis.streams.streams import summarise_streams
 from tracebench.analysis.summary.comparable import Comparable
 from tracebench.analysis.summary.exemplars import Ranked, exemplars
@@ -67,8 +69,11 @@ from tracebench.model.record.requests import (
 )
 from tracebench.model.record.server_times import SOURCES
 from tracebench.model.results.blocks import Timeline
-from tracebench.model.results.result import Floor, RequestCounts, TargetResult
+from tracebench.model.results.result import Floor, Gauge, RequestCounts, TargetResult
 from tracebench.model.results.statistics import Statistics
+
+_CUT_SHORT = [OUTCOME_CODES[one] for one in (Outcome.CANCELLED, Outcome.ABANDONED)]
+"""Outcomes of requests whose end the client did not wait for."""
 
 
 def summarise(
@@ -78,12 +83,12 @@ def summarise(
     epoch_ns: int = 0,
     floor: Floor | None = None,
     traced: Requests | None = None,
+    gauges: Mapping[str, Gauge] = MappingProxyType({}),
 ) -> TargetResult:
     """Summarise the measurement of one target.
 
     `components` and `share` cover the decomposed requests or, if there are none, the client's view
-    of all successes. `latency`, `exemplars` and `cdf` cover every success and every time-out; a
-    time-out counts with the latency it had reached.
+    of all successes. `latency`, `exemplars` and `cdf` cover successes, and time-outs as they are.
 
     Args:
         address: the target's address, for display.
@@ -92,9 +97,9 @@ def summarise(
         epoch_ns: offset from the exchanges' times to ns since the epoch.
         floor: the measurement of a server that does nothing, if there is one.
         traced: the requests that asked for tracing, the only ones decomposed; None: all requests.
+        gauges: the server's own gauges.
     """
-    columns = _columns(load, decomposition)
-    known = ranked(load.requests)
+    columns, known = _columns(load, decomposition), ranked(load.requests)
     latency_ns = known.column(latency_of)
     kept = Comparable(load, known.column(due)) if len(known) else None
     evidence = Evidence(
@@ -106,13 +111,13 @@ def summarise(
         latency=describe(latency_ns) if len(known) else None,
         components=_components(columns, _due_ns(load, decomposition), kept),
         floor=floor,
-        stream=summarise_streams(load, decomposition.streams),
+        stream=with_hung_up(summarise_streams(load, decomposition.streams), load),
         errors=count_errors(load.requests),
         judged=Judged(load, decomposition) if load.slo else None,
+        gauges=gauges,
     )
-    asked = Ranked(load.requests, known, latency_ns)
-    if traced is not None and len(traced) < len(load.requests):
-        asked = Ranked.of(traced)
+    part = load.requests if traced is None else traced
+    asked = Ranked.of(part) if len(part) < len(load.requests) else Ranked(part, known, latency_ns)
     found = replace(
         _beside_limits(_found(address, evidence, columns), evidence.judged),
         exemplars=exemplars(asked, decomposition),
@@ -152,6 +157,7 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
         interrupted_at=load.done_share if load.interrupted else None,
         tail=attribute_tail(columns),
         stream=run.stream,
+        gauges=run.gauges,
         parts_of=_parts_of(decomposition),
         ci95=_ci95(load, decomposition.count),
     )
@@ -184,7 +190,7 @@ def _ci95(load: Measurement, decomposed: int) -> dict[str, Interval]:
     """The 95 % intervals of values derived from counts: shares and throughput."""
     requests, found = load.requests, {}
     ended = requests.whole(lambda rows: rows[OUTCOME])
-    ended = ended[ended != OUTCOME_CODES[Outcome.CANCELLED]]
+    ended = ended[~np.isin(ended, _CUT_SHORT)]
     if not len(ended):
         return {}
     succeeded = ended == OUTCOME_CODES[Outcome.SUCCEEDED]

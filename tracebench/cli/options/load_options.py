@@ -8,7 +8,15 @@ import click
 
 from tracebench.cli.options.completing import FILE
 from tracebench.cli.options.filling import filled, fills, headed
-from tracebench.cli.options.load_values import Rate, Seconds, UntilStable, WarmupValue, schedule
+from tracebench.cli.options.load_values import (
+    ArrivalValue,
+    HangUpValue,
+    Rate,
+    Seconds,
+    UntilStable,
+    WarmupValue,
+    schedule,
+)
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import Workload
 
@@ -72,9 +80,10 @@ ARRIVAL = headed(
     fills(
         Workload,
         "--arrival",
-        type=click.Choice(["constant", "poisson"]),
+        type=ArrivalValue(),
         show_default=True,
-        help="Spacing of requests under --rate.",
+        help="Spacing of requests under --rate. gamma:K comes in bursts with K below 1, and more "
+        "evenly than poisson with K above.",
     ),
 )
 SENDING = headed(
@@ -85,6 +94,23 @@ SENDING = headed(
         "--warmup",
         type=WarmupValue(min=0),
         help="Requests to send first and not count; auto: trim the start of the run.",
+    ),
+    fills(
+        Workload,
+        "--ramp-up",
+        field="ramp_up_s",
+        type=_SECONDS,
+        metavar="S",
+        help="Closed loop: start the --concurrency users one after the other over this time, which "
+        "does not count, instead of all at once.",
+    ),
+    fills(
+        Workload,
+        "--hang-up-after",
+        type=HangUpValue(),
+        metavar="20tokens|2s[:SHARE]",
+        help="Stop listening to a stream after so many tokens or so long, in this share of the "
+        "requests. [default share: 1]",
     ),
     fills(
         Workload,
@@ -129,6 +155,8 @@ def workload(given: Mapping[str, Any], due_s: tuple[float, ...] | None = None) -
     _at_most_one("--rate", given.get("rate"), "--arrivals", given.get("arrivals"))
     load = filled(Workload, given)
     load = replace(load, bind=_addresses(load.bind))
+    if load.rate is None and load.arrival != Workload().arrival:
+        raise UsageError(f"--arrival {load.arrival} spaces the requests of a rate: give --rate too")
     if given.get("arrivals") is not None:
         load = replace(load, schedule_s=schedule(given["arrivals"]))
     elif due_s is not None and load.rate is None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Segment, Stability
+from tracebench.model.plan import GAMMA, HangUp, Segment, Stability
 from tracebench.model.results.statistics import PERMILLE
 from tracebench.system.input_files import read_text
 
@@ -170,6 +170,69 @@ def schedule(path: str) -> tuple[float, ...]:
     if not times_s:
         raise UsageError(f"--arrivals {path!r} is empty: give one time in seconds per line")
     return tuple(at_s - times_s[0] for at_s in times_s)
+
+
+# `--arrival` and `--hang-up-after`.
+
+_LEAST_SHAPE, _MOST_SHAPE = 0.01, 10_000.0
+_HANG_UP = re.compile(r"(?:([0-9]+)tokens?|([0-9.]+(?:ms|s|m|h)[0-9.smh]*))(?::([0-9.]+))?")
+_MOST_TOKENS = 10_000_000
+
+
+class ArrivalValue(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
+    """`constant`, `poisson` or `gamma:K`."""
+
+    name = "arrival"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Check the name, and the shape of a gamma distribution."""
+        text = str(value).strip()
+        if text in ("constant", "poisson"):
+            return text
+        try:
+            shape = float(text.removeprefix(GAMMA)) if text.startswith(GAMMA) else 0.0
+        except ValueError:
+            shape = 0.0
+        if not _LEAST_SHAPE <= shape <= _MOST_SHAPE:
+            self.fail(
+                f"{value!r}: give constant, poisson, or gamma:K with K from {_LEAST_SHAPE:g} to "
+                f"{_MOST_SHAPE:g}, as in gamma:0.5",
+                param,
+                ctx,
+            )
+        return f"{GAMMA}{shape:g}"
+
+    def get_metavar(self, *_: Any, **__: Any) -> str:
+        """Show the choices in `--help`."""
+        return "constant|poisson|gamma:K"
+
+
+class HangUpValue(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only
+    """`20tokens` or `2s`, and the share of the requests after a colon."""
+
+    name = "hang-up"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> HangUp:
+        """Parse the limit and the share."""
+        if isinstance(value, HangUp):
+            return value
+        found = _HANG_UP.fullmatch(str(value).strip())
+        try:
+            tokens = int(found[1]) if found and found[1] else None
+            after_s = seconds_of(found[2]) if found and found[2] else None
+            share = float(found[3]) if found and found[3] else 1.0
+        except ValueError:
+            found = None
+        if found is None or not (0 < (tokens or 0) <= _MOST_TOKENS or (after_s or 0) > 0):
+            self.fail(
+                f"{value!r}: give tokens or a time, and perhaps a share of the requests, as in "
+                "20tokens, 2s or 20tokens:0.5",
+                param,
+                ctx,
+            )
+        if not 0 < share <= 1:
+            self.fail(f"{value!r}: give a share above 0 and up to 1 after ':'", param, ctx)
+        return HangUp(tokens, after_s, share)
 
 
 # `--until-stable`, e.g. `p95 2%`.

@@ -251,6 +251,9 @@ class Connection:
                 slot.first_byte_ns = came_ns
             if slot.stream is not None:
                 slot.stream.mark(came_ns, stamp)
+                tired = self._ledger.tired
+                if tired is not None and slot.reply is None and not slot.error and tired(slot):
+                    continue
             if slot.reply is not None:
                 self._ledger.finished(slot, came_ns, done_ns, stamp)
             elif slot.error:

@@ -75,7 +75,7 @@ class ConversationDispatch(ClosedDispatch):
 
     def idle(self) -> bool:
         """Whether all users are thinking, so that no reply is awaited."""
-        return len(self._waiting) == self._taking_part
+        return len(self._waiting) + len(self._to_start) == self._taking_part
 
     def finish(self) -> None:
         """Retire every slot when it is free, and those whose users think at once."""

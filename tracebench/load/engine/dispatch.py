@@ -2,6 +2,7 @@
 
 import sys
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
@@ -17,6 +18,7 @@ from tracebench.model.record.exchange import Outcome, Stamp
 
 BACKOFF_NS = 100_000_000
 """How long a slot waits after a failure to connect."""
+_HUNG_UP = Outcome.ABANDONED  # enum look-ups are slow
 
 
 class Ledger:
@@ -33,6 +35,7 @@ class Ledger:
         "recorder",
         "started",
         "streams",
+        "tired",
         "until_ns",
     )
 
@@ -49,6 +52,9 @@ class Ledger:
         """How many ids were drawn before this record: one for each exchange started."""
         self.recorder: RowRecorder
         self.streams: StreamRecorder
+        self.tired: Callable[[Slot], bool] | None = None
+        """Is told of each read of a stream that goes on; returns whether it hung up the slot's
+        exchange. None: nobody hangs up."""
 
     def open(
         self,
@@ -116,7 +122,7 @@ class Ledger:
         """
         self.recorder.write(slot, arrived_ns, done_ns, stamp, outcome)
         if slot.stream is not None:
-            self.streams.take(slot)
+            self.streams.take(slot, hung_up=outcome is _HUNG_UP)
         slot.ids = b""
         if slot.sent_ns:
             if outcome is None:
@@ -170,15 +176,43 @@ class ClosedDispatch:
     def __init__(self, pacing: ClosedLoop, ledger: Ledger, loop: Loop) -> None:
         self._pacing, self._ledger, self._loop = pacing, ledger, loop
         self._taking_part = 0
+        self._to_start: deque[Slot] = deque()
+        """Slots whose turn in the ramp-up has not come."""
 
     def begin(self, slots: Sequence[Slot], now_ns: int) -> None:
-        """Start every slot."""
+        """Start every slot, or the first one of a ramp-up."""
         self._taking_part = len(slots)
+        if ramp_ns := self._pacing.ramp_up_ns:
+            self._ledger.most_started = sys.maxsize
+            self._ledger.until_ns = now_ns + ramp_ns + self._pacing.duration_ns
+            self._to_start = deque(slots)
+            self._loop.call_at(now_ns + ramp_ns, self._ramped_up)
+            return self._ramp_up(now_ns, ramp_ns, 0)
+        self._limit(now_ns)
+        for slot in slots:
+            self.freed(slot, self._loop.now_ns())
+        return None
+
+    def _limit(self, now_ns: int) -> None:
+        """Let the limits apply from now on."""
         left = sys.maxsize - self._ledger.started
         self._ledger.most_started = self._ledger.started + min(self._pacing.requests, left)
         self._ledger.until_ns = now_ns + self._pacing.duration_ns
-        for slot in slots:
-            self.freed(slot, self._loop.now_ns())
+
+    def _ramp_up(self, began_ns: int, ramp_ns: int, number: int) -> None:
+        """Start the slots whose turn has come; the n-th of C has it after n/C of the ramp-up."""
+        slots = number + len(self._to_start)
+        while self._to_start:
+            due_ns = began_ns + ramp_ns * number // slots
+            if due_ns > self._loop.now_ns():
+                again = partial(self._ramp_up, began_ns, ramp_ns, number)
+                return self._loop.call_at(due_ns, again)
+            number += 1
+            self.freed(self._to_start.popleft(), due_ns)
+
+    def _ramped_up(self) -> None:
+        if self._ledger.most_started:
+            self._limit(self._loop.now_ns())
 
     def freed(self, slot: Slot, at_ns: int) -> None:
         """Start the slot's next exchange, or let the slot leave."""
@@ -199,6 +233,9 @@ class ClosedDispatch:
     def finish(self) -> None:
         """Let every slot leave when it is free."""
         self._ledger.most_started = 0
+        unstarted, self._to_start = self._to_start, deque()
+        for slot in unstarted:
+            self.freed(slot, self._loop.now_ns())
 
     def stop(self, now_ns: int) -> None:
         """Same as `finish`: no request waits to be sent."""

@@ -18,6 +18,7 @@ from tracebench.load.engine.pacing import ClosedLoop, Pacing
 from tracebench.load.recording.replies import Learn, Replies
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.recording.spill import Spill
+from tracebench.load.streams.hanging_up import HangingUp
 from tracebench.load.streams.reading import NO_STREAMS, Streaming
 from tracebench.load.streams.recorder import StreamRecorder
 from tracebench.load.wire.codec import Slot
@@ -90,6 +91,7 @@ class Engine:
         learn: Learn | None = None,
         streaming: Streaming = NO_STREAMS,
         talks: Sequence[Talk] = (),
+        hanging_up: HangingUp | None = None,
     ) -> None:
         self._loop, self._ledger = loop, Ledger(loop, source.draw, choose)
         alone = slots <= channels
@@ -100,6 +102,9 @@ class Engine:
         self._replies = Replies(learn, lambda callback: loop.call_at(0, callback))
         self._source, self._timeout_ns, self._streaming = source, timeout_ns, streaming
         self._talks = talks
+        self._hanging_up = hanging_up
+        if hanging_up is not None:
+            self._ledger.tired = self._tired
         self.interrupted = False
         """Whether `interrupt` was called."""
         self._recording: Recording
@@ -181,7 +186,7 @@ class Engine:
             to = recording.recorder, recording.streams, self._dispatch.freed
             ledger.open(*to, self._began_ns, recording.drawn_before)
             loop.call_at(self._began_ns + TICK_NS, self._tick)
-            loop.call_at(self._began_ns + self._timeout_ns, self._expire)
+            loop.call_at(self._began_ns + self._soonest_ns(), self._expire)
             self._dispatch.begin(self._slots, self._began_ns)
             if self._dispatch.active():
                 loop.run()
@@ -282,17 +287,36 @@ class Engine:
     def _expire(self) -> None:
         """End exchanges that have timed out, and reschedule for the next deadline."""
         now_ns = self._loop.now_ns()
-        next_ns = now_ns + min(self._timeout_ns, self._streaming.timeout_ns)
+        next_ns, hanging_up = now_ns + self._soonest_ns(), self._hanging_up
         for slot in self._slots:
             if not slot.ids:
                 continue
             until_ns, what, limit_ns = self._limit(slot)
-            if now_ns >= until_ns:
+            if hanging_up is not None and (due_ns := hanging_up.due_ns(slot)) < until_ns:
+                if now_ns >= due_ns:
+                    self._end(slot, now_ns, Outcome.ABANDONED, hanging_up.reason)
+                else:
+                    next_ns = min(next_ns, due_ns)
+            elif now_ns >= until_ns:
                 reason = f"no {what} within {limit_ns / 1e9:g} s"
                 self._end(slot, now_ns, Outcome.TIMED_OUT, reason)
             else:
                 next_ns = min(next_ns, until_ns)
         self._loop.call_at(next_ns, self._expire)
+
+    def _soonest_ns(self) -> int:
+        """How long after its start an exchange may have to be ended, at least."""
+        soonest_ns = min(self._timeout_ns, self._streaming.timeout_ns)
+        return soonest_ns if (one := self._hanging_up) is None else min(soonest_ns, one.after_ns)
+
+    def _tired(self, slot: Slot) -> bool:
+        """Hang up the stream of a slot if it has brought enough tokens."""
+        hanging_up = self._hanging_up
+        if hanging_up is None or not hanging_up.has_enough(slot):
+            return False
+        self._ledger.heard_ns = now_ns = self._loop.now_ns()
+        self._end(slot, now_ns, Outcome.ABANDONED, hanging_up.reason)
+        return True
 
     def _limit(self, slot: Slot) -> tuple[int, str, int]:
         """An exchange's deadline (ns), what it waits for, and the timeout that applies (ns)."""

@@ -5,20 +5,25 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, count, islice, pairwise, repeat, takewhile
+from itertools import accumulate, chain, count, islice, pairwise, repeat, takewhile
 from math import ceil, inf, sqrt
 from random import Random
 from typing import Final, NamedTuple
 
-from tracebench.model.plan import Arrival, Segment, Workload
+import numpy as np
 
-# When requests are due: constant or Poisson arrivals at a rate that may vary over time.
+from tracebench.model.plan import GAMMA, Arrival, Segment, Workload
+
+# When requests are due: arrivals at a rate that may vary over time.
 #
 # The k-th arrival is where the expected number of arrivals so far, Λ(t) = ∫ rate, reaches k
-# (constant), or the sum of k exponential gaps of mean 1 (Poisson: time change of a unit process,
-# Çınlar, Introduction to Stochastic Processes, chapter 4.7). No clock is read.
+# (constant), or the sum of k random gaps of mean 1: exponential ones (Poisson: time change of a
+# unit process, Çınlar, Introduction to Stochastic Processes, chapter 4.7), or gamma-distributed
+# ones of shape K, whose coefficient of variation is 1/√K. No clock is read.
 
 _NS = 1e9
+_AT_ONCE: Final = 4_096
+"""How many gaps are drawn at a time."""
 
 
 def arrivals_ns(segments: Sequence[Segment], arrival: Arrival, seed: int) -> Iterator[int]:
@@ -26,8 +31,8 @@ def arrivals_ns(segments: Sequence[Segment], arrival: Arrival, seed: int) -> Ite
 
     Args:
         segments: the rate over time; only the last may be endless.
-        arrival: evenly spaced, or a Poisson process.
-        seed: the seed of the Poisson process.
+        arrival: evenly spaced, a Poisson process, or gaps of a gamma distribution.
+        seed: the seed of the random gaps.
     """
     return (round(at_s * _NS) for at_s in _inverse(segments, _expected(arrival, seed)))
 
@@ -36,9 +41,17 @@ def _expected(arrival: Arrival, seed: int) -> Iterator[float]:
     """The expected number of arrivals before each one, rising from 0."""
     if arrival == "constant":
         yield from map(float, count())
-    draw, total = Random(seed).expovariate, 0.0
-    for rate in repeat(1.0):
-        yield (total := total + draw(rate))
+    yield from accumulate(_poisson(seed) if arrival == "poisson" else _gamma(arrival, seed))
+
+
+def _poisson(seed: int) -> Iterator[float]:
+    return map(Random(seed).expovariate, repeat(1.0))
+
+
+def _gamma(arrival: Arrival, seed: int) -> Iterator[float]:
+    shape, draw = float(arrival.removeprefix(GAMMA)), np.random.default_rng(seed).gamma
+    while True:
+        yield from draw(shape, 1 / shape, _AT_ONCE).tolist()
 
 
 def _inverse(segments: Iterable[Segment], expected: Iterator[float]) -> Iterator[float]:
@@ -77,6 +90,8 @@ class ClosedLoop:
 
     requests: int = sys.maxsize
     duration_ns: int = sys.maxsize
+    ramp_up_ns: int = 0
+    """Slots start one after the other for so long; the limits apply to what starts after that."""
 
     @property
     def asked_rps(self) -> float:
@@ -114,9 +129,10 @@ def pacing(load: Workload) -> Pacing:
     """When to send the measured requests."""
     if load.is_open:
         return _open(load, load.requests or sys.maxsize, load.duration_s or inf)
+    ramp_up_ns = round((load.ramp_up_s or 0.0) * 1e9)
     if load.duration_s is not None:
-        return ClosedLoop(duration_ns=int(load.duration_s * 1e9))
-    return ClosedLoop(requests=load.requests or 0)
+        return ClosedLoop(duration_ns=int(load.duration_s * 1e9), ramp_up_ns=ramp_up_ns)
+    return ClosedLoop(requests=load.requests or 0, ramp_up_ns=ramp_up_ns)
 
 
 def warm_up(load: Workload) -> Pacing:
@@ -130,6 +146,11 @@ def warm_up(load: Workload) -> Pacing:
 
 def done_share(load: Workload, finished: int, elapsed_s: float) -> float | None:
     """The share of a load that is done, by whichever of its limits is nearest.
+
+    Args:
+        load: what was asked for.
+        finished: how many requests have ended, without those of a ramp-up.
+        elapsed_s: how long it has lasted, without the ramp-up.
 
     Returns:
         At most 1; None if it has no limit.

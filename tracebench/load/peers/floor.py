@@ -39,6 +39,8 @@ def measure_floor(
         requests=None,
         duration_s=lasts_s,
         until_stable=None,
+        ramp_up_s=None,
+        hang_up_after=None,
         warmup=0 if load.is_open else 2 * load.concurrency,
     )
     with _null_server(kind, unix=prepared.endpoint.unix_path is not None) as endpoint:

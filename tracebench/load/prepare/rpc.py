@@ -27,7 +27,7 @@ from tracebench.load.prepare.grpc_methods import (
     split,
 )
 from tracebench.load.prepare.grpc_preflight import GrpcProbe, target
-from tracebench.load.streams.messages import by_path, infer_response
+from tracebench.load.streams.messages import by_path, by_usage, infer_response, tells_usage
 from tracebench.load.wire import grpc_reply
 from tracebench.load.wire.grpc_pattern import pattern_of
 from tracebench.load.wire.http2 import StreamingHttp2Codec
@@ -101,6 +101,8 @@ def _streaming(ready: PreparedTarget, plan: Plan, method: Method) -> PreparedTar
         how = how._replace(message=infer_response)
     elif how.path:
         how = how._replace(message=partial(by_path, method.reply, how.path))
+    elif tells_usage(method.reply):
+        how = how._replace(message=partial(by_usage, method.reply))
     return replace(
         ready,
         codec=StreamingHttp2Codec,

@@ -18,7 +18,14 @@ def prepare(plan: Plan) -> dict[str, PreparedTarget]:
     """
     check_plan(plan)
     prepares = {"rest": rest.prepare, "grpc": rpc.prepare}
-    return {one.name: prepares[one.protocol](plan, one) for one in plan.targets.all}
+    ready = {one.name: prepares[one.protocol](plan, one) for one in plan.targets.all}
+    if (hang_up := plan.load.hang_up_after) is not None:
+        for name, one in ready.items():
+            if not one.streams:
+                raise UsageError(
+                    f"--hang-up-after {hang_up}: the replies of {name} do not stream: leave it out"
+                )
+    return ready
 
 
 def check_plan(plan: Plan) -> None:
@@ -44,6 +51,7 @@ def check_plan(plan: Plan) -> None:
             "detected automatically (REST: give the URL of /generate_stream)"
         )
     _check_share(plan)
+    _check_load(plan)
     _check_method(plan.calls, targets)
     _check_certificate(plan.tls, targets)
 
@@ -66,6 +74,26 @@ def _check_share(plan: Plan) -> None:
         raise UsageError(
             "--trace-share and --observer-effect both draw which requests are traced: give only one"
         )
+
+
+def _check_load(plan: Plan) -> None:
+    load = plan.load
+    if load.ramp_up_s is None:
+        return
+    told = f"--ramp-up {load.ramp_up_s:g}"
+    if load.is_open:
+        raise UsageError(
+            f"{told} starts the users of a closed loop one after the other: for a rate, give the "
+            "ramp itself, as in --rate 1:20/30s,20"
+        )
+    if len(plan.targets.all) > 1 and not plan.targets.sequential:
+        raise UsageError(
+            f"{told} is for one target at a time, as several start anew in each of their blocks: "
+            "add --sequential, or leave it out"
+        )
+    if load.warmup == "auto" or load.until_stable is not None:
+        other = "--warmup auto" if load.warmup == "auto" else "--until-stable"
+        raise UsageError(f"{told} and {other} exclude each other: give only one")
 
 
 def _check_method(calls: Calls, targets: Targets) -> None:

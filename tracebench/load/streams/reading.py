@@ -123,22 +123,26 @@ def read_stream(
         What is known of it.
     """
     cut, answer = cut_for(log.kind), Answer(how.path)
-    if log.kind == GRPC_STREAM and how.message is not None:
-        found = yield from _counted(log, sent_ns, cut, answer, partial(_message, how.message))
-    elif log.kind == GRPC_STREAM:
-        return (yield from _counted(log, sent_ns, cut, answer, _item))
-    else:
-        found = yield from _counted(log, sent_ns, cut, answer, Answer.take)
+    found = yield from _counted(log, sent_ns, cut, answer, taker(log.kind, how))
+    if log.kind == GRPC_STREAM and how.message is None:
+        return found
     if not found.answer.known and not found.answer.error:
-        found = yield from _counted(log, sent_ns, cut, Answer(), _item)
+        found = yield from _counted(log, sent_ns, cut, Answer(), item)
     return found
+
+
+def taker(kind: str, how: Streaming) -> Callable[[Answer, Event], int]:
+    """The function that counts the tokens of an event, for streams of a media type."""
+    if kind != GRPC_STREAM:
+        return Answer.take
+    return item if how.message is None else partial(_message, how.message)
 
 
 def _message(read: Callable[[Answer, bytes], int], answer: Answer, event: Event) -> int:
     return read(answer, event.data)
 
 
-def _item(answer: Answer, event: Event) -> int:
+def item(_answer: Answer, event: Event) -> int:
     """Count an event of an unknown format as a token, unless it is empty."""
     return int(event.data not in (b"", DONE))
 

@@ -10,7 +10,7 @@ import numpy as np
 from tracebench.load.streams.reading import StreamFacts, Streaming, Token, read_stream
 from tracebench.load.wire.codec import Slot, StreamLog
 from tracebench.model.record.exchange import Reply, Timing
-from tracebench.model.record.streams import READ, STREAM, TOKEN_SOURCES, Streams
+from tracebench.model.record.streams import READ, STOPPED, STREAM, TOKEN_SOURCES, Streams
 from tracebench.tracing.mirror.timings import read_timing
 
 SLICE_NS: Final = 500_000
@@ -37,8 +37,9 @@ class StreamRecorder:
 
     def __init__(self, how: Streaming, now_ns: Callable[[], int], call_at: CallAt) -> None:
         self._how, self._now_ns, self._call_at = how, now_ns, call_at
-        self._waiting: deque[tuple[int, int, StreamLog]] = deque()
+        self._waiting: deque[tuple[int, int, StreamLog, bool]] = deque()
         self._draw = self._sent_ns = 0
+        self._hung_up = False
         self._under_way: Generator[None, None, StreamFacts] | None = None
         self._rows, self._reads = bytearray(), bytearray()
         self._faults: dict[int, str] = {}
@@ -48,15 +49,20 @@ class StreamRecorder:
         self.tokens = 0
         """Number of tokens in the streams read so far."""
 
-    def take(self, slot: Slot) -> None:
-        """Take the stream of an exchange that has ended; it is dropped if there was no reply."""
+    def take(self, slot: Slot, *, hung_up: bool = False) -> None:
+        """Take the stream of an exchange that has ended.
+
+        Args:
+            slot: its stream is dropped if there was no whole reply, unless the client hung up.
+            hung_up: the client did not listen to the end.
+        """
         log, slot.stream = slot.stream, None
-        if log is None or slot.reply is None:
+        if log is None or (slot.reply is None and not hung_up):
             return
         if not self._waiting and self._under_way is None:
             self._call_at(self._now_ns(), self._work)
-        self._waiting.append((slot.draw, slot.sent_ns, log))
-        if self.hear is not None:
+        self._waiting.append((slot.draw, slot.sent_ns, log, hung_up))
+        if self.hear is not None and not hung_up:
             self.hear(slot, log)
 
     def go_on(self) -> None:
@@ -87,7 +93,7 @@ class StreamRecorder:
         if self._under_way is None:
             if not self._waiting:
                 return False
-            self._draw, self._sent_ns, log = self._waiting.popleft()
+            self._draw, self._sent_ns, log, self._hung_up = self._waiting.popleft()
             self._under_way = read_stream(log, self._sent_ns, self._how)
         try:
             next(self._under_way)
@@ -98,7 +104,7 @@ class StreamRecorder:
 
     def _keep(self, facts: StreamFacts) -> None:
         first, last, answer = facts.first or _NEVER, facts.last or _NEVER, facts.answer
-        if facts.fault:
+        if facts.fault and not (self._hung_up and facts.fault == STOPPED):
             self._faults[self._draw] = facts.fault
         if facts.headers:
             self._hear(facts.headers)

@@ -23,6 +23,8 @@ class Outcome(Enum):
     FAILED = "failed"
     TIMED_OUT = "timed_out"
     CANCELLED = "cancelled"
+    ABANDONED = "abandoned"
+    """The client hung up the stream, as it was asked to."""
 
 
 class Stamp(Enum):

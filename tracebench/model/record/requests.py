@@ -41,6 +41,7 @@ LOST_CODES: Final[Mapping[Lost | None, int]] = {
 STAMP_CODES: Final[Mapping[Stamp, int]] = {one: at for at, one in enumerate(STAMP_KINDS)}
 _SUCCEEDED: Final = OUTCOME_CODES[Outcome.SUCCEEDED]
 _CANCELLED: Final = OUTCOME_CODES[Outcome.CANCELLED]
+_ABANDONED: Final = OUTCOME_CODES[Outcome.ABANDONED]
 
 Flags = npt.NDArray[np.bool_]
 
@@ -132,6 +133,11 @@ class Rows:
     def succeeded(self) -> Flags:
         """Which requests succeeded."""
         return np.asarray(self[OUTCOME] == _SUCCEEDED)
+
+    @property
+    def abandoned(self) -> Flags:
+        """Which requests the client hung up."""
+        return np.asarray(self[OUTCOME] == _ABANDONED)
 
     def since_scheduled(self, name: str) -> Int64:
         """A stamp in ns since `scheduled`; `ABSENT` if it was not reached."""

@@ -26,13 +26,15 @@ Detail: TypeAlias = Literal["table", "answer", "all"]
 
 @dataclass(frozen=True, slots=True)
 class RequestCounts:
-    """Number of requests by outcome: started = succeeded + failed + timed_out + cancelled."""
+    """Number of requests by outcome: started is the sum of those that follow it."""
 
     started: int
     succeeded: int
     failed: int
     timed_out: int
     cancelled: int
+    abandoned: int = 0
+    """Streams that the client hung up as asked (`--hang-up-after`); no failures."""
     sent_again: int = 0
     """Started requests that were sent a second time: after a keep-alive race, or because HTTP/2
     reported that the server had not processed them."""
@@ -141,9 +143,9 @@ class ClientCost:
 class Warmup:
     """The warm-up that was removed from the record."""
 
-    method: Literal["requests", "MSER-5"]
+    method: Literal["requests", "MSER-5", "ramp-up"]
     """`requests`: a fixed number was sent before the run; `MSER-5`: that rule trimmed the start of
-    the run."""
+    the run; `ramp-up`: the slots started one after the other."""
     cut: int
     """The number of requests removed."""
     cut_s: float | None = None

@@ -63,6 +63,22 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class HungUp:
+    """The requests that the client hung up (`--hang-up-after`)."""
+
+    count: int
+    after: str
+    """When, as asked for: `20 tokens`, `2 s`."""
+    without_token: int
+    """How many of them had no token by then."""
+    tokens: int
+    """Total tokens that had come by then."""
+    ttft: Statistics | None
+    lasted: Statistics | None
+    """From when each was due to when it was hung up."""
+
+
+@dataclass(frozen=True, slots=True)
 class StreamResult:
     """Results specific to streamed replies; docs/streams.md defines the metrics."""
 
@@ -98,5 +114,8 @@ class StreamResult:
     more than the clocks of two processes may differ; `left_out`, they exceeded it by more."""
     waited: Statistics | None = None
     """How long servers were blocked by a slow reader; None if none was."""
+    hung_up: HungUp | None = None
+    """The requests that the client hung up, whose first tokens count in `ttft`, `ttft_service` and
+    `first_text`, but nowhere else; None if there were none."""
     turns: tuple[Turn, ...] = ()
     """Results by turn, in order; empty if there were no conversations."""

@@ -38,6 +38,7 @@ def details_above(target: TargetResult, result: Result) -> Iterator[RenderableTy
 def _facts(target: TargetResult) -> Iterator[str]:
     counts = target.requests
     ends = {"failed": counts.failed, "timed out": counts.timed_out, "cancelled": counts.cancelled}
+    ends |= {"hung up": counts.abandoned}
     bad = "".join(f", {count:,} {how}" for how, count in ends.items() if count)
     yield f"{counts.succeeded:,} of {counted(counts.started, 'request')} succeeded{bad}"
     if target.warmup is not None:

@@ -19,6 +19,7 @@ def facts(target: TargetResult, plan: Mapping[str, Any]) -> Iterator[str]:
     """Yield the extent of the measurement: outcomes, throughput, duration and load."""
     counts = target.requests
     bad = {"failed": counts.failed + counts.timed_out, "cancelled": counts.cancelled}
+    bad |= {"hung up": counts.abandoned}
     yield f"{counts.succeeded:,} ok" + "".join(f", {n:,} {how}" for how, n in bad.items() if n)
     yield f"{rounded(target.throughput_rps)}/s"
     seconds = target.duration_s

@@ -19,6 +19,7 @@ from tracebench.report.figures.gauge_figure import (
 from tracebench.report.figures.latency_panels import distribution, over_time
 from tracebench.report.figures.stream_figure import first_token, gaps, streams_in
 from tracebench.report.figures.tail_panel import tails
+from tracebench.report.figures.turn_figure import first_token_by_turn, tokens_by_turn, turns_in
 from tracebench.report.several import Several, Shown, targets_of, together
 from tracebench.report.tables.terminal import cropped
 from tracebench.report.units import Unit
@@ -75,12 +76,15 @@ def _unit(shown: Sequence[Shown]) -> Unit:
 
 
 def _extra(shown: Sequence[Shown]) -> list[Callable[[Axes], None]]:
-    """Two more panels each for streams and for the server's gauges."""
+    """Two more panels each for streams, conversations, and the server's gauges."""
     targets = {one.title: one.target for one in shown}
     streams, gauged = streams_in(targets), gauges_in(targets)
+    turns = turns_in(streams)
     found = list[Callable[[Axes], None]]()
     if streams:
         found += [partial(_first_token, streams=streams), partial(gaps, known=streams)]
+    if turns:
+        found += [partial(first_token_by_turn, known=turns), partial(tokens_by_turn, known=turns)]
     if gauged:
         found += [partial(counts_over_time, told=gauged), partial(shares_over_time, told=gauged)]
     return found

@@ -40,7 +40,7 @@ def _draw(axes: Axes, told: Gauges, *, shares: bool) -> None:
     factor, drawn = 100.0 if shares else 1.0, False
     for number, (target, gauges) in enumerate(told.items()):
         color = look_of_target(number).color
-        fitting = [(name, one) for name, one in gauges.items() if _is_share(name, one) == shares]
+        fitting = [(name, one) for name, one in gauges.items() if is_share(name, one) == shares]
         for place, (name, gauge) in enumerate(fitting):
             label = shortened(name, _LONGEST)
             if len(told) > 1:
@@ -59,5 +59,6 @@ def _draw(axes: Axes, told: Gauges, *, shares: bool) -> None:
     axes.legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
 
 
-def _is_share(name: str, gauge: Gauge) -> bool:
+def is_share(name: str, gauge: Gauge) -> bool:
+    """Whether a gauge is a fraction from 0 to 1, by its name and its values."""
     return name.partition("{")[0].endswith(_SHARES) and gauge.min >= 0 and gauge.max <= 1

@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.patheffects import Normal, Stroke
-from matplotlib.ticker import LogLocator
 
 from tracebench.analysis.numbers import rounded
 from tracebench.analysis.objectives.limits import LATENCY, objectives_of
@@ -19,6 +18,8 @@ from tracebench.model.results.result import TargetResult
 from tracebench.model.results.sweep import LoadKind, Point, Scaling, Sweep
 from tracebench.report.figures.figure_style import COMPONENTS, DARK, INVALID, SIZE_IN, plainly, save
 from tracebench.report.figures.header import where
+from tracebench.report.figures.load_axes import MET, loads_axis, logarithmic
+from tracebench.report.figures.sweep_streams import draw_panels, panels_of
 from tracebench.report.several import Several, title, together
 from tracebench.report.tables.sweep_table import shown
 
@@ -29,8 +30,6 @@ _PERCENTILES = {
     "p99_ms": ("^:", "#d55e00"),
 }
 _GREY = "#777777"
-MET = "#009e73"
-"""Colour of objectives that are met."""
 _ABREAST = 2
 """Targets side by side."""
 _MARKERS = "osv^DPX*"
@@ -50,7 +49,7 @@ def draw(found: Sweep | Several[Sweep], path: str) -> None:
 
 @plainly
 def make(found: Sweep | Several[Sweep]) -> Figure:
-    """The figure: four panels for each target, at most two targets side by side."""
+    """The figure: four panels for each target, more of streams; at most two targets abreast."""
     drawn = [
         (name, sweep, target)
         for name, sweep in together(found).results.items()
@@ -58,22 +57,40 @@ def make(found: Sweep | Several[Sweep]) -> Figure:
     ]
     columns, rows = min(len(drawn), _ABREAST), -(-len(drawn) // _ABREAST)
     width_in, height_in = SIZE_IN
-    size_in = width_in * max(1.0, 0.8 * columns), height_in * rows
+    heights = [_rows(sweep, name) for _, sweep, name in drawn]
+    higher = [max(heights[at : at + columns]) for at in range(0, len(heights), columns)]
+    size_in = width_in * max(1.0, 0.8 * columns), height_in * sum(higher) / 2
     figure = Figure(figsize=size_in, layout="constrained")
-    parts = figure.subfigures(rows, columns, squeeze=False, wspace=0.04, hspace=0.04)
+    parts = figure.subfigures(
+        rows, columns, squeeze=False, wspace=0.04, hspace=0.04, height_ratios=higher
+    )
     for part, one in zip(parts.flat, drawn, strict=False):
         _target(part, *one)
     return figure
 
 
+def _targets(sweep: Sweep, name: str) -> dict[float, TargetResult]:
+    """Load → the result of a target."""
+    return {s.load: s.result.targets[name] for s in sweep.steps if name in s.result.targets}
+
+
+def _limits(sweep: Sweep) -> list[Limit]:
+    asked = objectives_of(sweep.slo, 0.5) if sweep.slo else ()
+    return [limit for one in asked for limit in one.limits]
+
+
+def _rows(sweep: Sweep, name: str) -> int:
+    """How many rows of two panels a target has."""
+    return 2 + (len(panels_of(_targets(sweep, name), _limits(sweep))) + 1) // 2
+
+
 def _target(part: SubFigure, run: str, sweep: Sweep, name: str) -> None:
     scaling, kind = sweep.scaling[name], sweep.kind
-    targets = {s.load: s.result.targets[name] for s in sweep.steps if name in s.result.targets}
-    asked = objectives_of(sweep.slo, 0.5) if sweep.slo else ()
-    limits = [limit for one in asked for limit in one.limits]
+    targets, limits = _targets(sweep, name), _limits(sweep)
     address = next(iter(targets.values())).address
     called = title(run or sweep.label, name, len(sweep.scaling))
-    (throughput, latency), (stack, growth) = part.subplots(2, 2)
+    more = panels_of(targets, limits)
+    (throughput, latency), (stack, growth), *others = part.subplots(_rows(sweep, name), 2)
     points = scaling.points
     _throughput(throughput, kind, scaling)
     _latency(latency, targets)
@@ -81,7 +98,8 @@ def _target(part: SubFigure, run: str, sweep: Sweep, name: str) -> None:
     _stack(stack, points)
     _growth(growth, points)
     for axes in (throughput, latency, stack, growth):
-        _loads(axes, kind, [point.load for point in points])
+        loads_axis(axes, kind, [point.load for point in points])
+    draw_panels([axes for pair in others for axes in pair], more, kind, [*targets])
     doubt = "" if sweep.valid else "NOT VALID: some loads have no numbers to trust\n"
     color = DARK if sweep.valid else INVALID
     told = f"{doubt}{_headline(scaling)}\n{called}: {address}\n{where([sweep.steps[0].result])}"
@@ -94,32 +112,6 @@ def _target(part: SubFigure, run: str, sweep: Sweep, name: str) -> None:
 def _headline(scaling: Scaling) -> str:
     head = scaling.sentence.partition(";")[0].partition(":")[0]
     return head[:1].upper() + head[1:]
-
-
-def _loads(axes: Axes, kind: LoadKind, loads: Sequence[float]) -> None:
-    """The loads as ticks, evenly spaced if they were doubled."""
-    axes.set_xlabel(_AXIS[kind])
-    if loads[-1] > 4 * loads[0]:
-        axes.set_xscale("log", base=2)
-    named = _apart(loads, logarithmic=loads[-1] > 4 * loads[0])
-    axes.set_xticks(named, [f"{load:g}" for load in named], minor=False)
-    axes.minorticks_off()
-    axes.grid(visible=True, color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-
-
-_TICKS_APART = 0.085
-
-
-def _apart(loads: Sequence[float], *, logarithmic: bool) -> list[float]:
-    """The loads, without those whose tick labels would overlap."""
-    places = [log10(load) if logarithmic else load for load in loads]
-    least = _TICKS_APART * (places[-1] - places[0])
-    kept = [(loads[-1], places[-1])]
-    for load, place in zip(loads[-2::-1], places[-2::-1], strict=True):
-        if kept[-1][1] - place >= least:
-            kept.append((load, place))
-    return [load for load, _ in reversed(kept)]
 
 
 def _throughput(axes: Axes, kind: LoadKind, scaling: Scaling) -> None:
@@ -157,7 +149,7 @@ def _latency(axes: Axes, targets: Mapping[float, TargetResult]) -> None:
         label = name.removesuffix("_ms")
         axes.plot([load for load, _ in known], values, line, color=color, label=label)
     if known:
-        _logarithmic(axes)
+        logarithmic(axes)
         axes.legend(frameon=False)
 
 
@@ -208,16 +200,8 @@ def _growth(axes: Axes, points: Sequence[Point]) -> None:
         axes.plot(loads, means_ms, marker=marker, color=color, linewidth=2, path_effects=_OUTLINE)
         ends.append((name, means_ms[-1]))
     if ends:
-        _logarithmic(axes)
+        logarithmic(axes)
         _name_lines(axes, ends)
-
-
-def _logarithmic(axes: Axes) -> None:
-    """A logarithmic axis with readable numbers."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(LogLocator(subs=()))
 
 
 def _name_lines(axes: Axes, ends: Sequence[tuple[str, float]]) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tracebench.analysis.closure.each_request import RequestsPage, each_request
+from tracebench.analysis.streams.hung_up import OF_THE_FIRST
 from tracebench.analysis.streams.streams import answered, by_request
 from tracebench.model.measurement import Record
 from tracebench.model.record import requests as stamps
@@ -191,14 +192,22 @@ class _StreamColumns:
 
 
 def _stream_columns(requests: Requests, streams: Streams) -> tuple[Int64, dict[str, Int64]]:
-    them = answered(requests, streams)
-    values_ns = by_request(them)
-    columns = {f"{name}_ns": values_ns[name] for name in _OF_STREAMS}
+    ended = answered(requests, streams)
+    hung_up = answered(requests, streams, which=lambda rows: rows.abandoned)
+    values_ns, of_first_ns = by_request(ended), by_request(hung_up)
+    none = np.full(len(hung_up.rows), ABSENT)
+    columns = {
+        f"{name}_ns": np.concatenate(
+            (values_ns[name], of_first_ns[name] if name in OF_THE_FIRST else none)
+        )
+        for name in _OF_STREAMS
+    }
+    rows = np.concatenate((ended.rows, hung_up.rows))
     for name in _TOKENS:
-        counts = them.rows[name].astype(np.int64)
+        counts = rows[name].astype(np.int64)
         columns[f"{name}_tokens"] = np.where(counts == UNTOLD, ABSENT, counts)
-    columns["events"] = them.rows["events"].astype(np.int64)
-    return them.rows["draw"].astype(np.int64), columns
+    columns["events"] = rows["events"].astype(np.int64)
+    return rows["draw"].astype(np.int64), columns
 
 
 def _write_csv(file: BinaryIO, names: Sequence[str], kept: Kept) -> None:

@@ -1,7 +1,7 @@
 """The command line that repeats a measurement, reconstructed from the plan in its result."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, Final
 
@@ -17,6 +17,7 @@ _OPTIONS: Final = {
     "schedule_s": "--arrivals",
     "prompts_file": "--prompts",
     "think_time_s": "--think-time",
+    "ramp_up_s": "--ramp-up",
     "metrics": "--metric",
     "named": "--target",
 }
@@ -83,12 +84,8 @@ def _option(name: str, value: Any) -> list[str]:
         return [option]
     if value is False:
         return [option.replace("--", "--no-", 1)]
-    if name == "rate":
-        return [option, ",".join(map(_segment, value))]
-    if name == "until_stable":
-        return [option, f"{value['statistic'].removesuffix('_ms')} {100 * value['share']:g}%"]
-    if name == "schedule_s":
-        return [option, "ARRIVALS"]
+    if name in _WRITTEN:
+        return [option, _WRITTEN[name](value)]
     if name == "headers":
         return [text for key, held in value for text in (option, f"{key}: {held}")]
     if name == "named":
@@ -100,6 +97,14 @@ def _option(name: str, value: Any) -> list[str]:
     return [option, f"{value:g}" if isinstance(value, float) else str(value)]
 
 
+def _rate(value: Sequence[Mapping[str, Any]]) -> str:
+    return ",".join(map(_segment, value))
+
+
+def _stability(value: Mapping[str, Any]) -> str:
+    return f"{value['statistic'].removesuffix('_ms')} {100 * value['share']:g}%"
+
+
 def _named(name: str, address: str) -> str:
     """The value of `--target`; the URL's scheme distinguishes gRPC from REST."""
     if address.startswith("unix:"):
@@ -107,8 +112,23 @@ def _named(name: str, address: str) -> str:
     return f"{name}={address}" if "://" in address else f"{name}=grpc://{address}"
 
 
+def _hang_up(value: Mapping[str, Any]) -> str:
+    """The value of `--hang-up-after`, e.g. `20tokens:0.5`."""
+    limit = f"{value['after_s']:g}s" if value["tokens"] is None else f"{value['tokens']}tokens"
+    return limit if value["share"] == 1 else f"{limit}:{value['share']:g}"
+
+
 def _segment(one: Mapping[str, Any]) -> str:
     """One segment of a rate, e.g. `100` or `10:200/60s`."""
     low, high, lasts_s = one["from_rps"], one["to_rps"], one.get("duration_s")
     rate = f"{low:g}" if low == high else f"{low:g}:{high:g}"
     return rate if lasts_s is None else f"{rate}/{lasts_s:g}s"
+
+
+_WRITTEN: Final[Mapping[str, Callable[[Any], str]]] = {
+    "rate": _rate,
+    "until_stable": _stability,
+    "schedule_s": lambda _: "ARRIVALS",
+    "hang_up_after": _hang_up,
+}
+"""Field → how the value of its option is written."""

@@ -9,7 +9,7 @@ from rich.text import Text
 from tracebench.analysis.numbers import counted, milliseconds, percent, rounded, whole_percent
 from tracebench.model.components import SERVER_AND_NETWORK
 from tracebench.model.results.statistics import SHOWN, Statistics
-from tracebench.model.results.stream_result import StreamResult, Tokens
+from tracebench.model.results.stream_result import HungUp, StreamResult, Tokens
 from tracebench.report.tables.component_table import value
 from tracebench.report.tables.terminal import indented
 from tracebench.report.tables.turn_table import turn_block, turns_in_short
@@ -57,8 +57,9 @@ def _rows(stream: StreamResult) -> dict[str, Statistics | None]:
 
 def _add(table: Table, name: str, whole: Statistics, parts: Mapping[str, Statistics]) -> None:
     table.add_row(name, *(value(whole, key) for key in SHOWN), "", style="bold")
+    whole_ms = sum(one.mean_ms for one in parts.values())  # without those that were hung up
     for part, one in parts.items() if len(parts) > 1 else ():
-        share = one.mean_ms / whole.mean_ms if whole.mean_ms else 0.0
+        share = one.mean_ms / whole_ms if whole_ms else 0.0
         if share > _SMALL:
             cells = (value(one, key) for key in SHOWN)
             table.add_row(f"  {part}", *cells, whole_percent(share))
@@ -74,7 +75,18 @@ def stream_line(stream: StreamResult) -> Iterator[str]:
     yield " · ".join(facts)
     if tokens.asked_output is not None:
         yield _asked(tokens)
+    if stream.hung_up is not None:
+        yield _hung_up(stream.hung_up)
     yield from turns_in_short(stream.turns)
+
+
+def _hung_up(found: HungUp) -> str:
+    """The requests that the client hung up, beside the others."""
+    told = f"{found.count:,} more hung up after {found.after}"
+    if found.ttft is not None:
+        first = value(found.ttft, "p50_ms")
+        told += f": ttft p50 {first} ms, {counted(found.tokens, 'token')} until then"
+    return told if not found.without_token else f"{told}, {found.without_token:,} without a token"
 
 
 def _asked(tokens: Tokens) -> str:

@@ -21,6 +21,7 @@ from tracebench.tracing.roots.generated import AFTER_NS, NOTHING, Generated, Val
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 
 _TOLD_EACH: Final = 1024
+_NO_ERRORS: Final = (Outcome.SUCCEEDED, Outcome.ABANDONED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def _make(maker: Tracer, exchange: Exchange, name: str, told: Generated, offset_
     for stamped in told.events:
         bound = {AFTER_NS: stamped.after_ns + offset_ns} if stamped.after_ns < stamped.at_ns else {}
         span.add_event(stamped.name, bound, stamped.at_ns + offset_ns)
-    if exchange.outcome is not Outcome.SUCCEEDED:
+    if exchange.outcome not in _NO_ERRORS:
         span.set_status(StatusCode.ERROR, _encodable(exchange.reason))
     span.end(exchange.done_ns + offset_ns)
 
@@ -141,7 +142,7 @@ def _of_exchange(exchange: Exchange, described: TargetAttributes) -> dict[str, V
     }
     if exchange.lost is not None:
         own[attributes.LOST] = exchange.lost.value
-    if exchange.outcome is not Outcome.SUCCEEDED:
+    if exchange.outcome not in _NO_ERRORS:
         own[ERROR_TYPE] = error_type(exchange.reply.status, exchange.outcome.value)
     return own
 

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Stability
 from tracebench.model.record.requests import Requests
 from tracebench.model.record.server_times import ServerTimes
-from tracebench.model.results.result import TcpInfo, Warmup
+from tracebench.model.results.result import Gauge, TcpInfo, Warmup
 
 _RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
 """The fields of a `Measurement` that have fields of their own."""
@@ -31,6 +32,8 @@ class RunFacts:
     """The fields of a `Result` that say when, where, how and with what it was measured."""
     load: Mapping[str, Any]
     """The fields of a `Measurement`, without its requests."""
+    gauges: Mapping[str, Gauge] = field(default_factory=dict)
+    """The server's gauges during the run."""
 
     @property
     def plan(self) -> Mapping[str, Any]:
@@ -48,7 +51,12 @@ class RunFacts:
         return Measurement(requests=requests, times=times, **self.load)
 
 
-def written(address: str, load: Measurement, session: Mapping[str, Any]) -> str:
+def written(
+    address: str,
+    load: Measurement,
+    session: Mapping[str, Any],
+    gauges: Mapping[str, Gauge] = MappingProxyType({}),
+) -> str:
     """The facts as text, for an attribute."""
     told = {
         one.name: _plain(getattr(load, one.name))
@@ -56,6 +64,8 @@ def written(address: str, load: Measurement, session: Mapping[str, Any]) -> str:
         if one.name not in _RECORD
     }
     facts = {"address": address, "session": session, "load": told}
+    if gauges:
+        facts["gauges"] = {name: asdict(one) for name, one in gauges.items()}
     return json.dumps(facts, ensure_ascii=False, default=str)
 
 
@@ -69,11 +79,23 @@ def read(text: object) -> RunFacts | None:
             known[name] = kind(**load[name]) if load.get(name) is not None else None
         for name in _TUPLES:
             known[name] = tuple(load.get(name, ()))
-        found = RunFacts(str(facts["address"]), session, known)
+        gauges = {str(name): _gauge(one) for name, one in facts.get("gauges", {}).items()}
+        found = RunFacts(str(facts["address"]), session, known, gauges)
         found.load_of(Requests.of(()), ServerTimes.of(()))
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (AttributeError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return found
+
+
+def _gauge(told: Mapping[str, Any]) -> Gauge:
+    return Gauge(
+        metric=str(told["metric"]),
+        t_s=tuple(map(float, told["t_s"])),
+        value=tuple(map(float, told["value"])),
+        min=float(told["min"]),
+        median=float(told["median"]),
+        max=float(told["max"]),
+    )
 
 
 def _plain(value: Any) -> Any:

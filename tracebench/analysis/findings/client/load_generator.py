@@ -187,6 +187,7 @@ def _connection_churn(run: Evidence) -> Finding | None:
         connected = rows.succeeded & (rows[CONNECT] > 0) & (rows[LOST] != _REFUSED)
         anew += int(np.count_nonzero(connected))
     count = run.requests.succeeded
+    anew = max(anew - run.requests.abandoned, 0)  # who hung up closed the connection
     return weigh(_CONNECTION_CHURN, part_of(anew, count), connections=anew, count=count)
 
 
