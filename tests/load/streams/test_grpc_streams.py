@@ -110,7 +110,7 @@ def test_where_a_message_has_its_token() -> None:
     empty, full = PredictResponse(), PredictResponse(result="the")
     for content, count in ((empty, 0), (full, 1)):
         content.timing_info.add(component="x", duration_ms=1.0)
-        reads = partial(by_path, PredictResponse, ("result",))
+        reads = partial(by_path, PredictResponse.FromString, ("result",))
         serve = streaming(4, content=content.SerializeToString())
         run = Called(serve, path=("result",), message=reads)
         assert run.result.count == count

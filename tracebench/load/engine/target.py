@@ -3,13 +3,13 @@
 import re
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle, islice, repeat
+from itertools import islice, repeat
 from random import Random
 from typing import Final
 
-from tracebench.load.engine.conversations import Talk
+from tracebench.load.engine.conversations import Talks
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.recording.replies import Learn
 from tracebench.load.streams.reading import NO_STREAMS, Streaming
@@ -18,6 +18,7 @@ from tracebench.model.errors import UsageError
 from tracebench.model.language import Agreement
 from tracebench.model.plan import Order, Streamed, Tls
 from tracebench.model.record.exchange import Reply
+from tracebench.model.shards import Endless, Shard
 from tracebench.system.redaction import NO_SECRETS, Secrets
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 
@@ -53,7 +54,7 @@ class PreparedTarget:
     """Learns the patterns of replies; None: each must be kept whole."""
     answer: str = ""
     """The start of the server's reply to the preflight."""
-    variants: Iterator[int] | None = None
+    variants: Endless[int] | None = None
     """Which of several requests each exchange sends, endlessly; None: there is only one."""
     secrets: Secrets = NO_SECRETS
     """What must not be shown, even if another message quotes it."""
@@ -63,8 +64,8 @@ class PreparedTarget:
     """How to read replies that stream."""
     streams: bool = False
     """Whether the preflight's reply streamed."""
-    talks: Sequence[Talk] = ()
-    """The conversations of each slot; empty: each request stands for itself."""
+    talks: Talks | None = None
+    """The conversations of the slots; None: each request stands for itself."""
     agreement: Agreement | None = None
     """What was settled with a language model's server; None for any other."""
 
@@ -87,6 +88,13 @@ class PreparedTarget:
         if len(sample) < _FEWEST_BYTES:
             return None
         return len(zlib.compress(sample, 1)) / len(sample)
+
+    def dealt(self, shard: Shard) -> "PreparedTarget":
+        """The same target for one shard of the load, which sends its own part of the payloads."""
+        if self.talks is not None:
+            talks = self.talks.dealt(shard)
+            return replace(self, talks=talks, repeated=talks.requests())
+        return self if self.variants is None else replace(self, variants=self.variants.dealt(shard))
 
     def _asking(self) -> Sequence[Request]:
         """The requests that ask for tracing."""
@@ -111,7 +119,7 @@ def streaming(plan: Streamed) -> Streaming:
 _STEPS: Final = re.compile(r"[^.\[\]\s]+")
 
 
-def variants(order: Order, seed: int, count: int, before: int = 0) -> Iterator[int] | None:
+def variants(order: Order, seed: int, count: int, before: int = 0) -> Endless[int] | None:
     """Which of `count` requests to send next, endlessly; None: there is only one.
 
     Random choices are drawn before the run, and repeat eventually.
@@ -125,9 +133,8 @@ def variants(order: Order, seed: int, count: int, before: int = 0) -> Iterator[i
     if count == 1:
         return None
     if order == "rotate":
-        return islice(cycle(range(count)), -before % count, None)
-    drawn = Random(seed).choices(range(count), k=max(_DRAWN, 16 * count))
-    return cycle(drawn)
+        return Endless(range(count), -before)
+    return Endless(Random(seed).choices(range(count), k=max(_DRAWN, 16 * count)))
 
 
 # Untraced copies: each request again, without asking for tracing; which one is sent is random.
@@ -151,6 +158,6 @@ def with_untraced(prepared: PreparedTarget, twins: Sequence[Request], seed: int)
     return replace(
         prepared,
         repeated=[*prepared.repeated, *twins],
-        variants=cycle([place + bit for place, bit in zip(which, bits, strict=True)]),
+        variants=Endless([place + bit for place, bit in zip(which, bits, strict=True)]),
         untraced_from=count,
     )

@@ -80,7 +80,7 @@ def _streaming(ready: PreparedTarget, plan: Plan, method: Method) -> PreparedTar
     if method is STREAM_INFER and not how.path:
         how = how._replace(message=infer_response)
     elif how.path:
-        how = how._replace(message=partial(by_path, method.reply, how.path))
+        how = how._replace(message=partial(by_path, method.parse, how.path))
     return replace(
         ready,
         codec=StreamingHttp2Codec,

@@ -1,6 +1,6 @@
 """Which messages of a gRPC stream carry tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
@@ -13,10 +13,12 @@ _FINAL = "triton_final_response"
 """The parameter that marks the last response, which may have no outputs."""
 
 
-def by_path(kind: type[Message], path: Sequence[str], answer: Answer, data: bytes) -> int:
+def by_path(
+    parse: Callable[[bytes], Message], path: Sequence[str], answer: Answer, data: bytes
+) -> int:
     """Count a token if a path into the message leads to a value; returns 0 or 1."""
     try:
-        found: Any = kind.FromString(data)
+        found: Any = parse(data)
         for step in path:
             found = found[int(step)] if step.isdecimal() else getattr(found, step)
     except (AttributeError, DecodeError, IndexError, TypeError):
