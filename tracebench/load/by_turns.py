@@ -61,7 +61,9 @@ def measure_by_turns(
 class Loaded(Protocol):
     """A target that is connected, whether one process loads it or several; see `UnderLoad`."""
 
-    pacing: Pacing
+    @property
+    def pacing(self) -> Pacing:
+        """Of the whole run."""
 
     @property
     def gave_up(self) -> str:

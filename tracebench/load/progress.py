@@ -17,6 +17,8 @@ class Progress(NamedTuple):
     """Median end-to-end time of the latest requests; 0 before the first."""
     tokens: int = 0
     """Number of tokens in the streams read so far."""
+    workers: str = ""
+    """The state of the processes that share the load, as "3 of 4 workers"; empty if it is one."""
 
 
 class Watcher:

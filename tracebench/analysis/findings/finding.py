@@ -15,6 +15,7 @@ from tracebench.model.record.exchange import Decomposition, Nanoseconds
 from tracebench.model.results.result import ErrorCount, Finding, Floor, RequestCounts, Verdict
 from tracebench.model.results.statistics import Statistics
 from tracebench.model.results.stream_result import StreamResult
+from tracebench.model.results.workers import Worker
 
 Severity = Literal["info", "warning", "invalid"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "invalid")
@@ -60,6 +61,8 @@ class Evidence:
     errors: Sequence[ErrorCount] = ()
     judged: Judged | None = None
     """The requests to be judged by limits; None without limits."""
+    workers: Sequence[Worker] = ()
+    """The processes that shared the load; empty if it was one."""
 
 
 def part_of(part: float, whole: float) -> float:

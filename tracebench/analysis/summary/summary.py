@@ -37,6 +37,7 @@ from tracebench.analysis.streams.streams import summarise_streams
 from tracebench.analysis.summary.comparable import Comparable
 from tracebench.analysis.summary.exemplars import Ranked, exemplars
 from tracebench.analysis.summary.failures import count_errors
+from tracebench.analysis.summary.workers import of_workers
 from tracebench.analysis.verdict import judge
 from tracebench.model.components import (
     BODY,
@@ -109,6 +110,7 @@ def summarise(
         stream=summarise_streams(load, decomposition.streams),
         errors=count_errors(load.requests),
         judged=Judged(load, decomposition) if load.slo else None,
+        workers=of_workers(load),
     )
     asked = Ranked(load.requests, known, latency_ns)
     if traced is not None and len(traced) < len(load.requests):
@@ -152,6 +154,7 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
         interrupted_at=load.done_share if load.interrupted else None,
         tail=attribute_tail(columns),
         stream=run.stream,
+        workers=tuple(run.workers),
         parts_of=_parts_of(decomposition),
         ci95=_ci95(load, decomposition.count),
     )

@@ -64,6 +64,22 @@ ARRIVAL = (
         help="Spacing of requests under --rate.",
     ),
 )
+DIVIDED = (
+    fills(
+        Workload,
+        "--processes",
+        type=_POSITIVE,
+        metavar="N",
+        help="Let N processes share the load, past what one core can send. [default: 1; with "
+        "--cluster: one per worker]",
+    ),
+    fills(
+        Workload,
+        "--cluster",
+        metavar="ADDRESS",
+        help="Let the workers of this Dask scheduler share the load, as in tcp://10.0.0.1:8786.",
+    ),
+)
 SENDING = (
     fills(Workload, "--seed", type=int, help="Seed for random choices."),
     fills(
@@ -87,6 +103,7 @@ SENDING = (
         type=_POSITIVE,
         help="gRPC: connections to share. [default: one per request in flight]",
     ),
+    *DIVIDED,
 )
 MANNER = (*ARRIVAL, *SENDING)
 LOAD = (*AMOUNT, *SHAPE, *MANNER)
@@ -105,6 +122,11 @@ def workload(given: Mapping[str, Any], due_s: tuple[float, ...] | None = None) -
     _at_most_one("--requests", given.get("requests"), "--duration", given.get("duration_s"))
     _at_most_one("--rate", given.get("rate"), "--arrivals", given.get("arrivals"))
     load = filled(Workload, given)
+    if load.cluster is not None and "://" not in load.cluster:
+        raise UsageError(
+            f"--cluster {load.cluster!r} has no protocol: write it as the scheduler prints it, "
+            "e.g. tcp://10.0.0.1:8786"
+        )
     if given.get("arrivals") is not None:
         load = replace(load, schedule_s=schedule(given["arrivals"]))
     elif due_s is not None and load.rate is None:

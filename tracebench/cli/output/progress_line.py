@@ -79,6 +79,7 @@ class Live(Watcher):
         done = self._share_done(progress)
         tokens = progress.tokens / max(progress.elapsed_s, 1e-9)
         told = f"  {tokens:,.0f} tokens/s" if tokens else ""
+        told += f"  {progress.workers}" if progress.workers else ""
         bar = ("█" * round(done * _BAR)).ljust(_BAR, "░")
         return (
             f"{self._target:<4} {bar} {done:4.0%}  {progress.finished:,} done  "
