@@ -4,12 +4,15 @@ import itertools
 import os
 import signal
 import socket
+import sys
 import threading
 from collections import Counter
 from concurrent.futures import Future
+from contextlib import suppress
 from math import inf
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.plans import plan_of
@@ -18,7 +21,9 @@ from tracebench.benchmark import run
 from tracebench.load.engine.progress import Progress, Watcher
 from tracebench.load.fleet import conductor, crew
 from tracebench.load.fleet.crew import in_turn
+from tracebench.load.fleet.fleet import measure_by_turns
 from tracebench.load.fleet.orders import Hello
+from tracebench.load.prepare.targets import prepare
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Payload, Segment, Stability, Target, Workload
 from tracebench.model.requests import Requests
@@ -143,19 +148,19 @@ def test_two_targets_alternate_in_blocks_that_all_begin_together() -> None:
             Target(name, "rest", f"http://{HOST}:{port}", f"--target {name}")
             for name, port in (("a", a), ("b", b))
         )
-        watcher = Records()
         asked = {"requests": None, "duration_s": 1.2, "concurrency": 2, "processes": 2}
-        found = run(plan_of(PAYLOADS[0], named=named, **asked), watcher)
-    assert found.comparison is not None
-    assert found.comparison.pairs == 2
-    spans = []
-    for name, requests in watcher.requests.items():
-        assert all(one.requests for one in found.targets[name].workers)
-        begun, done = requests.columns.whole("scheduled"), requests.whole(lambda r: r.at("done"))
-        cut = int((done - done[0] > 1e9).argmax())  # a block lasts 0.6 s, and so does the other's
-        spans += [(begun[:cut].min(), done[:cut].max()), (begun[cut:].min(), done[cut:].max())]
-    spans.sort()
-    assert all(ended <= begins for (_, ended), (begins, _) in itertools.pairwise(spans))
+        plan = plan_of(PAYLOADS[0], named=named, **asked)
+        loads = measure_by_turns(prepare(plan), plan.load, Watcher())
+    blocks = []
+    for load in loads.values():
+        begun, done = (load.requests.whole(lambda r, n=n: r.at(n)) for n in ("ready", "done"))
+        assert len(load.block_ends) == 2
+        for first, end in itertools.pairwise((0, *load.block_ends)):
+            draws = load.requests.columns.whole("draw")[first:end]
+            assert {0, 1} == set((draws % 2).tolist()), "both workers took part"
+            blocks.append((int(begun[first:end].min()), int(done[first:end].max())))
+    blocks.sort()
+    assert all(ended < begins for (_, ended), (begins, _) in itertools.pairwise(blocks))
 
 
 def test_they_end_together_once_the_latency_is_known() -> None:
@@ -172,35 +177,24 @@ def test_no_more_processes_than_slots_take_part() -> None:
 
 
 def test_a_worker_that_cannot_connect_says_which() -> None:
-    once = threading.Event()
-
-    def script(connection: socket.socket) -> None:
-        if not once.is_set():  # the preflight's own connections
-            answering(TIMED)(connection)
-
-    def begins() -> Any:
-        class Closing(Watcher):
-            def begins(self, target: str, address: str, answer: str) -> None:
-                listener.close()
-
-        return Closing()
-
     listener = socket.create_server((HOST, 0))
-    port = listener.getsockname()[1]
+
+    class Closing(Watcher):
+        def begins(self, target: str, address: str, answer: str) -> None:
+            listener.shutdown(socket.SHUT_RDWR)  # after the preflight
+            listener.close()
 
     def accept() -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=script, args=(connection,), daemon=True).start()
+        with suppress(OSError):
+            while True:
+                with listener.accept()[0] as connection:
+                    answering(TIMED)(connection)
 
-    thread = threading.Thread(target=accept, daemon=True)
-    thread.start()
-    plan = plan_of(PAYLOADS[0], rest_url=f"http://{HOST}:{port}", processes=2, concurrency=2)
+    threading.Thread(target=accept, daemon=True).start()
+    url = f"http://{HOST}:{listener.getsockname()[1]}"
+    plan = plan_of(PAYLOADS[0], rest_url=url, processes=2, concurrency=2)
     with pytest.raises(TargetError, match=r"process \d on .*: .*connections were opened"):
-        run(plan, begins())
+        run(plan, Closing())
 
 
 def test_one_process_is_this_process() -> None:
@@ -227,17 +221,15 @@ def test_another_version_is_refused() -> None:
         crew._introduced(There(), absent)  # type: ignore[arg-type]
 
 
-def test_a_cluster_that_is_not_there() -> None:
-    pytest.importorskip("distributed")
+def test_a_cluster_needs_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
     with serving(answering(TIMED)) as port:
         at = {"rest_url": f"http://{HOST}:{port}", "cluster": f"tcp://{HOST}:1"}
-        with pytest.raises((TargetError, UsageError), match="--cluster"):
+        with pytest.raises(UsageError, match=r"pip install 'tracebench\[cluster\]'"):
             run(plan_of(PAYLOADS[0], **at))
 
 
 def test_series_are_merged_in_the_order_of_time() -> None:
-    import numpy as np  # beside its only use
-
     found = in_turn([np.array([1, 3, 5]), None, np.array([2, 4, 6]), np.array([], np.int64)])
     assert found.tolist() == [1, 2, 3, 4, 5, 6]
     assert len(in_turn([])) == 0

@@ -33,6 +33,8 @@ class Member:
     """One worker, as the head knows it."""
 
     place: Place
+    run: str
+    """What its worker is found by there."""
     shard: Shard
     hello: Hello
     clock: ClockOffset
@@ -53,12 +55,11 @@ class Crew:
     """The workers of one run.
 
     Args:
-        run: a name for it that no other run has.
         members: all of them.
     """
 
-    def __init__(self, run: str, members: Sequence[Member]) -> None:
-        self._run, self.members = run, members
+    def __init__(self, members: Sequence[Member]) -> None:
+        self.members = members
         self._tell: list[Urgent] = []
         self.interrupted = False
 
@@ -149,10 +150,10 @@ class Crew:
 
     def _glance(self, one: Member) -> None:
         with suppress(Exception):  # whatever it is that makes it unreachable: `gone` says it
-            one.seen = one.place.at_once(conductor.glance, self._run)
+            one.seen = one.place.at_once(conductor.glance, one.run)
 
     def _submitted(self, one: Member, order: Order) -> "Future[Any]":
-        return one.place.executor.submit(conductor.command, self._run, order)
+        return one.place.executor.submit(conductor.command, one.run, order)
 
     def _note(self, one: Member, future: "Future[Any]", found: dict[int, Any]) -> None:
         try:
@@ -174,7 +175,7 @@ class Crew:
     def _say(self, urgent: Urgent, members: Iterable[Member]) -> None:
         for one in members:
             with suppress(Exception):  # as above
-                one.place.at_once(conductor.tell, self._run, urgent)
+                one.place.at_once(conductor.tell, one.run, urgent)
 
 
 @contextmanager
@@ -186,21 +187,21 @@ def crew(load: Workload) -> Iterator[Crew]:
     """
     run, most = token_hex(8), load.most_processes
     with places(load, min(most, load.processes or most)) as found:
+        runs = [f"{run} {number}" for number in range(len(found))]  # those here share a process
         try:
-            enlisting = [one.executor.submit(conductor.enlist, run) for one in found]
+            enlisting = [
+                place.executor.submit(conductor.enlist, name)
+                for place, name in zip(found, runs, strict=True)
+            ]
             hellos = [_introduced(*one) for one in zip(found, enlisting, strict=True)]
-            yield Crew(
-                run,
-                [
-                    Member(place, Shard(number, len(found)), hello, place.clock())
-                    for number, (place, hello) in enumerate(zip(found, hellos, strict=True))
-                ],
-            )
+            shards = [Shard(number, len(found)) for number in range(len(found))]
+            clocks = [place.clock() for place in found]
+            yield Crew(list(map(Member, found, runs, shards, hellos, clocks)))
         finally:
-            for place in found:
+            for place, name in zip(found, runs, strict=True):
                 if not place.gone():
                     with suppress(Exception):  # whatever makes it unreachable: it is over
-                        place.at_once(conductor.dismiss, run)
+                        place.at_once(conductor.dismiss, name)
 
 
 def _introduced(place: Place, future: "Future[Any]") -> Hello:
