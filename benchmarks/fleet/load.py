@@ -58,7 +58,9 @@ def _same_load(options: Sequence[str], cores: Sequence[int]) -> None:
         for count in order:
             found[count].append(_run(count, options, cores))
     print(f"open loop, {RATE}/s, {REQUESTS} requests, a server that takes {WORK_MS:g} ms")
-    print(f"{'processes':>10}  {'requests':>9}  {'p50':>8}  {'p95':>8}  {'p99':>8}  CPU µs a request")
+    print(
+        f"{'processes':>10}  {'requests':>9}  {'p50':>8}  {'p95':>8}  {'p99':>8}  CPU µs a request"
+    )
     for count, rounds in found.items():
         middle = [statistics.median(one.latency[name] for one in rounds) for name in PERCENTILES]
         counts = {one.started for one in rounds}

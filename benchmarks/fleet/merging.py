@@ -12,10 +12,9 @@ import numpy as np
 
 from tracebench.load.fleet.merge import Piece, merged
 from tracebench.load.recording.spill import Spill
-from tracebench.model.columns import PAGE_ROWS, Columns
-from tracebench.model.requests import STAMPS, Requests, stamp_columns
-from tracebench.model.server_times import PART, ServerTimes, TimesPage
-from tracebench.model.server_times import PartNames
+from tracebench.model.record.columns import PAGE_ROWS, Columns
+from tracebench.model.record.requests import STAMPS, Requests, stamp_columns
+from tracebench.model.record.server_times import PART, PartNames, ServerTimes, TimesPage
 from tracebench.model.shards import Shard
 from tracebench.tracing.roots.trace_ids import Drawn, IdSource
 
@@ -26,7 +25,9 @@ CASES: Final = ((1, 1), (2, 1), (4, 1), (8, 1), (1, 4), (8, 4), (100, 1), (100, 
 
 def main() -> None:
     print("merging, a row with server times of four parts; each case in a process of its own")
-    print(f"{'workers':>8}{'rows':>8}{'bytes/row':>11}{'to send':>10}{'to merge':>10}{'memory':>10}")
+    print(
+        f"{'workers':>8}{'rows':>8}{'bytes/row':>11}{'to send':>10}{'to merge':>10}{'memory':>10}"
+    )
     print(f"{'':>8}{'M':>8}{'':>11}{'s/M':>10}{'s/M':>10}{'MB':>10}")
     for workers, millions in CASES:
         command = [sys.executable, "-m", "benchmarks.fleet.merging", str(workers), str(millions)]
@@ -70,7 +71,9 @@ def _pages(
     while first < rows:
         count = min(PAGE_ROWS, rows - first)
         at = (np.arange(first, first + count) * workers + number) * 10_000 + 10**15
-        steps = [random.integers(1, most, count) for most in (9_000, 30_000, 5_000_000, 9_000, 30_000)]
+        steps = [
+            random.integers(1, most, count) for most in (9_000, 30_000, 5_000_000, 9_000, 30_000)
+        ]
         stamps = {name: at + sum(steps[: n + 1]) for n, name in enumerate(STAMPS)}
         order = np.argsort(stamps["done"])
         page = stamp_columns(at[order], {name: one[order] for name, one in stamps.items()})

@@ -18,16 +18,16 @@ import pytest
 from tests.plans import plan_of
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench.benchmark import run
-from tracebench.load.engine.progress import Progress, Watcher
 from tracebench.load.fleet import conductor, crew
 from tracebench.load.fleet.crew import in_turn
 from tracebench.load.fleet.fleet import measure_by_turns
 from tracebench.load.fleet.orders import Hello
 from tracebench.load.prepare.targets import prepare
+from tracebench.load.progress import Progress, Watcher
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Payload, Segment, Stability, Target, Workload
-from tracebench.model.requests import Requests
-from tracebench.model.result import Result, TargetResult
+from tracebench.model.record.requests import Requests
+from tracebench.model.results.result import Result, TargetResult
 
 PAYLOADS = tuple(
     Payload(f"payload {at}".encode(), "text/plain", f"{at}", "data") for at in range(4)

@@ -10,16 +10,24 @@ import pytest
 
 from tests.records import record
 from tracebench.analysis.closure.decomposition import decompose
-from tracebench.analysis.summary import summarise
+from tracebench.analysis.summary.summary import summarise
 from tracebench.load.fleet.merge import Piece, Whole, merged
-from tracebench.model.columns import Columns
-from tracebench.model.exchange import Exchange, Lost, Outcome, Reply, Stamp, Timing, Undecomposed
 from tracebench.model.measurement import Measurement
-from tracebench.model.requests import Requests
-from tracebench.model.result import TargetResult
-from tracebench.model.server_times import ServerTimes
+from tracebench.model.record.columns import Columns
+from tracebench.model.record.exchange import (
+    Exchange,
+    Lost,
+    Outcome,
+    Reply,
+    Stamp,
+    Timing,
+    Undecomposed,
+)
+from tracebench.model.record.requests import Requests
+from tracebench.model.record.server_times import ServerTimes
+from tracebench.model.record.streams import READ, STREAM, Streams
+from tracebench.model.results.result import TargetResult
 from tracebench.model.shards import Shard
-from tracebench.model.streams import READ, STREAM, Streams
 
 MS = 1_000_000
 Row = tuple[Exchange, Timing | Undecomposed]

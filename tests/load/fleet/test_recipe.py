@@ -18,8 +18,8 @@ from tracebench.load.measure import once
 from tracebench.load.prepare.grpc_methods import PREDICT, Method
 from tracebench.load.prepare.targets import prepare
 from tracebench.load.wire.http1 import HttpRequest
-from tracebench.model.exchange import Outcome
 from tracebench.model.plan import Payload, Plan, Spread
+from tracebench.model.record.exchange import Outcome
 from tracebench.model.shards import WHOLE, Shard
 from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse, TimingInfo
 
