@@ -1,4 +1,4 @@
-"""What merging takes: seconds and memory by rows and workers, and bytes a row to the head."""
+"""What merging takes: CPU seconds and memory by rows and workers, and bytes a row to the head."""
 
 import pickle
 import resource
@@ -25,10 +25,10 @@ CASES: Final = ((1, 1), (2, 1), (4, 1), (8, 1), (1, 4), (8, 4), (100, 1), (100, 
 
 def main() -> None:
     print("merging, a row with server times of four parts; each case in a process of its own")
-    print(
-        f"{'workers':>8}{'rows':>8}{'bytes/row':>11}{'to send':>10}{'to merge':>10}{'memory':>10}"
-    )
-    print(f"{'':>8}{'M':>8}{'':>11}{'s/M':>10}{'s/M':>10}{'MB':>10}")
+    heads = ("workers", "rows", "bytes", "to send", "to merge", "memory")
+    units = ("", "M", "a row", "s/M", "s/M", "MB")
+    for words in (heads, units):
+        print("".join(f"{one:>10}" for one in words))
     for workers, millions in CASES:
         command = [sys.executable, "-m", "benchmarks.fleet.merging", str(workers), str(millions)]
         print(subprocess.run(command, capture_output=True, text=True, check=True).stdout, end="")
@@ -43,22 +43,22 @@ def case(workers: int, millions: int) -> None:
         for rows, page, told in _pages(each, number, workers):
             requests.append(page, rows)
             times.append(told, rows)
-        began = time.perf_counter()
+        began = time.process_time()
         for place in range(requests.page_count):
             message = pickle.dumps((requests.stored(place), times.stored(place)))
             pickle.loads(message)
             sent += len(message)
-        to_send_s += time.perf_counter() - began
+        to_send_s += time.process_time() - began
         ids = Drawn(IdSource(b"k" * 16, number), 0)
         record = Requests(requests, ids, ("",), ("", "200"))
         pieces.append(Piece(record, ServerTimes(times), None, Shard(number, workers)))
-    began = time.perf_counter()
+    began = time.process_time()
     whole = merged(pieces, spill.keep)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     assert len(whole.requests) == each * workers
     most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"{workers:>8}{millions:>8}{sent / (each * workers):>11.1f}{to_send_s / millions:>10.2f}"
+        f"{workers:>10}{millions:>10}{sent / (each * workers):>10.1f}{to_send_s / millions:>10.2f}"
         f"{took / millions:>10.2f}{most_mb:>10,.0f}"
     )
 

@@ -79,7 +79,7 @@ class _Here:
 class _OnCluster:
     """A worker of a Dask cluster: tasks are pinned to it, and never tried again elsewhere."""
 
-    glances_s = 0.5
+    glances_s = 1.0  # each is a line in the cluster's logs
 
     def __init__(self, client: Any, address: str) -> None:
         self._client, self.name = client, address
@@ -99,7 +99,7 @@ class _OnCluster:
     def clock(self) -> ClockOffset:
         """Take the quickest of some messages: its answer was read within that time (Cristian 1989).
 
-        Clocks of one boot are the same clock.
+        Clocks of one boot are the same clock, unless a time namespace shifts one of them.
         """
         ours, found = conductor.clock(), []
         for _ in range(_PROBES):
@@ -109,7 +109,7 @@ class _OnCluster:
             found.append((took_ns, theirs.now_ns - sent_ns - took_ns // 2))
         took_ns, offset_ns = min(found)
         self.lead_ns = _REMOTE_LEAD_NS + _ROUND_TRIPS * took_ns
-        if theirs.boot and theirs.boot == ours.boot:
+        if theirs.boot and theirs.boot == ours.boot and abs(offset_ns) <= took_ns:
             return ClockOffset(0, 0, took_ns)
         return ClockOffset(offset_ns, took_ns // 2, took_ns)
 

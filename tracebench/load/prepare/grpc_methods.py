@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 from google.protobuf import json_format, message_factory
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, EncodeError, Message
@@ -42,7 +42,12 @@ class Method:
             return _built_in, (self.name,)
         kinds = self.request.DESCRIPTOR, self.reply.DESCRIPTOR
         names = (kinds[0].full_name, kinds[1].full_name)
-        return _rebuilt, (self.name, names, self.streams, serialized(one.file for one in kinds))
+        return _rebuilt, (
+            self.name,
+            names,
+            self.streams,
+            serialized(cast(FileDescriptor, one.file) for one in kinds),
+        )
 
     def parse(self, message: bytes) -> Message:
         """Parse a reply's message.
