@@ -4,11 +4,12 @@ A place is a `concurrent.futures.Executor` whose tasks all run in one place, one
 and a way to call a function there at once, while a task runs.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from time import perf_counter_ns
+from time import monotonic, perf_counter_ns
 from typing import Any, Final, NamedTuple, Protocol
 
 from tracebench.load.fleet import conductor
@@ -17,6 +18,8 @@ from tracebench.model.plan import Workload
 
 _PROBES: Final = 8
 _CONNECTING_S: Final = 10.0
+_LOOK_S, _TIMEOUT_S = 1.0, 5.0
+"""How often to ask the scheduler who is there, and how long to wait for its answer."""
 _LOCAL_LEAD_NS: Final = 20_000_000
 _REMOTE_LEAD_NS: Final = 200_000_000
 _ROUND_TRIPS: Final = 8
@@ -76,25 +79,48 @@ class _Here:
         return ClockOffset(0, 0, 0)
 
 
+class _Cluster:
+    """A Dask cluster, and who belongs to it."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self._looked_s = 0.0
+        self._present: frozenset[str] | None = frozenset()
+
+    def present(self) -> frozenset[str] | None:
+        """The addresses of its workers, as of the last second; None: the scheduler went away."""
+        if self.client.status != "running":
+            return None
+        if monotonic() - self._looked_s > _LOOK_S:
+            try:
+                told = self.client.sync(self.client.scheduler.ncores, callback_timeout=_TIMEOUT_S)
+                self._present = frozenset(told)
+            except Exception:  # whatever it is, nobody can be reached
+                self._present = None
+            self._looked_s = monotonic()
+        return self._present
+
+
 class _OnCluster:
     """A worker of a Dask cluster: tasks are pinned to it, and never tried again elsewhere."""
 
     glances_s = 1.0  # each is a line in the cluster's logs
 
-    def __init__(self, client: Any, address: str) -> None:
-        self._client, self.name = client, address
+    def __init__(self, cluster: _Cluster, address: str) -> None:
+        self._cluster, self.name = cluster, address
         pinned = {"workers": [address], "allow_other_workers": False, "retries": 0, "pure": False}
-        self.executor: Executor = client.get_executor(**pinned)
+        self.executor: Executor = cluster.client.get_executor(**pinned)
         self.lead_ns = _REMOTE_LEAD_NS
 
     def at_once(self, function: Callable[..., Any], *arguments: Any) -> Any:
         called = partial(function, *arguments)  # its text, unlike arguments, is not logged
-        return self._client.run(called, workers=[self.name])[self.name]
+        return self._cluster.client.run(called, workers=[self.name])[self.name]
 
     def gone(self) -> str:
-        if self._client.status != "running":
+        present = self._cluster.present()
+        if present is None:
             return "the scheduler went away"
-        return "" if self.name in self._client.nthreads() else "it left the cluster"
+        return "" if self.name in present else "it left the cluster"
 
     def clock(self) -> ClockOffset:
         """Take the quickest of some messages: its answer was read within that time (Cristian 1989).
@@ -123,8 +149,9 @@ def places(load: Workload, most: int) -> Iterator[list[Place]]:
         TargetError: the cluster cannot be used.
     """
     if load.cluster is not None:
-        with _cluster(load.cluster) as client:
-            yield [_OnCluster(client, one) for one in _workers(client, load, most)]
+        with _connected(load.cluster) as client:
+            cluster = _Cluster(client)
+            yield [_OnCluster(cluster, one) for one in _workers(client, load, most)]
         return
     here = [_Here(number) for number in range(most)]
     with ExitStack() as opened:
@@ -134,13 +161,14 @@ def places(load: Workload, most: int) -> Iterator[list[Place]]:
 
 
 @contextmanager
-def _cluster(address: str) -> Iterator[Any]:
+def _connected(address: str) -> Iterator[Any]:
     try:
         from distributed import Client  # an extra, and half a second
     except ImportError:
         raise UsageError(
             "--cluster needs Dask: install it with pip install 'tracebench[cluster]'"
         ) from None
+    _silence("distributed", "tornado")
     try:
         client = Client(address, timeout=_CONNECTING_S, set_as_default=False)
     except (OSError, TypeError, ValueError) as error:
@@ -152,6 +180,13 @@ def _cluster(address: str) -> Iterator[Any]:
         yield client
     finally:
         client.close(timeout=2)
+
+
+def _silence(*packages: str) -> None:
+    """Keep libraries from printing tracebacks about what `gone` says in a line."""
+    for name in (*packages, *logging.root.manager.loggerDict):
+        if name.partition(".")[0] in packages:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _workers(client: Any, load: Workload, most: int) -> list[str]:
