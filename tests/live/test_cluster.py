@@ -162,11 +162,14 @@ LONG = ("--concurrency", "4", "--duration", "6")
 
 
 def test_killing_a_worker_loses_its_share_only(tmp_path: Path) -> None:
-    with serving() as url, cluster(tmp_path) as found:
-        with in_background(url, tmp_path, *LONG, "--cluster", found.address) as running:
-            until(lambda: found.log.read_text().count("'glance'") > 2, "the load did not begin")
-            os.killpg(found.workers[0].pid, signal.SIGKILL)
-            said, _ = running.communicate(timeout=60)
+    with (
+        serving() as url,
+        cluster(tmp_path) as found,
+        in_background(url, tmp_path, *LONG, "--cluster", found.address) as running,
+    ):
+        until(lambda: found.log.read_text().count("'glance'") > 2, "the load did not begin")
+        os.killpg(found.workers[0].pid, signal.SIGKILL)
+        said, _ = running.communicate(timeout=60)
     assert running.returncode == 0, said
     target = json.loads((tmp_path / "result.json").read_text())["targets"]["rest"]
     lost = [one for one in target["workers"] if one["lost"]]
@@ -177,11 +180,14 @@ def test_killing_a_worker_loses_its_share_only(tmp_path: Path) -> None:
 
 
 def test_killing_the_scheduler_ends_the_run(tmp_path: Path) -> None:
-    with serving() as url, cluster(tmp_path) as found:
-        with in_background(url, tmp_path, *LONG, "--cluster", found.address) as running:
-            until(lambda: found.log.read_text().count("'glance'") > 2, "the load did not begin")
-            os.killpg(found.scheduler.pid, signal.SIGKILL)
-            said, _ = running.communicate(timeout=60)
+    with (
+        serving() as url,
+        cluster(tmp_path) as found,
+        in_background(url, tmp_path, *LONG, "--cluster", found.address) as running,
+    ):
+        until(lambda: found.log.read_text().count("'glance'") > 2, "the load did not begin")
+        os.killpg(found.scheduler.pid, signal.SIGKILL)
+        said, _ = running.communicate(timeout=60)
     assert running.returncode == 3, said
     assert "scheduler went away" in said
     assert "Traceback" not in said

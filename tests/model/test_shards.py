@@ -74,7 +74,7 @@ def test_closed_loops_have_the_requests_between_them(of: int) -> None:
 def test_payloads_belong_to_the_same_requests_however_many_send_them(of: int) -> None:
     """The k-th request is the shard's whose number is k modulo N, warm-up included."""
     for order in ("rotate", "random"):
-        whole = variants(order, 5, 6, before=4)  # type: ignore[arg-type]
+        whole = variants(order, 5, 6, before=4)
         assert whole is not None
         parts = [whole.dealt(one) for one in shards(of)]
         expected = list(islice(whole, 60))

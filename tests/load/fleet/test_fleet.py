@@ -17,6 +17,7 @@ import pytest
 
 from tests.plans import plan_of
 from tests.servers import HOST, Script, answering, read_request, reply, serving
+from tracebench import __version__
 from tracebench.benchmark import run
 from tracebench.load.fleet import conductor, crew
 from tracebench.load.fleet.crew import in_turn
@@ -153,7 +154,8 @@ def test_two_targets_alternate_in_blocks_that_all_begin_together() -> None:
         loads = measure_by_turns(prepare(plan), plan.load, Watcher())
     blocks = []
     for load in loads.values():
-        begun, done = (load.requests.whole(lambda r, n=n: r.at(n)) for n in ("ready", "done"))
+        begun = load.requests.whole(lambda rows: rows.at("ready"))
+        done = load.requests.whole(lambda rows: rows.at("done"))
         assert len(load.block_ends) == 2
         for first, end in itertools.pairwise((0, *load.block_ends)):
             draws = load.requests.columns.whole("draw")[first:end]
@@ -164,7 +166,11 @@ def test_two_targets_alternate_in_blocks_that_all_begin_together() -> None:
 
 
 def test_they_end_together_once_the_latency_is_known() -> None:
-    stable = {"until_stable": Stability("p50_ms", 0.2), "requests": None, "duration_s": 20.0}
+    stable: dict[str, Any] = {
+        "until_stable": Stability("p50_ms", 0.2),
+        "requests": None,
+        "duration_s": 20.0,
+    }
     target = loaded(Noting(), **stable, concurrency=2).targets["rest"]
     assert target.duration_s < 10
     assert "not_stable" not in codes(target)
@@ -212,7 +218,7 @@ def test_another_version_is_refused() -> None:
     with pytest.raises(TargetError, match=r"tcp://there:1 on there runs 0\.0\.1, the head"):
         crew._introduced(There(), told)  # type: ignore[arg-type]
     same: Future[Hello] = Future()
-    same.set_result(Hello("there", 1, crew.tracebench.__version__, "other"))
+    same.set_result(Hello("there", 1, __version__, "other"))
     with pytest.raises(TargetError, match="other sources"):
         crew._introduced(There(), same)  # type: ignore[arg-type]
     absent: Future[Hello] = Future()

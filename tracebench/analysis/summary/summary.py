@@ -112,9 +112,8 @@ def summarise(
         judged=Judged(load, decomposition) if load.slo else None,
         workers=of_workers(load),
     )
-    asked = Ranked(load.requests, known, latency_ns)
-    if traced is not None and len(traced) < len(load.requests):
-        asked = Ranked.of(traced)
+    some = None if traced is None or len(traced) == len(load.requests) else Ranked.of(traced)
+    asked = some or Ranked(load.requests, known, latency_ns)
     found = replace(
         _beside_limits(_found(address, evidence, columns), evidence.judged),
         exemplars=exemplars(asked, decomposition),

@@ -56,7 +56,7 @@ def bring_in(
     watcher.waits("merging the records")
     parts = [returned[number] for number in pieces]
     summed = _summed(parts, merged(list(pieces.values()), spill.keep), load)
-    gave_up = (
+    silent = (
         f"{crew.members[number].title}: {returned[number].load.gave_up}"
         for number in pieces
         if returned[number].load.gave_up
@@ -68,7 +68,7 @@ def bring_in(
         stable=stable,
         compressed_share=prepared.compressed_share(),
         record_problem=summed.record_problem or spill.problem,
-        gave_up=next(gave_up, ""),
+        gave_up=next(silent, ""),
     )
 
 
@@ -171,11 +171,11 @@ def _longest(of_shards: Sequence[Sequence[float]]) -> tuple[float, ...]:
 
 def _asked_rps(due: Sequence[Due]) -> float:
     """The mean rate between the first and the last arrival of all shards; 0 in a closed loop."""
-    told = [one for one in due if one.count]
+    told = [one for one in due if one.requests]
     if not told:
         return 0.0
     lasted_ns = max(one.last_ns for one in told) - min(one.first_ns for one in told)
-    return (sum(one.count for one in told) - 1) * 1e9 / lasted_ns if lasted_ns else 0.0
+    return (sum(one.requests for one in told) - 1) * 1e9 / lasted_ns if lasted_ns else 0.0
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -141,6 +141,9 @@ class _Texts:
         reasons = column == columns_of.REASON
         given = [one.reasons if reasons else one.statuses for one in records]
         numbers = [np.array([texts.number(text) for text in some], np.int64) for some in given]
+        if len(texts) <= 2:  # the empty text and one other: there is no order to find
+            self.texts, self.numbers = texts.all(), numbers
+            return
         each = [new[one.columns.whole(column)] for new, one in zip(numbers, records, strict=True)]
         occurring = np.concatenate(each)[order]
         first = np.full(len(texts), len(order))

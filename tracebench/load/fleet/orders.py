@@ -106,7 +106,7 @@ class Ended(NamedTuple):
 class Due(NamedTuple):
     """The arrivals of an open loop: their number, and when the first and the last are due."""
 
-    count: int
+    requests: int
     first_ns: int
     last_ns: int
 

@@ -13,6 +13,7 @@ from time import monotonic, perf_counter_ns
 from typing import Any, Final, NamedTuple, Protocol
 
 from tracebench.load.fleet import conductor
+from tracebench.load.fleet.orders import ClockReading
 from tracebench.model.errors import TargetError, UsageError, excerpt
 from tracebench.model.plan import Workload
 
@@ -130,7 +131,7 @@ class _OnCluster:
         ours, found = conductor.clock(), []
         for _ in range(_PROBES):
             sent_ns = perf_counter_ns()
-            theirs: conductor.ClockReading = self.at_once(conductor.clock)
+            theirs: ClockReading = self.at_once(conductor.clock)
             took_ns = perf_counter_ns() - sent_ns
             found.append((took_ns, theirs.now_ns - sent_ns - took_ns // 2))
         took_ns, offset_ns = min(found)
@@ -163,14 +164,15 @@ def places(load: Workload, most: int) -> Iterator[list[Place]]:
 @contextmanager
 def _connected(address: str) -> Iterator[Any]:
     try:
-        from distributed import Client  # an extra, and half a second
+        import distributed  # an extra, and half a second
     except ImportError:
         raise UsageError(
             "--cluster needs Dask: install it with pip install 'tracebench[cluster]'"
         ) from None
     _silence("distributed", "tornado")
     try:
-        client = Client(address, timeout=_CONNECTING_S, set_as_default=False)
+        made: Any = distributed.Client  # its types are not whole
+        client = made(address, timeout=_CONNECTING_S, set_as_default=False)
     except (OSError, TypeError, ValueError) as error:
         raise TargetError(
             f"--cluster {address!r} does not answer ({excerpt(str(error))}): start one with "

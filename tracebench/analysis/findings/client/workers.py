@@ -30,8 +30,14 @@ def _worker_lost(run: Evidence) -> Finding | None:
     if not lost:
         return None
     share = part_of(len(lost), len(run.workers))
-    told = {"lost": len(lost), "count": len(run.workers)}
-    return weigh(_WORKER_LOST, share, who=_name(lost[0]), why=lost[0].lost, **told)
+    return weigh(
+        _WORKER_LOST,
+        share,
+        lost=len(lost),
+        count=len(run.workers),
+        who=_name(lost[0]),
+        why=lost[0].lost,
+    )
 
 
 _ODD_WORKER: Final = FindingKind(
