@@ -166,12 +166,9 @@ def test_two_targets_alternate_in_blocks_that_all_begin_together() -> None:
 
 
 def test_they_end_together_once_the_latency_is_known() -> None:
-    stable: dict[str, Any] = {
-        "until_stable": Stability("p50_ms", 0.2),
-        "requests": None,
-        "duration_s": 20.0,
-    }
-    target = loaded(Noting(), **stable, concurrency=2).targets["rest"]
+    asked: dict[str, Any] = {"requests": None, "duration_s": 20.0, "concurrency": 2}
+    close = Stability("p50_ms", 0.2)
+    target = loaded(Noting(), until_stable=close, **asked).targets["rest"]
     assert target.duration_s < 10
     assert "not_stable" not in codes(target)
 
