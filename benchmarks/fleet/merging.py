@@ -1,7 +1,6 @@
 """What merging takes: CPU seconds and memory by rows and workers, and bytes a row to the head."""
 
 import pickle
-import resource
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.recording import Memory
 from tracebench.load.fleet.merge import Piece, merged
 from tracebench.load.recording.spill import Spill
 from tracebench.model.record.columns import PAGE_ROWS, Columns
@@ -37,6 +37,7 @@ def main() -> None:
 def case(workers: int, millions: int) -> None:
     each = millions * MILLION // workers
     spill, to_send_s, sent = Spill(), 0.0, 0
+    memory = Memory()
     pieces = []
     for number in range(workers):
         requests, times = Columns(spill.keep), Columns(spill.keep)
@@ -52,14 +53,14 @@ def case(workers: int, millions: int) -> None:
         ids = Drawn(IdSource(b"k" * 16, number), 0)
         record = Requests(requests, ids, ("",), ("", "200"))
         pieces.append(Piece(record, ServerTimes(times), None, Shard(number, workers)))
+    memory.start()
     began = time.process_time()
     whole = merged(pieces, spill.keep)
     took = time.process_time() - began
     assert len(whole.requests) == each * workers
-    most_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         f"{workers:>10}{millions:>10}{sent / (each * workers):>10.1f}{to_send_s / millions:>10.2f}"
-        f"{took / millions:>10.2f}{most_mb:>10,.0f}"
+        f"{took / millions:>10.2f}{memory.most_mb:>10,.0f}"
     )
 
 

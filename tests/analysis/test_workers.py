@@ -137,7 +137,7 @@ def test_lines_of_workers() -> None:
     first, one, other = lines(result.workers)
     assert first == "2 workers on 2 hosts: p50 10.25 to 11.25 ms, p99 10.30 to 11.30 ms"
     assert one == "  host0:100  400 requests  200/s  p50 10.25, p99 10.30 ms  CPU 0.10 s"
-    assert other.endswith("stalled 4 ms")
+    assert other.endswith("stalled 4.00 ms")
     assert lines(()) == []
     lost = replace(result.workers[0], lost="it died")
     many = lines([*[result.workers[0]] * 40, lost])
