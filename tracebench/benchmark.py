@@ -27,9 +27,9 @@ from tracebench.analysis.summary.summary import summarise
 from tracebench.analysis.verdict import advised
 from tracebench.gauges import reader as gauge_reader
 from tracebench.gauges.reader import Gauges
-from tracebench.load.by_turns import measure_by_turns
 from tracebench.load.engine.target import PreparedTarget
-from tracebench.load.measure import measure, once
+from tracebench.load.fleet.fleet import measure, measure_by_turns
+from tracebench.load.measure import once
 from tracebench.load.metered import Metered, metered
 from tracebench.load.peers import clients
 from tracebench.load.peers.floor import measure_floor

@@ -1,6 +1,6 @@
 """The servers that both sides are measured against.
 
-    python -m benchmarks.guard.server rest|grpc [WORK_MS WAY_MS]
+    python -m benchmarks.guard.server rest|grpc [WORK_MS WAY_MS [HOST]]
 
 One epoll loop; of the project it uses only the generated messages. Without times it answers at once
 and reports times that vary a little from reply to reply. With times it holds each request for
@@ -49,9 +49,9 @@ class Server:
         self._connections: dict[int, tuple[socket.socket, Replies]] = {}
         self._epoll = select.epoll()
 
-    def serve(self, until: int) -> None:
+    def serve(self, until: int, host: str = "127.0.0.1") -> None:
         """Say the port, and answer until the descriptor `until` can be read."""
-        with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
+        with socket.create_server((host, 0), backlog=256) as listener:
             self._epoll.register(until, select.EPOLLIN)
             self._epoll.register(listener.fileno(), select.EPOLLIN)
             print(listener.getsockname()[1], flush=True)
@@ -129,4 +129,4 @@ def served(protocol: str, *times_ms: float) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    Server(sys.argv[1], *map(float, sys.argv[2:])).serve(sys.stdin.fileno())
+    Server(sys.argv[1], *map(float, sys.argv[2:4])).serve(sys.stdin.fileno(), *sys.argv[4:])

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from itertools import cycle
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +22,7 @@ from tracebench.load.prepare.targets import prepare
 from tracebench.load.progress import Watcher
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Calls, Payload, Payloads, Plan, Targets, Tls, Workload
+from tracebench.model.shards import Endless
 
 CERTIFICATE: Final = "certificate.pem"
 FOUND: Final = "found.npz"
@@ -65,7 +65,7 @@ def ready(cell: Cell, plan: Plan) -> PreparedTarget:
     (prepared,) = prepare(plan).values()
     if not cell.long_tokens:
         return prepared
-    return replace(prepared, variants=cycle([1] + [0] * (_LONG_EVERY - 1)))
+    return replace(prepared, variants=Endless([1] + [0] * (_LONG_EVERY - 1)))
 
 
 def stall() -> None:

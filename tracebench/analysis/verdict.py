@@ -7,7 +7,13 @@ from typing import Any, Final
 
 from tracebench.analysis.advice import Advice, Situation, first_fix, fitting, pieces
 from tracebench.analysis.findings import archived_run, outcome, samples, steadiness
-from tracebench.analysis.findings.client import load_generator, machine, near_floor, own_metrics
+from tracebench.analysis.findings.client import (
+    load_generator,
+    machine,
+    near_floor,
+    own_metrics,
+    workers,
+)
 from tracebench.analysis.findings.finding import (
     SEVERITIES,
     Evidence,
@@ -29,6 +35,7 @@ from tracebench.model.results.statistics import PERMILLE, Statistics
 _JUDGED: Final = (
     outcome,
     load_generator,
+    workers,
     machine,
     server_timing,
     steadiness,

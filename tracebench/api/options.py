@@ -53,6 +53,11 @@ class Shared(TypedDict, total=False):
     bind: str | Sequence[str] | None
     """Connect from these addresses of this machine in turn: each has its own ports for connections.
     Repeatable."""
+    processes: int | None
+    """Let N processes share the load, past what one core can send. [default: 1; with --cluster: one
+    per worker]"""
+    cluster: str | None
+    """Let the workers of this Dask scheduler share the load, as in tcp://10.0.0.1:8786."""
     label: str | None
     """Name this run: in the heading, the result file and the Markdown."""
     expect_status: str | Sequence[str] | None

@@ -31,7 +31,7 @@ from tracebench.cli.output.progress_line import Live
 from tracebench.cli.run import FAILED, INTERRUPTED, INVALID, save, warn_of_proxies
 from tracebench.load.progress import SweepWatcher, Watcher
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Plan, Segment
+from tracebench.model.plan import Plan, Segment, Workload
 from tracebench.model.results.result import Result
 from tracebench.model.results.search import Search
 from tracebench.model.results.sweep import LoadKind

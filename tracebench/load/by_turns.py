@@ -10,29 +10,29 @@ from contextlib import ExitStack
 from functools import partial
 from itertools import islice
 from random import Random
-from typing import Final
+from typing import Protocol
 
 import numpy as np
 
 from tracebench.load.engine.engine import no_garbage_collection
-from tracebench.load.engine.pacing import ClosedLoop, Part, block_ns, in_parts
+from tracebench.load.engine.pacing import Pacing, Part, block_ns, in_parts
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.measure import (
-    UnderLoad,
-    UntilStable,
     allow_connections,
     channel_count,
     under_load,
 )
 from tracebench.load.progress import Watcher
+from tracebench.load.until_stable import Latencies, UntilStable
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Workload
+from tracebench.model.progress import Progress
+from tracebench.model.record.exchange import Nanoseconds
 from tracebench.system.interrupt import interruptible
 
 _TRIED, _TRIED_NS = 5, 1_000_000_000
 """Fewest trial requests per target and their time limit, to estimate its latency before the run;
 they do not count."""
-_LOOKED_AT: Final = 1_000
 
 
 def measure_by_turns(
@@ -50,16 +50,49 @@ def measure_by_turns(
     allow_connections(sum(channel_count(one, load) for one in prepared.values()))
     with ExitStack() as opened:
         targets = {
-            name: opened.enter_context(under_load(one, load)) for name, one in prepared.items()
+            name: opened.enter_context(under_load(one, load, detailed=watcher.detailed))
+            for name, one in prepared.items()
         }
-        for target in targets.values():
-            target.detailed = watcher.detailed
-        turns = _Turns(targets, load, watcher)
-        with interruptible(turns.interrupt), no_garbage_collection():
-            turns.run()
+        with no_garbage_collection():
+            take_turns(targets, load, watcher)
         for target in targets.values():
             target.leave()
     return {name: target.measurement(watcher) for name, target in targets.items()}
+
+
+class Loaded(Protocol):
+    """A target that is connected, whether one process loads it or several; see `UnderLoad`."""
+
+    @property
+    def pacing(self) -> Pacing:
+        """Of the whole run."""
+
+    @property
+    def gave_up(self) -> str:
+        """Why nothing more is sent; empty while the target answers."""
+
+    @property
+    def seen(self) -> Latencies:
+        """What was measured so far."""
+
+    def interrupt(self) -> None:
+        """End the run soon; exchanges in flight are cancelled."""
+
+    def end_as_stable(self) -> None:
+        """Note that the run ends because its latency is precise enough."""
+
+    def try_out(self, least: int, within_ns: int) -> Nanoseconds | None:
+        """Warm up, then send trial requests; returns their latencies in ns, None without any."""
+
+    def block(self, part: Part, on_progress: Callable[[Progress], None]) -> None:
+        """Wake the target up, and send one block."""
+
+
+def take_turns(targets: Mapping[str, Loaded], load: Workload, watcher: Watcher) -> None:
+    """Load targets that are connected; an interrupt (SIGINT) ends the run early."""
+    turns = _Turns(targets, load, watcher)
+    with interruptible(turns.interrupt):
+        turns.run()
 
 
 def orders(names: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:
@@ -77,7 +110,7 @@ def orders(names: Sequence[str], seed: int) -> Iterator[tuple[str, ...]]:
 class _Turns:
     """Runs the rounds."""
 
-    def __init__(self, targets: Mapping[str, UnderLoad], load: Workload, watcher: Watcher) -> None:
+    def __init__(self, targets: Mapping[str, Loaded], load: Workload, watcher: Watcher) -> None:
         self._targets, self._load, self._watcher = targets, load, watcher
         self._interrupted = False
 
@@ -85,7 +118,7 @@ class _Turns:
         """End the run soon; exchanges in flight are cancelled."""
         self._interrupted = True
         for target in self._targets.values():
-            target.engine.interrupt()
+            target.interrupt()
 
     def run(self) -> None:
         """Warm up, then repeat rounds until each target has had its whole load, or enough of it."""
@@ -97,13 +130,13 @@ class _Turns:
             for name in order:
                 if self._interrupted:
                     return
-                if not self._targets[name].record().gave_up:
+                if not self._targets[name].gave_up:
                     self._watcher.turn(name)
-                    self._block(self._targets[name], part)
+                    self._targets[name].block(part, self._watcher.progress)
             unstable = [still for still in unstable if not still()]
             if self._load.until_stable is not None and not unstable:
                 for target in self._targets.values():
-                    target.record().had_enough = True
+                    target.end_as_stable()
                 return
 
     def _unstable(self) -> list[Callable[[], bool]]:
@@ -111,19 +144,15 @@ class _Turns:
         asked = self._load.until_stable
         if asked is None:
             return []
-        records = [one.record() for one in self._targets.values()]
-        return [partial(UntilStable(asked), one.recorder) for one in records if not one.gave_up]
+        answering = [one for one in self._targets.values() if not one.gave_up]
+        return [partial(UntilStable(asked), one.seen) for one in answering]
 
-    def _tried(self, target: UnderLoad) -> float | None:
+    def _tried(self, target: Loaded) -> float | None:
         """Warm a target up; returns its median latency in ns, or None if it does not answer."""
-        if self._interrupted or not target.warm_up():
+        if self._interrupted:
             return None
-        tried = target.engine.record()
-        count = max(_TRIED, self._most(target))
-        target.engine.extend(tried, ClosedLoop(count, _TRIED_NS), lambda _progress: None)
-        target.record().gave_up = tried.gave_up
-        latencies_ns = tried.recorder.latencies_ns(_LOOKED_AT)
-        return float(np.median(latencies_ns)) if len(latencies_ns) else None
+        latencies_ns = target.try_out(_TRIED, _TRIED_NS)
+        return None if latencies_ns is None else float(np.median(latencies_ns))
 
     def _parts(self, medians_ns: Sequence[float]) -> Sequence[Part]:
         if not medians_ns:
@@ -131,21 +160,3 @@ class _Turns:
         most_rps = self._load.concurrency / max(min(medians_ns), 1.0) * 1e9
         whole = next(iter(self._targets.values())).pacing  # the same for all
         return in_parts(whole, block_ns(medians_ns), most_rps)
-
-    def _most(self, target: UnderLoad) -> int:
-        """How many requests wake a target up: one per slot, or per connection in an open loop."""
-        channels = target.engine.channels
-        if self._load.is_open:
-            return sum(one.was_opened for one in channels)
-        return self._load.concurrency
-
-    def _block(self, target: UnderLoad, part: Part) -> None:
-        engine, recording = target.engine, target.record()
-        with target.observer.observing():
-            if not engine.refresh(self._most(target)) and not self._interrupted:
-                limit_s = target.prepared.timeout_s
-                recording.gave_up = f"between two blocks no reply came within {limit_s:g} s"
-            if self._interrupted or recording.gave_up:
-                return
-            engine.extend(recording, part.pacing, self._watcher.progress)
-        recording.lasted_ns[-1] = max(recording.lasted_ns[-1], part.lasts_ns)

@@ -1,6 +1,6 @@
 """Measure one target: connect, warm up, run until it may end, and read the record."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -8,13 +8,12 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from tracebench.analysis.findings.client.load_generator import NO_PORT_LEFT, SPREAD
-from tracebench.analysis.statistics.steady_state import stable
 from tracebench.load.engine import kernel
 from tracebench.load.engine.channel import Connecting
 from tracebench.load.engine.engine import Engine, Recording, Window
 from tracebench.load.engine.kernel import PathState
 from tracebench.load.engine.loop import Loop
-from tracebench.load.engine.pacing import ClosedLoop, done_share, pacing, warm_up
+from tracebench.load.engine.pacing import ClosedLoop, Part, done_share, pacing, warm_up
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.progress import Watcher
 from tracebench.load.recording.live_counts import LiveCounts
@@ -22,56 +21,27 @@ from tracebench.load.recording.read_record import ReadRecord, Record, hidden, re
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.streams.hanging_up import HangingUp
 from tracebench.load.streams.tokens import asked_tokens
+from tracebench.load.until_stable import UntilStable
 from tracebench.load.wire import grpc_reply, http1
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.measurement import Measurement
-from tracebench.model.plan import Stability, Workload
-from tracebench.model.record.exchange import Exchange
+from tracebench.model.plan import Workload
+from tracebench.model.progress import Progress
+from tracebench.model.record.exchange import Exchange, Nanoseconds
 from tracebench.model.record.requests import SCHEDULED, Requests
 from tracebench.model.record.server_times import ServerTimes
 from tracebench.model.record.streams import Streams
 from tracebench.model.results.result import TcpInfo
+from tracebench.model.shards import WHOLE, Shard
 from tracebench.system.interrupt import interruptible
 from tracebench.system.open_files import allow_open_files
 from tracebench.tracing.roots.trace_ids import IdSource
 
-# When a run may end: as soon as a statistic is known well enough (`--until-stable`).
-
-_MOST_LOOKED_AT: Final = 20_000
-"""Most latencies examined per check, evenly spaced: a check in the window takes a few ms."""
-_GROWTH: Final = 1.1
-"""Factor by which the number of requests must grow before the next check."""
-_FEWEST: Final = 100
-_MARGIN: Final = 0.95
-"""Allowance for the last replies, which slightly widen the interval again."""
-
-
-class UntilStable:
-    """Checks a run in progress from time to time."""
-
-    def __init__(self, asked: Stability) -> None:
-        self._asked = asked
-        self._next_look = _FEWEST
-        self._held = False
-
-    def __call__(self, recorder: RowRecorder) -> bool:
-        """Whether the run may end: two consecutive checks found the statistic precise enough."""
-        if len(recorder) < self._next_look:
-            return False
-        self._next_look = int(len(recorder) * _GROWTH) + 1
-        held, self._held = self._held, self._look(recorder)
-        return held and self._held
-
-    def _look(self, recorder: RowRecorder) -> bool:
-        values_ns = recorder.latencies_ns(_MOST_LOOKED_AT)
-        return bool(stable(values_ns, self._asked.statistic, _MARGIN * self._asked.share))
-
-
-# Measure one target: connect, warm up, run, and read the record.
-
 _FILES_A_CONNECTION = 3
 """File descriptors per connection: its socket, its file of requests, and that file's mapping."""
 _FILES_BESIDE = 128
+_MOST_TRIED: Final = 1_000
+"""Most latencies of trial requests."""
 
 
 def measure(prepared: PreparedTarget, load: Workload, watcher: Watcher) -> Measurement:
@@ -84,8 +54,7 @@ def measure(prepared: PreparedTarget, load: Workload, watcher: Watcher) -> Measu
         UsageError: this system does not allow that many connections.
     """
     allow_connections(channel_count(prepared, load))
-    with under_load(prepared, load) as target:
-        target.detailed = watcher.detailed
+    with under_load(prepared, load, detailed=watcher.detailed) as target:
         with interruptible(target.engine.interrupt), target.observer.observing():
             enough = {} if load.until_stable is None else {"enough": UntilStable(load.until_stable)}
             if target.warm_up():
@@ -105,19 +74,31 @@ class UnderLoad:
 
     Args:
         prepared: the target.
-        load: the planned load.
+        load: the planned load; its slots and connections are those of the shard alone.
         engine: opened and closed by the caller.
+        shard: which part of the requests is sent here.
+        detailed: see `Watcher.detailed`.
     """
 
-    def __init__(self, prepared: PreparedTarget, load: Workload, engine: Engine) -> None:
+    def __init__(
+        self,
+        prepared: PreparedTarget,
+        load: Workload,
+        engine: Engine,
+        shard: Shard = WHOLE,
+        *,
+        detailed: bool = False,
+    ) -> None:
         self.prepared, self.load, self.engine = prepared, load, engine
-        self.pacing = pacing(load)
+        self._shard, self._detailed = shard, detailed
+        self.pacing = pacing(load, shard)
         """Pacing of the whole run."""
         self.observer = kernel.Observer()
-        self.same_host = self.detailed = False
-        """Whether the server runs on this machine; see `Watcher.detailed`."""
+        self.same_host = False
+        """Whether the server runs on this machine."""
         self._recording: Recording | None = None
-        self._states: list[PathState] = []
+        self.states: list[PathState] = []
+        """TCP_INFO of all connections, once the load is over."""
 
     def connect(self) -> None:
         """Open the connections: all for a closed loop, one for an open loop.
@@ -139,7 +120,7 @@ class UnderLoad:
         if not self.load.warmup_requests:
             return True
         warmed = self.engine.record()
-        self.engine.extend(warmed, warm_up(self.load), lambda _progress: None)
+        self.engine.extend(warmed, warm_up(self.load, self._shard), lambda _progress: None)
         if not self.engine.interrupted and not warmed.gave_up:
             return True
         self.record().gave_up = warmed.gave_up
@@ -149,20 +130,86 @@ class UnderLoad:
         """The recording; the first call begins it."""
         if self._recording is None:
             self._recording = self.engine.record()
-            if self.detailed:
+            if self._detailed:
                 self._recording.recorder.watch(_live_counts(self.prepared))
         return self._recording
+
+    # ── several targets by turns ─────────────────────────────────────────────────────────────
+
+    @property
+    def gave_up(self) -> str:
+        """Why nothing more is sent; empty while the target answers."""
+        return self.record().gave_up
+
+    @property
+    def seen(self) -> RowRecorder:
+        """What was measured so far."""
+        return self.record().recorder
+
+    def interrupt(self) -> None:
+        """End the run soon; exchanges in flight are cancelled."""
+        self.engine.interrupt()
+
+    def end_as_stable(self) -> None:
+        """Note that the run ends because its latency is precise enough."""
+        self.record().had_enough = True
+
+    def try_out(self, least: int, within_ns: int) -> Nanoseconds | None:
+        """Warm up, then send trial requests, which do not count, to estimate the latency.
+
+        Args:
+            least: send at least so many.
+            within_ns: their time limit.
+
+        Returns:
+            Their latencies, in ns; None if there are none.
+        """
+        if self.engine.interrupted or not self.warm_up():
+            return None
+        tried = self.engine.record()
+        count = max(least, self._wakers())
+        self.engine.extend(tried, ClosedLoop(count, within_ns), lambda _progress: None)
+        self.record().gave_up = tried.gave_up
+        latencies_ns = tried.recorder.latencies_ns(_MOST_TRIED)
+        return latencies_ns if len(latencies_ns) else None
+
+    def wake(self) -> bool:
+        """Reopen dead connections, and send requests that do not count; whether to go on."""
+        if not self.engine.refresh(self._wakers()) and not self.engine.interrupted:
+            limit_s = self.prepared.timeout_s
+            self.record().gave_up = f"between two blocks no reply came within {limit_s:g} s"
+        return not self.engine.interrupted and not self.gave_up
+
+    def send(self, part: Part, on_progress: Callable[[Progress], None]) -> None:
+        """Send one block."""
+        recording = self.record()
+        self.engine.extend(recording, part.pacing, on_progress)
+        recording.lasted_ns[-1] = max(recording.lasted_ns[-1], part.lasts_ns)
+
+    def block(self, part: Part, on_progress: Callable[[Progress], None]) -> None:
+        """Wake the target up, and send one block."""
+        with self.observer.observing():
+            if self.wake():
+                self.send(part, on_progress)
+
+    def _wakers(self) -> int:
+        """How many requests wake a target up: one per slot, or per connection in an open loop."""
+        if self.load.is_open:
+            return sum(one.was_opened for one in self.engine.channels)
+        return self.load.concurrency
+
+    # ── after the load ───────────────────────────────────────────────────────────────────────
 
     def leave(self) -> None:
         """Save the state of the connections before they are closed."""
         channels = self.engine.channels
-        self._states = [state for channel in channels for state in channel.path_states()]
+        self.states = [state for channel in channels for state in channel.path_states()]
 
     def measurement(self, watcher: Watcher) -> Measurement:
         """Read the record; the engine may already be closed."""
         window = self.engine.close(self.record(), self.pacing.asked_rps)
         return replace(
-            _load(window, self.prepared, self._states, self.load, watcher),
+            _load(window, self.prepared, self.states, self.load, watcher),
             same_host=self.same_host,
             unix_socket=self.prepared.endpoint.unix_path is not None,
             compressed_share=self.prepared.compressed_share(),
@@ -171,25 +218,43 @@ class UnderLoad:
 
 
 @contextmanager
-def under_load(prepared: PreparedTarget, load: Workload) -> Iterator[UnderLoad]:
-    """Connect to a target, ready to load it.
+def under_load(
+    prepared: PreparedTarget,
+    load: Workload,
+    shard: Shard = WHOLE,
+    ids: IdSource | None = None,
+    *,
+    detailed: bool,
+) -> Iterator[UnderLoad]:
+    """Connect to a target, ready to load it; see `UnderLoad`.
+
+    Args:
+        prepared: the target.
+        load: the planned load.
+        shard: which part of the requests is sent here.
+        ids: the source of their ids; None: a new one.
+        detailed: see `Watcher.detailed`.
 
     Raises:
         TargetError: not all connections can be opened.
     """
     hanging_up = None
     if load.hang_up_after is not None:
-        hanging_up = HangingUp(load.hang_up_after, load.seed, prepared.streaming)
+        hanging_up = HangingUp(load.hang_up_after, load.seed, prepared.streaming, shard)
     count = channel_count(prepared, load)
-    with _engine(prepared, load.concurrency, count, hanging_up) as engine:
-        target = UnderLoad(prepared, load, engine)
+    with _engine(prepared, load.concurrency, count, ids, hanging_up) as engine:
+        target = UnderLoad(prepared, load, engine, shard, detailed=detailed)
         target.connect()
         yield target
 
 
 @contextmanager
 def _engine(
-    prepared: PreparedTarget, slots: int, channels: int, hanging_up: HangingUp | None = None
+    prepared: PreparedTarget,
+    slots: int,
+    channels: int,
+    ids: IdSource | None = None,
+    hanging_up: HangingUp | None = None,
 ) -> Iterator[Engine]:
     loop = Loop()
     connecting = Connecting(prepared, loop, channels)
@@ -199,11 +264,11 @@ def _engine(
         slots=slots,
         channels=channels,
         timeout_ns=int(prepared.timeout_s * 1e9),
-        source=IdSource(),
-        choose=prepared.variants.__next__ if prepared.variants is not None else None,
+        source=ids or IdSource(),
+        choose=prepared.variants.next if prepared.variants is not None else None,
         learn=prepared.learn,
         streaming=prepared.streaming,
-        talks=prepared.talks,
+        talks=prepared.talks.of_slots if prepared.talks is not None else (),
         hanging_up=hanging_up,
     )
     try:
@@ -311,7 +376,6 @@ def _load(
     blocks_s = tuple(one / 1e9 for one in window.lasted_ns) if len(window.ends) > 1 else ()
     duration_s = sum(blocks_s) or record.requests.duration_ns / 1e9
     ramp_up_s = load.ramp_up_s or 0.0
-    finished = _finished(record.requests, ramp_up_s)
     return Measurement(
         requests=record.requests,
         times=record.times,
@@ -325,7 +389,7 @@ def _load(
         block_ends=tuple(window.ends) if blocks_s else (),
         blocks_s=blocks_s,
         cpu_s=window.cpu_s,
-        tcp=_tcp(states),
+        tcp=tcp_info(states),
         asked_rps=window.asked_rps,
         until_stable=load.until_stable,
         stable=window.had_enough,
@@ -334,12 +398,14 @@ def _load(
         gc_pause_s=window.gc_pause_s,
         record_problem=window.recorder.spill.problem,
         interrupted=window.interrupted,
-        done_share=done_share(load, finished, max(duration_s - ramp_up_s, 0.0)),
+        done_share=done_share(
+            load, finished(record.requests, ramp_up_s), max(duration_s - ramp_up_s, 0.0)
+        ),
         gave_up=prepared.secrets.hide(window.gave_up),
     )
 
 
-def _finished(requests: Requests, ramp_up_s: float) -> int:
+def finished(requests: Requests, ramp_up_s: float) -> int:
     """How many requests have ended by themselves, without those of a ramp-up."""
     if not ramp_up_s or not len(requests):
         return sum(rows.finished for rows in requests.pages())
@@ -347,7 +413,8 @@ def _finished(requests: Requests, ramp_up_s: float) -> int:
     return len(requests.places(lambda rows: rows[SCHEDULED] >= begin_ns))
 
 
-def _tcp(states: list[PathState]) -> TcpInfo | None:
+def tcp_info(states: Sequence[PathState]) -> TcpInfo | None:
+    """Sum up TCP_INFO of connections; None if there are none."""
     if not states:
         return None
     return TcpInfo(

@@ -10,6 +10,7 @@ from tracebench.model.record.requests import Requests
 from tracebench.model.record.server_times import ServerTimes
 from tracebench.model.record.streams import Streams
 from tracebench.model.results.result import TcpInfo, Warmup
+from tracebench.model.results.workers import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Measurement:
     duration_s: float
     """Of a run in blocks their sum."""
     cpu_s: float
-    """CPU time of this process during the run."""
+    """CPU time of the processes that made the load."""
     tcp: TcpInfo | None
     asked_rps: float = 0.0
     """Open loop: the mean requested rate; 0 for a closed loop."""
@@ -32,7 +33,7 @@ class Measurement:
     """The requested precision was reached, which ended the run."""
     stalled_s: float = 0.0
     """Total time that the engine's loop was kept from checking for replies, in stalls above 1
-    ms."""
+    ms; if several processes shared the load, the mean of theirs."""
     longest_stall_s: float = 0.0
     idle_share: float | None = None
     """Idle fraction of the whole machine's CPU time; None if the system does not report it."""
@@ -79,6 +80,11 @@ class Measurement:
     share is to be reported."""
     record_problem: str = ""
     """Why the record stayed in memory after outgrowing its limit; empty if it did not."""
+    workers: tuple[Worker, ...] = ()
+    """The processes that shared the load, without statistics; a request's is its draw modulo their
+    number. Empty if it was this one alone."""
+    processes: int | None = None
+    """The number of processes that was asked for; None if it was left open."""
     interrupted: bool = False
     done_share: float | None = None
     """Fraction of the requested work that was done; None if the run has no fixed end."""

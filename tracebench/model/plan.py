@@ -191,11 +191,25 @@ class Workload:
     """HTTP/2 connections shared by the slots; None: one per slot, so that every stamp is exact."""
     bind: tuple[str, ...] = ()
     """Local addresses that connections are spread over evenly; empty: the system chooses."""
+    processes: int | None = None
+    """Number of processes that share the load; None: one, or all workers of `cluster`."""
+    cluster: str | None = None
+    """Address of a Dask scheduler whose workers share the load; None: this machine does it."""
 
     @property
     def is_open(self) -> bool:
         """Whether requests are sent when due, regardless of earlier replies (open loop)."""
         return self.rate is not None or self.schedule_s is not None
+
+    @property
+    def is_divided(self) -> bool:
+        """Whether several processes may share the load."""
+        return self.cluster is not None or (self.processes or 1) > 1
+
+    @property
+    def most_processes(self) -> int:
+        """Largest number of processes that can share the load: each needs a slot of its own."""
+        return min(self.concurrency, self.connections or self.concurrency)
 
     @property
     def ends_by_itself(self) -> bool:

@@ -75,6 +75,8 @@ class Progress:
     """`SUCCEEDED`, or the type of error → latencies (end to end) of the requests that ended so and
     have been counted, but for those that the client cut short. Empty unless the watcher asks for
     it."""
+    workers: str = ""
+    """The state of the processes that share the load, as `3 of 4 workers`; empty if it is one."""
 
     @property
     def in_flight(self) -> int:

@@ -45,6 +45,11 @@ class Child:
         """The id of the process."""
         return self._process.pid
 
+    def end(self) -> None:
+        """End the process at once, whatever it does."""
+        self._process.terminate()
+        self.close()
+
     def close(self) -> None:
         """Close the pipe, and wait until the process has ended."""
         self.pipe.close()

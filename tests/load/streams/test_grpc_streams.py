@@ -111,7 +111,7 @@ def test_where_a_message_has_its_token() -> None:
     empty, full = PredictResponse(), PredictResponse(result="the")
     for content, count in ((empty, 0), (full, 1)):
         content.timing_info.add(component="x", duration_ms=1.0)
-        reads = partial(by_path, PredictResponse, ("result",))
+        reads = partial(by_path, PredictResponse.FromString, ("result",))
         serve = streaming(4, content=content.SerializeToString())
         run = Called(serve, path=("result",), message=reads)
         assert run.result.count == count
@@ -126,7 +126,7 @@ def test_messages_that_tell_their_usage() -> None:
     assert tells_usage(CompletionChunk)
     assert not tells_usage(PredictResponse)
     serve = streaming(4, first=[text, text, text, end])
-    run = Called(serve, message=partial(by_usage, CompletionChunk))
+    run = Called(serve, message=partial(by_usage, CompletionChunk.FromString))
     tokens = run.result.tokens
     assert (tokens.input, tokens.output, tokens.cached) == (16, 3, 5)
     assert tokens.source == "usage"

@@ -250,7 +250,7 @@ def test_trailing_metadata_tells_the_same_over_grpc() -> None:
 
 def test_messages_are_counted_with_those_that_carry_nothing() -> None:
     """The third message is the first with a token: the stamp is that of three."""
-    reads = partial(by_path, PredictResponse, ("result",))
+    reads = partial(by_path, PredictResponse.FromString, ("result",))
     full = PredictResponse(result="the").SerializeToString()
     chunks = [(1, 0.01), (2, 0.02), (3, 0.07), (4, 0.08)]
     run = called(chunks, first=(b"", b""), content=full, message=reads, path=("result",))

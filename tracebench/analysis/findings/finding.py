@@ -22,6 +22,7 @@ from tracebench.model.results.result import (
 )
 from tracebench.model.results.statistics import Statistics
 from tracebench.model.results.stream_result import StreamResult
+from tracebench.model.results.workers import Worker
 
 Severity = Literal["info", "warning", "invalid"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "warning", "invalid")
@@ -69,6 +70,8 @@ class Evidence:
     """The requests to be judged by limits; None without limits."""
     gauges: Mapping[str, Gauge] = field(default_factory=dict)
     """The server's own gauges, by name."""
+    workers: Sequence[Worker] = ()
+    """The processes that shared the load; empty if it was one."""
 
 
 def part_of(part: float, whole: float) -> float:

@@ -115,6 +115,12 @@ def _usable(kind: LoadKind, target: TargetResult) -> bool:
     return measured and invalid_for(target) <= _SATURATED[kind] | OF_THE_TOOL
 
 
+def _client_cpu(target: TargetResult) -> float:
+    """How busy the tool's processes were, as a fraction of a core each."""
+    cores_s = target.duration_s * max(len(target.workers), 1)
+    return target.client_cpu_s / cores_s if cores_s else 0.0
+
+
 def _points(kind: LoadKind, targets: Targets, base: TargetResult | None) -> list[Point]:
     base_ms = _mean_ms(base) if base is not None else {}
     points = []
@@ -126,7 +132,7 @@ def _points(kind: LoadKind, targets: Targets, base: TargetResult | None) -> list
                 valid=invalid_for(target) <= _SATURATED[kind],
                 throughput_rps=target.throughput_rps,
                 utilisation=None,
-                client_cpu=target.client_cpu_s / target.duration_s if target.duration_s else 0.0,
+                client_cpu=_client_cpu(target),
                 mean_ms=mean_ms,
                 in_flight={n: target.throughput_rps * ms / 1e3 for n, ms in mean_ms.items()},
                 growth={

@@ -39,6 +39,7 @@ from tracebench.analysis.streams.streams import summarise_streams
 from tracebench.analysis.summary.comparable import Comparable
 from tracebench.analysis.summary.exemplars import Ranked, exemplars
 from tracebench.analysis.summary.failures import count_errors
+from tracebench.analysis.summary.workers import of_workers
 from tracebench.analysis.verdict import judge
 from tracebench.model.components import (
     BODY,
@@ -115,6 +116,7 @@ def summarise(
         errors=count_errors(load.requests),
         judged=Judged(load, decomposition) if load.slo else None,
         gauges=gauges,
+        workers=of_workers(load),
     )
     part = load.requests if traced is None else traced
     asked = Ranked.of(part) if len(part) < len(load.requests) else Ranked(part, known, latency_ns)
@@ -158,6 +160,7 @@ def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> T
         tail=attribute_tail(columns),
         stream=run.stream,
         gauges=run.gauges,
+        workers=tuple(run.workers),
         parts_of=_parts_of(decomposition),
         ci95=_ci95(load, decomposition.count),
     )

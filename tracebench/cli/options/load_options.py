@@ -86,6 +86,23 @@ ARRIVAL = headed(
         "evenly than poisson with K above.",
     ),
 )
+DIVIDED = headed(
+    LOADING,
+    fills(
+        Workload,
+        "--processes",
+        type=_POSITIVE,
+        metavar="N",
+        help="Let N processes share the load, past what one core can send. [default: 1; with "
+        "--cluster: one per worker]",
+    ),
+    fills(
+        Workload,
+        "--cluster",
+        metavar="ADDRESS",
+        help="Let the workers of this Dask scheduler share the load, as in tcp://10.0.0.1:8786.",
+    ),
+)
 SENDING = headed(
     LOADING,
     fills(Workload, "--seed", type=int, metavar="N", help="Seed for random choices."),
@@ -136,6 +153,7 @@ SENDING = headed(
         help="Connect from these addresses of this machine in turn: each has its own ports for "
         "connections. Repeatable.",
     ),
+    *DIVIDED,
 )
 MANNER = (*ARRIVAL, *SENDING)
 LOAD = (*AMOUNT, *SHAPE, *MANNER)
@@ -157,6 +175,11 @@ def workload(given: Mapping[str, Any], due_s: tuple[float, ...] | None = None) -
     load = replace(load, bind=_addresses(load.bind))
     if load.rate is None and load.arrival != Workload().arrival:
         raise UsageError(f"--arrival {load.arrival} spaces the requests of a rate: give --rate too")
+    if load.cluster is not None and "://" not in load.cluster:
+        raise UsageError(
+            f"--cluster {load.cluster!r} has no protocol: write it as the scheduler prints it, "
+            "e.g. tcp://10.0.0.1:8786"
+        )
     if given.get("arrivals") is not None:
         load = replace(load, schedule_s=schedule(given["arrivals"]))
     elif due_s is not None and load.rate is None:

@@ -133,6 +133,8 @@ def said(now: Progress, before: Progress) -> str:
         words.append(f"{failed:,} failed")
     if now.tokens:
         words.append(f"{(now.tokens - before.tokens) / past_s:,.0f} tokens/s")
+    if now.workers:
+        words.append(now.workers)
     return "  ".join(words)
 
 

@@ -13,7 +13,8 @@ from tracebench.load.engine.dispatch import ClosedDispatch, Dispatch, Ledger, di
 from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop, Pacing
 from tracebench.load.streams.recorder import SLICE_NS
-from tracebench.load.wire.codec import Slot, StreamLog
+from tracebench.load.wire.codec import Request, Slot, StreamLog
+from tracebench.model.shards import Shard
 
 
 class Talk(Protocol):
@@ -34,6 +35,20 @@ class Talk(Protocol):
 
     def think_ns(self) -> int:
         """The think time before the next request, in ns; 0 at the start of a conversation."""
+
+
+class Talks(Protocol):
+    """The conversations of all slots, which share their texts."""
+
+    @property
+    def of_slots(self) -> Sequence[Talk]:
+        """The conversations of each slot."""
+
+    def requests(self) -> Sequence[Request]:
+        """The target's requests, by the variants of the conversations."""
+
+    def dealt(self, shard: Shard) -> "Talks":
+        """The conversations of the slots that a shard takes."""
 
 
 def dispatch_of(talks: Sequence[Talk], pacing: Pacing, ledger: Ledger, loop: Loop) -> Dispatch:

@@ -201,9 +201,10 @@ class ClosedDispatch:
 
     def _ramp_up(self, began_ns: int, ramp_ns: int, number: int) -> None:
         """Start the slots whose turn has come; the n-th of C has it after n/C of the ramp-up."""
-        slots = number + len(self._to_start)
+        shard = self._pacing.shard
+        slots = (number + len(self._to_start)) * shard.of
         while self._to_start:
-            due_ns = began_ns + ramp_ns * number // slots
+            due_ns = began_ns + ramp_ns * (number * shard.of + shard.number) // slots
             if due_ns > self._loop.now_ns():
                 again = partial(self._ramp_up, began_ns, ramp_ns, number)
                 return self._loop.call_at(due_ns, again)

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from tracebench.model.plan import GAMMA, Arrival, Segment, Workload
+from tracebench.model.shards import WHOLE, Shard
 
 # When requests are due: arrivals at a rate that may vary over time.
 #
@@ -92,6 +93,8 @@ class ClosedLoop:
     duration_ns: int = sys.maxsize
     ramp_up_ns: int = 0
     """Slots start one after the other for so long; the limits apply to what starts after that."""
+    shard: Shard = WHOLE
+    """Whose slots these are: in a ramp-up, those of other shards start in between."""
 
     @property
     def asked_rps(self) -> float:
@@ -125,23 +128,25 @@ class OpenLoop:
 Pacing = ClosedLoop | OpenLoop
 
 
-def pacing(load: Workload) -> Pacing:
-    """When to send the measured requests."""
+def pacing(load: Workload, shard: Shard = WHOLE) -> Pacing:
+    """When a shard of the load sends the measured requests, which follow those of the warm-up."""
     if load.is_open:
-        return _open(load, load.requests or sys.maxsize, load.duration_s or inf)
+        first = shard.first(load.warmup_requests)
+        return _open(load, load.requests or sys.maxsize, load.duration_s or inf, first, shard.of)
     ramp_up_ns = round((load.ramp_up_s or 0.0) * 1e9)
     if load.duration_s is not None:
-        return ClosedLoop(duration_ns=int(load.duration_s * 1e9), ramp_up_ns=ramp_up_ns)
-    return ClosedLoop(requests=load.requests or 0, ramp_up_ns=ramp_up_ns)
+        return ClosedLoop(
+            duration_ns=int(load.duration_s * 1e9), ramp_up_ns=ramp_up_ns, shard=shard
+        )
+    requests = shard.share(load.requests or 0, load.warmup_requests)
+    return ClosedLoop(requests=requests, ramp_up_ns=ramp_up_ns, shard=shard)
 
 
-def warm_up(load: Workload) -> Pacing:
-    """When to send the warm-up requests."""
-    return (
-        _open(load, load.warmup_requests, inf)
-        if load.is_open
-        else ClosedLoop(requests=load.warmup_requests)
-    )
+def warm_up(load: Workload, shard: Shard = WHOLE) -> Pacing:
+    """When a shard of the load sends the warm-up requests."""
+    if load.is_open:
+        return _open(load, load.warmup_requests, inf, shard.number, shard.of)
+    return ClosedLoop(requests=shard.share(load.warmup_requests))
 
 
 def done_share(load: Workload, finished: int, elapsed_s: float) -> float | None:
@@ -170,7 +175,9 @@ def _ends_s(load: Workload) -> Iterable[float]:
         yield load.schedule_s[-1]
 
 
-def _open(load: Workload, requests: int, duration_s: float) -> OpenLoop:
+def _open(
+    load: Workload, requests: int, duration_s: float, first: int = 0, step: int = 1
+) -> OpenLoop:
     due_ns: Iterable[int]
     if load.schedule_s is not None:
         due_ns = (round(at_s * 1e9) for at_s in load.schedule_s)
@@ -178,7 +185,7 @@ def _open(load: Workload, requests: int, duration_s: float) -> OpenLoop:
         due_ns = arrivals_ns(load.rate or (), load.arrival, load.seed)
     in_time = takewhile(lambda at_ns: at_ns < duration_s * 1e9, due_ns)
     ends_ns = round(duration_s * 1e9) if duration_s < inf else None
-    return OpenLoop(array("q", islice(in_time, requests)), ends_ns)
+    return OpenLoop(array("q", islice(islice(in_time, requests), first, None, step)), ends_ns)
 
 
 # Several targets by turns: a load in blocks, each of which is as long for all of them.
@@ -193,6 +200,22 @@ class Part(NamedTuple):
     pacing: Pacing
     lasts_ns: int
     """How long the block takes at least; 0: as long as its requests do."""
+
+    def dealt(self, shard: Shard, before: int) -> "Part":
+        """What a shard sends of it, after `before` requests of the whole load."""
+        whole = self.pacing
+        if isinstance(whole, OpenLoop):
+            return self._replace(pacing=OpenLoop(shard.of_sequence(whole.arrivals_ns, before)))
+        if whole.requests == sys.maxsize:
+            return self
+        return self._replace(pacing=ClosedLoop(requests=shard.share(whole.requests, before)))
+
+    @property
+    def requests(self) -> int:
+        """How many requests it sends; 0 if its duration decides."""
+        if isinstance(self.pacing, OpenLoop):
+            return len(self.pacing.arrivals_ns)
+        return 0 if self.pacing.requests == sys.maxsize else self.pacing.requests
 
 
 def block_ns(medians_ns: Iterable[float]) -> int:

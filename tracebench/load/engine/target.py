@@ -5,13 +5,13 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, cycle, islice, repeat
+from itertools import chain, islice, repeat
 from math import log, log1p
 from operator import add
 from random import Random
-from typing import Final
+from typing import Any, Final, Protocol
 
-from tracebench.load.engine.conversations import Talk
+from tracebench.load.engine.conversations import Talks
 from tracebench.load.engine.endpoint import Endpoint
 from tracebench.load.recording.replies import Learn
 from tracebench.load.streams.reading import NO_STREAMS, Streaming
@@ -20,6 +20,7 @@ from tracebench.model.errors import UsageError
 from tracebench.model.language import Agreement
 from tracebench.model.plan import Order, Streamed, Tls
 from tracebench.model.record.exchange import Reply
+from tracebench.model.shards import Endless, Shard
 from tracebench.system.redaction import NO_SECRETS, Secrets
 from tracebench.tracing.roots.target_attributes import TargetAttributes
 
@@ -29,6 +30,17 @@ _DRAWN = 2**16
 _SAMPLE_BYTES, _FEWEST_BYTES = 2**20, 4_096
 MOST_TRIED = 32
 """How many different requests are tried before the run; the others are assumed alike."""
+
+
+class Variants(Iterator[int], Protocol):
+    """Which of a target's requests each exchange sends, endlessly."""
+
+    @property
+    def next(self) -> Callable[[], int]:
+        """Returns the index of the next request; called for each."""
+
+    def dealt(self, shard: Shard) -> "Variants":
+        """Those that a shard of the load sends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +67,7 @@ class PreparedTarget:
     """Learns the patterns of replies; None: each must be kept whole."""
     answer: str = ""
     """The start of the server's reply to the preflight."""
-    variants: Iterator[int] | None = None
+    variants: "Variants | None" = None
     """Which of several requests each exchange sends, endlessly; None: there is only one."""
     secrets: Secrets = NO_SECRETS
     """What must not be shown, even if another message quotes it."""
@@ -68,8 +80,8 @@ class PreparedTarget:
     """How to read replies that stream."""
     streams: bool = False
     """Whether the preflight's reply streamed."""
-    talks: Sequence[Talk] = ()
-    """The conversations of each slot; empty: each request stands for itself."""
+    talks: Talks | None = None
+    """The conversations of the slots; None: each request stands for itself."""
     agreement: Agreement | None = None
     """What was settled with a language model's server; None for any other."""
 
@@ -92,6 +104,13 @@ class PreparedTarget:
         if len(sample) < _FEWEST_BYTES:
             return None
         return len(zlib.compress(sample, 1)) / len(sample)
+
+    def dealt(self, shard: Shard) -> "PreparedTarget":
+        """The same target for one shard of the load, which sends its own part of the payloads."""
+        if self.talks is not None:
+            talks = self.talks.dealt(shard)
+            return replace(self, talks=talks, repeated=talks.requests())
+        return self if self.variants is None else replace(self, variants=self.variants.dealt(shard))
 
     def _asking(self) -> Sequence[Request]:
         """The requests that ask for tracing."""
@@ -116,7 +135,7 @@ def streaming(plan: Streamed) -> Streaming:
 _STEPS: Final = re.compile(r"[^.\[\]\s]+")
 
 
-def variants(order: Order, seed: int, count: int, before: int = 0) -> Iterator[int] | None:
+def variants(order: Order, seed: int, count: int, before: int = 0) -> Endless[int] | None:
     """Which of `count` requests to send next, endlessly; None: there is only one.
 
     Random choices are drawn before the run, and repeat eventually.
@@ -130,9 +149,8 @@ def variants(order: Order, seed: int, count: int, before: int = 0) -> Iterator[i
     if count == 1:
         return None
     if order == "rotate":
-        return islice(cycle(range(count)), -before % count, None)
-    drawn = Random(seed).choices(range(count), k=max(_DRAWN, 16 * count))
-    return cycle(drawn)
+        return Endless(range(count), -before)
+    return Endless(Random(seed).choices(range(count), k=max(_DRAWN, 16 * count)))
 
 
 # Untraced copies: each request again, without asking for tracing; which one is sent is random.
@@ -156,7 +174,7 @@ def with_untraced(prepared: PreparedTarget, twins: Sequence[Request], seed: int)
     return replace(
         prepared,
         repeated=[*prepared.repeated, *twins],
-        variants=cycle([place + bit for place, bit in zip(which, bits, strict=True)]),
+        variants=Endless([place + bit for place, bit in zip(which, bits, strict=True)]),
         untraced_from=count,
     )
 
@@ -179,14 +197,45 @@ def with_unsampled(
         seed: the seed of the random choices.
     """
     count = len(prepared.repeated)
-    gaps = _gaps(share, Random(f"traced {seed}"))
-    untraced = chain.from_iterable(chain(repeat(count, gap), (0,)) for gap in gaps)
     return replace(
         prepared,
         repeated=[*prepared.repeated, *twins],
-        variants=map(add, prepared.variants or repeat(0), untraced),
+        variants=_Sampled(prepared.variants, count, share, f"traced {seed}"),
         unsampled_from=count,
     )
+
+
+class _Sampled:
+    """Variants of which only a share asks for traces; see `Variants`.
+
+    Args:
+        among: which request each exchange sends; None: there is only one.
+        count: the index of a request's unsampled copy is larger by this.
+        share: the share that asks.
+        seed: of the choice; each shard draws its own.
+    """
+
+    def __init__(self, among: "Variants | None", count: int, share: float, seed: str) -> None:
+        self._given = among, count, share, seed
+        gaps = _gaps(share, Random(seed))
+        untraced = chain.from_iterable(chain(repeat(count, gap), (0,)) for gap in gaps)
+        each = repeat(0) if among is None else among
+        self.next: Callable[[], int] = map(add, each, untraced).__next__
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        return self.next()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy in another process begins anew."""
+        return _Sampled, self._given
+
+    def dealt(self, shard: Shard) -> "_Sampled":
+        among, count, share, seed = self._given
+        own = among.dealt(shard) if among is not None else None
+        return _Sampled(own, count, share, f"{seed}, {shard.number}")
 
 
 def _gaps(share: float, random: Random) -> Iterator[int]:

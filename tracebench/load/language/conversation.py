@@ -7,13 +7,16 @@ be prefilled again, and the cache would look worse than it is for users.
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from random import Random
+from typing import Any, Final
 
 from tracebench.load.language.interface import Interface, Message
 from tracebench.load.streams.reply_text import spoken
 from tracebench.load.wire.codec import StreamLog
 from tracebench.load.wire.http1 import HttpRequest
 from tracebench.load.wire.prompt_request import PLACE, nonce, with_length
+from tracebench.model.plan import Spread
+from tracebench.model.shards import WHOLE, Endless, Shard
 
 _NO_MESSAGES: Final = b'"messages": []'
 
@@ -118,3 +121,57 @@ class Conversation:
             self._messages += b", "
         said = {"role": role, "content": text}
         self._messages += json.dumps(said, ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Talking:
+    """What the conversations of a load are made from."""
+
+    template: HttpRequest
+    """A request to the server, with any body."""
+    interface: Interface
+    scripts: Sequence[Script]
+    """Begun in this order, repeatedly."""
+    outputs: Sequence[int]
+    """Tokens to request; the request of a slot in a turn has the index turn · slots + slot."""
+    slots: int
+    think: Spread
+    """The user's think time, in s."""
+    seed: int
+
+
+class Conversations:
+    """The conversations of the slots that a shard of the load takes; see `Talks`.
+
+    A copy in another process begins anew.
+    """
+
+    def __init__(self, told: Talking, shard: Shard = WHOLE) -> None:
+        self._told, self._shard = told, shard
+        turns, every = range(len(told.outputs)), told.slots
+        shared = told.template, told.interface, Endless(told.scripts).dealt(shard)
+        think_ns = _thinking(told.think, told.seed, shard)
+        self.of_slots = [
+            Conversation(*shared, told.outputs[slot::every], turns[slot::every], think_ns)
+            for slot in shard.of_sequence(range(told.slots))
+        ]
+        """In the order of the slots."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Conversations, (self._told, self._shard)
+
+    def requests(self) -> list[Conversation]:
+        """See `Talks`; where a request belongs to another shard, its place is filled by any."""
+        told, own = self._told, self.of_slots
+        places = [own[slot // self._shard.of % len(own)] for slot in range(told.slots)]
+        return places * (len(told.outputs) // told.slots)
+
+    def dealt(self, shard: Shard) -> "Conversations":
+        """See `Talks`."""
+        return Conversations(self._told, shard)
+
+
+def _thinking(spread: Spread, seed: int, shard: Shard) -> Callable[[], int]:
+    """Return a function that draws think times, in ns; each shard draws its own."""
+    draw = Random(f"think {seed}{shard.number or ''}").gauss
+    return lambda: max(round(draw(spread.mean, spread.sd) * 1e9), 0)

@@ -1,12 +1,12 @@
 """The requests of a run against a language model, whose bodies are built before the run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import cycle, islice
+from itertools import islice
 from random import Random
 from typing import Final, NamedTuple
 
-from tracebench.load.language.conversation import Conversation, Script
+from tracebench.load.language.conversation import Conversations, Script, Talking
 from tracebench.load.language.dialogue import Dialogue, count_words
 from tracebench.load.language.interface import Message
 from tracebench.load.language.lengths import drawn
@@ -43,8 +43,8 @@ class Built(NamedTuple):
     first: HttpRequest
     """The request to try before the run."""
     agreement: Agreement
-    talks: Sequence[Conversation] = ()
-    """One conversation per slot; empty: requests are independent."""
+    talks: Conversations | None = None
+    """The conversations of the slots; None: requests are independent."""
 
 
 def build(plan: Plan, dialogue: Dialogue, template: HttpRequest) -> Built:
@@ -93,28 +93,17 @@ def _conversations(
     outputs = drawn(
         asked.output_tokens or DEFAULT_OUTPUT, asked.turns * slots, f"output {plan.load.seed}"
     )
-    think, endless = _thinking(asked.think_time_s, plan.load.seed), cycle(scripts)
-    variants = range(asked.turns * slots)
-    shared = template, dialogue.interface, endless
-    talks = [
-        Conversation(*shared, outputs[slot::slots], variants[slot::slots], think)
-        for slot in range(slots)
-    ]
+    shared = template, dialogue.interface, scripts, outputs, slots
+    talks = Conversations(Talking(*shared, asked.think_time_s, plan.load.seed))
     agreement = replace(
         _agreement(plan, dialogue, count),
         prompts=len(scripts),
         output_tokens=outputs,
         shares=True,
-        turns=[variant // slots for variant in variants],
+        turns=[variant // slots for variant in range(len(outputs))],
     )
     first = dialogue.interface.body(scripts[0].opening, outputs[0])
-    return Built(talks * asked.turns, with_body(template, first), agreement, talks)
-
-
-def _thinking(spread: Spread, seed: int) -> Callable[[], int]:
-    """Return a function that draws think times, in ns."""
-    draw = Random(f"think {seed}").gauss
-    return lambda: max(round(draw(spread.mean, spread.sd) * 1e9), 0)
+    return Built(talks.requests(), with_body(template, first), agreement, talks)
 
 
 def _agreement(plan: Plan, dialogue: Dialogue, count: WordCount) -> Agreement:

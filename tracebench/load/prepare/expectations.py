@@ -104,11 +104,20 @@ class Expectations:
         if not self.ask:
             return read
 
-        def judged(raw: RawReply) -> tuple[Reply, str]:
-            reply, reason = read(raw)
-            return reply, self.fault(reply, reason, document)
+        return _Checked(self, read, document)
 
-        return judged
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A reader that also checks expectations; unlike a closure, it can be sent to a process."""
+
+    expected: Expectations
+    read: Read
+    document: Document
+
+    def __call__(self, raw: RawReply) -> tuple[Reply, str]:
+        reply, reason = self.read(raw)
+        return reply, self.expected.fault(reply, reason, self.document)
 
 
 def of(expected: Expected, target: str, targets: Targets) -> Expectations:

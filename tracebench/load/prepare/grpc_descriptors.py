@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError
@@ -104,6 +104,21 @@ def pool(files: Iterable[FileDescriptorProto], source: str) -> DescriptorPool:
             f"{source}: the descriptors are incomplete: {excerpt(str(error))}"
         ) from None
     return made
+
+
+def serialized(files: Iterable[FileDescriptor]) -> bytes:
+    """A FileDescriptorSet of these files and all that they import."""
+    found: dict[str, FileDescriptor] = {}
+    waiting = list(files)
+    while waiting:
+        file = waiting.pop()
+        if file.name not in found:
+            found[file.name] = file
+            waiting += file.dependencies
+    whole = FileDescriptorSet()
+    for file in found.values():
+        file.CopyToProto(whole.file.add())
+    return whole.SerializeToString()
 
 
 def _well_known(name: str) -> FileDescriptorProto:

@@ -7,11 +7,13 @@ from functools import lru_cache
 from typing import Any, Final, cast
 
 from google.protobuf import json_format, message_factory
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import DecodeError, EncodeError, Message
 
 from tracebench.load.prepare.expectations import Content, Read
+from tracebench.load.prepare.grpc_descriptors import pool, serialized
 from tracebench.load.wire.codec import RawReply
 from tracebench.model.errors import UsageError, excerpt
 from tracebench.model.plan import Payload
@@ -33,6 +35,27 @@ class Method:
     reply: type[Message]
     streams: bool = False
     """Whether the server answers with a stream of messages."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Messages of another process's classes: by the method's name, or by their descriptors."""
+        if self in (PREDICT, INFER, STREAM_INFER):
+            return _built_in, (self.name,)
+        kinds = self.request.DESCRIPTOR, self.reply.DESCRIPTOR
+        names = (kinds[0].full_name, kinds[1].full_name)
+        return _rebuilt, (
+            self.name,
+            names,
+            self.streams,
+            serialized(cast(FileDescriptor, one.file) for one in kinds),
+        )
+
+    def parse(self, message: bytes) -> Message:
+        """Parse a reply's message.
+
+        Raises:
+            DecodeError: it is not one.
+        """
+        return self.reply.FromString(message)
 
     def encode(self, payload: Payload) -> bytes:
         """Encode a JSON payload as the request.
@@ -89,17 +112,7 @@ class Method:
         if not {one.name for one in field.message_type.fields} >= _TIMING_FIELDS:
             return read
 
-        def normalised(raw: RawReply) -> tuple[Reply, str]:
-            reply, reason = read(raw)
-            with suppress(DecodeError, TypeError):  # cut short; or only the names match
-                timings = getattr(self.reply.FromString(reply.body), _TIMINGS)
-                predicted = inference_pb2.PredictResponse()
-                for one in timings:
-                    predicted.timing_info.add(component=one.component, duration_ms=one.duration_ms)
-                reply = reply._replace(body=predicted.SerializeToString())
-            return reply, reason
-
-        return normalised
+        return _Normalised(self, read)
 
     def show(self, reply: Reply) -> str:
         """A reply's message as JSON text (of `Predict`, the result); empty if it cannot be read."""
@@ -128,6 +141,36 @@ STREAM_INFER: Final = Method(
     open_inference_pb2.ModelStreamInferResponse,
     streams=True,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Normalised:
+    """The reader of `Method.timed`; unlike a closure, it can be sent to a process."""
+
+    method: Method
+    read: Read
+
+    def __call__(self, raw: RawReply) -> tuple[Reply, str]:
+        reply, reason = self.read(raw)
+        with suppress(DecodeError, TypeError):  # cut short; or only the names match
+            timings = getattr(self.method.parse(reply.body), _TIMINGS)
+            predicted = inference_pb2.PredictResponse()
+            for one in timings:
+                predicted.timing_info.add(component=one.component, duration_ms=one.duration_ms)
+            reply = reply._replace(body=predicted.SerializeToString())
+        return reply, reason
+
+
+def _built_in(name: str) -> Method:
+    return next(one for one in (PREDICT, INFER, STREAM_INFER) if one.name == name)
+
+
+@lru_cache(maxsize=16)
+def _rebuilt(name: str, messages: tuple[str, str], streams: bool, files: bytes) -> Method:
+    made = pool(FileDescriptorSet.FromString(files).file, name)
+    request, reply = (made.FindMessageTypeByName(one) for one in messages)
+    kinds = message_factory.GetMessageClass(request), message_factory.GetMessageClass(reply)
+    return Method(name, *kinds, streams)
 
 
 def split(name: str) -> tuple[str, str]:

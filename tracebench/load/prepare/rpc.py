@@ -100,9 +100,9 @@ def _streaming(ready: PreparedTarget, plan: Plan, method: Method) -> PreparedTar
     if method is STREAM_INFER and not how.path:
         how = how._replace(message=infer_response)
     elif how.path:
-        how = how._replace(message=partial(by_path, method.reply, how.path))
+        how = how._replace(message=partial(by_path, method.parse, how.path))
     elif tells_usage(method.reply):
-        how = how._replace(message=partial(by_usage, method.reply))
+        how = how._replace(message=partial(by_usage, method.parse))
     return replace(
         ready,
         codec=StreamingHttp2Codec,

@@ -9,6 +9,7 @@ from tracebench.load.streams.reading import Streaming, item, taker
 from tracebench.load.streams.tokens import Answer
 from tracebench.load.wire.codec import GRPC_STREAM, Slot, StreamLog
 from tracebench.model.plan import HangUp
+from tracebench.model.shards import WHOLE, Endless, Shard
 
 _DRAWN: Final = 2**16
 """How many choices are drawn before the run; they repeat eventually."""
@@ -21,11 +22,13 @@ class HangingUp:
         asked: after what, and which share of the requests.
         seed: seed of the choice.
         how: how to read the events of streams.
+        shard: which part of the requests is sent here.
     """
 
-    def __init__(self, asked: HangUp, seed: int, how: Streaming) -> None:
+    def __init__(self, asked: HangUp, seed: int, how: Streaming, shard: Shard = WHOLE) -> None:
         draw = Random(f"hang up {seed}").random
-        self._chosen = [draw() < asked.share for _ in range(_DRAWN)]
+        drawn = [draw() < asked.share for _ in range(_DRAWN)]
+        self._chosen = Endless(drawn).dealt(shard).elements
         self._most, self._how = asked.tokens, how
         self._counts: dict[int, TokensSoFar] = {}
         """The number of a slot → the tokens of its stream, or of an earlier one."""
@@ -35,13 +38,16 @@ class HangingUp:
 
     def due_ns(self, slot: Slot) -> int:
         """When the exchange of a slot is hung up, unless it has ended by then; in ns."""
-        if not slot.sent_ns or not self._chosen[slot.draw % _DRAWN]:
+        if not slot.sent_ns or not self._gives_up(slot):
             return sys.maxsize
         return slot.sent_ns + self.after_ns
 
+    def _gives_up(self, slot: Slot) -> bool:
+        return self._chosen[slot.draw % len(self._chosen)]
+
     def has_enough(self, slot: Slot) -> bool:
         """Whether the stream of a slot has brought the tokens after which it is hung up."""
-        if self._most is None or slot.stream is None or not self._chosen[slot.draw % _DRAWN]:
+        if self._most is None or slot.stream is None or not self._gives_up(slot):
             return False
         count = self._counts.get(slot.number)
         if count is None or count.log is not slot.stream:

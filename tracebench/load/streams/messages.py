@@ -1,6 +1,6 @@
 """Which messages of a gRPC stream carry tokens, and which tell how many there were."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -14,10 +14,12 @@ _FINAL = "triton_final_response"
 """The parameter that marks the last response, which may have no outputs."""
 
 
-def by_path(kind: type[Message], path: Sequence[str], answer: Answer, data: bytes) -> int:
+def by_path(
+    parse: Callable[[bytes], Message], path: Sequence[str], answer: Answer, data: bytes
+) -> int:
     """Count a token if a path into the message leads to a value; returns 0 or 1."""
     try:
-        found: Any = kind.FromString(data)
+        found: Any = parse(data)
         for step in path:
             found = found[int(step)] if step.isdecimal() else getattr(found, step)
     except (AttributeError, DecodeError, IndexError, TypeError):
@@ -64,10 +66,10 @@ _WHOLE: Final = (
 )
 
 
-def by_usage(kind: type[Message], answer: Answer, data: bytes) -> int:
+def by_usage(parse: Callable[[bytes], Message], answer: Answer, data: bytes) -> int:
     """Count a token if a message has text; the server's own counts replace that in the end."""
     try:
-        said: Any = kind.FromString(data)
+        said: Any = parse(data)
         counted = said.HasField(_USAGE)
     except (DecodeError, ValueError):  # ValueError: it may be repeated
         return 0

@@ -106,10 +106,17 @@ class Columns:
             rows: the number of rows.
         """
         if rows:
-            stored = {name: narrowed(values) for name, values in page.items()}
-            self._names |= dict.fromkeys(stored)
-            self._pages.append(self.keep(stored))
-            self._starts.append(len(self) + rows)
+            self.adopt({name: narrowed(values) for name, values in page.items()}, rows)
+
+    def adopt(self, page: Page, rows: int) -> None:
+        """Add a page as others store it; see `stored`."""
+        self._names |= dict.fromkeys(page)
+        self._pages.append(self.keep(page))
+        self._starts.append(len(self) + rows)
+
+    def stored(self, place: int) -> tuple[Page, int]:
+        """A page as it is stored, by its place, and its number of rows."""
+        return self._pages[place], self._starts[place + 1] - self._starts[place]
 
     def pages(self) -> Iterator["PageView"]:
         """The pages, in order."""

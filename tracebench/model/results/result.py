@@ -8,6 +8,7 @@ from tracebench.model.objectives import Decision, GateResult, ObjectiveResult
 from tracebench.model.results.blocks import Blocks, Timeline
 from tracebench.model.results.statistics import Statistics
 from tracebench.model.results.stream_result import Goodput, StreamResult
+from tracebench.model.results.workers import Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +270,8 @@ class TargetResult:
     (a fraction), and metrics requested by name."""
     timeline: Timeline | None = None
     """None in older files, or if no request succeeded or timed out."""
+    workers: tuple[Worker, ...] = ()
+    """The processes that shared the load; empty if it was one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from tracebench.analysis.interpretation import interpret, interpret_stream, inte
 from tracebench.analysis.numbers import counted, milliseconds, rounded
 from tracebench.model.results.result import Result, TargetResult
 from tracebench.report.answer.influence import influence_lines
+from tracebench.report.answer.worker_lines import worker_lines
 from tracebench.report.tables.component_table import component_table, has_more, note_on_estimates
 from tracebench.report.tables.stream_table import stream_block
 from tracebench.report.tables.terminal import finding_lines, indented, sentence
@@ -54,6 +55,7 @@ def _facts(target: TargetResult) -> Iterator[str]:
         facts.append(f"TCP round trip {milliseconds(target.tcp.min_rtt_ms)} ms")
         facts.append(counted(target.tcp.connections, "connection"))
     yield " · ".join(facts)
+    yield from worker_lines(target.workers)
 
 
 def whole_table(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from hashlib import shake_128
 from itertools import chain, count
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,10 @@ class IdSource:
         self.draw: Callable[[], bytes] = chain.from_iterable(self._ahead()).__next__
         """Returns the next ids: `SIZE` bytes, the part of `traceparent` between its version and
         its flags."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy knows the same ids, and draws from the first on."""
+        return IdSource, (self._key, self._shard)
 
     def ids(self, draw: int) -> tuple[str, str]:
         """The trace id and the span id of a draw, counted from 0."""

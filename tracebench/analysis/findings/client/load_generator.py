@@ -56,7 +56,7 @@ def _client_saturated(run: Evidence) -> Finding | None:
         part_of(client_ms, end_to_end_ms),
         client_ms=client_ms,
         end_to_end_ms=end_to_end_ms,
-        cpu=part_of(run.load.cpu_s, run.load.duration_s),
+        cpu=part_of(run.load.cpu_s, run.load.duration_s * max(len(run.load.workers), 1)),
     )
 
 
