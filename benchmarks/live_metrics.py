@@ -18,7 +18,7 @@ import numpy as np
 
 from tracebench.analysis.statistics.student_t import critical_t
 from tracebench.load.engine.target import PreparedTarget
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.metered import Metered
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare import rest

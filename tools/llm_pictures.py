@@ -24,8 +24,8 @@ from PIL import Image
 from tools.house import ROOT
 from tracebench.model.results.result import Result
 from tracebench.model.results.stream_result import StreamResult
-from tracebench.report.figures.stream_figure import first_token
-from tracebench.report.figures.turn_figure import first_token_by_turn, tokens_by_turn
+from tracebench.report.figures.panels.stream_panels import first_token
+from tracebench.report.figures.panels.turn_panels import first_token_by_turn, tokens_by_turn
 from tracebench.report.files import result_file
 
 FOLDER: Final = ROOT / "docs" / "llm"

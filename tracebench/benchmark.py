@@ -29,7 +29,7 @@ from tracebench.gauges import reader as gauge_reader
 from tracebench.gauges.reader import Gauges
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.fleet.fleet import measure, measure_by_turns
-from tracebench.load.measure import once
+from tracebench.load.measuring.once import once
 from tracebench.load.metered import Metered, metered
 from tracebench.load.peers import clients
 from tracebench.load.peers.floor import measure_floor

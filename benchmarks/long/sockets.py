@@ -17,7 +17,7 @@ from tests.pitfalls.fifo import (
     pollaczek_khinchine_s,
 )
 from tracebench.load.engine.pacing import arrivals_ns
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.peers.null_server import spawned
 from tracebench.load.prepare.targets import prepare
 from tracebench.load.progress import Watcher

@@ -13,7 +13,7 @@ from tracebench.analysis.closure.decomposition import decompose
 from tracebench.analysis.difference.paired import Rounds, rounds_of, series
 from tracebench.example import picture
 from tracebench.example.serve import spawned
-from tracebench.load.by_turns import measure_by_turns
+from tracebench.load.measuring.by_turns import measure_by_turns
 from tracebench.load.prepare.targets import prepare
 from tracebench.load.progress import Watcher
 from tracebench.model.plan import Payload, Payloads, Plan, Target, Targets, Workload

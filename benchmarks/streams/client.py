@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.streams import method
 from benchmarks.streams.cells import Cell
 from tracebench.load.engine.target import PreparedTarget
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.prepare.targets import prepare
 from tracebench.load.progress import Watcher
 from tracebench.model.measurement import Measurement

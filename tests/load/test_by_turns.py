@@ -14,8 +14,8 @@ import pytest
 
 from tests.plans import plan_of
 from tests.servers import HOST, Script, answering, read_request, reply, serving
-from tracebench.load.by_turns import measure_by_turns, orders
 from tracebench.load.engine.pacing import ClosedLoop, OpenLoop, Part, block_ns, in_parts, pacing
+from tracebench.load.measuring.by_turns import measure_by_turns, orders
 from tracebench.load.prepare.targets import prepare
 from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError

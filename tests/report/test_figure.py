@@ -19,11 +19,11 @@ from tools.color_vision import SIMULATED, distance
 from tracebench.model.errors import UsageError
 from tracebench.model.results.result import Result, TargetResult
 from tracebench.report.figures import header
-from tracebench.report.figures.component_panel import components
 from tracebench.report.figures.figure import draw, make
 from tracebench.report.figures.figure_style import TARGETS
-from tracebench.report.figures.latency_panels import distribution, over_time, rarity
-from tracebench.report.figures.tail_panel import tails
+from tracebench.report.figures.panels.component_panels import components
+from tracebench.report.figures.panels.latency_panels import distribution, over_time, rarity
+from tracebench.report.figures.panels.tail_panels import tails
 from tracebench.report.several import Several, Shown, names_of, targets_of, together
 from tracebench.report.units import Unit
 

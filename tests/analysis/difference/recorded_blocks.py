@@ -14,7 +14,7 @@ import numpy as np
 
 from tracebench.analysis.difference import holm
 from tracebench.analysis.difference.paired import Series, estimate
-from tracebench.load.by_turns import orders
+from tracebench.load.measuring.by_turns import orders
 
 FILE = Path(__file__).parents[2] / "recorded" / "blocks.csv"
 Key = tuple[str, str]

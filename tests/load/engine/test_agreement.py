@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from tests.servers import HOST, answering, reply, serving
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.prepare import rest
 from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError

@@ -19,7 +19,7 @@ from tests.tls import ca_file, context, under_tls
 from tracebench.analysis.closure.decomposition import client_view
 from tracebench.load.engine.kernel import PathState, crossing_ns
 from tracebench.load.engine.pacing import ClosedLoop, OpenLoop
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.prepare import rest
 from tracebench.load.progress import Watcher
 from tracebench.load.wire.codec import CUT_SHORT, NO_REPLY

@@ -9,7 +9,7 @@ import trustme
 from tests.plans import plan_of
 from tests.servers import HOST, answering, reply, serving
 from tests.tls import ca_file, context, under_tls
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.prepare import rest
 from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError

@@ -6,8 +6,8 @@ from tests.plans import plan_of
 from tests.records import Recorded
 from tests.servers import answering, reply, serving
 from tracebench.benchmark import run
+from tracebench.load.measuring.until_stable import UntilStable
 from tracebench.load.recording.rows import RowRecorder
-from tracebench.load.until_stable import UntilStable
 from tracebench.load.wire.codec import Slot
 from tracebench.model.plan import Payload, Segment, Stability
 from tracebench.model.record.exchange import Stamp

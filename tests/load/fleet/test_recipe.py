@@ -14,7 +14,7 @@ from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.fleet.orders import Order, Recipe
 from tracebench.load.language.conversation import Conversations, Script, Talking
 from tracebench.load.language.interface import Interface
-from tracebench.load.measure import once
+from tracebench.load.measuring.once import once
 from tracebench.load.prepare.grpc_methods import PREDICT, Method
 from tracebench.load.prepare.targets import prepare
 from tracebench.load.wire.http1 import HttpRequest

@@ -16,7 +16,7 @@ from tests.load.predicting import predicting
 from tests.servers import HOST, answering, keeping, read_request, reply, serving
 from tests.tls import ca_file, context, grpc_pair, under_tls
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.peers import clients
 from tracebench.load.peers.clients import Job, Sample
 from tracebench.load.prepare import rest, rpc

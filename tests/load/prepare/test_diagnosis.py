@@ -19,7 +19,7 @@ from tests.servers import HOST, Script, answering, reply, serving
 from tests.tls import context, grpc_pair, under_tls
 from tracebench.load.engine.endpoint import client_tls
 from tracebench.load.engine.pacing import ClosedLoop
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.peers import clients
 from tracebench.load.peers.clients import Job
 from tracebench.load.prepare import rest, rpc

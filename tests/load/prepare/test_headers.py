@@ -12,7 +12,7 @@ import pytest
 from tests.load.predicting import predicting
 from tests.plans import plan_of
 from tests.servers import HOST, keeping, serving
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.prepare import rest, rpc
 from tracebench.load.prepare.headers import grpc_metadata, http_headers
 from tracebench.load.progress import Watcher

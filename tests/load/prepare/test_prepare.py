@@ -9,7 +9,7 @@ import pytest
 
 from tests.plans import plan_of
 from tests.servers import HOST, keeping, read_request, reply, serving
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.prepare import rest
 from tracebench.load.prepare.grpc_preflight import split_address
 from tracebench.load.prepare.rest import complete_url

@@ -118,11 +118,9 @@ def summarise(
         gauges=gauges,
         workers=of_workers(load),
     )
-    part = load.requests if traced is None else traced
-    asked = Ranked.of(part) if len(part) < len(load.requests) else Ranked(part, known, latency_ns)
     found = replace(
         _beside_limits(_found(address, evidence, columns), evidence.judged),
-        exemplars=exemplars(asked, decomposition),
+        exemplars=exemplars(_asked(load, traced, known, latency_ns), decomposition),
         timeline=_timeline(load, known, latency_ns) if len(known) else None,
         clock_offset_ms=_clock_offset_ms(decomposition.clock, epoch_ns),
     )
@@ -132,6 +130,14 @@ def summarise(
         kept.add(LATENCY, latency_ns, in_order(latency_ns), kept.bounds(known.column(due)))
     kept.add_streams(load)
     return replace(found, blocks=kept.blocks, histograms=kept.histograms(decomposition.own))
+
+
+def _asked(
+    load: Measurement, traced: Requests | None, known: Selection, latency_ns: Nanoseconds
+) -> Ranked:
+    """The requests that asked for tracing, ranked again only if they are not all."""
+    part = load.requests if traced is None else traced
+    return Ranked.of(part) if len(part) < len(load.requests) else Ranked(part, known, latency_ns)
 
 
 def _found(address: str, run: Evidence, columns: Mapping[str, Nanoseconds]) -> TargetResult:

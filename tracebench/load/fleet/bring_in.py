@@ -10,7 +10,7 @@ from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.fleet.crew import Crew, Member
 from tracebench.load.fleet.merge import Piece, Whole, merged
 from tracebench.load.fleet.orders import PAGES_AT_ONCE, Due, Order, Returned, StoredPage
-from tracebench.load.measure import finished, tcp_info
+from tracebench.load.measuring.read_window import finished, tcp_info
 from tracebench.load.progress import Watcher
 from tracebench.load.recording.spill import Spill
 from tracebench.model.measurement import Measurement

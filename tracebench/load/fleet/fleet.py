@@ -9,16 +9,16 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tracebench.load.by_turns import measure_by_turns as by_turns_here
-from tracebench.load.by_turns import take_turns
 from tracebench.load.engine.pacing import Pacing, Part, pacing
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.fleet.bring_in import bring_in
 from tracebench.load.fleet.crew import Crew, crew, in_turn
 from tracebench.load.fleet.orders import Ended, Order, Woken
-from tracebench.load.measure import measure as measure_here
+from tracebench.load.measuring.by_turns import measure_by_turns as by_turns_here
+from tracebench.load.measuring.by_turns import take_turns
+from tracebench.load.measuring.measure import measure as measure_here
+from tracebench.load.measuring.until_stable import UntilStable
 from tracebench.load.progress import Watcher
-from tracebench.load.until_stable import UntilStable
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Workload
 from tracebench.model.progress import Progress

@@ -28,7 +28,12 @@ from tracebench.load.fleet.orders import (
     Urgent,
     Woken,
 )
-from tracebench.load.measure import UnderLoad, allow_connections, channel_count, under_load
+from tracebench.load.measuring.measure import (
+    UnderLoad,
+    allow_connections,
+    channel_count,
+    under_load,
+)
 from tracebench.load.progress import Watcher
 from tracebench.model.errors import TracebenchError
 from tracebench.model.measurement import Measurement

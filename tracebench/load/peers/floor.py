@@ -10,7 +10,7 @@ from typing import Final
 
 from tracebench.load.engine.endpoint import Endpoint, resolve_unix
 from tracebench.load.engine.target import PreparedTarget
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.peers.null_server import HOST, NullProtocol, spawned
 from tracebench.load.progress import Watcher
 from tracebench.load.wire import grpc_reply, http1

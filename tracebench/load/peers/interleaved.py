@@ -9,7 +9,7 @@ import numpy as np
 
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.load.engine.target import PreparedTarget
-from tracebench.load.measure import measure
+from tracebench.load.measuring.measure import measure
 from tracebench.load.peers.clients import Job, Sample, Send
 from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError

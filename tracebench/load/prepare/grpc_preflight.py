@@ -18,7 +18,7 @@ from tracebench.load.engine.endpoint import (
     resolve_unix,
 )
 from tracebench.load.engine.target import PreparedTarget
-from tracebench.load.measure import attempt, greet
+from tracebench.load.measuring.once import attempt, greet
 from tracebench.load.prepare import unix_sockets
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.headers import Metadata, authority, grpc_metadata

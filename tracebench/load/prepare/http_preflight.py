@@ -18,7 +18,7 @@ from urllib3.exceptions import InsecureRequestWarning
 from server_middleware.vocabulary import TRACEPARENT
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.language.dialogue import Said
-from tracebench.load.measure import attempt
+from tracebench.load.measuring.once import attempt
 from tracebench.load.prepare import unix_sockets
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.expectations import Content

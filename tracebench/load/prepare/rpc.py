@@ -15,7 +15,7 @@ from tracebench.load.engine.target import (
     with_unsampled,
     with_untraced,
 )
-from tracebench.load.measure import attempt
+from tracebench.load.measuring.once import attempt
 from tracebench.load.prepare import expectations, grpc_descriptors, open_inference
 from tracebench.load.prepare.diagnosis import diagnose
 from tracebench.load.prepare.grpc_methods import (

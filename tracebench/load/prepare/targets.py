@@ -80,8 +80,8 @@ def _check_load(plan: Plan) -> None:
     load = plan.load
     if load.bind and load.cluster is not None:
         raise UsageError(
-            f"--bind {','.join(load.bind)} names addresses of this machine, and the load comes from "
-            f"those of --cluster {load.cluster}: give only one of them"
+            f"--bind {','.join(load.bind)} names addresses of this machine, and --cluster "
+            f"{load.cluster} sends from others: give only one of them"
         )
     if load.ramp_up_s is None:
         return

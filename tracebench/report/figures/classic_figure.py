@@ -11,7 +11,6 @@ from tracebench.analysis.numbers import counted, milliseconds, percent
 from tracebench.model.components import END_TO_END
 from tracebench.model.results.result import Result, TargetResult
 from tracebench.model.results.statistics import Statistics
-from tracebench.report.figures.component_panel import layers
 from tracebench.report.figures.figure_style import (
     INVALID,
     SIZE_IN,
@@ -20,12 +19,13 @@ from tracebench.report.figures.figure_style import (
     look_of_target,
     plainly,
 )
-from tracebench.report.figures.gauge_figure import (
+from tracebench.report.figures.panels.component_panels import layers
+from tracebench.report.figures.panels.gauge_panels import (
     counts_over_time,
     gauges_in,
     shares_over_time,
 )
-from tracebench.report.figures.stream_figure import first_token, gaps, streams_in
+from tracebench.report.figures.panels.stream_panels import first_token, gaps, streams_in
 from tracebench.report.several import Several, targets_of, together
 
 _LABELLED = 0.04

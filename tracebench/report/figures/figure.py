@@ -9,17 +9,21 @@ from matplotlib.figure import Figure, SubFigure
 from tracebench.model.results.result import Result
 from tracebench.model.results.stream_result import StreamResult
 from tracebench.report.figures import classic_figure, header
-from tracebench.report.figures.component_panel import components
 from tracebench.report.figures.figure_style import INVALID, SIZE_IN, plainly, save
-from tracebench.report.figures.gauge_figure import (
+from tracebench.report.figures.panels.component_panels import components
+from tracebench.report.figures.panels.gauge_panels import (
     counts_over_time,
     gauges_in,
     shares_over_time,
 )
-from tracebench.report.figures.latency_panels import distribution, over_time
-from tracebench.report.figures.stream_figure import first_token, gaps, streams_in
-from tracebench.report.figures.tail_panel import tails
-from tracebench.report.figures.turn_figure import first_token_by_turn, tokens_by_turn, turns_in
+from tracebench.report.figures.panels.latency_panels import distribution, over_time
+from tracebench.report.figures.panels.stream_panels import first_token, gaps, streams_in
+from tracebench.report.figures.panels.tail_panels import tails
+from tracebench.report.figures.panels.turn_panels import (
+    first_token_by_turn,
+    tokens_by_turn,
+    turns_in,
+)
 from tracebench.report.several import Several, Shown, targets_of, together
 from tracebench.report.tables.terminal import cropped
 from tracebench.report.units import Unit

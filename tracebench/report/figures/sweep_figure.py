@@ -19,7 +19,7 @@ from tracebench.model.results.sweep import LoadKind, Point, Scaling, Sweep
 from tracebench.report.figures.figure_style import COMPONENTS, DARK, INVALID, SIZE_IN, plainly, save
 from tracebench.report.figures.header import where
 from tracebench.report.figures.load_axes import MET, loads_axis, logarithmic
-from tracebench.report.figures.sweep_streams import draw_panels, panels_of
+from tracebench.report.figures.panels.sweep_panels import draw_panels, panels_of
 from tracebench.report.several import Several, title, together
 from tracebench.report.tables.sweep_table import shown
 

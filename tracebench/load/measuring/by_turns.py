@@ -17,13 +17,13 @@ import numpy as np
 from tracebench.load.engine.engine import no_garbage_collection
 from tracebench.load.engine.pacing import Pacing, Part, block_ns, in_parts
 from tracebench.load.engine.target import PreparedTarget
-from tracebench.load.measure import (
+from tracebench.load.measuring.measure import (
     allow_connections,
     channel_count,
     under_load,
 )
+from tracebench.load.measuring.until_stable import Latencies, UntilStable
 from tracebench.load.progress import Watcher
-from tracebench.load.until_stable import Latencies, UntilStable
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Workload
 from tracebench.model.progress import Progress

@@ -13,8 +13,8 @@ from tracebench.model.results.statistics import Statistics
 from tracebench.model.results.stream_result import StreamResult
 from tracebench.model.results.sweep import LoadKind
 from tracebench.report.figures.figure_style import COMPONENTS, INVALID
-from tracebench.report.figures.gauge_figure import is_share
 from tracebench.report.figures.load_axes import MET, loads_axis, logarithmic
+from tracebench.report.figures.panels.gauge_panels import is_share
 
 Targets = Mapping[float, TargetResult]
 Panel = Callable[[Axes], None]

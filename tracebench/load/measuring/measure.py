@@ -1,37 +1,30 @@
 """Measure one target: connect, warm up, run until it may end, and read the record."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
-from statistics import median
-from typing import Final, NamedTuple
+from typing import Final
 
 from tracebench.analysis.findings.client.load_generator import NO_PORT_LEFT, SPREAD
 from tracebench.load.engine import kernel
 from tracebench.load.engine.channel import Connecting
-from tracebench.load.engine.engine import Engine, Recording, Window
+from tracebench.load.engine.engine import Engine, Recording
 from tracebench.load.engine.kernel import PathState
 from tracebench.load.engine.loop import Loop
-from tracebench.load.engine.pacing import ClosedLoop, Part, done_share, pacing, warm_up
+from tracebench.load.engine.pacing import ClosedLoop, Part, pacing, warm_up
 from tracebench.load.engine.target import PreparedTarget
+from tracebench.load.measuring.read_window import measured, timeout_ns
+from tracebench.load.measuring.until_stable import UntilStable
 from tracebench.load.progress import Watcher
 from tracebench.load.recording.live_counts import LiveCounts
-from tracebench.load.recording.read_record import ReadRecord, Record, hidden, read_record
 from tracebench.load.recording.rows import RowRecorder
 from tracebench.load.streams.hanging_up import HangingUp
-from tracebench.load.streams.tokens import asked_tokens
-from tracebench.load.until_stable import UntilStable
 from tracebench.load.wire import grpc_reply, http1
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.measurement import Measurement
 from tracebench.model.plan import Workload
 from tracebench.model.progress import Progress
-from tracebench.model.record.exchange import Exchange, Nanoseconds
-from tracebench.model.record.requests import SCHEDULED, Requests
-from tracebench.model.record.server_times import ServerTimes
-from tracebench.model.record.streams import Streams
-from tracebench.model.results.result import TcpInfo
+from tracebench.model.record.exchange import Nanoseconds
 from tracebench.model.shards import WHOLE, Shard
 from tracebench.system.interrupt import interruptible
 from tracebench.system.open_files import allow_open_files
@@ -209,7 +202,7 @@ class UnderLoad:
         """Read the record; the engine may already be closed."""
         window = self.engine.close(self.record(), self.pacing.asked_rps)
         return replace(
-            _load(window, self.prepared, self.states, self.load, watcher),
+            measured(window, self.prepared, self.states, self.load, watcher),
             same_host=self.same_host,
             unix_socket=self.prepared.endpoint.unix_path is not None,
             compressed_share=self.prepared.compressed_share(),
@@ -242,20 +235,21 @@ def under_load(
     if load.hang_up_after is not None:
         hanging_up = HangingUp(load.hang_up_after, load.seed, prepared.streaming, shard)
     count = channel_count(prepared, load)
-    with _engine(prepared, load.concurrency, count, ids, hanging_up) as engine:
+    with engine_for(prepared, load.concurrency, count, ids, hanging_up) as engine:
         target = UnderLoad(prepared, load, engine, shard, detailed=detailed)
         target.connect()
         yield target
 
 
 @contextmanager
-def _engine(
+def engine_for(
     prepared: PreparedTarget,
     slots: int,
     channels: int,
     ids: IdSource | None = None,
     hanging_up: HangingUp | None = None,
 ) -> Iterator[Engine]:
+    """An engine that is not connected yet; it and its connections close with the block."""
     loop = Loop()
     connecting = Connecting(prepared, loop, channels)
     engine = Engine(
@@ -295,131 +289,6 @@ def allow_connections(count: int) -> None:
         )
 
 
-class Once(NamedTuple):
-    """A single exchange."""
-
-    exchange: Exchange
-    times: ServerTimes
-    """Timings reported by the server."""
-    streams: Streams
-    """The stream of the reply; empty if it was not streamed."""
-    closes: bool
-    """Whether the server closed the connection although it had promised to keep it open."""
-
-
-def once(prepared: PreparedTarget) -> Once:
-    """Make one exchange through the engine, with all its stamps.
-
-    Raises:
-        TargetError: no connection can be made.
-    """
-    if why := greet(prepared):
-        raise TargetError(f"{prepared.address}: {why}")
-    return attempt(prepared)
-
-
-def greet(prepared: PreparedTarget) -> str:
-    """Connect until requests can be sent; returns the reason of a failure, or an empty string."""
-    with _engine(prepared, slots=1, channels=1) as engine:
-        return engine.connect(1).partition(": ")[2]
-
-
-def attempt(prepared: PreparedTarget, wait_s: float = 0.0) -> Once:
-    """Make one exchange as the run will; without a connection, its `reason` says why.
-
-    Args:
-        prepared: the target.
-        wait_s: how long to watch, after a streamed reply, for the server closing a connection
-            that it promised to keep open.
-    """
-    with _engine(prepared, slots=1, channels=1) as engine:
-        window = engine.run(ClosedLoop(requests=1), lambda _progress: None)
-        record, streams = _read(window, prepared, Watcher())
-        closes = bool(wait_s and len(streams)) and engine.ends_idle(int(wait_s * 1e9))
-    kept = next(window.recorder.replies.whole(), None)
-    exchange = record.requests.exchange(0)
-    if kept is not None:
-        reply, reason = prepared.read(kept)
-        exchange = exchange._replace(reply=hidden(reply, prepared.secrets) if reason else reply)
-    return Once(exchange, record.times, streams, closes)
-
-
-def _timeout_ns(prepared: PreparedTarget) -> int:
-    """How long a reply may take before its failure counts as a time-out."""
-    return prepared.streaming.timeout_ns if prepared.streams else int(prepared.timeout_s * 1e9)
-
-
 def _live_counts(prepared: PreparedTarget) -> LiveCounts:
     status_of = grpc_reply.status_of if prepared.multiplexed else http1.status_of
-    return LiveCounts(status_of, prepared.read, _timeout_ns(prepared))
-
-
-def _read(window: Window, prepared: PreparedTarget, watcher: Watcher) -> tuple[Record, Streams]:
-    def tell(what: str, done: int, of: int) -> None:
-        watcher.waits(f"reading the {what}: {done:,} of {of:,}")
-
-    streams = window.streams.finish(partial(tell, "streams"))
-    facts = (_timeout_ns(prepared), prepared.secrets, streams.faults)
-    copies = prepared.unsampled_from
-    how = ReadRecord(prepared.read, window.ids, *facts, copies, streams.timings)
-    return read_record(window.recorder, how, partial(tell, "replies")), replace(streams, timings={})
-
-
-def _load(
-    window: Window,
-    prepared: PreparedTarget,
-    states: list[PathState],
-    load: Workload,
-    watcher: Watcher,
-) -> Measurement:
-    record, streams = _read(window, prepared, watcher)
-    blocks_s = tuple(one / 1e9 for one in window.lasted_ns) if len(window.ends) > 1 else ()
-    duration_s = sum(blocks_s) or record.requests.duration_ns / 1e9
-    ramp_up_s = load.ramp_up_s or 0.0
-    return Measurement(
-        requests=record.requests,
-        times=record.times,
-        streams=streams if len(streams) else None,
-        asked_tokens=asked_tokens(one.body for one in prepared.repeated)
-        if prepared.streams
-        else None,
-        agreement=prepared.agreement,
-        hang_up_after="" if load.hang_up_after is None else str(load.hang_up_after),
-        duration_s=duration_s,
-        block_ends=tuple(window.ends) if blocks_s else (),
-        blocks_s=blocks_s,
-        cpu_s=window.cpu_s,
-        tcp=tcp_info(states),
-        asked_rps=window.asked_rps,
-        until_stable=load.until_stable,
-        stable=window.had_enough,
-        stalled_s=window.stalled_ns / 1e9,
-        longest_stall_s=window.longest_stall_ns / 1e9,
-        gc_pause_s=window.gc_pause_s,
-        record_problem=window.recorder.spill.problem,
-        interrupted=window.interrupted,
-        done_share=done_share(
-            load, finished(record.requests, ramp_up_s), max(duration_s - ramp_up_s, 0.0)
-        ),
-        gave_up=prepared.secrets.hide(window.gave_up),
-    )
-
-
-def finished(requests: Requests, ramp_up_s: float) -> int:
-    """How many requests have ended by themselves, without those of a ramp-up."""
-    if not ramp_up_s or not len(requests):
-        return sum(rows.finished for rows in requests.pages())
-    begin_ns = requests.due_ns[0] + round(ramp_up_s * 1e9)
-    return len(requests.places(lambda rows: rows[SCHEDULED] >= begin_ns))
-
-
-def tcp_info(states: Sequence[PathState]) -> TcpInfo | None:
-    """Sum up TCP_INFO of connections; None if there are none."""
-    if not states:
-        return None
-    return TcpInfo(
-        min_rtt_ms=median(state.min_rtt_us for state in states) / 1e3,
-        rtt_ms=median(state.rtt_us for state in states) / 1e3,
-        retransmits=sum(state.retransmits for state in states),
-        connections=len(states),
-    )
+    return LiveCounts(status_of, prepared.read, timeout_ns(prepared))

@@ -1,0 +1,1 @@
+"""Measure targets from this process: one after the other, or by turns."""

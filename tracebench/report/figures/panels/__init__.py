@@ -1,0 +1,1 @@
+"""Panels of figures, each of which says one thing."""
