@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,23 @@ from tests.example.programs import program, told
 from tests.servers import free_ports
 from tracebench.benchmark import run
 from tracebench.example.language import questions
-from tracebench.model.plan import Calls, Payload, Payloads, Plan, SpanRoutes, Targets, Workload
+from tracebench.model.plan import (
+    Calls,
+    HangUp,
+    Payload,
+    Payloads,
+    Plan,
+    SpanRoutes,
+    Targets,
+    Workload,
+)
 from tracebench.model.results.result import Result
 
 pytestmark = pytest.mark.slow
 
 REQUESTS, TOKENS = 12, 8
+HUNG_UP: list[Result] = []
+"""The same run with clients that hang up."""
 
 PARTS = (PREPROCESSING, QUEUE, PREFILL, DECODE)
 SHARE_APART, NS_APART = 0.02, 50_000
@@ -45,7 +57,10 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Result,
             load=Workload(requests=REQUESTS, concurrency=3, warmup=3),
             traces=SpanRoutes(receive_otlp=f"127.0.0.1:{otlp}", output_traces=str(archive)),
         )
-        yield run(plan), archive
+        measured = run(plan)
+        hangs_up = replace(plan.load, warmup=0, hang_up_after=HangUp(tokens=3, share=0.5))
+        HUNG_UP.append(run(replace(plan, load=hangs_up, traces=SpanRoutes())))
+        yield measured, archive
         server.send_signal(signal.SIGTERM)
 
 
@@ -75,6 +90,21 @@ def test_every_stream_is_decomposed(measured: tuple[Result, Path], target: str) 
     assert ttft[PREFILL].min_ms > 1
     assert ttft[QUEUE].max_ms > 1, "a prompt waits while another is read"
     assert generation[DECODE].min_ms > 1
+
+
+@pytest.mark.parametrize("target", ["rest", "grpc"])
+def test_clients_hang_up(measured: tuple[Result, Path], target: str) -> None:
+    assert measured
+    found = HUNG_UP[0].targets[target]
+    counts, stream = found.requests, found.stream
+    assert stream is not None
+    assert stream.hung_up is not None
+    assert 0 < counts.abandoned < REQUESTS
+    assert counts.succeeded + counts.abandoned == REQUESTS
+    assert stream.tokens.output == counts.succeeded * TOKENS
+    assert stream.hung_up.tokens >= 3 * counts.abandoned
+    assert stream.ttft is not None
+    assert stream.ttft.count == REQUESTS
 
 
 def test_the_mirror_and_the_spans_agree(measured: tuple[Result, Path]) -> None:
