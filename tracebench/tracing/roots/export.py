@@ -142,6 +142,8 @@ def _of_exchange(exchange: Exchange, described: TargetAttributes) -> dict[str, V
     }
     if exchange.lost is not None:
         own[attributes.LOST] = exchange.lost.value
+    if exchange.outcome is Outcome.ABANDONED:
+        own[attributes.REASON] = _encodable(exchange.reason)
     if exchange.outcome not in _NO_ERRORS:
         own[ERROR_TYPE] = error_type(exchange.reply.status, exchange.outcome.value)
     return own

@@ -82,7 +82,7 @@ def _exchange(span: Span, attributes: Mapping[str, Any]) -> Exchange:
         outcome=Outcome(attributes[names.OUTCOME]),
         stamp=Stamp(attributes[names.STAMP]),
         reply=Reply(str(status), {}, b""),
-        reason=span.message,
+        reason=str(attributes.get(names.REASON, span.message)),
         slot=int(attributes.get(names.SLOT, 0)),
         lost=Lost(attributes[names.LOST]) if names.LOST in attributes else None,
     )
