@@ -29,7 +29,7 @@ def request(number: int, longer_ns: int) -> Exchange:
     return SUCCESS._replace(**moved, **later)
 
 
-def shared(*longer_ms: float, each: int = 400, **facts: float) -> Measurement:
+def shared(*longer_ms: float, each: int = 400, **facts: float | str) -> Measurement:
     """A load that as many workers shared, each with its own latencies; draws alternate."""
     noise = np.random.default_rng(1).integers(0, MS // 10, each * len(longer_ms))
     made = [
