@@ -62,6 +62,9 @@ LIKELY: Mapping[str, object] = {
     "what": "network time",
     "sent": 123.4,
     "name": "p95",
+    "who": "load-1:12345",
+    "lost": 12,
+    **dict.fromkeys(("its", "others", "late_ms"), 12.3),
     **dict.fromkeys(("why", "reason", "rules", "path", "loads"), "…"),  # which may be cut
     **dict.fromkeys(("achieved_rps", "asked_rps", "count", "started"), 12_345),
     **dict.fromkeys(("before_ms", "after_ms", "waiting_ms", "mean", "median_ms"), 123.4),

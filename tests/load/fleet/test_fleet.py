@@ -15,6 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.load.language.caching_server import caching
+from tests.load.language.test_conversations import TALK, conversations
+from tests.load.language.test_prompts import measured
+from tests.load.predicting import predicting
 from tests.plans import plan_of
 from tests.servers import HOST, Script, answering, read_request, reply, serving
 from tracebench import __version__
@@ -30,6 +34,7 @@ from tracebench.model.plan import Payload, Segment, Stability, Target, Workload
 from tracebench.model.progress import Progress
 from tracebench.model.record.requests import Requests
 from tracebench.model.results.result import Result, TargetResult
+from tracebench.protos.inference_pb2 import PredictResponse
 
 PAYLOADS = tuple(
     Payload(f"payload {at}".encode(), "text/plain", f"{at}", "data") for at in range(4)
@@ -237,3 +242,27 @@ def test_series_are_merged_in_the_order_of_time() -> None:
     found = in_turn([np.array([1, 3, 5]), None, np.array([2, 4, 6]), np.array([], np.int64)])
     assert found.tolist() == [1, 2, 3, 4, 5, 6]
     assert len(in_turn([])) == 0
+
+
+def test_conversations_go_on_in_the_process_of_their_slot() -> None:
+    with caching() as server:
+        result = measured(server, requests=25, concurrency=3, processes=2, **TALK)
+    target = result.targets["rest"]
+    assert sorted(one.requests for one in target.workers) == [12, 13]
+    assert target.requests.succeeded == 25
+    assert target.stream is not None
+    assert target.stream.tokens.output == 25 * 12
+    told = conversations(server.generated[1:])
+    assert all(len({one.peer for one in each}) == 1 for each in told), "on one connection"
+    assert {len(each) for each in told} <= {1, 2, 3, 4}
+
+
+def test_grpc_calls_on_shared_connections() -> None:
+    said = PredictResponse(result="cat").SerializeToString()
+    with predicting(lambda _message, _context: said) as port:
+        at: dict[str, Any] = {"grpc_server": f"{HOST}:{port}", "expect_json": ("result=cat",)}
+        shared = {"concurrency": 6, "connections": 3, "processes": 2, "requests": 101}
+        target = run(plan_of(PAYLOADS[0], **at, **shared)).targets["grpc"]
+    assert target.requests.succeeded == 101
+    assert target.tcp is not None
+    assert target.tcp.connections == 3

@@ -84,6 +84,7 @@ def test_conversations_are_dealt_by_slot(of: int) -> None:
     template = HttpRequest(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n", b"\r\n\r\n", b"{}")
     outputs = list(range(1, 13))  # 2 turns of 6 slots
     whole = Conversations(Talking(template, interface, scripts, outputs, 6, Spread(1.0, 0.5), 7))
+    assert pickle.loads(pickle.dumps(whole)).requests()[7].body == whole.requests()[7].body
     bodies, variants = [b""] * 6, [-1] * 6
     for number in range(of):
         part = pickle.loads(pickle.dumps(whole)).dealt(Shard(number, of))

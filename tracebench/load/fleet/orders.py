@@ -29,7 +29,7 @@ class Recipe:
     """
 
     prepared: PreparedTarget
-    """Its endpoint has no TLS context."""
+    """Its endpoint has no TLS context, and conversations have no requests yet."""
     secure: bool
     ids_key: bytes
     """Of the ids of all shards."""
@@ -38,6 +38,8 @@ class Recipe:
     def of(cls, prepared: PreparedTarget, ids_key: bytes) -> "Recipe":
         """The recipe of a target."""
         bare = replace(prepared, endpoint=replace(prepared.endpoint, tls=None))
+        if prepared.talks is not None:  # they make the requests anew
+            bare = replace(bare, repeated=())
         return cls(bare, prepared.endpoint.tls is not None, ids_key)
 
     def made(self, shard: Shard) -> PreparedTarget:

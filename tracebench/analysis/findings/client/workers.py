@@ -21,7 +21,7 @@ _WORKER_LOST: Final = FindingKind(
             short="look at its log, measure again",
         ),
     ),
-    "{lost} of {count} workers were lost: {why}",
+    "{lost} of {count} workers lost: {why}",
 )
 
 
@@ -52,7 +52,7 @@ _ODD_WORKER: Final = FindingKind(
             short="see what is different there",
         ),
     ),
-    "the worker {who} measures {its:.3g} ms, the others {others:.3g} ms",
+    "worker {who}: {its:.3g} ms, others {others:.3g} ms",
 )
 _LEAST_MS: Final = 0.05
 """Medians that are closer differ by what two cores of one machine may differ."""
@@ -102,10 +102,10 @@ _WORKER_LAG: Final = FindingKind(
     "the worker {who} did not look for replies during {value:%} of the run, {longest_ms:.3g} ms at "
     "the longest; the others {others:%}",
     (
-        Advice("give each worker its own core (taskset)", short="give each its own core (taskset)"),
+        Advice("give each worker its own core (taskset)", short="a core for each (taskset)"),
         Advice("stop other programs on its machine", short="stop other programs there"),
     ),
-    "the worker {who} was not reading in {value:%} of the run",
+    "worker {who} stalled {value:%} of the run",
     explained_by=("cpu_shared", "loop_lag"),
 )
 
@@ -163,7 +163,11 @@ _FLOOR_OF_ONE: Final = FindingKind(
     "floor_of_one",
     INFO,
     "{value} workers made the load, but one process measured the floor, under the whole of it",
-    (Advice("take the floor of a run with one process for comparisons"),),
+    (
+        Advice(
+            "take the floor of a run with one process for comparisons", short="--floor without them"
+        ),
+    ),
     "one process measured the floor",
 )
 
