@@ -12,6 +12,7 @@ from tracebench.load.streams.reading import NO_STREAMS
 from tracebench.load.streams.recorder import StreamRecorder
 from tracebench.load.wire.codec import Slot
 from tracebench.model.record.exchange import Outcome, Stamp
+from tracebench.model.shards import Shard
 from tracebench.tracing.roots.trace_ids import IdSource
 
 BEGAN_NS, MS = 1_000_000_000, 1_000_000
@@ -209,3 +210,16 @@ def test_who_has_not_started_leaves_with_an_end() -> None:
     assert not world.closed.active()
     world.at(40)
     assert world.sent == [0, 1]
+
+
+def test_slots_of_two_shards_start_in_between() -> None:
+    began_ms = []
+    for shard in (Shard(0, 2), Shard(1, 2)):
+        world = Closed(ClosedLoop(requests=4, ramp_up_ns=80 * MS, shard=shard))
+        world.begin()
+        for ms in range(0, 81, 10):
+            world.at(ms)
+        for slot in range(4):
+            world.answered(slot)
+        began_ms.append(sorted(due_ms for due_ms, _ in world.rows_ms())[:4])
+    assert began_ms == [[0, 20, 40, 60], [10, 30, 50, 70]]

@@ -1,6 +1,7 @@
 """Recipes: a prepared target made again in another process does what the first would have done."""
 
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,11 @@ from tracebench.load.language.interface import Interface
 from tracebench.load.measuring.once import once
 from tracebench.load.prepare.grpc_methods import PREDICT, Method
 from tracebench.load.prepare.targets import prepare
+from tracebench.load.streams.hanging_up import HangingUp
+from tracebench.load.streams.reading import NO_STREAMS
+from tracebench.load.wire.codec import Slot
 from tracebench.load.wire.http1 import HttpRequest
-from tracebench.model.plan import Payload, Plan, Spread
+from tracebench.model.plan import HangUp, Payload, Plan, Spread
 from tracebench.model.record.exchange import Outcome
 from tracebench.model.shards import WHOLE, Shard
 from tracebench.protos.inference_pb2 import PredictRequest, PredictResponse, TimingInfo
@@ -95,3 +99,40 @@ def test_conversations_are_dealt_by_slot(of: int) -> None:
         assert len(part.requests()) == len(outputs)
     assert bodies == [talk.body for talk in whole.of_slots]
     assert variants == list(range(6))
+
+
+@pytest.mark.parametrize("of", [2, 3, 7])
+def test_who_hangs_up_is_dealt_like_the_requests(of: int) -> None:
+    asked = HangUp(after_s=1.0, share=0.5)
+
+    def gives_up(hanging_up: HangingUp, draw: int) -> bool:
+        slot = Slot(lambda _slot: None)
+        slot.sent_ns, slot.draw = 1, draw
+        return hanging_up.due_ns(slot) != sys.maxsize
+
+    whole = HangingUp(asked, 5, NO_STREAMS)
+    parts = [HangingUp(asked, 5, NO_STREAMS, Shard(number, of)) for number in range(of)]
+    choices = [gives_up(whole, draw) for draw in range(2_000)]
+    assert [gives_up(parts[draw % of], draw // of) for draw in range(2_000)] == choices
+    assert 900 < sum(choices) < 1_100
+
+
+@pytest.mark.parametrize("payloads", [1, 3])
+def test_each_shard_samples_its_own_requests(payloads: int) -> None:
+    several = tuple(Payload(b"%d" % at, "text/plain", f"{at}", "data") for at in range(payloads))
+    with serving(answering(reply())) as port:
+        url = f"http://{HOST}:{port}"
+        (prepared,) = prepare(plan_of(several, rest_url=url, trace_share=0.25)).values()
+    made: Recipe = pickle.loads(pickle.dumps(Recipe.of(prepared, b"k" * 16)))
+    drawn = []
+    for number in (0, 1):
+        variants = made.made(Shard(number, 2)).variants
+        assert variants is not None
+        drawn.append([variants.next() for _ in range(4_000)])
+    for number, some in enumerate(drawn):
+        sampled = [variant < payloads for variant in some]
+        assert 0.22 < sum(sampled) / len(sampled) < 0.28
+        assert {variant % payloads for variant in some} == set(range(payloads))
+        turns = [(number + 2 * at) % payloads for at in range(4_000)]
+        assert [variant % payloads for variant in some] == turns
+    assert [one < payloads for one in drawn[0]] != [one < payloads for one in drawn[1]]
