@@ -129,9 +129,9 @@ def result(requests: Requests, times: ServerTimes, told: Streams | None) -> Targ
 
 
 @pytest.mark.parametrize("of", [1, 2, 3, 4, 5, 6, 7])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_every_statistic_is_that_of_one_record(of: int, seed: int) -> None:
-    random, all_rows = Random(seed), rows(3_000, seed)
+    random, all_rows = Random(seed), rows(2_000, seed)
     owner = [random.randrange(of) for _ in all_rows]
     pieces = [
         piece([row for row, own in zip(all_rows, owner, strict=True) if own == at], Shard(at, of))
