@@ -45,7 +45,7 @@ def _row(random: Random, at: int) -> Row:
     ready = due + random.choice((0, 0, 20_000))
     sent = ready + random.randrange(1, 50_000)
     arrived = sent + random.randrange(5 * MS, 9 * MS)
-    outcome = random.choices(list(Outcome), (90, 5, 3, 2))[0]
+    outcome = random.choices(list(Outcome), (90, 5, 3, 1, 1))[0]
     good = outcome is Outcome.SUCCEEDED
     reason = "" if good else random.choice((f"HTTP 503 at {at}", "HTTP 500", "reset"))
     exchange = Exchange(

@@ -173,8 +173,6 @@ def workload(given: Mapping[str, Any], due_s: tuple[float, ...] | None = None) -
     _at_most_one("--rate", given.get("rate"), "--arrivals", given.get("arrivals"))
     load = filled(Workload, given)
     load = replace(load, bind=_addresses(load.bind))
-    if load.rate is None and load.arrival != Workload().arrival:
-        raise UsageError(f"--arrival {load.arrival} spaces the requests of a rate: give --rate too")
     if load.cluster is not None and "://" not in load.cluster:
         raise UsageError(
             f"--cluster {load.cluster!r} has no protocol: write it as the scheduler prints it, "

@@ -5,6 +5,7 @@ from math import inf, isfinite
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from tracebench.model.errors import UsageError
 from tracebench.model.plan import GAMMA, HangUp, Segment, Stability
@@ -205,6 +206,11 @@ class ArrivalValue(click.ParamType):  # type: ignore[type-arg] # generic in the 
     def get_metavar(self, *_: Any, **__: Any) -> str:
         """Show the choices in `--help`."""
         return "constant|poisson|gamma:K"
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
+        """The choices that begin so."""
+        choices = ("constant", "poisson", GAMMA)
+        return [CompletionItem(one) for one in choices if one.startswith(incomplete)]
 
 
 class HangUpValue(click.ParamType):  # type: ignore[type-arg] # generic in the newest click only

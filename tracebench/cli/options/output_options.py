@@ -72,8 +72,8 @@ PLOT_STYLE = headed(
     click.option(
         "--plot-style",
         type=click.Choice(STYLES),
-        help="overview: components, latency over time, percentiles, tail. classic: component "
-        "times, mean and p95, percentages, CDF.  [default: overview]",
+        help="What the plot shows. overview: components, latency over time, percentiles, tail; "
+        "classic: component times, mean and p95, percentages, CDF. [default: overview]",
     ),
 )
 """For commands that plot runs; sweeps and comparisons have one style."""

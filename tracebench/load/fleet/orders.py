@@ -49,6 +49,9 @@ class Recipe:
             TracebenchError: a file with certificates cannot be used on this machine.
         """
         dealt = self.prepared.dealt(shard)
+        if (sources := dealt.endpoint.sources) is not None:
+            own = replace(dealt.endpoint, sources=sources.starting_at(shard.number))
+            dealt = replace(dealt, endpoint=own)
         if not self.secure:
             return dealt
         protocol = "h2" if dealt.multiplexed else "http/1.1"

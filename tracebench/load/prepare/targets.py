@@ -7,7 +7,7 @@ from tracebench.load.language.check import check_language
 from tracebench.load.prepare import expectations, rest, rpc
 from tracebench.load.prepare.grpc_methods import split
 from tracebench.model.errors import UsageError
-from tracebench.model.plan import Calls, Plan, Targets, Tls
+from tracebench.model.plan import Calls, Plan, Targets, Tls, Workload
 
 
 def prepare(plan: Plan) -> dict[str, PreparedTarget]:
@@ -78,6 +78,8 @@ def _check_share(plan: Plan) -> None:
 
 def _check_load(plan: Plan) -> None:
     load = plan.load
+    if load.rate is None and load.arrival != Workload().arrival:
+        raise UsageError(f"--arrival {load.arrival} spaces the requests of a rate: give --rate too")
     if load.bind and load.cluster is not None:
         raise UsageError(
             f"--bind {','.join(load.bind)} names addresses of this machine, and --cluster "

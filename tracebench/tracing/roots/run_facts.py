@@ -11,6 +11,7 @@ from tracebench.model.plan import Stability
 from tracebench.model.record.requests import Requests
 from tracebench.model.record.server_times import ServerTimes
 from tracebench.model.results.result import Gauge, TcpInfo, Warmup
+from tracebench.model.results.workers import Worker
 
 _RECORDS: Final = {"tcp": TcpInfo, "until_stable": Stability, "warmup": Warmup}
 """The fields of a `Measurement` that have fields of their own."""
@@ -79,6 +80,7 @@ def read(text: object) -> RunFacts | None:
             known[name] = kind(**load[name]) if load.get(name) is not None else None
         for name in _TUPLES:
             known[name] = tuple(load.get(name, ()))
+        known["workers"] = tuple(Worker(**one) for one in load.get("workers", ()))
         gauges = {str(name): _gauge(one) for name, one in facts.get("gauges", {}).items()}
         found = RunFacts(str(facts["address"]), session, known, gauges)
         found.load_of(Requests.of(()), ServerTimes.of(()))
@@ -99,4 +101,6 @@ def _gauge(told: Mapping[str, Any]) -> Gauge:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
     return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from tracebench.analysis.advice import Advice
+from tracebench.analysis.advice import Advice, given
 from tracebench.analysis.findings.finding import INFO, WARNING, FindingKind, state, weigh
 from tracebench.model.results.result import Finding
 
@@ -15,6 +15,7 @@ _METRICS_LOST: Final = FindingKind(
         Advice(
             "check that the collector at --otlp-endpoint keeps running and has a pipeline for "
             "metrics",
+            given("otlp_endpoint"),
             short="check --otlp-endpoint",
         ),
         Advice("--no-otlp-metrics sends none"),
