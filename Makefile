@@ -13,10 +13,10 @@ demo: $(VENV)/demo
 demo-llm: $(VENV)/demo
 	$(RUN)tracebench demo --llm
 
-# Most tests wait for sockets: two files at a time take half as long. Those that hold times to a bound run alone.
+# Most tests wait for sockets: three files at a time keep two cores busy. Those that hold times to a bound run alone.
 # A pause of the machine may spoil a measured time: such a test is tried once more, and listed as RERUN.
 test: $(VENV)/dev
-	$(RUN)python -m pytest -n 2 --dist loadfile --reruns 1 -m "not live and not alone"
+	$(RUN)python -m pytest -n 3 --dist loadfile --reruns 1 -m "not live and not alone"
 	$(RUN)python -m pytest --reruns 1 -m "alone and not live"
 
 quick: $(VENV)/dev

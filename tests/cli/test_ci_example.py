@@ -43,7 +43,7 @@ def test_the_comparison_runs(tmp_path: Path) -> None:
         pytest.skip("this version has no --target")
     (command,) = (one for one in commands() if "tracebench run" in one)
     command = command.replace("tracebench run", '"$PYTHON" -m tracebench run')
-    command = command.replace("--duration 40", "--duration 6")
+    command = command.replace("--duration 40", "--duration 3")
     with (
         serving(answering(reply(), service_s=0.005)) as old,
         serving(answering(reply(), service_s=0.010)) as new,

@@ -127,6 +127,7 @@ def test_the_mirror_and_the_spans_agree(measured: tuple[Result, Path]) -> None:
             assert apart_ns <= max(SHARE_APART * parts[name], NS_APART), (name, parts)
 
 
+@pytest.mark.live
 def test_the_demo(tmp_path: Path) -> None:
     command = [
         sys.executable,

@@ -57,7 +57,14 @@ def target_of(file: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["flask", "fastapi", "grpc"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "flask",
+        pytest.param("fastapi", marks=pytest.mark.live),
+        pytest.param("grpc", marks=pytest.mark.live),
+    ],
+)
 def test_every_output_by_mirror_and_by_spans(kind: str, tmp_path: Path) -> None:
     own = [*OWN_MS, *(CODED if kind == "grpc" else [])]
     payload, archive = tmp_path / "in.json", tmp_path / "t.jsonl"

@@ -120,6 +120,7 @@ def test_each_target_gets_its_own_spans() -> None:
         assert target.server_timing_source["otlp"] == target.requests.succeeded == 30
 
 
+@pytest.mark.live
 def test_client_libraries_follow(servers: tuple[str, str, str]) -> None:
     one, other, _ = servers
     found = run(plan_of(PAYLOAD, named=named(one, other), requests=20, clients=("requests",)))
@@ -158,7 +159,7 @@ def slowing(over_s: float) -> Script:
 
 
 @pytest.mark.alone
-@pytest.mark.slow
+@pytest.mark.live
 @pytest.mark.parametrize("sequential", [False, True])
 def test_a_planted_drift_disappears_by_turns_alone(sequential: bool) -> None:
     with serving(slowing(12.0)) as port:

@@ -63,7 +63,7 @@ def test_a_server_that_ignores_the_context_is_told_from_a_silent_one(tmp_path: P
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("protocol", ["grpc", "http"])
+@pytest.mark.parametrize("protocol", ["grpc", pytest.param("http", marks=pytest.mark.live)])
 def test_a_batching_exporter_is_waited_for(protocol: str, tmp_path: Path) -> None:
     grpc_port = free_ports()
     port = grpc_port + (protocol == "http")

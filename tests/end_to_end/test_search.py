@@ -17,6 +17,7 @@ BUDGET_S = 60.0
 """Enough for a 95th percentile: of fewer requests, more may miss."""
 
 
+@pytest.mark.live
 def test_a_queue_before_one_worker() -> None:
     app = Flask(__name__)
 

@@ -86,6 +86,7 @@ def test_what_is_sent_names_localhost(folder: Path) -> None:
     assert f"at unix:{folder}/grpc.sock" in trials["grpc"].prepared.request
 
 
+@pytest.mark.live
 @pytest.mark.parametrize("names", [HTTP_CLIENTS, ("grpcio", "grpc.aio")])
 def test_libraries_go_the_same_way(folder: Path, names: tuple[str, ...]) -> None:
     is_rest = names == HTTP_CLIENTS

@@ -264,7 +264,7 @@ def closing_when_idle(idle_s: float) -> Script:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("concurrency", [pytest.param(1, marks=pytest.mark.live), 4])
 def test_three_targets_that_keep_connections_alive_for_a_second(concurrency: int) -> None:
     scripts = {name: closing_when_idle(1.0) for name in "abc"}
     loads = by_turns(scripts, requests=None, duration_s=3.0, concurrency=concurrency)

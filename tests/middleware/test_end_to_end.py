@@ -79,7 +79,13 @@ def measure(folder: Path, target: list[str], concurrency: int, requests: int) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.live] if "gunicorn" in name else [])
+        for name in SERVERS
+    ],
+)
 @pytest.mark.parametrize("concurrency", [1, 32])
 def test_every_request_is_decomposed_and_the_parts_are_right(
     tmp_path: Path, name: str, concurrency: int

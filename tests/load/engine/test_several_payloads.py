@@ -82,7 +82,7 @@ def test_rotation_of_large_bodies(concurrency: int, private: bool) -> None:
     assert counted == {f"{n}": 11 for n in range(4)}
 
 
-@pytest.mark.parametrize("count", [memory_mapped.MOST_PRIVATE, 3_000])
+@pytest.mark.parametrize("count", [memory_mapped.MOST_PRIVATE, 600])
 def test_many_small_payloads(count: int) -> None:
     with counting() as (url, counted):
         measured(url, payloads(count, size=0), requests=count, concurrency=8)

@@ -263,7 +263,7 @@ def test_messages_are_counted_with_those_that_carry_nothing() -> None:
 SECONDS = st.one_of(st.just(0.0), st.floats(0, 0.1), st.just(0.05), st.just(0.0502))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(first_s=SECONDS, queue_s=SECONDS, prefill_s=SECONDS, decode_s=SECONDS)
 def test_the_sums_hold_whatever_the_server_tells(
     first_s: float, queue_s: float, prefill_s: float, decode_s: float

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final, NamedTuple
 
-from tracebench.analysis.advice import Advice
+from tracebench.analysis.advice import Advice, has_one_core, unless
 from tracebench.analysis.findings.finding import INFO, Evidence, FindingKind, part_of, weigh
 from tracebench.model.results.result import Finding
 from tracebench.model.results.workers import Worker
@@ -102,7 +102,11 @@ _WORKER_LAG: Final = FindingKind(
     "the worker {who} did not look for replies during {value:%} of the run, {longest_ms:.3g} ms at "
     "the longest; the others {others:%}",
     (
-        Advice("give each worker its own core (taskset)", short="a core for each (taskset)"),
+        Advice(
+            "give each worker its own core (taskset)",
+            unless(has_one_core),
+            short="a core for each (taskset)",
+        ),
         Advice("stop other programs on its machine", short="stop other programs there"),
     ),
     "worker {who} stalled {value:%} of the run",
