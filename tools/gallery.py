@@ -19,13 +19,9 @@ from matplotlib.figure import Figure
 
 from tools.house import ROOT
 from tracebench.cli import cli
-from tracebench.model.results.comparison import RunComparison
-from tracebench.model.results.result import Result
-from tracebench.model.results.search import Search
-from tracebench.report.figures import classic_figure, compare_figure, figure, sweep_figure
+from tracebench.report.figures import result_figure
 from tracebench.report.files.result_file import loads_any
 from tracebench.report.several import Several, names_of
-from tracebench.report.tables.search_table import as_sweep
 
 FOLDER = ROOT / "docs" / "gallery"
 PAGE = ROOT / "docs" / "gallery.md"
@@ -188,11 +184,7 @@ def made(one: Shown) -> Figure:
     if len(results) > 1:
         names = names_of(one.files, [each.label for each in results])
         found = Several(dict(zip(names, results, strict=True)))
-    if isinstance(results[0], Result):
-        return classic_figure.make(found) if "classic" in one.report else figure.make(found)
-    if isinstance(found, RunComparison):
-        return compare_figure.make(found)
-    return sweep_figure.make(as_sweep(found) if isinstance(found, Search) else found)
+    return result_figure.make(found, classic="classic" in one.report)
 
 
 def draw() -> None:

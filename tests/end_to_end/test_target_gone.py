@@ -11,7 +11,7 @@ from tracebench.load.progress import Watcher
 from tracebench.model.errors import TargetError
 from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.report.answer import table
-from tracebench.report.figures import figure
+from tracebench.report.figures import result_figure
 
 PAYLOAD = Payload(b"\x89PNG" * 200, "image/png", "x.png", "image")
 
@@ -55,7 +55,7 @@ def test_what_was_measured_before_is_kept(at: str, tmp_path: Path) -> None:
     assert "0 of 1 connections were opened" in gone.verdict.findings[0].message
     assert found.comparison is None
     assert "✗ given up: 127.0.0.1" in table.render(found)
-    figure.draw(found, str(tmp_path / "plot.png"))
+    result_figure.draw(found, str(tmp_path / "plot.png"))
 
 
 def test_with_nothing_measured_it_is_an_error() -> None:

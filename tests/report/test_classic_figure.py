@@ -10,8 +10,8 @@ from matplotlib.patches import Rectangle
 from tests.report.samples import ALL, both, buffered, own_parts, result, streamed, target
 from tracebench.model.components import LEAVES
 from tracebench.report.figures.classic_figure import make
-from tracebench.report.figures.figure import draw
 from tracebench.report.figures.figure_style import COMPONENTS
+from tracebench.report.figures.result_figure import draw
 from tracebench.report.several import Several
 
 

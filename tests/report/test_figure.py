@@ -19,11 +19,12 @@ from tools.color_vision import SIMULATED, distance
 from tracebench.model.errors import UsageError
 from tracebench.model.results.result import Result, TargetResult
 from tracebench.report.figures import header
-from tracebench.report.figures.figure import draw, make
+from tracebench.report.figures.figure import make
 from tracebench.report.figures.figure_style import TARGETS
 from tracebench.report.figures.panels.component_panels import components
 from tracebench.report.figures.panels.latency_panels import distribution, over_time, rarity
 from tracebench.report.figures.panels.tail_panels import tails
+from tracebench.report.figures.result_figure import draw
 from tracebench.report.several import Several, Shown, names_of, targets_of, together
 from tracebench.report.units import Unit
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.report.sweep_samples import ALL, OF_STREAMS
 from tracebench.model.results.sweep import Sweep
-from tracebench.report.figures.sweep_figure import draw, make
+from tracebench.report.figures.result_figure import draw
+from tracebench.report.figures.sweep_figure import make
 
 
 @pytest.mark.parametrize("shown", ALL.values(), ids=ALL)

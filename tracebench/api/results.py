@@ -8,7 +8,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 from tracebench.api.watching import Records
-from tracebench.cli.output.outputs import as_drawn, check_samples
+from tracebench.cli.output.outputs import check_samples
 from tracebench.model.errors import UsageError
 from tracebench.model.objectives import Decision
 from tracebench.model.results.comparison import Differences, Reported, RunComparison, Saved
@@ -48,7 +48,9 @@ class _Shown(Generic[Data]):
         Raises:
             UsageError: the file cannot be written.
         """
-        figure = _figure(self.data)
+        from tracebench.report.figures import result_figure  # matplotlib takes a second
+
+        figure = result_figure.make(self.data)
         # A Figure that pyplot does not know is only a line of text in a notebook otherwise.
         setattr(figure, "_repr_png_", partial(_png, figure))  # noqa: B010 - unknown to its type
         if path is not None:
@@ -85,10 +87,12 @@ class _Shown(Generic[Data]):
             UsageError: the file cannot be written.
         """
         from tracebench.report.page import page  # jinja2: not for who only measures
+        from tracebench.report.tables.search_table import as_drawn  # rich: as above
 
+        text = page.render(as_drawn(self.data))
         if path is not None:
-            _writing(path, partial(page.write, as_drawn(self.data)))
-        return page.render(as_drawn(self.data))
+            _writing(path, partial(_write_text, text))
+        return text
 
     def _repr_html_(self) -> str:
         return notebook.verbatim(str(self))
@@ -286,19 +290,6 @@ def _in_short(name: str, target: TargetResult) -> str:
     if latency is not None:
         parts.append(f"p50 {latency.p50_ms:.3g} ms")
     return ", ".join((*parts, judgement(target)[0].lower()))
-
-
-def _figure(data: Reported) -> "Figure":
-    from tracebench.report.figures import (  # matplotlib takes a second
-        compare_figure,
-        figure,
-        sweep_figure,
-    )
-
-    shown = as_drawn(data)
-    if isinstance(shown, RunComparison):
-        return compare_figure.make(shown)
-    return sweep_figure.make(shown) if isinstance(shown, Sweep) else figure.make(shown)
 
 
 def _png(figure: "Figure") -> bytes:

@@ -15,9 +15,7 @@ import click
 from tracebench.model.errors import UsageError
 from tracebench.model.results.comparison import Reported, RunComparison, Saved
 from tracebench.model.results.result import Detail, Result
-from tracebench.model.results.search import Search
-from tracebench.model.results.sweep import Sweep
-from tracebench.report.several import Several, together
+from tracebench.report.several import Several
 from tracebench.system import why
 from tracebench.system.output_files import check_writable, replaced
 
@@ -165,10 +163,13 @@ class Outputs:
             with _saving("--output-junit", self.junit, problems):
                 junit.write(result, self.junit)
         if self.plot is not None:
+            from tracebench.report.figures import result_figure  # matplotlib takes a second
+
             with _saving("--output-plot", self.plot, problems):
-                _draw(result, self.plot, classic=self.plot_style == "classic")
+                result_figure.draw(result, self.plot, classic=self.plot_style == "classic")
         if self.html is not None:
             from tracebench.report.page import page  # jinja2: not for --help
+            from tracebench.report.tables.search_table import as_drawn  # rich: not for --help
 
             with _saving("--output-html", self.html, problems):
                 page.write(as_drawn(result), self.html)
@@ -222,32 +223,6 @@ class Outputs:
             swept = not isinstance(result, Result)
             click.echo(f"wrote {_of_step(self.traces, 'LOAD') if swept else self.traces}", err=True)
         return []
-
-
-def as_drawn(result: Reported | Several[Any]) -> Any:
-    """What figures and pages show; the loads of a search are those of a sweep."""
-    from tracebench.report.tables import search_table  # rich: not for --help
-
-    if isinstance(result, Several):
-        return Several({name: as_drawn(one) for name, one in result.results.items()})
-    return search_table.as_sweep(result) if isinstance(result, Search) else result
-
-
-def _draw(result: Reported | Several[Any], path: str, *, classic: bool) -> None:
-    from tracebench.report.figures import (  # matplotlib takes a second
-        compare_figure,
-        figure,
-        sweep_figure,
-    )
-
-    shown = as_drawn(result)
-    kind = next(iter(together(shown).results.values()))
-    if isinstance(kind, RunComparison):
-        compare_figure.draw(shown, path)
-    elif isinstance(kind, Sweep):
-        sweep_figure.draw(shown, path)
-    else:
-        figure.draw(shown, path, classic=classic)
 
 
 def _of_step(path: str, load: str) -> Path:

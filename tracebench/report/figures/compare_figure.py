@@ -11,7 +11,7 @@ from tracebench.analysis.difference.answer import Line, lines, matters
 from tracebench.analysis.numbers import rounded
 from tracebench.model.components import END_TO_END, LATENCY, SERVICE_TIME
 from tracebench.model.results.comparison import Differences, RunComparison, Shift
-from tracebench.report.figures.figure_style import COMPONENTS, SIZE_IN, plainly, save
+from tracebench.report.figures.figure_style import COMPONENTS, SIZE_IN, plainly
 from tracebench.report.several import Several, title, together
 from tracebench.report.tables.terminal import shortened
 
@@ -23,15 +23,6 @@ _PLAIN: Final = "#444444"
 _LINE: Final = 130
 """Longest line of a title, in characters."""
 _SHOWN: Final = {"slower": "#d55e00", "faster": "#009e73"}
-
-
-def draw(found: RunComparison | Several[RunComparison], path: str) -> None:
-    """Draw to a file: PNG, SVG or PDF, by its suffix.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    save(make(found), path)
 
 
 @plainly

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure, SubFigure
 
 from tracebench.model.results.result import Result
 from tracebench.model.results.stream_result import StreamResult
-from tracebench.report.figures import classic_figure, header
-from tracebench.report.figures.figure_style import INVALID, SIZE_IN, plainly, save
+from tracebench.report.figures import header
+from tracebench.report.figures.figure_style import INVALID, SIZE_IN, plainly
 from tracebench.report.figures.panels.component_panels import components
 from tracebench.report.figures.panels.gauge_panels import (
     counts_over_time,
@@ -32,20 +32,6 @@ _ROW_IN = SIZE_IN[1] / 2
 _A_TARGET_IN = 0.3
 """How much higher the first row gets with each target beyond the fourth."""
 _ROOMY = 4
-
-
-def draw(found: Result | Several[Result], path: str, *, classic: bool = False) -> None:
-    """Draw to a file: PNG, SVG or PDF, by its suffix.
-
-    Args:
-        found: a run, or several.
-        path: the file.
-        classic: draw component times, mean and p95, percentages, and the cumulative distribution.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    save(classic_figure.make(found) if classic else make(found), path)
 
 
 @plainly

@@ -16,7 +16,7 @@ from tracebench.model.components import END_TO_END
 from tracebench.model.objectives import Limit
 from tracebench.model.results.result import TargetResult
 from tracebench.model.results.sweep import LoadKind, Point, Scaling, Sweep
-from tracebench.report.figures.figure_style import COMPONENTS, DARK, INVALID, SIZE_IN, plainly, save
+from tracebench.report.figures.figure_style import COMPONENTS, DARK, INVALID, SIZE_IN, plainly
 from tracebench.report.figures.header import where
 from tracebench.report.figures.load_axes import MET, loads_axis, logarithmic
 from tracebench.report.figures.panels.sweep_panels import draw_panels, panels_of
@@ -36,15 +36,6 @@ _MARKERS = "osv^DPX*"
 _OUTLINE = [Stroke(linewidth=3.2, foreground="#333333"), Normal()]
 """Outline of lines, whose colours are meant for areas and would be faint on white."""
 _TEXT_APART = 0.055
-
-
-def draw(found: Sweep | Several[Sweep], path: str) -> None:
-    """Draw to a file: PNG, SVG or PDF, by its suffix.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    save(make(found), path)
 
 
 @plainly

@@ -1,14 +1,18 @@
 """A search as a terminal table: the answer first, then one line for each load."""
 
+from typing import Any
+
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from tracebench.analysis.numbers import counted, rounded
 from tracebench.model.objectives import Met, ObjectiveResult
+from tracebench.model.results.comparison import Reported
 from tracebench.model.results.result import Result
 from tracebench.model.results.search import Level, Search
 from tracebench.model.results.sweep import Step, Sweep
+from tracebench.report.several import Several
 from tracebench.report.tables.component_table import value
 from tracebench.report.tables.sweep_table import HEADINGS, MEETS
 from tracebench.report.tables.terminal import WIDTH, indented, printed, sentence
@@ -32,6 +36,13 @@ def as_sweep(search: Search) -> Sweep:
         scaling=search.scaling,
         slo=search.slo,
     )
+
+
+def as_drawn(found: Reported | Several[Any]) -> Any:
+    """What figures and pages show; the loads of a search are those of a sweep."""
+    if isinstance(found, Several):
+        return Several({name: as_drawn(one) for name, one in found.results.items()})
+    return as_sweep(found) if isinstance(found, Search) else found
 
 
 def render(search: Search, *, width: int = WIDTH, color: bool = False) -> str:
