@@ -57,6 +57,7 @@ def search(*within: float) -> Search:
 ALL = {
     "found": search(1.0, 0.999, 0.9935, 0.8),
     "found everywhere": search(1.0, 0.999),
+    "open above": search(1.0, 0.991),
     "none": search(0.8, 0.5),
     "undecided": search(0.991, 0.5),
 }

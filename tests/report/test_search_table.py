@@ -8,7 +8,8 @@ from rich.cells import cell_len
 from tests.report.search_samples import ALL
 from tracebench.cli.search import exit_status
 from tracebench.model.results.search import Search
-from tracebench.report.figures.sweep_figure import draw, make
+from tracebench.report.figures.result_figure import draw
+from tracebench.report.figures.sweep_figure import make
 from tracebench.report.files.result_file import dumps, loads_any
 from tracebench.report.tables.search_table import as_sweep, render
 
@@ -27,6 +28,7 @@ def test_it_fits(shown: Search, width: int) -> None:
     [
         ("found", "20/s (Poisson arrivals) is the highest load shown to meet p99 < 50ms: 99.9", 0),
         ("found everywhere", "none above was tried", 0),
+        ("open above", "20 is undecided", 0),
         ("none", "No load meets p99 < 50ms: even 10/s (Poisson arrivals) misses it", 1),
         ("undecided", "No load is shown to meet p99 < 50ms; 20 misses it: allow more time", 3),
     ],

@@ -86,7 +86,10 @@ def search_sentence(
     spaced = known.get(arrival, f" ({arrival} arrivals)")
     met = [one for one in levels if one.decision == "met"]
     missed = [one.load for one in levels if one.decision == "missed"]
-    beyond = f"; {missed[0]:g} misses it" if missed else "; none above was tried"
+    open_above = [one.load for one in levels if met and one.load > met[-1].load]
+    beyond = f"; {open_above[0]:g} is undecided" if open_above else "; none above was tried"
+    if missed:
+        beyond = f"; {missed[0]:g} misses it"
     if by_tool:
         beyond = f"; at {missed[0]:g} the tool itself is the limit, so the server may do more"
     if met:
