@@ -288,3 +288,8 @@ def test_archives_are_analysed(url: str, tmp_path: Path) -> None:
     assert sorted(again.samples["trace_id"]) == sorted(measured.samples["trace_id"])
     with pytest.raises(tracebench.UsageError, match="Missing argument"):
         tracebench.analyze()
+
+
+def test_where_spans_go_is_checked_before_anything_is_measured(tmp_path: Path) -> None:
+    with pytest.raises(tracebench.UsageError, match="--output-traces"):
+        tracebench.run(rest_url="http://127.0.0.1:9", output_traces=tmp_path / "no" / "t.jsonl")

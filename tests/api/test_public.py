@@ -66,5 +66,5 @@ def test_each_option_of_a_command_is_a_keyword(name: str) -> None:
     missing = named - keywords
     assert missing <= {
         *("output_json", "output_html", "output_markdown", "output_plot", "output_samples"),
-        *("output_junit", "verbose", "quiet", "dry_run"),
+        *("output_junit", "plot_style", "verbose", "quiet", "dry_run"),
     }

@@ -130,3 +130,10 @@ def test_texts_are_written_where_asked(tmp_path: Path) -> None:
     with pytest.raises(tracebench.UsageError, match="no known format"):
         one.to_samples("x.txt")
     assert one.table("all") != one.table() != one.table("table")
+
+
+def test_a_run_s_plot_has_two_styles(tmp_path: Path) -> None:
+    run = tracebench.RunResult(result(rest=target()))
+    usual, classic = run.plot(), run.plot(tmp_path / "classic.png", style="classic")
+    assert (tmp_path / "classic.png").read_bytes().startswith(b"\x89PNG")
+    assert {axes.get_title() for axes in usual.axes} != {axes.get_title() for axes in classic.axes}

@@ -27,6 +27,7 @@ METHODS: Final = {
     "output_markdown": "to_markdown",
     "output_plot": "plot",
     "output_samples": "to_samples",
+    "plot_style": "plot",
 }
 """Options that are methods of the result here."""
 _ELSEWHERE: Final = frozenset({*METHODS, "output_junit", "verbose", "quiet", "dry_run", "help"})

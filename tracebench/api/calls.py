@@ -16,18 +16,18 @@ from tracebench.api.results import (
     result_of,
 )
 from tracebench.api.watching import EachStep, ShowProgress, watcher_of
-from tracebench.cli.options.plan_options import plan, strangers
+from tracebench.cli.options.plan_options import FILES, plan, strangers
 from tracebench.cli.output.gates import Gating, check_slower, held_to
+from tracebench.cli.output.outputs import Outputs
 from tracebench.cli.reports import analyze as analyze_command
+from tracebench.cli.reports import judged, named
 from tracebench.cli.run import proxies
 from tracebench.cli.run import run as run_command
 from tracebench.cli.search import planned_search
 from tracebench.cli.search import search as search_command
 from tracebench.cli.sweep import planned_steps
 from tracebench.cli.sweep import sweep as sweep_command
-from tracebench.model.errors import UsageError
 from tracebench.model.plan import Payload, Plan
-from tracebench.model.results.result import Result
 from tracebench.report.files import result_file
 from tracebench.studies import compare as comparing
 from tracebench.studies.search import Within
@@ -120,7 +120,7 @@ def search(*, progress: ShowProgress = False, **options: "Unpack[SearchOptions]"
         by, least, most, budget_s = (given.pop(name) for name in ("by", "least", "most", "budget"))
         planned = _with(planned_search(by, least, most, given), contents)
         _warn(planned)
-        steps = EachStep(progress, planned.load)
+        steps = EachStep(progress, None)  # how long each step takes is not known before
         found = searched(planned, by, Within(least, most, budget_s), steps)
         return SearchResult(found, steps.records)
 
@@ -142,10 +142,7 @@ def analyze(*files: Path, **options: "Unpack[AnalyzeOptions]") -> RunResult:
         gating = Gating.of(given)
         records = watcher_of(False, None)
         result = archive.analyze(given["files"], given["maps"], given["mapping"], records.measured)
-        result = replace(result, label=given["label"] or result.label)
-        limited = any(target.goodput is not None for target in result.targets.values())
-        gating.check(result.targets, limited=limited)
-        return RunResult(gating.judged(result), records.records)
+        return RunResult(judged(named(result, given), gating), records.records)
 
 
 def compare(
@@ -183,10 +180,18 @@ def read(path: Path) -> RunResult | SweepResult | SearchResult | ComparisonResul
 
 
 def _given(command: Any, options: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[Payload, ...]]:
-    """The values of the options, and the payloads among them that are not files."""
+    """The values of the options, and the payloads among them that are not files.
+
+    Raises:
+        UsageError: a value is wrong, or the file of spans cannot be written.
+    """
     left = dict(options)
     contents = taken_contents(left)
-    return parsed(command, left), contents
+    given = parsed(command, left)
+    with one_line_errors():
+        inputs = (*(given[name] for name in FILES), *given.get("baseline", ()))
+        Outputs(traces=given["output_traces"]).check(*inputs)
+    return given, contents
 
 
 def _with(planned: Plan, contents: tuple[Payload, ...]) -> Plan:
@@ -208,19 +213,14 @@ def _side(letter: str, given: Run | Sequence[Run]) -> comparing.Runs:
         UsageError: a file cannot be read, or two name different targets.
     """
     runs = [given] if isinstance(given, RunResult | str | os.PathLike) else list(given)
-    results, names, targets = list[Result](), list[str](), set[str | None]()
-    for number, one in enumerate(runs, 1):
-        if isinstance(one, RunResult):
-            results.append(one.data)
-            names.append(one.label or f"{letter}{number}")
-        else:
-            file = comparing.load([os.fspath(one)])
-            results += file.results
-            names += file.names
-            targets.add(file.target)
-    if len(targets) > 1:
-        raise UsageError(
-            f"{' '.join(names)}: all runs of a side are of one target: give each file the same "
-            "FILE:TARGET"
-        )
-    return comparing.Runs(tuple(results), tuple(names), targets.pop() if targets else None)
+    files = [os.fspath(one) for one in runs if not isinstance(one, RunResult)]
+    read = comparing.load(files) if files else comparing.Runs((), (), None)
+    of_files = zip(read.results, read.names, strict=True)
+    each = [
+        (one.data, one.label or f"{letter}{number}")
+        if isinstance(one, RunResult)
+        else next(of_files)
+        for number, one in enumerate(runs, 1)
+    ]
+    results, names = tuple(result for result, _ in each), tuple(name for _, name in each)
+    return comparing.Runs(results, names, read.target)

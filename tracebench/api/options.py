@@ -163,9 +163,6 @@ class RunOptions(Shared, total=False):
     arrival: str | None
     """Spacing of requests under --rate. gamma:K comes in bursts with K below 1, and more evenly
     than poisson with K above."""
-    plot_style: Literal["overview", "classic"] | None
-    """What the plot shows. overview: components, latency over time, percentiles, tail; classic:
-    component times, mean and p95, percentages, CDF. [default: overview]"""
     slo: str | None
     """Limits of each request, comma-separated: METRIC < VALUE, where METRIC is latency, a
     component, or ttft, tpot, … of a stream. Reports the share and the rate of requests that meet
@@ -268,9 +265,6 @@ class AnalyzeOptions(TypedDict, total=False):
 
     label: str | None
     """Name this run: in the heading, the result file and the Markdown."""
-    plot_style: Literal["overview", "classic"] | None
-    """What the plot shows. overview: components, latency over time, percentiles, tail; classic:
-    component times, mean and p95, percentages, CDF. [default: overview]"""
     map: str | Sequence[str] | Mapping[str, str] | None
     """Map spans to a component, e.g. 'inference=forward*'. Repeatable."""
     mapping: str | PathLike[str] | None

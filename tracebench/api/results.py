@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from io import BytesIO
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from tracebench.api.watching import Records
 from tracebench.cli.output.outputs import check_samples
@@ -48,9 +48,12 @@ class _Shown(Generic[Data]):
         Raises:
             UsageError: the file cannot be written.
         """
+        return self._figure(path)
+
+    def _figure(self, path: Path | None, *, classic: bool = False) -> "Figure":
         from tracebench.report.figures import result_figure  # matplotlib takes a second
 
-        figure = result_figure.make(self.data)
+        figure = result_figure.make(self.data, classic=classic)
         # A Figure that pyplot does not know is only a line of text in a notebook otherwise.
         setattr(figure, "_repr_png_", partial(_png, figure))  # noqa: B010 - unknown to its type
         if path is not None:
@@ -65,9 +68,10 @@ class _Shown(Generic[Data]):
         Raises:
             UsageError: the file cannot be written.
         """
+        text = result_file.dumps(self.data)
         if path is not None:
-            _writing(path, partial(result_file.write, self.data))
-        return result_file.dumps(self.data)
+            _writing(path, partial(_write_text, text))
+        return text
 
     def to_markdown(self, path: Path | None = None) -> str:
         """The answer as Markdown; also written, if there is a path.
@@ -119,6 +123,21 @@ class RunResult(_Saved[Result]):
     def targets(self) -> Mapping[str, TargetResult]:
         """Name of each target (`rest`, `grpc`, …) → its numbers."""
         return self.data.targets
+
+    def plot(
+        self, path: Path | None = None, *, style: Literal["overview", "classic"] = "overview"
+    ) -> "Figure":
+        """Draw the result; also to a file (.png, .svg or .pdf), if there is a path.
+
+        Args:
+            path: the file.
+            style: overview: components, latency over time, percentiles, tail; classic: component
+                times, mean and p95, percentages, distribution.
+
+        Raises:
+            UsageError: the file cannot be written.
+        """
+        return self._figure(path, classic=style == "classic")
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:

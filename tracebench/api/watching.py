@@ -83,7 +83,7 @@ def watcher_of(progress: ShowProgress, load: Workload | None) -> Kept:
 class EachStep(SweepWatcher):
     """Keeps the records of each step of a sweep or a search."""
 
-    def __init__(self, progress: ShowProgress, load: Workload) -> None:
+    def __init__(self, progress: ShowProgress, load: Workload | None) -> None:
         self._progress, self._load = progress, load
         self.records: list[Records] = []
         """The records of each step, in the order in which they were measured."""

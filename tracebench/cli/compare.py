@@ -1,19 +1,19 @@
 """`tracebench compare`: compare saved runs."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from tracebench.cli.help.commands import Helpful
 from tracebench.cli.options.completing import CHANGE_TEXT, FILE
-from tracebench.cli.options.filling import options
-from tracebench.cli.options.output_options import PAGE
+from tracebench.cli.options.filling import SUCCESS, headed, options
+from tracebench.cli.options.output_options import FILES_WRITTEN, OUTPUT
 from tracebench.cli.output.gates import check_slower, held_to
-from tracebench.cli.output.outputs import Outputs, detail_of
+from tracebench.cli.output.outputs import Outputs
 from tracebench.cli.run import save
 from tracebench.model.errors import UsageError
-from tracebench.model.objectives import STATUS
+from tracebench.model.objectives import status_of
 
 _SEPARATOR: Final = "\0"
 """Replaces `--`, which click would take for the end of the options."""
@@ -28,6 +28,22 @@ class _TwoSides(Helpful):
         return super().parse_args(ctx, [_SEPARATOR if one == "--" else one for one in args])
 
 
+EVERYTHING = headed(
+    OUTPUT, click.option("-v", "--verbose", is_flag=True, help="Print every statistic.")
+)
+GATES = headed(
+    SUCCESS,
+    click.option(
+        "--fail-if-slower",
+        type=CHANGE_TEXT,
+        multiple=True,
+        metavar="'inference.p95 3%'",
+        help="Exit with status 1 if the whole 95 % interval of B's difference is beyond this "
+        "share of A. Repeatable.",
+    ),
+)
+
+
 @click.command(
     cls=_TwoSides,
     examples=(
@@ -37,33 +53,8 @@ class _TwoSides(Helpful):
     ),
 )
 @click.argument("files", type=FILE, metavar="A.json[:TARGET]... [--] B.json[:TARGET]...", nargs=-1)
-@click.option(
-    "--output-json", type=FILE, metavar="F|-", help="Write the comparison as JSON; -: print it."
-)
-@click.option("--output-plot", type=FILE, metavar="F.png|.svg|.pdf", help="Draw the differences.")
-@click.option(
-    "--output-markdown", type=FILE, metavar="F.md", help="Write the comparison as Markdown."
-)
-@options(PAGE)
-@click.option(
-    "--fail-if-slower",
-    type=CHANGE_TEXT,
-    multiple=True,
-    metavar="'inference.p95 3%'",
-    help="Exit with status 1 if the whole 95 % interval of B's difference is beyond this share "
-    "of A. Repeatable.",
-)
-@click.option("-v", "--verbose", is_flag=True, help="Print every statistic.")
-def compare(
-    *,
-    files: tuple[str, ...],
-    output_json: str | None,
-    output_plot: str | None,
-    output_html: str | None,
-    output_markdown: str | None,
-    fail_if_slower: tuple[str, ...],
-    verbose: bool,
-) -> int:
+@options(FILES_WRITTEN, EVERYTHING, GATES)
+def compare(*, files: tuple[str, ...], fail_if_slower: tuple[str, ...], **given: Any) -> int:
     """Say whether the runs of side B are slower or faster than those of side A, and where.
 
     The files come from `run --output-json`. Targets of the same name are compared, unless
@@ -71,14 +62,7 @@ def compare(
     unknown, and the intervals are widened by what changed within the runs.
     """
     sides = _sides(files)
-    detail = detail_of(verbose, quiet=False)
-    outputs = Outputs(
-        json=output_json,
-        plot=output_plot,
-        html=output_html,
-        markdown=output_markdown,
-        detail=detail,
-    )
+    outputs = Outputs.of({**given, "quiet": False})
     from tracebench.studies.compare import compare_runs, load  # numpy: not for --help
 
     check_slower(fail_if_slower)
@@ -86,7 +70,7 @@ def compare(
     outputs.check(*a.names, *b.names)
     found = held_to(compare_runs(a, b), fail_if_slower, (*a.results, *b.results))
     save(found, outputs)
-    return 0 if found.decision is None else STATUS[found.decision]
+    return status_of(found.decision)
 
 
 def _sides(files: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tracebench.cli.help.commands import Helpful
-from tracebench.cli.options.filling import options
+from tracebench.cli.options.filling import headed, options
+from tracebench.cli.options.load_options import LOADING
 from tracebench.cli.options.output_options import DETAIL
 from tracebench.cli.output.outputs import Outputs, detail_of
 from tracebench.cli.run import measure
@@ -91,21 +92,26 @@ def serve(**given: Any) -> int:
 FOLDER = Path("tracebench-demo")
 
 
+AMOUNT = headed(
+    LOADING,
+    click.option(
+        "--requests",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Number of requests to each server. [default: 200; with --llm: 100]",
+    ),
+    click.option(
+        "--concurrency",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Requests in flight at once. [default: 1; with --llm: 4]",
+    ),
+    click.option("--llm", is_flag=True, help="Measure a small language model, token by token."),
+)
+
+
 @click.command(cls=Helpful, examples=("tracebench demo", "tracebench demo --llm"))
-@click.option(
-    "--requests",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Number of requests to each server. [default: 200; with --llm: 100]",
-)
-@click.option(
-    "--concurrency",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="Requests in flight at once. [default: 1; with --llm: 4]",
-)
-@click.option("--llm", is_flag=True, help="Measure a small language model, token by token.")
-@options(DETAIL)
+@options(AMOUNT, DETAIL)
 def demo(
     *, requests: int | None, concurrency: int | None, llm: bool, verbose: bool, quiet: bool
 ) -> int:

@@ -17,7 +17,7 @@ from tracebench.cli.run import exit_status, rendered, save
 from tracebench.cli.search import exit_status as search_status
 from tracebench.cli.sweep import exit_status as sweep_status
 from tracebench.model.errors import UsageError
-from tracebench.model.objectives import STATUS
+from tracebench.model.objectives import status_of
 from tracebench.model.results.comparison import Reported, RunComparison
 from tracebench.model.results.result import Result
 from tracebench.model.results.search import Search
@@ -79,9 +79,9 @@ def _only(file: str, result: Reported, gating: Gating, given: Mapping[str, Any])
         if given["label"]:
             raise UsageError(f"{file} is a comparison, which has no label: leave out --label")
     else:
-        result = _named(result, given)
+        result = named(result, given)
     if isinstance(result, Result):
-        return _judged(result, gating)
+        return judged(result, gating)
     if gating:
         raise UsageError(f"{file} is no run, which --fail-if is for: use --slo with the others")
     return result
@@ -145,18 +145,19 @@ def _status(result: Reported) -> int:
     if isinstance(result, Sweep):
         return sweep_status(result)
     if isinstance(result, RunComparison):
-        return 0 if result.decision is None else STATUS[result.decision]
+        return status_of(result.decision)
     complain(result)
     return exit_status(result)
 
 
-def _judged(result: Result, gating: Gating) -> Result:
+def judged(result: Result, gating: Gating) -> Result:
+    """The result, held to the gates."""
     limited = any(target.goodput is not None for target in result.targets.values())
     gating.check(result.targets, limited=limited)
     return gating.judged(result)
 
 
-def _named(result: Kept, given: Mapping[str, Any]) -> Kept:
+def named(result: Kept, given: Mapping[str, Any]) -> Kept:
     """The result, renamed by --label if given."""
     return replace(result, label=given["label"]) if given["label"] else result
 
@@ -186,8 +187,8 @@ def analyze(
     gating = Gating.of(given)
     outputs = Outputs.of(given)
     outputs.check(*files, mapping, *gating.baseline)
-    result = _named(analyzed(files, maps, mapping, outputs.keep), given)
-    result = _judged(result, gating)
+    result = named(analyzed(files, maps, mapping, outputs.keep), given)
+    result = judged(result, gating)
     save(result, outputs)
     complain(result)
     return exit_status(result)

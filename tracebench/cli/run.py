@@ -31,7 +31,7 @@ from tracebench.cli.output.gates import FAIL_IF, NO_GATES, Gating, complain
 from tracebench.cli.output.outputs import Outputs
 from tracebench.cli.output.progress_line import Live
 from tracebench.model.errors import UsageError
-from tracebench.model.objectives import STATUS
+from tracebench.model.objectives import status_of
 from tracebench.model.plan import Plan
 from tracebench.model.results.comparison import Reported, RunComparison
 from tracebench.model.results.result import Detail, Result
@@ -184,7 +184,7 @@ def exit_status(result: Result) -> int:
         return INTERRUPTED
     if not all(verdict.valid for verdict in verdicts):
         return INVALID
-    return 0 if result.decision is None else STATUS[result.decision]
+    return status_of(result.decision)
 
 
 def proxies() -> str:

@@ -13,6 +13,11 @@ STATUS: Final[Mapping[Decision, int]] = {"passed": 0, "failed": 1, "inconclusive
 """The exit status of each decision, where nothing else determines it."""
 
 
+def status_of(decision: Decision | None) -> int:
+    """The exit status of a decision; 0 if there is none."""
+    return 0 if decision is None else STATUS[decision]
+
+
 @dataclass(frozen=True, slots=True)
 class Limit:
     """An upper limit for each request."""

@@ -24,13 +24,12 @@ from tracebench.model.measurement import Measurement
 from tracebench.model.objectives import Limit, Met, Objective, ObjectiveResult
 from tracebench.model.record.columns import ABSENT, Int64
 from tracebench.model.record.exchange import Decomposition, Outcome
-from tracebench.model.record.requests import DRAW, OUTCOME, OUTCOME_CODES, Flags
+from tracebench.model.record.requests import CUT_SHORT, DRAW, OUTCOME, OUTCOME_CODES, Flags
 from tracebench.model.record.streams import places_of
 from tracebench.model.results.result import TargetResult
 from tracebench.model.results.statistics import Statistics
 from tracebench.model.results.stream_result import Goodput
 
-_CUT_SHORT: Final = [OUTCOME_CODES[one] for one in (Outcome.CANCELLED, Outcome.ABANDONED)]
 _SUCCEEDED: Final = OUTCOME_CODES[Outcome.SUCCEEDED]
 
 
@@ -49,7 +48,7 @@ class Judged:
 
     @cached_property
     def _ended(self) -> Selection:
-        return Selection(self.load.requests, lambda rows, _: ~np.isin(rows[OUTCOME], _CUT_SHORT))
+        return Selection(self.load.requests, lambda rows, _: ~np.isin(rows[OUTCOME], CUT_SHORT))
 
     @cached_property
     def _draws(self) -> Int64:

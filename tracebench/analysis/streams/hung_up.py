@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from tracebench.analysis.statistics.distribution import describe, describe_present
-from tracebench.analysis.streams.streams import Answered, answered, by_request
+from tracebench.analysis.streams.streams import answered, by_request
 from tracebench.model.measurement import Measurement
 from tracebench.model.record.columns import ABSENT, Int64
 from tracebench.model.record.requests import DONE, SCHEDULED, SENT, Requests
@@ -37,25 +37,21 @@ def with_hung_up(found: StreamResult | None, load: Measurement) -> StreamResult 
         return found
     others = answered(load.requests, load.streams)
     them = answered(load.requests, load.streams, which=lambda rows: rows.abandoned)
+    of_others, of_them = by_request(others), by_request(them)
+    order = np.argsort(np.concatenate((others.scheduled, them.scheduled)), kind="stable")
     ttft, ttft_service, first_text = (
-        describe_present(_of_both(others, them, name)) for name in OF_THE_FIRST
+        describe_present(np.concatenate((of_others[name], of_them[name]))[order])
+        for name in OF_THE_FIRST
     )
     told = HungUp(
         count=len(lasted_ns),
         after=load.hang_up_after,
         without_token=len(lasted_ns) - len(them.rows),
         tokens=int(them.rows["output"].sum()),
-        ttft=describe_present(by_request(them)["ttft"]),
+        ttft=describe_present(of_them["ttft"]),
         lasted=describe(lasted_ns),
     )
     return replace(found, ttft=ttft, ttft_service=ttft_service, first_text=first_text, hung_up=told)
-
-
-def _of_both(others: Answered, them: Answered, name: str) -> Int64:
-    """A metric of all these requests, in the order of scheduling."""
-    values_ns = np.concatenate((by_request(others)[name], by_request(them)[name]))
-    order = np.argsort(np.concatenate((others.scheduled, them.scheduled)), kind="stable")
-    return np.asarray(values_ns[order])
 
 
 def _lasted_ns(load: Measurement) -> Int64:

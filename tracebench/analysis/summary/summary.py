@@ -58,6 +58,7 @@ from tracebench.model.record.exchange import (
     Outcome,
 )
 from tracebench.model.record.requests import (
+    CUT_SHORT,
     DONE,
     LOST,
     OUTCOME,
@@ -72,9 +73,6 @@ from tracebench.model.record.server_times import SOURCES
 from tracebench.model.results.blocks import Timeline
 from tracebench.model.results.result import Floor, Gauge, RequestCounts, TargetResult
 from tracebench.model.results.statistics import Statistics
-
-_CUT_SHORT = [OUTCOME_CODES[one] for one in (Outcome.CANCELLED, Outcome.ABANDONED)]
-"""Outcomes of requests whose end the client did not wait for."""
 
 
 def summarise(
@@ -116,7 +114,7 @@ def summarise(
         errors=count_errors(load.requests),
         judged=Judged(load, decomposition) if load.slo else None,
         gauges=gauges,
-        workers=of_workers(load),
+        workers=of_workers(load, known, latency_ns),
     )
     found = replace(
         _beside_limits(_found(address, evidence, columns), evidence.judged),
@@ -199,7 +197,7 @@ def _ci95(load: Measurement, decomposed: int) -> dict[str, Interval]:
     """The 95 % intervals of values derived from counts: shares and throughput."""
     requests, found = load.requests, {}
     ended = requests.whole(lambda rows: rows[OUTCOME])
-    ended = ended[~np.isin(ended, _CUT_SHORT)]
+    ended = ended[~np.isin(ended, CUT_SHORT)]
     if not len(ended):
         return {}
     succeeded = ended == OUTCOME_CODES[Outcome.SUCCEEDED]

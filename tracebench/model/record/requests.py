@@ -39,6 +39,8 @@ LOST_CODES: Final[Mapping[Lost | None, int]] = {
     **{one: at for at, one in enumerate(LOST_KINDS)},
 }
 STAMP_CODES: Final[Mapping[Stamp, int]] = {one: at for at, one in enumerate(STAMP_KINDS)}
+CUT_SHORT: Final = tuple(OUTCOME_CODES[one] for one in (Outcome.CANCELLED, Outcome.ABANDONED))
+"""Outcomes of requests whose end the client did not wait for."""
 _SUCCEEDED: Final = OUTCOME_CODES[Outcome.SUCCEEDED]
 _CANCELLED: Final = OUTCOME_CODES[Outcome.CANCELLED]
 _ABANDONED: Final = OUTCOME_CODES[Outcome.ABANDONED]

@@ -48,7 +48,7 @@ def make(found: Sweep | Several[Sweep]) -> Figure:
     ]
     columns, rows = min(len(drawn), _ABREAST), -(-len(drawn) // _ABREAST)
     width_in, height_in = SIZE_IN
-    heights = [_rows(sweep, name) for _, sweep, name in drawn]
+    heights = [_rows(panels_of(_targets(sweep, name), _limits(sweep))) for _, sweep, name in drawn]
     higher = [max(heights[at : at + columns]) for at in range(0, len(heights), columns)]
     size_in = width_in * max(1.0, 0.8 * columns), height_in * sum(higher) / 2
     figure = Figure(figsize=size_in, layout="constrained")
@@ -70,9 +70,9 @@ def _limits(sweep: Sweep) -> list[Limit]:
     return [limit for one in asked for limit in one.limits]
 
 
-def _rows(sweep: Sweep, name: str) -> int:
-    """How many rows of two panels a target has."""
-    return 2 + (len(panels_of(_targets(sweep, name), _limits(sweep))) + 1) // 2
+def _rows(more: Sequence[object]) -> int:
+    """How many rows of two panels a target has, four of which it always has."""
+    return 2 + (len(more) + 1) // 2
 
 
 def _target(part: SubFigure, run: str, sweep: Sweep, name: str) -> None:
@@ -81,7 +81,7 @@ def _target(part: SubFigure, run: str, sweep: Sweep, name: str) -> None:
     address = next(iter(targets.values())).address
     called = title(run or sweep.label, name, len(sweep.scaling))
     more = panels_of(targets, limits)
-    (throughput, latency), (stack, growth), *others = part.subplots(_rows(sweep, name), 2)
+    (throughput, latency), (stack, growth), *others = part.subplots(_rows(more), 2)
     points = scaling.points
     _throughput(throughput, kind, scaling)
     _latency(latency, targets)

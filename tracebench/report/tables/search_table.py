@@ -35,6 +35,7 @@ def as_sweep(search: Search) -> Sweep:
         valid=search.valid,
         scaling=search.scaling,
         slo=search.slo,
+        label=search.label,
     )
 
 

@@ -1,13 +1,12 @@
 """Two panels for conversations: the first token by turn, and the tokens of its prompts."""
 
 from collections.abc import Mapping
-from itertools import count
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from tracebench.model.results.stream_result import StreamResult
-from tracebench.report.figures.figure_style import COMPONENTS, TARGETS
+from tracebench.report.figures.figure_style import COMPONENTS, look_of_target
 
 _P95 = ("s--", "^:")
 
@@ -22,7 +21,7 @@ def first_token_by_turn(axes: Axes, known: Mapping[str, StreamResult]) -> None:
     axes.set_title("The first token by turn: median and p95")
     axes.set_ylabel("ms")
     for number, (name, stream) in enumerate(known.items()):
-        color, line = TARGETS[number % len(TARGETS)].color, _P95[number % len(_P95)]
+        color, line = look_of_target(number).color, _P95[number % len(_P95)]
         told = [(one.turn, one.ttft) for one in stream.turns if one.ttft is not None]
         places, ttft = [turn for turn, _ in told], [one for _, one in told]
         axes.plot(places, [one.p50_ms for one in ttft], "o-", color=color, label=f"{name} p50")
@@ -35,8 +34,8 @@ def tokens_by_turn(axes: Axes, known: Mapping[str, StreamResult]) -> None:
     axes.set_title("Prompt tokens by turn: mean, cached ones filled")
     axes.set_ylabel("tokens")
     width = 0.8 / len(known)
-    for number, (name, stream) in zip(count(), known.items(), strict=False):
-        color = TARGETS[number % len(TARGETS)].color
+    for number, (name, stream) in enumerate(known.items()):
+        color = look_of_target(number).color
         places = [one.turn - 0.4 + width * (number + 0.5) for one in stream.turns]
         whole = [one.input_tokens or 0.0 for one in stream.turns]
         cached = [one.cached_tokens or 0.0 for one in stream.turns]
