@@ -103,7 +103,7 @@ class Engine:
         self._source, self._timeout_ns, self._streaming = source, timeout_ns, streaming
         self._talks = talks
         self._hanging_up = hanging_up
-        if hanging_up is not None:
+        if hanging_up is not None and hanging_up.counts_tokens:
             self._ledger.tired = self._tired
         self.interrupted = False
         """Whether `interrupt` was called."""

@@ -219,7 +219,7 @@ class _Sampled:
         self._given = among, count, share, seed
         gaps = _gaps(share, Random(seed))
         untraced = chain.from_iterable(chain(repeat(count, gap), (0,)) for gap in gaps)
-        each = repeat(0) if among is None else among
+        each = repeat(0) if among is None else iter(among.next, None)  # no Python frame a request
         self.next: Callable[[], int] = map(add, each, untraced).__next__
 
     def __iter__(self) -> Iterator[int]:

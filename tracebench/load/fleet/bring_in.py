@@ -5,12 +5,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from tracebench.load.engine.pacing import done_share
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.fleet.crew import Crew, Member
 from tracebench.load.fleet.merge import Piece, Whole, merged
 from tracebench.load.fleet.orders import PAGES_AT_ONCE, Due, Order, Returned, StoredPage
-from tracebench.load.measuring.read_window import finished, tcp_info
+from tracebench.load.measuring.read_window import share_done, tcp_info
 from tracebench.load.progress import Watcher
 from tracebench.load.recording.spill import Spill
 from tracebench.model.measurement import Measurement
@@ -135,7 +134,6 @@ def _summed(parts: Sequence[Returned], whole: Whole, load: Workload) -> Measurem
     paths = [path for one in parts for path in one.paths]
     blocks_s = _longest([one.blocks_s for one in loads]) if whole.block_ends else ()
     duration_s = sum(blocks_s) or whole.requests.duration_ns / 1e9
-    ramp_up_s = load.ramp_up_s or 0.0
     known = [one for one in loads if one.idle_share is not None]
     return replace(
         loads[0],
@@ -159,9 +157,7 @@ def _summed(parts: Sequence[Returned], whole: Whole, load: Workload) -> Measurem
         closed_windows=_most([one.closed_windows for one in loads]),
         record_problem=next((one.record_problem for one in loads if one.record_problem), ""),
         interrupted=any(one.interrupted for one in loads),
-        done_share=done_share(
-            load, finished(whole.requests, ramp_up_s), max(duration_s - ramp_up_s, 0.0)
-        ),
+        done_share=share_done(load, whole.requests, duration_s),
     )
 
 

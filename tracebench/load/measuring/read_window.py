@@ -48,7 +48,6 @@ def measured(
     record, streams = read(window, prepared, watcher)
     blocks_s = tuple(one / 1e9 for one in window.lasted_ns) if len(window.ends) > 1 else ()
     duration_s = sum(blocks_s) or record.requests.duration_ns / 1e9
-    ramp_up_s = load.ramp_up_s or 0.0
     return Measurement(
         requests=record.requests,
         times=record.times,
@@ -71,19 +70,23 @@ def measured(
         gc_pause_s=window.gc_pause_s,
         record_problem=window.recorder.spill.problem,
         interrupted=window.interrupted,
-        done_share=done_share(
-            load, finished(record.requests, ramp_up_s), max(duration_s - ramp_up_s, 0.0)
-        ),
+        done_share=share_done(load, record.requests, duration_s),
         gave_up=prepared.secrets.hide(window.gave_up),
     )
 
 
-def finished(requests: Requests, ramp_up_s: float) -> int:
+def share_done(load: Workload, requests: Requests, duration_s: float) -> float | None:
+    """The share of a load that these requests are, without those of a ramp-up; see `done_share`."""
+    ramp_up_s = load.ramp_up_s or 0.0
+    return done_share(load, _finished(requests, ramp_up_s), max(duration_s - ramp_up_s, 0.0))
+
+
+def _finished(requests: Requests, ramp_up_s: float) -> int:
     """How many requests have ended by themselves, without those of a ramp-up."""
     if not ramp_up_s or not len(requests):
         return sum(rows.finished for rows in requests.pages())
     begin_ns = requests.due_ns[0] + round(ramp_up_s * 1e9)
-    return len(requests.places(lambda rows: rows[SCHEDULED] >= begin_ns))
+    return len(requests.places(lambda rows: rows.ended & (rows[SCHEDULED] >= begin_ns)))
 
 
 def tcp_info(states: Sequence[PathState]) -> TcpInfo | None:

@@ -82,7 +82,9 @@ def _job(prepared: PreparedTarget, load: Workload, rounds: int) -> Job:
 
 
 def _by_engine(job: Job, load: Workload) -> Block:
-    block = replace(load, warmup=job.warmup.requests, until_stable=None)
+    block = replace(
+        load, warmup=job.warmup.requests, until_stable=None, ramp_up_s=None, hang_up_after=None
+    )
     if block.duration_s is None:
         block = replace(block, requests=job.bounds.requests)
     else:

@@ -36,6 +36,11 @@ class HangingUp:
         """How long after it was sent a stream is hung up."""
         self.reason = f"hung up after {asked}"
 
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether streams are hung up after a number of tokens, not after a time."""
+        return self._most is not None
+
     def due_ns(self, slot: Slot) -> int:
         """When the exchange of a slot is hung up, unless it has ended by then; in ns."""
         if not slot.sent_ns or not self._gives_up(slot):

@@ -129,7 +129,12 @@ class Rows:
     @property
     def finished(self) -> int:
         """How many requests ended by themselves, not because the run ended."""
-        return int(np.count_nonzero(self[OUTCOME] != _CANCELLED))
+        return int(np.count_nonzero(self.ended))
+
+    @property
+    def ended(self) -> Flags:
+        """Which requests ended by themselves."""
+        return np.asarray(self[OUTCOME] != _CANCELLED)
 
     @property
     def succeeded(self) -> Flags:
