@@ -70,18 +70,14 @@ class Progress:
     elapsed_s: float
     tokens: int = 0
     """Tokens in the streams read so far."""
-    started: int = 0
+    in_flight: int = 0
+    """Requests that have started and not ended."""
     latencies: Mapping[str, Latencies] = field(default_factory=dict)
     """`SUCCEEDED`, or the type of error → latencies (end to end) of the requests that ended so and
     have been counted, but for those that the client cut short. Empty unless the watcher asks for
     it."""
     workers: str = ""
     """The state of the processes that share the load, as `3 of 4 workers`; empty if it is one."""
-
-    @property
-    def in_flight(self) -> int:
-        """Requests that have started and not ended."""
-        return max(self.started - self.finished, 0)
 
     @property
     def all_latencies(self) -> Latencies:
@@ -100,7 +96,7 @@ class Progress:
             self.finished + other.finished,
             max(self.elapsed_s, other.elapsed_s),
             self.tokens + other.tokens,
-            self.started + other.started,
+            self.in_flight + other.in_flight,
             {kind: _of(self, kind) + _of(other, kind) for kind in kinds},
         )
 

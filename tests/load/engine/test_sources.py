@@ -24,6 +24,7 @@ from tracebench.load.engine.loop import Loop
 from tracebench.load.engine.pacing import ClosedLoop
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Payload
+from tracebench.model.shards import Shard
 from tracebench.tracing.roots.trace_ids import IdSource
 
 SOURCES = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
@@ -114,11 +115,24 @@ def test_each_worker_begins_with_another_address() -> None:
     local = sources_of(SOURCES)
     assert local is not None
     for first in range(4):
-        copy: Sources = pickle.loads(pickle.dumps(local.starting_at(first)))
+        copy: Sources = pickle.loads(pickle.dumps(local.dealt(Shard(first, 4))))
         with closing(socket.socket()) as made:
             assert copy.bind(made) == 0
             assert made.getsockname()[0] == SOURCES[first % 3]
     assert str(copy) == "127.0.0.2, 127.0.0.3, 127.0.0.4"
+
+
+def test_shards_use_all_addresses_as_evenly_as_one_process() -> None:
+    local = sources_of([f"127.0.0.{at}" for at in range(2, 10)])
+    assert local is not None
+    used: Counter[str] = Counter()
+    for number in range(4):
+        own = local.dealt(Shard(number, 4))
+        for _ in range(2):
+            with closing(socket.socket()) as made:
+                assert own.bind(made) == 0
+                used[made.getsockname()[0]] += 1
+    assert (len(used), set(used.values())) == (8, {1})
 
 
 class Exhausted(Sources):

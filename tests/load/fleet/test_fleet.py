@@ -104,6 +104,16 @@ def test_a_closed_loop_by_three_processes_is_exactly_the_plan() -> None:
     assert (done[1:] >= done[:-1]).all()
 
 
+def test_what_is_told_of_a_load_ends_with_all_of_it() -> None:
+    watcher = Records()
+    watcher.detailed = True
+    loaded(Noting(), watcher, requests=60, concurrency=2)
+    last = watcher.told[-1]
+    assert (last.finished, last.in_flight) == (60, 0)
+    assert last.all_latencies.count == 60
+    assert last.workers == "2 of 2 workers"
+
+
 def test_an_open_loop_has_the_arrivals_and_payloads_of_one_schedule() -> None:
     server, watcher = Noting(0.0), Records()
     asked = {"rate": (Segment(400, 400, inf),), "arrival": "poisson", "requests": 201, "seed": 4}

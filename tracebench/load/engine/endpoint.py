@@ -15,6 +15,7 @@ from typing import Any, Final, NoReturn
 from tracebench.load.engine import kernel
 from tracebench.model.errors import TargetError, UsageError
 from tracebench.model.plan import Tls
+from tracebench.model.shards import WHOLE, Shard
 
 # TLS as the plan asks for it: trusted certificates, and the client's own.
 
@@ -123,18 +124,18 @@ class Sources:
     Args:
         addresses: as the system takes them, all of one family.
         family: their family.
-        first: the place of the address that is taken first.
+        turn: which connections these are: shard k of N takes the address of every N-th.
     """
 
-    __slots__ = ("_addresses", "_count", "_first", "family")
+    __slots__ = ("_addresses", "_count", "_turn", "family")
 
-    def __init__(self, addresses: Sequence[Any], family: int, first: int = 0) -> None:
-        self._addresses, self.family, self._first = tuple(addresses), family, first
-        self._count = count(first)
+    def __init__(self, addresses: Sequence[Any], family: int, turn: Shard = WHOLE) -> None:
+        self._addresses, self.family, self._turn = tuple(addresses), family, turn
+        self._count = count(turn.number, turn.of)
 
-    def starting_at(self, first: int) -> "Sources":
-        """The same addresses, taken from this place on: one for each of several processes."""
-        return Sources(self._addresses, self.family, first)
+    def dealt(self, shard: Shard) -> "Sources":
+        """The same addresses for the connections of a shard, so that all shards use all evenly."""
+        return Sources(self._addresses, self.family, shard)
 
     def __str__(self) -> str:
         return ", ".join(str(address[0]) for address in self._addresses)
@@ -150,7 +151,7 @@ class Sources:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled, it begins again with its first address."""
-        return Sources, (self._addresses, self.family, self._first)
+        return Sources, (self._addresses, self.family, self._turn)
 
 
 def sources_of(given: Sequence[str]) -> Sources | None:

@@ -198,7 +198,7 @@ class Engine:
         recording.gc_pause_s += sum(pauses_s)
         loop.clear_timers()
         recording.recorder.tell(PAGE_ROWS)
-        on_progress(_progress(ledger, sum(recording.lasted_ns)))
+        on_progress(self._progress(sum(recording.lasted_ns)))
 
     def close(self, recording: Recording, asked_rps: float) -> Window:
         """End a recording; `asked_rps` is the requested mean rate, 0 if there was none."""
@@ -268,9 +268,20 @@ class Engine:
             self._dispatch.finish()
         self._dispatch.drop_late(now_ns, self._timeout_ns)
         self._tell()
-        self._on_progress(_progress(ledger, sum(recording.lasted_ns) + now_ns - self._began_ns))
+        self._on_progress(self._progress(sum(recording.lasted_ns) + now_ns - self._began_ns))
         if self._dispatch.active():
             self._loop.call_at(self._loop.now_ns() + TICK_NS, self._tick)
+
+    def _progress(self, elapsed_ns: int) -> Progress:
+        """Sum up what has been recorded so far."""
+        recorder = self._ledger.recorder
+        return Progress(
+            finished=len(recorder),
+            elapsed_s=elapsed_ns / 1e9,
+            tokens=self._ledger.streams.tokens,
+            in_flight=sum(bool(slot.ids) for slot in self._slots),
+            latencies=recorder.live.latencies() if recorder.live is not None else {},
+        )
 
     def _tell(self) -> None:
         """Count rows in slices, looking for replies in between."""
@@ -366,15 +377,3 @@ def no_garbage_collection() -> Iterator[list[float]]:
         gc.callbacks.remove(note)
         if outermost:
             gc.enable()
-
-
-def _progress(ledger: Ledger, elapsed_ns: int) -> Progress:
-    """Sum up what has been recorded so far."""
-    recorder = ledger.recorder
-    return Progress(
-        finished=len(recorder),
-        elapsed_s=elapsed_ns / 1e9,
-        tokens=ledger.streams.tokens,
-        started=ledger.started,
-        latencies=recorder.live.latencies() if recorder.live is not None else {},
-    )

@@ -129,6 +129,16 @@ class Crew:
         """Tell all workers something, in the middle of their work."""
         self._tell.append(urgent)
 
+    def forget(self) -> None:
+        """Drop what was seen of an earlier window, and look again at once."""
+        for one in self.members:
+            one.seen, one.glanced_s = Glance(None, one.seen.looks, None), 0.0
+
+    def look_again(self) -> None:
+        """Let the next glance look at once: a window has ended, and its last words are exact."""
+        for one in self.members:
+            one.glanced_s = 0.0
+
     def glance(self) -> Progress | None:
         """The progress of all; None before the first."""
         now_s = monotonic()

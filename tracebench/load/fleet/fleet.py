@@ -105,7 +105,7 @@ class _Target:
                 self.stable = True
                 self._crew.urge("enough")
 
-        self._send(lambda _one: None, tick)
+        self._send(lambda _one: None, tick, on_progress)
 
     # ── several targets by turns ─────────────────────────────────────────────────────────────
 
@@ -150,9 +150,17 @@ class _Target:
             if (progress := self._crew.glance()) is not None:
                 on_progress(progress)
 
-        self._send(lambda number: part.dealt(self._crew.members[number].shard, before), tick)
+        self._send(
+            lambda number: part.dealt(self._crew.members[number].shard, before), tick, on_progress
+        )
 
-    def _send(self, part_of: Callable[[int], Part | None], tick: Callable[[], None]) -> None:
+    def _send(
+        self,
+        part_of: Callable[[int], Part | None],
+        tick: Callable[[], None],
+        on_progress: Callable[[Progress], None],
+    ) -> None:
+        self._crew.forget()
         start_ns = self._crew.start_ns()
         ended: dict[int, Ended] = self._crew.all(
             lambda one: Order(
@@ -161,6 +169,9 @@ class _Target:
             ),
             tick,
         )
+        self._crew.look_again()
+        if (last := self._crew.glance()) is not None:
+            on_progress(last)
         self._crew.note_start(ended)
         self._rows |= {number: one.rows for number, one in ended.items()}
         self.gave_up = next((one.gave_up for one in ended.values() if one.gave_up), "")

@@ -50,7 +50,7 @@ class Recipe:
         """
         dealt = self.prepared.dealt(shard)
         if (sources := dealt.endpoint.sources) is not None:
-            own = replace(dealt.endpoint, sources=sources.starting_at(shard.number))
+            own = replace(dealt.endpoint, sources=sources.dealt(shard))
             dealt = replace(dealt, endpoint=own)
         if not self.secure:
             return dealt

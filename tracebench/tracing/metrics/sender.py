@@ -73,7 +73,7 @@ class Sender:
         """
         unheard = errors.keys() - self._progress.keys()
         self._progress |= {name: Progress(0, 0.0) for name in unheard}
-        ended = {name: replace(one, started=one.finished) for name, one in self._progress.items()}
+        ended = {name: replace(one, in_flight=0) for name, one in self._progress.items()}
         self._await(_LAST_S, stopped)
         if not self._owed:
             self._send(Sample(time_ns(), ended, errors, last=True))
