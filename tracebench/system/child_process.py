@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
 from multiprocessing.connection import Connection as Pipe
 
 
@@ -17,12 +16,9 @@ class Child:
     Args:
         module: the module with `main`, which gets the descriptor of its end of the pipe.
         patience_s: how long it may take to end once its pipe is closed; then it is killed.
-        environment: variables to set besides those of this process.
     """
 
-    def __init__(
-        self, module: str, patience_s: float, environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, module: str, patience_s: float) -> None:
         self._patience_s = patience_s
         ours, theirs = socket.socketpair()
         code = (
@@ -34,7 +30,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, "GRPC_VERBOSITY": "NONE"},  # what fails is told over the pipe
             start_new_session=True,  # Ctrl-C reaches only the engine
         )
         theirs.close()

@@ -11,6 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from ipaddress import ip_address
 from typing import Any, Protocol
 
 from tracebench.load.engine import kernel
@@ -24,7 +25,6 @@ from tracebench.model.record.exchange import Lost, Stamp
 READ_SIZE = 65_536
 MOST_BUFFERS = 64  # join if there are more: sendmsg takes at most 1,024
 _CONNECT_AGAIN_NS = 1_000_000
-_LOOPBACK = ("127.", "::1")
 
 _KERNEL, _USER, _SHARED = Stamp.KERNEL, Stamp.USER, Stamp.SHARED  # enum look-ups are slow
 
@@ -163,9 +163,9 @@ class Connection:
             return True
         try:
             near, far = self._socket.getsockname()[0], self._socket.getpeername()[0]
-        except OSError:  # no longer connected
+            return bool(near == far or ip_address(far).is_loopback)
+        except (OSError, ValueError):  # no longer connected; an address with a zone
             return False
-        return bool(near == far or far.startswith(_LOOPBACK))
 
     def path_state(self) -> kernel.PathState | None:
         """TCP_INFO, while the connection exists."""

@@ -97,8 +97,7 @@ def _records(
 
 
 def _next_pages(name: str, returned: Mapping[int, Returned], first: int, member: Member) -> Order:
-    told = returned.get(member.shard.number)
-    pages = 0 if told is None else told.pages
+    pages = returned[member.shard.number].pages
     return Order("pages", (name, min(first, pages), min(first + PAGES_AT_ONCE, pages)))
 
 

@@ -16,7 +16,7 @@ import tracebench
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.fleet import conductor
 from tracebench.load.fleet.orders import Ended, Glance, Hello, Lost, Order, Recipe, Refused, Urgent
-from tracebench.load.fleet.places import ClockOffset, Place, places
+from tracebench.load.fleet.places import ClockAhead, Place, places
 from tracebench.model import errors
 from tracebench.model.errors import TargetError, TracebenchError
 from tracebench.model.plan import Workload
@@ -39,7 +39,7 @@ class Member:
     """What its worker is found by there."""
     shard: Shard
     hello: Hello
-    clock: ClockOffset
+    clock: ClockAhead
     lost: str = ""
     """Why it is no longer there; empty while it is."""
     late_ns: int = 0

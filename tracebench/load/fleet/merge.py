@@ -163,7 +163,7 @@ def _order(pieces: Sequence[Piece]) -> tuple[Int64, tuple[int, ...]]:
         one.requests.whole(lambda rows: rows.at(columns_of.DONE)) - one.offset_ns for one in pieces
     ]
     starts = np.cumsum([0, *(len(one.requests) for one in pieces)])
-    count = max(1, *(len(one.block_ends) for one in pieces), 1)
+    count = max(1, *(len(one.block_ends) for one in pieces))
     found, ends = [], []
     for block in range(count):
         places, when = [], []

@@ -27,13 +27,12 @@ _ROUND_TRIPS: Final = 8
 """How far ahead a common start is set, in round trips of a message, besides the leads above."""
 
 
-class ClockOffset(NamedTuple):
+class ClockAhead(NamedTuple):
     """How far another machine's monotonic clock is ahead of ours."""
 
     offset_ns: int
     within_ns: int
     """The offset is known this exactly."""
-    round_trip_ns: int
 
 
 class Place(Protocol):
@@ -56,7 +55,7 @@ class Place(Protocol):
     def gone(self) -> str:
         """Why it can no longer be reached; empty while it can."""
 
-    def clock(self) -> ClockOffset:
+    def clock(self) -> ClockAhead:
         """Compare its clock with ours."""
 
 
@@ -76,8 +75,8 @@ class _Here:
     def gone(self) -> str:
         return ""
 
-    def clock(self) -> ClockOffset:
-        return ClockOffset(0, 0, 0)
+    def clock(self) -> ClockAhead:
+        return ClockAhead(0, 0)
 
 
 class _Cluster:
@@ -123,7 +122,7 @@ class _OnCluster:
             return "the scheduler went away"
         return "" if self.name in present else "it left the cluster"
 
-    def clock(self) -> ClockOffset:
+    def clock(self) -> ClockAhead:
         """Take the quickest of some messages: its answer was read within that time (Cristian 1989).
 
         Clocks of one boot are the same clock, unless a time namespace shifts one of them.
@@ -137,8 +136,8 @@ class _OnCluster:
         took_ns, offset_ns = min(found)
         self.lead_ns = _REMOTE_LEAD_NS + _ROUND_TRIPS * took_ns
         if theirs.boot and theirs.boot == ours.boot and abs(offset_ns) <= took_ns:
-            return ClockOffset(0, 0, took_ns)
-        return ClockOffset(offset_ns, took_ns // 2, took_ns)
+            return ClockAhead(0, 0)
+        return ClockAhead(offset_ns, took_ns // 2)
 
 
 @contextmanager

@@ -18,7 +18,6 @@ _END_S: Final = 2.0
 _LAST_S: Final = 8.0
 """How long to wait until the totals have been sent: an export may take 3 s, and two may be due."""
 _POLL_S: Final = 0.1
-_QUIET: Final = {"GRPC_VERBOSITY": "NONE"}
 _DIED: Final = Delivered(failed=1, reason="the process that exports them ended")
 
 
@@ -31,7 +30,7 @@ class Sender:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._child = Child("tracebench.tracing.metrics.process", _END_S, _QUIET)
+        self._child = Child("tracebench.tracing.metrics.process", _END_S)
         self._pipe = self._child.pipe
         self._progress: dict[str, Progress] = {}
         self._state = Delivered()

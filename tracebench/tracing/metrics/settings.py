@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from tracebench.tracing.otlp.destination import destination_of
+from tracebench.tracing.otlp.destination import TRACES_PATH, destination_of
 
-_TRACES, _METRICS = "/v1/traces", "/v1/metrics"
+_METRICS_PATH = "/v1/metrics"
 PERIOD_S: Final = 1.0
 
 
@@ -17,4 +17,6 @@ def metrics_url(endpoint: str) -> str:
     one = destination_of(endpoint)
     if not one.http:
         return one.address
-    return one.address.removesuffix(_TRACES) + _METRICS if one.address.endswith(_TRACES) else ""
+    if not one.address.endswith(TRACES_PATH):
+        return ""
+    return one.address.removesuffix(TRACES_PATH) + _METRICS_PATH

@@ -26,7 +26,7 @@ _HEADERS = (
     OTEL_EXPORTER_OTLP_TRACES_HEADERS,
     OTEL_EXPORTER_OTLP_METRICS_HEADERS,
 )
-_TRACES_PATH = "/v1/traces"
+TRACES_PATH = "/v1/traces"
 _PATIENCE_S = 3.0
 _SCHEMES = ("http", "https", "grpc", "grpcs")
 
@@ -103,7 +103,7 @@ def destination_of(endpoint: str) -> Destination:
     secure = parts.scheme in ("https", "grpcs")
     bare = parts.path in ("", "/") and not parts.query
     if parts.scheme.startswith("http") and not (bare and parts.port == GRPC_PORT):
-        url = parts._replace(path=_TRACES_PATH).geturl() if bare else endpoint
+        url = parts._replace(path=TRACES_PATH).geturl() if bare else endpoint
         return Destination(True, url, secure)
     if not bare or parts.username is not None:
         raise _malformed(endpoint, "a gRPC endpoint is a host and a port")

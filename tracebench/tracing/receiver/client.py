@@ -30,7 +30,6 @@ _START_S: Final = 30.0
 _ANSWER_S: Final = 30.0
 _POLL_S: Final = 0.1
 _FORWARDING_S: Final = 5.0
-_QUIET: Final = {"GRPC_VERBOSITY": "NONE"}
 
 
 class Waiting(NamedTuple):
@@ -94,7 +93,7 @@ class Receiver:
         if forward is not None:
             destination_of(forward)
         self._problem = ""
-        self._child = Child("tracebench.tracing.receiver.process", _FORWARDING_S, _QUIET)
+        self._child = Child("tracebench.tracing.receiver.process", _FORWARDING_S)
         self._pipe = self._child.pipe
         try:
             self._pipe.send(Setup(at, forward, self._bounds))
