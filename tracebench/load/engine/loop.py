@@ -16,6 +16,7 @@ WRITABLE = select.POLLOUT
 EDGE = getattr(select, "EPOLLET", 0) | getattr(select, "EPOLLRDHUP", 0)
 """Edge-triggered readiness, and notice of the peer's close."""
 _BLOCKED_NS = 20_000  # a poll that took longer has slept: nothing was ready before it
+_AT_ONCE_NS = 4_000  # a poll that took less found something ready, and so may the next one
 _SPIN_NS = 150_000  # a wake-up is late by the timer slack (50 µs) and scheduling delay
 _MS = 1_000_000
 _LONGEST_WAIT_NS = 1_000_000_000
@@ -125,14 +126,18 @@ class Loop:
         self._running = True
         handlers, poll = self._handlers, self._poll
         now_ns, wall_ns = self.now_ns, self._wall_ns
-        woke_ns = now_ns()
+        woke_ns, busy = now_ns(), False
         while self._running:
             previous_ns, asked_ns = woke_ns, now_ns()
             if asked_ns - woke_ns > STALL_NS:
                 self._stalled(asked_ns - woke_ns)
-            left_ns = self._due_ns - asked_ns - _SPIN_NS
-            ready = poll(left_ns // _MS / 1e3) if left_ns >= _MS else self._wait_briefly(left_ns)
+            ready = poll(0) if busy else None  # without a timeout, it costs a fifth less
+            if not ready:
+                left_ns = self._due_ns - asked_ns - _SPIN_NS
+                ms = left_ns // _MS
+                ready = poll(ms / 1e3) if ms > 0 else self._wait_briefly(left_ns)
             self.epoch_ns = wall_ns() - (woke_ns := now_ns())
+            busy = woke_ns - asked_ns < _AT_ONCE_NS
             self.ready_since_ns = woke_ns if woke_ns - asked_ns > _BLOCKED_NS else previous_ns
             for descriptor, events in ready:
                 handlers[descriptor](events)

@@ -220,6 +220,7 @@ class MappedConnection(Connection):
         recvmsg, ledger, loop, now_ns = self._recvmsg, self._ledger, self._loop, self._now_ns
         draw, tag, send = ledger.draw, plain_tag(slot.number, log.number), self._sender(0)
         (_, size, ids_at), memory = self._mapped.parts[0], self._mapped.memory
+        turns = self._turns
 
         def readable(events: int) -> None:
             try:
@@ -236,7 +237,7 @@ class MappedConnection(Connection):
                 or (drawn := ledger.started) >= ledger.most_started
             ):
                 return self._parse(events, data, arrived_ns, done_ns)
-            if self._turns:
+            if turns:
                 return self._turn(slot, data, arrived_ns, done_ns)
             due_ns, draw_before = slot.scheduled_ns, slot.draw
             slot.draw, ledger.started = drawn, drawn + 1
