@@ -5,6 +5,9 @@ RUN := $(VENV)/bin/
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
+# Hundreds of tests start the program: without bytecode, each compiles it anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: notebook python-options demo demo-llm test quick check format lint types architecture house verdict gallery bench guard check-long live protos clean
 
 demo: $(VENV)/demo
@@ -17,7 +20,7 @@ demo-llm: $(VENV)/demo
 # A pause of the machine may spoil a measured time: such a test is tried once more, and listed as RERUN.
 test: $(VENV)/dev
 	$(RUN)python -m pytest -n 3 --dist loadfile --reruns 1 -m "not live and not alone"
-	$(RUN)python -m pytest --reruns 1 -m "alone and not live"
+	$(RUN)python -m pytest --reruns 1 -m "alone and not live" $$(grep -rlw mark.alone tests)
 
 quick: $(VENV)/dev
 	$(RUN)python -m pytest -m "not slow and not live"

@@ -74,22 +74,22 @@ def variation(result: Result) -> float:
     return one.std_ms / one.mean_ms
 
 
-def measured(series: Series, runs: int) -> Iterator[tuple[Comparison, Result]]:
+def measured(series: Series, seeds: range) -> Iterator[tuple[Comparison, Result]]:
     payload = Payload(picture(), "image/png", "coffee.png", "image")
     load = Workload(requests=None, duration_s=series.duration_s, warmup=20)
     company = busy(3) if series.in_company else nullcontext()
     with _targets(series.share) as targets, company:
         plan = Plan(Payloads(payload), replace(targets, sequential=series.sequential), load=load)
-        for seed in range(runs):
+        for seed in seeds:
             result = run(replace(plan, load=replace(load, seed=seed)))
             if result.comparison is not None:
                 yield result.comparison, result
 
 
-def show(series: Series, runs: int) -> None:
+def show(series: Series, seeds: range) -> None:
     """Print a line a run on standard error, and one for all."""
     began_s, hits, variations, pairs, done = perf_counter(), 0, [], [], 0
-    for comparison, result in measured(series, runs):
+    for comparison, result in measured(series, seeds):
         told = words(comparison)
         hit = found(comparison) if series.share else bool(told)
         done, hits = done + 1, hits + hit
@@ -109,6 +109,7 @@ def show(series: Series, runs: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--runs", type=int, default=40, help="of each kind")
+    parser.add_argument("--first-seed", type=int, default=0, help="of the order of blocks")
     parser.add_argument("--seconds", type=float, default=4.0, help="a target, against itself")
     parser.add_argument("--power-seconds", type=float, default=40.0, help="a target, 5 %% slower")
     parser.add_argument("--only", default="", help="kinds whose names contain this")
@@ -122,7 +123,7 @@ def main() -> None:
     )
     for one in kinds:
         if given.only in one.name:
-            show(one, given.runs)
+            show(one, range(given.first_seed, given.first_seed + given.runs))
 
 
 if __name__ == "__main__":

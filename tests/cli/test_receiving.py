@@ -13,8 +13,6 @@ import pytest
 
 from tests.servers import HOST, answering, free_ports, reply, serving
 
-pytestmark = pytest.mark.alone
-
 ROOT = Path(__file__).parents[2]
 MODEL = reply(b"{}", "200 OK", "Content-Type: application/json")
 

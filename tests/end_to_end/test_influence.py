@@ -21,8 +21,6 @@ from tracebench.model.plan import Influence, Payload, Payloads, Plan, Targets
 from tracebench.model.results.result import TargetResult
 from tracebench.report.files import result_file
 
-pytestmark = pytest.mark.alone
-
 PAYLOAD = Payload(b"x" * 1_000, "image/png", "x.png", "image")
 
 
@@ -38,6 +36,7 @@ def codes(target: TargetResult) -> set[str]:
     return {finding.code for finding in target.verdict.findings}
 
 
+@pytest.mark.alone
 def test_the_floor_stands_beside_a_target() -> None:
     target = measured(answering(reply(), service_s=0.01), requests=20, floor=True)
     assert target.floor is not None
@@ -45,6 +44,7 @@ def test_the_floor_stands_beside_a_target() -> None:
     assert not codes(target) & {"close_to_floor", "floor_unknown"}
 
 
+@pytest.mark.alone
 def test_a_fast_target_without_a_floor_is_told_of_it() -> None:
     target = measured(answering(reply()), requests=100)
     assert target.floor is None
@@ -52,6 +52,7 @@ def test_a_fast_target_without_a_floor_is_told_of_it() -> None:
     assert ("floor_unknown" in codes(target)) is (target.latency.p50_ms < 1)
 
 
+@pytest.mark.alone
 def test_a_library_stands_beside_the_engine() -> None:
     target = measured(answering(reply()), requests=100, clients=("requests",))
     (cost,) = target.clients.values()
@@ -145,6 +146,7 @@ def timed(sleeps_s: float) -> Script:
     return script
 
 
+@pytest.mark.alone
 def test_the_observer_effect_of_a_server_that_pays_for_tracing(tmp_path: Path) -> None:
     spans = tmp_path / "spans.jsonl"
     target = measured(timed(0.002), requests=300, observer_effect=True, output_traces=str(spans))

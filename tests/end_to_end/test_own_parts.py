@@ -16,8 +16,6 @@ from tests.servers import answering, free_ports, reply, wait_for
 from tests.servers import serving as server_of
 from tracebench.cli import cli
 
-pytestmark = pytest.mark.alone
-
 STANDARD_MS = {"preprocessing": 1.0, "inference": 1.0}
 OWN_MS = {"tokenize": 1.0, "vocabulary": 2.0}
 CODED = ["serialization", "deserialization"]

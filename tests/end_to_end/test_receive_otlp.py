@@ -16,8 +16,6 @@ from tracebench.benchmark import run
 from tracebench.model.plan import Payload, Payloads, Plan, SpanRoutes, Targets, Workload
 from tracebench.model.results.result import TargetResult
 
-pytestmark = pytest.mark.alone
-
 ROOT = Path(__file__).parents[2]
 SERVER = Path(__file__).parent / "otlp_server.py"
 PAYLOAD = Payload(b'{"inputs": [1]}', "application/json", "in.json", "json")

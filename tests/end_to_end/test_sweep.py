@@ -25,8 +25,6 @@ from tracebench.model.plan import Payload, Payloads, Plan, Targets, Workload
 from tracebench.model.results.sweep import Sweep
 from tracebench.studies.sweep import sweep
 
-pytestmark = pytest.mark.alone
-
 PAYLOAD = Payload(b"x" * 1000, "application/octet-stream", "x", "data")
 SERVICE_S = 0.02
 
@@ -55,6 +53,7 @@ def swept(url: str, *loads: float) -> Sweep:
     return sweep(plan, "concurrency", loads)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize(("count", "loads"), [(1, (1, 2, 4)), (4, (1, 4, 16))])
 def test_a_pool_of_workers(count: int, loads: tuple[float, ...]) -> None:
@@ -73,6 +72,7 @@ def test_a_pool_of_workers(count: int, loads: tuple[float, ...]) -> None:
         assert sum(point.in_flight.values()) == pytest.approx(point.load, rel=0.15)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_rates_are_doubled_until_one_is_not_met() -> None:
     with workers(2) as url:
@@ -90,6 +90,7 @@ def test_rates_are_doubled_until_one_is_not_met() -> None:
     assert scaling.sentence.startswith("the server's pool of workers (or cores) saturates first")
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_the_example_server_with_one_model_instance() -> None:
     arguments = ("-m", "tracebench", "serve", "--rest-port", "0", "--grpc-port", "0")
@@ -141,6 +142,7 @@ def test_a_step_that_fails_leaves_what_was_measured(loads: tuple[float, ...]) ->
     assert not found.interrupted
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_auto_ends_where_throughput_does_not_grow() -> None:
     with workers(1) as url:

@@ -26,8 +26,6 @@ from tracebench.model.plan import (
 )
 from tracebench.model.results.result import TargetResult
 
-pytestmark = pytest.mark.alone
-
 PAYLOAD = Payload(b"\x89PNG" * 500, "image/png", "x.png", "image")
 HTTP_CLIENTS = ("requests", "httpx", "aiohttp")
 

@@ -137,7 +137,7 @@ class Loop:
                 ms = left_ns // _MS
                 ready = poll(ms / 1e3) if ms > 0 else self._wait_briefly(left_ns)
             self.epoch_ns = wall_ns() - (woke_ns := now_ns())
-            busy = woke_ns - asked_ns < _AT_ONCE_NS
+            busy = woke_ns - asked_ns < _AT_ONCE_NS and bool(ready)
             self.ready_since_ns = woke_ns if woke_ns - asked_ns > _BLOCKED_NS else previous_ns
             for descriptor, events in ready:
                 handlers[descriptor](events)
