@@ -219,8 +219,7 @@ class MappedConnection(Connection):
         """The fast path: `_readable`, `Ledger.finished` and `transmit` in one closure."""
         recvmsg, ledger, loop, now_ns = self._recvmsg, self._ledger, self._loop, self._now_ns
         draw, tag, send = ledger.draw, plain_tag(slot.number, log.number), self._sender(0)
-        mapped, turns = self._mapped, self._turns
-        (_, size, ids_at), memory = mapped.parts[0], mapped.memory
+        (_, size, ids_at), memory, turns = self._mapped.parts[0], self._mapped.memory, self._turns
 
         def readable(events: int) -> None:
             try:
