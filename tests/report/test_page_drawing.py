@@ -178,6 +178,7 @@ URL = ("--rest-url", "http://127.0.0.1:5000/predict")
         ("--bind", "127.0.0.2,127.0.0.3", "--trace-share", "1%", "--no-otlp-metrics"),
         ("--ramp-up", "5", "--hang-up-after", "20tokens:0.5"),
         ("--rate", "3", "--arrival", "gamma:0.5", "--hang-up-after", "2s"),
+        ("--no-stream",),
     ],
 )
 def test_the_command_asks_for_the_same_again(options: tuple[str, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from tracebench.load.engine.engine import no_garbage_collection
 from tracebench.load.engine.target import PreparedTarget
 from tracebench.load.language.check import check_language
 from tracebench.load.prepare import expectations, rest, rpc
@@ -18,7 +19,8 @@ def prepare(plan: Plan) -> dict[str, PreparedTarget]:
     """
     check_plan(plan)
     prepares = {"rest": rest.prepare, "grpc": rpc.prepare}
-    ready = {one.name: prepares[one.protocol](plan, one) for one in plan.targets.all}
+    with no_garbage_collection():  # else each of up to 32 trials begins with a collection
+        ready = {one.name: prepares[one.protocol](plan, one) for one in plan.targets.all}
     if (hang_up := plan.load.hang_up_after) is not None:
         for name, one in ready.items():
             if not one.streams:

@@ -1,11 +1,10 @@
-"""Axes that the panels of a sweep share: loads along the bottom, and logarithmic values."""
+"""The axis that the panels of a sweep share: loads along the bottom."""
 
 from collections.abc import Sequence
 from math import log10
 from typing import Final
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import LogLocator
 
 from tracebench.model.results.sweep import LoadKind
 
@@ -38,11 +37,3 @@ def _apart(loads: Sequence[float], *, logarithmic: bool) -> list[float]:
         if kept[-1][1] - place >= least:
             kept.append((load, place))
     return [load for load, _ in reversed(kept)]
-
-
-def logarithmic(axes: Axes) -> None:
-    """A logarithmic axis with readable numbers."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_locator(LogLocator(subs=()))

@@ -16,9 +16,16 @@ from tracebench.model.components import END_TO_END
 from tracebench.model.objectives import Limit
 from tracebench.model.results.result import TargetResult
 from tracebench.model.results.sweep import LoadKind, Point, Scaling, Sweep
-from tracebench.report.figures.figure_style import COMPONENTS, DARK, INVALID, SIZE_IN, plainly
+from tracebench.report.figures.figure_style import (
+    COMPONENTS,
+    DARK,
+    INVALID,
+    SIZE_IN,
+    logarithmic,
+    plainly,
+)
 from tracebench.report.figures.header import where
-from tracebench.report.figures.load_axes import MET, loads_axis, logarithmic
+from tracebench.report.figures.load_axes import MET, loads_axis
 from tracebench.report.figures.panels.sweep_panels import draw_panels, panels_of
 from tracebench.report.several import Several, title, together
 from tracebench.report.tables.sweep_table import shown
@@ -140,7 +147,7 @@ def _latency(axes: Axes, targets: Mapping[float, TargetResult]) -> None:
         label = name.removesuffix("_ms")
         axes.plot([load for load, _ in known], values, line, color=color, label=label)
     if known:
-        logarithmic(axes)
+        logarithmic(axes.yaxis)
         axes.legend(frameon=False)
 
 
@@ -191,7 +198,7 @@ def _growth(axes: Axes, points: Sequence[Point]) -> None:
         axes.plot(loads, means_ms, marker=marker, color=color, linewidth=2, path_effects=_OUTLINE)
         ends.append((name, means_ms[-1]))
     if ends:
-        logarithmic(axes)
+        logarithmic(axes.yaxis)
         _name_lines(axes, ends)
 
 

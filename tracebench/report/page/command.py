@@ -66,9 +66,7 @@ def _payload(plan: Mapping[str, Any]) -> Iterator[str]:
 
 def _is_asked(name: str, value: object, plan: Mapping[str, Any]) -> bool:
     """Whether a field differs from its default, so that its option is needed."""
-    if value is False and _DEFAULTS.get(name) is True:
-        return True
-    if value in (None, False, (), []) or name not in _DEFAULTS:
+    if value in (None, (), []) or name not in _DEFAULTS:
         return False
     if name == "requests":
         return plan.get("duration_s") is None

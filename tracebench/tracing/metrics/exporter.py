@@ -3,16 +3,14 @@
 from collections.abc import Callable
 from typing import Final
 
-import requests
 from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as OverGrpc
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as OverHttp
-from opentelemetry.sdk.metrics.export import MetricExporter, MetricExportResult, MetricsData
+from opentelemetry.sdk.metrics.export import MetricExporter, MetricsData
 
-from tracebench.system import why
 from tracebench.tracing.metrics.messages import Delivered
 from tracebench.tracing.metrics.settings import metrics_url
 from tracebench.tracing.otlp.destination import destination_of, session_for
-from tracebench.tracing.roots.delivery import listening
+from tracebench.tracing.roots.delivery import export
 
 _PATIENCE_S: Final = 3.0
 _REFUSALS: Final = ("UNIMPLEMENTED", "404", "405", "501")
@@ -47,19 +45,9 @@ class Delivery:
         state = self.state
         if state.refused:
             return
-        reason = self._exported(metrics())
+        reason = export(metrics(), self._exporter)
         if not reason:
             self.state = Delivered(state.exported + 1, state.failed, state.reason)
             return
         refused = not state.exported and any(one in reason for one in _REFUSALS)
         self.state = Delivered(state.exported, state.failed + 1, reason, refused)
-
-    def _exported(self, metrics: MetricsData) -> str:
-        """Why the export failed; empty if it did not."""
-        with listening() as words:
-            try:
-                if self._exporter.export(metrics) is MetricExportResult.SUCCESS:
-                    return ""
-            except (OSError, requests.RequestException) as error:
-                return why(error) if isinstance(error, OSError) else type(error).__name__
-        return words[0] if words else "the endpoint refused them"

@@ -4,10 +4,12 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
 
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import NoOpTracer, Tracer
@@ -133,18 +135,25 @@ class _Sink:
 
     def take(self, batch: Sequence[ReadableSpan]) -> None:
         if not self.failed:
-            self.reason = _export(batch, self._exporter)
+            self.reason = export(batch, self._exporter)
         if self.reason:
             self.failed += len(batch)
         else:
             self.exported += len(batch)
 
 
-def _export(batch: Sequence[ReadableSpan], exporter: SpanExporter) -> str:
+class Exporter(Protocol):
+    """What the SDK's exporters of spans and of metrics have in common."""
+
+    def export(self, batch: Any, /) -> Enum:
+        """Send a batch; the result is named SUCCESS, or FAILURE."""
+
+
+def export(batch: object, exporter: Exporter) -> str:
     """Export one batch; returns why it failed, empty on success."""
     with listening() as words:
         try:
-            if exporter.export(batch) is SpanExportResult.SUCCESS:
+            if exporter.export(batch).name == "SUCCESS":
                 return ""
         except OSError as error:
             return why(error)

@@ -12,8 +12,8 @@ from tracebench.model.results.result import TargetResult
 from tracebench.model.results.statistics import Statistics
 from tracebench.model.results.stream_result import StreamResult
 from tracebench.model.results.sweep import LoadKind
-from tracebench.report.figures.figure_style import COMPONENTS, INVALID
-from tracebench.report.figures.load_axes import MET, loads_axis, logarithmic
+from tracebench.report.figures.figure_style import COMPONENTS, INVALID, logarithmic
+from tracebench.report.figures.load_axes import MET, loads_axis
 from tracebench.report.figures.panels.gauge_panels import is_share
 
 Targets = Mapping[float, TargetResult]
@@ -130,7 +130,7 @@ def _percentiles(
         label = f"{limit.metric} < {limit.most_ms:g} ms"
         axes.axhline(limit.most_ms, color=MET, linewidth=1.2, label=label)
     if axes.lines:
-        logarithmic(axes)
+        logarithmic(axes.yaxis)
         axes.legend(frameon=False)
 
 
