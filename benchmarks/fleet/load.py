@@ -14,14 +14,25 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from benchmarks.guard.server import served
-from benchmarks.side_by_side import SERVER_CORE
+from benchmarks.side_by_side import SERVER_CORE, running
 
 ROUNDS: Final = 10
 PROCESSES: Final = (None, 1, 2, 4)
 """None: without --processes."""
+SERVICE_MS: Final = 2.0
+USE: Final = 0.3
+QUEUE: Final = (
+    "--rate",
+    f"{USE / SERVICE_MS * 1e3:g}",
+    "--arrival",
+    "poisson",
+    "--requests",
+    "1500",
+)
+"""The load of a server that serves one request at a time: the same arrivals in every run."""
 WORK_MS, WAY_MS = 5.0, 0.0
-RATE, REQUESTS, CONCURRENCY = 2_000, 6_000, 64
-"""The rate keeps the server's core about 30 % busy."""
+FAST: Final = ("--rate", "2000", "--requests", "6000")
+"""The load of one that holds any number of requests at once."""
 PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
 _CLOSED: Final = ("--concurrency", "32", "--duration", "3")
 
@@ -39,25 +50,31 @@ class Round(NamedTuple):
 def main() -> None:
     cores = sorted(os.sched_getaffinity(0) - {int(SERVER_CORE)})
     print(f"cores of the load: {len(cores)} of {os.cpu_count()}; {ROUNDS} rounds by turns\n")
-    with tempfile.TemporaryDirectory() as folder, served("rest", WORK_MS, WAY_MS) as port:
+    with tempfile.TemporaryDirectory() as folder:
         body = Path(folder) / "body.bin"
         body.write_bytes(bytes(8_192))
-        to = ("--data", str(body), "--rest-url", f"http://127.0.0.1:{port}")
-        open_loop = ("--rate", str(RATE), "--requests", str(REQUESTS), "--warmup", "200")
-        _same_load((*to, *open_loop, "--concurrency", str(CONCURRENCY)), cores)
-    with tempfile.TemporaryDirectory() as folder, served("rest") as port:
-        body = Path(folder) / "body.bin"
-        body.write_bytes(bytes(8_192))
-        _throughput(("--data", str(body), "--rest-url", f"http://127.0.0.1:{port}"), cores)
+        data = ("--data", str(body), "--rest-url")
+        more = ("--warmup", "200", "--concurrency", "64")
+        fifo = (sys.executable, "-m", "tests.pitfalls.fifo_server", f"{SERVICE_MS:g}", "1")
+        with running(*fifo) as server:
+            assert server.stdout is not None
+            url = f"http://127.0.0.1:{server.stdout.readline().strip()}/"
+            title = f"a queue at {USE:.0%} use, {SERVICE_MS:g} ms a request"
+            _same_load(title, (*data, url, *QUEUE, *more), cores)
+        with served("rest", WORK_MS, WAY_MS) as port:
+            title = f"2,000 requests/s, a server that takes {WORK_MS:g} ms"
+            _same_load(title, (*data, f"http://127.0.0.1:{port}", *FAST, *more), cores)
+        with served("rest") as port:
+            _throughput((*data, f"http://127.0.0.1:{port}"), cores)
 
 
-def _same_load(options: Sequence[str], cores: Sequence[int]) -> None:
+def _same_load(title: str, options: Sequence[str], cores: Sequence[int]) -> None:
     found: dict[int | None, list[Round]] = {count: [] for count in PROCESSES}
     for turn in range(ROUNDS):
         order = PROCESSES[turn % len(PROCESSES) :] + PROCESSES[: turn % len(PROCESSES)]
         for count in order:
             found[count].append(_run(count, options, cores))
-    print(f"open loop, {RATE}/s, {REQUESTS} requests, a server that takes {WORK_MS:g} ms")
+    print(title)
     print(
         f"{'processes':>10}  {'requests':>9}  {'p50':>8}  {'p95':>8}  {'p99':>8}  CPU µs a request"
     )

@@ -235,6 +235,14 @@ def test_the_figure_has_two_panels_for_each_target() -> None:
     assert "connect" not in labels
 
 
+def test_the_figure_tells_when_and_where_each_side_was_measured() -> None:
+    today, earlier = run(1), replace(run(2), started_at="2026-01-02T03:04:05+00:00")
+    (row, _) = compare_figure.make(compare_results([today], [earlier])).subfigs
+    assert "\nB: 2026-01-02 03:04 UTC · " in row.get_supxlabel()
+    (row, _) = compare_figure.make(compare_results([today], [run(3)])).subfigs
+    assert "\n" not in row.get_supxlabel()
+
+
 @pytest.mark.parametrize(
     ("gate", "decision", "status"), [("p50 3%", "failed", 1), ("p50 90%", "passed", 0)]
 )

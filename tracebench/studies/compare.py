@@ -14,6 +14,7 @@ from tracebench.model.components import END_TO_END
 from tracebench.model.errors import UsageError
 from tracebench.model.results.comparison import RunComparison, Shift, Side
 from tracebench.model.results.result import Difference, Result, TargetResult
+from tracebench.report.answer.where import where
 from tracebench.report.files import result_file
 from tracebench.system.input_files import read_text
 
@@ -212,7 +213,8 @@ def _check(runs: Runs, targets: Sequence[str], *, needs_blocks: bool) -> None:
 
 def _side(letter: str, runs: Runs, targets: Mapping[str, str]) -> Side:
     first = runs.results[0].targets
-    return Side(letter, runs.names, {name: first[one].address for name, one in targets.items()})
+    addresses = {name: first[one].address for name, one in targets.items()}
+    return Side(letter, runs.names, addresses, where(runs.results))
 
 
 def _shifts(

@@ -21,6 +21,8 @@ class Side:
     files: tuple[str, ...]
     addresses: Mapping[str, str]
     """Target, as named in `differences` → the address that was measured."""
+    where: str = ""
+    """When and on which machine the runs were made, and with which version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure, SubFigure
 from tracebench.analysis.difference.answer import Line, lines, matters
 from tracebench.analysis.numbers import rounded
 from tracebench.model.components import END_TO_END, LATENCY, SERVICE_TIME
-from tracebench.model.results.comparison import Differences, RunComparison, Shift
-from tracebench.report.figures.figure_style import COMPONENTS, SIZE_IN, plainly
+from tracebench.model.results.comparison import Differences, RunComparison, Shift, Side
+from tracebench.report.figures.figure_style import COMPONENTS, SIZE_IN, SOFT, plainly
 from tracebench.report.several import Several, title, together
 from tracebench.report.tables.terminal import shortened
 
@@ -53,6 +53,14 @@ def _target(part: SubFigure, called: str, found: RunComparison, target: str) -> 
     unknown = "   (run-to-run variance unknown)" if found.run_to_run == "unknown" else ""
     sentence = found.sentences[target]
     part.suptitle(f"{fill(sentence, _LINE)}\n{called}   {sides}{unknown}", fontsize=11)
+    part.supxlabel(_where(found.a, found.b), x=0.012, ha="left", fontsize=8.5, color=SOFT)
+
+
+def _where(a: Side, b: Side) -> str:
+    """When and where both sides were measured; said once if it is the same."""
+    if a.where == b.where:
+        return a.where
+    return "\n".join(f"{side.label}: {side.where}" for side in (a, b) if side.where)
 
 
 def _files(files: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """The header of a figure: what was found, whether to trust it, and what was measured where."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Final, NamedTuple
 
 from matplotlib.figure import SubFigure
@@ -12,6 +11,7 @@ from tracebench.analysis.numbers import percent, rounded, signed
 from tracebench.model.components import END_TO_END
 from tracebench.model.results.result import Comparison, Result
 from tracebench.report.answer.headline import doubts, facts, judgement
+from tracebench.report.answer.where import where
 from tracebench.report.figures.figure_style import DARK, INVALID, SOFT, look_of_target
 from tracebench.report.several import Several, Shown, targets_of
 from tracebench.report.tables.terminal import cropped, sentence
@@ -149,27 +149,3 @@ def _target(number: int, one: Shown, among_others: bool) -> Iterator[_Line]:
     else:
         yield [judged, _Piece(cropped(" ".join(saying[1:]), _LINE - len(word) - 8))]
         yield [_Piece(cropped(one.title, 40), bold=True), address]
-
-
-def where(runs: Sequence[Result]) -> str:
-    """When the runs were made, and on which machines."""
-    dates = sorted({_day(one.started_at) for one in runs})
-    machines = dict.fromkeys(_machine(one) for one in runs)
-    tools = dict.fromkeys(f"tracebench {one.tool.get('version', '')}".strip() for one in runs)
-    when = dates[0] if len(dates) == 1 else f"{dates[0]} … {dates[-1]}"
-    return " · ".join((when, *machines, *tools))
-
-
-def _day(started_at: str) -> str:
-    """The time to the minute; unchanged if it cannot be parsed."""
-    try:
-        return datetime.fromisoformat(started_at).strftime("%Y-%m-%d %H:%M %Z").strip()
-    except ValueError:
-        return started_at
-
-
-def _machine(run: Result) -> str:
-    told = run.environment
-    cpus = told.get("cpus_usable") or told.get("cpus")
-    system = str(told.get("platform", ""))
-    return ", ".join(filter(None, (system, f"{cpus} CPUs" if cpus else "")))

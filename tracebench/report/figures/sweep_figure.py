@@ -16,6 +16,7 @@ from tracebench.model.components import END_TO_END
 from tracebench.model.objectives import Limit
 from tracebench.model.results.result import TargetResult
 from tracebench.model.results.sweep import LoadKind, Point, Scaling, Sweep
+from tracebench.report.answer.where import where
 from tracebench.report.figures.figure_style import (
     COMPONENTS,
     DARK,
@@ -24,7 +25,6 @@ from tracebench.report.figures.figure_style import (
     logarithmic,
     plainly,
 )
-from tracebench.report.figures.header import where
 from tracebench.report.figures.load_axes import MET, loads_axis
 from tracebench.report.figures.panels.sweep_panels import draw_panels, panels_of
 from tracebench.report.several import Several, title, together
