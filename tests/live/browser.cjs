@@ -63,6 +63,14 @@ async function charts(page) {
   return found;
 }
 
+// By how much the page is wider than the window, or a card's contents than the card.
+function tooWide() {
+  const whole = document.documentElement;
+  const over = (one) => one.scrollWidth - one.clientWidth;
+  const cards = Array.from(document.querySelectorAll(".card"), over);
+  return Math.max(whole.scrollWidth - innerWidth, ...cards);
+}
+
 async function downloads(page) {
   const found = {};
   for (const name of ["json", "csv"]) {
@@ -105,9 +113,12 @@ async function main([file, shots]) {
   found.theme = await page.evaluate(() => document.documentElement.dataset.theme);
   await page.locator("#theme").click();
   found.downloads = await downloads(page);
-  await page.setViewportSize({ width: 400, height: 800 });
-  await page.waitForTimeout(300);
-  found.sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  found.sideways = 0;
+  for (const width of [1300, 1100, 800, 400]) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.waitForTimeout(300);
+    found.sideways = Math.max(found.sideways, await page.evaluate(tooWide));
+  }
   await keep("narrow");
   await page.setViewportSize({ width: 1200, height: 900 });
   const paper = path.join(shots === "-" ? os.tmpdir() : shots, `page-${process.pid}.pdf`);
