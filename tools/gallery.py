@@ -133,8 +133,7 @@ _HEAD = """# Gallery
 measured them, against the example servers (`tracebench serve`), on a machine of two cores that
 server and tool shared. `tracebench report FILE… --output-plot P.png` draws the picture,
 `--output-html P.html` a page with the same and more ([page.md](page.md)), `--output-markdown F.md`
-the answer for a pull request. Other programs kept the machine busy while these were measured, as
-the verdicts say: by itself it is several times as fast. `coffee.png` is in tracebench/example.
+the answer for a pull request. `coffee.png` is in tracebench/example.
 """
 
 

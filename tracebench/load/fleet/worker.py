@@ -4,6 +4,7 @@ It has a whole interpreter to itself, so that neither the head nor a cluster's o
 event loop. It ends when its pipe is closed, or when no order has come for long.
 """
 
+import gc
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -47,7 +48,7 @@ from tracebench.tracing.roots.trace_ids import IdSource
 
 PATIENCE_S: Final = 600.0
 """Without an order for this long, the head is considered gone."""
-_SPIN_NS: Final = 2_000_000
+_SPIN_NS: Final = 300_000
 """The last part of the wait for the common start, which a sleep would miss by its slack."""
 
 
@@ -107,6 +108,8 @@ class _Worker:
             ids = IdSource(recipes[name].ids_key, shard.number)
             target = self._opened.enter_context(under_load(one, own, shard, ids, detailed=detailed))
             self._targets[name] = target
+        gc.collect()
+        gc.freeze()  # else windows begin late: each collects first, several at once on a core
 
     def warm_up(self, name: str) -> bool:
         """Send the warm-up requests; returns whether the run may go on."""
