@@ -55,10 +55,10 @@ def main() -> None:
         body.write_bytes(bytes(8_192))
         data = ("--data", str(body), "--rest-url")
         more = ("--warmup", "200", "--concurrency", "64")
-        fifo = (sys.executable, "-m", "tests.pitfalls.fifo_server", f"{SERVICE_MS:g}", "1")
-        with running(*fifo) as server:
+        queue = (sys.executable, "-m", "benchmarks.fleet.queue_server", f"{SERVICE_MS:g}")
+        with running(*queue) as server:
             assert server.stdout is not None
-            url = f"http://127.0.0.1:{server.stdout.readline().strip()}/"
+            url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
             title = f"a queue at {USE:.0%} use, {SERVICE_MS:g} ms a request"
             _same_load(title, (*data, url, *QUEUE, *more), cores)
         with served("rest", WORK_MS, WAY_MS) as port:
