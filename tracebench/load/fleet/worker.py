@@ -4,7 +4,6 @@ It has a whole interpreter to itself, so that neither the head nor a cluster's o
 event loop. It ends when its pipe is closed, or when no order has come for long.
 """
 
-import gc
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -108,8 +107,8 @@ class _Worker:
             ids = IdSource(recipes[name].ids_key, shard.number)
             target = self._opened.enter_context(under_load(one, own, shard, ids, detailed=detailed))
             self._targets[name] = target
-        gc.collect()
-        gc.freeze()  # else windows begin late: each collects first, several at once on a core
+        # Now, for until we leave: a collection before each window would delay the common start.
+        self._opened.enter_context(no_garbage_collection())
 
     def warm_up(self, name: str) -> bool:
         """Send the warm-up requests; returns whether the run may go on."""
@@ -134,7 +133,7 @@ class _Worker:
         if self._halted or target.gave_up:
             return Ended(0, len(target.seen), target.gave_up)
         self._enough = False
-        with target.observer.observing(), no_garbage_collection():
+        with target.observer.observing():
             late_ns = _wait_until(start_ns)
             if part is None:
                 self._whole(target)
