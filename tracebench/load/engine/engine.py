@@ -101,6 +101,7 @@ class Engine:
         self._slots = [Slot(self.channels[n % channels].submit, n) for n in range(slots)]
         self._replies = Replies(learn, lambda callback: loop.call_at(0, callback))
         self._source, self._timeout_ns, self._streaming = source, timeout_ns, streaming
+        self._patience_ns = max(PATIENCE_NS, 2 * timeout_ns)
         self._talks = talks
         self._hanging_up = hanging_up
         if hanging_up is not None and hanging_up.counts_tokens:
@@ -254,11 +255,9 @@ class Engine:
         now_ns, ledger, recording = self._loop.now_ns(), self._ledger, self._recording
         if self._dispatch.idle():
             ledger.heard_ns = now_ns
-        ledger.heard_ns = max(ledger.heard_ns, *(slot.heard_ns() for slot in self._slots))
-        silent_ns = now_ns - ledger.heard_ns
         if self.interrupted:
             self._halt(now_ns)
-        elif silent_ns > max(PATIENCE_NS, 2 * self._timeout_ns):
+        elif (silent_ns := self._silent_ns(now_ns)) > self._patience_ns:
             recording.gave_up = f"no reply came for {silent_ns / 1e9:.0f} s"
             if failure := _failure(self.channels):
                 recording.gave_up += f" ({failure})"
@@ -272,6 +271,16 @@ class Engine:
         if self._dispatch.active():
             self._loop.call_at(self._loop.now_ns() + TICK_NS, self._tick)
 
+    def _silent_ns(self, now_ns: int) -> int:
+        """How long ago a reply ended; if that is too long, how long ago any part of one came.
+
+        A tick must not take longer the more slots there are: it delays replies.
+        """
+        ledger = self._ledger
+        if now_ns - ledger.heard_ns > self._patience_ns:
+            ledger.heard_ns = max(ledger.heard_ns, *(slot.heard_ns() for slot in self._slots))
+        return now_ns - ledger.heard_ns
+
     def _progress(self, elapsed_ns: int) -> Progress:
         """Sum up what has been recorded so far."""
         recorder = self._ledger.recorder
@@ -279,7 +288,7 @@ class Engine:
             finished=len(recorder),
             elapsed_s=elapsed_ns / 1e9,
             tokens=self._ledger.streams.tokens,
-            in_flight=sum(bool(slot.ids) for slot in self._slots),
+            in_flight=self._ledger.started - len(recorder),  # each has one row in the end
             latencies=recorder.live.latencies() if recorder.live is not None else {},
         )
 
