@@ -1,6 +1,7 @@
 """The same load by 1, 2 and 4 processes, by turns, against a server of known time.
 
-The server has core 0, the load core 1 unless there are more: then each process may have its own.
+The server has core 0, the load all others. Where they are fewer than three, the server goes before
+all else (`chrt --fifo`) if that is allowed, and the load may use its core too.
 """
 
 import json
@@ -19,21 +20,24 @@ from benchmarks.side_by_side import SERVER_CORE, running
 ROUNDS: Final = 10
 PROCESSES: Final = (None, 1, 2, 4)
 """None: without --processes."""
-SERVICE_MS: Final = 2.0
-USE: Final = 0.3
-QUEUE: Final = (
-    "--rate",
-    f"{USE / SERVICE_MS * 1e3:g}",
-    "--arrival",
-    "poisson",
-    "--requests",
-    "1500",
+LOADS: Final = (
+    (
+        "a queue at 30% use, 2 ms a request, 150 requests/s",
+        ("queue", "2"),
+        ("--rate", "150", "--arrival", "poisson", "--requests", "1500"),
+    ),
+    (
+        "a server that takes 5 ms, however many come, 2,000 requests/s",
+        ("crowd", "5"),
+        ("--rate", "2000", "--requests", "6000"),
+    ),
 )
-"""The load of a server that serves one request at a time: the same arrivals in every run."""
-WORK_MS, WAY_MS = 5.0, 0.0
-FAST: Final = ("--rate", "2000", "--requests", "6000")
-"""The load of one that holds any number of requests at once."""
+"""What is measured, the server, and its load: the same arrivals in every run."""
+_MORE: Final = ("--warmup", "200", "--concurrency", "64")
 PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
+_ENOUGH_CORES: Final = 3
+"""From so many on, processes hardly wait for each other."""
+_FIRST: Final = ("chrt", "--fifo", "50")
 _CLOSED: Final = ("--concurrency", "32", "--duration", "3")
 
 
@@ -48,24 +52,27 @@ class Round(NamedTuple):
 
 
 def main() -> None:
-    cores = sorted(os.sched_getaffinity(0) - {int(SERVER_CORE)})
-    print(f"cores of the load: {len(cores)} of {os.cpu_count()}; {ROUNDS} rounds by turns\n")
+    others = sorted(os.sched_getaffinity(0) - {int(SERVER_CORE)})
+    first = _FIRST if len(others) < _ENOUGH_CORES and _allowed(*_FIRST) else ()
+    cores = sorted(os.sched_getaffinity(0)) if first else others
+    shared = ", one shared with the server, which goes first" if first else ""
+    print(f"cores of the load: {len(cores)} of {os.cpu_count()}{shared}; {ROUNDS} rounds\n")
     with tempfile.TemporaryDirectory() as folder:
         body = Path(folder) / "body.bin"
         body.write_bytes(bytes(8_192))
         data = ("--data", str(body), "--rest-url")
-        more = ("--warmup", "200", "--concurrency", "64")
-        queue = (sys.executable, "-m", "benchmarks.fleet.queue_server", f"{SERVICE_MS:g}")
-        with running(*queue) as server:
-            assert server.stdout is not None
-            url = f"http://127.0.0.1:{server.stdout.readline().strip()}"
-            title = f"a queue at {USE:.0%} use, {SERVICE_MS:g} ms a request"
-            _same_load(title, (*data, url, *QUEUE, *more), cores)
-        with served("rest", WORK_MS, WAY_MS) as port:
-            title = f"2,000 requests/s, a server that takes {WORK_MS:g} ms"
-            _same_load(title, (*data, f"http://127.0.0.1:{port}", *FAST, *more), cores)
+        for title, kind, load in LOADS:
+            server = (sys.executable, "-m", "benchmarks.fleet.server", *kind)
+            with running(*first, *server) as process:
+                assert process.stdout is not None
+                url = f"http://127.0.0.1:{process.stdout.readline().strip()}"
+                _same_load(title, (*data, url, *load, *_MORE), cores)
         with served("rest") as port:
-            _throughput((*data, f"http://127.0.0.1:{port}"), cores)
+            _throughput((*data, f"http://127.0.0.1:{port}"), others)
+
+
+def _allowed(*command: str) -> bool:
+    return subprocess.run([*command, "true"], capture_output=True).returncode == 0
 
 
 def _same_load(title: str, options: Sequence[str], cores: Sequence[int]) -> None:
