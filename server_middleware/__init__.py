@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from server_middleware.context.scope import Handle, this_request
     from server_middleware.http.apps import instrument
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 
 __all__ = ["Handle", "component", "instrument", "this_request"]
 _HOMES: Final = {

@@ -10,7 +10,7 @@ read `__init__.pyi`.
 
 from importlib import import_module
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = [
     "ComparisonResult",
     "Progress",
