@@ -38,7 +38,7 @@ PARTS: Final = ("--input-tokens", "256", "--output-tokens", "48", "--concurrency
 VERSIONS: Final = ("--input-tokens", "128", "--output-tokens", "32", "--concurrency", "6")
 LENGTHS: Final = (64, 256, 1024)
 TURNS: Final = ("--turns", "6", "--input-tokens", "96", "--output-tokens", "32")
-HANG_UP: Final = ("--input-tokens", "128", "--output-tokens", "64", "--rate", "5")
+HANG_UP: Final = ("--input-tokens", "128", "--output-tokens", "64", "--rate", "6")
 _COLORS: Final = 96
 _DPI: Final = 72
 

@@ -22,6 +22,23 @@ def test_it_fits(shown: Sweep, width: int) -> None:
     assert "…" not in text
 
 
+def test_all_headings_are_whole_at_80_columns() -> None:
+    """Also where some requests failed, an objective is judged, and findings have letters."""
+    sweep = doubted(ALL["workers"], {2: (Finding("errors", "warning", "many", "fix it"),)})
+    step = sweep.steps[0]
+    target = step.result.targets["rest"]
+    failing = replace(target, requests=replace(target.requests, failed=1_000))
+    result = replace(step.result, targets={"rest": failing})
+    sweep = replace(sweep, steps=(replace(step, result=result), *sweep.steps[1:]))
+    scaling = {
+        name: replace(one, points=tuple(replace(point, meets="met") for point in one.points))
+        for name, one in sweep.scaling.items()
+    }
+    text = render(replace(sweep, scaling=scaling), width=80)
+    (heading,) = (line for line in text.splitlines() if "done/s" in line)
+    assert heading.split()[-5:] == ["our", "CPU", "failed", "meets", "see"]
+
+
 def rows(text: str, load: str) -> list[list[str]]:
     """The rows of a load, one from each of the tables."""
     return [line.split() for line in text.splitlines() if line.split()[:1] == [load]]

@@ -15,7 +15,7 @@ from tracebench.report.figures.figure_style import COMPONENTS, SIZE_IN, SOFT, pl
 from tracebench.report.several import Several, title, together
 from tracebench.report.tables.terminal import shortened
 
-_STATISTICS: Final = {"p50_ms": ("o", 0.18), "p95_ms": ("s", -0.18)}
+_STATISTICS: Final = {"mean_ms": ("D", 0.24), "p50_ms": ("o", 0.0), "p95_ms": ("s", -0.24)}
 """Statistic → its marker, and its vertical offset from the component's line."""
 _LEAST_SHARE: Final = 0.005
 """Components with a smaller share of the latency are omitted unless they differ."""
@@ -94,18 +94,20 @@ def _components(axes: Axes, rows: Sequence[Line], differences: Differences) -> N
         assert one.ci95 is not None  # `_rows` omits lines without an interval
         axes.plot(one.ci95, (height, height), color=color, linewidth=1.8, zorder=2)
         filled = color if one.verdict in _SHOWN else "white"
-        axes.plot(one.delta, height, mark, color=color, markerfacecolor=filled, zorder=3)
+        axes.plot(
+            one.delta, height, mark, color=color, markersize=5, markerfacecolor=filled, zorder=3
+        )
     axes.axvline(0, color="#999999", linewidth=1, zorder=1)
     axes.set_yticks(range(len(names)), [shortened(_told(one), 22) for one in reversed(names)])
     for tick, name in zip(axes.get_yticklabels(), reversed(names), strict=True):
         tick.set_fontweight("bold" if name in (END_TO_END, LATENCY) else "normal")
     axes.set_xlabel("B − A, ms, with 95 % intervals")
-    marks = [("o", "p50"), ("s", "p95")]
-    for mark, name in marks:
-        axes.plot([], [], mark, color=_PLAIN, markerfacecolor="white", label=name)
+    for statistic, (mark, _) in _STATISTICS.items():
+        name = statistic.removesuffix("_ms")
+        axes.plot([], [], mark, color=_PLAIN, markersize=5, markerfacecolor="white", label=name)
     for word, color in _SHOWN.items():
-        axes.plot([], [], "o", color=color, label=word)
-    axes.legend(frameon=False, fontsize=9, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1))
+        axes.plot([], [], "o", color=color, markersize=5, label=word)
+    axes.legend(frameon=False, fontsize=9, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1))
     axes.margins(y=0.04)
     axes.grid(axis="x", color="#eeeeee", zorder=0)
 
@@ -120,16 +122,9 @@ def _shift(axes: Axes, shift: Shift) -> None:
     axes.axhline(0, color="#999999", linewidth=1)
     axes.set_xlabel("percentile of end_to_end, all runs of a side together")
     axes.set_ylabel("B − A, ms")
-    for percentile in (50.0, 95.0, 99.0):
+    for percentile, mark in ((50.0, "o"), (95.0, "s"), (99.0, "^")):
         at = shift.percentile.index(percentile)
-        axes.plot(percentile, deltas[at], "o", color=_PLAIN, markersize=4)
-        axes.annotate(
-            f"p{percentile:g} {rounded(shift.a_ms[at])} → {rounded(shift.b_ms[at])}",
-            (percentile, deltas[at]),
-            textcoords="offset points",
-            xytext=(-6, 7),
-            ha="right",
-            fontsize=8,
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
-        )
+        told = f"p{percentile:g}  {rounded(shift.a_ms[at])} → {rounded(shift.b_ms[at])}"
+        axes.plot(percentile, deltas[at], mark, color=_PLAIN, markersize=5, label=told)
+    axes.legend(frameon=False, fontsize=9, loc="best")
     axes.grid(color="#eeeeee")

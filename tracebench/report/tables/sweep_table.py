@@ -105,24 +105,26 @@ def _loads(
     kind: LoadKind, points: Sequence[Point], targets: Mapping[float, TargetResult]
 ) -> RenderableType:
     percentiles = [f"{name.removesuffix('_ms')} ms" for name in _PERCENTILES]
-    headings = [HEADINGS[kind], "done/s", "used", *percentiles, "our CPU", "failed"]
+    headings = [HEADINGS[kind], "done/s", "used", *percentiles, "our CPU"]
+    failures = {load: one.requests.failed + one.requests.timed_out for load, one in targets.items()}
+    some_failed = any(failures.values())
     held = any(point.meets for point in points)
-    table = _table([*headings, *(["meets"] if held else [])])
-    table.add_column("grave", overflow="fold")
+    table = _table([*headings, *["failed"] * some_failed, *["meets"] * held])
     letters = _letters(targets.values())
+    if letters:
+        table.add_column("see", overflow="fold")
     for point in points:
         target = targets[point.load]
-        counts = target.requests
-        failed = counts.failed + counts.timed_out
+        failed = failures[point.load]
         table.add_row(
             f"{point.load:,g}",
             milliseconds(point.throughput_rps),
             "" if point.utilisation is None else whole_percent(point.utilisation),
             *(value(target.latency, name) for name in _PERCENTILES),
             whole_percent(point.client_cpu),
-            f"{failed:,}" if failed else "",
-            *([MEETS[point.meets or "undecided"]] if held else []),
-            _marks(target, letters),
+            *[f"{failed:,}" if failed else ""] * some_failed,
+            *[MEETS[point.meets or "undecided"]] * held,
+            *[_marks(target, letters)] * bool(letters),
             style=None if point.valid else "red",
         )
     return table
