@@ -17,6 +17,7 @@ from tracebench.report.tables.terminal import shortened
 
 _STATISTICS: Final = {"mean_ms": ("D", 0.24), "p50_ms": ("o", 0.0), "p95_ms": ("s", -0.24)}
 """Statistic → its marker, and its vertical offset from the component's line."""
+_MARK_PT: Final = 5
 _LEAST_SHARE: Final = 0.005
 """Components with a smaller share of the latency are omitted unless they differ."""
 _PLAIN: Final = "#444444"
@@ -95,7 +96,13 @@ def _components(axes: Axes, rows: Sequence[Line], differences: Differences) -> N
         axes.plot(one.ci95, (height, height), color=color, linewidth=1.8, zorder=2)
         filled = color if one.verdict in _SHOWN else "white"
         axes.plot(
-            one.delta, height, mark, color=color, markersize=5, markerfacecolor=filled, zorder=3
+            one.delta,
+            height,
+            mark,
+            color=color,
+            markersize=_MARK_PT,
+            markerfacecolor=filled,
+            zorder=3,
         )
     axes.axvline(0, color="#999999", linewidth=1, zorder=1)
     axes.set_yticks(range(len(names)), [shortened(_told(one), 22) for one in reversed(names)])
@@ -104,9 +111,11 @@ def _components(axes: Axes, rows: Sequence[Line], differences: Differences) -> N
     axes.set_xlabel("B − A, ms, with 95 % intervals")
     for statistic, (mark, _) in _STATISTICS.items():
         name = statistic.removesuffix("_ms")
-        axes.plot([], [], mark, color=_PLAIN, markersize=5, markerfacecolor="white", label=name)
+        axes.plot(
+            [], [], mark, color=_PLAIN, markersize=_MARK_PT, markerfacecolor="white", label=name
+        )
     for word, color in _SHOWN.items():
-        axes.plot([], [], "o", color=color, markersize=5, label=word)
+        axes.plot([], [], "o", color=color, markersize=_MARK_PT, label=word)
     axes.legend(frameon=False, fontsize=9, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1))
     axes.margins(y=0.04)
     axes.grid(axis="x", color="#eeeeee", zorder=0)
@@ -125,6 +134,6 @@ def _shift(axes: Axes, shift: Shift) -> None:
     for percentile, mark in ((50.0, "o"), (95.0, "s"), (99.0, "^")):
         at = shift.percentile.index(percentile)
         told = f"p{percentile:g}  {rounded(shift.a_ms[at])} → {rounded(shift.b_ms[at])}"
-        axes.plot(percentile, deltas[at], mark, color=_PLAIN, markersize=5, label=told)
+        axes.plot(percentile, deltas[at], mark, color=_PLAIN, markersize=_MARK_PT, label=told)
     axes.legend(frameon=False, fontsize=9, loc="best")
     axes.grid(color="#eeeeee")

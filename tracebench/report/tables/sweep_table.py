@@ -43,6 +43,8 @@ _LEAST_SHARE: Final = 0.002
 _MOST_COLUMNS: Final = 6
 """Number of components that fit in 80 columns: the largest ones; `sum` includes all."""
 MEETS: Final[Mapping[Met, str]] = {"met": "yes", "missed": "NO", "undecided": "?"}
+_SEE: Final = "see"
+"""Heading of the letters that the lines below the table explain."""
 _PERCENTILES: Final = ("p50_ms", "p95_ms", "p99_ms")
 
 
@@ -105,29 +107,39 @@ def _loads(
     kind: LoadKind, points: Sequence[Point], targets: Mapping[float, TargetResult]
 ) -> RenderableType:
     percentiles = [f"{name.removesuffix('_ms')} ms" for name in _PERCENTILES]
-    headings = [HEADINGS[kind], "done/s", "used", *percentiles, "our CPU"]
-    failures = {load: one.requests.failed + one.requests.timed_out for load, one in targets.items()}
-    some_failed = any(failures.values())
-    held = any(point.meets for point in points)
-    table = _table([*headings, *["failed"] * some_failed, *["meets"] * held])
-    letters = _letters(targets.values())
-    if letters:
-        table.add_column("see", overflow="fold")
-    for point in points:
-        target = targets[point.load]
-        failed = failures[point.load]
+    table = _table([HEADINGS[kind], "done/s", "used", *percentiles, "our CPU"])
+    shown = {name: cells for name, cells in _remarks(points, targets).items() if any(cells)}
+    for name in shown:
+        if name == _SEE:
+            table.add_column(name, overflow="fold")
+        else:
+            table.add_column(name, justify="right", no_wrap=True)
+    for point, *remarks in zip(points, *shown.values(), strict=True):
+        latency = targets[point.load].latency
         table.add_row(
             f"{point.load:,g}",
             milliseconds(point.throughput_rps),
             "" if point.utilisation is None else whole_percent(point.utilisation),
-            *(value(target.latency, name) for name in _PERCENTILES),
+            *(value(latency, name) for name in _PERCENTILES),
             whole_percent(point.client_cpu),
-            *[f"{failed:,}" if failed else ""] * some_failed,
-            *[MEETS[point.meets or "undecided"]] * held,
-            *[_marks(target, letters)] * bool(letters),
+            *remarks,
             style=None if point.valid else "red",
         )
     return table
+
+
+def _remarks(
+    points: Sequence[Point], targets: Mapping[float, TargetResult]
+) -> dict[str, list[str]]:
+    """Heading → a cell for each load, of the columns that are left out where nothing is in them."""
+    counts = [targets[point.load].requests for point in points]
+    failures = [one.failed + one.timed_out for one in counts]
+    held, letters = any(point.meets for point in points), _letters(targets.values())
+    return {
+        "failed": [f"{failed:,}" if failed else "" for failed in failures],
+        "meets": [MEETS[point.meets or "undecided"] if held else "" for point in points],
+        _SEE: [_marks(targets[point.load], letters) for point in points],
+    }
 
 
 def _letters(targets: Iterable[TargetResult]) -> dict[str, str]:
