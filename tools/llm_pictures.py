@@ -24,6 +24,7 @@ from PIL import Image
 from tools.house import ROOT
 from tracebench.model.results.result import Result
 from tracebench.model.results.stream_result import StreamResult
+from tracebench.report.figures.figure_style import heading
 from tracebench.report.figures.panels.stream_panels import first_token
 from tracebench.report.figures.panels.turn_panels import first_token_by_turn, tokens_by_turn
 from tracebench.report.files import result_file
@@ -136,7 +137,7 @@ def of_lengths(figure: Figure, folder: Path) -> None:
     """The time to the first token by the length of the prompt, in its parts."""
     axes = figure.subplots()
     first_token(axes, {f"{one:,} tokens": stream_of(folder, f"length-{one}") for one in LENGTHS})
-    axes.set_title("The first token by the length of the prompt: mean")
+    heading(axes, "The first token by the length of the prompt: mean")
     axes.legend(frameon=False, ncols=6, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from tracebench.model.results.stream_result import StreamResult
-from tracebench.report.figures.figure_style import COMPONENTS, look_of_target
+from tracebench.report.figures.figure_style import COMPONENTS, heading, look_of_target
 
 _P95 = ("s--", "^:")
 
@@ -18,7 +18,7 @@ def turns_in(streams: Mapping[str, StreamResult]) -> dict[str, StreamResult]:
 
 def first_token_by_turn(axes: Axes, known: Mapping[str, StreamResult]) -> None:
     """The time to the first token of each turn: as flat as the cache works."""
-    axes.set_title("The first token by turn: median and p95")
+    heading(axes, "The first token by turn: median and p95")
     axes.set_ylabel("ms")
     for number, (name, stream) in enumerate(known.items()):
         color, line = look_of_target(number).color, _P95[number % len(_P95)]
@@ -31,7 +31,7 @@ def first_token_by_turn(axes: Axes, known: Mapping[str, StreamResult]) -> None:
 
 def tokens_by_turn(axes: Axes, known: Mapping[str, StreamResult]) -> None:
     """The tokens of the prompts of each turn, and how many of them the cache had."""
-    axes.set_title("Prompt tokens by turn: mean, cached ones filled")
+    heading(axes, "Prompt tokens by turn: mean, cached ones filled")
     axes.set_ylabel("tokens")
     width = 0.8 / len(known)
     for number, (name, stream) in enumerate(known.items()):
