@@ -67,11 +67,11 @@ def record(count: int, source: IdSource) -> RowRecorder:
     take = log.form.alike(texts[0])
     for number, (scheduled_ns, arrived_ns) in enumerate(times(count)):
         source.draw()
-        taken = take(texts[number % len(texts)])
-        assert taken is not None
+        text = take(texts[number % len(texts)])
+        assert text is not None
         row = (scheduled_ns, scheduled_ns + 900, arrived_ns, arrived_ns + 3_000)
         PLAIN(recorder.page, recorder.at, *row, number, plain_tag(number % SLOTS, log.number))
-        log.texts += taken[1]
+        log.texts += text
         recorder.at += ROW_BYTES
         if recorder.at == PAGE_BYTES:
             recorder.turn()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.load.wire.told import HTTP, Sample, compared, recorded, row_forms, sample
+from tests.load.wire.told import HTTP, compared, http_sample, recorded, row_forms
 from tracebench.load.recording.replies import FIRST_FORM, WHOLE
 from tracebench.load.wire.codec import ProtocolError, Slot
 from tracebench.load.wire.http1 import Http1Codec
@@ -32,7 +32,7 @@ def learnt(reply: bytes = REPLY) -> Http1Pattern:
 def taken(form: Http1Pattern, learnt_from: bytes, reply: bytes) -> list[bytes | None]:
     """What each way to take whole replies without a parser makes of one: its text."""
     ways = form.alike(learnt_from), form.any_size
-    return [found[1] if found else None for found in (take(reply) for take in ways)]
+    return [take(reply) for take in ways]
 
 
 def one_whole_reply(data: bytes) -> bool:
@@ -232,7 +232,7 @@ _SPOILT = st.sampled_from([0, 9, 10, 13, 32, 44, 48, 58, 127, 128, 255])
 @example(0, [(40, 0, 0)])
 def test_whatever_is_taken_the_parser_takes(seed: int, spoils: list[tuple[int, int, int]]) -> None:
     """Bytes are replaced, inserted and deleted anywhere."""
-    reply = _http_sample(Random(seed)).raw()[0]
+    reply = http_sample(Random(seed)).raw()[0]
     form = pattern_of((reply,))
     if form is None:
         return
@@ -243,10 +243,3 @@ def test_whatever_is_taken_the_parser_takes(seed: int, spoils: list[tuple[int, i
     data = bytes(spoilt)
     if any(text is not None for text in taken(form, reply, data)):
         assert one_whole_reply(data)
-
-
-def _http_sample(random: Random) -> Sample:
-    found = sample(random)
-    while found.protocol is not HTTP:
-        found = sample(random)
-    return found

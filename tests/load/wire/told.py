@@ -99,6 +99,14 @@ def sample(random: Random) -> Sample:
     return random.choice(makes)(random)
 
 
+def http_sample(random: Random) -> Sample:
+    """Such a reply over HTTP/1.1."""
+    found = sample(random)
+    while found.protocol is not HTTP:
+        found = sample(random)
+    return found
+
+
 def _http(random: Random, *timed: tuple[str, str]) -> Sample:
     body = bytes(random.choice((0, 2, 1_500)))
     framed = [("Content-Length", str(len(body)))]

@@ -226,11 +226,11 @@ class MappedConnection(Connection):
                 data, ancillary, _, _ = recvmsg(READ_SIZE, ANCILLARY_SIZE)
             except OSError as error:
                 return self._cannot_read(error)
-            taken, done_ns = take(data), now_ns()
+            text, done_ns = take(data), now_ns()
             seconds, ns = timespec(ancillary[0][2]) if ancillary else (0, 0)
             arrived_ns = seconds * 1_000_000_000 + ns - loop.epoch_ns
             if (
-                taken is None
+                text is None
                 or events != READABLE
                 or not (sent_ns := slot.sent_ns) <= arrived_ns <= done_ns < ledger.until_ns
                 or (drawn := ledger.started) >= ledger.most_started
@@ -250,7 +250,7 @@ class MappedConnection(Connection):
                 self._refused(slot, error)
             record, at = ledger.recorder, ledger.recorder.at
             PLAIN(record.page, at, due_ns, sent_ns, arrived_ns, done_ns, draw_before, tag)
-            log.texts += taken[1]
+            log.texts += text
             record.at = at = at + ROW_BYTES
             if at == PAGE_BYTES:
                 record.turn()
