@@ -31,16 +31,19 @@ class Bench(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """Values that are measured together, on both sides back to back.
+    """Values that are measured together, on both sides back to back or at once.
 
     Args:
         checks: one for each value.
         measure: measures a side; returns a value for each check, in order.
         blocks: pairs measured in a round.
         every: measured only in every so many rounds.
+        at_once: both sides run at the same time and share the client's core, so that the machine's
+            moods meet both alike: for what a request costs, not for how long it takes.
     """
 
     checks: tuple[Check, ...]
     measure: Callable[[Side, Bench], tuple[float, ...]]
     blocks: int = 1
     every: int = 1
+    at_once: bool = False

@@ -1,6 +1,8 @@
-"""Rounds: every topic on both sides, back to back, and which side goes first alternates."""
+"""Rounds: every topic on both sides, and which side goes first alternates."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from time import perf_counter
 
 from benchmarks.guard.arithmetic import Pair
@@ -35,5 +37,10 @@ def orders(topic: Topic, number: int, sides: Sides) -> Iterator[Sides]:
 
 def one_pair(topic: Topic, sides: Sides, bench: Bench) -> list[Pair]:
     """Measure the sides in the given order; returns a pair for each check."""
-    values = {side.name: topic.measure(side, bench) for side in sides}
+    if topic.at_once:
+        with ThreadPoolExecutor(len(sides)) as threads:
+            found = list(threads.map(topic.measure, sides, repeat(bench)))
+    else:
+        found = [topic.measure(side, bench) for side in sides]
+    values = {side.name: one for side, one in zip(sides, found, strict=True)}
     return [Pair(*one) for one in zip(values["base"], values["now"], strict=True)]

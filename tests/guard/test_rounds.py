@@ -2,6 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -37,6 +38,17 @@ def test_values_become_pairs_whichever_side_goes_first() -> None:
     found = measured([Topic((FASTER, CHEAPER), measure)], 2, (BASE, NOW), BENCH)
     assert asked == ["now", "base", "base", "now"]
     assert found == {"throughput": [Pair(100, 110)] * 2, "cost": [Pair(2, 3)] * 2}
+
+
+def test_sides_that_run_at_once_wait_for_each_other() -> None:
+    both_run = Barrier(2, timeout=10)
+
+    def measure(side: Side, _bench: Bench) -> tuple[float]:
+        both_run.wait()
+        return (100.0,) if side is BASE else (110.0,)
+
+    found = measured([Topic((FASTER,), measure, at_once=True)], 2, (BASE, NOW), BENCH)
+    assert found == {"throughput": [Pair(100, 110)] * 2}
 
 
 def test_a_row_of_the_table() -> None:
