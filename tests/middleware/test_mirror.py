@@ -28,6 +28,12 @@ def test_both_spellings() -> None:
     ]
 
 
+@pytest.mark.parametrize("total_ns", [0, 999_999_999, 1_000_000_000, 61_000_000_007])
+def test_seconds_are_written_with_all_nanoseconds(total_ns: int) -> None:
+    written = json.loads(headers(total_ns, {"inference": 5})[0][1], parse_float=str)
+    assert written == {"inference": "0.000000005", "server_processing": f"{total_ns / 1e9:.9f}"}
+
+
 def test_the_span_is_named_in_the_way_of_trace_context_level_3(spans: Spans) -> None:
     span = spans.provider.get_tracer("test").start_span("entry")
     context = span.get_span_context()

@@ -27,4 +27,4 @@ def check(name: str) -> Check:
 
 
 CHECKS = tuple(check(f"{kind} {variant}") for kind in KINDS for variant in VARIANTS)
-TOPICS = (Topic(CHECKS, measure),)
+TOPICS = (Topic(CHECKS, measure, blocks=4, at_once=True),)

@@ -8,7 +8,7 @@ import json
 
 from benchmarks.middleware import least_us, trace_and_drop, variants
 
-CALLS = 50
+CALLS = 20
 
 
 def main() -> None:
