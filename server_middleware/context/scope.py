@@ -86,6 +86,19 @@ Inside: TypeAlias = tuple[Scope | None, otel.Context | None]
 _LEFT: Final = Scope(Together(), None)
 
 
+def swapped(inside: Inside) -> Inside:
+    """Make a scope and an OpenTelemetry context current; returns those that were.
+
+    None for the context leaves the current one.
+    """
+    before = get_current(), get_context()
+    scope, context = inside
+    set_current(scope)
+    if context is not None:
+        attach(context)
+    return before
+
+
 class Entered:
     """A scope and an OpenTelemetry context that are current until `leave` or `pause` is called.
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 from opentelemetry.propagators.textmap import Getter
 
 from server_middleware.context.outside_requests import Passing, get_passing, set_passing
+from server_middleware.context.scope import swapped
 from server_middleware.harmless import complain
 from server_middleware.http import conventions
 from server_middleware.http.wrapper import Outside
@@ -88,7 +89,7 @@ class _Exchange:
     def run(self, app: WsgiApp) -> Iterable[bytes]:
         """Run the app."""
         self._notice_files()
-        entered = self.request.enter()
+        before = swapped((self.request, self.request.context))
         try:
             chunks = app(self._environ, self._head)
             in_memory = isinstance(chunks, (list, tuple))  # `list | tuple` would be built each time
@@ -98,7 +99,7 @@ class _Exchange:
             self.finish(error)
             raise
         finally:
-            inside = entered.pause()
+            inside = swapped(before)
         if has_worked:
             self.finish(None)  # servers check its length, or send it directly
             self.request.over()
