@@ -50,7 +50,7 @@ def headers(
     times_ns = (*parts_ns.values(), total_ns)
     in_seconds, below_a_second, in_ms, in_ms_of_span = _forms(tuple(parts_ns))
     if max(times_ns) < _SECOND_NS:
-        seconds = below_a_second % times_ns  # at half the cost
+        seconds = below_a_second % times_ns  # formats integers, which costs less
     else:
         seconds = in_seconds % tuple([ns / 1e9 for ns in times_ns])
     times_ms = [ns / 1e6 for ns in times_ns]
