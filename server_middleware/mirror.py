@@ -45,8 +45,7 @@ def headers(
         known: the context of a recorded span that has ended, named if `span` is not recording.
     """
     of_all = len(parts_ns)
-    if of_all > _SURELY_FIT:
-        parts_ns = _foremost(parts_ns)
+    parts_ns = _foremost(parts_ns)
     times_ns = (*parts_ns.values(), total_ns)
     in_seconds, below_a_second, in_ms, in_ms_of_span = _forms(tuple(parts_ns))
     if max(times_ns) < _SECOND_NS:
@@ -78,12 +77,9 @@ def _forms(names: tuple[str, ...]) -> tuple[str, str, str, str]:
     second, without and with a span.
     """
     names = (*names, SERVER_PROCESSING)
-    seconds = ", ".join(f'"{name}": %s' for name in names)
-    in_ms = ", ".join(f"{name};dur=%.6f" for name in names)
-    in_seconds, below_a_second = (
-        f"{{{seconds}}}".replace("%s", number) for number in ("%.9f", "0.%09d")
-    )
-    return in_seconds, below_a_second, in_ms, in_ms + _TRACE
+    seconds = ", ".join(f'"{name}": %.9f' for name in names)
+    in_seconds, in_ms = f"{{{seconds}}}", ", ".join(f"{name};dur=%.6f" for name in names)
+    return in_seconds, in_seconds.replace("%.9f", "0.%09d"), in_ms, in_ms + _TRACE
 
 
 def timings(total_ns: int, parts_ns: Mapping[str, int]) -> dict[str, int]:

@@ -107,14 +107,11 @@ class Entered:
         context: to make current; None: leave the current one.
     """
 
-    __slots__ = ("_context", "_context_before", "_scope", "_scope_before")
+    __slots__ = ("_before", "_context", "_scope")
 
     def __init__(self, scope: Scope | None, context: otel.Context | None) -> None:
-        self._scope, self._scope_before = scope, get_current()
-        set_current(scope)
-        self._context, self._context_before = context, get_context()
-        if context is not None:
-            attach(context)
+        self._scope, self._context = scope, context
+        self._before = swapped((scope, context))
 
     def pause(self) -> Inside:
         """Restore what was current, even if code is suspended in a component, as in a generator.
@@ -122,11 +119,8 @@ class Entered:
         Returns:
             What to enter when that code resumes.
         """
-        inside = get_current(), get_context()
-        set_current(self._scope_before)
-        attach(self._context_before)
         self._scope = _LEFT
-        return inside
+        return swapped(self._before)
 
     def leave(self) -> None:
         """Restore what was current, unless that has already happened.
@@ -136,9 +130,8 @@ class Entered:
         """
         found, own = get_current(), self._scope
         if found is own or (found and own and found.recorder is own.recorder):
-            set_current(self._scope_before)
-            if self._context is not None:
-                attach(self._context_before)
+            scope, context = self._before
+            swapped((scope, None if self._context is None else context))
 
 
 def carried(function: Callable[..., object]) -> Callable[..., object]:

@@ -78,7 +78,7 @@ class Http1Pattern:
         return self._text(found)
 
     def alike(self, reply: bytes) -> Take:
-        """Takes replies whose bodies have this one's size; of any size if nothing else can."""
+        """What takes replies with a body of this one's size, or of any size if only that can."""
         found = self.head(reply)
         if found is None or not self.length or not self.keeps_open:
             return unknown
@@ -142,6 +142,7 @@ class Comparison:
         self._divide: Divide
         self._leading: Leading | None
         self._paid, self._credit = True, _MOST_CREDIT
+        """Whether a reply was taken since one was learnt; and 0 once comparing has not paid."""
         self._shapes: dict[tuple[int, bytes, int], Shape | None] = {}
 
     def take(self, reply: bytes) -> bytes | None:
